@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `handlers` | **the routes**, the same over every kind of connection, and handlers that read |
 //! | `changes`, `events` | handlers of changes, and of the stream of events |
+//! | `actuators` | handlers about actuators and holds |
 //! | `rows` | rows of answers, bodies of requests |
 //! | `problem` | errors (RFC 9457) |
 //! | `views` | rows made of the engine's views; the only place |
@@ -19,6 +20,7 @@
 //! Only the agent's user and group may open the socket; whoever may open it may read and change.
 
 mod activity;
+mod actuators;
 mod caller;
 pub(crate) mod changes;
 pub(crate) mod connections;

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use tilth_core::alert::AlertId;
 use tilth_core::engine::{self, Snapshot};
 use tilth_core::id::Id;
+use tilth_core::interlock;
+use tilth_core::time::Uptime;
 
 use crate::random::RunId;
 use crate::sense::line::SeenLabels;
@@ -52,6 +54,21 @@ pub(crate) struct Changes<'a> {
     paged_by: Option<Cow<'a, BTreeMap<AlertId, RunId>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seen_labels: Option<Cow<'a, BTreeMap<Id, SeenLabels>>>,
+}
+
+/// What a checkpoint of before knows of actuators.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OutputsBefore {
+    /// When the checkpoint was taken, on the clock of its boot.
+    pub(crate) at: Uptime,
+    pub(crate) record: interlock::Record,
+}
+
+impl OutputsBefore {
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Box<OutputsBefore> {
+        let engine = &checkpoint.engine;
+        Box::new(OutputsBefore { at: engine.now(), record: engine.interlock().clone() })
+    }
 }
 
 impl Checkpoint {

@@ -49,6 +49,10 @@ pub(crate) enum Command {
     Alerts(Alerts),
     Ack(Ack),
     Silence(Silence),
+    /// Show actuators: what each does, and its time on within an hour and a day
+    Actuators(AgentOptions),
+    Actuate(Actuate),
+    Hold(Hold),
     Note(Note),
     /// Try the hub's configuration once more that was rejected or reverted
     ///
@@ -274,6 +278,52 @@ pub(crate) struct Silence {
     /// End the silence with this number
     #[arg(long, value_name = "SILENCE", value_parser = silence_number, conflicts_with_all = ["zone", "rule", "sensor", "everything", "span"])]
     pub(crate) end: Option<u32>,
+}
+
+/// Switch an actuator on for a time, or off
+///
+/// The limits of its configuration hold: a command that passes one is refused, and says which. Off always acts at once.
+#[derive(Debug, Args)]
+pub(crate) struct Actuate {
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
+    /// Name of the actuator, as actuators shows it
+    #[arg(value_name = "ACTUATOR", value_parser = Id::new)]
+    pub(crate) actuator: Id,
+    /// on or off
+    #[arg(value_name = "on|off")]
+    pub(crate) switch: OnOff,
+    /// How long it is on, such as 2s [default: as long as it may]
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub(crate) span: Option<Span>,
+    #[command(flatten)]
+    pub(crate) person: Person,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnOff {
+    On,
+    Off,
+}
+
+/// Stop and lock the actuators of a zone at once, end that, or list zones on hold
+///
+/// For work with hands in the tank. A hold survives a restart; without --for it lasts until somebody ends it.
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
+    /// The zone; without it zones on hold are listed
+    #[arg(value_name = "ZONE", value_parser = Id::new)]
+    pub(crate) zone: Option<Id>,
+    /// How long, such as 30m [default: until somebody ends it]
+    #[arg(long = "for", value_name = "TIME", value_parser = span, requires = "zone")]
+    pub(crate) span: Option<Span>,
+    /// End the hold of the zone
+    #[arg(long, requires = "zone", conflicts_with = "span")]
+    pub(crate) end: bool,
+    #[command(flatten)]
+    pub(crate) person: Person,
 }
 
 /// Write a note into the event log, which is also sent to the hub

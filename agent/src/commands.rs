@@ -6,10 +6,13 @@ mod text;
 use anyhow::Context;
 use hyper::Method;
 use serde::de::DeserializeOwned;
+use tilth_core::time::Span;
 
 use self::client::{ApiRequest, Client, post, request};
 use self::text::{Table, Times};
-use crate::api::rows::{Acknowledge, AlertRow, Note, RetryRow, Silence, SilenceRow, StatusRow};
+use crate::api::rows::{
+    Acknowledge, Actuate, ActuatorRow, AlertRow, Hold, HoldRow, Note, RetryRow, Silence, SilenceRow, StatusRow,
+};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, tell};
@@ -55,6 +58,43 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     let (everything, for_s, by) = (wanted.everything, span.as_secs_f64(), wanted.person.by.clone());
     let request = post("/api/v1/silences", &Silence { zone, rule, sensor, everything, for_s, by })?;
     print(agent, request, |row: &SilenceRow, times| [text::silenced(row, agent, times)])
+}
+
+pub(crate) fn actuators(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
+    let request = request(Method::GET, "/api/v1/actuators")?;
+    print_table(agent, request, "no actuator is configured", |rows, _| text::actuators::table(rows))
+}
+
+pub(crate) fn actuate(wanted: &cli::Actuate) -> anyhow::Result<Exit> {
+    let (on, for_s) = (wanted.switch == cli::OnOff::On, wanted.span.map(Span::as_secs_f64));
+    let body = Actuate { on, for_s, by: wanted.person.by.clone(), command: None };
+    let request = post(&format!("/api/v1/actuators/{}/switch", wanted.actuator), &body)?;
+    print(&wanted.agent, request, |row: &ActuatorRow, _| [text::actuators::switched(row)])
+}
+
+/// `tilth-agent hold`: begins a hold, ends one, or lists them.
+pub(crate) fn hold(wanted: &cli::Hold) -> anyhow::Result<Exit> {
+    let agent = &wanted.agent;
+    let Some(zone) = &wanted.zone else {
+        let request = request(Method::GET, "/api/v1/holds")?;
+        return print_table(agent, request, "no zone is on hold", text::actuators::holds);
+    };
+    if wanted.end {
+        let request = request(Method::DELETE, &format!("/api/v1/holds/{zone}?by={}", in_address(&wanted.person.by)))?;
+        return print(agent, request, |row: &HoldRow, _| [format!("the hold of zone {} is ended", row.zone)]);
+    }
+    let (for_s, by) = (wanted.span.map(Span::as_secs_f64), wanted.person.by.clone());
+    let request = post("/api/v1/holds", &Hold { zone: zone.clone(), for_s, by })?;
+    print(agent, request, |row: &HoldRow, times| [text::actuators::held(row, agent, times)])
+}
+
+/// A name as a part of an address: bytes that have a meaning there in hex.
+fn in_address(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }
 
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {

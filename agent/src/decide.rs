@@ -12,6 +12,7 @@ mod drops;
 mod fault;
 mod keep;
 mod live;
+mod outputs;
 mod state_sensor;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +23,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{Engine, Input, SilenceView};
 use tilth_core::id::Id;
+use tilth_core::interlock;
 use tilth_core::plan::Plan;
 use tilth_core::site::Matcher;
 use tilth_core::time::{Span, Uptime, WallTime};
@@ -30,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tracing::warn;
 
+use crate::act::Outputs;
 use crate::checkpoint::{AcknowledgedBy, LastDelivered};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::dispatch::Request;
@@ -49,6 +52,7 @@ pub(crate) use command::{Command, Configured, EngineContext, Faults, ReadingCoun
 pub(crate) use fault::{cause, why_unmatched};
 pub(crate) use keep::StoreReplaced;
 pub(crate) use live::LiveLine;
+pub(crate) use outputs::Actuated;
 
 use command::AbsentOf;
 
@@ -85,6 +89,10 @@ pub(crate) struct Decide {
     /// Who acknowledged each open alert; part of the checkpoint.
     acknowledged_by: Arc<AcknowledgedBy>,
     recorder: Recorder,
+    outputs: Outputs,
+    /// What becomes of orders and bookings.
+    outcomes: mpsc::Receiver<interlock::Input>,
+    waiting: outputs::Waiting,
     replaced: watch::Receiver<StoreReplaced>,
     notify: mpsc::Sender<notify::Command>,
     /// Requests that wait for room in the queue of notify.
@@ -131,6 +139,7 @@ impl Decide {
                     Some(command) => { self.handle_command(command); None }
                     None => return,
                 },
+                Some(outcome) = self.outcomes.recv() => { self.handle(Input::Output(outcome)); None }
                 message = queue.next() => {
                     self.handle_message(message);
                     for _ in 0..BURST {
@@ -233,6 +242,12 @@ impl Decide {
                 self.keep_everything();
             }
             Command::LostHistory(missing) => self.report_lost_history(&missing),
+            Command::Hold { change, answer } => {
+                self.handle(Input::Output(change));
+                let _ = answer.send(());
+            }
+            Command::Actuate { command, answer } => self.actuate(*command, answer),
+            Command::SwitchOff(done) => self.switch_off(done),
             Command::Stop(_) => {}
         }
     }
@@ -356,7 +371,8 @@ impl Decide {
             Effect::Unwindowed(sensor, readings) => {
                 self.record_diagnostic("unwindowed", json!({ "sensor": sensor, "readings": readings }));
             }
-            Effect::Alert(..) | Effect::Sensor(_) | Effect::Output(_) | Effect::Planned(_) => {}
+            Effect::Output(effect) => self.act(effect),
+            Effect::Alert(..) | Effect::Sensor(_) | Effect::Planned(_) => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! The daemon and its command line.
 
+mod act;
 mod api;
 mod check;
 mod checkpoint;
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
         Command::Alerts(wanted) => commands::alerts(&wanted),
         Command::Ack(wanted) => commands::ack(&wanted),
         Command::Silence(wanted) => commands::silence(&wanted),
+        Command::Actuators(wanted) => commands::actuators(&wanted),
+        Command::Actuate(wanted) => commands::actuate(&wanted),
+        Command::Hold(wanted) => commands::hold(&wanted),
         Command::Note(wanted) => commands::note(&wanted),
         Command::Retry(wanted) => commands::retry(&wanted),
         Command::Tail(wanted) => commands::tail(&wanted),

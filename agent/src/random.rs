@@ -4,6 +4,7 @@ use std::fmt;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
+use tilth_core::id::Id;
 
 /// Letters of a run's name: none that is taken for another.
 const LETTERS: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
@@ -33,6 +34,11 @@ impl fmt::Display for RunId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
+}
+
+/// Id of a command whose sender gave none.
+pub(crate) fn command() -> Id {
+    Id::new(&RunId::random().0).expect("letters and digits")
 }
 
 /// Where alerts are numbered from when those of before are forgotten: six digits, short enough to be typed, and above what is

@@ -30,6 +30,7 @@ use tilth_core::site::{Matcher, SiteState};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tracing::warn;
 
+use crate::checkpoint::OutputsBefore;
 use crate::output::counted;
 use crate::resume::{EngineStart, Number};
 
@@ -105,6 +106,8 @@ pub(crate) enum Entry {
     Counted {
         boot: u32,
         site: Option<Box<SiteState>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outputs: Option<Box<OutputsBefore>>,
     },
 }
 
@@ -177,8 +180,14 @@ impl Recording {
         self.line(at, Entry::Plan(Box::new(configuration)));
     }
 
-    pub(crate) fn counted(&mut self, at: Uptime, boot: u32, site: Option<SiteState>) {
-        self.line(at, Entry::Counted { boot, site: site.map(Box::new) });
+    pub(crate) fn counted(
+        &mut self,
+        at: Uptime,
+        boot: u32,
+        site: Option<SiteState>,
+        outputs: Option<Box<OutputsBefore>>,
+    ) {
+        self.line(at, Entry::Counted { boot, site: site.map(Box::new), outputs });
     }
 
     pub(crate) fn input(&mut self, at: Uptime, input: &Input, plan: &Plan) {

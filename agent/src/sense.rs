@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::error;
 
+use crate::act::Outputs;
 use crate::clock::Clock;
 use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
@@ -42,6 +43,7 @@ struct ConfiguredBus {
 pub(crate) struct Senses {
     clock: Clock,
     queue: Queue,
+    outputs: Outputs,
     machine: Arc<Machine>,
     buses: BTreeMap<Id, BusTask>,
     /// Inputs on the machine, and the task that reads them once it runs.
@@ -88,10 +90,16 @@ impl SensorInputs {
 
 impl Senses {
     /// No bus is read yet. `seen_labels` are those that names matched before the restart.
-    pub(crate) fn new(clock: Clock, queue: Queue, machine: Machine, seen_labels: BTreeMap<Id, SeenLabels>) -> Senses {
+    pub(crate) fn new(
+        clock: Clock,
+        queue: Queue,
+        outputs: Outputs,
+        machine: Machine,
+        seen_labels: BTreeMap<Id, SeenLabels>,
+    ) -> Senses {
         let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(Arc::new(seen)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
-        Senses { clock, queue, machine: Arc::new(machine), buses, host, host_task, labels }
+        Senses { clock, queue, outputs, machine: Arc::new(machine), buses, host, host_task, labels }
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
@@ -151,7 +159,8 @@ impl Senses {
     }
 
     fn context(&self, id: Id, wanted: watch::Receiver<BusInputs>, health: HealthHandle) -> BusContext {
-        BusContext { id, wanted, health, clock: self.clock.clone(), queue: self.queue.clone() }
+        let (clock, queue, outputs) = (self.clock.clone(), self.queue.clone(), self.outputs.clone());
+        BusContext { id, wanted, health, clock, queue, outputs }
     }
 }
 

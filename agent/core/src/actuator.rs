@@ -1,7 +1,8 @@
 //! Actuators: relays, pumps and valves as they are configured, checked. The interlock says when they may run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,19 @@ pub enum Output {
         /// The board's name for the relay.
         channel: Id,
     },
+}
+
+/// The actuators of a plan by name, shared with everybody who reads the plan.
+pub type Actuators = Arc<BTreeMap<Id, Actuator>>;
+
+/// What an actuator should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// On for so long; without a time for as long as its `max_on`.
+    On(Option<Span>),
+    /// Off at once.
+    Off,
 }
 
 impl Actuator {

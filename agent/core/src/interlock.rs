@@ -20,20 +20,17 @@ mod restart;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::actuator::Actuator;
+pub use crate::actuator::{Actuators, Wanted};
 use crate::id::{Id, SensorId};
 use crate::time::{Due, Span, Stamp, Uptime, WallTime};
 use ledger::History;
-pub use order::{Actuation, Command, Effect, Event, HoldChange, Input, OffReason, Origin, Refusal, Switch, Wanted};
+pub use order::{Actuation, Command, Effect, Event, HoldChange, Input, OffReason, Origin, Refusal, Switch};
 pub use restart::Record;
 pub use view::{ActuatorView, HoldView, Standing};
-
-/// The actuators of a plan by name, shared with everybody who reads the plan.
-pub type Actuators = Arc<BTreeMap<Id, Actuator>>;
 
 /// Time within which an output switches after an order, or not at all. An output that cannot promise it drops the order.
 pub const SWITCH_WITHIN: Span = Span::from_secs(10);
@@ -126,6 +123,7 @@ impl Interlock {
             Input::Lost(order) => self.lost(now, order),
             Input::Hold { zone, span, by } => self.hold(now, zone, span, by),
             Input::EndHold { zone, by } => self.end_hold(now, &zone, Some(by)),
+            Input::Stop => self.stop_all(now, |actuator| !actuator.normally_energised, &OffReason::Stopped),
         }
     }
 

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::actuator::Actuator;
+use crate::actuator::{Actuator, Actuators, Wanted};
 use crate::id::{Id, SensorId};
-use crate::interlock::{Actuators, Wanted};
 use crate::judge::Bounds;
 use crate::local::Local;
 use crate::message::Template;

@@ -32,7 +32,7 @@ const MAX_NAME: usize = 80;
 const MAX_NOTE: usize = 4000;
 
 /// Upper limit of names in a message about one that does not exist.
-const MAX_NAMED: usize = 12;
+pub(super) const MAX_NAMED: usize = 12;
 
 /// Acknowledges an alert; answers with the alert as it is then.
 pub(super) async fn acknowledge(
@@ -162,7 +162,7 @@ fn check_matcher<'a>(of: &Matcher, keys: impl Iterator<Item = &'a AlertKey>) -> 
     Err(Problem::not_found(format!("no rule matches {}: each of them exists, and not together", matcher(of))))
 }
 
-fn span(seconds: f64) -> Result<Span, Problem> {
+pub(super) fn span(seconds: f64) -> Result<Span, Problem> {
     let span = Span((seconds * 1000.0).round() as i64);
     if span > Span::ZERO && span <= LONGEST {
         return Ok(span);
@@ -171,7 +171,7 @@ fn span(seconds: f64) -> Result<Span, Problem> {
     Err(Problem::bad_request(detail))
 }
 
-fn name(by: &str) -> Result<String, Problem> {
+pub(super) fn name(by: &str) -> Result<String, Problem> {
     let name: String = by.trim().chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
     let unknown = || Problem::bad_request("nobody says who does this; expected --by NAME");
     if name.is_empty() { Err(unknown()) } else { Ok(name) }

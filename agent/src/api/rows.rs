@@ -56,6 +56,33 @@ pub(crate) struct Note {
     pub(crate) by: String,
 }
 
+/// Body of a command to an actuator.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Actuate {
+    pub(crate) on: bool,
+    /// Time on in seconds; without it the longest that the actuator may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) for_s: Option<f64>,
+    /// Name of the person.
+    pub(crate) by: String,
+    /// Id of the command: one that comes again within seconds does nothing. Chosen by the agent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<Id>,
+}
+
+/// Body of a new hold.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hold {
+    pub(crate) zone: Id,
+    /// Duration in seconds; without it until a person ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) for_s: Option<f64>,
+    /// Name of the person.
+    pub(crate) by: String,
+}
+
 /// Number in JSON, with the digits that people are shown.
 pub(crate) type Digits = Option<Box<RawValue>>;
 
@@ -124,6 +151,38 @@ pub(crate) struct SilenceRow {
     pub(crate) by: String,
     pub(crate) until: Option<String>,
     pub(crate) left_s: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ActuatorRow {
+    pub(crate) actuator: Id,
+    pub(crate) zone: Id,
+    pub(crate) output: String,
+    pub(crate) enabled: bool,
+    /// `off`, `booking` while its dose is being written, `on`, or `stopping` until the output confirms that it is off.
+    pub(crate) state: String,
+    /// Seconds until it is off at the latest.
+    pub(crate) left_s: Option<f64>,
+    /// Seconds on within the last hour and the last 24 hours, and their limits.
+    pub(crate) hour_s: f64,
+    pub(crate) dose_per_hour_s: Option<f64>,
+    pub(crate) day_s: f64,
+    pub(crate) dose_per_day_s: Option<f64>,
+    pub(crate) max_on_s: Option<f64>,
+    /// Seconds for which it must stay off yet.
+    pub(crate) must_rest_s: Option<f64>,
+    /// Its zone is on hold.
+    pub(crate) held: bool,
+}
+
+/// Zone on hold.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HoldRow {
+    pub(crate) zone: Id,
+    pub(crate) by: String,
+    /// End of the hold and seconds until then; none: until a person ends it.
+    pub(crate) until: Option<String>,
+    pub(crate) left_s: Option<f64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

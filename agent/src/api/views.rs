@@ -5,13 +5,14 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
 use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView, Standing};
 use tilth_core::id::SensorId;
+use tilth_core::interlock::{self, ActuatorView, HoldView};
 use tilth_core::reading::Quality;
 use tilth_core::rules::Figure;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Steps, Value};
 
-use super::rows::{AlertCounts, AlertRow, Digits, ScheduleRow, SensorRow, SilenceRow};
+use super::rows::{ActuatorRow, AlertCounts, AlertRow, Digits, HoldRow, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
 use crate::decide::{EngineContext, cause, why_unmatched};
 
@@ -180,6 +181,47 @@ pub(super) fn silence(view: SilenceView, now: Uptime) -> SilenceRow {
     let SilenceView { number, of, by, until } = view;
     let left_s = (until.uptime - now).as_secs_f64();
     SilenceRow { silence: number, zone: of.zone, rule: of.rule, sensor: of.sensor, by, until: wall(until.wall), left_s }
+}
+
+pub(super) fn actuators(engine: &Engine, clock: &Clock) -> Vec<ActuatorRow> {
+    let now = now(engine, clock).uptime;
+    engine.actuators().map(|view| actuator(view, now)).collect()
+}
+
+fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
+    let ActuatorView { actuator, standing, hour, day, must_rest, held } = view;
+    let (state, until) = match standing {
+        interlock::Standing::Off => ("off", None),
+        interlock::Standing::Booking => ("booking", None),
+        interlock::Standing::On(until) => ("on", until),
+        interlock::Standing::Stopping(until) => ("stopping", until),
+    };
+    let seconds = |span: Option<Span>| span.map(Span::as_secs_f64);
+    ActuatorRow {
+        output: actuator.output.to_string(),
+        enabled: actuator.enabled,
+        state: state.to_owned(),
+        left_s: until.map(|until| (until - now).max(Span::ZERO).as_secs_f64()),
+        hour_s: hour.as_secs_f64(),
+        dose_per_hour_s: seconds(actuator.dose_per_hour),
+        day_s: day.as_secs_f64(),
+        dose_per_day_s: seconds(actuator.dose_per_day),
+        max_on_s: seconds(actuator.max_on),
+        must_rest_s: seconds(must_rest),
+        held,
+        actuator: actuator.id,
+        zone: actuator.zone,
+    }
+}
+
+pub(super) fn holds(engine: &Engine, clock: &Clock) -> Vec<HoldRow> {
+    let now = now(engine, clock);
+    let hold = |HoldView { zone, by, until }: HoldView| {
+        let left = until.map(|until| until - now.uptime);
+        let until = left.and_then(|left| Some(WallTime(now.wall?.0.saturating_add(left.0))));
+        HoldRow { zone, by, until: wall(until), left_s: left.map(Span::as_secs_f64) }
+    };
+    engine.holds().map(hold).collect()
 }
 
 pub(super) fn schedules(engine: &Engine) -> Vec<ScheduleRow> {

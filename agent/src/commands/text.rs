@@ -1,5 +1,6 @@
 //! Text for people: tables with aligned columns, and the agent's state with a line for each part.
 
+pub(super) mod actuators;
 mod bus;
 mod channel;
 mod status;

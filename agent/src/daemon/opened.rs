@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::checkpoint;
+use crate::checkpoint::OutputsBefore;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::decide::{Command, RestoredState, StoreReplaced};
@@ -245,7 +246,8 @@ impl StoreMonitor {
                 self.say_missing(opened);
                 let missing = opened.missing.clone();
                 let boot = Some(boot);
-                replaced.send_replace(StoreReplaced { boot, alerts: known.alerts, site: known.site, missing });
+                let outputs = known.checkpoint.as_deref().map(OutputsBefore::of);
+                replaced.send_replace(StoreReplaced { boot, alerts: known.alerts, site: known.site, outputs, missing });
             }
         }
     }

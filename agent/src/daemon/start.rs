@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use tilth_core::id::Id;
+use tilth_core::interlock;
 use tilth_notify::secret::Secrets;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use tracing::{info, warn};
 use super::opened::{self, OpenStore};
 use super::systemd::{Notifier, Reporter};
 use super::tasks::Tasks;
+use crate::act::Outputs;
 use crate::api::socket::{self, NotTaken, Taken};
 use crate::api::{self, ApiState, Limits};
 use crate::cli;
@@ -40,6 +42,7 @@ struct Base<'a> {
     device: Id,
     clock: Clock,
     commands: mpsc::Sender<Command>,
+    outputs: Outputs,
     queue: Queue,
     config: ConfigStatus,
     health: SharedMarks,
@@ -56,7 +59,8 @@ impl Tasks {
         let socket = take_socket(wanted)?;
         let (commands, heard) = mpsc::channel(COMMANDS);
         let enrolment = startup.enrolment.clone();
-        let base = Base::new(wanted, &startup, clock, commands);
+        let (outputs, switched) = Outputs::new();
+        let base = Base::new(wanted, &startup, clock, commands, outputs);
         let notifier = notifier().map(Arc::new);
         // Before the first wait for a disk.
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
@@ -83,7 +87,7 @@ impl Tasks {
         let reporting = notifier.clone().map(|notifier| tokio::spawn(base.reporter(notifier).run()));
         let OpenStore { restored, recorder, handle, replaced, thread, .. } = store;
         let progress = recorder.progress();
-        let handles = base.handles(recorder, replaced, notify)?;
+        let handles = base.handles(recorder, replaced, notify, switched)?;
         let deciding =
             tokio::spawn(decide_from_the_first(base.queue.clone(), base.clock.clone(), heard, outcomes, move || {
                 decide::begin(restored, configured, handles)
@@ -95,6 +99,7 @@ impl Tasks {
             clock: base.clock,
             progress,
             commands: base.commands,
+            outputs: base.outputs,
             configuring: tokio::spawn(configuration.run(received, retried)),
             deciding,
             notifying,
@@ -111,13 +116,20 @@ impl Tasks {
 }
 
 impl<'a> Base<'a> {
-    fn new(wanted: &'a cli::Run, startup: &Startup, clock: Clock, commands: mpsc::Sender<Command>) -> Base<'a> {
+    fn new(
+        wanted: &'a cli::Run,
+        startup: &Startup,
+        clock: Clock,
+        commands: mpsc::Sender<Command>,
+        outputs: Outputs,
+    ) -> Base<'a> {
         let (device, configured) = (&startup.compiled.device, &startup.compiled.configured);
         let plan = &configured.plan;
         let hub = startup.enrolment.as_ref().map(|enrolment| &enrolment.hub);
         Base {
             wanted,
             device: device.clone(),
+            outputs,
             commands,
             queue: Queue::new(plan.sensors().len()),
             config: ConfigStatus::new(clock.clone(), configured.hash.clone(), plan.local().clone()),
@@ -148,7 +160,7 @@ impl<'a> Base<'a> {
     fn senses(&self, restored: &RestoredState) -> Senses {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
         let seen_labels = restored.checkpoint.as_ref().map(|kept| (*kept.seen_labels).clone()).unwrap_or_default();
-        Senses::new(self.clock.clone(), self.queue.clone(), machine, seen_labels)
+        Senses::new(self.clock.clone(), self.queue.clone(), self.outputs.clone(), machine, seen_labels)
     }
 
     fn sync_parts(
@@ -207,13 +219,15 @@ impl<'a> Base<'a> {
         recorder: Recorder,
         replaced: watch::Receiver<StoreReplaced>,
         notify: mpsc::Sender<notify::Command>,
+        outcomes: mpsc::Receiver<interlock::Input>,
     ) -> anyhow::Result<Handles> {
         let recording = match &self.wanted.record {
             Some(path) => Some(Recording::open(path).with_context(|| path.display().to_string())?),
             None => None,
         };
         let (device, clock, live) = (self.device.clone(), self.clock.clone(), self.live.clone());
-        Ok(Handles { device, run: RunId::random(), clock, recorder, replaced, notify, live, recording })
+        let (run, outputs) = (RunId::random(), (self.outputs.clone(), outcomes));
+        Ok(Handles { device, run, clock, recorder, outputs, replaced, notify, live, recording })
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use tracing::error;
 
 use super::systemd::Notifier;
+use crate::act::Outputs;
 use crate::clock::Clock;
 use crate::decide::Command;
 use crate::health::{Bus, SharedMarks};
@@ -22,6 +23,9 @@ use crate::store::thread::{Progress, StoreHandle};
 
 /// Longest time for all stages of a stop.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
+
+/// Longest time for switching outputs off before the buses are closed.
+const OUTPUTS: Duration = Duration::from_millis(500);
 
 /// Interval of the check that the store's thread still runs.
 const CHECK: Duration = Duration::from_secs(5);
@@ -37,6 +41,7 @@ pub(super) struct Tasks {
     pub(super) clock: Clock,
     pub(super) progress: Progress,
     pub(super) commands: mpsc::Sender<Command>,
+    pub(super) outputs: Outputs,
     pub(super) configuring: JoinHandle<()>,
     pub(super) deciding: JoinHandle<()>,
     pub(super) notifying: JoinHandle<()>,
@@ -90,13 +95,14 @@ impl Tasks {
         })
     }
 
-    /// Stops the tasks that still run, stage by stage: sense, decide, notify, sync and configuration, store. After [`GRACE`] the
+    /// Stops the tasks that still run, stage by stage: outputs, sense, decide, notify, sync and configuration, store. After [`GRACE`] the
     /// rest is abandoned, and unwritten readings are logged.
     pub(super) async fn stop(mut self) {
         let (progress, clock) = (self.progress, self.clock);
         let stages = async {
             self.notifier.iter().for_each(|notifier| notifier.stopping());
             self.reporting.iter().for_each(JoinHandle::abort);
+            switch_off(&self.commands, &self.outputs).await;
             drop(self.senses);
             self.api.shutdown().await;
             let (done, stopped) = oneshot::channel();
@@ -121,6 +127,20 @@ impl Tasks {
             let secs = Span::from_secs((clock.uptime() - from).0 / 1000 + 1);
             error!(target: "store", "readings of the last {secs} lost: nothing could be written");
         }
+    }
+}
+
+/// Switches every output off while the tasks of their buses still run.
+async fn switch_off(commands: &mpsc::Sender<Command>, outputs: &Outputs) {
+    let (done, ordered) = oneshot::channel();
+    let off = async {
+        // Where decide has ended, the answer is dropped.
+        let _ = commands.send(Command::SwitchOff(done)).await;
+        let _ = ordered.await;
+        outputs.taken().await;
+    };
+    if timeout(OUTPUTS, off).await.is_err() {
+        error!("outputs do not take the order to switch off; boards do so when the link is lost");
     }
 }
 
@@ -203,6 +223,7 @@ mod tests {
         Senses::new(
             clock,
             Queue::new(1),
+            Outputs::new().0,
             Machine { root: "/nowhere".into(), disk: "/nowhere".into() },
             std::collections::BTreeMap::new(),
         )
@@ -236,6 +257,7 @@ mod tests {
                 health: SharedMarks::new(Clock::new(ClockMode::Input)),
                 clock: Clock::new(ClockMode::Input),
                 progress: recorder.progress(),
+                outputs: Outputs::new().0,
                 commands,
                 configuring: goes_on(),
                 deciding: tokio::spawn(decide(heard, recorder)),

@@ -9,6 +9,7 @@ use tilth_core::effect::{Effect, Page, Transition};
 use tilth_core::engine::{Engine, Reserve, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
+use tilth_core::interlock;
 use tilth_core::time::Stamp;
 use tilth_notify::notification::Notification;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -17,6 +18,7 @@ use super::fault::LoggedFaults;
 use super::keep::{self, StoreReplaced};
 use super::live::{LiveLine, LiveOutput};
 use super::{Configured, Decide, Faults, ReadingCounts};
+use crate::act::Outputs;
 use crate::checkpoint::{Checkpoint, LastDelivered, unreadable};
 use crate::clock::Clock;
 use crate::notify;
@@ -51,6 +53,8 @@ pub(crate) struct Handles {
     pub(crate) run: RunId,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
+    /// The outputs, and what becomes of orders to them.
+    pub(crate) outputs: (Outputs, mpsc::Receiver<interlock::Input>),
     /// The last replacement of the store.
     pub(crate) replaced: watch::Receiver<StoreReplaced>,
     pub(crate) notify: mpsc::Sender<notify::Command>,
@@ -110,6 +114,9 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         device: handles.device,
         clock: handles.clock,
         recorder: handles.recorder,
+        outputs: handles.outputs.0,
+        outcomes: handles.outputs.1,
+        waiting: super::outputs::Waiting::default(),
         replaced: handles.replaced,
         notify: handles.notify,
         unsent: VecDeque::new(),

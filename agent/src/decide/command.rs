@@ -9,11 +9,13 @@ use tilth_config::{Channel, Merged};
 use tilth_core::alert::AlertId;
 use tilth_core::engine::{Engine, SilenceView};
 use tilth_core::id::{Id, SensorId};
+use tilth_core::interlock;
 use tilth_core::plan::Plan;
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 use tokio::sync::oneshot;
 
+use super::Actuated;
 use crate::checkpoint::AcknowledgedBy;
 use crate::sense::bus::Absent;
 use crate::store::Missing;
@@ -39,6 +41,18 @@ pub(crate) enum Command {
         silence: u32,
         answer: oneshot::Sender<Option<SilenceView>>,
     },
+    /// Begin or end the hold of a zone.
+    Hold {
+        change: interlock::Input,
+        answer: oneshot::Sender<()>,
+    },
+    /// Switch an actuator; answered when it was, or with why not.
+    Actuate {
+        command: Box<interlock::Command>,
+        answer: oneshot::Sender<Actuated>,
+    },
+    /// Switch every output off, before a stop; answered when the orders are on their way.
+    SwitchOff(oneshot::Sender<()>),
     Note {
         text: String,
         by: String,
@@ -68,8 +82,9 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the command needs the engine, which does not exist before the clock has a time.
     pub(crate) fn asks_engine(&self) -> bool {
-        use Command::{Acknowledge, EndSilence, Note, Query, Silence};
+        use Command::{Acknowledge, Actuate, EndSilence, Hold, Note, Query, Silence, SwitchOff};
         matches!(self, Acknowledge { .. } | Silence { .. } | EndSilence { .. } | Note { .. } | Query(_))
+            || matches!(self, Actuate { .. } | Hold { .. } | SwitchOff(_))
     }
 }
 

@@ -15,7 +15,7 @@ use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_notify::notification::INSTEAD_OF;
 
 use super::{Decide, new_event, trust_name};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, OutputsBefore};
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::Levels;
@@ -34,6 +34,8 @@ pub(crate) struct StoreReplaced {
     pub(crate) alerts: AlertNumbers,
     /// Site state stored in the new database.
     pub(crate) site: Option<SiteState>,
+    /// What was known of actuators in the new database.
+    pub(crate) outputs: Option<Box<OutputsBefore>>,
     /// Lost history: rows that the new database lacks.
     pub(crate) missing: Option<Missing>,
 }
@@ -47,7 +49,8 @@ impl Decide {
             || !self.commit.events.is_empty()
             || !self.commit.diagnostics.is_empty()
             || self.commit.site.is_some()
-            || self.commit.boot_time.is_some();
+            || self.commit.boot_time.is_some()
+            || self.has_bookings();
         if is_more_than_readings {
             self.keep_snapshot();
         }
@@ -57,6 +60,7 @@ impl Decide {
         let mut commit = mem::replace(&mut self.commit, Commit::new(now, Arc::clone(&self.calibrated)));
         commit.now = now;
         self.recorder.record(commit);
+        self.await_bookings();
     }
 
     pub(super) fn keep_snapshot(&mut self) {
@@ -91,14 +95,15 @@ impl Decide {
 
     /// Gives a new database the boot, the site state and all open alerts.
     pub(super) fn store_replaced(&mut self) {
-        let StoreReplaced { boot, alerts, site, missing } = self.replaced.borrow_and_update().clone();
+        let StoreReplaced { boot, alerts, site, outputs, missing } = self.replaced.borrow_and_update().clone();
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
             let now = self.now();
             if let Some(recording) = &mut self.recording {
-                recording.counted(now, boot, site.clone());
+                recording.counted(now, boot, site.clone(), outputs.clone());
             }
             self.engine.count_boot(boot);
             site.iter().for_each(|before| self.engine.recall_site(before));
+            outputs.iter().for_each(|before| self.recall_outputs(before));
             self.drain();
             self.decide(now, Input::Reserved { after: AlertId(alerts.after), until: AlertId(alerts.until) });
         }

@@ -13,6 +13,7 @@ use crate::store::thread::{self, InitialStore, Settings, StoreHandle};
 use crate::store::{AlertNumbers, BLOCK_INTERVAL, Policy};
 
 mod numbers;
+mod outputs;
 
 const FARM: &str = "
 [sensors.'room/level']
@@ -71,6 +72,7 @@ impl Life {
             run: RunId::of(&format!("at{at_s}")),
             clock: clock.clone(),
             recorder,
+            outputs: crate::act::Outputs::new(),
             replaced: watch::channel(StoreReplaced::default()).1,
             notify,
             live: broadcast::channel(LIVE).0,

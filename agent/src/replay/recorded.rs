@@ -218,9 +218,12 @@ impl Session {
             Entry::Unmatched(bus) => Input::Unmatched(bus),
             Entry::Output(input) => Input::Output(input),
             Entry::Reserved { after, until } => Input::Reserved { after, until },
-            Entry::Counted { boot, site } => {
+            Entry::Counted { boot, site, outputs } => {
                 self.engine.count_boot(boot);
                 site.iter().for_each(|before| self.engine.recall_site(before));
+                if let Some(before) = outputs {
+                    self.engine.recall_outputs(&before.record, self.engine.now().uptime - before.at);
+                }
                 return Ok(None);
             }
         }))

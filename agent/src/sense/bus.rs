@@ -19,6 +19,7 @@ use tracing::debug;
 use super::queue::{Queue, SenseMessage};
 use super::sample::Sample;
 use super::supervise;
+use crate::act::Outputs;
 use crate::clock::{Clock, ClockMode};
 pub(crate) use health::HealthHandle;
 
@@ -45,6 +46,9 @@ pub(crate) struct BusContext {
     pub(crate) clock: Clock,
     /// Where values go.
     pub(crate) queue: Queue,
+    /// Where orders for the outputs of the bus come from.
+    #[expect(dead_code, reason = "a bus of boards takes its orders here")]
+    pub(crate) outputs: Outputs,
 }
 
 impl BusContext {
@@ -147,7 +151,14 @@ mod tests {
         let queue = Queue::new(1);
         let (_sender, wanted) = watch::channel(BusInputs::default());
         let (clock, health) = (Clock::new(ClockMode::Scaled(1)), HealthHandle::default());
-        let context = BusContext { id: Id::new("gateway").unwrap(), wanted, health, clock, queue: queue.clone() };
+        let context = BusContext {
+            id: Id::new("gateway").unwrap(),
+            wanted,
+            health,
+            clock,
+            queue: queue.clone(),
+            outputs: Outputs::new().0,
+        };
         let told = || match queue.try_next() {
             Some(SenseMessage::Bus { down, .. }) => Some(down.unwrap_or_else(|| "up".to_owned())),
             other => other.map(|other| panic!("{other:?}")),

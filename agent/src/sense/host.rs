@@ -141,6 +141,7 @@ mod tests {
     use tilth_core::quantity::Quantity;
     use tokio::sync::watch;
 
+    use super::super::Outputs;
     use super::super::bus::{BusInputs, HealthHandle};
     use super::super::queue::{Queue, SenseMessage};
     use super::*;
@@ -204,7 +205,14 @@ mod tests {
             let queue = Queue::new(2);
             let (sender, wanted) = watch::channel(BusInputs { columns: None, feeds: vec![load.clone(), memory] });
             let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
-            let context = BusContext { id, wanted, health, clock: Clock::new(ClockMode::System), queue: queue.clone() };
+            let context = BusContext {
+                id,
+                wanted,
+                health,
+                clock: Clock::new(ClockMode::System),
+                queue: queue.clone(),
+                outputs: Outputs::new().0,
+            };
             let next = async || match queue.next().await {
                 SenseMessage::Value(sample) => sample.sensor.to_string(),
                 other => panic!("{other:?}"),

@@ -9,6 +9,7 @@ use tilth_core::time::{Stamp, WallTime};
 use super::error::StoreError;
 use super::row::{int, uint};
 use super::{Reader, Store};
+use crate::checkpoint::Checkpoint;
 use crate::random;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,7 @@ pub(crate) struct Remembered {
     pub(crate) is_known: bool,
     /// What people did on site.
     pub(crate) site: Option<SiteState>,
+    pub(crate) checkpoint: Option<Box<Checkpoint>>,
     pub(crate) alerts: AlertNumbers,
 }
 
@@ -122,13 +124,14 @@ impl Store {
     pub(super) fn begin_late(&mut self, running: &Running) -> Result<Remembered, StoreError> {
         let is_known = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();
+        let checkpoint = self.snapshot().unwrap_or_default().map(|kept| Box::new(kept.checkpoint));
         if is_known {
             self.new_stream("the device began without its database")?;
         }
         // Without a word of earlier numbers: from where none of them was.
         let after = if self.alerts_until > 0 { self.alerts_until } else { random::alert_number(0) };
         let (_, alerts) = self.begin_boot(&running.os_boot, after)?;
-        Ok(Remembered { is_known, site, alerts })
+        Ok(Remembered { is_known, site, checkpoint, alerts })
     }
 
     pub(crate) fn running(&self) -> Running {

@@ -72,6 +72,17 @@ impl Recorder {
         self.hand_over();
     }
 
+    /// Has what was recorded so far committed, and answers whether all of it is on the disk; a dose waits for that.
+    ///
+    /// # Errors
+    /// [`Busy`] when the queue is full, or commits wait for room in it: whatever waits for the answer does not happen.
+    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Busy> {
+        if !self.overflow.is_empty() {
+            return Err(Busy);
+        }
+        self.commands.try_send(Command::Flush(Box::new(answer))).map_err(|_| Busy)
+    }
+
     /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
     pub(crate) fn alerts_until(&self) -> u64 {
         self.alerts_until.load(Ordering::Acquire)
@@ -128,14 +139,5 @@ impl StoreHandle {
     pub(crate) fn stop(&self) {
         // A queue that is full is of a thread that hangs, and one that is closed of a thread that has ended.
         let _ = self.commands.try_send(Command::Stop);
-    }
-
-    /// Commits what waits and answers whether all of it is on the disk; for dosing, which waits for that.
-    ///
-    /// # Errors
-    /// [`Busy`] when the queue is full: whatever waits for it does not happen.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a dose is booked with it"))]
-    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Busy> {
-        self.commands.try_send(Command::Flush(Box::new(answer))).map_err(|_| Busy)
     }
 }

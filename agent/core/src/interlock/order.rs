@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::actuator::{Actuator, Output};
+use crate::actuator::{Actuator, Output, Wanted};
 use crate::id::{Id, SensorId};
 use crate::plan::AlertKey;
 use crate::time::{Span, Stamp, Uptime};
@@ -46,6 +46,8 @@ pub enum Input {
         /// Who.
         by: String,
     },
+    /// The agent stops: everything is switched off. What rests energised falls with the link once nobody watches.
+    Stop,
 }
 
 /// A command for one actuator.
@@ -61,16 +63,6 @@ pub struct Command {
     pub expires: Uptime,
     /// Who asks.
     pub by: Origin,
-}
-
-/// What an actuator should do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Wanted {
-    /// On for so long; without a time for as long as its `max_on`.
-    On(Option<Span>),
-    /// Off at once.
-    Off,
 }
 
 /// Who asks for something.
@@ -176,6 +168,8 @@ pub enum OffReason {
     Excluded,
     /// The agent started anew.
     Restarted,
+    /// The agent stops.
+    Stopped,
 }
 
 /// Why a command was not carried out.
@@ -309,6 +303,7 @@ impl OffReason {
             OffReason::Removed => "removed",
             OffReason::Excluded => "excluded",
             OffReason::Restarted => "restarted",
+            OffReason::Stopped => "stopped",
         }
     }
 }
@@ -359,6 +354,7 @@ impl fmt::Display for OffReason {
             OffReason::Removed => "the configuration removed or disabled it",
             OffReason::Excluded => "another one that it excludes is on",
             OffReason::Restarted => "the agent restarted",
+            OffReason::Stopped => "the agent stops",
         })
     }
 }

@@ -67,11 +67,14 @@ async fn ask(router: &Router, caller: Option<Caller>, (method, path, body): (Met
     (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
 }
 
-const CHANGES: [(Method, &str, &str); 4] = [
+const CHANGES: [(Method, &str, &str); 7] = [
     (Method::POST, "/api/v1/alerts/1/acknowledge", r#"{"for_s":60,"by":"anna"}"#),
     (Method::POST, "/api/v1/silences", r#"{"everything":true,"for_s":60,"by":"anna"}"#),
     (Method::DELETE, "/api/v1/silences/1", ""),
     (Method::POST, "/api/v1/notes", r#"{"text":"refilled the tank","by":"anna"}"#),
+    (Method::POST, "/api/v1/actuators/acid-pump/switch", r#"{"on":true,"for_s":2,"by":"anna"}"#),
+    (Method::POST, "/api/v1/holds", r#"{"zone":"tower-1","by":"anna"}"#),
+    (Method::DELETE, "/api/v1/holds/tower-1?by=anna", ""),
 ];
 
 #[tokio::test]
@@ -101,7 +104,7 @@ async fn over_tcp_everything_is_read_and_nothing_is_changed() {
 async fn what_cannot_be_answered_is_said_with_what_was_expected() {
     let folder = Folder::new();
     let router = router_of(&folder);
-    let [ack, silences, _, notes] = CHANGES.map(|(_, path, _)| path);
+    let [ack, silences, _, notes, switch, ..] = CHANGES.map(|(_, path, _)| path);
     for (method, path, body, status, said) in [
         (Method::GET, "/api/v1/money", "", 404, "there is no /api/v1/money here; expected /api/v1/status, sensors, "),
         (
@@ -151,6 +154,8 @@ async fn what_cannot_be_answered_is_said_with_what_was_expected() {
             r#"which alerts? expected zone, rule or sensor, or \"everything\": true to silence the whole farm"#,
         ),
         (Method::POST, notes, r#"{"text":" ","by":"anna"}"#, 400, "an empty note"),
+        (Method::POST, switch, r#"{"on":false,"for_s":2,"by":"anna"}"#, 400, r#"for_s goes with \"on\": true"#),
+        (Method::POST, switch, r#"{"for_s":2,"by":"anna"}"#, 422, "missing field `on`"),
         (Method::POST, notes, "refilled", 400, "Failed to parse the request body as JSON"),
     ] {
         let (found, text) = ask(&router, Some(Caller::Socket), (method, path, body)).await;

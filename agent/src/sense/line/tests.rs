@@ -135,8 +135,14 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
         Serial { port: by_id.link().to_str().unwrap().to_owned(), baud: 115_200, parity: Parity::None, stop_bits: 1 };
     let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
     let (queue, health) = (watched.queue.clone(), watched.health.clone());
-    let context =
-        BusContext { id: Id::new("gateway").unwrap(), wanted, health, clock: Clock::new(ClockMode::System), queue };
+    let context = BusContext {
+        id: Id::new("gateway").unwrap(),
+        wanted,
+        health,
+        clock: Clock::new(ClockMode::System),
+        queue,
+        outputs: crate::act::Outputs::new().0,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         tokio::select! {

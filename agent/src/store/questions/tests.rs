@@ -46,7 +46,7 @@ impl Bench {
         commit.events.push(note(Uptime(at), "a note"));
         self.recorder.record(commit);
         let (answer, answered) = mpsc::channel();
-        self.handle.flush(move |is_written| answer.send(is_written).unwrap()).unwrap();
+        self.recorder.flush(move |is_written| answer.send(is_written).unwrap()).unwrap();
         answered.recv().unwrap()
     }
 

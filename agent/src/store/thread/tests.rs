@@ -68,9 +68,9 @@ fn readings(store: &mut Store) -> usize {
 }
 
 /// Commits what waits; says whether it is on the disk.
-fn flush(handle: &StoreHandle) -> bool {
+fn flush(recorder: &Recorder) -> bool {
     let (answer, answered) = mpsc::channel();
-    handle.flush(move |done| answer.send(done).unwrap()).unwrap();
+    recorder.flush(move |done| answer.send(done).unwrap()).unwrap();
     answered.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
@@ -101,7 +101,7 @@ fn readings_wait_for_their_block_and_events_do_not() {
     commit.events.push(note(farm.now, "now"));
     bench.recorder.record(commit);
     assert_eq!(settled(&bench.handle, 25), 25);
-    assert!(flush(&bench.handle));
+    assert!(flush(&bench.recorder));
     assert!(bench.news.lock().unwrap().contains(&"rows 1".to_owned()));
     bench.recorder.stop();
     bench.thread.join().unwrap();
@@ -146,13 +146,13 @@ fn trouble_is_said_once_and_recording_resumes() {
     let (mut bench, mut farm) = (bench(Some(360)), Farm::new(8));
     let mut minutes = 0;
     // Each minute is a commit of its own: how many go together would be the scheduler's to say.
-    while flush(&bench.handle) {
+    while flush(&bench.recorder) {
         assert!(minutes < 3000);
         minute(&mut bench, &mut farm, &mut minutes);
     }
     for _ in 0..5 {
         minute(&mut bench, &mut farm, &mut minutes);
-        assert!(!flush(&bench.handle), "dosing hears that nothing is booked");
+        assert!(!flush(&bench.recorder), "dosing hears that nothing is booked");
     }
     ask(&bench.handle, |store| store.reader().0.pragma_update(None, "max_page_count", 10_000).unwrap());
     minute(&mut bench, &mut farm, &mut minutes);
@@ -181,7 +181,7 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
     let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(1), 0);
     let progress = bench.recorder.progress();
     minute(&mut bench, &mut farm, &mut minutes);
-    assert!(flush(&bench.handle));
+    assert!(flush(&bench.recorder));
     assert_eq!(progress.unwritten_from(), None);
     let written = farm.now;
     let ((begin, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel::<()>());
@@ -207,7 +207,7 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
 fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
     let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(2), 0);
     minute(&mut bench, &mut farm, &mut minutes);
-    assert!(flush(&bench.handle));
+    assert!(flush(&bench.recorder));
     let database = bench.folder.database();
     let (boot, stream) = ask(&bench.handle, move |store| {
         let connection = &store.reader().0;
@@ -271,13 +271,13 @@ fn what_is_given_up_because_the_store_fell_behind_says_so() {
 #[test]
 fn what_is_given_up_because_the_disk_was_full_says_so() {
     let (mut bench, mut farm, mut minutes) = (bench(Some(400)), Farm::new(100), 0);
-    while flush(&bench.handle) {
+    while flush(&bench.recorder) {
         minute(&mut bench, &mut farm, &mut minutes);
     }
     for _ in 0..130 {
         minute(&mut bench, &mut farm, &mut minutes);
     }
-    assert!(!flush(&bench.handle));
+    assert!(!flush(&bench.recorder));
     assert!(bench.news.lock().unwrap().contains(&"dropped 1".to_owned()), "said while it lasts");
     ask(&bench.handle, |store| store.reader().0.pragma_update(None, "max_page_count", 100_000).unwrap());
     bench.recorder.stop();

@@ -188,3 +188,10 @@ fn commands_for_nothing_are_refused() {
     bench.on(10, "fan", 1).on(10, "vent", 1).off(10, "vent");
     bench.expect(&["fan refused disabled", "vent refused no-such-actuator", "vent refused no-such-actuator"]);
 }
+
+#[test]
+fn a_stop_of_the_agent_switches_off_all_but_what_rests_energised() {
+    let mut bench = Bench::new(vec![pump("fan", "relay-1"), siren()]);
+    bench.on(10, "fan", 3).command(10, "siren", Wanted::On(None)).handle(11, Input::Stop);
+    bench.expect(&["switch fan on 3s", "fan on", "switch siren on", "siren on", "switch fan off", "fan off stopped"]);
+}

@@ -1,0 +1,127 @@
+//! Handlers about actuators: what each does, switching one, holding a zone.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use tilth_core::engine::Engine;
+use tilth_core::id::Id;
+use tilth_core::interlock::{self, Origin, Refusal, Wanted};
+use tilth_core::time::Span;
+
+use super::caller::MayChange;
+use super::changes::{MAX_NAMED, name, span};
+use super::handlers::{Answered, Api, Body};
+use super::problem::Problem;
+use super::rows::{Actuate, ActuatorRow, Hold, HoldRow};
+use super::views;
+use crate::decide::Command;
+use crate::output::listed;
+use crate::random;
+
+/// A command that is not carried out within this time never is; shorter than the wait for its answer.
+const EXPIRES: Span = Span(2500);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndHold {
+    /// Name of the person.
+    by: String,
+}
+
+pub(super) async fn actuators(State(api): Api) -> Answered<ActuatorRow> {
+    api.answer(api.query(|engine, _, clock| views::actuators(engine, clock)).await?)
+}
+
+pub(super) async fn holds(State(api): Api) -> Answered<HoldRow> {
+    api.answer(api.query(|engine, _, clock| views::holds(engine, clock)).await?)
+}
+
+/// Switches an actuator; answers with the actuator as it is then, or why it was not switched.
+pub(super) async fn actuate(
+    State(api): Api,
+    _: MayChange,
+    Path(actuator): Path<String>,
+    body: Body<Actuate>,
+) -> Answered<ActuatorRow> {
+    let Json(Actuate { on, for_s, by, command }) = body?;
+    let wanted = match (on, for_s) {
+        (true, for_s) => Wanted::On(for_s.map(span).transpose()?),
+        (false, None) => Wanted::Off,
+        (false, Some(_)) => return Err(Problem::bad_request("for_s goes with \"on\": true")),
+    };
+    let (by, expires) = (Origin::Person(name(&by)?), api.clock.uptime() + EXPIRES);
+    let id = command.unwrap_or_else(random::command);
+    let wanted_of = actuator.clone();
+    let found = api.query(move |engine, _, _| find(engine, &wanted_of)).await??;
+    let command = Box::new(interlock::Command { id, actuator: found, wanted, expires, by });
+    match api.change(|answer| Command::Actuate { command, answer }).await? {
+        Ok(()) => {
+            let rows = api.query(|engine, _, clock| views::actuators(engine, clock)).await?;
+            api.answer(rows.into_iter().filter(|row| row.actuator.as_str() == actuator).collect())
+        }
+        Err(refusal) => Err(refused(&actuator, &refusal)),
+    }
+}
+
+/// Stops and locks the actuators of a zone; answers with the hold.
+pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Answered<HoldRow> {
+    let Json(Hold { zone, for_s, by }) = body?;
+    let (span, by) = (for_s.map(span).transpose()?, name(&by)?);
+    let wanted = zone.clone();
+    api.query(move |engine, _, _| check_zone(engine, &wanted)).await??;
+    let change = interlock::Input::Hold { zone: zone.clone(), span, by };
+    api.change(|answer| Command::Hold { change, answer }).await?;
+    let rows = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
+    api.answer(rows.into_iter().filter(|row| row.zone == zone).collect())
+}
+
+/// Ends the hold of a zone; answers with the hold as it was.
+pub(super) async fn end_hold(
+    State(api): Api,
+    _: MayChange,
+    Path(zone): Path<String>,
+    parameters: Result<Query<EndHold>, QueryRejection>,
+) -> Answered<HoldRow> {
+    let Query(EndHold { by }) = parameters?;
+    let by = name(&by)?;
+    let holds = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
+    let Some(row) = holds.into_iter().find(|row| row.zone.as_str() == zone) else {
+        return Err(Problem::not_found(format!("zone {zone} is not on hold")));
+    };
+    let change = interlock::Input::EndHold { zone: row.zone.clone(), by };
+    api.change(|answer| Command::Hold { change, answer }).await?;
+    api.answer(vec![row])
+}
+
+/// The actuator of a name.
+fn find(engine: &Engine, wanted: &str) -> Result<Id, Problem> {
+    let actuators = engine.plan().actuators();
+    if let Some((id, _)) = actuators.get_key_value(wanted) {
+        return Ok(id.clone());
+    }
+    let known = actuators.keys().map(Id::as_str);
+    let known = if actuators.is_empty() { "none is configured".to_owned() } else { listed(known, MAX_NAMED) };
+    Err(Problem::not_found(format!("there is no actuator {wanted}; actuators: {known}")))
+}
+
+/// A hold of a zone without an actuator would be a misspelt one.
+fn check_zone(engine: &Engine, zone: &Id) -> Result<(), Problem> {
+    let zones: std::collections::BTreeSet<&str> =
+        engine.plan().actuators().values().map(|actuator| actuator.zone.as_str()).collect();
+    if zones.contains(zone.as_str()) {
+        return Ok(());
+    }
+    let known = if zones.is_empty() { "none".to_owned() } else { listed(zones, MAX_NAMED) };
+    Err(Problem::not_found(format!("no actuator is in zone {zone}; zones with actuators: {known}")))
+}
+
+fn refused(actuator: &str, refusal: &Refusal) -> Problem {
+    let status = match refusal {
+        Refusal::NoSuchActuator => StatusCode::NOT_FOUND,
+        Refusal::NoTime => StatusCode::BAD_REQUEST,
+        _ => StatusCode::CONFLICT,
+    };
+    Problem::new(status, format!("{actuator} stays off: {refusal}"))
+}

@@ -1,0 +1,111 @@
+//! Actuators and holds, for people.
+
+use super::{Table, Times, for_long, span};
+use crate::api::rows::{ActuatorRow, HoldRow};
+use crate::cli;
+
+pub(in crate::commands) fn table(rows: &[ActuatorRow]) -> Table {
+    let row = |row: &ActuatorRow| {
+        [
+            row.actuator.to_string(),
+            row.zone.to_string(),
+            state(row),
+            used(row.hour_s, row.dose_per_hour_s),
+            used(row.day_s, row.dose_per_day_s),
+            row.output.clone(),
+        ]
+    };
+    Table::new(["ACTUATOR", "ZONE", "STATE", "HOUR", "DAY", "OUTPUT"], rows.iter().map(row))
+}
+
+/// What became of a command: `acid-pump is on for another 2s; 5s of 10s used within the hour`.
+pub(in crate::commands) fn switched(row: &ActuatorRow) -> String {
+    let used = match row.dose_per_hour_s {
+        Some(limit) => format!("; {} of {} used within the hour", seconds(row.hour_s), seconds(limit)),
+        None => String::new(),
+    };
+    format!("{} is {}{used}", row.actuator, state(row))
+}
+
+pub(in crate::commands) fn holds(rows: &[HoldRow], times: &Times) -> Table {
+    let row = |row: &HoldRow| [row.zone.to_string(), until(row, times), row.by.clone()];
+    Table::new(["ZONE", "UNTIL", "BY"], rows.iter().map(row))
+}
+
+/// A hold that began, with the command that ends it.
+pub(in crate::commands) fn held(row: &HoldRow, agent: &cli::AgentOptions, times: &Times) -> String {
+    let (zone, options) = (&row.zone, agent.typed());
+    let until = until(row, times);
+    format!(
+        "zone {zone} is on hold, {until}: its actuators are off; end it with: tilth-agent hold{options} {zone} --end"
+    )
+}
+
+fn until(row: &HoldRow, times: &Times) -> String {
+    match (times.minute(row.until.as_ref()), row.left_s) {
+        (Some(until), _) => format!("until {until}"),
+        (None, Some(left)) => format!("for {}", for_long(left)),
+        (None, None) => "until somebody ends it".to_owned(),
+    }
+}
+
+fn state(row: &ActuatorRow) -> String {
+    let left = |what: &str| row.left_s.map_or(what.to_owned(), |left| format!("{what} for another {}", seconds(left)));
+    match row.state.as_str() {
+        "on" => left("on"),
+        "stopping" => "being switched off".to_owned(),
+        "booking" => "being booked".to_owned(),
+        _ if !row.enabled => "disabled".to_owned(),
+        _ if row.held => "on hold".to_owned(),
+        _ => match row.must_rest_s {
+            Some(rest) => format!("off, must rest {}", for_long(rest)),
+            None => "off".to_owned(),
+        },
+    }
+}
+
+fn used(used: f64, limit: Option<f64>) -> String {
+    match limit {
+        Some(limit) => format!("{} of {}", seconds(used), seconds(limit)),
+        None => seconds(used),
+    }
+}
+
+/// Short times, which doses are, to the tenth of a second.
+fn seconds(seconds: f64) -> String {
+    if seconds < 60.0 { span((seconds * 10.0).round() / 10.0).to_string() } else { for_long(seconds) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_core::id::Id;
+
+    use super::*;
+
+    fn row(state: &str) -> ActuatorRow {
+        ActuatorRow {
+            actuator: Id::new("acid-pump").unwrap(),
+            zone: Id::new("tower-1").unwrap(),
+            output: "board:gateway/relay-1".to_owned(),
+            enabled: true,
+            state: state.to_owned(),
+            left_s: Some(1.96),
+            hour_s: 5.0,
+            dose_per_hour_s: Some(10.0),
+            day_s: 5.0,
+            dose_per_day_s: None,
+            max_on_s: Some(3.0),
+            must_rest_s: None,
+            held: false,
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_command_is_one_line() {
+        assert_eq!(switched(&row("on")), "acid-pump is on for another 2s; 5s of 10s used within the hour");
+        let rests = ActuatorRow { must_rest_s: Some(570.0), left_s: None, ..row("off") };
+        assert_eq!(switched(&rests), "acid-pump is off, must rest 9m30s; 5s of 10s used within the hour");
+        let held = ActuatorRow { held: true, ..row("off") };
+        assert_eq!(switched(&held), "acid-pump is on hold; 5s of 10s used within the hour");
+    }
+}

@@ -1,0 +1,181 @@
+//! Bookings, orders and answers, with a real store.
+
+use std::time::Duration;
+
+use tilth_core::interlock::{self, Origin, Refusal, Standing, Switch, Wanted};
+use tokio::time::timeout;
+
+use super::*;
+use crate::checkpoint::{Checkpoint, OutputsBefore};
+use crate::decide::Actuated;
+
+const DOSER: &str = "
+[actuators.acid]
+zone = 'room'
+output = 'board:gateway/relay-1'
+max_on = '3s'
+dose_per_hour = '5s'
+[rules.level-high]
+sensor = 'room/level'
+above = 30
+actions = [{ actuator = 'acid', on = '2s' }]
+";
+
+/// A process whose board obeys at once and says so.
+struct Board {
+    life: Life,
+    orders: mpsc::Receiver<Switch>,
+}
+
+impl Board {
+    fn begin(at_s: i64, snapshot: Option<Vec<u8>>) -> Board {
+        let mut life = Life::begin(at_s, &format!("{FARM}{DOSER}"), snapshot);
+        let orders = life.decide.outputs.of_bus(&Id::new("gateway").unwrap());
+        // Orders of the start had no bus yet, and are lost.
+        while let Ok(outcome) = life.decide.outcomes.try_recv() {
+            life.decide.handle(Input::Output(outcome));
+        }
+        // As the bus does when it has opened its port.
+        life.decide.handle(Input::Bus { bus: Id::new("gateway").unwrap(), up: true });
+        Board { life, orders }
+    }
+
+    /// Orders since the last call, each confirmed.
+    fn obey(&mut self) -> Vec<String> {
+        let mut obeyed = Vec::new();
+        while let Ok(Switch { order, actuator, on, at_most, .. }) = self.orders.try_recv() {
+            let span = at_most.map_or(String::new(), |span| format!(" {span}"));
+            obeyed.push(format!("{actuator} {}{span}", if on { "on" } else { "off" }));
+            self.life.decide.handle(Input::Output(interlock::Input::Switched { order, on }));
+        }
+        obeyed
+    }
+
+    fn command(&mut self, id: &str, wanted: Wanted) -> oneshot::Receiver<Actuated> {
+        let (answer, answered) = oneshot::channel();
+        let command = interlock::Command {
+            id: Id::new(id).unwrap(),
+            actuator: Id::new("acid").unwrap(),
+            wanted,
+            expires: self.life.clock.uptime() + Span::from_secs(5),
+            by: Origin::Person("ann".to_owned()),
+        };
+        self.life.decide.handle_command(Command::Actuate { command: Box::new(command), answer });
+        self.life.decide.flush();
+        answered
+    }
+
+    /// Waits for the store's word and gives it to the engine.
+    async fn booked(&mut self) {
+        let outcome = timeout(Duration::from_secs(20), self.life.decide.outcomes.recv()).await.unwrap().unwrap();
+        self.life.decide.handle(Input::Output(outcome));
+    }
+
+    fn hour(&self) -> (Span, Standing) {
+        let view = self.life.decide.engine.actuators().next().unwrap();
+        (view.hour, view.standing)
+    }
+
+    /// The checkpoint on the disk.
+    fn stored(&self) -> Checkpoint {
+        let (store, _) = crate::store::tests::farm::open(&self.life._folder);
+        store.snapshot().unwrap().unwrap().checkpoint
+    }
+}
+
+async fn answer(answered: oneshot::Receiver<Actuated>) -> Actuated {
+    timeout(Duration::from_secs(20), answered).await.unwrap().unwrap()
+}
+
+fn on(secs: i64) -> Wanted {
+    Wanted::On(Some(Span::from_secs(secs)))
+}
+
+#[tokio::test]
+async fn a_dose_is_on_the_disk_before_its_pump_runs() {
+    let mut board = Board::begin(0, None);
+    assert_eq!(board.obey(), ["acid off"]);
+    let mut answered = board.command("one", on(2));
+    assert_eq!((board.obey(), board.hour()), (vec![], (Span::ZERO, Standing::Booking)), "the store has not answered");
+    assert!(answered.try_recv().is_err(), "nobody is answered before");
+    board.booked().await;
+    // Whatever becomes of the process from here: the next one counts the dose.
+    let mut next = Board::begin(1, Some(serde_json::to_vec(&board.stored()).unwrap()));
+    assert_eq!(next.hour().0, Span::from_secs(2));
+    assert_eq!(next.obey(), ["acid off"], "and switches off first");
+    assert_eq!(board.obey(), ["acid on 2s"]);
+    assert_eq!(answer(answered).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_a_limit_forbids_is_answered_with_the_limit() {
+    let mut board = Board::begin(0, None);
+    board.obey();
+    assert_eq!(answer(board.command("long", on(4))).await, Err(Refusal::MaxOn(Span::from_secs(3))));
+    let answered = board.command("one", on(3));
+    board.booked().await;
+    assert_eq!(answer(answered).await, Ok(()));
+    assert_eq!(answer(board.command("again", on(3))).await, Err(Refusal::On));
+    assert_eq!(answer(board.command("off", Wanted::Off)).await, Ok(()));
+    assert_eq!(board.obey(), ["acid on 3s", "acid off"]);
+    let Err(Refusal::DosePerHour { wait: Some(_) }) = answer(board.command("more", on(3))).await else {
+        panic!("5 s an hour, and 3 s were dosed")
+    };
+}
+
+#[tokio::test]
+async fn an_alert_doses_and_each_step_is_an_event() {
+    let mut board = Board::begin(0, None);
+    board.obey();
+    board.life.level(10, 31.0);
+    board.booked().await;
+    assert_eq!(board.obey(), ["acid on 2s"]);
+    board.life.clock.observe(WallTime(13_000));
+    board.life.decide.handle(Input::Tick);
+    assert_eq!(board.obey(), ["acid off"]);
+    let events = board.life.decide.commit.events.iter().filter(|event| event.kind == "actuation");
+    let said: Vec<&str> = events.map(|event| event.body["message"].as_str().unwrap()).collect();
+    assert_eq!(said, ["acid on for 2 s, by rule level-high of room/level", "acid off: its time is over"]);
+}
+
+#[tokio::test]
+async fn a_stop_switches_off_while_the_buses_still_run() {
+    let mut board = Board::begin(0, None);
+    board.obey();
+    let answered = board.command("one", on(3));
+    board.booked().await;
+    drop(answered);
+    board.obey();
+    let (done, ordered) = oneshot::channel();
+    board.life.decide.handle_command(Command::SwitchOff(done));
+    ordered.await.unwrap();
+    assert_eq!(board.obey(), ["acid off"]);
+    timeout(Duration::from_secs(20), board.life.decide.outputs.taken()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_takes_is_lost_and_counts() {
+    let mut board = Board::begin(0, None);
+    board.obey();
+    board.orders.close();
+    let answered = board.command("one", on(2));
+    board.booked().await;
+    assert_eq!(answer(answered).await, Ok(()));
+    board.booked().await;
+    assert!(matches!(board.hour(), (hour, Standing::Stopping(Some(_))) if hour == Span::from_secs(2)));
+}
+
+/// A database that was away at the start knows of doses that this process does not.
+#[tokio::test]
+async fn doses_of_before_count_once_their_database_is_there() {
+    let mut before = Board::begin(0, None);
+    before.obey();
+    let answered = before.command("one", on(3));
+    before.booked().await;
+    drop(answered);
+    let known = OutputsBefore::of(&before.stored());
+    let mut board = Board::begin(100, None);
+    board.obey();
+    board.life.decide.recall_outputs(&known);
+    assert_eq!(board.hour().0, Span::from_secs(3));
+}

@@ -186,6 +186,7 @@ impl Decide {
                 Arc::make_mut(&mut self.seen_labels).insert(bus, (*seen).clone());
                 self.keep_snapshot();
             }
+            SenseMessage::Receipt { receipt, .. } => self.commit.receipts.push(receipt),
         }
     }
 

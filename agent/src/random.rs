@@ -49,6 +49,18 @@ pub(crate) fn alert_number(above: u64) -> u64 {
     least + u64::from(u32::from_le_bytes([a, b, c, d])) % 900_000
 }
 
+/// An id for a board that has none.
+pub(crate) fn board_id() -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Where the ids of commands to a board begin, so that no run of the agent uses those of the one before.
+pub(crate) fn command_id() -> u32 {
+    let [a, b, c, d, ..] = bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
 /// Random bytes; where the machine gives none, such as no earlier process of this machine has had.
 fn bytes() -> [u8; 32] {
     let mut bytes = [0; 32];

@@ -1,9 +1,12 @@
 //! Reads raw values: a task for each bus, one for the machine itself, and the queue to decide.
 
+pub(crate) mod board;
 pub(crate) mod bus;
 pub(crate) mod host;
 pub(crate) mod line;
+pub(crate) mod port;
 pub(crate) mod queue;
+pub(crate) mod receipt;
 pub(crate) mod sample;
 pub(crate) mod stamp;
 pub(crate) mod supervise;
@@ -13,12 +16,14 @@ use std::sync::Arc;
 
 use tilth_config::{AgentToml, BusKind, Feed, Input, Link};
 use tilth_core::id::{Id, SensorId};
+use tilth_wire::BoardId;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::error;
 
 use crate::act::Outputs;
 use crate::clock::Clock;
+use board::{Owners, Place};
 use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
 use line::{LabelMemory, SeenLabels};
@@ -36,6 +41,8 @@ pub(crate) struct SensorInputs {
 struct ConfiguredBus {
     kind: BusKind,
     link: Link,
+    /// The board that belongs to the bus, where it is stated.
+    board: Option<BoardId>,
     wanted: BusInputs,
 }
 
@@ -49,15 +56,18 @@ pub(crate) struct Senses {
     /// Inputs on the machine, and the task that reads them once it runs.
     host: watch::Sender<BusInputs>,
     host_task: JoinSet<()>,
+    /// Which boards belong to which bus.
+    owners: Owners,
     /// The labels that the names of sensors have matched, for each bus of text lines.
     labels: BTreeMap<Id, LabelMemory>,
 }
 
 /// A bus that is read. Dropping it stops its task.
 struct BusTask {
-    /// The bus is opened again where its kind or link changes.
+    /// The bus is opened again where its kind, link or board changes.
     kind: BusKind,
     link: Link,
+    board: Option<BoardId>,
     wanted: watch::Sender<BusInputs>,
     health: HealthHandle,
     _task: JoinSet<()>,
@@ -65,7 +75,7 @@ struct BusTask {
 
 /// Text of the reason, of any kind of bus, that has this name in JSON.
 pub(crate) fn reason_text(key: &str) -> Option<&'static str> {
-    line::reasons::ALL.iter().find(|reason| reason.key == key).map(|reason| reason.text)
+    line::reasons::ALL.iter().chain(&board::REASONS).find(|reason| reason.key == key).map(|reason| reason.text)
 }
 
 impl SensorInputs {
@@ -74,7 +84,8 @@ impl SensorInputs {
         let mut inputs = SensorInputs::default();
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
             let wanted = BusInputs { columns: bus.columns.clone(), feeds: Vec::new() };
-            inputs.buses.insert(id.clone(), ConfiguredBus { kind: bus.kind, link: bus.link.clone(), wanted });
+            let (kind, link, board) = (bus.kind, bus.link.clone(), bus.board.map(BoardId));
+            inputs.buses.insert(id.clone(), ConfiguredBus { kind, link, board, wanted });
         }
         for (sensor, feed) in feeds {
             let wanted = match (&feed.input, &feed.bus) {
@@ -99,17 +110,21 @@ impl Senses {
     ) -> Senses {
         let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(Arc::new(seen)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
-        Senses { clock, queue, outputs, machine: Arc::new(machine), buses, host, host_task, labels }
+        let owners = Owners::default();
+        Senses { clock, queue, outputs, machine: Arc::new(machine), buses, host, host_task, owners, labels }
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
     pub(crate) fn read(&mut self, inputs: SensorInputs) {
         let SensorInputs { mut buses, host } = inputs;
         self.labels.retain(|id, _| buses.contains_key(id));
+        self.owners.retain(|id| buses.contains_key(id));
         // A bus that is reached in another way keeps its health: the engine may have been told that it is down.
         let healths: BTreeMap<Id, HealthHandle> =
             self.buses.iter().map(|(id, task)| (id.clone(), task.health.clone())).collect();
-        let is_same = |task: &BusTask, source: &ConfiguredBus| task.kind == source.kind && task.link == source.link;
+        let is_same = |task: &BusTask, source: &ConfiguredBus| {
+            (task.kind, &task.link, task.board) == (source.kind, &source.link, source.board)
+        };
         self.buses.retain(|id, task| buses.get(id).is_some_and(|source| is_same(task, source)));
         for (id, task) in &self.buses {
             buses.remove(id).into_iter().for_each(|source| set(&task.wanted, source.wanted));
@@ -133,7 +148,7 @@ impl Senses {
 
     /// Begins to read a bus; none of a kind that this version does not read.
     fn start(&mut self, id: &Id, source: ConfiguredBus, health: HealthHandle) -> Option<BusTask> {
-        let ConfiguredBus { kind, link, wanted } = source;
+        let ConfiguredBus { kind, link, board, wanted } = source;
         let (sender, wanted) = watch::channel(wanted);
         let context = self.context(id.clone(), wanted, health.clone());
         let mut task = JoinSet::new();
@@ -142,9 +157,14 @@ impl Senses {
                 let labels = self.labels.entry(id.clone()).or_default().clone();
                 task.spawn(context.keep_running(move |context| line::run(serial.clone(), labels.clone(), context)));
             }
+            (BusKind::Board, link) => {
+                let (place, owners) = (Place::of(&link)?, self.owners.clone());
+                let run = move |context| board::run(place.clone(), board, owners.clone(), context);
+                task.spawn(context.keep_running(run));
+            }
             _ => return None,
         }
-        Some(BusTask { kind, link, wanted: sender, health, _task: task })
+        Some(BusTask { kind, link, board, wanted: sender, health, _task: task })
     }
 
     /// Begins to read the machine, which is no bus of the configuration and never down.
@@ -175,6 +195,7 @@ fn set(sender: &watch::Sender<BusInputs>, wanted: BusInputs) {
 fn address(link: &Link) -> &str {
     match link {
         Link::Serial(serial) => &serial.port,
+        Link::Tcp { address } => address,
         Link::Port(port) => port,
         Link::Broker { url } => url,
     }

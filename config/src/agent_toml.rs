@@ -87,6 +87,8 @@ pub struct Bus {
     pub link: Link,
     /// Names of the columns of lines that have no header; of a line of text alone.
     pub columns: Option<Vec<String>>,
+    /// Id of the board that belongs to the bus, whatever port it is plugged into; of a board alone.
+    pub board: Option<[u8; 8]>,
 }
 
 /// Port or address of a bus.
@@ -94,6 +96,11 @@ pub struct Bus {
 pub enum Link {
     /// A serial port.
     Serial(Serial),
+    /// A TCP connection that carries the bytes of a serial line.
+    Tcp {
+        /// Host and port, such as `10.0.0.5:4001`.
+        address: String,
+    },
     /// A device file or folder of the machine.
     Port(String),
     /// A broker's address.
@@ -204,6 +211,7 @@ pub(crate) fn read(
     });
     check_lone(&root, &agent_toml.buses, log);
     check_ports(&root, &agent_toml.buses, sources, log);
+    check_boards(&root, &agent_toml.buses, log);
     agent_toml
 }
 
@@ -265,14 +273,16 @@ fn read_bus(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Id, Bus)> {
     };
     fields.of_kind(kind.name());
     let link = match kind {
-        BusKind::Line | BusKind::Board | BusKind::Sdi12 => serial(&fields).map(Link::Serial),
+        BusKind::Line | BusKind::Sdi12 => serial(&fields).map(Link::Serial),
+        BusKind::Board => board_link(&fields),
         BusKind::Modbus => modbus(&fields).map(Link::Serial),
         BusKind::I2c | BusKind::W1 | BusKind::Gpio => Some(Link::Port(fields.or_default("port", reader::text))),
         BusKind::Mqtt => fields.required("url", broker_url).map(|url| Link::Broker { url }),
     };
     let columns = if kind == BusKind::Line { fields.optional("columns", columns) } else { None };
+    let board = if kind == BusKind::Board { fields.optional("board", board_id) } else { None };
     fields.finish();
-    Some((id?, Bus { kind, link: link?, columns }))
+    Some((id?, Bus { kind, link: link?, columns, board }))
 }
 
 /// Names of columns, each once; an empty name skips its column.
@@ -298,6 +308,9 @@ fn columns(node: &Node) -> Result<Vec<String>, Problem> {
     }
 }
 
+/// Beginning of a port that is reached over TCP.
+pub(crate) const TCP: &str = "tcp://";
+
 /// Speeds that boards and adapters are set to.
 const USUAL_BAUD: [u32; 22] = [
     300, 600, 1200, 2400, 4800, 9600, 14_400, 19_200, 28_800, 38_400, 57_600, 74_880, 76_800, 115_200, 128_000,
@@ -319,6 +332,35 @@ fn serial(fields: &Fields<'_>) -> Option<Serial> {
     let baud = fields.whole("baud");
     warn_of_baud(fields, baud);
     Some(Serial { port: port?, baud, parity: Parity::None, stop_bits: 1 })
+}
+
+/// A serial port, or the address of one that is reached over TCP.
+fn board_link(fields: &Fields<'_>) -> Option<Link> {
+    let serial = serial(fields)?;
+    match serial.port.strip_prefix(TCP) {
+        None => Some(Link::Serial(serial)),
+        Some(address) if is_host_and_port(address) => Some(Link::Tcp { address: address.to_owned() }),
+        Some(_) => {
+            let problem = Problem::new(format!("{:?} is no address", serial.port));
+            fields.error("port", problem.help("expected tcp://HOST:PORT, such as tcp://10.0.0.5:4001"));
+            None
+        }
+    }
+}
+
+/// Whether the port is there; a broker's address may do without one.
+fn is_host_and_port(address: &str) -> bool {
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.is_some_and(|port| port > 0) && host_of(address).is_some()
+}
+
+/// Id of a board, as `tilth-agent status` shows it.
+fn board_id(node: &Node) -> Result<[u8; 8], Problem> {
+    let digits = node.as_text().filter(|text| text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.map(u64::to_be_bytes).ok_or_else(|| {
+        reader::expected("the id of a board, 16 hexadecimal digits as tilth-agent status shows it", node)
+    })
 }
 
 fn modbus(fields: &Fields<'_>) -> Option<Serial> {
@@ -360,6 +402,7 @@ fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: 
             // There can be only one of these, which is said already.
             Link::Port(_) if matches!(bus.kind, BusKind::W1 | BusKind::Gpio) => return None,
             Link::Port(port) => port,
+            Link::Tcp { address } => address,
             Link::Broker { .. } => return None,
         };
         let place = root.node.get(["bus", id.as_str(), "port"]).or_else(|| root.node.get(["bus", id.as_str(), "kind"]));
@@ -372,6 +415,19 @@ fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: 
         let message = format!("{} is the port of bus {other} already ({})", port.display(), sources.name(*first));
         let path = path::join(&path::join("bus", id.as_str()), "port");
         log.error(*place, &path, Problem::new(message).help("expected a port of its own for each bus"));
+    }
+}
+
+/// A board belongs to one bus.
+fn check_boards(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Diagnostics) {
+    let mut owners = BTreeMap::new();
+    for (id, bus) in buses {
+        let Some(board) = bus.board else { continue };
+        let Some(other) = owners.insert(board, id) else { continue };
+        let place = root.node.get(["bus", id.as_str(), "board"]).map_or(root.key, |node| node.place);
+        let path = path::join(&path::join("bus", id.as_str()), "board");
+        let problem = Problem::new(format!("this board belongs to bus {other} already"));
+        log.error(place, &path, problem.help("expected a board of its own for each bus"));
     }
 }
 

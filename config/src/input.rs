@@ -14,6 +14,9 @@ use crate::tree::Node;
 /// Longest name of a field, topic or channel in bytes.
 const MAX_NAME: usize = 200;
 
+/// Most channels of a board; their numbers begin at 0.
+const MAX_CHANNELS: u8 = 16;
+
 /// A source of raw values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -21,8 +24,8 @@ pub enum Input {
     Board {
         /// The serial line.
         bus: Id,
-        /// The board's name for the channel.
-        channel: String,
+        /// Number of the channel on the board, from 0.
+        channel: u8,
     },
     /// `modbus:BUS/SLAVE/REGISTER`.
     Modbus {
@@ -257,13 +260,13 @@ impl Input {
     /// Whether this version reads it.
     #[must_use]
     pub const fn is_read(&self) -> bool {
-        matches!(self, Input::Line { .. } | Input::Host(_))
+        matches!(self, Input::Line { .. } | Input::Board { .. } | Input::Host(_))
     }
 }
 
 /// The kinds, each with the form that is shown to whoever got it wrong.
 const FORMS: [(&str, &str); 12] = [
-    ("board", "board:BUS/CHANNEL"),
+    ("board", "board:BUS/CHANNEL, the channel by its number on the board, 0 to 15, such as board:gateway/2"),
     ("modbus", "modbus:BUS/SLAVE/REGISTER, such as modbus:rs485/1/0x0010"),
     ("i2c", "i2c:BUS/CHIP@ADDRESS/FIELD, such as i2c:main/bme280@0x76/temperature"),
     ("w1", "w1:ID, such as w1:28-0316a2794aff"),
@@ -316,7 +319,10 @@ fn parse(kind: &str, rest: &str) -> Option<Input> {
 
 fn on_bus(kind: &str, bus: Id, rest: &str) -> Option<Input> {
     match kind {
-        "board" => Some(Input::Board { bus, channel: name(rest)? }),
+        "board" => {
+            let channel = rest.parse().ok().filter(|channel| *channel < MAX_CHANNELS)?;
+            Some(Input::Board { bus, channel })
+        }
         "line" => Some(Input::Line { bus, name: line_name(rest)? }),
         "http" => Some(Input::Http { board: bus, field: name(rest)? }),
         "modbus" => {

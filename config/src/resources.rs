@@ -1,5 +1,6 @@
 //! Resources of the machine that a configuration names: secrets, key files and ports, each with the key that names it.
 
+use crate::agent_toml;
 use crate::diagnostic::{Diagnostic, Level};
 use crate::document::Effective;
 use crate::path;
@@ -57,7 +58,11 @@ pub(crate) fn by_agent_toml(table: &Table) -> Vec<UnplacedRef> {
     ];
     let buses = table.get("bus").and_then(|bus| bus.node.as_table());
     let ports = buses.into_iter().flatten();
-    let ports = ports.filter_map(|(name, bus)| reference(bus, "port", &path::join("bus", name), Resource::Port));
+    let ports = ports.filter_map(|(name, bus)| {
+        let is_device = |port: &str| !port.starts_with(agent_toml::TCP);
+        bus.node.get(["port"]).and_then(Node::as_text).filter(|port| is_device(port))?;
+        reference(bus, "port", &path::join("bus", name), Resource::Port)
+    });
     files.into_iter().flatten().chain(ports).collect()
 }
 

@@ -62,8 +62,39 @@ fn each_kind_of_bus_has_its_link() {
     ] {
         let loaded = load(&format!("[bus.b]\n{text}"));
         assert_eq!(said(&loaded), Vec::<String>::new(), "{text}");
-        assert_eq!(loaded.agent_toml.unwrap().buses.get("b"), Some(&Bus { kind, link, columns: None }), "{text}");
+        assert_eq!(
+            loaded.agent_toml.unwrap().buses.get("b"),
+            Some(&Bus { kind, link, columns: None, board: None }),
+            "{text}"
+        );
     }
+}
+
+#[test]
+fn a_board_is_at_a_port_or_an_address_and_may_be_known_by_its_id() {
+    let board = |text: &str| {
+        let loaded = load(&format!("[bus.b]\nkind = 'board'\n{text}"));
+        let bus = loaded.agent_toml.as_ref().and_then(|agent_toml| agent_toml.buses.values().next().cloned());
+        (bus.map(|bus| (bus.link, bus.board)), said(&loaded).join("\n"))
+    };
+    let tcp = Link::Tcp { address: "10.0.0.5:4001".into() };
+    assert_eq!(board("port = 'tcp://10.0.0.5:4001'"), (Some((tcp.clone(), None)), String::new()));
+    let id = Some([0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0xFF]);
+    assert_eq!(board("port = 'tcp://10.0.0.5:4001'\nboard = '00112233445566fF'"), (Some((tcp, id)), String::new()));
+    for (text, problem) in [
+        ("port = 'tcp://10.0.0.5'", "expected tcp://HOST:PORT"),
+        ("port = 'tcp://:4001'", "expected tcp://HOST:PORT"),
+        ("port = '/dev/ttyS0'\nboard = '0011'", "16 hexadecimal digits"),
+        ("port = '/dev/ttyS0'\nboard = '00112233445566+f'", "16 hexadecimal digits"),
+    ] {
+        let (_, said) = board(text);
+        assert!(said.contains(problem), "{text}: {said}");
+    }
+    let twice = load(
+        "[bus.a]\nkind = 'board'\nport = 'a'\nboard = '00112233445566ff'\n\
+         [bus.b]\nkind = 'board'\nport = 'b'\nboard = '00112233445566FF'",
+    );
+    assert!(said(&twice)[0].contains("this board belongs to bus a already"), "{:?}", said(&twice));
 }
 
 #[test]
@@ -118,7 +149,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
             vec![
                 "agent.toml:2:5: error: bus.tank: kind is missing",
                 "agent.toml:2:14: error: bus.tank.knid: unknown key; did you mean \"kind\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url, columns",
+                 parity, stop_bits, url, columns, board",
             ],
         ),
         (

@@ -307,6 +307,28 @@ pub(crate) struct BusState {
     /// Failures of the task of the bus.
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
+    /// The board of a bus of kind board, once it said who it is.
+    #[serde(default)]
+    pub(crate) board: Option<BoardRow>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BoardRow {
+    /// Its id, 16 hexadecimal digits.
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) firmware: String,
+    /// Port or address where it was found.
+    pub(crate) port: String,
+    /// Why it last started, and how often since the agent first heard it.
+    pub(crate) last_start: String,
+    pub(crate) restarts: u64,
+    /// Readings taken, dropped by the board, and held by it until they are stored.
+    pub(crate) readings: u64,
+    pub(crate) lost: u64,
+    pub(crate) held: u32,
+    /// Frames of the agent that did not reach the board whole, since it started.
+    pub(crate) bad_frames: u16,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::rows::{
-    BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
+    BoardRow, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
     RejectedConfig, RejectedStamps, StatusRow, StoreState,
 };
 use super::state::{ApiState, PATIENCE};
@@ -138,7 +138,7 @@ impl ApiState {
 }
 
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
-    let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed } =
+    let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
         bus.health.get();
     let Messages { came, matched, ignored, last_ignored, unclaimed, not_received, faults, mixed } = messages;
     BusState {
@@ -163,7 +163,15 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         mixed: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
         failures,
         failed,
+        board: board.map(board_row),
     }
+}
+
+fn board_row(board: health::BoardHealth) -> BoardRow {
+    let health::BoardHealth { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames } =
+        board;
+    let (kind, last_start) = (kind.to_owned(), last_start.to_owned());
+    BoardRow { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames }
 }
 
 fn rejected_stamps(

@@ -8,7 +8,7 @@ use tilth_config::{Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, 
 use tilth_notify::secret::Secrets;
 
 use crate::configuration::enrolment;
-use crate::sense::line::port;
+use crate::sense::port;
 use crate::sync::link;
 
 const SECRET: &str = "expected the secret there, one line, mode 0600; or the service's systemd credential of that name, which \

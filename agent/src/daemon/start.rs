@@ -266,7 +266,7 @@ async fn decide_from_the_first(
                 match &heard {
                     SenseMessage::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
                     SenseMessage::Unmatched { .. } => continue,
-                    SenseMessage::Absent { .. } | SenseMessage::Labels { .. } => {}
+                    SenseMessage::Absent { .. } | SenseMessage::Labels { .. } | SenseMessage::Receipt { .. } => {}
                     SenseMessage::Value(sample) => match sample.stamp {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,

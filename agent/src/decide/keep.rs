@@ -54,7 +54,7 @@ impl Decide {
         if is_more_than_readings {
             self.keep_snapshot();
         }
-        if self.commit.snapshot.is_none() && self.commit.readings.is_empty() {
+        if self.commit.snapshot.is_none() && self.commit.readings.is_empty() && self.commit.receipts.is_empty() {
             return;
         }
         let mut commit = mem::replace(&mut self.commit, Commit::new(now, Arc::clone(&self.calibrated)));

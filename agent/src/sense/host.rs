@@ -66,7 +66,16 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
             let value = read(&machine, metric.metric).await.unwrap_or(f64::NAN);
             let sensor = metric.sensor.clone();
             let (quality, fault) = (Quality::Good, None);
-            context.value(Sample { sensor, value, quality, fault, arrived: now, stamp: None, rejected: None });
+            context.value(Sample {
+                sensor,
+                value,
+                quality,
+                fault,
+                arrived: now,
+                taken: None,
+                stamp: None,
+                rejected: None,
+            });
         }
     }
 }

@@ -14,7 +14,6 @@ pub(crate) mod number;
 mod object;
 mod pairs;
 mod parse;
-pub(crate) mod port;
 mod reader;
 pub(crate) mod reasons;
 mod remembered;
@@ -40,13 +39,13 @@ use tracing::warn;
 
 use super::bus::health::About;
 use super::bus::{Absent, BusContext, BusInputs, blocking};
+use super::port::{self, Port};
 use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
 use crate::clock::ClockMode;
 use names::WantedValue;
 use parse::Decoder;
-use port::Port;
 use remembered::has_new_ambiguity;
 pub(crate) use remembered::{LabelMemory, SeenLabels};
 
@@ -240,7 +239,16 @@ impl LineReader {
                     of_line.get_or_insert_with(|| (why, own, sensor.clone()));
                 }
                 let stamp = decoded.time.filter(|_| *use_stamp);
-                Sample { sensor: sensor.clone(), value, quality, fault, arrived: now.0, stamp, rejected: why }
+                Sample {
+                    sensor: sensor.clone(),
+                    value,
+                    quality,
+                    fault,
+                    arrived: now.0,
+                    taken: None,
+                    stamp,
+                    rejected: why,
+                }
             };
             for (want, value) in decoded.values {
                 context.value(sample(*want, *value, Quality::Good, None));
@@ -350,20 +358,7 @@ impl LineReader {
     }
 
     fn down(&self, error: &io::Error) {
-        self.context.down(&self.reason(error));
-    }
-
-    /// An error in the words of a technician.
-    fn reason(&self, error: &io::Error) -> String {
-        let port = &self.serial.port;
-        match error.kind() {
-            io::ErrorKind::NotFound => format!("{port}: there is no such port; is the adapter plugged in?"),
-            io::ErrorKind::PermissionDenied => {
-                format!("{port}: permission denied; is the agent's user in the group dialout?")
-            }
-            io::ErrorKind::ResourceBusy => format!("{port}: another program holds it"),
-            _ => format!("{port}: {error}"),
-        }
+        self.context.down(&port::reason(&self.serial.port, error));
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::bus::Absent;
 use super::line::SeenLabels;
+use super::receipt::Receipt;
 use super::sample::Sample;
 
 /// Ten seconds of a hundred values a second: longer than decide is ever away.
@@ -27,6 +28,8 @@ pub(crate) enum SenseMessage {
     Absent { bus: Id, sensors: Arc<Absent> },
     /// The labels of a bus that the names of sensors have matched so far.
     Labels { bus: Id, seen: Arc<SeenLabels> },
+    /// To be confirmed once the values of a bus that came before it are stored.
+    Receipt { bus: Id, receipt: Receipt },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -74,7 +77,7 @@ impl Queue {
         self.0.came.notify_one();
     }
 
-    /// Waits until the queue is less than half full; a live bus never waits.
+    /// Waits until the queue is less than half full. A live bus waits only if its boards hold what is not taken.
     pub(crate) async fn ready(&self) {
         while self.waiting().items.len() > self.0.capacity / 2 {
             self.0.taken.notified().await;
@@ -130,7 +133,8 @@ impl SenseMessage {
             SenseMessage::Bus { bus, .. }
             | SenseMessage::Unmatched { bus, .. }
             | SenseMessage::Absent { bus, .. }
-            | SenseMessage::Labels { bus, .. } => bus.as_str(),
+            | SenseMessage::Labels { bus, .. }
+            | SenseMessage::Receipt { bus, .. } => bus.as_str(),
         };
         (discriminant(self), of)
     }
@@ -151,6 +155,7 @@ mod tests {
             quality: Quality::Good,
             fault: None,
             arrived: Uptime(0),
+            taken: None,
             stamp: None,
             rejected: None,
         })

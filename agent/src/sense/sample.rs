@@ -23,6 +23,8 @@ pub(crate) struct Sample {
     /// Why the input has no value, where the quality is fault.
     pub(crate) fault: Option<Arc<str>>,
     pub(crate) arrived: Uptime,
+    /// When it was measured, where the bus knows that on the agent's clock; never later than its arrival.
+    pub(crate) taken: Option<Uptime>,
     /// Its own time, where its input says `stamp = "source"` and it carried one.
     pub(crate) stamp: Option<WallTime>,
     /// Why its own time is not taken, where its input says `stamp = "source"`; of no account on the input clock.
@@ -58,6 +60,9 @@ impl Sample {
                 None => clock.uptime(),
             });
         }
+        if self.taken.is_some() {
+            return self.taken;
+        }
         let stamp = self.stamp.filter(|_| self.rejected.is_none())?;
         // A little ahead is the difference of two clocks: no reading is from later than now.
         Some(clock.uptime_at(stamp)?.min(self.arrived))
@@ -81,6 +86,7 @@ mod tests {
                 quality: Quality::Good,
                 fault: None,
                 arrived,
+                taken: None,
                 stamp,
                 rejected,
             }
@@ -113,6 +119,7 @@ mod tests {
                 quality: Quality::Good,
                 fault: None,
                 arrived: Uptime(0),
+                taken: None,
                 stamp,
                 rejected: Some(StampRejection::NoClock),
             }
@@ -128,6 +135,7 @@ mod tests {
             quality: Quality::Good,
             fault: None,
             arrived: Uptime(0),
+            taken: None,
             stamp: Some(WallTime(4000)),
             rejected: None,
         };

@@ -7,6 +7,7 @@ use tilth_core::time::{Span, Uptime};
 
 use super::commit::Commit;
 use super::error::StoreError;
+use crate::sense::receipt::Receipt;
 
 /// How long readings gather unless somebody says otherwise: the shortest that keeps a small farm within 60 MB a day. With
 /// one commit, it is what a power cut may cost (docs/decisions/2026-11-20-store-layout.md).
@@ -208,7 +209,7 @@ impl Buffer {
             || commit.site.is_some()
             || commit.boot_time.is_some();
         self.urgent |= is_urgent;
-        if self.due.is_none() && !commit.readings.is_empty() {
+        if self.due.is_none() && !(commit.readings.is_empty() && commit.receipts.is_empty()) {
             self.due = Some(commit.now + self.interval);
         }
         self.sizes = self.sizes.and(Sizes::of(&commit));
@@ -270,8 +271,9 @@ impl Buffer {
         self.commits.iter().take_while(fits).count().max(1).min(self.commits.len())
     }
 
-    /// The first `count` commits are committed, and what was dropped. Returns until when, where more waits.
+    /// The first `count` commits are committed, and what was dropped: confirms their receipts. Returns until when, where more waits.
     pub(crate) fn committed(&mut self, count: usize) -> Option<Uptime> {
+        self.commits[..count].iter().flat_map(|commit| &commit.receipts).for_each(Receipt::confirm);
         let until = self.commits.drain(..count).map(|commit| commit.now).max();
         if self.commits.is_empty() {
             *self = Buffer::new(self.interval);
@@ -328,6 +330,7 @@ fn drop_oldest(commit: &mut Commit, most: Sizes) -> Sizes {
 fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.now = first.now.max(next.now);
     first.readings.append(&mut next.readings);
+    first.receipts.append(&mut next.receipts);
     first.windows.append(&mut next.windows);
     first.events.append(&mut next.events);
     first.diagnostics.append(&mut next.diagnostics);

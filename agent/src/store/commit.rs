@@ -25,6 +25,7 @@ use super::snapshot::{self, LastCheckpoint};
 use super::window_block;
 use super::window_rows::{WindowBlock, WindowBlocks};
 use crate::checkpoint::Checkpoint;
+use crate::sense::receipt::Receipt;
 
 /// A reading this far behind its block's commit is kept in a block of late ones, so that a span of time can be found by the
 /// order of blocks. More than the longest block interval.
@@ -42,6 +43,8 @@ pub(crate) struct Commit {
     pub(crate) calibrated: Arc<CalibratedPlan>,
     /// Judged readings, in order of arrival.
     pub(crate) readings: Vec<Reading>,
+    /// Confirmed once this commit, and with it all before it, is on the disk.
+    pub(crate) receipts: Vec<Receipt>,
     /// Windows that closed, in order.
     pub(crate) windows: Vec<Closed>,
     /// What happened, for the lane events.
@@ -99,6 +102,7 @@ impl Commit {
             now,
             calibrated,
             readings: Vec::new(),
+            receipts: Vec::new(),
             windows: Vec::new(),
             events: Vec::new(),
             diagnostics: Vec::new(),

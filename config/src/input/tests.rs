@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn each_kind_has_its_form() {
     for text in [
-        "board:uno/a0",
+        "board:uno/15",
         "modbus:rs485/1/0x0010",
         "modbus:rs485/247/65535",
         "i2c:main/bme280@0x76/temperature",
@@ -60,7 +60,9 @@ fn inputs_that_mean_one_value_are_the_same() {
 fn other_forms_are_refused() {
     for text in [
         "board:uno",
-        "board:UNO/a0",
+        "board:UNO/0",
+        "board:uno/a0",
+        "board:uno/16",
         "modbus:rs485/0/1",
         "modbus:rs485/248/1",
         "modbus:rs485/1/65536",

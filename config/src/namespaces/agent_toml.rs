@@ -46,7 +46,7 @@ static HUB_KEYS: [Key; 4] = [
 /// A bus whose kind is wrong.
 pub(crate) static BUS: KeyTable = KeyTable {
     path: "bus.NAME",
-    groups: &[&KIND, &PORT, &BAUD_115200, &FRAME, &URL, &COLUMNS],
+    groups: &[&KIND, &PORT, &BAUD_115200, &FRAME, &URL, &COLUMNS, &BOARD_ID],
     kinds: &[
         ("line", &LINE),
         ("board", &BOARD),
@@ -60,7 +60,7 @@ pub(crate) static BUS: KeyTable = KeyTable {
 };
 
 static LINE: KeyTable = table("bus.NAME, kind line", &[&KIND, &PORT, &BAUD_115200, &COLUMNS]);
-static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &PORT, &BAUD_115200]);
+static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &BOARD_PORT, &BAUD_115200, &BOARD_ID]);
 static MODBUS: KeyTable = table("bus.NAME, kind modbus", &[&KIND, &PORT, &BAUD_9600, &FRAME]);
 static I2C: KeyTable = table("bus.NAME, kind i2c", &[&KIND, &I2C_PORT]);
 static MQTT: KeyTable = table("bus.NAME, kind mqtt", &[&KIND, &URL]);
@@ -72,7 +72,7 @@ static KIND: [Key; 1] = [key(
     "kind",
     Value::Word(|| BUS.kinds.iter().map(|(kind, _)| *kind).collect()),
     Required,
-    "protocol; this version reads only `\"line\"`",
+    "protocol; this version reads `\"line\"` and `\"board\"`",
 )];
 
 const fn port(default: super::DefaultValue) -> Key {
@@ -80,6 +80,8 @@ const fn port(default: super::DefaultValue) -> Key {
 }
 
 static PORT: [Key; 1] = [port(Required)];
+static BOARD_PORT: [Key; 1] =
+    [key("port", Value::Text(ANY_TEXT), Required, "device file, or `tcp://HOST:PORT`, used by this bus alone")];
 static I2C_PORT: [Key; 1] = [port(Text("/dev/i2c-1"))];
 static W1_PORT: [Key; 1] = [port(Text("/sys/bus/w1/devices"))];
 static GPIO_PORT: [Key; 1] = [port(Text("/dev/gpiochip0"))];
@@ -99,6 +101,13 @@ static FRAME: [Key; 2] = [
 ];
 
 static URL: [Key; 1] = [key("url", Value::Text(BROKER), Required, "address of the broker")];
+
+static BOARD_ID: [Key; 1] = [key(
+    "board",
+    Value::Text(form("id of a board", "^[0-9a-fA-F]{16}$")),
+    Described("the board at `port`"),
+    "[id of the board](boards.md#which-board-is-which), which is then found at the port of any bus of this kind",
+)];
 
 static COLUMNS: [Key; 1] = [key(
     "columns",

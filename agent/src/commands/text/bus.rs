@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::times::Times;
 use super::{for_long, line};
-use crate::api::rows::{BusState, FaultRow, Ignored, RejectedStamps};
+use crate::api::rows::{BoardRow, BusState, FaultRow, Ignored, RejectedStamps};
 use crate::api::status::name;
 use crate::output::{counted, listed};
 use crate::sense;
@@ -18,11 +18,13 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     let since = times.since(bus.since.as_ref(), bus.for_s);
     let why = bus.reason.as_ref().map_or_else(|| format!(", {}", bus.port), |reason| format!(": {}", line(reason)));
     let mut lines = vec![format!("{}{since}{why}; opened {}", bus.state, counted(bus.opened, "time"))];
+    let what = if bus.board.is_some() { "frame" } else { "line" };
     let last = bus.last_line_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
-    lines.push(format!("{}, {} used{}{last}", counted(bus.lines, "line"), bus.used, ignored(&bus.ignored)));
+    lines.push(format!("{}, {} used{}{last}", counted(bus.lines, what), bus.used, ignored(&bus.ignored)));
     if let Some(last) = &bus.last_ignored {
         lines.push(format!("last not used ({}): {}", not_used(last), line(&last.line)));
     }
+    lines.extend(bus.board.iter().map(board));
     for FaultRow { sensor, why } in bus.faults.iter().take(MAX_SHOWN) {
         lines.push(format!("{sensor} reads a fault: {}", line(why)));
     }
@@ -44,6 +46,20 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
         lines.push(format!("its task failed {}: {}", counted(bus.failures, "time"), line(failed)));
     }
     lines
+}
+
+/// Who the board is, and what became of its readings.
+fn board(board: &BoardRow) -> String {
+    let BoardRow { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames } = board;
+    let restarts = if *restarts == 0 { String::new() } else { format!(", {} since", counted(*restarts, "restart")) };
+    let lost = if *lost == 0 { String::new() } else { format!(", {lost} lost because its memory was full") };
+    let bad = if *bad_frames == 0 { String::new() } else { format!(", {bad_frames} frames did not reach it whole") };
+    format!(
+        "board {id} ({kind}, firmware {firmware}) at {}; last start: {last_start}{restarts}; {}{lost}, {held} held until \
+         they are stored{bad}",
+        line(port),
+        counted(*readings, "reading"),
+    )
 }
 
 fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {

@@ -33,6 +33,33 @@ pub(crate) struct BusHealth {
     /// Times that the task of the bus ended or panicked, and the last reason.
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
+    /// The board of the bus, once it said who it is; of a bus of kind board alone.
+    pub(crate) board: Option<BoardHealth>,
+}
+
+/// A board with Tilth's firmware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BoardHealth {
+    /// Its id, 16 hexadecimal digits.
+    pub(crate) id: String,
+    /// Model.
+    pub(crate) kind: &'static str,
+    /// Version of its firmware.
+    pub(crate) firmware: String,
+    /// Port or address where it was found.
+    pub(crate) port: String,
+    /// Why it last started.
+    pub(crate) last_start: &'static str,
+    /// Starts since the agent first heard it.
+    pub(crate) restarts: u64,
+    /// Readings taken, each once.
+    pub(crate) readings: u64,
+    /// Readings that its memory could not hold until they were stored.
+    pub(crate) lost: u64,
+    /// Readings that it holds and the store does not have yet.
+    pub(crate) held: u32,
+    /// Frames of the agent that did not reach it whole, since it started.
+    pub(crate) bad_frames: u16,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -102,8 +102,7 @@ impl Watched {
             SenseMessage::Bus { bus, down: Some(_) } => format!("{bus} down"),
             SenseMessage::Bus { bus, down: None } => format!("{bus} up"),
             SenseMessage::Unmatched { bus, why } => format!("{bus}: {why}"),
-            SenseMessage::Absent { bus, sensors } => format!("{bus} has no {sensors:?}"),
-            SenseMessage::Labels { bus, seen } => format!("{bus} has {seen:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
 use tilth_config::{Parity, Serial};
 use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream, StopBits};
 
@@ -42,6 +44,16 @@ impl Port {
         Ok(Port { stream, path, device })
     }
 
+    /// Opens the port so that closing it leaves the board alone: an Uno restarts when its port is opened after that.
+    pub(super) fn open_without_reset(serial: &Serial) -> io::Result<Port> {
+        device_at(Path::new(&serial.port))?;
+        // Held until the port is open: closed before, it would hang up once more.
+        let held = keep_up(Path::new(&serial.port));
+        let port = Port::open(serial);
+        drop(held);
+        port
+    }
+
     /// Whether the path still leads to what was opened.
     pub(super) fn check(&self) -> io::Result<()> {
         if fs::metadata(&self.path)?.rdev() == self.device {
@@ -50,6 +62,28 @@ impl Port {
             Err(io::Error::other("it is another device now"))
         }
     }
+}
+
+/// An error of a port in the words of a technician.
+pub(super) fn reason(port: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("{port}: there is no such port; is the adapter plugged in?"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{port}: permission denied; is the agent's user in the group dialout?")
+        }
+        io::ErrorKind::ResourceBusy => format!("{port}: another program holds it"),
+        _ => format!("{port}: {error}"),
+    }
+}
+
+/// Clears `HUPCL` of a port, so that closing it does not pull its control lines down; of what is no port nothing is changed.
+fn keep_up(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let port = rustix::fs::open(path, flags, Mode::empty())?;
+    let mut settings = tcgetattr(&port)?;
+    settings.control_modes.remove(ControlModes::HUPCL);
+    tcsetattr(&port, OptionalActions::Now, &settings)?;
+    Ok(port)
 }
 
 /// The device behind a path, without opening it: that would reset many a board.

@@ -1,0 +1,285 @@
+//! Boards with Tilth's firmware: finds the board of a bus by its id, on whichever port, and takes its readings.
+//!
+//! Each bus has two lines of work. One opens the bus's own port again and again, asks which board is there, and gives the line to
+//! the bus that the board belongs to. The other one holds the conversation with the bus's board over the line it was given.
+
+mod channels;
+mod clock;
+mod commands;
+mod line;
+mod owners;
+mod sequence;
+mod session;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tilth_core::time::Uptime;
+use tilth_wire::BoardId;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tracing::{info, warn};
+
+use super::bus::health::BoardHealth;
+use super::bus::{Absent, BusContext};
+use super::queue::SenseMessage;
+use super::receipt::Receipt;
+use crate::random;
+use channels::Channels;
+use line::{CHUNK, Line};
+use owners::Arrival;
+use session::{Effect, Input, Session};
+
+pub(crate) use line::Place;
+pub(crate) use owners::Owners;
+pub(crate) use words::REASONS;
+
+/// Between two tries of a port without a board: a board that is plugged in is found within 5 s, its bootloader included.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two looks at the board's silence, the agent's heartbeats and repeated commands; always of the machine's time.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Reads the board of a bus for ever.
+pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, context: BusContext) {
+    let arrivals = owners.join(&context.id, stated);
+    let board = Board::new(owners.clone(), context.clone());
+    tokio::join!(keep_port(place, owners, context), board.serve(arrivals));
+}
+
+/// Opens the port of a bus for ever, and gives each line to the bus of its board.
+async fn keep_port(place: Place, owners: Owners, context: BusContext) {
+    let bus = &context.id;
+    let failed = |why: String| owners.give(bus, Arrival::Failed(why));
+    loop {
+        match place.find_board(|| owners.missing_board(bus), failed).await {
+            Ok((line, closed)) => match owners.owner(bus, line.board) {
+                Ok(owner) => {
+                    owners.give(&owner, Arrival::Line(line));
+                    // Ends with the line.
+                    let _ = closed.await;
+                }
+                Err(why) => failed(format!("{}: {why}", line.place)),
+            },
+            Err(why) => failed(why),
+        }
+        sleep(TRY_AGAIN).await;
+    }
+}
+
+/// The board of a bus.
+struct Board {
+    context: BusContext,
+    owners: Owners,
+    session: Option<Session>,
+    channels: Channels,
+    /// What decide was told of sensors without values.
+    absent: Option<Absent>,
+    /// Where receipts say what is stored.
+    stored: watch::Sender<u64>,
+    seconds: Interval,
+}
+
+impl Board {
+    fn new(owners: Owners, context: BusContext) -> Board {
+        let mut seconds = interval(SECOND);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (channels, stored) = (Channels::default(), watch::Sender::new(0));
+        Board { context, owners, session: None, channels, absent: None, stored, seconds }
+    }
+
+    /// Takes lines as they arrive, for ever.
+    async fn serve(mut self, mut arrivals: mpsc::Receiver<Arrival>) {
+        self.take_wanted();
+        let mut next = None;
+        while let Some(arrival) = match next.take() {
+            Some(line) => Some(Arrival::Line(line)),
+            None => arrivals.recv().await,
+        } {
+            match arrival {
+                Arrival::Failed(why) => self.context.down(&why),
+                Arrival::Line(line) => {
+                    self.owners.set_joined(&self.context.id, true);
+                    let ended = self.talk(line, &mut arrivals).await;
+                    self.owners.set_joined(&self.context.id, false);
+                    match ended {
+                        Ended::Newer(line) => next = Some(line),
+                        Ended::Lost(why) => self.context.down(&why),
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_wanted(&mut self) {
+        let wanted = self.context.wanted.borrow_and_update().clone();
+        self.channels.set_sensors(&wanted.feeds);
+        self.tell_absent();
+    }
+
+    /// Talks to the board until the line is lost, or a newer one to the same board is there.
+    async fn talk(&mut self, mut line: Line, arrivals: &mut mpsc::Receiver<Arrival>) -> Ended {
+        let is_same = self.session.as_ref().is_some_and(|session| session.id() == line.board);
+        if !is_same {
+            self.stored = watch::Sender::new(0);
+            self.session = Some(Session::new(line.board, random::command_id()));
+        }
+        let mut stored = self.stored.subscribe();
+        let mut bytes = [0; CHUNK];
+        let mut ended = self.handle(&mut line, Input::Opened).await;
+        loop {
+            if let Some(ended) = ended {
+                return ended;
+            }
+            // The board holds what is not taken: a full queue loses nothing of it.
+            self.context.queue.ready().await;
+            ended = tokio::select! {
+                read = line.read(&mut bytes) => match read {
+                    Ok(read) => {
+                        self.context.health.lock().bytes += read as u64;
+                        self.handle(&mut line, Input::Bytes(&bytes[..read])).await
+                    }
+                    Err(error) => Some(Ended::Lost(line.reason(&error))),
+                },
+                Ok(()) = stored.changed() => {
+                    let mark = *stored.borrow_and_update();
+                    self.handle(&mut line, Input::Stored(mark)).await
+                }
+                _ = self.seconds.tick() => self.handle(&mut line, Input::Second).await,
+                Some(arrival) = arrivals.recv() => match arrival {
+                    Arrival::Line(line) => Some(Ended::Newer(line)),
+                    // The board is reached all the same.
+                    Arrival::Failed(_) => None,
+                },
+                Ok(()) = self.context.wanted.changed() => {
+                    self.take_wanted();
+                    None
+                }
+            };
+        }
+    }
+
+    /// Gives the session what happened and does what follows; answers why the line is of no more use.
+    async fn handle(&mut self, line: &mut Line, input: Input<'_>) -> Option<Ended> {
+        let now = self.context.clock.uptime();
+        let is_input = matches!(input, Input::Bytes(_));
+        self.session.as_mut()?.handle(now, input);
+        let (mut used, mut ended) = (0, None);
+        while let Some(effect) = self.session.as_mut()?.poll() {
+            match effect {
+                Effect::Send(message) => {
+                    if let Err(error) = line.send(&message).await {
+                        return Some(Ended::Lost(line.reason(&error)));
+                    }
+                }
+                Effect::Value(value) => used += u64::from(self.push_values(value, now)),
+                Effect::Mark(mark) => {
+                    let (bus, receipt) = (self.context.id.clone(), Receipt::new(mark, &self.stored));
+                    self.context.queue.push(SenseMessage::Receipt { bus, receipt });
+                }
+                Effect::Greeted => self.greeted(),
+                Effect::Remark(text) => warn!(bus = %self.context.id, "{text}"),
+                Effect::Stranger => ended = Some(Ended::Lost(format!("{}: another board answers", line.place))),
+                Effect::Down(why) => {
+                    self.context.down(&format!("{}: {why}", line.place));
+                    ended = line.check().err().map(|error| Ended::Lost(line.reason(&error)));
+                }
+            }
+        }
+        self.count(line, used, is_input.then_some(now));
+        ended
+    }
+
+    fn push_values(&self, value: session::Value, now: Uptime) -> bool {
+        let mut is_used = false;
+        for sample in self.channels.samples(value, now) {
+            is_used = true;
+            let mut health = self.context.health.lock();
+            match &sample.fault {
+                Some(why) => drop(health.messages.faults.insert(sample.sensor.clone(), Arc::clone(why))),
+                None => drop(health.messages.faults.remove(&sample.sensor)),
+            }
+            drop(health);
+            self.context.value(sample);
+        }
+        is_used
+    }
+
+    /// The board said who it is: the bus is up, and its channels are known.
+    fn greeted(&mut self) {
+        let Some((session, greeting)) = self.session.as_ref().and_then(|session| Some((session, session.greeting()?)))
+        else {
+            return;
+        };
+        let [major, minor, patch] = greeting.firmware;
+        let (id, kind) = (words::id(session.id()), greeting.kind);
+        info!(bus = %self.context.id, "board {id}, {kind}, firmware {major}.{minor}.{patch}");
+        self.channels.set_kinds(&greeting.channels);
+        if self.context.health.get().state.name() != "up" {
+            self.context.up();
+        }
+        self.tell_absent();
+    }
+
+    /// Tells decide which sensors get no values, when that changes.
+    fn tell_absent(&mut self) {
+        if self.session.as_ref().is_none_or(|session| session.greeting().is_none()) {
+            return;
+        }
+        let absent = self.channels.absent();
+        if self.absent.as_ref() != Some(&absent) {
+            absent.iter().for_each(|(sensor, why)| warn!(%sensor, "{why}"));
+            self.absent = Some(absent.clone());
+            self.context.absent(Arc::new(absent));
+        }
+    }
+
+    fn count(&self, line: &Line, used: u64, arrived: Option<Uptime>) {
+        let Some(session) = &self.session else { return };
+        let counts = session.counts();
+        let mut health = self.context.health.lock();
+        let messages = &mut health.messages;
+        let is_frame = counts.frames > messages.came;
+        messages.came = counts.frames;
+        messages.matched += used;
+        let ignored = [
+            (words::TOO_LONG, counts.too_long),
+            (words::MALFORMED, counts.malformed),
+            (words::CHECKSUM, counts.checksum),
+            (words::NOT_UNDERSTOOD, counts.not_understood),
+            (words::REPEATED, counts.repeated),
+        ];
+        messages.ignored = ignored.into_iter().filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>();
+        if is_frame {
+            health.last_input = arrived.or(health.last_input);
+        }
+        health.board = board_health(session, line);
+    }
+}
+
+fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
+    let (greeting, counts) = (session.greeting()?, session.counts());
+    let [major, minor, patch] = greeting.firmware;
+    let heartbeat = session.heartbeat();
+    Some(BoardHealth {
+        id: words::id(session.id()),
+        kind: greeting.kind,
+        firmware: format!("{major}.{minor}.{patch}"),
+        port: line.place.clone(),
+        last_start: greeting.reset,
+        restarts: counts.restarts,
+        readings: counts.readings,
+        lost: counts.lost,
+        held: heartbeat.map_or(0, |heartbeat| heartbeat.next.wrapping_sub(heartbeat.oldest)),
+        bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
+    })
+}
+
+/// Why a line is left.
+enum Ended {
+    /// A newer one to the same board is there.
+    Newer(Line),
+    Lost(String),
+}

@@ -1,0 +1,195 @@
+//! The line to a board: a serial port or a TCP connection, opened and asked which board is there.
+
+use std::io;
+use std::time::Duration;
+
+use tilth_config::{Link, Serial};
+use tilth_wire::{BoardId, DecodeError, Decoder, FromBoard, MAX_FRAME, ToBoard};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::words;
+use crate::random;
+use crate::sense::bus::blocking;
+use crate::sense::port::{self, Port};
+
+/// How long a connection over TCP may take to open, and a board to take bytes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a board is asked who it is, and how often before the port is opened anew: an Uno's bootloader takes two seconds.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+const QUESTIONS: u32 = 6;
+
+/// Bytes read at once; at 115,200 Bd a tenth of a second is 1,200.
+pub(super) const CHUNK: usize = 2048;
+
+/// A line that is open. Dropping it lets its port be opened again.
+#[derive(Debug)]
+pub(super) struct Line {
+    stream: Stream,
+    /// Path or address that was opened.
+    pub(super) place: String,
+    /// The board that said who it is.
+    pub(super) board: BoardId,
+    /// Its other end learns that the line is closed.
+    _closed: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Serial(Port),
+    Tcp(TcpStream),
+}
+
+/// Where a bus finds its board.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Place {
+    Serial(Serial),
+    Tcp(String),
+}
+
+impl Place {
+    /// Place of a link of kind board; none for a link of another kind.
+    pub(crate) fn of(link: &Link) -> Option<Place> {
+        match link {
+            Link::Serial(serial) => Some(Place::Serial(serial.clone())),
+            Link::Tcp { address } => Some(Place::Tcp(address.clone())),
+            Link::Port(_) | Link::Broker { .. } => None,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Place::Serial(serial) => &serial.port,
+            Place::Tcp(address) => address,
+        }
+    }
+
+    /// Opens the line and asks which board is there; one without an id gets `spare`, or a new one. Returns the line, and what ends
+    /// when it is dropped.
+    ///
+    /// # Errors
+    /// Why there is no board, in the words of a technician.
+    pub(super) async fn find_board(
+        &self,
+        spare: impl Fn() -> Option<BoardId>,
+        hangs: impl Fn(String),
+    ) -> Result<(Line, oneshot::Receiver<()>), String> {
+        let name = self.name();
+        let mut stream = match self {
+            Place::Serial(serial) => {
+                let opened = serial.clone();
+                let hangs = || hangs(format!("{name}: it hangs while it is opened"));
+                let port = blocking(move || Port::open_without_reset(&opened), PATIENCE, hangs).await;
+                Stream::Serial(port.map_err(|error| port::reason(name, &error))?)
+            }
+            Place::Tcp(address) => {
+                let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
+                let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let stream = stream.map_err(|error| port::reason(name, &error))?;
+                let _ = stream.set_nodelay(true);
+                Stream::Tcp(stream)
+            }
+        };
+        let board = identify(&mut stream, spare).await.map_err(|why| format!("{name}: {why}"))?;
+        let (closed, is_closed) = oneshot::channel();
+        Ok((Line { stream, place: name.to_owned(), board, _closed: closed }, is_closed))
+    }
+}
+
+impl Line {
+    /// Reads what came; waits for it. Cancelling is safe.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    pub(super) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(bytes).await
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the line is gone, or takes no bytes for [`PATIENCE`].
+    pub(super) async fn send(&mut self, message: &ToBoard) -> io::Result<()> {
+        self.stream.send(message).await
+    }
+
+    /// Whether the path of a serial port still leads to what was opened.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn check(&self) -> io::Result<()> {
+        match &self.stream {
+            Stream::Serial(port) => port.check(),
+            Stream::Tcp(_) => Ok(()),
+        }
+    }
+
+    /// Why the line was lost, in the words of a technician.
+    pub(super) fn reason(&self, error: &io::Error) -> String {
+        port::reason(&self.place, error)
+    }
+}
+
+impl Stream {
+    async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Stream::Serial(port) => port.stream.read(bytes).await?,
+            Stream::Tcp(stream) => stream.read(bytes).await?,
+        };
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the line was hung up"));
+        }
+        Ok(read)
+    }
+
+    /// Writes a message's frame, with a zero before it, which ends any noise.
+    async fn send(&mut self, message: &ToBoard) -> io::Result<()> {
+        let mut buffer = [0; MAX_FRAME];
+        let frame = message.encode(&mut buffer).map_err(io::Error::other)?;
+        let bytes = [&[0], frame].concat();
+        let written = async {
+            match self {
+                Stream::Serial(port) => port.stream.write_all(&bytes).await,
+                Stream::Tcp(stream) => stream.write_all(&bytes).await,
+            }
+        };
+        timeout(PATIENCE, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Asks until a board says who it is.
+async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>) -> Result<BoardId, String> {
+    let mut decoder: Decoder<{ MAX_FRAME - 1 }> = Decoder::new();
+    let (mut bytes, mut bad_frames, mut came) = ([0; CHUNK], 0, 0);
+    for _ in 0..QUESTIONS {
+        stream.send(&ToBoard::Identify).await.map_err(|error| error.to_string())?;
+        let until = Instant::now() + ASK_AGAIN;
+        while let Ok(read) = timeout_at(until, stream.read(&mut bytes)).await {
+            let read = read.map_err(|error| error.to_string())?;
+            came += read;
+            for byte in &bytes[..read] {
+                match decoder.push(*byte).map(|frame| frame.map(FromBoard::decode)) {
+                    Some(Ok(Ok(FromBoard::Hello(hello)))) => match hello.id {
+                        Some(id) => return Ok(id),
+                        None => {
+                            let id = spare().unwrap_or_else(|| BoardId(random::board_id()));
+                            stream.send(&ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;
+                        }
+                    },
+                    Some(Ok(Err(DecodeError::Version(version)))) => return Err(words::version(version)),
+                    Some(Err(_)) => bad_frames += 1,
+                    Some(Ok(_)) | None => {}
+                }
+            }
+        }
+    }
+    Err(match (came, bad_frames) {
+        (0, _) => "no board answers; does it have power, and Tilth's firmware?".to_owned(),
+        (_, 0) => "bytes come and no frame; is it a board with Tilth's firmware, and its speed the one in agent.toml?"
+            .to_owned(),
+        _ => format!("{bad_frames} frames came and none was whole; is the speed in agent.toml that of the board?"),
+    })
+}

@@ -1,0 +1,427 @@
+//! What the agent says to one board and takes from it, over any number of lines. Pure: bytes and instants in, effects out.
+//!
+//! The rules are those of `docs/wire-protocol.md`, "What an agent does".
+
+use std::collections::VecDeque;
+
+use tilth_core::time::{Span, Uptime};
+use tilth_wire::{
+    BoardId, ChannelKind, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Sample,
+    ToBoard, Unit,
+};
+
+use super::clock::BoardClock;
+use super::commands::Commands;
+use super::sequence::{Order, Sequence, is_before};
+use super::words;
+
+/// Seconds without a frame after which a board is silent: it says something every second.
+const SILENT_AFTER: u32 = 5;
+
+/// A board whose clock is further behind than this, and by [`LAG_PERCENT`] of the time since it was last heard, restarted since it was last heard.
+const LAG: Span = Span::from_secs(5);
+const LAG_PERCENT: i64 = 2;
+
+/// What happened.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// A line to the board is open.
+    Opened,
+    /// Bytes came over it.
+    Bytes(&'a [u8]),
+    /// A second of the machine's time passed, whatever the agent's clock.
+    Second,
+    /// The store has all readings up to a mark.
+    Stored(u64),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Effect {
+    Send(ToBoard),
+    /// The board said who it is, on a new line or after a silence.
+    Greeted,
+    Value(Value),
+    /// The values so far are all up to this mark, to be given back in [`Input::Stored`].
+    Mark(u64),
+    /// Something for the log.
+    Remark(String),
+    /// The board cannot be read over this line, and why.
+    Down(String),
+    /// Another board is on the line.
+    Stranger,
+}
+
+/// A reading on the agent's clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Value {
+    pub(super) channel: u8,
+    pub(super) at: Uptime,
+    pub(super) sample: Sample,
+}
+
+/// Whether the board speaks.
+///
+/// ```text
+///            Hello of this board               5 s without a frame
+///   Asking ----------------------> Greeted ------------------------> Asking
+///    ^  |                             |                               ^
+///    |  `-- Hello of another version: stays, and says so              |
+///    `--- Opened, or a Heartbeat from before the newest: a restart ---'
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Identify is sent every second.
+    Asking { seconds: u32 },
+    /// Seconds since the last frame.
+    Greeted { quiet: u32 },
+}
+
+/// What a board said of itself in its last Hello.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Greeting {
+    pub(super) kind: &'static str,
+    pub(super) firmware: [u8; 3],
+    pub(super) reset: &'static str,
+    pub(super) channels: Vec<Option<(ChannelKind, Unit)>>,
+}
+
+/// Counts since the agent first heard the board.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) frames: u64,
+    pub(super) too_long: u64,
+    pub(super) malformed: u64,
+    pub(super) checksum: u64,
+    /// Whole frames that are no message of this version.
+    pub(super) not_understood: u64,
+    pub(super) readings: u64,
+    /// Readings that came again.
+    pub(super) repeated: u64,
+    /// Readings that the board dropped before they were confirmed.
+    pub(super) lost: u64,
+    /// Frames that were asked for again because readings before them were missing.
+    pub(super) gaps: u64,
+    pub(super) restarts: u64,
+}
+
+/// The agent's side of the conversation with one board.
+#[derive(Debug)]
+pub(super) struct Session {
+    id: BoardId,
+    state: State,
+    decoder: Decoder<{ MAX_FRAME - 1 }>,
+    clock: BoardClock,
+    sequence: Sequence,
+    /// Starts of the board that were seen; the upper half of a mark.
+    starts: u32,
+    /// Newest reading of this start that is stored.
+    stored: Option<u32>,
+    /// Newest board time that was heard.
+    heard: Option<u32>,
+    /// Whether it was echoed since the last second.
+    is_echoed: bool,
+    /// Whether Identify was sent since a reading was last taken.
+    is_asked_again: bool,
+    commands: Commands,
+    greeting: Option<Greeting>,
+    heartbeat: Option<Heartbeat>,
+    counts: Counts,
+    effects: VecDeque<Effect>,
+}
+
+impl Session {
+    /// With a board of this id. Commands have ids from `first_command` on, which no earlier run of the agent used lately.
+    pub(super) fn new(id: BoardId, first_command: u32) -> Session {
+        Session {
+            id,
+            state: State::Asking { seconds: 0 },
+            decoder: Decoder::new(),
+            clock: BoardClock::default(),
+            sequence: Sequence::default(),
+            starts: 0,
+            stored: None,
+            heard: None,
+            is_echoed: false,
+            is_asked_again: false,
+            commands: Commands::new(first_command),
+            greeting: None,
+            heartbeat: None,
+            counts: Counts::default(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn id(&self) -> BoardId {
+        self.id
+    }
+
+    pub(super) fn greeting(&self) -> Option<&Greeting> {
+        self.greeting.as_ref()
+    }
+
+    /// The board's newest Heartbeat since it started.
+    pub(super) fn heartbeat(&self) -> Option<Heartbeat> {
+        self.heartbeat
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Takes what happened at an instant of the agent's clock.
+    pub(super) fn handle(&mut self, now: Uptime, input: Input<'_>) {
+        match input {
+            Input::Opened => {
+                self.decoder = Decoder::new();
+                self.ask();
+            }
+            Input::Bytes(bytes) => self.handle_bytes(now, bytes),
+            Input::Second => self.handle_second(),
+            Input::Stored(mark) => {
+                if (mark >> 32) as u32 == self.starts {
+                    self.stored = Some(mark as u32);
+                    self.confirm();
+                }
+            }
+        }
+    }
+
+    /// The next thing to do, until none.
+    pub(super) fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn send(&mut self, message: ToBoard) {
+        self.effects.push_back(Effect::Send(message));
+    }
+
+    /// Begins to ask who is there.
+    fn ask(&mut self) {
+        self.state = State::Asking { seconds: 0 };
+        self.send(ToBoard::Identify);
+    }
+
+    fn handle_second(&mut self) {
+        match self.state {
+            State::Asking { seconds } => {
+                self.send(ToBoard::Identify);
+                self.state = State::Asking { seconds: seconds.saturating_add(1) };
+                if seconds + 1 == SILENT_AFTER {
+                    self.effects.push_back(Effect::Down("the board does not answer".to_owned()));
+                }
+            }
+            State::Greeted { quiet } if quiet >= SILENT_AFTER => {
+                self.effects.push_back(Effect::Down(format!("the board has said nothing for {SILENT_AFTER} s")));
+                self.ask();
+            }
+            State::Greeted { quiet } => {
+                self.state = State::Greeted { quiet: quiet + 1 };
+                if !std::mem::take(&mut self.is_echoed) {
+                    self.echo();
+                    self.is_echoed = false;
+                }
+                self.commands.next().into_iter().for_each(|command| self.send(command));
+            }
+        }
+    }
+
+    fn handle_bytes(&mut self, now: Uptime, bytes: &[u8]) {
+        let before = self.counts.readings;
+        for byte in bytes {
+            let body = match self.decoder.push(*byte) {
+                None => continue,
+                Some(Ok(body)) => {
+                    let mut copy = [0; MAX_FRAME];
+                    copy[..body.len()].copy_from_slice(body);
+                    (copy, body.len())
+                }
+                Some(Err(error)) => {
+                    self.counts.add(error);
+                    continue;
+                }
+            };
+            self.handle_frame(now, &body.0[..body.1]);
+        }
+        if self.counts.readings > before
+            && let Some(next) = self.sequence.next()
+        {
+            let mark = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
+            self.effects.push_back(Effect::Mark(mark));
+        }
+    }
+
+    fn handle_frame(&mut self, now: Uptime, body: &[u8]) {
+        self.counts.frames += 1;
+        let message = match FromBoard::decode(body) {
+            Ok(message) => message,
+            Err(DecodeError::Version(version)) => {
+                self.counts.not_understood += 1;
+                self.effects.push_back(Effect::Down(words::version(version)));
+                self.state = State::Asking { seconds: SILENT_AFTER };
+                return;
+            }
+            Err(DecodeError::Message) => {
+                self.counts.not_understood += 1;
+                return;
+            }
+        };
+        if let State::Greeted { quiet } = &mut self.state {
+            *quiet = 0;
+        }
+        match message {
+            FromBoard::Hello(hello) => self.handle_hello(now, &hello),
+            // Until it is known whether the board restarted, its numbers say nothing.
+            _ if !matches!(self.state, State::Greeted { .. }) => {}
+            FromBoard::Heartbeat(heartbeat) => self.handle_heartbeat(now, heartbeat),
+            FromBoard::Reading(reading) => self.handle_reading(reading),
+            FromBoard::Batch(batch) => batch.readings().for_each(|reading| self.handle_reading(reading)),
+            FromBoard::Ack(ack) => {
+                self.commands.answered(ack.command);
+                self.commands.next().into_iter().for_each(|command| self.send(command));
+            }
+            FromBoard::Error(error) => {
+                if let Some(command) = self.commands.answered(error.command) {
+                    self.effects.push_back(Effect::Remark(words::refused(&command, error.reason)));
+                }
+                self.commands.next().into_iter().for_each(|command| self.send(command));
+            }
+            FromBoard::Switched(_) => {}
+        }
+    }
+
+    fn handle_hello(&mut self, now: Uptime, hello: &Hello<'_>) {
+        match hello.id {
+            Some(id) if id == self.id => {}
+            Some(_) => return self.effects.push_back(Effect::Stranger),
+            None => return self.send(ToBoard::SetId(self.id)),
+        }
+        if self.has_restarted(now, hello) {
+            self.restarted(hello);
+        }
+        if hello.next == 0 && self.sequence.next().is_none() {
+            self.sequence = Sequence::of_started_board();
+        }
+        let is_news = !matches!(self.state, State::Greeted { .. });
+        self.state = State::Greeted { quiet: 0 };
+        let greeting = Greeting {
+            kind: words::board_kind(hello.kind),
+            firmware: hello.firmware,
+            reset: words::reset(hello.reset),
+            channels: hello.channels().collect(),
+        };
+        let is_changed = self.greeting.as_ref() != Some(&greeting);
+        self.greeting = Some(greeting);
+        self.hear(now, hello.at);
+        if is_news || is_changed {
+            self.effects.push_back(Effect::Greeted);
+        }
+        if is_news {
+            self.commands.begin();
+            self.commands.next().into_iter().for_each(|command| self.send(command));
+        }
+    }
+
+    /// Whether the board started since it was last heard: its time or its numbers went back, or its clock lags far behind.
+    fn has_restarted(&self, now: Uptime, hello: &Hello<'_>) -> bool {
+        let Some(heard) = self.heard else { return false };
+        let lag = self.clock.uptime(hello.at).map_or(Span::ZERO, |then| now - then);
+        let passed = i64::from(hello.at.wrapping_sub(heard));
+        self.went_back(hello.at, hello.next) || lag > Span(LAG.0 + passed * LAG_PERCENT / 100)
+    }
+
+    /// Whether a board time and the number of its next reading are from before what was heard.
+    fn went_back(&self, at: u32, next: u32) -> bool {
+        self.heard.is_some_and(|heard| is_before(at, heard))
+            || self.sequence.next().is_some_and(|expected| is_before(next, expected))
+    }
+
+    fn restarted(&mut self, hello: &Hello<'_>) {
+        self.starts += 1;
+        self.counts.restarts += 1;
+        self.clock = BoardClock::default();
+        self.sequence = Sequence::of_started_board();
+        (self.stored, self.heard, self.heartbeat) = (None, None, None);
+        // What the board was told before is gone with it.
+        self.state = State::Asking { seconds: 0 };
+        self.effects.push_back(Effect::Remark(format!("the board restarted: {}", words::reset(hello.reset))));
+    }
+
+    fn handle_heartbeat(&mut self, now: Uptime, heartbeat: Heartbeat) {
+        if self.went_back(heartbeat.at, heartbeat.next) {
+            // It restarted, and its Hello was lost.
+            return self.ask();
+        }
+        self.hear(now, heartbeat.at);
+        let is_new = self.sequence.next().is_none();
+        let lost = self.sequence.heartbeat(heartbeat.oldest);
+        if lost > 0 {
+            self.counts.lost += u64::from(lost);
+            self.effects.push_back(Effect::Remark(words::lost(lost)));
+        }
+        // Readings that came before their numbers were known, or were lost on the line.
+        if self.sequence.is_stuck(heartbeat.next) || (is_new && heartbeat.oldest != heartbeat.next) {
+            self.counts.gaps += u64::from(!is_new);
+            self.send(ToBoard::Identify);
+        }
+        self.heartbeat = Some(heartbeat);
+        // A Received was lost.
+        if heartbeat.oldest != heartbeat.next && self.stored.is_some_and(|stored| !is_before(stored, heartbeat.oldest))
+        {
+            self.confirm();
+        }
+    }
+
+    /// Takes the board time of a Hello or Heartbeat, and says at once that it was heard: the board's clock may run faster than the
+    /// machine's in a demo.
+    fn hear(&mut self, now: Uptime, at: u32) {
+        self.clock.note(at, now);
+        self.heard = Some(at);
+        self.echo();
+    }
+
+    fn echo(&mut self) {
+        if let Some(heard) = self.heard {
+            self.send(ToBoard::Heartbeat { heard });
+            self.is_echoed = true;
+        }
+    }
+
+    fn confirm(&mut self) {
+        if let (Some(through), State::Greeted { .. }) = (self.stored, self.state) {
+            self.send(ToBoard::Received { through });
+        }
+    }
+
+    fn handle_reading(&mut self, reading: Reading) {
+        let Some(at) = self.clock.uptime(reading.at) else { return };
+        match self.sequence.take(reading.seq) {
+            Order::Next => {
+                self.counts.readings += 1;
+                self.is_asked_again = false;
+                let Reading { channel, sample, .. } = reading;
+                self.effects.push_back(Effect::Value(Value { channel, at, sample }));
+            }
+            Order::Repeated => self.counts.repeated += 1,
+            Order::Beyond if !self.is_asked_again => {
+                self.is_asked_again = true;
+                self.counts.gaps += 1;
+                self.send(ToBoard::Identify);
+            }
+            Order::Beyond | Order::Unknown => {}
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, error: FrameError) {
+        *match error {
+            FrameError::TooLong => &mut self.too_long,
+            FrameError::Malformed => &mut self.malformed,
+            FrameError::Checksum => &mut self.checksum,
+        } += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Timelines of a board and its line: each edge of the chart, and what lines and boards do wrong.
+
+use tilth_wire::{Batch, BoardKind, ResetCause};
+
+use super::*;
+
+const ID: BoardId = BoardId([1, 2, 3, 4, 5, 6, 7, 8]);
+const CHANNELS: &[u8] = &[1, 0, 2, 1];
+
+fn hello(at: u32, next: u32) -> FromBoard<'static> {
+    FromBoard::Hello(Hello {
+        protocol: 1,
+        kind: BoardKind::Uno,
+        firmware: [0, 1, 0],
+        id: Some(ID),
+        reset: ResetCause::PowerOn,
+        at,
+        next,
+        relays: 2,
+        channels: CHANNELS,
+    })
+}
+
+fn heartbeat(at: u32, oldest: u32, next: u32) -> FromBoard<'static> {
+    FromBoard::Heartbeat(Heartbeat { at, next, oldest, lost: 0, bad_frames: 0, on: 0 })
+}
+
+fn reading(seq: u32, at: u32, value: i32) -> FromBoard<'static> {
+    FromBoard::Reading(Reading { seq, at, channel: 0, sample: Sample::Value(value) })
+}
+
+fn frame(message: &FromBoard<'_>) -> Vec<u8> {
+    let mut out = [0; MAX_FRAME];
+    message.encode(&mut out).unwrap().to_vec()
+}
+
+/// A session, and what it did last, a word each.
+struct Timeline(Session);
+
+impl Timeline {
+    fn new() -> Timeline {
+        let mut timeline = Timeline(Session::new(ID, 0));
+        assert_eq!(timeline.input(0, Input::Opened), ["identify"]);
+        timeline
+    }
+
+    /// A timeline whose board started at uptime 1,000 ms and was greeted.
+    fn greeted() -> Timeline {
+        let mut timeline = Timeline::new();
+        assert_eq!(timeline.hear(1_000, &hello(0, 0)), ["heard 0", "greeted"]);
+        timeline
+    }
+
+    fn input(&mut self, now: i64, input: Input<'_>) -> Vec<String> {
+        self.0.handle(Uptime(now), input);
+        let word = |effect| match effect {
+            Effect::Send(ToBoard::Identify) => "identify".to_owned(),
+            Effect::Send(ToBoard::Heartbeat { heard }) => format!("heard {heard}"),
+            Effect::Send(ToBoard::Received { through }) => format!("received {through}"),
+            Effect::Send(ToBoard::SetId(_)) => "set id".to_owned(),
+            Effect::Send(other) => format!("{other:?}"),
+            Effect::Greeted => "greeted".to_owned(),
+            Effect::Value(Value { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
+            Effect::Value(Value { at, sample: Sample::Fault(fault), .. }) => format!("{fault:?} at {}", at.0),
+            Effect::Mark(mark) => format!("mark {}:{}", mark >> 32, mark as u32),
+            Effect::Remark(text) => format!("says {text}"),
+            Effect::Down(why) => format!("down: {why}"),
+            Effect::Stranger => "stranger".to_owned(),
+        };
+        std::iter::from_fn(|| self.0.poll()).map(word).collect()
+    }
+
+    fn hear(&mut self, now: i64, message: &FromBoard<'_>) -> Vec<String> {
+        self.input(now, Input::Bytes(&frame(message)))
+    }
+
+    fn second(&mut self, now: i64) -> Vec<String> {
+        self.input(now, Input::Second)
+    }
+}
+
+#[test]
+fn a_board_is_asked_each_second_until_it_answers_and_then_told_each_second_that_it_is_heard() {
+    let mut timeline = Timeline::new();
+    assert_eq!(timeline.second(1_000), ["identify"]);
+    assert_eq!(timeline.hear(1_100, &hello(50, 0)), ["heard 50", "greeted"]);
+    assert_eq!(timeline.hear(1_200, &reading(0, 10, 7)), ["7 at 1060", "mark 0:0"]);
+    assert_eq!(timeline.second(2_000), Vec::<String>::new(), "expected the echo of the Hello to be enough");
+    assert_eq!(timeline.second(3_000), ["heard 50"]);
+    assert_eq!(timeline.hear(3_100, &heartbeat(2_050, 0, 1)), ["heard 2050"]);
+}
+
+#[test]
+fn readings_are_confirmed_once_they_are_stored_and_again_if_the_board_did_not_hear_it() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 90, 1));
+    assert_eq!(timeline.hear(1_200, &reading(1, 190, 2)), ["2 at 1190", "mark 0:1"]);
+    assert_eq!(timeline.input(31_000, Input::Stored(1)), ["received 1"]);
+    assert_eq!(timeline.hear(31_500, &heartbeat(30_500, 0, 2)), ["heard 30500", "received 1"]);
+    assert_eq!(timeline.hear(32_500, &heartbeat(31_500, 2, 2)), ["heard 31500"]);
+    assert_eq!(
+        timeline.input(33_000, Input::Stored(7 << 32)),
+        Vec::<String>::new(),
+        "expected no mark of another start"
+    );
+}
+
+#[test]
+fn a_lost_frame_is_asked_for_once_and_what_came_before_is_not_taken_twice() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 100, 1));
+    assert_eq!(timeline.hear(1_300, &reading(2, 300, 3)), ["identify"]);
+    assert_eq!(timeline.hear(1_400, &reading(3, 400, 4)), Vec::<String>::new(), "expected one question");
+    // 100 ms after each other, channel 0, the values 1 to 4 in zigzag.
+    let items = [0, 0, 0, 2, 100, 0, 0, 4, 100, 0, 0, 6, 100, 0, 0, 8];
+    let again = timeline.hear(1_500, &FromBoard::Batch(Batch { first: 0, at: 100, items: &items }));
+    assert_eq!(again, ["2 at 1200", "3 at 1300", "4 at 1400", "mark 0:3"]);
+    assert_eq!((timeline.0.counts().repeated, timeline.0.counts().gaps), (1, 1));
+}
+
+#[test]
+fn the_last_frame_before_a_pause_is_missed_by_what_heartbeats_say() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 100, 1));
+    assert_eq!(timeline.hear(2_000, &heartbeat(1_000, 0, 2)), ["heard 1000"], "expected it to be on its way");
+    assert_eq!(timeline.hear(3_000, &heartbeat(2_000, 0, 2)), ["heard 2000", "identify"]);
+}
+
+#[test]
+fn an_agent_that_starts_beside_a_running_board_takes_what_the_board_holds_in_order() {
+    let mut timeline = Timeline::new();
+    assert_eq!(timeline.hear(500_000, &hello(90_000, 40)), ["heard 90000", "greeted"]);
+    assert_eq!(timeline.hear(500_010, &reading(33, 70_000, 33)), Vec::<String>::new(), "expected the oldest first");
+    assert_eq!(timeline.hear(500_500, &heartbeat(90_500, 32, 40)), ["heard 90500", "identify"]);
+    assert_eq!(timeline.hear(500_600, &reading(32, 60_000, 32)), ["32 at 470000", "mark 0:32"]);
+    assert_eq!(timeline.0.counts().lost, 0);
+}
+
+#[test]
+fn what_the_board_could_not_hold_is_counted_and_said() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 100, 1));
+    let said = timeline.hear(301_000, &heartbeat(300_000, 21, 30));
+    assert!(said[1].starts_with("says 20 readings lost"), "{said:?}");
+    assert_eq!(timeline.hear(301_100, &reading(21, 200_000, 5)), ["5 at 201000", "mark 0:21"]);
+    assert_eq!(timeline.0.counts().lost, 20);
+}
+
+#[test]
+fn a_reset_in_the_middle_begins_anew_and_nothing_of_before_confirms_anything_after() {
+    let mut timeline = Timeline::greeted();
+    for seq in 0..5 {
+        timeline.hear(1_100, &reading(seq, 100, 1));
+    }
+    timeline.hear(10_000, &heartbeat(9_000, 0, 5));
+    let said = timeline.hear(20_000, &hello(0, 0));
+    assert_eq!(said, ["says the board restarted: power on", "heard 0", "greeted"]);
+    assert_eq!(timeline.hear(20_600, &reading(0, 500, 9)), ["9 at 20500", "mark 1:0"]);
+    assert_eq!(timeline.input(30_000, Input::Stored(4)), Vec::<String>::new());
+    assert_eq!(timeline.input(30_000, Input::Stored(1 << 32)), ["received 0"]);
+
+    // Its Hello is lost, and its clock or numbers say it.
+    timeline.hear(31_000, &heartbeat(11_000, 1, 1));
+    assert_eq!(timeline.hear(40_000, &heartbeat(500, 0, 1)), ["identify"]);
+    assert_eq!(timeline.hear(40_100, &reading(0, 550, 1)), Vec::<String>::new());
+    assert_eq!(timeline.hear(40_200, &hello(700, 1))[0], "says the board restarted: power on");
+    assert_eq!(timeline.0.counts().restarts, 2);
+}
+
+#[test]
+fn a_board_that_restarted_while_the_line_was_away_is_found_out_by_its_clock() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 100, 1));
+    timeline.hear(11_000, &heartbeat(10_000, 0, 1));
+    assert_eq!(timeline.input(200_000, Input::Opened), ["identify"]);
+    // Beyond the last time and number, and a minute too young.
+    let said = timeline.hear(200_100, &hello(139_000, 12));
+    assert_eq!(said, ["says the board restarted: power on", "heard 139000", "greeted"]);
+
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 100, 1));
+    timeline.hear(11_000, &heartbeat(10_000, 0, 1));
+    timeline.input(200_000, Input::Opened);
+    assert_eq!(
+        timeline.hear(200_100, &hello(198_900, 12)),
+        ["heard 198900", "greeted"],
+        "expected half a percent to pass"
+    );
+}
+
+#[test]
+fn a_board_that_is_silent_is_said_to_be_and_asked_again() {
+    let mut timeline = Timeline::greeted();
+    let said: Vec<Vec<String>> = (1..=8).map(|second| timeline.second(1_000 + second * 1_000)).collect();
+    assert_eq!(said[5], ["down: the board has said nothing for 5 s", "identify"]);
+    assert_eq!(said[6], ["identify"]);
+    assert_eq!(timeline.hear(10_000, &hello(9_000, 0)), ["heard 9000", "greeted"]);
+
+    let mut timeline = Timeline::new();
+    let said: Vec<String> = (1..=6).flat_map(|second| timeline.second(second * 1_000)).collect();
+    assert_eq!(said.iter().filter(|said| said.starts_with("down")).count(), 1, "{said:?}");
+}
+
+#[test]
+fn the_older_side_is_named_when_versions_differ_and_the_board_hears_nothing_but_identify() {
+    for (version, older) in [(2, "the agent is the older one"), (0, "the board is the older one")] {
+        let mut timeline = Timeline::new();
+        // The Hello of another version: the version is at the same place, and the rest may be anything.
+        let mut noise = [0; MAX_FRAME];
+        let mut body = vec![0, version, 9, 9, 9];
+        body.extend(tilth_wire::crc16(&body).to_le_bytes());
+        let framed = cobs(&body, &mut noise);
+        let said = timeline.input(1_000, Input::Bytes(framed));
+        assert!(said[0].starts_with("down: the board speaks protocol version") && said[0].contains(older), "{said:?}");
+        assert_eq!(timeline.second(2_000), ["identify"]);
+        assert_eq!(timeline.hear(2_100, &reading(0, 1, 1)), Vec::<String>::new());
+    }
+}
+
+/// Consistent overhead byte stuffing of a body with its checksum, closing zero included.
+fn cobs<'out>(body: &[u8], out: &'out mut [u8; MAX_FRAME]) -> &'out [u8] {
+    let mut code_at = 0;
+    for (at, byte) in (1..).zip(body.iter().chain([&0])) {
+        out[at] = *byte;
+        if *byte == 0 {
+            out[code_at] = (at - code_at) as u8;
+            code_at = at;
+        }
+    }
+    &out[..body.len() + 2]
+}
+
+#[test]
+fn noise_between_frames_is_counted_by_its_kind_and_costs_no_reading() {
+    let mut timeline = Timeline::greeted();
+    let mut bytes = vec![0xFF; 200];
+    bytes.push(0);
+    bytes.extend([9, 9, 9, 0]);
+    let mut broken = frame(&reading(0, 100, 1));
+    broken[3] ^= 0x10;
+    bytes.extend(&broken);
+    bytes.extend(frame(&reading(0, 100, 1)));
+    assert_eq!(timeline.input(1_200, Input::Bytes(&bytes)), ["1 at 1100", "mark 0:0"]);
+    let counts = timeline.0.counts();
+    assert_eq!((counts.too_long, counts.malformed, counts.checksum), (1, 1, 1), "{counts:?}");
+}
+
+#[test]
+fn another_board_on_the_line_is_no_board_of_this_session() {
+    let mut timeline = Timeline::greeted();
+    let FromBoard::Hello(hello) = hello(5, 0) else { unreachable!() };
+    let other = FromBoard::Hello(Hello { id: Some(BoardId([9; 8])), ..hello });
+    assert_eq!(timeline.hear(2_000, &other), ["stranger"]);
+    let blank = FromBoard::Hello(Hello { id: None, ..hello });
+    assert_eq!(timeline.hear(2_000, &blank), ["set id"]);
+}
+
+/// Any bytes at all: no panic, and the next whole frame is taken.
+#[test]
+fn any_bytes_are_survived() {
+    use proptest::prelude::*;
+    proptest!(|(noise in proptest::collection::vec(any::<u8>(), 0..600))| {
+        let mut timeline = Timeline::new();
+        timeline.input(1_000, Input::Bytes(&noise));
+        timeline.input(1_000, Input::Bytes(&[0]));
+        timeline.hear(1_000, &hello(0, 0));
+        prop_assert!(timeline.0.greeting().is_some());
+    });
+}

@@ -1,0 +1,102 @@
+//! What messages of a board mean in the words of a technician, and why frames are not used.
+
+use tilth_core::quantity::Quantity;
+use tilth_wire::{BoardId, BoardKind, Fault, Refusal, ResetCause, Unit, version};
+
+use super::commands::Setting;
+use crate::sense::bus::health::Reason;
+
+pub(super) const TOO_LONG: Reason = Reason::new("too_long", "too long");
+pub(super) const MALFORMED: Reason = Reason::new("malformed", "not a frame");
+pub(super) const CHECKSUM: Reason = Reason::new("checksum", "wrong checksum");
+pub(super) const NOT_UNDERSTOOD: Reason = Reason::new("not_understood", "not a message of this protocol version");
+pub(super) const REPEATED: Reason = Reason::new("repeated", "a reading that came before");
+
+/// Every reason of boards, for the words of a key.
+pub(crate) const REASONS: [Reason; 5] = [TOO_LONG, MALFORMED, CHECKSUM, NOT_UNDERSTOOD, REPEATED];
+
+/// An id as `agent.toml` and `status` have it.
+pub(super) fn id(BoardId(bytes): BoardId) -> String {
+    hex::encode(bytes)
+}
+
+/// Which side of the line is old, and what to do.
+pub(super) fn version(theirs: u8) -> String {
+    let ours = version::CURRENT;
+    let what = if theirs > ours {
+        "the agent is the older one: update it"
+    } else {
+        "the board is the older one: flash its firmware anew"
+    };
+    format!("the board speaks protocol version {theirs} and the agent version {ours}; {what}")
+}
+
+pub(super) const fn board_kind(kind: BoardKind) -> &'static str {
+    match kind {
+        BoardKind::Uno => "Arduino Uno",
+        BoardKind::Mega2560 => "Arduino Mega 2560",
+        BoardKind::Pico => "Raspberry Pi Pico",
+        BoardKind::Host => "host program",
+    }
+}
+
+pub(super) const fn reset(cause: ResetCause) -> &'static str {
+    match cause {
+        ResetCause::PowerOn => "power on",
+        ResetCause::External => "reset pin",
+        ResetCause::BrownOut => "the supply voltage fell too low",
+        ResetCause::Watchdog => "watchdog: the firmware made no progress",
+        ResetCause::Panic => "the firmware found an error in itself",
+    }
+}
+
+pub(super) const fn fault(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Absent => "the sensor does not answer: not connected, or no power",
+        Fault::Checksum => "the checksum of the sensor's answer is wrong",
+        Fault::PowerOn => "the sensor answers with its value after power-on, which is no measurement",
+        Fault::Range => "outside what the sensor can measure",
+        Fault::Timeout => "the measurement did not end in time",
+        Fault::Bus => "the sensor's bus is held down",
+    }
+}
+
+/// Readings that a board dropped.
+pub(super) fn lost(readings: u32) -> String {
+    format!("{readings} readings lost: the board's memory was full before the agent had stored them")
+}
+
+/// A setting that the board does not take.
+pub(super) fn refused(setting: &Setting, reason: Refusal) -> String {
+    let why = match reason {
+        Refusal::NoSuchNumber => "the board has no such channel",
+        Refusal::NotPossible => {
+            "its connection cannot measure that kind, or the interval or oversampling is out of range"
+        }
+        _ => "the board's firmware does not understand it",
+    };
+    format!("setting of channel {} refused: {why}", setting.channel)
+}
+
+/// Name of a unit, and how many of the board's numbers make one of it.
+pub(super) const fn unit(unit: Unit) -> (&'static str, f64) {
+    match unit {
+        Unit::MilliCelsius => ("C", 1000.0),
+        Unit::MilliPercent => ("%", 1000.0),
+        Unit::Pascal => ("Pa", 1.0),
+        Unit::Raw | Unit::Count | Unit::State => ("", 1.0),
+    }
+}
+
+/// Why a sensor that reads a channel gets no values.
+pub(super) fn no_channel(channel: u8, channels: usize) -> String {
+    format!("the board has no channel {channel}; its {channels} channels begin at 0")
+}
+
+pub(super) fn channel_off(channel: u8) -> String {
+    format!("channel {channel} of the board is off")
+}
+
+pub(super) fn wrong_unit(channel: u8, unit: &str, quantity: Quantity) -> String {
+    format!("channel {channel} of the board measures {unit}, which is no unit of {quantity}")
+}

@@ -1,0 +1,253 @@
+//! Boards at the real agent: the firmware's own program on pseudo-terminals and TCP, with everything that may happen to a cable.
+#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+
+use serde_json::Value;
+use tilth_tests::agent::Folder;
+use tilth_tests::live::Running;
+use tilth_tests::live::farm::Farm;
+
+/// Channels of the host board: 2 is a temperature, 4 a thermometer in water, 6 a contact.
+const FARM: &str = "
+[sensors.'room/temp']
+quantity = 'temperature'
+input = 'board:one/2'
+max_rate = 1000
+[sensors.'other/temp']
+quantity = 'temperature'
+input = 'board:two/2'
+max_rate = 1000
+[rules.sensor-silent]
+enabled = false
+[rules.temperature-high]
+enabled = false
+";
+
+/// A running `tilth-board`; dropped, it is pulled out.
+struct HostBoard {
+    _process: Running,
+    commands: ChildStdin,
+    line: String,
+}
+
+impl HostBoard {
+    /// On a line, with its clock ten times as fast as the machine's, as the agent's is.
+    fn start(line: &str, settings: &Path) -> HostBoard {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tilth-board"));
+        command.args([line, "--time-scale", "10", "--settings", settings.to_str().unwrap()]);
+        let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+        let commands = process.0.stdin.take().unwrap();
+        let mut ready = String::new();
+        BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let ready: Value = serde_json::from_str(&ready).unwrap();
+        HostBoard { _process: process, commands, line: ready["line"].as_str().unwrap().to_owned() }
+    }
+
+    fn command(&mut self, line: &str) {
+        writeln!(self.commands, "{line}").unwrap();
+    }
+}
+
+/// A farm whose buses `one` and `two` are boards at two ports, each with further keys.
+fn farm(name: &str, ports: [(&str, &str); 2]) -> Farm {
+    let folder = Folder::new(name);
+    folder.write("etc/config.d/farm.toml", FARM);
+    let mut farm = Farm::found(folder);
+    farm.clock = "x10";
+    write_buses(&farm, ports);
+    farm
+}
+
+fn write_buses(farm: &Farm, ports: [(&str, &str); 2]) {
+    let [(one, of_one), (two, of_two)] = ports;
+    let site = format!(
+        "[device]\nid = 'pi'\n[bus.one]\nkind = 'board'\nport = '{one}'\n{of_one}\n[bus.two]\nkind = 'board'\nport = '{two}'\n{of_two}\n"
+    );
+    farm.folder.write("etc/agent.toml", site);
+}
+
+fn path(farm: &Farm, name: &str) -> PathBuf {
+    farm.folder.path().join(name)
+}
+
+fn text(farm: &Farm, name: &str) -> String {
+    path(farm, name).to_str().unwrap().to_owned()
+}
+
+fn bus(farm: &Farm, name: &str) -> Value {
+    let status = farm.status().unwrap_or_default();
+    status["buses"].as_array().into_iter().flatten().find(|bus| bus["bus"] == name).cloned().unwrap_or_default()
+}
+
+fn sensor(farm: &Farm, name: &str) -> Value {
+    let rows = farm.ask(&["sensors", "--json"]).out;
+    let mut rows = rows.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    rows.find(|row| row["sensor"] == name).unwrap_or_default()
+}
+
+#[track_caller]
+fn until_shown(farm: &mut Farm, name: &str, value: f64) {
+    farm.until(&format!("{name} shows {value}"), |farm| sensor(farm, name)["value"].as_f64() == Some(value));
+}
+
+#[track_caller]
+fn until_up(farm: &mut Farm, name: &str) {
+    farm.until(&format!("{name} is up"), |farm| bus(farm, name)["state"] == "up");
+}
+
+#[test]
+fn readings_of_a_board_reach_the_store_and_the_board_may_forget_them() {
+    let mut farm = farm("board-store", [("board-one", ""), ("board-two", "")]);
+    let _one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    farm.launch();
+    until_up(&mut farm, "one");
+    until_shown(&mut farm, "room/temp", 21.5);
+    // Blocks of readings are committed every 30 s.
+    farm.until("the board may forget what is stored", |farm| {
+        let board = &bus(farm, "one")["board"];
+        board["readings"].as_u64() > Some(30) && board["held"].as_u64() < board["readings"].as_u64()
+    });
+    let board = bus(&farm, "one")["board"].clone();
+    assert_eq!((&board["lost"], &board["restarts"], &board["kind"]), (&0.into(), &0.into(), &"host program".into()));
+    assert_eq!(board["id"].as_str().unwrap().len(), 16);
+    let people = farm.shown();
+    assert!(people.contains(board["id"].as_str().unwrap()) && people.contains("frames"), "{people}");
+    assert!(bus(&farm, "two")["reason"].as_str().unwrap().contains("there is no such port"), "{}", bus(&farm, "two"));
+}
+
+#[test]
+fn a_fault_of_a_channel_is_named_and_over_with_the_next_value() {
+    let mut farm = farm("board-fault", [("board-one", ""), ("board-two", "")]);
+    let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    farm.launch();
+    until_shown(&mut farm, "room/temp", 21.5);
+    one.command("fault 2 checksum");
+    farm.until("the fault is shown", |farm| bus(farm, "one")["faults"][0]["sensor"] == "room/temp");
+    assert_eq!(bus(&farm, "one")["faults"][0]["why"], "the checksum of the sensor's answer is wrong");
+    assert!(farm.log().contains("the checksum of the sensor's answer is wrong"), "{}", farm.log());
+    one.command("value 2 23000");
+    until_shown(&mut farm, "room/temp", 23.0);
+    assert_eq!(bus(&farm, "one")["faults"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn boards_that_swap_their_ports_keep_their_values() {
+    let mut farm = farm("board-swap", [("board-one", ""), ("board-two", "")]);
+    let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    let mut two = HostBoard::start(&text(&farm, "board-two"), &path(&farm, "two"));
+    one.command("value 2 11000");
+    two.command("value 2 22000");
+    farm.launch();
+    until_shown(&mut farm, "room/temp", 11.0);
+    until_shown(&mut farm, "other/temp", 22.0);
+    let ids = ["one", "two"].map(|name| bus(&farm, name)["board"]["id"].clone());
+
+    // The names change under open lines.
+    for (from, to) in [("board-one", "aside"), ("board-two", "board-one"), ("aside", "board-two")] {
+        fs::rename(path(&farm, from), path(&farm, to)).unwrap();
+    }
+    one.command("value 2 12000");
+    two.command("value 2 23000");
+    until_shown(&mut farm, "room/temp", 12.0);
+    until_shown(&mut farm, "other/temp", 23.0);
+
+    // Both are pulled out, and plugged in the other way round.
+    drop((one, two));
+    for name in ["board-one", "board-two"] {
+        let _ = fs::remove_file(path(&farm, name));
+    }
+    let mut one = HostBoard::start(&text(&farm, "board-two"), &path(&farm, "one"));
+    let mut two = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "two"));
+    one.command("value 2 13000");
+    two.command("value 2 24000");
+    until_shown(&mut farm, "room/temp", 13.0);
+    until_shown(&mut farm, "other/temp", 24.0);
+    assert_eq!(["one", "two"].map(|name| bus(&farm, name)["board"]["id"].clone()), ids);
+    assert!(bus(&farm, "one")["board"]["port"].as_str().unwrap().ends_with("board-two"));
+    assert_eq!(bus(&farm, "one")["failures"], 0);
+}
+
+#[test]
+fn a_board_is_found_by_the_id_that_is_stated_over_tcp_as_well() {
+    let mut farm = farm("board-tcp", [("board-one", ""), ("board-two", "")]);
+    let wired = |number: &str| HostBoard::start("tcp:127.0.0.1:0", Path::new(number));
+    let (mut one, mut two) = (wired(&text(&farm, "one")), wired(&text(&farm, "two")));
+    one.command("value 2 11000");
+    two.command("value 2 22000");
+    write_buses(&farm, [(&one.line, "board = '00000000000000A1'"), (&two.line, "board = '00000000000000b2'")]);
+    farm.launch();
+    until_shown(&mut farm, "room/temp", 11.0);
+    until_shown(&mut farm, "other/temp", 22.0);
+    assert_eq!(
+        bus(&farm, "one")["board"]["id"],
+        "00000000000000a1",
+        "expected a board without an id to get the stated one"
+    );
+    farm.stop();
+    write_buses(&farm, [(&two.line, "board = '00000000000000A1'"), (&one.line, "board = '00000000000000b2'")]);
+    one.command("value 2 12000");
+    two.command("value 2 23000");
+    farm.launch();
+    until_shown(&mut farm, "room/temp", 12.0);
+    until_shown(&mut farm, "other/temp", 23.0);
+}
+
+#[test]
+fn a_board_that_is_pulled_out_reset_or_cut_off_is_back_by_itself_without_a_gap() {
+    let mut farm = farm("board-back", [("board-one", ""), ("board-two", "")]);
+    let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    farm.launch();
+    until_shown(&mut farm, "room/temp", 21.5);
+    one.command("cut");
+    farm.until("the silence is said", |farm| bus(farm, "one")["state"] == "down");
+    assert!(bus(&farm, "one")["reason"].as_str().unwrap().contains("said nothing for 5 s"));
+    one.command("value 2 22000");
+    one.command("join");
+    until_shown(&mut farm, "room/temp", 22.0);
+    assert_eq!((&bus(&farm, "one")["board"]["lost"], &bus(&farm, "one")["board"]["restarts"]), (&0.into(), &0.into()));
+
+    one.command("reset watchdog");
+    farm.until("the restart is seen", |farm| bus(farm, "one")["board"]["restarts"] == 1);
+    assert!(farm.log().contains("the board restarted: watchdog"), "{}", farm.log());
+    one.command("value 2 23000");
+    until_shown(&mut farm, "room/temp", 23.0);
+
+    drop(one);
+    farm.until("it is missed", |farm| bus(farm, "one")["state"] == "down");
+    let _ = fs::remove_file(path(&farm, "board-one"));
+    let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    one.command("value 2 24000");
+    until_shown(&mut farm, "room/temp", 24.0);
+    assert_eq!(bus(&farm, "one")["failures"], 0);
+}
+
+#[test]
+fn a_board_of_another_version_is_named_as_the_older_or_newer_side() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("tcp://{}", listener.local_addr().unwrap());
+    let mut farm = farm("board-version", [(&port, ""), ("board-two", "")]);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // A Hello of version 2, whose further bytes are of no account: body, checksum and stuffing.
+            let body = [0, 2, 7];
+            let checksum = tilth_wire::crc16(&body).to_le_bytes();
+            let frame = [1, 5, 2, 7, checksum[0], checksum[1], 0];
+            let _ = stream.and_then(|mut stream| {
+                stream.write_all(&[0xFF, 0x55, 0])?;
+                stream.write_all(&frame)
+            });
+        }
+    });
+    farm.launch();
+    farm.until("the versions are named", |farm| {
+        let reason = bus(farm, "one")["reason"].clone();
+        reason.as_str().is_some_and(|reason| {
+            reason.contains("the board speaks protocol version 2 and the agent version 1; the agent is the older one")
+        })
+    });
+}

@@ -88,10 +88,12 @@ pub(crate) struct Channels<const N: usize> {
 }
 
 impl<const N: usize> Channels<N> {
-    pub(crate) fn new(now: BoardTime, settings: impl Fn(u8) -> ChannelSettings) -> Self {
-        let channel = |number| Channel { settings: settings(number as u8), state: State::Waiting { due: now } };
-        Self { channels: core::array::from_fn(channel) }
-    }
+    /// Channels that are off. A constant of zeros, which is made where it stays.
+    pub(crate) const OFF: Self = {
+        let settings = ChannelSettings { kind: ChannelKind::Off, interval: 0, oversampling: 0 };
+        let channel = Channel { settings, state: State::Waiting { due: BoardTime::from_millis(0) } };
+        Self { channels: [channel; N] }
+    };
 
     pub(crate) fn settings(&self, number: u8) -> Option<ChannelSettings> {
         self.channels.get(usize::from(number)).map(|channel| channel.settings)

@@ -111,6 +111,14 @@ enum Progress {
 impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> Node<W, CHANNELS, RELAYS, QUEUE> {
     /// The node of a board that starts now, for a reason. Its relays are off.
     pub fn new(now: BoardTime, reset: ResetCause) -> Self {
+        let mut node = Self::unwired(now, reset);
+        node.wire();
+        node
+    }
+
+    /// The same with its channels off until [`Node::wire`]: a board that has little stack makes the node where it stays.
+    #[inline(always)]
+    pub fn unwired(now: BoardTime, reset: ResetCause) -> Self {
         const { assert!(CHANNELS <= tilth_wire::MAX_CHANNELS && RELAYS <= tilth_wire::MAX_RELAYS, "too many") };
         Self {
             wiring: core::marker::PhantomData,
@@ -118,9 +126,9 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             reset,
             id: None,
             link: Link::default(),
-            answers: Answers::new(),
+            answers: const { Answers::new() },
             relays: Relays::new(now, W::relay),
-            channels: Channels::new(now, |channel| W::channel(channel).1),
+            channels: Channels::OFF,
             queue: Queue::new(),
             decoder: Decoder::new(),
             bad_frames: 0,
@@ -134,6 +142,14 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             frame_length: 1,
             frame_sent: 0,
             progress: Progress::None,
+        }
+    }
+
+    /// Sets every channel as it is wired.
+    #[inline(never)]
+    pub fn wire(&mut self) {
+        for channel in 0..CHANNELS as u8 {
+            self.channels.set(self.now, channel, W::channel(channel).1);
         }
     }
 

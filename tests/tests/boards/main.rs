@@ -317,7 +317,7 @@ fn stack_is_left_after_everything() {
     uno.send(&ToBoard::Identify);
     uno.run_with_agent(10_000);
     println!("bytes of stack left: {}", uno.stack_free);
-    assert!(uno.stack_free >= 768, "expected 768 bytes of stack left, got {}", uno.stack_free);
+    assert!(uno.stack_free >= 1_024, "expected 1,024 bytes of stack left, got {}", uno.stack_free);
 }
 
 #[test]

@@ -16,6 +16,7 @@ impl<T: Copy, const N: usize> Flash<[T; N]> {
     }
 
     /// A row, copied to memory; the last one for a number beyond it.
+    #[inline(always)]
     pub fn row(&self, number: u8) -> T {
         let mut row = core::mem::MaybeUninit::<T>::uninit();
         let first = self.0.as_ptr().wrapping_add(usize::from(number).min(N - 1)).cast::<u8>();

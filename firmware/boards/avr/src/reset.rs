@@ -11,14 +11,14 @@ use tilth_wire::ResetCause;
 use crate::chip::CPU;
 
 /// The firmware runs.
-const RUNS: u32 = 0x7117_0001;
+const RUNS: u16 = 0x7117;
 
 /// The firmware panicked.
-const PANICKED: u32 = 0x7117_BAD0;
+const PANICKED: u16 = 0x8AD0;
 
 /// In a section that is not cleared at the start.
 #[unsafe(link_section = ".noinit")]
-static STATE: Mutex<UnsafeCell<u32>> = Mutex::new(UnsafeCell::new(0));
+static STATE: Mutex<UnsafeCell<u16>> = Mutex::new(UnsafeCell::new(0));
 
 /// Why the board started. To be asked once, before the watchdog starts: it cannot be changed while its own flag is set.
 pub fn cause(processor: &CPU) -> ResetCause {
@@ -49,7 +49,7 @@ pub fn panicked() -> ! {
     }
 }
 
-fn replace(state: u32) -> u32 {
+fn replace(state: u16) -> u16 {
     free(|section| {
         let place = STATE.borrow(section).get();
         // SAFETY: within a critical section nothing else has the word; it outlives the program, so that no write may be left out.

@@ -105,6 +105,7 @@ struct Keeping {
 
 impl<W: Wired, const CHANNELS: usize> Station<W, CHANNELS> {
     /// Starts the peripherals, the watchdog and interrupts; the station, and why the board started.
+    #[inline(never)]
     pub fn start(place: &'static Place<Self>) -> (&'static mut Self, ResetCause) {
         // SAFETY: the place is filled once, so that this comes once, and nothing else takes peripherals.
         let peripherals = unsafe { Peripherals::steal() };

@@ -4,8 +4,8 @@
 
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
 use tilth_avr::{Channel, Flash, Pin, Place, Port, Relay, Station, Wired, entry, reset};
-use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, Wiring, round};
-use tilth_wire::{BoardKind, ChannelKind};
+use tilth_firmware::{Board, BoardTime, ChannelSettings, Kinds, Limits, Node, Wiring, round};
+use tilth_wire::{BoardKind, ChannelKind, ResetCause};
 
 const CHANNELS: usize = 16;
 const RELAYS: usize = 4;
@@ -78,31 +78,35 @@ impl Wired for Mega {
 }
 
 static STATION: Place<Station<Mega, CHANNELS>> = Place::new();
-static NODE: Place<Node<Mega, CHANNELS, RELAYS, QUEUE>> = Place::new();
+static NODE: Place<MegaNode> = Place::new();
 
 #[entry]
 fn main() -> ! {
-    let (station, node) = start();
-    restore(station, node);
+    let (station, cause) = Station::start(&STATION);
+    let node = start_node(station.now(), cause);
+    restore(node, station);
     loop {
         round(node, station);
         station.idle();
     }
 }
 
-/// Starts the board. What this needs of the stack is free again afterwards.
+type MegaNode = Node<Mega, CHANNELS, RELAYS, QUEUE>;
+
+// What the start needs of the stack is free again in the loop: functions of their own.
+
 #[inline(never)]
-fn start() -> (&'static mut Station<Mega, CHANNELS>, &'static mut Node<Mega, CHANNELS, RELAYS, QUEUE>) {
-    let (station, cause) = Station::start(&STATION);
-    let node = NODE.fill(|| Node::new(station.now(), cause));
-    (station, node)
+fn start_node(now: BoardTime, cause: ResetCause) -> &'static mut MegaNode {
+    let node = NODE.fill(|| Node::unwired(now, cause));
+    node.wire();
+    node
 }
 
 /// Takes up the settings that the board kept.
 #[inline(never)]
-fn restore(station: &mut Station<Mega, CHANNELS>, node: &mut Node<Mega, CHANNELS, RELAYS, QUEUE>) {
-    for slot in 0..=CHANNELS + RELAYS {
-        node.restore(slot as u8, &station.kept(slot as u8));
+fn restore(node: &mut MegaNode, station: &mut Station<Mega, CHANNELS>) {
+    for slot in 0..=(CHANNELS + RELAYS) as u8 {
+        node.restore(slot, &station.kept(slot));
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod board;
 pub(crate) mod bus;
 pub(crate) mod host;
+mod i2c;
 pub(crate) mod line;
 pub(crate) mod port;
 pub(crate) mod queue;
@@ -161,6 +162,9 @@ impl Senses {
                 let (place, owners) = (Place::of(&link)?, self.owners.clone());
                 let run = move |context| board::run(place.clone(), board, owners.clone(), context);
                 task.spawn(context.keep_running(run));
+            }
+            (BusKind::I2c, Link::Port(port)) => {
+                task.spawn(context.keep_running(move |context| i2c::run(port.clone(), context)));
             }
             _ => return None,
         }

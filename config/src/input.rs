@@ -8,6 +8,7 @@ use tilth_core::label::Label;
 use tilth_core::unit::Unit;
 
 use crate::diagnostic::{Diagnostics, Problem};
+use crate::i2c::{self, I2cChip, I2cField};
 use crate::reader;
 use crate::tree::Node;
 
@@ -36,16 +37,18 @@ pub enum Input {
         /// The register's address on the wire.
         register: u16,
     },
-    /// `i2c:BUS/CHIP@ADDRESS/FIELD`.
+    /// `i2c:BUS/CHIP@ADDRESS/FIELD` or `i2c:BUS/CHIP@ADDRESS/FIELD?rtd=ADDRESS`.
     I2c {
         /// The I2C bus.
         bus: Id,
         /// The kind of chip, such as `bme280`.
-        chip: String,
+        chip: I2cChip,
         /// Seven-bit address of the chip.
         address: u8,
         /// Which of its values.
-        field: String,
+        field: I2cField,
+        /// Address of the EZO RTD circuit on the same bus whose temperature compensates the value.
+        rtd: Option<u8>,
     },
     /// `w1:ID`: a 1-Wire device, such as `28-0316a2794aff`.
     W1 {
@@ -260,7 +263,7 @@ impl Input {
     /// Whether this version reads it.
     #[must_use]
     pub const fn is_read(&self) -> bool {
-        matches!(self, Input::Line { .. } | Input::Board { .. } | Input::Host(_))
+        matches!(self, Input::Line { .. } | Input::Board { .. } | Input::I2c { .. } | Input::Host(_))
     }
 }
 
@@ -300,6 +303,9 @@ pub(crate) fn read(node: &Node, log: &Diagnostics) -> Result<Input, Problem> {
     if let ("line", Some((_, name))) = (kind, rest.split_once('/')) {
         check_line_name(name)?;
     }
+    if let ("i2c", Some((_, device))) = (kind, rest.split_once('/')) {
+        i2c::check(device, integer)?;
+    }
     parse(kind, rest).ok_or_else(|| Problem::new(format!("{node} is no input")).help(format!("expected {form}")))
 }
 
@@ -333,9 +339,10 @@ fn on_bus(kind: &str, bus: Id, rest: &str) -> Option<Input> {
         "i2c" => {
             let (device, field) = rest.split_once('/')?;
             let (chip, address) = device.split_once('@')?;
-            // The addresses below and above are kept for the bus itself.
-            let address = u8::try_from(integer(address)?).ok().filter(|address| (0x08..=0x77).contains(address))?;
-            Some(Input::I2c { bus, chip: name(chip)?, address, field: name(field)? })
+            let chip = I2cChip::from_name(chip)?;
+            let address = i2c_address(address).filter(|address| chip.takes_address(u32::from(*address)))?;
+            let (field, rtd) = i2c::field_of(chip, field, i2c_address)?;
+            Some(Input::I2c { bus, chip, address, field, rtd })
         }
         "sdi12" => {
             let (address, index) = rest.split_once('/')?;
@@ -395,6 +402,11 @@ fn integer(text: &str) -> Option<u32> {
         Some(hex) => u32::from_str_radix(hex, 16).ok(),
         None => text.parse().ok(),
     }
+}
+
+/// The addresses below and above are kept for the bus itself.
+fn i2c_address(text: &str) -> Option<u8> {
+    u8::try_from(integer(text)?).ok().filter(|address| (0x08..=0x77).contains(address))
 }
 
 fn w1(text: &str) -> Option<Input> {

@@ -82,6 +82,7 @@ impl Reader<'_> {
         }
         self.say_without_input();
         self.say_same_inputs(&known);
+        self.say_wrong_chips(&known);
         let sensors = Sensors::new(known, names);
         for pair in &pairs {
             self.check_pair(pair, &sensors);
@@ -248,6 +249,33 @@ impl Reader<'_> {
             let help = "both read one value; of several nodes on one line choose one, as with line:BUS/temp?node=1";
             let problem = Problem::new(message).across_documents().help(help);
             self.log.warning(known.input, &path::join(&known.path, "input"), problem);
+        }
+    }
+
+    /// Two chips at one address answer at once, and a chip's value must be one of the sensor's quantity.
+    fn say_wrong_chips(&self, known: &[SensorEntry]) {
+        let mut at = BTreeMap::new();
+        for known in known.iter().filter(|known| known.enabled) {
+            let Some(Input::I2c { bus, chip, address, field, .. }) = &known.feed.input else { continue };
+            let error = |problem| self.log.error(known.input, &path::join(&known.path, "input"), problem);
+            let quantity = known.sensor.quantity;
+            if field.conversion(quantity).is_none() {
+                let problem =
+                    Problem::new(format!("{chip} gives {} in {}, which is no {quantity}", field.name, field.unit));
+                error(problem.help(format!("expected a value in {}", quantity.units().join(", "))));
+            }
+            let (first, owner) = *at.entry((bus, *address)).or_insert((*chip, known));
+            if first != *chip {
+                let (other, place) = (&owner.sensor.id, self.sources.name(owner.input));
+                let message = format!(
+                    "{chip} and {first} of {other} ({place}) have one address, {address:#04x} on the bus {bus}"
+                );
+                error(
+                    Problem::new(message)
+                        .across_documents()
+                        .help("expected another address: most chips have a pin that sets it"),
+                );
+            }
         }
     }
 

@@ -365,7 +365,10 @@ fn what_is_no_secret_is_shown() {
         ("[rules.token-lost]\nsensor = 'a/ph'\nabove = 'x'", "found \"x\""),
         ("[rules.ph-high]\nabove = 6,8", "write above = 6.8"),
         ("[sensors.'a/t']\nquantity = ph", "write quantity = \"ph\""),
-        ("[sensors.'a/t']\nquantity = 'ph'\ninput = 'i2c:main/sht31@0x4/t'", "\"i2c:main/sht31@0x4/t\" is no input"),
+        (
+            "[sensors.'a/t']\nquantity = 'ph'\ninput = 'i2c:main/sht31@x/temperature'",
+            "\"i2c:main/sht31@x/temperature\" is no input",
+        ),
         ("[notifications.phone]\nurl = 'https://u@ntfy.example/x'", "\"https://..@ntfy.example/..\" is no address"),
     ] {
         let loaded = load(Text::Toml(text.into()), AGENT_TOML);

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::{Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
+use tilth_config::{BusKind, Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
 use tilth_notify::secret::Secrets;
 
 use crate::configuration::enrolment;
@@ -18,6 +18,8 @@ const SIGNING_KEY: &str = "expected the hub's public key there, its file hub.pub
 const AUTHORITY: &str = "expected a PEM file there, with the certificate that signs the hub's";
 const PORT: &str = "expected the device file of its adapter, such as those in /dev/serial/by-id; is it plugged in?";
 
+const I2C: &str = "expected an I2C bus of the machine there; is it turned on (raspi-config, Interface Options)?";
+
 /// Warnings about resources that are missing or unusable, each where it is named. Nothing is opened that could be a device, for that
 /// would reset many boards.
 pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
@@ -29,6 +31,9 @@ pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
             Resource::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
             Resource::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
             Resource::Port(port) if is_serial(loaded, port) => (lack(Path::new(port), device_at)?, PORT),
+            Resource::Port(port) if is_i2c(loaded, port) => {
+                (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, I2C)
+            }
             Resource::Port(port) => (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, PORT),
         };
         Some(warning(found, why, expected))
@@ -76,6 +81,11 @@ fn authority(path: &Path) -> Option<String> {
 
 fn device_at(path: &Path) -> anyhow::Result<u64> {
     Ok(port::device_at(path)?)
+}
+
+fn is_i2c(loaded: &Loaded, port: &str) -> bool {
+    let buses = loaded.agent_toml.iter().flat_map(|agent_toml| agent_toml.buses.values());
+    buses.into_iter().any(|bus| bus.kind == BusKind::I2c && matches!(&bus.link, Link::Port(own) if own == port))
 }
 
 fn is_serial(loaded: &Loaded, port: &str) -> bool {

@@ -72,7 +72,7 @@ static KIND: [Key; 1] = [key(
     "kind",
     Value::Word(|| BUS.kinds.iter().map(|(kind, _)| *kind).collect()),
     Required,
-    "protocol; this version reads `\"line\"` and `\"board\"`",
+    "protocol; this version reads `\"line\"`, `\"board\"` and `\"i2c\"`",
 )];
 
 const fn port(default: super::DefaultValue) -> Key {

@@ -1,0 +1,371 @@
+//! Chips on an I2C bus of the machine: reads each at its interval, and finds the bus again when it was gone.
+//!
+//! All transfers of a bus are on a thread, one after the other; between them chips measure at the same time.
+
+mod ads1115;
+mod atlas;
+mod bh1750;
+mod bme280;
+mod chip;
+#[cfg(test)]
+mod fake;
+mod linux;
+mod scd4x;
+mod sht;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use embedded_hal::i2c::I2c;
+use tilth_config::{Feed, I2cChip, Input};
+use tilth_core::id::SensorId;
+use tilth_core::reading::Quality;
+use tilth_core::time::{Span, Uptime};
+use tilth_core::unit::Conversion;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::bus::{BusContext, blocking};
+use super::sample::Sample;
+use chip::{Driver, Step, Values};
+use linux::LinuxBus;
+use wire::{Fault, Wire};
+
+/// How often a chip is read where no sensor of it says.
+const USUAL_INTERVAL: Span = Span::from_secs(10);
+
+/// Transfers are over in milliseconds; the kernel gives up a held bus after a second each.
+const HANGS_AFTER: Duration = Duration::from_secs(10);
+
+/// Chips in a row that find the bus held before it is closed and opened again.
+const MAX_HELD: u32 = 3;
+
+/// Age up to which a water temperature compensates: water in a tank does not change faster.
+const MAX_TEMPERATURE_AGE: Span = Span::from_mins(5);
+
+/// First and longest wait before a bus is opened again.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// Reads the chips for ever; opens the bus again while it is missing or held.
+pub(crate) async fn run(port: String, context: BusContext) {
+    let path = port.clone();
+    serve(move || LinuxBus::open(&path), &port, context).await;
+}
+
+/// Reads the chips of a bus that `open` opens, for ever.
+async fn serve<B: I2c + Send + 'static>(
+    open: impl Fn() -> io::Result<B> + Clone + Send + 'static,
+    port: &str,
+    context: BusContext,
+) {
+    context.clock.started().await;
+    let mut waits = retries();
+    loop {
+        let hangs = || context.down(&format!("{port}: it hangs while it is opened"));
+        let why = match blocking(open.clone(), HANGS_AFTER, hangs).await {
+            Ok(bus) => {
+                let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, context: context.clone() };
+                let why = reader.read(bus).await;
+                if reader.is_up {
+                    waits = retries();
+                }
+                why
+            }
+            Err(error) => reason(&error),
+        };
+        context.down(&format!("{port}: {why}"));
+        sleep(waits.next().unwrap_or(RETRY_LONGEST)).await;
+    }
+}
+
+fn retries() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST).without_max_times().build()
+}
+
+/// An error of opening in the words of a technician.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such bus; is I2C turned on (raspi-config, Interface Options)?".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "permission denied; is the agent's user in the group i2c?".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A chip on the bus, and the sensors that it feeds.
+#[derive(Debug)]
+struct Device {
+    chip: I2cChip,
+    address: u8,
+    driver: Driver,
+    sensors: Vec<ChipSensor>,
+    /// The shortest of its sensors' intervals.
+    interval: Span,
+    /// Address of the RTD circuit that compensates it.
+    rtd: Option<u8>,
+    phase: Phase,
+    /// Newest temperature that it gave, C.
+    temperature: Option<(Uptime, f64)>,
+}
+
+/// A sensor that a field of a chip feeds.
+#[derive(Debug, Clone, PartialEq)]
+struct ChipSensor {
+    sensor: SensorId,
+    field: &'static str,
+    conversion: Conversion,
+}
+
+/// What is done next with a chip.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    /// Waits for its interval.
+    Idle { due: Uptime },
+    /// Measures; the next step is due at an instant of the machine's time, which no scaled clock makes faster.
+    Measuring { since: Uptime, ready: Instant },
+}
+
+/// What a step of a chip led to, with the bytes that were read for it.
+struct Outcome {
+    done: Result<Step, Fault>,
+    bytes: u64,
+}
+
+struct Reader {
+    devices: Vec<Device>,
+    /// Chips in a row that found the bus held.
+    held: u32,
+    /// Whether a chip was reached, or missed on a working bus, since the bus was opened.
+    is_up: bool,
+    context: BusContext,
+}
+
+impl Reader {
+    /// Reads until the bus fails; answers why it did.
+    async fn read<B: I2c + Send + 'static>(&mut self, mut bus: B) -> String {
+        self.take_wanted();
+        if self.devices.is_empty() {
+            self.set_up();
+        }
+        loop {
+            let (due, ready) = self.next();
+            tokio::select! {
+                () = self.context.clock.sleep_until(due) => {}
+                () = until(ready) => {}
+                Ok(()) = self.context.wanted.changed() => {
+                    self.take_wanted();
+                    continue;
+                }
+            }
+            let now = self.context.clock.uptime();
+            match self.step_due(bus, now).await {
+                Ok(same) => bus = same,
+                Err(why) => return why,
+            }
+        }
+    }
+
+    fn set_up(&mut self) {
+        if !self.is_up {
+            self.is_up = true;
+            self.context.up();
+        }
+    }
+
+    /// The next time that a chip is to be read, and the next at which one has measured.
+    fn next(&self) -> (Option<Uptime>, Option<Instant>) {
+        let due = self.devices.iter().filter_map(|device| match device.phase {
+            Phase::Idle { due } => Some(due),
+            Phase::Measuring { .. } => None,
+        });
+        let ready = self.devices.iter().filter_map(|device| match device.phase {
+            Phase::Measuring { ready, .. } => Some(ready),
+            Phase::Idle { .. } => None,
+        });
+        (due.min(), ready.min())
+    }
+
+    /// Takes the next step with each chip that is due, on a thread.
+    async fn step_due<B: I2c + Send + 'static>(&mut self, mut bus: B, now: Uptime) -> Result<B, String> {
+        for ix in 0..self.devices.len() {
+            let temperature = self.temperature_for(ix, now);
+            self.devices[ix].driver.compensate(temperature);
+        }
+        let mut devices = std::mem::take(&mut self.devices);
+        let has_hung = AtomicBool::new(false);
+        let hangs = || {
+            has_hung.store(true, Ordering::Relaxed);
+            self.context.down("the kernel does not end a transfer");
+        };
+        let steps = move || {
+            let due = devices.iter_mut().enumerate().filter(|(_, device)| device.is_due(now));
+            let outcomes: Vec<(usize, Outcome)> = due.map(|(ix, device)| (ix, device.step(&mut bus))).collect();
+            Ok((bus, devices, outcomes))
+        };
+        let (bus, devices, outcomes) = blocking(steps, HANGS_AFTER, hangs).await.map_err(|error| error.to_string())?;
+        // The next chip that is reached says that the bus is up again.
+        self.is_up &= !has_hung.into_inner();
+        self.devices = devices;
+        for (ix, outcome) in outcomes {
+            self.take(ix, outcome, now);
+        }
+        if self.held >= MAX_HELD { Err(Fault::Bus.to_string()) } else { Ok(bus) }
+    }
+
+    /// Temperature of the water for an EZO circuit, where it names one that is not too old.
+    fn temperature_for(&self, ix: usize, now: Uptime) -> Option<f64> {
+        let rtd = self.devices[ix].rtd?;
+        let rtd = self.devices.iter().find(|device| device.chip == I2cChip::EzoRtd && device.address == rtd)?;
+        rtd.temperature.filter(|(at, _)| now - *at <= MAX_TEMPERATURE_AGE).map(|(_, temperature)| temperature)
+    }
+
+    fn take(&mut self, ix: usize, Outcome { done, bytes }: Outcome, now: Uptime) {
+        self.context.health.lock().bytes += bytes;
+        if done == Err(Fault::Bus) {
+            self.held += 1;
+        } else {
+            self.held = 0;
+            self.set_up();
+        }
+        let device = &mut self.devices[ix];
+        let since = match device.phase {
+            Phase::Idle { due } => due,
+            Phase::Measuring { since, .. } => since,
+        };
+        match done {
+            Ok(Step::Again(after)) => {
+                device.phase = Phase::Measuring { since, ready: Instant::now() + after };
+                return;
+            }
+            Ok(Step::Done(values)) => {
+                let temperature = values.iter().find(|(field, _)| *field == "temperature");
+                device.temperature = temperature.map(|(_, value)| (now, *value));
+                send_values(&self.context, device, &values, now);
+            }
+            Err(fault) => {
+                let why: Arc<str> = format!("{} at {:#04x}: {fault}", device.chip, device.address).into();
+                device.sensors.iter().for_each(|sensor| send_fault(&self.context, sensor, &why, now));
+                self.context.health.lock().messages.came += 1;
+            }
+        }
+        device.phase = Phase::Idle { due: next_due(since, device.interval, now) };
+    }
+
+    /// The chips that sensors want. One that is wanted as before goes on with what it does.
+    fn take_wanted(&mut self) {
+        let now = self.context.clock.uptime();
+        let mut before = std::mem::take(&mut self.devices);
+        let wanted = self.context.wanted.borrow_and_update().clone();
+        for (sensor, feed) in &wanted.feeds {
+            self.add(sensor, feed, now);
+        }
+        for device in &mut self.devices {
+            let is_same = |old: &Device| {
+                (old.chip, old.address) == (device.chip, device.address) && old.fields() == device.fields()
+            };
+            if let Some(ix) = before.iter().position(is_same) {
+                let old = before.swap_remove(ix);
+                (device.driver, device.phase, device.temperature) = (old.driver, old.phase, old.temperature);
+            } else {
+                device.driver = Driver::new(device.chip, &device.fields());
+            }
+        }
+        let mut health = self.context.health.lock();
+        health.messages.faults.retain(|sensor, _| wanted.feeds.iter().any(|(wanted, _)| wanted == sensor));
+    }
+
+    fn add(&mut self, sensor: &SensorId, feed: &Feed, now: Uptime) {
+        let Some(Input::I2c { chip, address, field, rtd, .. }) = feed.input else { return };
+        let Some(conversion) = field.conversion(feed.quantity) else { return };
+        let interval = feed.interval.unwrap_or(USUAL_INTERVAL);
+        let own = ChipSensor { sensor: sensor.clone(), field: field.name, conversion };
+        let known = self.devices.iter_mut().find(|device| (device.chip, device.address) == (chip, address));
+        if let Some(device) = known {
+            device.sensors.push(own);
+            device.interval = device.interval.min(interval);
+            device.rtd = device.rtd.or(rtd);
+            return;
+        }
+        let (driver, phase) = (Driver::new(chip, &[]), Phase::Idle { due: now });
+        self.devices.push(Device {
+            chip,
+            address,
+            driver,
+            sensors: vec![own],
+            interval,
+            rtd,
+            phase,
+            temperature: None,
+        });
+    }
+}
+
+impl Device {
+    fn is_due(&self, now: Uptime) -> bool {
+        match self.phase {
+            Phase::Idle { due } => due <= now,
+            Phase::Measuring { ready, .. } => ready <= Instant::now(),
+        }
+    }
+
+    fn step<B: I2c>(&mut self, bus: &mut B) -> Outcome {
+        let mut wire = Wire::new(bus, self.address);
+        let done = self.driver.step(&mut wire);
+        Outcome { done, bytes: wire.bytes }
+    }
+
+    fn fields(&self) -> Vec<&'static str> {
+        self.sensors.iter().map(|sensor| sensor.field).collect()
+    }
+}
+
+async fn until(ready: Option<Instant>) {
+    match ready {
+        Some(ready) => sleep_until(ready).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The first time of its interval that is still to come. Readings that were missed are not made up for.
+fn next_due(due: Uptime, interval: Span, now: Uptime) -> Uptime {
+    let interval = interval.0.max(1);
+    due + Span(interval * ((now - due).0.max(0) / interval + 1))
+}
+
+/// A value for each sensor of the chip; a fault for one whose field the chip does not put out.
+fn send_values(context: &BusContext, device: &Device, values: &Values, now: Uptime) {
+    for sensor in &device.sensors {
+        let Some((_, value)) = values.iter().find(|(field, _)| *field == sensor.field) else {
+            let why = format!(
+                "{} at {:#04x} does not put out {}: turn it on with its command O",
+                device.chip, device.address, sensor.field
+            );
+            send_fault(context, sensor, &why.into(), now);
+            continue;
+        };
+        context.health.lock().messages.faults.remove(&sensor.sensor);
+        let value = sensor.conversion.apply(*value);
+        context.value(sample(&sensor.sensor, value, Quality::Good, None, now));
+    }
+    let mut health = context.health.lock();
+    health.messages.came += 1;
+    health.messages.matched += 1;
+    health.last_input = Some(now);
+}
+
+fn send_fault(context: &BusContext, sensor: &ChipSensor, why: &Arc<str>, now: Uptime) {
+    context.health.lock().messages.faults.insert(sensor.sensor.clone(), Arc::clone(why));
+    context.value(sample(&sensor.sensor, f64::NAN, Quality::Fault, Some(Arc::clone(why)), now));
+}
+
+fn sample(sensor: &SensorId, value: f64, quality: Quality, fault: Option<Arc<str>>, arrived: Uptime) -> Sample {
+    Sample { sensor: sensor.clone(), value, quality, fault, arrived, taken: None, stamp: None, rejected: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! EZO circuits of Atlas Scientific: pH, conductivity, RTD and dissolved oxygen.
+//!
+//! A circuit takes a command as text, works on it, and answers when it is asked later. At the start, and after it lost its power, the
+//! driver asks what it is, why it started, what it puts out and how it is calibrated. Source: the I2C part of the datasheets.
+
+mod reply;
+
+use std::time::Duration;
+
+use embedded_hal::i2c::I2c;
+use tilth_config::I2cChip;
+use tracing::warn;
+
+use super::chip::{Step, Values};
+use super::wire::{Fault, Wire};
+use reply::Reply;
+
+/// The longest answer is that to `O,?` of the EC circuit; the buffer of the circuit has 40 bytes.
+const ANSWER: usize = 40;
+
+/// Between two reads of an answer that is not ready.
+const PROCESSING_AGAIN: Duration = Duration::from_millis(100);
+
+/// Reads of an answer before it is given up: with the first delay, two seconds for the slowest command.
+const MAX_READS: u8 = 10;
+
+/// A command to a circuit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Command {
+    /// `i`: what the circuit is.
+    Info,
+    /// `Status`: why it started, and its voltage.
+    Status,
+    /// `O,?`: which values a reading has.
+    Outputs,
+    /// `Cal,?`: how many points it is calibrated at.
+    Calibration,
+    /// `Slope,?`: how the pH probe compares with an ideal one.
+    Slope,
+    /// `R`: one reading.
+    Read,
+    /// `RT,n`: one reading at this water temperature in C, which the circuit keeps until it loses power.
+    ReadAt(f64),
+}
+
+/// ```text
+///              written                 text, questions left
+///   Idle -------------------> Asked -------------------------> Idle, next question
+///    ^                        |  ^ |
+///    |  reading, or any fault |  | | processing
+///    +------------------------+  +-+ (at most MAX_READS)
+/// ```
+///
+/// No data means that the circuit lost its power, so that all questions are asked again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    /// Nothing is asked; so many questions of the start are answered.
+    Idle { answered: usize },
+    /// The command was written, and its answer read so many times.
+    Asked { answered: usize, command: Command, reads: u8 },
+}
+
+/// A circuit and what is known of it.
+#[derive(Debug)]
+pub(super) struct Ezo {
+    chip: I2cChip,
+    state: State,
+    /// Names of the values of a reading, in their order.
+    outputs: Vec<&'static str>,
+    /// Temperature that compensates, C.
+    temperature: Option<f64>,
+}
+
+impl Command {
+    fn text(self) -> String {
+        match self {
+            Command::Info => "i".to_owned(),
+            Command::Status => "Status".to_owned(),
+            Command::Outputs => "O,?".to_owned(),
+            Command::Calibration => "Cal,?".to_owned(),
+            Command::Slope => "Slope,?".to_owned(),
+            Command::Read => "R".to_owned(),
+            Command::ReadAt(temperature) => format!("RT,{temperature:.1}"),
+        }
+    }
+
+    /// Whether circuits of older firmware do not know it, which is no reason not to read them.
+    fn may_be_unknown(self) -> bool {
+        matches!(self, Command::Status | Command::Outputs | Command::Calibration | Command::Slope)
+    }
+
+    /// Processing delay of the datasheet.
+    fn delay(self, chip: I2cChip) -> Duration {
+        Duration::from_millis(match (self, chip) {
+            (Command::ReadAt(_), _) | (Command::Read, I2cChip::EzoPh) => 900,
+            (Command::Read, _) => 600,
+            _ => 300,
+        })
+    }
+}
+
+impl Ezo {
+    pub(super) fn new(chip: I2cChip) -> Ezo {
+        Ezo { chip, state: State::Idle { answered: 0 }, outputs: usual_outputs(chip), temperature: None }
+    }
+
+    /// Sets the temperature of the water for the next readings.
+    pub(super) fn compensate(&mut self, temperature: Option<f64>) {
+        self.temperature = temperature;
+    }
+
+    /// Writes the next command, or reads its answer.
+    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+        match self.state {
+            State::Idle { answered } => {
+                let command = self.next_command(answered);
+                wire.write(command.text().as_bytes())?;
+                self.state = State::Asked { answered, command, reads: 0 };
+                Ok(Step::Again(command.delay(self.chip)))
+            }
+            State::Asked { answered, command, reads } => {
+                let reply = Reply::parse(&wire.read::<ANSWER>()?).and_then(|reply| match reply {
+                    Reply::Processing if reads + 1 < MAX_READS => {
+                        self.state = State::Asked { answered, command, reads: reads + 1 };
+                        Ok(None)
+                    }
+                    Reply::Processing => Err(Fault::NotReady),
+                    Reply::NoData => Err(Fault::PowerLost),
+                    Reply::SyntaxError if command.may_be_unknown() => Ok(Some(String::new())),
+                    Reply::SyntaxError => Err(Fault::NotUnderstood(command.text())),
+                    Reply::Text(text) => Ok(Some(text)),
+                })?;
+                match reply {
+                    None => Ok(Step::Again(PROCESSING_AGAIN)),
+                    Some(text) if text.is_empty() && command.may_be_unknown() => {
+                        self.state = State::Idle { answered: answered + 1 };
+                        Ok(Step::Again(Duration::ZERO))
+                    }
+                    Some(text) => self.answer(answered, command, &text),
+                }
+            }
+        }
+    }
+
+    /// A fault ends what was asked. Where the circuit may have lost its power or be another, it is asked again what it is.
+    pub(super) fn failed(&mut self, fault: &Fault) {
+        let keeps = matches!(fault, Fault::NoProbe | Fault::NotReady | Fault::Answer(_));
+        let answered = match self.state {
+            State::Idle { answered } | State::Asked { answered, .. } if keeps => answered,
+            _ => 0,
+        };
+        self.state = State::Idle { answered };
+    }
+
+    fn answer(&mut self, answered: usize, command: Command, text: &str) -> Result<Step, Fault> {
+        self.state = State::Idle { answered };
+        match command {
+            Command::Info => self.check_kind(text)?,
+            Command::Status => reply::answer_to("STATUS", text).map(drop)?,
+            Command::Outputs => self.outputs = outputs(self.chip, text)?,
+            Command::Calibration => self.look_at_calibration(text)?,
+            Command::Slope => {
+                if reply::is_slope_bad(&reply::answer_to("SLOPE", text)?)? {
+                    warn!(
+                        "{}: the slope of the pH probe is bad ({text}): clean the probe, calibrate it again or replace it",
+                        self.chip
+                    );
+                }
+            }
+            Command::Read | Command::ReadAt(_) => {
+                let numbers = reply::numbers(text, self.outputs.len())?;
+                return Ok(Step::Done(self.outputs.iter().copied().zip(numbers).collect::<Values>()));
+            }
+        }
+        self.state = State::Idle { answered: answered + 1 };
+        Ok(Step::Again(Duration::ZERO))
+    }
+
+    fn next_command(&self, answered: usize) -> Command {
+        let read = self.temperature.map_or(Command::Read, Command::ReadAt);
+        questions(self.chip).get(answered).copied().unwrap_or(read)
+    }
+
+    /// `?i,pH,1.98`: type and version of the firmware.
+    fn check_kind(&self, text: &str) -> Result<(), Fault> {
+        let found = reply::answer_to("i", text)?[0];
+        let expected = kind(self.chip);
+        let is_same = found.eq_ignore_ascii_case(expected) || (expected == "DO" && found.eq_ignore_ascii_case("D.O."));
+        if is_same { Ok(()) } else { Err(Fault::OtherChip { expected, found: found.to_owned() }) }
+    }
+
+    fn look_at_calibration(&self, text: &str) -> Result<(), Fault> {
+        if reply::answer_to("CAL", text)?[0] == "0" {
+            warn!("{}: the circuit is not calibrated; its values are those of an ideal probe", self.chip);
+        }
+        Ok(())
+    }
+}
+
+/// What a circuit is asked at the start.
+fn questions(chip: I2cChip) -> &'static [Command] {
+    use Command::{Calibration, Info, Outputs, Slope, Status};
+    match chip {
+        I2cChip::EzoEc | I2cChip::EzoDo => &[Info, Status, Outputs, Calibration],
+        I2cChip::EzoPh => &[Info, Status, Calibration, Slope],
+        _ => &[Info, Status, Calibration],
+    }
+}
+
+/// The circuit's word for itself.
+fn kind(chip: I2cChip) -> &'static str {
+    match chip {
+        I2cChip::EzoPh => "pH",
+        I2cChip::EzoEc => "EC",
+        I2cChip::EzoDo => "DO",
+        _ => "RTD",
+    }
+}
+
+/// Values of a reading until the circuit says which it puts out.
+fn usual_outputs(chip: I2cChip) -> Vec<&'static str> {
+    vec![match chip {
+        I2cChip::EzoPh => "ph",
+        I2cChip::EzoEc => "ec",
+        I2cChip::EzoDo => "oxygen",
+        _ => "temperature",
+    }]
+}
+
+/// `?O,EC,TDS,S,SG` of the EC circuit, `?O,%,mg` of the oxygen circuit: the values of a reading, in their order.
+fn outputs(chip: I2cChip, text: &str) -> Result<Vec<&'static str>, Fault> {
+    let known: &[(&str, &'static str)] = match chip {
+        I2cChip::EzoEc => &[("EC", "ec"), ("TDS", "tds"), ("S", "salinity"), ("SG", "gravity")],
+        _ => &[("mg", "oxygen"), ("%", "saturation")],
+    };
+    let fields = reply::answer_to("O", text)?;
+    let names = fields.iter().map(|field| known.iter().find(|(word, _)| word.eq_ignore_ascii_case(field)));
+    let names = names.collect::<Option<Vec<_>>>().ok_or_else(|| Fault::Answer(text.to_owned()))?;
+    Ok(names.into_iter().map(|(_, name)| *name).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Circuits that answer as the datasheets say, and otherwise.
+
+use std::collections::VecDeque;
+
+use tilth_config::I2cChip;
+
+use super::*;
+use crate::sense::i2c::chip::Driver;
+use crate::sense::i2c::fake::{FakeBus, FakeChip, reading, step};
+
+const PH: u8 = 0x63;
+
+/// A circuit with its answers, in their order; each command gets the next.
+struct Circuit {
+    answers: VecDeque<Vec<u8>>,
+    asked: bool,
+    commands: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl FakeChip for Circuit {
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        self.asked = true;
+        self.commands.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
+        true
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> bool {
+        bytes.fill(0);
+        let answer = if self.asked { self.answers.pop_front().unwrap_or_default() } else { vec![255] };
+        self.asked = answer.first() == Some(&254);
+        bytes[..answer.len()].copy_from_slice(&answer);
+        true
+    }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&[1], text.as_bytes()].concat()
+}
+
+/// The circuit with these answers after the given ones of its start, its driver, and the commands that it got.
+fn circuit(
+    chip: I2cChip,
+    start: &[&str],
+    then: &[&[u8]],
+) -> (FakeBus, Driver, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    let commands = std::sync::Arc::default();
+    let answers = start.iter().map(|line| text(line)).chain(then.iter().map(|bytes| bytes.to_vec())).collect();
+    let bus = FakeBus::with(PH, Circuit { answers, asked: false, commands: std::sync::Arc::clone(&commands) });
+    (bus, Driver::new(chip, &[]), commands)
+}
+
+const START: [&str; 4] = ["?i,pH,1.98", "?Status,P,5.038", "?Cal,2", "?Slope,99.7,100.3,-0.89"];
+
+#[test]
+fn a_circuit_is_asked_what_it_is_and_then_read() {
+    let (mut bus, mut driver, commands) = circuit(I2cChip::EzoPh, &START, &[b"\x017.125\0", b"\x017.130\0"]);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.125)]));
+    driver.compensate(Some(21.26));
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.13)]));
+    assert_eq!(*commands.lock().unwrap(), ["i", "Status", "Cal,?", "Slope,?", "R", "RT,21.3"]);
+}
+
+#[test]
+fn every_edge_of_the_chart_is_walked() {
+    let then: [&[u8]; 3] = [b"\xfe", b"\xfe", b"\x016.5\0"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoPh, &START, &then);
+    for _ in 0..4 {
+        assert_eq!(step(&mut driver, &mut bus, PH), Ok(Step::Again(Duration::from_millis(300))));
+        assert_eq!(step(&mut driver, &mut bus, PH), Ok(Step::Again(Duration::ZERO)));
+    }
+    assert_eq!(step(&mut driver, &mut bus, PH), Ok(Step::Again(Duration::from_millis(900))));
+    assert_eq!(step(&mut driver, &mut bus, PH), Ok(Step::Again(PROCESSING_AGAIN)));
+    assert_eq!(step(&mut driver, &mut bus, PH), Ok(Step::Again(PROCESSING_AGAIN)));
+    assert_eq!(step(&mut driver, &mut bus, PH), Ok(Step::Done(vec![("ph", 6.5)])));
+}
+
+#[test]
+fn a_circuit_that_processes_for_ever_is_given_up_and_read_again() {
+    let then: Vec<&[u8]> = std::iter::repeat_n(b"\xfe".as_slice(), 10).chain([b"\x016.5\0".as_slice()]).collect();
+    let (mut bus, mut driver, commands) = circuit(I2cChip::EzoPh, &START, &then);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::NotReady));
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 6.5)]));
+    assert_eq!(commands.lock().unwrap().iter().filter(|command| *command == "i").count(), 1);
+}
+
+#[test]
+fn a_circuit_that_lost_its_power_is_asked_again_what_it_is() {
+    let then: Vec<Vec<u8>> =
+        std::iter::once(vec![255]).chain(START.iter().map(|line| text(line))).chain([b"\x016.5".to_vec()]).collect();
+    let then: Vec<&[u8]> = then.iter().map(Vec::as_slice).collect();
+    let (mut bus, mut driver, commands) = circuit(I2cChip::EzoPh, &START, &then);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::PowerLost));
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 6.5)]));
+    assert_eq!(commands.lock().unwrap().iter().filter(|command| *command == "i").count(), 2);
+}
+
+#[test]
+fn another_circuit_at_the_address_is_named() {
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoPh, &["?i,EC,2.10"], &[]);
+    let other = Fault::OtherChip { expected: "pH", found: "EC".to_owned() };
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(other));
+}
+
+#[test]
+fn old_firmware_that_does_not_know_a_question_is_read_all_the_same() {
+    let then: [&[u8]; 4] = [b"\x01?STATUS,P,3.3", b"\x01?CAL,0", b"\x02", b"\x017.0"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoPh, &["?I,pH,1.0"], &then);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.0)]));
+}
+
+#[test]
+fn a_command_that_is_not_understood_and_a_value_that_is_cut_off_are_faults() {
+    let then: [&[u8]; 4] = [b"\x02\0", b"\x01\0", b"\x017.\xff", b"\x037.1"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoPh, &START, &then);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::NotUnderstood("R".to_owned())));
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoPh, &START, &then[1..]);
+    for expected in ["", "7.\u{fffd}", "status 3"] {
+        assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::Answer(expected.to_owned())));
+    }
+}
+
+#[test]
+fn a_conductivity_circuit_says_which_values_it_puts_out() {
+    let start = ["?i,EC,2.10", "?Status,P,5.0", "?O,EC,TDS,S,SG", "?Cal,1"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoEc, &start, &[b"\x011413,706,0.71,1.000", b"\x011413,706"]);
+    let values = vec![("ec", 1413.0), ("tds", 706.0), ("salinity", 0.71), ("gravity", 1.0)];
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(values));
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::Answer("1413,706".to_owned())), "two of four");
+}
+
+#[test]
+fn oxygen_and_temperature_are_read_as_they_are_put_out() {
+    let start = ["?i,D.O.,1.98", "?Status,P,5.0", "?O,%,mg", "?Cal,1"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoDo, &start, &[b"\x0198.2,8.71"]);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("saturation", 98.2), ("oxygen", 8.71)]));
+    let start = ["?i,RTD,2.01", "?Status,P,5.0", "?Cal,0"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoRtd, &start, &[b"\x0121.26", b"\x01-1023.000"]);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("temperature", 21.26)]));
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::NoProbe));
+}

@@ -1,0 +1,40 @@
+//! BH1750 of ROHM: light in lux. The chip has no checksum and no register to read back.
+//!
+//! Source: BH1750FVI technical note, "Instruction set" and "Measurement sequence".
+
+use std::time::Duration;
+
+use embedded_hal::i2c::I2c;
+
+use super::chip::Step;
+use super::wire::{Fault, Wire};
+
+const POWER_ON: u8 = 0x01;
+/// One measurement at 1 lux, after which the chip sleeps.
+const ONCE: u8 = 0x20;
+const TAKES: Duration = Duration::from_millis(180);
+/// Counts per lux at the usual measurement time.
+const COUNTS_PER_LUX: f64 = 1.2;
+
+#[derive(Debug, Default)]
+pub(super) struct Bh1750 {
+    is_measuring: bool,
+}
+
+impl Bh1750 {
+    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+        if !self.is_measuring {
+            wire.write(&[POWER_ON])?;
+            wire.write(&[ONCE])?;
+            self.is_measuring = true;
+            return Ok(Step::Again(TAKES));
+        }
+        let counts = u16::from_be_bytes(wire.read()?);
+        self.is_measuring = false;
+        let lux = f64::from(counts) / COUNTS_PER_LUX;
+        if counts == u16::MAX {
+            return Err(Fault::OutOfRange(format!("{lux:.0} lux or more")));
+        }
+        Ok(Step::Done(vec![("light", lux)]))
+    }
+}

@@ -219,7 +219,7 @@ fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Diagnostics
 /// The problem with what is a table of `agent.toml`.
 fn misplaced(name: &str) -> Option<Problem> {
     AGENT_TOML.get(name).map(|_| {
-        let help = "files under config.d have sensors, rules, escalation, notifications, schedules, agent and zones";
+        let help = "files under config.d have sensors, rules, escalation, notifications, schedules, actuators, agent and zones";
         Problem::new(format!("{name} belongs in agent.toml")).help(help)
     })
 }

@@ -129,7 +129,7 @@ impl SyncEngine {
         is_flapping.then(|| "the hub's epoch changes from answer to answer: two hubs at one address?".to_owned())
     }
 
-    /// Progress what the answer says. The reason to slow down, if the hub took a batch and yet does not account for it.
+    /// Takes over the progress that the answer states. The reason to slow down, if the hub took a batch and yet does not account for it.
     fn confirm(&mut self, sent: &SentBatch, taken: &Taken) -> Option<String> {
         let mut raised = BTreeMap::new();
         let mut stuck = None;

@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    /// When the state ends by itself. Resting states end when the due_times says so.
+    /// When the state ends by itself. Resting states end when something is due.
     pub(super) fn until(&self) -> Option<Uptime> {
         match self {
             State::Idle | State::Gathering => None,

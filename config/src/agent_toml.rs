@@ -342,7 +342,7 @@ fn board_link(fields: &Fields<'_>) -> Option<Link> {
         Some(address) if is_host_and_port(address) => Some(Link::Tcp { address: address.to_owned() }),
         Some(_) => {
             let problem = Problem::new(format!("{:?} is no address", serial.port));
-            fields.error("port", problem.help("expected tcp://HOST:PORT, such as tcp://10.0.0.5:4001"));
+            fields.error("port", problem.help("expected a host and a port, such as tcp://10.0.0.5:4001"));
             None
         }
     }

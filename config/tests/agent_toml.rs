@@ -82,8 +82,8 @@ fn a_board_is_at_a_port_or_an_address_and_may_be_known_by_its_id() {
     let id = Some([0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0xFF]);
     assert_eq!(board("port = 'tcp://10.0.0.5:4001'\nboard = '00112233445566fF'"), (Some((tcp, id)), String::new()));
     for (text, problem) in [
-        ("port = 'tcp://10.0.0.5'", "expected tcp://HOST:PORT"),
-        ("port = 'tcp://:4001'", "expected tcp://HOST:PORT"),
+        ("port = 'tcp://10.0.0.5'", "expected a host and a port"),
+        ("port = 'tcp://:4001'", "expected a host and a port"),
         ("port = '/dev/ttyS0'\nboard = '0011'", "16 hexadecimal digits"),
         ("port = '/dev/ttyS0'\nboard = '00112233445566+f'", "16 hexadecimal digits"),
     ] {
@@ -158,7 +158,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
                 "agent.toml:2:21: error: bus.tank.kind: expected one of line, board, modbus, i2c, mqtt, w1, gpio, sdi12, \
                  found \"lien\"; did you mean \"line\"?",
                 "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url, columns",
+                 parity, stop_bits, url, columns, board",
             ],
         ),
         (

@@ -36,7 +36,6 @@ impl Outputs {
     }
 
     /// Orders for the outputs of a bus, in their order; from now on those before it get none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a bus of boards takes its orders here"))]
     pub(crate) fn of_bus(&self, bus: &Id) -> mpsc::Receiver<Switch> {
         let (orders, taken) = mpsc::channel(ORDERS);
         self.lock().insert(bus.clone(), orders);

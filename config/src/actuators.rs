@@ -54,10 +54,6 @@ impl Reader<'_> {
             self.log.error(written.output, &path::join("actuators", name), problem);
         }
         self.check_names(&all);
-        if let Some((name, Some(written))) = all.iter().next() {
-            let problem = Problem::new("this version does not switch outputs yet");
-            self.log.warning(written.output, &path::join("actuators", name), problem);
-        }
         all.into_iter().map(|(name, written)| (name, written.map(|written| written.actuator))).collect()
     }
 

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 use tilth_tests::agent::Folder;
@@ -32,6 +32,7 @@ enabled = false
 struct HostBoard {
     _process: Running,
     commands: ChildStdin,
+    events: Lines<BufReader<ChildStdout>>,
     line: String,
 }
 
@@ -42,10 +43,15 @@ impl HostBoard {
         command.args([line, "--time-scale", "10", "--settings", settings.to_str().unwrap()]);
         let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let commands = process.0.stdin.take().unwrap();
-        let mut ready = String::new();
-        BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let ready: Value = serde_json::from_str(&ready).unwrap();
-        HostBoard { _process: process, commands, line: ready["line"].as_str().unwrap().to_owned() }
+        let mut events = BufReader::new(process.0.stdout.take().unwrap()).lines();
+        let ready: Value = serde_json::from_str(&events.next().unwrap().unwrap()).unwrap();
+        HostBoard { _process: process, commands, events, line: ready["line"].as_str().unwrap().to_owned() }
+    }
+
+    /// The next relay that is switched, and whether it is on.
+    fn switched(&mut self) -> (u64, bool) {
+        let event: Value = serde_json::from_str(&self.events.next().unwrap().unwrap()).unwrap();
+        (event["relay"].as_u64().unwrap(), event["on"].as_bool().unwrap())
     }
 
     fn command(&mut self, line: &str) {
@@ -224,6 +230,35 @@ fn a_board_that_is_pulled_out_reset_or_cut_off_is_back_by_itself_without_a_gap()
     one.command("value 2 24000");
     until_shown(&mut farm, "room/temp", 24.0);
     assert_eq!(bus(&farm, "one")["failures"], 0);
+}
+
+#[test]
+fn a_pump_on_a_relay_runs_for_its_time_and_a_siren_that_rests_energised_falls_with_the_agent() {
+    let mut farm = farm("board-relay", [("board-one", ""), ("board-two", "")]);
+    let actuators = "
+        [actuators.pump]
+        zone = 'room'
+        output = 'board:one/relay-0'
+        max_on = '20s'
+        dose_per_hour = '60s'
+        [actuators.siren]
+        zone = 'room'
+        output = 'board:one/relay-2'
+        normally_energised = true
+    ";
+    farm.folder.write("etc/config.d/actuators.toml", actuators);
+    let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    farm.launch();
+    assert_eq!(one.switched(), (2, true), "expected the siren's relay to rest energised");
+    // A relay stays off for its minimum off-time after the board's start, and an order before that is refused.
+    farm.until("the pump may run", |farm| bus(farm, "one")["board"]["readings"].as_u64() > Some(30));
+    let asked = farm.ask(&["actuate", "pump", "on", "--for", "5s", "--by", "anna"]);
+    assert_eq!(asked.code, Some(0), "{}", asked.err);
+    assert_eq!([one.switched(), one.switched()], [(0, true), (0, false)]);
+    farm.kill();
+    assert_eq!(one.switched(), (2, false), "expected the siren to sound");
+    farm.launch();
+    assert_eq!(one.switched(), (2, true));
 }
 
 #[test]

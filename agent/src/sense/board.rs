@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 mod line;
 mod owners;
+mod relays;
 mod sequence;
 mod session;
 mod words;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tilth_core::interlock::Switch;
 use tilth_core::time::Uptime;
 use tilth_wire::BoardId;
 use tokio::sync::{mpsc, watch};
@@ -93,16 +95,25 @@ impl Board {
     /// Takes lines as they arrive, for ever.
     async fn serve(mut self, mut arrivals: mpsc::Receiver<Arrival>) {
         self.take_wanted();
+        let mut orders = self.context.outputs.of_bus(&self.context.id);
         let mut next = None;
-        while let Some(arrival) = match next.take() {
-            Some(line) => Some(Arrival::Line(line)),
-            None => arrivals.recv().await,
-        } {
+        loop {
+            let arrival = match next.take() {
+                Some(line) => Arrival::Line(line),
+                None => tokio::select! {
+                    Some(arrival) = arrivals.recv() => arrival,
+                    Some(order) = orders.recv() => {
+                        self.order_without_line(order);
+                        continue;
+                    }
+                    else => return,
+                },
+            };
             match arrival {
                 Arrival::Failed(why) => self.context.down(&why),
                 Arrival::Line(line) => {
                     self.owners.set_joined(&self.context.id, true);
-                    let ended = self.talk(line, &mut arrivals).await;
+                    let ended = self.talk(line, &mut arrivals, &mut orders).await;
                     self.owners.set_joined(&self.context.id, false);
                     match ended {
                         Ended::Newer(line) => next = Some(line),
@@ -120,7 +131,12 @@ impl Board {
     }
 
     /// Talks to the board until the line is lost, or a newer one to the same board is there.
-    async fn talk(&mut self, mut line: Line, arrivals: &mut mpsc::Receiver<Arrival>) -> Ended {
+    async fn talk(
+        &mut self,
+        mut line: Line,
+        arrivals: &mut mpsc::Receiver<Arrival>,
+        orders: &mut mpsc::Receiver<Switch>,
+    ) -> Ended {
         let is_same = self.session.as_ref().is_some_and(|session| session.id() == line.board);
         if !is_same {
             self.stored = watch::Sender::new(0);
@@ -136,6 +152,8 @@ impl Board {
             // The board holds what is not taken: a full queue loses nothing of it.
             self.context.queue.ready().await;
             ended = tokio::select! {
+                biased;
+                Some(order) = orders.recv() => self.handle(&mut line, Input::Order(order)).await,
                 read = line.read(&mut bytes) => match read {
                     Ok(read) => {
                         self.context.health.lock().bytes += read as u64;
@@ -179,6 +197,7 @@ impl Board {
                     let (bus, receipt) = (self.context.id.clone(), Receipt::new(mark, &self.stored));
                     self.context.queue.push(SenseMessage::Receipt { bus, receipt });
                 }
+                Effect::Outcome(outcome) => self.context.outputs.report(outcome),
                 Effect::Greeted => self.greeted(),
                 Effect::Remark(text) => warn!(bus = %self.context.id, "{text}"),
                 Effect::Stranger => ended = Some(Ended::Lost(format!("{}: another board answers", line.place))),
@@ -190,6 +209,20 @@ impl Board {
         }
         self.count(line, used, is_input.then_some(now));
         ended
+    }
+
+    /// Without a line a known board gets the order with its greeting, and an unknown one none.
+    fn order_without_line(&mut self, order: Switch) {
+        let Some(session) = &mut self.session else {
+            return self.context.outputs.report(relays::not_sent(&order));
+        };
+        session.handle(self.context.clock.uptime(), Input::Opened);
+        session.handle(self.context.clock.uptime(), Input::Order(order));
+        while let Some(effect) = session.poll() {
+            if let Effect::Outcome(outcome) = effect {
+                self.context.outputs.report(outcome);
+            }
+        }
     }
 
     fn push_values(&self, value: session::Value, now: Uptime) -> bool {

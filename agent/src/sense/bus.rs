@@ -47,7 +47,6 @@ pub(crate) struct BusContext {
     /// Where values go.
     pub(crate) queue: Queue,
     /// Where orders for the outputs of the bus come from.
-    #[expect(dead_code, reason = "a bus of boards takes its orders here")]
     pub(crate) outputs: Outputs,
 }
 

@@ -49,12 +49,18 @@ impl Commands {
     /// The command to send now, again if it is not answered.
     pub(super) fn next(&mut self) -> Option<ToBoard> {
         let Setting { channel, kind, interval, oversampling } = *self.waiting.front()?;
-        let command = *self.under_way.get_or_insert_with(|| {
-            // 0 is no id.
-            self.last_id = self.last_id.wrapping_add(1).max(1);
-            self.last_id
-        });
+        let command = match self.under_way {
+            Some(command) => command,
+            None => self.next_id(),
+        };
+        self.under_way = Some(command);
         Some(ToBoard::SetChannel(SetChannel { command, channel, kind, interval, oversampling }))
+    }
+
+    /// An id for another command to the same board; 0 is none.
+    pub(super) fn next_id(&mut self) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1).max(1);
+        self.last_id
     }
 
     /// A command was answered: the one under way, if it is its id.

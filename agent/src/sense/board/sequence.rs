@@ -7,7 +7,7 @@ pub(super) const fn is_before(number: u32, other: u32) -> bool {
 
 /// What a reading is, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Position {
     /// The one that was waited for.
     Next,
     /// It came before.
@@ -39,15 +39,15 @@ impl Sequence {
     }
 
     /// Takes the number of a reading that came.
-    pub(super) fn take(&mut self, number: u32) -> Order {
+    pub(super) fn take(&mut self, number: u32) -> Position {
         match self.next {
-            None => Order::Unknown,
+            None => Position::Unknown,
             Some(next) if number == next => {
                 self.next = Some(next.wrapping_add(1));
-                Order::Next
+                Position::Next
             }
-            Some(next) if is_before(number, next) => Order::Repeated,
-            Some(_) => Order::Beyond,
+            Some(next) if is_before(number, next) => Position::Repeated,
+            Some(_) => Position::Beyond,
         }
     }
 
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn readings_are_taken_in_order_and_once() {
         let mut sequence = Sequence::default();
-        assert_eq!(sequence.take(7), Order::Unknown);
+        assert_eq!(sequence.take(7), Position::Unknown);
         assert_eq!(sequence.heartbeat(u32::MAX), 0);
         let orders = [u32::MAX, 0, u32::MAX, 2, 1].map(|number| sequence.take(number));
-        assert_eq!(orders, [Order::Next, Order::Next, Order::Repeated, Order::Beyond, Order::Next]);
+        assert_eq!(orders, [Position::Next, Position::Next, Position::Repeated, Position::Beyond, Position::Next]);
         assert_eq!(sequence.next(), Some(2));
     }
 
@@ -89,7 +89,7 @@ mod tests {
     fn what_the_board_dropped_is_counted_and_no_longer_waited_for() {
         let mut sequence = Sequence::of_started_board();
         assert_eq!(sequence.heartbeat(40), 40);
-        assert_eq!(sequence.take(40), Order::Next);
+        assert_eq!(sequence.take(40), Position::Next);
         assert_eq!(sequence.heartbeat(41), 0);
     }
 
@@ -97,7 +97,7 @@ mod tests {
     fn a_board_that_is_ahead_twice_with_nothing_between_lost_a_frame() {
         let mut sequence = Sequence::of_started_board();
         assert!(!sequence.is_stuck(0) && !sequence.is_stuck(1), "expected the reading to be on its way");
-        assert_eq!(sequence.take(0), Order::Next);
+        assert_eq!(sequence.take(0), Position::Next);
         assert!(!sequence.is_stuck(2), "expected another one to be on its way");
         assert!(sequence.is_stuck(2));
     }

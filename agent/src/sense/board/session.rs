@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use tilth_core::interlock::{Input as Outcome, Switch as Order};
 use tilth_core::time::{Span, Uptime};
 use tilth_wire::{
     BoardId, ChannelKind, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Sample,
@@ -12,7 +13,8 @@ use tilth_wire::{
 
 use super::clock::BoardClock;
 use super::commands::Commands;
-use super::sequence::{Order, Sequence, is_before};
+use super::relays::{self, Relays};
+use super::sequence::{Position, Sequence, is_before};
 use super::words;
 
 /// Seconds without a frame after which a board is silent: it says something every second.
@@ -23,7 +25,7 @@ const LAG: Span = Span::from_secs(5);
 const LAG_PERCENT: i64 = 2;
 
 /// What happened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Input<'a> {
     /// A line to the board is open.
     Opened,
@@ -33,6 +35,8 @@ pub(super) enum Input<'a> {
     Second,
     /// The store has all readings up to a mark.
     Stored(u64),
+    /// The interlock orders a relay on or off.
+    Order(Order),
 }
 
 /// What is to be done.
@@ -44,6 +48,8 @@ pub(super) enum Effect {
     Value(Value),
     /// The values so far are all up to this mark, to be given back in [`Input::Stored`].
     Mark(u64),
+    /// What became of an order.
+    Outcome(Outcome),
     /// Something for the log.
     Remark(String),
     /// The board cannot be read over this line, and why.
@@ -124,6 +130,7 @@ pub(super) struct Session {
     /// Whether Identify was sent since a reading was last taken.
     is_asked_again: bool,
     commands: Commands,
+    relays: Relays,
     greeting: Option<Greeting>,
     heartbeat: Option<Heartbeat>,
     counts: Counts,
@@ -145,6 +152,7 @@ impl Session {
             is_echoed: false,
             is_asked_again: false,
             commands: Commands::new(first_command),
+            relays: Relays::default(),
             greeting: None,
             heartbeat: None,
             counts: Counts::default(),
@@ -178,6 +186,7 @@ impl Session {
             }
             Input::Bytes(bytes) => self.handle_bytes(now, bytes),
             Input::Second => self.handle_second(),
+            Input::Order(order) => self.handle_order(order),
             Input::Stored(mark) => {
                 if (mark >> 32) as u32 == self.starts {
                     self.stored = Some(mark as u32);
@@ -202,6 +211,34 @@ impl Session {
         self.send(ToBoard::Identify);
     }
 
+    /// Sends an order at once. On a line without a greeting nothing is switched on; switching off goes out with the greeting.
+    fn handle_order(&mut self, order: Order) {
+        let Some(relay) = relays::relay(&order.output) else {
+            self.effects.push_back(Effect::Remark(format!("no relay {}; expected relay-0 to relay-7", order.output)));
+            return self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
+        };
+        let is_greeted = matches!(self.state, State::Greeted { .. });
+        if !is_greeted {
+            self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
+            if order.on != order.normally_energised {
+                return;
+            }
+        }
+        self.send_order(relay, order);
+    }
+
+    fn send_order(&mut self, relay: u8, order: Order) {
+        let command = self.commands.next_id();
+        let message = self.relays.order(order, relay, command, self.heard.unwrap_or(0));
+        if matches!(self.state, State::Greeted { .. }) {
+            self.send(message);
+        }
+    }
+
+    fn outcomes(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+        self.effects.extend(outcomes.into_iter().map(Effect::Outcome));
+    }
+
     fn handle_second(&mut self) {
         match self.state {
             State::Asking { seconds } => {
@@ -222,6 +259,9 @@ impl Session {
                     self.is_echoed = false;
                 }
                 self.commands.next().into_iter().for_each(|command| self.send(command));
+                let (again, lost) = self.relays.second();
+                again.into_iter().for_each(|message| self.send(message));
+                self.outcomes(lost);
             }
         }
     }
@@ -278,15 +318,22 @@ impl Session {
             FromBoard::Batch(batch) => batch.readings().for_each(|reading| self.handle_reading(reading)),
             FromBoard::Ack(ack) => {
                 self.commands.answered(ack.command);
+                let outcome = self.relays.answered(ack.command, None);
+                self.outcomes(outcome);
                 self.commands.next().into_iter().for_each(|command| self.send(command));
             }
             FromBoard::Error(error) => {
+                let outcome = self.relays.answered(error.command, Some(error.reason));
+                self.outcomes(outcome);
                 if let Some(command) = self.commands.answered(error.command) {
                     self.effects.push_back(Effect::Remark(words::refused(&command, error.reason)));
                 }
                 self.commands.next().into_iter().for_each(|command| self.send(command));
             }
-            FromBoard::Switched(_) => {}
+            FromBoard::Switched(switched) => {
+                let outcome = self.relays.switched(&switched);
+                self.outcomes(outcome);
+            }
         }
     }
 
@@ -317,6 +364,9 @@ impl Session {
             self.effects.push_back(Effect::Greeted);
         }
         if is_news {
+            for (relay, order) in self.relays.fallen() {
+                self.send_order(relay, order);
+            }
             self.commands.begin();
             self.commands.next().into_iter().for_each(|command| self.send(command));
         }
@@ -342,6 +392,8 @@ impl Session {
         self.clock = BoardClock::default();
         self.sequence = Sequence::of_started_board();
         (self.stored, self.heard, self.heartbeat) = (None, None, None);
+        let off = self.relays.restarted();
+        self.outcomes(off);
         // What the board was told before is gone with it.
         self.state = State::Asking { seconds: 0 };
         self.effects.push_back(Effect::Remark(format!("the board restarted: {}", words::reset(hello.reset))));
@@ -396,19 +448,19 @@ impl Session {
     fn handle_reading(&mut self, reading: Reading) {
         let Some(at) = self.clock.uptime(reading.at) else { return };
         match self.sequence.take(reading.seq) {
-            Order::Next => {
+            Position::Next => {
                 self.counts.readings += 1;
                 self.is_asked_again = false;
                 let Reading { channel, sample, .. } = reading;
                 self.effects.push_back(Effect::Value(Value { channel, at, sample }));
             }
-            Order::Repeated => self.counts.repeated += 1,
-            Order::Beyond if !self.is_asked_again => {
+            Position::Repeated => self.counts.repeated += 1,
+            Position::Beyond if !self.is_asked_again => {
                 self.is_asked_again = true;
                 self.counts.gaps += 1;
                 self.send(ToBoard::Identify);
             }
-            Order::Beyond | Order::Unknown => {}
+            Position::Beyond | Position::Unknown => {}
         }
     }
 }

@@ -63,6 +63,7 @@ impl Timeline {
             Effect::Value(Value { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
             Effect::Value(Value { at, sample: Sample::Fault(fault), .. }) => format!("{fault:?} at {}", at.0),
             Effect::Mark(mark) => format!("mark {}:{}", mark >> 32, mark as u32),
+            Effect::Outcome(outcome) => format!("{outcome:?}"),
             Effect::Remark(text) => format!("says {text}"),
             Effect::Down(why) => format!("down: {why}"),
             Effect::Stranger => "stranger".to_owned(),

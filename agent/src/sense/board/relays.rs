@@ -1,0 +1,185 @@
+//! Orders for the relays of one board: sent until they are answered, and what became of each. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tilth_core::actuator::Output;
+use tilth_core::interlock::{Input as Outcome, Switch as Order};
+use tilth_wire::{MAX_RELAYS, Refusal, Switch, Switched, ToBoard, UNLIMITED};
+
+/// Seconds after which an order to switch on that has no answer is lost.
+const LOST_AFTER: u32 = 3;
+
+/// How far ahead of the newest board time an order to switch on expires, in milliseconds: half a second on a demo's fast clock.
+const EXPIRES_AFTER: u32 = 30_000;
+
+/// An order that the board has not answered.
+#[derive(Debug, Clone, PartialEq)]
+struct Waiting {
+    order: Order,
+    relay: u8,
+    /// Id of the command on the wire.
+    command: u32,
+    /// Board time after which it switches nothing on.
+    expires: u32,
+    seconds: u32,
+}
+
+/// The relays of a board, as the interlock orders them.
+#[derive(Debug, Default)]
+pub(super) struct Relays {
+    waiting: VecDeque<Waiting>,
+    /// The newest order for each relay.
+    newest: BTreeMap<u8, Order>,
+}
+
+/// Number of the relay that an output names as `relay-N`, counted from 0 as on the board.
+pub(super) fn relay(output: &Output) -> Option<u8> {
+    let Output::Board { channel, .. } = output;
+    let number = channel.as_str().strip_prefix("relay-")?.parse().ok()?;
+    (usize::from(number) < MAX_RELAYS).then_some(number)
+}
+
+/// Whether the relay is energised by an order.
+fn is_energised(order: &Order) -> bool {
+    order.on != order.normally_energised
+}
+
+/// What the interlock is told of an order that reached no relay: what should have gone on is off, and of what should go off nobody
+/// knows.
+pub(super) fn not_sent(order: &Order) -> Outcome {
+    if order.on { Outcome::Switched { order: order.order, on: false } } else { Outcome::Lost(order.order) }
+}
+
+impl Relays {
+    /// Takes an order, whose command gets an id; one for the same relay that is not answered gives way to it.
+    pub(super) fn order(&mut self, order: Order, relay: u8, command: u32, heard: u32) -> ToBoard {
+        self.waiting.retain(|waiting| waiting.relay != relay);
+        self.newest.insert(relay, order.clone());
+        let waiting = Waiting { order, relay, command, expires: heard.wrapping_add(EXPIRES_AFTER), seconds: 0 };
+        let message = waiting.message();
+        self.waiting.push_back(waiting);
+        message
+    }
+
+    /// What is sent again after a second without an answer, and orders that are lost meanwhile. Switching off is repeated until it is
+    /// answered.
+    pub(super) fn second(&mut self) -> (Vec<ToBoard>, Vec<Outcome>) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.seconds += 1);
+        let is_lost = |waiting: &Waiting| waiting.seconds == LOST_AFTER;
+        let lost = self.waiting.iter().filter(|waiting| is_lost(waiting)).map(|lost| Outcome::Lost(lost.order.order));
+        let lost = lost.collect();
+        self.waiting.retain(|waiting| !is_energised(&waiting.order) || !is_lost(waiting));
+        (self.waiting.iter().map(Waiting::message).collect(), lost)
+    }
+
+    /// A command was done or refused.
+    pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<Outcome> {
+        let place = self.waiting.iter().position(|waiting| waiting.command == command)?;
+        let order = self.waiting.remove(place)?.order;
+        let energised = match refusal {
+            None => is_energised(&order),
+            // The time of the order before holds; the board says when it is over.
+            Some(Refusal::AlreadyOn) => true,
+            Some(_) => false,
+        };
+        Some(Outcome::Switched { order: order.order, on: energised != order.normally_energised })
+    }
+
+    /// The board switched a relay, by itself or by a command.
+    pub(super) fn switched(&self, switched: &Switched) -> Option<Outcome> {
+        let order = self.newest.get(&switched.relay)?;
+        let is_answered = self.waiting.iter().all(|waiting| waiting.relay != switched.relay);
+        // An order that is under way is told by its answer.
+        (is_answered && switched.off.is_some())
+            .then_some(Outcome::Switched { order: order.order, on: order.normally_energised })
+    }
+
+    /// The board restarted, so all of its relays are off.
+    pub(super) fn restarted(&mut self) -> Vec<Outcome> {
+        let off = |order: &Order| Outcome::Switched { order: order.order, on: order.normally_energised };
+        let outcomes = self.newest.values().map(off).collect();
+        self.waiting.retain(|waiting| !is_energised(&waiting.order));
+        outcomes
+    }
+
+    /// Relays that should be energised while their actuator is off and may have fallen with the link: the order to raise each again.
+    pub(super) fn fallen(&self) -> Vec<(u8, Order)> {
+        let rests = |(_, order): &(&u8, &Order)| order.normally_energised && !order.on;
+        self.newest.iter().filter(rests).map(|(relay, order)| (*relay, order.clone())).collect()
+    }
+}
+
+impl Waiting {
+    fn message(&self) -> ToBoard {
+        let Waiting { order, relay, command, expires, .. } = self;
+        let on_for = match (is_energised(order), order.at_most.filter(|_| order.on)) {
+            (false, _) => 0,
+            (true, None) => UNLIMITED,
+            (true, Some(span)) => u32::try_from(span.0).unwrap_or(UNLIMITED - 1).min(UNLIMITED - 1),
+        };
+        ToBoard::Switch(Switch { command: *command, relay: *relay, on_for, expires: *expires })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_core::id::Id;
+    use tilth_core::time::Span;
+    use tilth_wire::OffReason;
+
+    use super::*;
+
+    fn order(number: u64, on: bool, normally_energised: bool) -> Order {
+        let output = Output::Board { bus: Id::new("gateway").unwrap(), channel: Id::new("relay-1").unwrap() };
+        let at_most = on.then_some(Span(2_000)).filter(|_| !normally_energised);
+        Order { order: number, actuator: Id::new("pump").unwrap(), output, normally_energised, on, at_most }
+    }
+
+    fn on_for(message: ToBoard) -> u32 {
+        let ToBoard::Switch(switch) = message else { panic!("{message:?}") };
+        switch.on_for
+    }
+
+    #[test]
+    fn outputs_are_relays_by_their_number() {
+        let named = |name: &str| relay(&Output::Board { bus: Id::new("a").unwrap(), channel: Id::new(name).unwrap() });
+        assert_eq!(["relay-0", "relay-7", "relay-8", "pump"].map(named), [Some(0), Some(7), None, None]);
+    }
+
+    #[test]
+    fn an_order_is_sent_until_it_is_answered_and_tells_what_the_relay_does() {
+        let mut relays = Relays::default();
+        assert_eq!(on_for(relays.order(order(1, true, false), 1, 50, 0)), 2_000);
+        assert_eq!(relays.second().0.len(), 1);
+        assert_eq!(relays.answered(49, None), None);
+        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: true }));
+        assert!(relays.second().0.is_empty());
+        let done = Switched { at: 0, relay: 1, command: 50, off: Some(OffReason::Done) };
+        assert_eq!(relays.switched(&done), Some(Outcome::Switched { order: 1, on: false }));
+        relays.order(order(2, true, false), 1, 51, 0);
+        assert_eq!(relays.answered(51, Some(Refusal::TooSoon)), Some(Outcome::Switched { order: 2, on: false }));
+    }
+
+    #[test]
+    fn switching_on_is_lost_without_an_answer_and_switching_off_is_repeated() {
+        let mut relays = Relays::default();
+        relays.order(order(1, true, false), 1, 50, 0);
+        let lost: Vec<Outcome> = (0..5).flat_map(|_| relays.second().1).collect();
+        assert_eq!(lost, [Outcome::Lost(1)]);
+        assert!(relays.second().0.is_empty());
+        assert_eq!(on_for(relays.order(order(2, false, false), 1, 51, 0)), 0);
+        let lost: Vec<Outcome> = (0..5).flat_map(|_| relays.second().1).collect();
+        assert_eq!((lost, relays.second().0.len()), (vec![Outcome::Lost(2)], 1));
+    }
+
+    #[test]
+    fn a_siren_that_rests_energised_is_raised_again_after_a_restart_of_the_board() {
+        let mut relays = Relays::default();
+        assert_eq!(on_for(relays.order(order(1, false, true), 1, 50, 0)), UNLIMITED);
+        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: false }));
+        assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true }]);
+        assert_eq!(relays.fallen(), [(1, order(1, false, true))]);
+        assert_eq!(on_for(relays.order(order(2, true, true), 1, 51, 0)), 0);
+        assert!(relays.fallen().is_empty());
+    }
+}

@@ -121,7 +121,7 @@ impl I2cChip {
         self.kind().names[0]
     }
 
-    /// Its value of this name.
+    /// The value of the chip with this name.
     #[must_use]
     pub fn field(self, name: &str) -> Option<I2cField> {
         self.kind().fields.iter().find(|field| field.name == name).copied()

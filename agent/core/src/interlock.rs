@@ -323,7 +323,7 @@ impl Interlock {
         }
     }
 
-    /// Nobody knows whether the output switched.
+    /// Whether the output followed an order is unknown.
     fn lost(&mut self, now: Stamp, order: u64) {
         let Some(State::On { command, .. }) = self.state_of(order).cloned() else { return };
         let Some(running) = self.running.get(&command.actuator) else { return };

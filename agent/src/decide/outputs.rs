@@ -77,8 +77,8 @@ impl Decide {
 
     fn answer_person(&mut self, id: &Id, answer: Actuated) {
         // A repeated command has the id of the first; whoever asked first is answered first.
-        if let Some(place) = self.waiting.people.iter().position(|(asked, _)| asked == id) {
-            let _ = self.waiting.people.remove(place).1.send(answer);
+        if let Some(index) = self.waiting.people.iter().position(|(asked, _)| asked == id) {
+            let _ = self.waiting.people.remove(index).1.send(answer);
         }
         self.waiting.people.retain(|(_, answer)| !answer.is_closed());
     }

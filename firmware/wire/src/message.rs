@@ -384,7 +384,7 @@ numbered! {
         Command,
         /// No heartbeat came within the link timeout.
         LinkLost,
-        /// Its limits changed.
+        /// The limits of the relay changed.
         Settings,
     }
 }

@@ -28,7 +28,7 @@ pub enum Input {
         /// On or off.
         on: bool,
     },
-    /// Nobody knows whether the output followed this order.
+    /// Whether the output followed this order is unknown.
     Lost(u64),
     /// A person stops and locks the actuators of a zone.
     Hold {
@@ -102,7 +102,7 @@ pub struct Switch {
     pub order: u64,
     /// The actuator.
     pub actuator: Id,
-    /// Its output.
+    /// Output that drives the actuator.
     pub output: Output,
     /// Whether the output is energised while the actuator is off.
     pub normally_energised: bool,
@@ -119,7 +119,7 @@ pub struct Actuation {
     pub at: Stamp,
     /// The actuator.
     pub actuator: Id,
-    /// Its zone; none where nothing is known of the actuator.
+    /// Zone of the actuator; none where nothing is known of the actuator.
     pub zone: Option<Id>,
     /// Number of the order; 0 where none was given.
     pub order: u64,
@@ -134,12 +134,12 @@ pub struct Actuation {
 pub enum Event {
     /// The order to switch on was given.
     On {
-        /// Its length.
+        /// Longest time on that was ordered; none: until it is switched off.
         at_most: Option<Span>,
     },
     /// The order to switch off was given, or the output is off by itself.
     Off(OffReason),
-    /// Nobody knows whether the output switched on; its time counts in full.
+    /// Whether the output switched on is unknown; the time ordered counts in full.
     Lost,
     /// The command was not carried out.
     Refused(Refusal),
@@ -152,11 +152,11 @@ pub enum OffReason {
     Command,
     /// The time that was asked for is over.
     TimeOver,
-    /// Its zone is on hold.
+    /// The zone of the actuator is on hold.
     Hold,
     /// A sensor that it needs is not believed, or has no recent value.
     NotFresh(SensorId),
-    /// Its bus is down.
+    /// The bus of the output is down.
     BusDown,
     /// The output did not confirm.
     Lost,
@@ -164,7 +164,7 @@ pub enum OffReason {
     Output,
     /// The configuration no longer has it, or disabled it.
     Removed,
-    /// It excludes another one that is on as well, by a new configuration.
+    /// A new configuration makes the actuator exclude another one that is on as well.
     Excluded,
     /// The agent started anew.
     Restarted,
@@ -185,40 +185,40 @@ pub enum Refusal {
     TooMany,
     /// The actuator is disabled.
     Disabled,
-    /// Its zone is on hold.
+    /// The zone of the actuator is on hold.
     Hold,
-    /// Its bus is down.
+    /// The bus of the output is down.
     BusDown,
     /// Another actuator that it excludes is on, or may be.
     Excluded(Id),
     /// A sensor that it needs is not believed, or has no recent value.
     NotFresh(SensorId),
-    /// It is on already.
+    /// The actuator is on already.
     On,
-    /// It is being switched off, or another name drives the same output.
+    /// The actuator is being switched off, or another name drives the same output.
     Busy,
     /// The time asked is none.
     NoTime,
-    /// Longer than its `max_on`.
+    /// The time asked is longer than `max_on`.
     MaxOn(Span),
-    /// It was on a short time ago.
+    /// The actuator was off for less than `min_off`.
     MinOff {
         /// Time to wait.
         wait: Span,
     },
-    /// Its time within an hour is used up.
+    /// `dose_per_hour` leaves less than the time asked.
     DosePerHour {
         /// Time to wait until the dose asked for fits; none if it never does.
         wait: Option<Span>,
     },
-    /// Its time within a day is used up.
+    /// `dose_per_day` leaves less than the time asked.
     DosePerDay {
         /// Time to wait until the dose asked for fits; none if it never does.
         wait: Option<Span>,
     },
     /// The store could not keep the booking.
     NotBooked,
-    /// It was switched off before it was on.
+    /// The command was ended before the actuator was on.
     Stopped(OffReason),
 }
 

@@ -40,7 +40,7 @@ impl Interlock {
         }
     }
 
-    /// One that is off follows the configuration: another definition, or gone.
+    /// An actuator that is off takes over the configuration: another definition, or none.
     pub(super) fn adopt_definition(&mut self, id: &Id) {
         let Some(running) = self.running.get_mut(id).filter(|running| running.state == State::Off) else { return };
         match self.actuators.get(id) {

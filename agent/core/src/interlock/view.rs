@@ -27,7 +27,7 @@ pub struct ActuatorView {
 pub enum Standing {
     /// Off.
     Off,
-    /// Its dose is being kept on the disk.
+    /// The store is writing the booking of the dose.
     Booking,
     /// On, until then; none without an end.
     On(Option<Uptime>),

@@ -33,7 +33,7 @@ pub(super) struct Line {
     pub(super) place: String,
     /// The board that said who it is.
     pub(super) board: BoardId,
-    /// Its other end learns that the line is closed.
+    /// Learns, at the other end, that the line is closed.
     _closed: oneshot::Sender<()>,
 }
 

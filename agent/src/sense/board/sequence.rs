@@ -10,7 +10,7 @@ pub(super) const fn is_before(number: u32, other: u32) -> bool {
 pub(super) enum Position {
     /// The one that was waited for.
     Next,
-    /// It came before.
+    /// The reading came before.
     Repeated,
     /// Readings before it are missing: a frame was lost.
     Beyond,

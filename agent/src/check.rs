@@ -72,7 +72,7 @@ fn summary(loaded: &Loaded, bundle: Option<&ActiveBundle>) -> Summary {
     let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
     // The agent adds some of its own to those that documents name.
-    let named = |sensor: &SensorId| loaded.feeds.contains_key(sensor);
+    let named = |sensor: &SensorId| loaded.input_settings.contains_key(sensor);
     let sensors = plan.map(|plan| plan.sensors().iter().filter(|sensor| named(&sensor.id)));
     let zones = sensors.clone().map(|sensors| sensors.map(|sensor| &sensor.zone).collect::<BTreeSet<_>>());
     Summary {

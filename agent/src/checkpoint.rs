@@ -22,22 +22,22 @@ use crate::sense::line::SeenLabels;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     pub(crate) engine: Snapshot,
-    /// Last notification per open alert that was paged: a later page that was decided is sent again, as a repeat.
-    #[serde(default, with = "shared")]
-    pub(crate) told_by: Arc<BTreeMap<AlertId, LastDelivered>>,
+    /// Last page of each open alert on each channel: a later page that was decided is sent again, as a repeat.
+    #[serde(default, with = "shared", rename = "told_by")]
+    pub(crate) last_pages: Arc<BTreeMap<AlertId, LastPages>>,
     /// Who acknowledged each open alert.
     #[serde(default, with = "shared", rename = "takers")]
     pub(crate) acknowledged_by: Arc<AcknowledgedBy>,
-    /// Run that decided on the newest page of each open alert. Part of the page's id.
-    #[serde(default, with = "shared")]
-    pub(crate) paged_by: Arc<BTreeMap<AlertId, RunId>>,
+    /// Run of the program that decided on the newest page of each open alert. Part of the page's id.
+    #[serde(default, with = "shared", rename = "paged_by")]
+    pub(crate) page_runs: Arc<BTreeMap<AlertId, RunId>>,
     /// Labels of each bus that the names of sensors have fitted.
     #[serde(default, with = "shared", skip_serializing_if = "is_empty")]
     pub(crate) seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
 }
 
-/// Number of the last page that a channel is done with, by channel that was asked to tell of an alert; 0 before the first.
-pub(crate) type LastDelivered = BTreeMap<Id, u32>;
+/// Number of the last page of an alert that each channel has delivered or given up; 0 for one that was asked and is not done yet.
+pub(crate) type LastPages = BTreeMap<Id, u32>;
 
 /// Who acknowledged each alert last, as long as it is open.
 pub(crate) type AcknowledgedBy = BTreeMap<AlertId, String>;
@@ -46,12 +46,12 @@ pub(crate) type AcknowledgedBy = BTreeMap<AlertId, String>;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Changes<'a> {
     engine: engine::Changes,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    told_by: Option<Cow<'a, BTreeMap<AlertId, LastDelivered>>>,
+    #[serde(rename = "told_by", skip_serializing_if = "Option::is_none")]
+    last_pages: Option<Cow<'a, BTreeMap<AlertId, LastPages>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledged_by: Option<Cow<'a, AcknowledgedBy>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paged_by: Option<Cow<'a, BTreeMap<AlertId, RunId>>>,
+    #[serde(rename = "paged_by", skip_serializing_if = "Option::is_none")]
+    page_runs: Option<Cow<'a, BTreeMap<AlertId, RunId>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seen_labels: Option<Cow<'a, BTreeMap<Id, SeenLabels>>>,
 }
@@ -76,9 +76,9 @@ impl Checkpoint {
     pub(crate) fn changes_since(&self, earlier: &Checkpoint) -> Option<Changes<'_>> {
         Some(Changes {
             engine: self.engine.changes_since(&earlier.engine)?,
-            told_by: changed(&self.told_by, &earlier.told_by),
+            last_pages: changed(&self.last_pages, &earlier.last_pages),
             acknowledged_by: changed(&self.acknowledged_by, &earlier.acknowledged_by),
-            paged_by: changed(&self.paged_by, &earlier.paged_by),
+            page_runs: changed(&self.page_runs, &earlier.page_runs),
             seen_labels: changed(&self.seen_labels, &earlier.seen_labels),
         })
     }
@@ -86,9 +86,9 @@ impl Checkpoint {
     /// Makes the later checkpoint of the earlier one.
     pub(crate) fn apply(&mut self, changes: Changes<'_>) {
         self.engine.apply(changes.engine);
-        replace(&mut self.told_by, changes.told_by);
+        replace(&mut self.last_pages, changes.last_pages);
         replace(&mut self.acknowledged_by, changes.acknowledged_by);
-        replace(&mut self.paged_by, changes.paged_by);
+        replace(&mut self.page_runs, changes.page_runs);
         replace(&mut self.seen_labels, changes.seen_labels);
     }
 }

@@ -1,7 +1,8 @@
 //! The decide task: owns the engine, gives it its inputs and passes its effects on. Waits only for inputs and the engine's next
 //! deadline.
 //!
-//! Effects go to notify first, then to live output, then to the store. The effects of one burst of inputs are one commit.
+//! Effects go to notify first, then to live output, then to the store. The effects of one burst of inputs are one commit; `stage_`
+//! functions add to it.
 //!
 //! An `Input` here is one of the engine ([`tilth_core::engine::Input`]): a reading, a command, a tick. The input of a sensor, where its
 //! raw values come from, is `tilth_config::Input` and is known to sense alone.
@@ -10,9 +11,9 @@ mod begin;
 mod command;
 mod drops;
 mod fault;
-mod keep;
 mod live;
 mod outputs;
+mod stage;
 mod state_sensor;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -33,7 +34,7 @@ use tokio::task::yield_now;
 use tracing::warn;
 
 use crate::act::Outputs;
-use crate::checkpoint::{AcknowledgedBy, LastDelivered};
+use crate::checkpoint::{AcknowledgedBy, LastPages};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
@@ -43,16 +44,16 @@ use crate::sense::line::SeenLabels;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::sample::Sample;
 use crate::sense::stamp::StampRejection;
-use crate::store::thread::Recorder;
+use crate::store::thread::StoreWriter;
 use crate::store::{CalibratedPlan, Commit, NewEvent};
 use crate::transition::TransitionRecord;
 
 pub(crate) use begin::{Handles, RestoredState, begin};
 pub(crate) use command::{Command, Configured, EngineContext, Faults, ReadingCounts};
 pub(crate) use fault::{cause, why_unmatched};
-pub(crate) use keep::StoreReplaced;
 pub(crate) use live::LiveLine;
 pub(crate) use outputs::Actuated;
+pub(crate) use stage::StoreReplaced;
 
 use command::AbsentOf;
 
@@ -68,7 +69,6 @@ const MAX_UNSENT: usize = 100_000;
 /// Smallest correction of a trusted clock that the engine is told of.
 const CORRECTION: Span = Span(500);
 
-/// The state of the task.
 pub(crate) struct Decide {
     engine: Engine,
     /// Plan that sensors in the next effects refer to: the engine's, once it has emitted `Planned`.
@@ -79,20 +79,20 @@ pub(crate) struct Decide {
     anchor: Option<Anchor>,
     calibrated: Arc<CalibratedPlan>,
     commit: Commit,
-    /// Last notification per open alert; part of the checkpoint.
-    delivered: Arc<BTreeMap<AlertId, LastDelivered>>,
-    /// Run that decided on the newest page of each open alert; part of the checkpoint.
-    paged_by: Arc<BTreeMap<AlertId, RunId>>,
+    /// Last page of each open alert on each channel; part of the checkpoint.
+    last_pages: Arc<BTreeMap<AlertId, LastPages>>,
+    /// Run of the program that decided on the newest page of each open alert; part of the checkpoint.
+    page_runs: Arc<BTreeMap<AlertId, RunId>>,
     run: RunId,
     /// Highest alert number that the engine knows to be reserved.
     reserved: AlertId,
     /// Who acknowledged each open alert; part of the checkpoint.
     acknowledged_by: Arc<AcknowledgedBy>,
-    recorder: Recorder,
+    store_writer: StoreWriter,
     outputs: Outputs,
-    /// What becomes of orders and bookings.
+    /// Results of orders and bookings.
     outcomes: mpsc::Receiver<interlock::Input>,
-    waiting: outputs::Waiting,
+    pending_outputs: outputs::PendingOutputs,
     replaced: watch::Receiver<StoreReplaced>,
     notify: mpsc::Sender<notify::Command>,
     /// Requests that wait for room in the queue of notify.
@@ -157,11 +157,11 @@ impl Decide {
             self.report_drops(queue.dropped(), done.is_some());
             self.flush();
             if let Some(done) = done {
-                self.keep_snapshot();
+                self.stage_checkpoint();
                 // Returns alert numbers that were reserved and not used.
-                self.commit.alerts_until = Some(self.engine.last_number().0);
+                self.commit.alerts_through = Some(self.engine.last_number().0);
                 self.flush();
-                finish(self.recorder, self.recording).await;
+                finish(self.store_writer, self.recording).await;
                 let _ = done.send(());
                 return;
             }
@@ -184,7 +184,7 @@ impl Decide {
             }
             SenseMessage::Labels { bus, seen } => {
                 Arc::make_mut(&mut self.seen_labels).insert(bus, (*seen).clone());
-                self.keep_snapshot();
+                self.stage_checkpoint();
             }
             SenseMessage::Receipt { receipt, .. } => self.commit.receipts.push(receipt),
         }
@@ -226,11 +226,11 @@ impl Decide {
             Command::Silence { of, span, by, answer } => drop(answer.send(self.silence(of, span, by))),
             Command::EndSilence { silence, answer } => drop(answer.send(self.end_silence(silence))),
             Command::Note { text, by, answer } => {
-                self.event("note", json!({ "text": text, "by": by }));
+                self.stage_event("note", json!({ "text": text, "by": by }));
                 let _ = answer.send(());
             }
-            Command::Diagnostic(kind, body) => self.record_diagnostic(kind, body),
-            Command::Event(kind, body) => self.event(kind, body),
+            Command::StoreDiagnostic(kind, body) => self.stage_diagnostic(kind, body),
+            Command::StoreEvent(kind, body) => self.stage_event(kind, body),
             Command::Hub { accepts } => self.hub_changed(accepts),
             Command::Barrier(done) | Command::Probe(done) => {
                 let _ = done.send(());
@@ -239,8 +239,8 @@ impl Decide {
             Command::NewStream => {
                 // The hub knows more of the old stream than this device: skip the alert numbers used in between.
                 let after = AlertId(random::alert_number(self.engine.last_number().0));
-                self.handle(Input::Reserved { after, until: AlertId(0) });
-                self.keep_everything();
+                self.handle(Input::Reserved { after, through: AlertId(0) });
+                self.stage_everything();
             }
             Command::LostHistory(missing) => self.report_lost_history(&missing),
             Command::Hold { change, answer } => {
@@ -265,13 +265,13 @@ impl Decide {
             recording.plan(now, merged);
         }
         // Channels first: alerts that fire with the new plan are sent by them.
-        self.send_to_channels(Request::Channels(channels, keep::levels(&self.engine, &plan)));
+        self.send_to_channels(Request::Channels(channels, stage::channels_by_alert(&self.engine, &plan)));
         self.decide(now, Input::Plan(Arc::clone(&plan)));
         self.flush();
         self.calibrated = Arc::new(CalibratedPlan::new(plan, hash, &site));
         self.commit = Commit::new(self.now(), Arc::clone(&self.calibrated));
         self.read_states();
-        self.keep_snapshot();
+        self.stage_checkpoint();
     }
 
     /// The new silence; `None` where no more fit.
@@ -343,7 +343,7 @@ impl Decide {
         let plan = Arc::clone(&self.plan);
         if let Some(line) = TransitionRecord::of(&effect, &plan) {
             self.live.send(&line);
-            self.commit.events.extend(keep::event(&effect, &line, self.engine.now()));
+            self.commit.events.extend(stage::event(&effect, &line, self.engine.now()));
         }
         match effect {
             Effect::Reading(reading) => {
@@ -351,12 +351,12 @@ impl Decide {
                 self.readings.late += u64::from(reading.late);
                 self.commit.readings.push(reading);
             }
-            Effect::Missing(_) => self.readings.missing += 1,
+            Effect::NoValue(_) => self.readings.no_value += 1,
             Effect::Window(closed) => self.commit.windows.push(closed),
-            Effect::Site => self.store_site_state(),
+            Effect::Site => self.stage_site_state(),
             Effect::Page(page) => {
                 self.note_requested(page.id.alert, &page.channels);
-                Arc::make_mut(&mut self.paged_by).insert(page.id.alert, self.run.clone());
+                Arc::make_mut(&mut self.page_runs).insert(page.id.alert, self.run.clone());
             }
             Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
                 report.alert.map(|alert| Arc::make_mut(&mut self.acknowledged_by).insert(alert, by));
@@ -366,11 +366,11 @@ impl Decide {
             }
             Effect::Schedule(event) => {
                 let body = json!({ "schedule": event.schedule, "open": event.open, "trusted": event.trusted });
-                self.record_diagnostic("schedule", body);
+                self.stage_diagnostic("schedule", body);
             }
-            Effect::Refused(refusal) => self.record_diagnostic("refused", json!({ "reason": format!("{refusal:?}") })),
+            Effect::Refused(refusal) => self.stage_diagnostic("refused", json!({ "reason": format!("{refusal:?}") })),
             Effect::Unwindowed(sensor, readings) => {
-                self.record_diagnostic("unwindowed", json!({ "sensor": sensor, "readings": readings }));
+                self.stage_diagnostic("unwindowed", json!({ "sensor": sensor, "readings": readings }));
             }
             Effect::Output(effect) => self.act(effect),
             Effect::Alert(..) | Effect::Sensor(_) | Effect::Planned(_) => {}
@@ -409,24 +409,24 @@ impl Decide {
         if let Request::Page(notification, _) | Request::Resolved(notification) = request {
             warn!(target: "notify", "notification {} given up ({reason})", notification.id);
             let body = json!({ "notice": notification.id, "channel": null, "fate": "crowded", "reason": reason });
-            self.event(keep::UNDELIVERED, body);
+            self.stage_event(stage::UNDELIVERED, body);
         }
     }
 
     /// Tells the engine when more alert numbers were reserved on the disk.
     fn follow_reserve(&mut self) {
-        let until = AlertId(self.recorder.alerts_until());
-        if until > self.reserved {
-            self.reserved = until;
-            self.decide(self.now(), Input::Reserved { after: AlertId(0), until });
+        let through = AlertId(self.store_writer.alerts_through());
+        if through > self.reserved {
+            self.reserved = through;
+            self.decide(self.now(), Input::Reserved { after: AlertId(0), through });
         }
     }
 
     /// Drops what is kept about an alert that is over.
     fn forget(&mut self, alert: &AlertId) {
-        Arc::make_mut(&mut self.delivered).remove(alert);
+        Arc::make_mut(&mut self.last_pages).remove(alert);
         Arc::make_mut(&mut self.acknowledged_by).remove(alert);
-        Arc::make_mut(&mut self.paged_by).remove(alert);
+        Arc::make_mut(&mut self.page_runs).remove(alert);
     }
 
     /// Tells the engine when the clock became trusted or was corrected.
@@ -439,7 +439,7 @@ impl Decide {
         self.anchor = Some(anchor);
         let now = self.now();
         self.decide(now, Input::Clock(WallTime(anchor.offset_ms + now.0)));
-        self.keep_anchor(anchor);
+        self.stage_anchor(anchor);
     }
 
     fn now(&self) -> Uptime {
@@ -448,9 +448,9 @@ impl Decide {
 }
 
 /// Ends store and recording, each of which waits for the disk for a bounded time.
-async fn finish(recorder: Recorder, recording: Option<Recording>) {
+async fn finish(store_writer: StoreWriter, recording: Option<Recording>) {
     let waiting = tokio::task::spawn_blocking(move || {
-        recorder.stop();
+        store_writer.stop();
         drop(recording);
     });
     let _ = waiting.await;

@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::sense::bus::HealthHandle;
 use crate::store::thread::Progress;
-use crate::store::{BLOCK_INTERVAL, Meter, Missing};
+use crate::store::{BLOCK_INTERVAL, LostHistory, Meter};
 
 /// Upper limit of messages about missing history in `status`, the newest first.
 pub(crate) const MOST_MISSING: usize = 5;
@@ -159,7 +159,7 @@ impl SharedMarks {
     }
 
     /// As [`SharedMarks::missing`], and in the log, in local time. Decide makes it an event.
-    pub(crate) fn say_missing(&self, missing: &Missing, now: Option<WallTime>, local: &Local) {
+    pub(crate) fn say_missing(&self, missing: &LostHistory, now: Option<WallTime>, local: &Local) {
         warn!(target: "store", "{}", missing.said(now, |at| local.second(at)));
         self.missing(missing.said(now, |at| at.to_string()));
     }

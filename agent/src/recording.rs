@@ -100,7 +100,8 @@ pub(crate) enum Entry {
     Output(interlock::Input),
     Reserved {
         after: AlertId,
-        until: AlertId,
+        #[serde(rename = "until")]
+        through: AlertId,
     },
     /// A database was found that counts this boot, with what people did on site before.
     Counted {
@@ -134,7 +135,7 @@ impl Entry {
             Input::Bus { bus, up } => Entry::Bus { bus: bus.clone(), up: *up },
             Input::Unmatched(bus) => Entry::Unmatched(bus.clone()),
             Input::Output(input) => Entry::Output(input.clone()),
-            Input::Reserved { after, until } => Entry::Reserved { after: *after, until: *until },
+            Input::Reserved { after, through } => Entry::Reserved { after: *after, through: *through },
         })
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
         return Ok(Exit::Refused);
     }
     let page = args.report.as_deref().map(Destination::check).transpose()?;
-    let unit = |id: &SensorId| loaded.feeds.get(id).and_then(|feed| feed.unit);
+    let unit = |id: &SensorId| loaded.input_settings.get(id).and_then(|settings| settings.unit);
     let Some(of_file) = wishes(args, &plan, unit) else { return Ok(Exit::Refused) };
     let reader = ReaderThread::open(&args.input, &of_file)?;
     let mut replay = Replay::new(args, plan);

@@ -82,7 +82,7 @@ impl EngineStart {
             engine.handle(again.at.max(engine.now().uptime), Input::Reading(raw));
             // The readings themselves are kept already.
             let news = std::iter::from_fn(|| engine.poll());
-            effects.extend(news.filter(|effect| !matches!(effect, Effect::Reading(_) | Effect::Missing(_))));
+            effects.extend(news.filter(|effect| !matches!(effect, Effect::Reading(_) | Effect::NoValue(_))));
         }
         let heard_until = Some(engine.now());
         if snapshot.boot() == self.boot {

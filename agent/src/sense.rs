@@ -15,7 +15,7 @@ pub(crate) mod supervise;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{AgentToml, BusKind, Feed, Input, Link};
+use tilth_config::{AgentToml, BusKind, Input, InputSettings, Link};
 use tilth_core::id::{Id, SensorId};
 use tilth_wire::BoardId;
 use tokio::sync::watch;
@@ -81,20 +81,23 @@ pub(crate) fn reason_text(key: &str) -> Option<&'static str> {
 
 impl SensorInputs {
     /// Inputs of a configuration. A bus without a sensor is opened as well, for `status` to show what it carries.
-    pub(crate) fn of(agent_toml: Option<&AgentToml>, feeds: &BTreeMap<SensorId, Feed>) -> SensorInputs {
+    pub(crate) fn of(
+        agent_toml: Option<&AgentToml>,
+        input_settings: &BTreeMap<SensorId, InputSettings>,
+    ) -> SensorInputs {
         let mut inputs = SensorInputs::default();
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
-            let wanted = BusInputs { columns: bus.columns.clone(), feeds: Vec::new() };
+            let wanted = BusInputs { columns: bus.columns.clone(), inputs: Vec::new() };
             let (kind, link, board) = (bus.kind, bus.link.clone(), bus.board.map(BoardId));
             inputs.buses.insert(id.clone(), ConfiguredBus { kind, link, board, wanted });
         }
-        for (sensor, feed) in feeds {
-            let wanted = match (&feed.input, &feed.bus) {
+        for (sensor, settings) in input_settings {
+            let wanted = match (&settings.input, &settings.bus) {
                 (Some(Input::Host(_)), _) => Some(&mut inputs.host),
                 (_, Some(bus)) => inputs.buses.get_mut(bus).map(|source| &mut source.wanted),
                 _ => None,
             };
-            wanted.into_iter().for_each(|wanted| wanted.feeds.push((sensor.clone(), feed.clone())));
+            wanted.into_iter().for_each(|wanted| wanted.inputs.push((sensor.clone(), settings.clone())));
         }
         inputs
     }
@@ -247,17 +250,17 @@ mod tests {
         documents.agent_toml = Some(Document::agent_toml(agent_toml));
         let loaded = load_documents(documents, Purpose::Check);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-        let SensorInputs { buses, host } = SensorInputs::of(loaded.agent_toml.as_ref(), &loaded.feeds);
+        let SensorInputs { buses, host } = SensorInputs::of(loaded.agent_toml.as_ref(), &loaded.input_settings);
         let said: Vec<String> = buses
             .iter()
             .map(|(id, ConfiguredBus { link, wanted, .. })| {
-                let sensors: Vec<&str> = wanted.feeds.iter().map(|(sensor, _)| sensor.as_str()).collect();
+                let sensors: Vec<&str> = wanted.inputs.iter().map(|(sensor, _)| sensor.as_str()).collect();
                 format!("{id} {} {}", address(link), sensors.join(" "))
             })
             .collect();
         assert_eq!(said, ["gateway port-a room/humidity room/temp", "spare port-b "]);
         let host: Vec<(&str, Option<Span>)> =
-            host.feeds.iter().map(|(sensor, feed)| (sensor.as_str(), feed.interval)).collect();
+            host.inputs.iter().map(|(sensor, settings)| (sensor.as_str(), settings.interval)).collect();
         assert_eq!(host, [("pi/load", Some(Span::from_mins(1)))]);
     }
 }

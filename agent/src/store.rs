@@ -1,7 +1,7 @@
 //! What survives a power cut: one SQLite file of append tables, and the outbox in it.
 //!
 //! ```text
-//! decide -- commits --> recorder ==(bounded)==> thread: buffer -- one transaction --> Store -- WAL, FULL --> tilth.db
+//! decide -- commits --> store_writer ==(bounded)==> thread: buffer -- one transaction --> Store -- WAL, FULL --> tilth.db
 //! sync   -- queries, confirmations ----------->          `-- "rows waiting" --> sync
 //! status, sync -- questions --> store-reader: Reader, a connection for each question ----- reads -----'
 //! ```
@@ -15,10 +15,10 @@
 //! | `schema`, `open`, `aside` | the tables, how a file is opened, what becomes of a damaged one |
 //! | `early_checkpoint` | how a new file comes to hold something before its log is long |
 //! | `last_known`, `log`, `inspection` | whether history is missing: the file `history.last`, the log before it is opened, and what both show |
-//! | `commit`, `window_rows`, `names`, `snapshot`, `boot` | what a transaction writes |
+//! | `commit`, `window_rows`, `names`, `checkpoint`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
-//! | `read`, `span` | reading back what a snapshot lacks, or a sensor's past |
+//! | `read`, `span` | reading back what a checkpoint lacks, or a sensor's past |
 //! | `retention`, `thin`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
 //! | `losses` | what was given up and why, for `status` |
 //! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
@@ -30,6 +30,7 @@
 mod aside;
 mod boot;
 mod buffer;
+mod checkpoint;
 mod commit;
 mod digest;
 mod early_checkpoint;
@@ -53,7 +54,6 @@ pub(crate) mod read;
 mod retention;
 mod row;
 mod schema;
-mod snapshot;
 #[cfg_attr(not(test), expect(dead_code, reason = "charts and export read by span"))]
 mod span;
 mod thin;
@@ -70,17 +70,17 @@ use tilth_protocol::{Epoch, Stream};
 pub(crate) use aside::put_aside;
 pub(crate) use boot::{AlertNumbers, Remembered, Running};
 pub(crate) use buffer::{BLOCK_INTERVAL, Losses};
+pub(crate) use checkpoint::StoredCheckpoint;
 pub(crate) use commit::{AlertRef, BootTime, Commit, NewEvent};
 pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
 pub(crate) use lane::LaneStates;
-pub(crate) use last_known::Missing;
+pub(crate) use last_known::LostHistory;
 pub(crate) use losses::GivenUp;
 pub(crate) use names::CalibratedPlan;
 pub(crate) use open::{Found, Opened, Options};
 pub(crate) use retention::Policy;
-pub(crate) use snapshot::StoredCheckpoint;
 
 /// The one write connection, with what it would otherwise look up at each commit.
 #[derive(Debug)]
@@ -101,14 +101,14 @@ pub(crate) struct Store {
     /// The boot has no row yet: the disk could not be written when it began.
     boot_unwritten: bool,
     /// Numbers of alerts up to this one are reserved, as far as the file holds.
-    alerts_until: u64,
+    alerts_through: u64,
     /// Tells this database from another one in its place.
     name: String,
     file: Option<open::FileId>,
     /// What began to be given up with the last step, and why.
     short_of: Option<(&'static str, &'static str)>,
     /// The checkpoint in the file; none where it is not known, as before the first commit and after one that failed.
-    last_checkpoint: Option<snapshot::LastCheckpoint>,
+    last_checkpoint: Option<checkpoint::LastCheckpoint>,
     /// The file has an older layout yet: the disk could not be written when it was opened.
     is_old: bool,
     /// What is in memory may differ from the file: a transaction failed.

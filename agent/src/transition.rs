@@ -92,7 +92,7 @@ impl<'a> TransitionRecord<'a> {
             },
             Effect::Sensor(event) => TransitionRecord::of_sensor(event, plan.sensor(event.sensor)),
             Effect::Reading(_)
-            | Effect::Missing(_)
+            | Effect::NoValue(_)
             | Effect::Window(_)
             | Effect::Schedule(_)
             | Effect::Site

@@ -58,7 +58,7 @@ impl Inventory {
     #[must_use]
     pub fn of(loaded: &Loaded) -> Inventory {
         let Some(plan) = &loaded.plan else { return Inventory::default() };
-        let sensors = plan.sensors().iter().filter(|sensor| loaded.feeds.contains_key(&sensor.id));
+        let sensors = plan.sensors().iter().filter(|sensor| loaded.input_settings.contains_key(&sensor.id));
         let sensors: BTreeMap<_, _> = sensors.map(|sensor| (sensor.id.clone(), sensor.zone.clone())).collect();
         let mut rules = BTreeMap::new();
         for rule in plan.rules().filter(|rule| sensors.contains_key(&rule.key.sensor)) {

@@ -85,7 +85,7 @@ pub use crate::merge::merge_json;
 pub use crate::merged::Merged;
 pub use crate::redact::SecretName;
 pub use crate::resources::{Resource, ResourceRef};
-pub use crate::sensor_list::{Feed, Stamping};
+pub use crate::sensor_list::{InputSettings, Stamping};
 pub use crate::sha256::sha256;
 pub use crate::source::{Layer, Position, Source, Sources};
 pub use crate::suggest::nearest;
@@ -100,7 +100,7 @@ pub struct Loaded {
     /// Content of `agent.toml`, where there is one.
     pub agent_toml: Option<AgentToml>,
     /// How each sensor of the plan is read.
-    pub feeds: BTreeMap<SensorId, Feed>,
+    pub input_settings: BTreeMap<SensorId, InputSettings>,
     /// Channels that escalation policies name.
     pub channels: BTreeMap<Id, Channel>,
     /// Secrets, key files and ports of the machine that the configuration names.
@@ -126,7 +126,7 @@ impl Loaded {
     pub fn watching_nothing(self) -> Loaded {
         let plan = Plan::new(Vec::new(), Vec::new()).ok();
         let hash = ContentHash::of(&serde_json::Value::Null);
-        Loaded { hash, plan, feeds: BTreeMap::new(), diagnostics: Vec::new(), ..self }
+        Loaded { hash, plan, input_settings: BTreeMap::new(), diagnostics: Vec::new(), ..self }
     }
 }
 
@@ -216,10 +216,21 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
     let plan = plan::compile(&parts);
     let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned());
     let channels = channels.map(|(id, channel)| (id, channel.within(agent_toml.as_ref()))).collect();
-    let feeds = sensors.entries.into_iter().filter(|entry| entry.enabled).map(|entry| (entry.sensor.id, entry.feed));
-    let (feeds, resources) = (feeds.collect(), resources::placed(references, &sources));
+    let input_settings =
+        sensors.entries.into_iter().filter(|entry| entry.enabled).map(|entry| (entry.sensor.id, entry.settings));
+    let (input_settings, resources) = (input_settings.collect(), resources::placed(references, &sources));
     let hash = content_hash::of(&effective, &taken_up);
-    Loaded { hash, plan, agent_toml, feeds, channels, resources, diagnostics: log.finish(&sources), effective, sources }
+    Loaded {
+        hash,
+        plan,
+        agent_toml,
+        input_settings,
+        channels,
+        resources,
+        diagnostics: log.finish(&sources),
+        effective,
+        sources,
+    }
 }
 
 /// Result of reading `agent.toml`.

@@ -251,7 +251,7 @@ impl<'a> Binder<'a> {
             let Some(alert) = settings.sensor_fault.as_ref().filter(|alert| alert.enabled) else { continue };
             let Some(escalation) = self.policy(&alert.escalation, settings) else { continue };
             let key = AlertKey { zone: entry.sensor.zone.clone(), rule: rule.clone(), sensor: entry.sensor.id.clone() };
-            let hold = alert.hold.max(entry.feed.interval.map_or(Span::ZERO, past_one_reading));
+            let hold = alert.hold.max(entry.settings.interval.map_or(Span::ZERO, past_one_reading));
             let alert = AlertSettings { hold, ..alert.clone() };
             self.push(key, Condition::Faulty, &alert, RuleBindings::built_in(escalation, None), entry.key);
         }
@@ -406,7 +406,7 @@ impl<'a> Binder<'a> {
             _ => None,
         };
         if let Some((span, why)) = span_and_why
-            && let Some(interval) = entry.feed.interval.filter(|interval| span <= *interval)
+            && let Some(interval) = entry.settings.interval.filter(|interval| span <= *interval)
         {
             let message = format!("{id} speaks only every {interval}, so {why}");
             let help = Some(format!("set zones.{}.{path} longer", entry.sensor.zone));

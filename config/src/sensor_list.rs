@@ -14,7 +14,7 @@ use crate::source::Place;
 
 /// How a sensor is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feed {
+pub struct InputSettings {
     /// Source of its raw values; none for a sensor that only a recording fills.
     pub input: Option<Input>,
     /// The bus of `agent.toml` that its input is on.
@@ -43,7 +43,7 @@ pub enum Stamping {
 #[derive(Debug)]
 pub(crate) struct SensorEntry {
     pub(crate) sensor: Sensor,
-    pub(crate) feed: Feed,
+    pub(crate) settings: InputSettings,
     pub(crate) enabled: bool,
     pub(crate) path: String,
     /// Place of the sensor's key.

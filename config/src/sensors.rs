@@ -18,7 +18,7 @@ use crate::input::{self, Input};
 use crate::namespaces::SENSOR;
 use crate::path;
 use crate::reader::{self, Fields, among};
-use crate::sensor_list::{Feed, SensorEntry, Sensors, Stamping};
+use crate::sensor_list::{InputSettings, SensorEntry, Sensors, Stamping};
 use crate::settings::{Plausibility, Zones};
 use crate::source::{Place, Sources};
 use crate::tree::{Content, Entry, Node};
@@ -180,10 +180,10 @@ impl Reader<'_> {
             stale_after: stale_after.or_else(|| interval.map(usual_stale_after)),
             bus: bus.clone(),
             speaks_within: None,
-            stands_for: None,
+            state_of_bus: None,
         };
-        let feed = Feed { input, bus, interval, stamp, quantity: sensor.quantity, unit };
-        Some(SensorEntry { sensor, feed, enabled, path, key, range, interval: interval_place, input: input_place })
+        let settings = InputSettings { input, bus, interval, stamp, quantity: sensor.quantity, unit };
+        Some(SensorEntry { sensor, settings, enabled, path, key, range, interval: interval_place, input: input_place })
     }
 
     /// Whether the input can be read on this machine; returns the bus it shares with others.
@@ -240,7 +240,7 @@ impl Reader<'_> {
     fn say_same_inputs(&self, known: &[SensorEntry]) {
         let mut first = BTreeMap::new();
         for known in known.iter().filter(|known| known.enabled) {
-            let Some(input) = &known.feed.input else { continue };
+            let Some(input) = &known.settings.input else { continue };
             let other = first.entry(input.comparable()).or_insert(known);
             if other.sensor.id == known.sensor.id {
                 continue;
@@ -256,7 +256,7 @@ impl Reader<'_> {
     fn say_wrong_chips(&self, known: &[SensorEntry]) {
         let mut at = BTreeMap::new();
         for known in known.iter().filter(|known| known.enabled) {
-            let Some(Input::I2c { bus, chip, address, field, .. }) = &known.feed.input else { continue };
+            let Some(Input::I2c { bus, chip, address, field, .. }) = &known.settings.input else { continue };
             let error = |problem| self.log.error(known.input, &path::join(&known.path, "input"), problem);
             let quantity = known.sensor.quantity;
             if field.conversion(quantity).is_none() {

@@ -72,7 +72,7 @@ fn judged(judging: &str, values: &[f64]) -> Vec<Option<Quality>> {
     let effects = tilth_tests::engine::effects(&plan, &readings);
     let quality = |effect: &Effect| match effect {
         Effect::Reading(reading) => Some(Some(reading.quality)),
-        Effect::Missing(_) => Some(None),
+        Effect::NoValue(_) => Some(None),
         _ => None,
     };
     effects.iter().filter_map(quality).collect()

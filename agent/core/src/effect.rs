@@ -26,7 +26,7 @@ pub enum Effect {
     /// Keep and show a judged reading.
     Reading(Reading),
     /// The input answered without a value: count it.
-    Missing(SensorIx),
+    NoValue(SensorIx),
     /// Keep a closed window.
     Window(Closed),
     /// A schedule opened or closed.

@@ -54,7 +54,7 @@ pub use view::{AlertView, ScheduleView, SensorView, SilenceView, Standing};
 /// A boot, as the engine begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// Counts the device's boots; 0 as long as nobody could count this one ([`Engine::count_boot`]).
+    /// Counts the device's boots; 0 as long as nobody could count this one ([`Engine::number_boot`]).
     pub boot: u32,
     /// Time since that boot.
     pub at: Uptime,
@@ -114,12 +114,12 @@ pub enum Input {
     Unmatched(Id),
     /// Something happened to actuators: a command, an outcome, a hold.
     Output(interlock::Input),
-    /// Numbers of alerts above `after` and up to `until` are reserved on the disk ([`Reserve`]).
+    /// Numbers of alerts above `after` and through `through` are reserved on the disk ([`Reserve`]).
     Reserved {
         /// Numbers up to this one may be in use.
         after: AlertId,
         /// The highest reserved number.
-        until: AlertId,
+        through: AlertId,
     },
 }
 
@@ -325,7 +325,7 @@ impl Engine {
             Input::Bus { bus, up } => self.set_bus(bus, up),
             Input::Output(input) => self.set_output(input),
             Input::Unmatched(bus) => self.note_unmatched(&bus),
-            Input::Reserved { after, until } => self.numbers.reserved(after, until),
+            Input::Reserved { after, through } => self.numbers.reserved(after, through),
         }
     }
 
@@ -353,7 +353,7 @@ impl Engine {
     }
 
     /// The boot that runs has its number now: what is stamped from here on carries it.
-    pub fn count_boot(&mut self, boot: u32) {
+    pub fn number_boot(&mut self, boot: u32) {
         self.clock.count(boot);
     }
 
@@ -376,7 +376,7 @@ impl Engine {
     }
 
     /// What people did on site before is known again. What they did meanwhile stays; silences of before are over.
-    pub fn recall_site(&mut self, before: &SiteState) {
+    pub fn restore_site(&mut self, before: &SiteState) {
         self.site.recall(before);
         self.effects.push_back(Effect::Site);
     }

@@ -259,7 +259,7 @@ impl Plan {
 
     fn find_buses(&mut self) {
         for (ix, sensor) in self.sensors.iter().enumerate() {
-            let Some(id) = sensor.stands_for.clone() else { continue };
+            let Some(id) = sensor.state_of_bus.clone() else { continue };
             let is_on = |(_, member): &(usize, &Sensor)| member.bus.as_ref() == Some(&id);
             let members = self.sensors.iter().enumerate().filter(is_on).map(|(ix, _)| SensorIx(ix as u32)).collect();
             let silence = self.rules_of[ix].iter().find_map(|of| match self.rules[*of as usize].rule.condition {

@@ -115,7 +115,7 @@ pub struct Facts {
     /// How long the value has not moved, as far as readings tell.
     pub unchanged: Option<Span>,
     /// How long no reading has come.
-    pub silent: Span,
+    pub silent_for: Span,
     /// Whether any reading has come since boot.
     pub heard: bool,
     /// Whether the sensor is judged to be at fault or stuck; `None` where it has not spoken.
@@ -247,7 +247,7 @@ impl Test {
                 own.rate.map(|rate| self.against(rate, if firing { *clear } else { *limit }) == *side)
             }
             // Before the first reading after a boot nothing says that the silence is over.
-            Compares::Silence(span) => (own.heard || own.silent >= *span).then_some(own.silent >= *span),
+            Compares::Silence(span) => (own.heard || own.silent_for >= *span).then_some(own.silent_for >= *span),
             Compares::Unchanged(span) => own.unchanged.map(|unchanged| unchanged >= *span),
             Compares::Fault => own.faulty,
             Compares::Difference(difference) => {
@@ -293,7 +293,7 @@ impl Test {
             Condition::RateAbove { limit, .. } | Condition::RateBelow { limit, .. } => {
                 (facts.rate.map(|rate| Figure::Number(self.per_minute(rate))), Some(Figure::Number(limit)))
             }
-            Condition::MissingFor(span) => (Some(Figure::Time(facts.silent)), Some(Figure::Time(span))),
+            Condition::MissingFor(span) => (Some(Figure::Time(facts.silent_for)), Some(Figure::Time(span))),
             Condition::StuckFor(span) => (value, Some(Figure::Time(span))),
             Condition::Faulty => (value, None),
             Condition::DiffersFrom { limit, scale: Scale::Unit, .. } => (value, Some(Figure::Number(limit))),

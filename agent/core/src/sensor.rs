@@ -33,7 +33,7 @@ pub struct Sensor {
     /// nobody knows how often it speaks.
     pub speaks_within: Option<Span>,
     /// The line that it stands for itself: its silence is that of all sensors on it.
-    pub stands_for: Option<Id>,
+    pub state_of_bus: Option<Id>,
 }
 
 impl Sensor {

@@ -51,7 +51,7 @@ fn state_of(
     (sensor, newest): (&Sensor, Option<(Value, Stamp)>),
     now: Uptime,
 ) -> Option<(String, Option<String>)> {
-    let Some(bus) = &sensor.stands_for else {
+    let Some(bus) = &sensor.state_of_bus else {
         let (accepts, _) = newest.filter(|_| sensor.id == SensorId::hub_accepts())?;
         return Some((if accepts.steps == Steps(0) { "refuses" } else { "accepts" }.to_owned(), None));
     };
@@ -148,7 +148,7 @@ fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: St
 /// State of the bus that inhibits an alert of this sensor, in words.
 fn inhibited_by(inhibition: Inhibition, engine: &Engine, sensor: &SensorId, now: Stamp) -> Option<String> {
     let known = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?);
-    let bus = known.bus.as_ref().or(known.stands_for.as_ref())?;
+    let bus = known.bus.as_ref().or(known.state_of_bus.as_ref())?;
     Some(match inhibition {
         Inhibition::Down => format!("bus {bus} is down"),
         Inhibition::Silent(since) => {

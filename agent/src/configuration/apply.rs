@@ -43,7 +43,7 @@ impl Applier {
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
         // One that the configuration in force has silenced must still be good again.
         let before = self.probation.iter().flat_map(|probation| &probation.expected);
-        let is_there = |id: &SensorId| compiled.feeds.contains_key(id);
+        let is_there = |id: &SensorId| compiled.input_settings.contains_key(id);
         let still = before.filter(|(id, _)| is_there(id) && !expected.contains_key(*id));
         let still: Vec<_> = still.map(|(id, before)| (id.clone(), before.clone())).collect();
         expected.extend(still);
@@ -128,12 +128,12 @@ impl Applier {
 
     /// Reports changed files to the hub.
     pub(super) async fn report_diagnostic(&self, body: Value) {
-        let _ = self.commands.send(Command::Diagnostic("configuration", body)).await;
+        let _ = self.commands.send(Command::StoreDiagnostic("configuration", body)).await;
     }
 
     /// Reports a bundle to the hub.
     pub(super) async fn tell_of_bundle(&self, body: Value) {
-        let _ = self.commands.send(Command::Event("bundle", body)).await;
+        let _ = self.commands.send(Command::StoreEvent("bundle", body)).await;
     }
 }
 
@@ -143,7 +143,7 @@ pub(super) fn rejection(problems: &Problems) -> Value {
 }
 
 fn sensors(engine: &Engine, context: &EngineContext<'_>) -> BTreeMap<SensorId, Observed> {
-    let views = engine.sensors().filter(|view| engine.plan().sensor(view.sensor).stands_for.is_none());
+    let views = engine.sensors().filter(|view| engine.plan().sensor(view.sensor).state_of_bus.is_none());
     let observed = views.map(|view| {
         let id = engine.plan().sensor(view.sensor).id.clone();
         let is_good = view.quality.is_some_and(|quality| quality.is_usable() || quality == Quality::Calibrating);
@@ -151,7 +151,7 @@ fn sensors(engine: &Engine, context: &EngineContext<'_>) -> BTreeMap<SensorId, O
         let quality = || view.quality.map(|quality| format!("its quality is {quality}"));
         let trouble = if is_good { None } else { engine.doubt(view.sensor).or_else(fault).or_else(quality) };
         let newest = view.newest.map(|(_, at)| at);
-        (id, Observed { newest, is_good, silent: view.silent, spacing: view.spacing, trouble })
+        (id, Observed { newest, is_good, silent_for: view.silent_for, spacing: view.spacing, trouble })
     });
     observed.collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{Channel, ClockTrust, Feed, Files, Loaded, Merged, leads_to_loopback, redact};
+use tilth_config::{Channel, ClockTrust, Files, InputSettings, Loaded, Merged, leads_to_loopback, redact};
 use tilth_core::id::{Id, SensorId};
 
 use super::probation::SensorConfig;
@@ -19,7 +19,7 @@ pub(crate) struct Compiled {
     /// When the machine's clock is trusted.
     pub(crate) clock_trust: ClockTrust,
     /// How the sensors that the documents name are read; the agent adds some of its own.
-    pub(crate) feeds: Arc<BTreeMap<SensorId, Feed>>,
+    pub(crate) input_settings: Arc<BTreeMap<SensorId, InputSettings>>,
     pub(crate) configured: Configured,
     pub(crate) inputs: SensorInputs,
     pub(crate) summary: ConfigSummary,
@@ -43,15 +43,15 @@ impl Compiled {
         let summary = ConfigSummary::of(hash.clone(), files, &loaded);
         let plan = Arc::new(loaded.plan?);
         let agent_toml = loaded.agent_toml?;
-        let inputs = SensorInputs::of(Some(&agent_toml), &loaded.feeds);
+        let inputs = SensorInputs::of(Some(&agent_toml), &loaded.input_settings);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
-        let (device, feeds) = (agent_toml.device?, Arc::new(loaded.feeds));
-        Some(Compiled { device: device.id, clock_trust: device.clock, feeds, configured, inputs, summary })
+        let (device, input_settings) = (agent_toml.device?, Arc::new(loaded.input_settings));
+        Some(Compiled { device: device.id, clock_trust: device.clock, input_settings, configured, inputs, summary })
     }
 
     /// How its sensors are read and judged.
     pub(super) fn sensors(&self) -> SensorConfig {
-        SensorConfig { plan: Arc::clone(&self.configured.plan), feeds: Arc::clone(&self.feeds) }
+        SensorConfig { plan: Arc::clone(&self.configured.plan), input_settings: Arc::clone(&self.input_settings) }
     }
 
     /// This configuration, in place of the one in the folder, which has these problems.

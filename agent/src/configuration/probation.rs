@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tilth_config::Feed;
+use tilth_config::InputSettings;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 use tilth_core::sensor::Sensor;
@@ -37,7 +37,7 @@ const MAX_NAMED: usize = 5;
 #[derive(Debug, Clone)]
 pub(super) struct SensorConfig {
     pub(super) plan: Arc<Plan>,
-    pub(super) feeds: Arc<BTreeMap<SensorId, Feed>>,
+    pub(super) input_settings: Arc<BTreeMap<SensorId, InputSettings>>,
 }
 
 /// A sensor that must be good again.
@@ -68,7 +68,7 @@ pub(super) struct Observed {
     pub(super) newest: Option<Stamp>,
     pub(super) is_good: bool,
     /// Time since the sensor was last heard.
-    pub(super) silent: Span,
+    pub(super) silent_for: Span,
     /// Mean time between its values, where enough came.
     pub(super) spacing: Option<Span>,
     /// Why its value is not believed, in words.
@@ -135,27 +135,27 @@ struct Awaited {
 }
 
 impl SensorConfig {
-    fn get(&self, id: &SensorId) -> Option<(&Sensor, &Feed)> {
+    fn get(&self, id: &SensorId) -> Option<(&Sensor, &InputSettings)> {
         let ix = self.plan.sensor_ix(id.as_str())?;
-        Some((self.plan.sensor(ix), self.feeds.get(id)?))
+        Some((self.plan.sensor(ix), self.input_settings.get(id)?))
     }
 }
 
 /// Sensors that must be good again under another configuration: those that were good, on a bus that is up, and that it still has.
 pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observation) -> BTreeMap<SensorId, Expected> {
     let expect = |id: &SensorId| {
-        let ((sensor, feed), (new_sensor, new_feed)) = (before.get(id)?, now.get(id)?);
+        let ((sensor, settings), (new_sensor, new_settings)) = (before.get(id)?, now.get(id)?);
         let observed = seen.sensors.get(id).filter(|observed| observed.is_good)?;
         let is_up = |bus: &Id| seen.buses.get(bus).is_some_and(|bus| bus.is_up);
-        let was_recent = observed.silent <= within(feed.interval.or(observed.spacing)?)?;
-        if !was_recent || feed.bus.as_ref().is_some_and(|bus| !is_up(bus)) {
+        let was_recent = observed.silent_for <= within(settings.interval.or(observed.spacing)?)?;
+        if !was_recent || settings.bus.as_ref().is_some_and(|bus| !is_up(bus)) {
             return None;
         }
-        let within = within(new_feed.interval.or(observed.spacing)?)?;
-        let is_changed = is_changed((sensor, feed), (new_sensor, new_feed));
-        Some((id.clone(), Expected { bus: feed.bus.clone(), within, is_changed }))
+        let within = within(new_settings.interval.or(observed.spacing)?)?;
+        let is_changed = is_changed((sensor, settings), (new_sensor, new_settings));
+        Some((id.clone(), Expected { bus: settings.bus.clone(), within, is_changed }))
     };
-    before.feeds.keys().filter_map(expect).collect()
+    before.input_settings.keys().filter_map(expect).collect()
 }
 
 /// Time within which a sensor must be good again; `None` for one that speaks too rarely to be judged.
@@ -164,11 +164,11 @@ fn within(interval: Span) -> Option<Span> {
 }
 
 /// Whether a sensor is read or judged in another way.
-fn is_changed((before, fed): (&Sensor, &Feed), (now, feed): (&Sensor, &Feed)) -> bool {
-    let how = |feed: &Feed| Feed { interval: None, ..feed.clone() };
+fn is_changed((before, old): (&Sensor, &InputSettings), (now, settings): (&Sensor, &InputSettings)) -> bool {
+    let how = |settings: &InputSettings| InputSettings { interval: None, ..settings.clone() };
     let judged =
         |sensor: &Sensor| (sensor.quantity, sensor.resolution, sensor.range, sensor.max_rate, sensor.stuck_for);
-    how(fed) != how(feed) || judged(before) != judged(now) || before.calibration != now.calibration
+    how(old) != how(settings) || judged(before) != judged(now) || before.calibration != now.calibration
 }
 
 impl Probation {

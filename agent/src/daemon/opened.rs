@@ -21,7 +21,7 @@ use crate::configuration::ConfigStatus;
 use crate::decide::{Command, RestoredState, StoreReplaced};
 use crate::health::{self, SharedMarks};
 use crate::random;
-use crate::store::thread::{self, InitialStore, Recorder, Settings, StoreHandle, StoreReport};
+use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
     BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError, StoredCheckpoint,
 };
@@ -36,7 +36,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct OpenStore {
     pub(super) restored: RestoredState,
-    pub(super) recorder: Recorder,
+    pub(super) store_writer: StoreWriter,
     pub(super) handle: StoreHandle,
     /// Last committed sequence of each lane.
     pub(super) heads: watch::Receiver<Heads>,
@@ -79,13 +79,14 @@ pub(super) async fn open(
         report: Box::new(move |news| listening.handle(news)),
     };
     let (answer, answered) = oneshot::channel();
-    let (recorder, handle, thread) = thread::start(move || opening.open(answer), settings).context("store thread")?;
+    let (store_writer, handle, thread) =
+        thread::start(move || opening.open(answer), settings).context("store thread")?;
     let restored = match timeout(OPEN_TIMEOUT, answered).await {
         Ok(Ok(restored)) => restored,
         Ok(Err(_)) | Err(_) => monitor.without(&hangs()),
     };
-    monitor.health.posted().progress = recorder.progress();
-    Ok(OpenStore { restored, recorder, handle, heads: monitor.heads.subscribe(), replaced, thread })
+    monitor.health.posted().progress = store_writer.progress();
+    Ok(OpenStore { restored, store_writer, handle, heads: monitor.heads.subscribe(), replaced, thread })
 }
 
 fn hangs() -> StoreError {
@@ -100,7 +101,7 @@ pub(super) fn database(data: &Path) -> PathBuf {
 fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result<(RestoredState, Store), StoreError> {
     let (mut store, opened) = Store::open(path, options)?;
     let mut remarks = remarks(&opened);
-    let kept = store.snapshot().unwrap_or_else(|error| {
+    let kept = store.checkpoint().unwrap_or_else(|error| {
         remarks.push(checkpoint::unreadable(&error));
         None
     });
@@ -120,7 +121,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
 
 /// Highest alert number that may be in use; a random one where that is not known.
 fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) -> u64 {
-    let last = kept.map_or(0, |kept| kept.checkpoint.engine.last_number().0).max(store.alerts_until());
+    let last = kept.map_or(0, |kept| kept.checkpoint.engine.last_number().0).max(store.alerts_through());
     let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
     if is_unknown { random::alert_number(last) } else { last }
 }
@@ -230,7 +231,7 @@ impl StoreMonitor {
             StoreReport::GivesUp(what, reason) => {
                 warn!(target: "store", "{reason}: the oldest {what} are deleted from now on");
                 // Where the queue is full, the log and `status` have it.
-                let _ = commands.try_send(Command::Event("lost", json!({ "what": what, "reason": reason })));
+                let _ = commands.try_send(Command::StoreEvent("lost", json!({ "what": what, "reason": reason })));
             }
             StoreReport::Exchanged => {
                 warn!(target: "store", "another file is in the place of tilth.db; recording continues in it");
@@ -318,11 +319,11 @@ mod tests {
         };
         let (answer, answered) = oneshot::channel();
         drop(answered);
-        let (mut recorder, _, thread) = thread::start(move || opening.open(answer), settings).unwrap();
+        let (mut store_writer, _, thread) = thread::start(move || opening.open(answer), settings).unwrap();
         let mut commit = Commit::new(Uptime(1000), calibrated(1));
         commit.events.push(note(Uptime(1000), "before the boot was counted"));
-        recorder.record(commit);
-        recorder.stop();
+        store_writer.record(commit);
+        store_writer.stop();
         thread.join().unwrap();
         assert_eq!(monitor.replaced.borrow().boot, Some(2), "the engine is told");
         let (store, _) = open(&folder);

@@ -30,7 +30,7 @@ use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::{Senses, SensorInputs};
-use crate::store::thread::Recorder;
+use crate::store::thread::StoreWriter;
 use crate::sync::{self, status::SyncStatus};
 
 /// Most commands to decide that wait; people are slower than that.
@@ -65,7 +65,7 @@ impl Tasks {
         // Before the first wait for a disk.
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
-        info!("watching {} as {}", counted(startup.compiled.feeds.len() as u64, "sensor"), base.device);
+        info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), base.device);
         let (changed_inputs, inputs) = mpsc::channel(1);
         let begun = Configuration::begin(startup, base.configuration_context(changed_inputs)).await;
         let (configuration, configured, first_inputs) = begun.context("threads of the configuration")?;
@@ -85,9 +85,9 @@ impl Tasks {
         }
         let senses = base.senses(&store.restored);
         let reporting = notifier.clone().map(|notifier| tokio::spawn(base.reporter(notifier).run()));
-        let OpenStore { restored, recorder, handle, replaced, thread, .. } = store;
-        let progress = recorder.progress();
-        let handles = base.handles(recorder, replaced, notify, switched)?;
+        let OpenStore { restored, store_writer, handle, replaced, thread, .. } = store;
+        let progress = store_writer.progress();
+        let handles = base.handles(store_writer, replaced, notify, switched)?;
         let deciding =
             tokio::spawn(decide_from_the_first(base.queue.clone(), base.clock.clone(), heard, outcomes, move || {
                 decide::begin(restored, configured, handles)
@@ -216,7 +216,7 @@ impl<'a> Base<'a> {
 
     fn handles(
         &self,
-        recorder: Recorder,
+        store_writer: StoreWriter,
         replaced: watch::Receiver<StoreReplaced>,
         notify: mpsc::Sender<notify::Command>,
         outcomes: mpsc::Receiver<interlock::Input>,
@@ -227,7 +227,7 @@ impl<'a> Base<'a> {
         };
         let (device, clock, live) = (self.device.clone(), self.clock.clone(), self.live.clone());
         let (run, outputs) = (RunId::random(), (self.outputs.clone(), outcomes));
-        Ok(Handles { device, run, clock, recorder, outputs, replaced, notify, live, recording })
+        Ok(Handles { device, run, clock, store_writer, outputs, replaced, notify, live, recording })
     }
 }
 

@@ -189,11 +189,11 @@ mod tests {
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
     use crate::store::tests::farm::{Folder, booted, calibrated, open, options};
-    use crate::store::thread::{self as store_thread, InitialStore, Recorder, Settings};
+    use crate::store::thread::{self as store_thread, InitialStore, Settings, StoreWriter};
     use crate::store::{BLOCK_INTERVAL, Commit, Policy};
 
     /// A store's thread with a reading that waits for its block, as after any second of the thirty before a commit.
-    fn store_with_a_reading(folder: &Folder) -> (Recorder, StoreHandle, thread::JoinHandle<()>) {
+    fn store_with_a_reading(folder: &Folder) -> (StoreWriter, StoreHandle, thread::JoinHandle<()>) {
         let settings = Settings {
             interval: BLOCK_INTERVAL,
             policy: Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 },
@@ -202,7 +202,7 @@ mod tests {
             report: Box::new(|_| ()),
         };
         let store = Box::new(booted(folder));
-        let (mut recorder, handle, storing) = store_thread::start(|| InitialStore::Open(store), settings).unwrap();
+        let (mut store_writer, handle, storing) = store_thread::start(|| InitialStore::Open(store), settings).unwrap();
         let watched = calibrated(1);
         let mut commit = Commit::new(Uptime(1000), Arc::clone(&watched));
         let reading = Reading {
@@ -214,8 +214,8 @@ mod tests {
             late: false,
         };
         commit.readings.push(reading);
-        recorder.record(commit);
-        (recorder, handle, storing)
+        store_writer.record(commit);
+        (store_writer, handle, storing)
     }
 
     fn senses() -> Senses {
@@ -230,10 +230,10 @@ mod tests {
     }
 
     /// As decide does it: it hands over what it has when it is told to stop.
-    async fn decide(mut commands: mpsc::Receiver<Command>, recorder: Recorder) {
+    async fn decide(mut commands: mpsc::Receiver<Command>, store_writer: StoreWriter) {
         while let Some(command) = commands.recv().await {
             if let Command::Stop(done) = command {
-                let _ = spawn_blocking(move || recorder.stop()).await;
+                let _ = spawn_blocking(move || store_writer.stop()).await;
                 let _ = done.send(());
                 return;
             }
@@ -247,7 +247,7 @@ mod tests {
             ["configuration", "sync by an error", "sync by a panic", "notify", "control socket", "health", "decide"]
         {
             let folder = Folder::new();
-            let (recorder, store, storing) = store_with_a_reading(&folder);
+            let (store_writer, store, storing) = store_with_a_reading(&folder);
             let (commands, heard) = mpsc::channel(4);
             let goes_on = || tokio::spawn(std::future::pending::<()>());
             let (_inputs, inputs) = mpsc::channel(1);
@@ -256,11 +256,11 @@ mod tests {
                 inputs,
                 health: SharedMarks::new(Clock::new(ClockMode::Input)),
                 clock: Clock::new(ClockMode::Input),
-                progress: recorder.progress(),
+                progress: store_writer.progress(),
                 outputs: Outputs::new().0,
                 commands,
                 configuring: goes_on(),
-                deciding: tokio::spawn(decide(heard, recorder)),
+                deciding: tokio::spawn(decide(heard, store_writer)),
                 notifying: goes_on(),
                 syncing: Some(tokio::spawn(std::future::pending())),
                 api: JoinSet::new(),

@@ -15,34 +15,34 @@ use tilth_notify::notification::Notification;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::fault::LoggedFaults;
-use super::keep::{self, StoreReplaced};
 use super::live::{LiveLine, LiveOutput};
+use super::stage::{self, StoreReplaced};
 use super::{Configured, Decide, Faults, ReadingCounts};
 use crate::act::Outputs;
-use crate::checkpoint::{Checkpoint, LastDelivered, unreadable};
+use crate::checkpoint::{Checkpoint, LastPages, unreadable};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Number, Resumed};
-use crate::store::read::Recorded;
-use crate::store::thread::Recorder;
-use crate::store::{AlertNumbers, CalibratedPlan, Commit, Missing};
+use crate::store::read::StoredReading;
+use crate::store::thread::StoreWriter;
+use crate::store::{AlertNumbers, CalibratedPlan, Commit, LostHistory};
 
 /// State that the store restored.
 #[derive(Default)]
 pub(crate) struct RestoredState {
-    /// Number of this boot; 0 while no database counts it.
+    /// Number of this boot; 0 while no database has numbered it.
     pub(crate) boot: u32,
     pub(crate) checkpoint: Option<Checkpoint>,
     /// Readings stored after the checkpoint.
-    pub(crate) after: Vec<Recorded>,
+    pub(crate) after: Vec<StoredReading>,
     pub(crate) alerts: AlertNumbers,
     /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,
     /// Lost history: rows that existed before this start.
-    pub(crate) missing: Option<Missing>,
+    pub(crate) missing: Option<LostHistory>,
     /// Remarks on the condition of the store, for the log and the event `start`.
     pub(crate) remarks: Vec<String>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Handles {
     pub(crate) device: Id,
     pub(crate) run: RunId,
     pub(crate) clock: Clock,
-    pub(crate) recorder: Recorder,
+    pub(crate) store_writer: StoreWriter,
     /// The outputs, and what becomes of orders to them.
     pub(crate) outputs: (Outputs, mpsc::Receiver<interlock::Input>),
     /// The last replacement of the store.
@@ -67,14 +67,14 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = handles.clock.now();
     let mut remarks = restored.remarks;
-    let (snapshot, mut delivered, mut acknowledged_by, mut paged_by, seen_labels) = match restored.checkpoint {
-        Some(Checkpoint { engine, told_by, acknowledged_by, paged_by, seen_labels }) => {
-            (Some(engine), told_by, acknowledged_by, paged_by, seen_labels)
+    let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, seen_labels) = match restored.checkpoint {
+        Some(Checkpoint { engine, last_pages, acknowledged_by, page_runs, seen_labels }) => {
+            (Some(engine), last_pages, acknowledged_by, page_runs, seen_labels)
         }
         None => Default::default(),
     };
-    let AlertNumbers { after: alerts_after, until } = restored.alerts;
-    let reserve = Reserve { until: AlertId(until), spare: AlertId(random::alert_number(until)) };
+    let AlertNumbers { after: alerts_after, through } = restored.alerts;
+    let reserve = Reserve { through: AlertId(through), spare: AlertId(random::alert_number(through)) };
     let after = restored.after.into_iter().map(kept_reading).collect();
     let mut start = EngineStart {
         boot: restored.boot,
@@ -92,9 +92,9 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     });
     let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
     let known = known_alerts(&engine, effects.iter().chain(&news));
-    Arc::make_mut(&mut delivered).retain(|alert, _| known.contains(alert));
+    Arc::make_mut(&mut last_pages).retain(|alert, _| known.contains(alert));
     Arc::make_mut(&mut acknowledged_by).retain(|alert, _| known.contains(alert));
-    Arc::make_mut(&mut paged_by).retain(|alert, _| known.contains(alert));
+    Arc::make_mut(&mut page_runs).retain(|alert, _| known.contains(alert));
     if let Some(recording) = &mut handles.recording {
         recording.begin(start, merged);
     }
@@ -105,18 +105,18 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         commit: Commit::new(at, Arc::clone(&calibrated)),
         plan: Arc::clone(engine.plan()),
         engine,
-        delivered,
+        last_pages,
         acknowledged_by,
-        paged_by,
+        page_runs,
         run: handles.run,
-        reserved: AlertId(until),
+        reserved: AlertId(through),
         calibrated,
         device: handles.device,
         clock: handles.clock,
-        recorder: handles.recorder,
+        store_writer: handles.store_writer,
         outputs: handles.outputs.0,
         outcomes: handles.outputs.1,
-        waiting: super::outputs::Waiting::default(),
+        pending_outputs: super::outputs::PendingOutputs::default(),
         replaced: handles.replaced,
         notify: handles.notify,
         unsent: VecDeque::new(),
@@ -133,15 +133,15 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         lost_notifications: 0,
         reported_drops: super::drops::Reported::default(),
     };
-    let levels = keep::levels(&decide.engine, &decide.plan);
-    decide.send_to_channels(Request::Channels(channels, levels));
-    decide.recall_paged();
+    let channels_by_alert = stage::channels_by_alert(&decide.engine, &decide.plan);
+    decide.send_to_channels(Request::Channels(channels, channels_by_alert));
+    decide.restore_paged();
     if restored.new_stream {
-        decide.restate_alerts();
+        decide.stage_open_alerts();
     }
     for effect in effects {
         match &effect {
-            // May have been delivered before the process ended: `repeat_pages` sends it as a repeat.
+            // May have been last_pages before the process ended: `repeat_pages` sends it as a repeat.
             Effect::Page(page) => decide.send_to_channels(Request::Paged(page.id.alert, page.channels.clone())),
             other => decide.notify_people(other),
         }
@@ -158,8 +158,8 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     decide
 }
 
-fn kept_reading(kept: Recorded) -> KeptReading {
-    let Recorded { series, boot, at, quality, raw, .. } = kept;
+fn kept_reading(kept: StoredReading) -> KeptReading {
+    let StoredReading { series, boot, at, quality, raw, .. } = kept;
     KeptReading { boot, sensor: series.sensor, at, value: Number(raw), quality }
 }
 
@@ -188,13 +188,13 @@ impl Decide {
             "heard_until": heard_until,
             "remarks": remarks,
         });
-        self.event("start", body);
+        self.stage_event("start", body);
     }
 
     /// Tells notify which channels paged each alert before, so that they hear of an alert that this start resolves.
-    fn recall_paged(&mut self) {
-        let paged = |(alert, told): (&AlertId, &LastDelivered)| Request::Paged(*alert, told.keys().cloned().collect());
-        let paged: Vec<_> = self.delivered.iter().map(paged).collect();
+    fn restore_paged(&mut self) {
+        let paged = |(alert, told): (&AlertId, &LastPages)| Request::Paged(*alert, told.keys().cloned().collect());
+        let paged: Vec<_> = self.last_pages.iter().map(paged).collect();
         paged.into_iter().for_each(|request| self.send_to_channels(request));
     }
 
@@ -209,10 +209,10 @@ impl Decide {
             if new.contains(&id) {
                 continue;
             }
-            let channels = keep::channels(&plan, &alert.report);
-            let delivered = self.delivered.get(&number);
+            let channels = stage::channels(&plan, &alert.report);
+            let last_pages = self.last_pages.get(&number);
             let is_open = |channel: &Id| {
-                let last = delivered.and_then(|pages| pages.get(channel)).copied().unwrap_or(0);
+                let last = last_pages.and_then(|pages| pages.get(channel)).copied().unwrap_or(0);
                 alert.standing == Standing::Firing && last < alert.report.pages
             };
             let open: Vec<Id> = channels.into_iter().filter(is_open).collect();
@@ -220,7 +220,7 @@ impl Decide {
                 self.note_requested(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
                 let notification = Notification::page(
-                    notification_id(&self.device, id, self.paged_by.get(&number)),
+                    notification_id(&self.device, id, self.page_runs.get(&number)),
                     &page,
                     &plan,
                     true,

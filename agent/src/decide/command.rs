@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::Actuated;
 use crate::checkpoint::AcknowledgedBy;
 use crate::sense::bus::Absent;
-use crate::store::Missing;
+use crate::store::LostHistory;
 
 pub(crate) enum Command {
     Plan(Box<Configured>),
@@ -41,7 +41,7 @@ pub(crate) enum Command {
         silence: u32,
         answer: oneshot::Sender<Option<SilenceView>>,
     },
-    /// Begin or end the hold of a zone.
+    /// Begin or end the hold of a zone: its actuators are off and locked as long as somebody works there.
     Hold {
         change: interlock::Input,
         answer: oneshot::Sender<()>,
@@ -59,9 +59,9 @@ pub(crate) enum Command {
         answer: oneshot::Sender<()>,
     },
     /// Store a row of this kind in the lane of diagnostics; its body is an object.
-    Diagnostic(&'static str, Value),
+    StoreDiagnostic(&'static str, Value),
     /// Store a row of this kind in the lane of events; its body is an object.
-    Event(&'static str, Value),
+    StoreEvent(&'static str, Value),
     /// Whether the hub accepts this device.
     Hub {
         accepts: bool,
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// A new stream begins: store open alerts, clock anchor, site state and checkpoint again.
     NewStream,
     /// Report lost history to the hub.
-    LostHistory(Box<Missing>),
+    LostHistory(Box<LostHistory>),
     /// Stop; answered when everything was handed to the store.
     Stop(oneshot::Sender<()>),
 }
@@ -129,7 +129,8 @@ pub(crate) struct ReadingCounts {
     /// Readings that the engine took.
     pub(crate) decided: u64,
     /// Values that are no number, such as `nan` or an empty field.
-    pub(crate) missing: u64,
+    #[serde(rename = "missing")]
+    pub(crate) no_value: u64,
     /// Readings older than the newest of their sensor.
     pub(crate) late: u64,
     /// Readings stamped in the future; stamped with their arrival instead.

@@ -36,13 +36,16 @@ impl Decide {
             warn!(
                 "{dropped} dropped {since}: the buses send more than can be decided; the newest value of each input was used"
             );
-            self.event("lost", json!({ "values": new_values, "reason": "the agent did not keep up", "from": from }));
+            self.stage_event(
+                "lost",
+                json!({ "values": new_values, "reason": "the agent did not keep up", "from": from }),
+            );
         }
         if new_notifications > 0 {
             let dropped = counted(new_notifications, "notification");
             warn!("{dropped} dropped {since}: the queue to the channels is full");
             let reason = "the queue to the channels was full";
-            self.event("lost", json!({ "notices": new_notifications, "reason": reason, "from": from }));
+            self.stage_event("lost", json!({ "notices": new_notifications, "reason": reason, "from": from }));
         }
     }
 }

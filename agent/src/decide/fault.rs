@@ -32,8 +32,7 @@ struct LoggedFault {
 }
 
 impl LoggedFaults {
-    /// Whether to log a fault now.
-    fn fails(&mut self, sensor: &SensorId, why: &Arc<str>, now: Uptime) -> bool {
+    fn should_log_fault(&mut self, sensor: &SensorId, why: &Arc<str>, now: Uptime) -> bool {
         let is_quiet = self.0.get(sensor).is_some_and(|logged| {
             let is_known = !logged.is_over && logged.why == *why;
             is_known || now - logged.at < LOG_AGAIN_AFTER
@@ -44,8 +43,7 @@ impl LoggedFaults {
         !is_quiet
     }
 
-    /// Whether to log that the input works again.
-    fn works(&mut self, sensor: &SensorId) -> bool {
+    fn should_log_end(&mut self, sensor: &SensorId) -> bool {
         self.0.get_mut(sensor).is_some_and(|logged| !std::mem::replace(&mut logged.is_over, true))
     }
 }
@@ -53,7 +51,7 @@ impl LoggedFaults {
 impl Decide {
     /// Takes a fault; logs it unless the log has it already.
     pub(super) fn input_fails(&mut self, sensor: &SensorId, why: Arc<str>) {
-        if self.logged_faults.fails(sensor, &why, self.engine.now().uptime) {
+        if self.logged_faults.should_log_fault(sensor, &why, self.engine.now().uptime) {
             warn!(%sensor, "fault: {why}");
         }
         if self.faults.get(sensor) != Some(&why) {
@@ -65,7 +63,7 @@ impl Decide {
     pub(super) fn input_works(&mut self, sample: &Sample) {
         let has_failed =
             !self.faults.is_empty() && sample.value.is_finite() && self.faults.remove(&sample.sensor).is_some();
-        if has_failed && self.logged_faults.works(&sample.sensor) {
+        if has_failed && self.logged_faults.should_log_end(&sample.sensor) {
             info!(sensor = %sample.sensor, "input has a value again");
         }
     }
@@ -101,7 +99,7 @@ pub(crate) fn cause(engine: &Engine, context: &EngineContext<'_>, key: &AlertKey
 
 /// Why the messages of a bus match no sensor, of a sensor `bus/NAME` whose messages come.
 pub(crate) fn why_unmatched(engine: &Engine, context: &EngineContext<'_>, sensor: &SensorId) -> Option<String> {
-    let bus = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?).stands_for.as_ref()?;
+    let bus = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?).state_of_bus.as_ref()?;
     context.unmatched.get(bus).filter(|_| engine.is_unmatched(bus)).cloned()
 }
 
@@ -114,14 +112,18 @@ mod tests {
         let (sensor, mut logged) = (SensorId::new("a/t").unwrap(), LoggedFaults::default());
         let [short, twice]: [Arc<str>; 2] = ["no number".into(), "twice".into()];
         let at = |seconds: i64| Uptime(seconds * 1000);
-        assert!(logged.fails(&sensor, &short, at(0)) && !logged.fails(&sensor, &short, at(1)));
-        assert!(logged.works(&sensor) && !logged.works(&sensor));
+        assert!(logged.should_log_fault(&sensor, &short, at(0)) && !logged.should_log_fault(&sensor, &short, at(1)));
+        assert!(logged.should_log_end(&sensor) && !logged.should_log_end(&sensor));
         let flickers = (2..600).filter(|second| {
-            let is_logged = logged.fails(&sensor, if second % 2 == 0 { &twice } else { &short }, at(*second));
-            logged.works(&sensor) || is_logged
+            let is_logged =
+                logged.should_log_fault(&sensor, if second % 2 == 0 { &twice } else { &short }, at(*second));
+            logged.should_log_end(&sensor) || is_logged
         });
         assert_eq!(flickers.count(), 0);
-        assert!(logged.fails(&sensor, &twice, at(600)), "it lasts");
-        assert!(!logged.fails(&sensor, &twice, at(5000)) && logged.fails(&sensor, &short, at(5001)), "it is another");
+        assert!(logged.should_log_fault(&sensor, &twice, at(600)), "it lasts");
+        assert!(
+            !logged.should_log_fault(&sensor, &twice, at(5000)) && logged.should_log_fault(&sensor, &short, at(5001)),
+            "it is another"
+        );
     }
 }

@@ -1,4 +1,7 @@
 //! Actuators in decide: bookings to the store, orders to the outputs, answers to people who switch something.
+//!
+//! A booking is the record, in the checkpoint, that an actuator with a total may have been on for the whole time asked. Its order goes
+//! out once the store has committed the booking.
 
 use std::mem;
 
@@ -13,12 +16,12 @@ use crate::checkpoint::OutputsBefore;
 /// Answer to a person: why not, where an actuator was not switched.
 pub(crate) type Actuated = Result<(), Refusal>;
 
-/// Orders and answers that wait.
+/// Bookings and commands without an answer yet.
 #[derive(Default)]
-pub(super) struct Waiting {
-    /// Orders whose booking the next commit holds.
+pub(super) struct PendingOutputs {
+    /// Orders whose booking is part of the next commit.
     bookings: Vec<u64>,
-    /// People who wait for what becomes of their command, by its id.
+    /// People who wait for the result of their command, by its id.
     people: Vec<(Id, oneshot::Sender<Actuated>)>,
 }
 
@@ -26,7 +29,7 @@ impl Decide {
     /// Does what the interlock wants done.
     pub(super) fn act(&mut self, effect: interlock::Effect) {
         match effect {
-            interlock::Effect::Book { order, .. } => self.waiting.bookings.push(order),
+            interlock::Effect::Book { order, .. } => self.pending_outputs.bookings.push(order),
             interlock::Effect::Switch(switch) => self.outputs.send(switch),
             interlock::Effect::Report(actuation) => self.answer(&actuation),
             interlock::Effect::Hold(_) => {}
@@ -35,12 +38,12 @@ impl Decide {
 
     /// Whether the next commit holds a booking, so that it must hold a checkpoint.
     pub(super) fn has_bookings(&self) -> bool {
-        !self.waiting.bookings.is_empty()
+        !self.pending_outputs.bookings.is_empty()
     }
 
     /// After a commit was handed over: asks the store to say when it holds the bookings.
     pub(super) fn await_bookings(&mut self) {
-        let orders = mem::take(&mut self.waiting.bookings);
+        let orders = mem::take(&mut self.pending_outputs.bookings);
         if orders.is_empty() {
             return;
         }
@@ -50,7 +53,7 @@ impl Decide {
                 |order| if is_kept { interlock::Input::Booked(order) } else { interlock::Input::NotBooked(order) };
             asked.into_iter().for_each(|order| outputs.report(outcome(order)));
         };
-        if self.recorder.flush(answer).is_err() {
+        if self.store_writer.flush(answer).is_err() {
             orders.into_iter().for_each(|order| self.outputs.report(interlock::Input::NotBooked(order)));
         }
     }
@@ -58,7 +61,7 @@ impl Decide {
     /// Gives the engine a person's command. The person is answered when it is switched, or refused.
     pub(super) fn actuate(&mut self, command: interlock::Command, answer: oneshot::Sender<Actuated>) {
         let (id, wanted) = (command.id.clone(), command.wanted);
-        self.waiting.people.push((id.clone(), answer));
+        self.pending_outputs.people.push((id.clone(), answer));
         self.handle(Input::Output(interlock::Input::Command(command)));
         if wanted == Wanted::Off {
             // One that was off has nothing to report.
@@ -77,10 +80,10 @@ impl Decide {
 
     fn answer_person(&mut self, id: &Id, answer: Actuated) {
         // A repeated command has the id of the first; whoever asked first is answered first.
-        if let Some(index) = self.waiting.people.iter().position(|(asked, _)| asked == id) {
-            let _ = self.waiting.people.remove(index).1.send(answer);
+        if let Some(index) = self.pending_outputs.people.iter().position(|(asked, _)| asked == id) {
+            let _ = self.pending_outputs.people.remove(index).1.send(answer);
         }
-        self.waiting.people.retain(|(_, answer)| !answer.is_closed());
+        self.pending_outputs.people.retain(|(_, answer)| !answer.is_closed());
     }
 
     /// Switches every output off, as far as the tasks of the buses take it.
@@ -90,9 +93,9 @@ impl Decide {
     }
 
     /// A database that was not there at the start knows what was dosed before.
-    pub(super) fn recall_outputs(&mut self, before: &OutputsBefore) {
+    pub(super) fn restore_outputs(&mut self, before: &OutputsBefore) {
         let now = self.engine.now().uptime;
-        self.engine.recall_outputs(&before.record, now - before.at);
+        self.engine.restore_outputs(&before.record, now - before.at);
         self.drain();
     }
 }

@@ -12,7 +12,7 @@ impl Decide {
     /// A bus went down, for this reason, or came up.
     pub(super) fn bus_changed(&mut self, bus: &Id, down: Option<&str>) {
         let up = down.is_none();
-        self.record_diagnostic("bus", json!({ "bus": bus, "up": up, "reason": down }));
+        self.stage_diagnostic("bus", json!({ "bus": bus, "up": up, "reason": down }));
         self.buses.insert(bus.clone(), down.map(str::to_owned));
         self.handle(Input::Bus { bus: bus.clone(), up });
         self.read_state(&SensorId::of_bus(bus), up);

@@ -62,7 +62,7 @@ impl Life {
             free_bytes: Box::new(|| None),
             report: Box::new(|_| ()),
         };
-        let (recorder, store, _) = {
+        let (store_writer, store, _) = {
             let store = Box::new(booted(&folder));
             thread::start(|| InitialStore::Open(store), settings).unwrap()
         };
@@ -71,14 +71,14 @@ impl Life {
             device: Id::new("pi").unwrap(),
             run: RunId::of(&format!("at{at_s}")),
             clock: clock.clone(),
-            recorder,
+            store_writer,
             outputs: crate::act::Outputs::new(),
             replaced: watch::channel(StoreReplaced::default()).1,
             notify,
             live: broadcast::channel(LIVE).0,
             recording: None,
         };
-        let alerts = AlertNumbers { after: 0, until: 100 };
+        let alerts = AlertNumbers { after: 0, through: 100 };
         let checkpoint = snapshot.map(|bytes| serde_json::from_slice(&bytes).unwrap());
         let restored = RestoredState { boot: 1, checkpoint, alerts, ..RestoredState::default() };
         Life { decide: begin(restored, configured(farm), handles), clock, asked, store, _folder: folder }
@@ -124,8 +124,8 @@ impl Life {
     }
 
     fn kept(&mut self) -> Vec<u8> {
-        self.decide.keep_snapshot();
-        serde_json::to_vec(self.decide.commit.snapshot.take().unwrap().as_ref()).unwrap()
+        self.decide.stage_checkpoint();
+        serde_json::to_vec(self.decide.commit.checkpoint.take().unwrap().as_ref()).unwrap()
     }
 
     #[track_caller]
@@ -275,7 +275,7 @@ fn channels_outlast_a_queue_that_is_full() {
 async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_burst() {
     let Life { mut decide, mut asked, _folder, .. } = Life::begin(0, &format!("{FARM}{RULE}"), None);
     decide.flush();
-    let progress = decide.recorder.progress();
+    let progress = decide.store_writer.progress();
     while progress.unwritten_from().is_some() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }

@@ -30,7 +30,7 @@ pub(crate) enum Request {
     /// An open alert was paged by these channels before the process began.
     Paged(AlertId, Vec<Id>),
     /// The configuration changed: its channels, and which of them tell of each open alert.
-    Channels(BTreeMap<Id, Channel>, Levels),
+    Channels(BTreeMap<Id, Channel>, ChannelsByAlert),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ pub(crate) struct Explanation {
 }
 
 /// For each open alert the channels of its level.
-pub(crate) type Levels = BTreeMap<AlertId, Vec<Id>>;
+pub(crate) type ChannelsByAlert = BTreeMap<AlertId, Vec<Id>>;
 
 impl Request {
     /// Request for an effect of the engine, if people are told of it. `cause` finds what the engine does not know of an alert.
@@ -96,7 +96,7 @@ pub(crate) struct Dispatch {
     queues: BTreeMap<Id, Queue>,
     /// Channels that were asked to page, by open alert.
     paged: BTreeMap<AlertId, BTreeSet<Id>>,
-    levels: Levels,
+    channels_by_alert: ChannelsByAlert,
     effects: VecDeque<(Id, queue::Effect)>,
 }
 
@@ -148,7 +148,7 @@ impl Dispatch {
             }
             Request::Resolved(notification) => self.resolved(now, *notification),
             Request::Paged(alert, channels) => self.paged.entry(alert).or_default().extend(channels),
-            Request::Channels(channels, levels) => self.set_channels(now, channels, levels),
+            Request::Channels(channels, channels_by_alert) => self.set_channels(now, channels, channels_by_alert),
         }
     }
 
@@ -194,7 +194,7 @@ impl Dispatch {
     /// Another channel for a notification: of the alert's present level, of its policy when it was decided on, or any; the first that
     /// works, else the first. Each is tried once, so this ends.
     fn another(&self, notification: &Notification, tried: &[Id]) -> Option<Id> {
-        let level = notification.alert().and_then(|alert| self.levels.get(&alert));
+        let level = notification.alert().and_then(|alert| self.channels_by_alert.get(&alert));
         let others = level.into_iter().flatten().chain(&notification.others).chain(self.queues.keys());
         let others: Vec<&Id> = others.filter(|channel| !tried.contains(channel) && self.can_tell(channel)).collect();
         let works = |channel: &&&Id| self.queues.get(**channel).is_some_and(Queue::works);
@@ -216,9 +216,9 @@ impl Dispatch {
     }
 
     /// Takes changed channels. Notifications of a removed channel are sent by another one.
-    fn set_channels(&mut self, now: Uptime, channels: BTreeMap<Id, Channel>, levels: Levels) {
+    fn set_channels(&mut self, now: Uptime, channels: BTreeMap<Id, Channel>, channels_by_alert: ChannelsByAlert) {
         let before = mem::replace(&mut self.channels, channels);
-        self.levels = levels;
+        self.channels_by_alert = channels_by_alert;
         for (id, channel) in &self.channels {
             let limits = Limits::of(channel);
             let queue = self.queues.entry(id.clone()).or_insert_with(|| Queue::new(limits));

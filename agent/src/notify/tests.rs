@@ -13,7 +13,7 @@ use tilth_core::time::Span;
 use tilth_notify::message::{DeliveryStatus, REFUSED_TRIES};
 use tilth_notify::notification::{Kind, Notification};
 
-use super::dispatch::Levels;
+use super::dispatch::ChannelsByAlert;
 use super::*;
 use crate::clock::{Anchor, ClockMode, Trust};
 
@@ -180,7 +180,7 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
     runtime.block_on(async {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (outcomes, deliveries) = mpsc::channel(64);
-        commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
+        commands.send(Command::Request(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
         tokio::select! {
             () = run(secrets, clock, inbox, outcomes) => panic!("ended"),
             () = test(Running { commands, deliveries }) => {}
@@ -312,7 +312,7 @@ fn a_secret_outlives_its_file() {
         assert_eq!(running.status().await, "phone pi-1-1 retrying");
         std::fs::remove_file(config.0.join("secrets/phone")).unwrap();
         let channels = [(id("phone"), ntfy(&receiver.url))].into();
-        running.commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
+        running.commands.send(Command::Request(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
         assert_eq!(running.status().await, "phone pi-1-1 retrying");
         assert_eq!(running.status().await, "phone pi-1-1 retrying");
         config.write("phone", "tk_new");
@@ -387,7 +387,7 @@ fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
         assert!(failure.reason.starts_with("answered 404") && failure.over.is_none(), "{failure:?}");
         assert!(matches!(looked.next, Some(Next::At(at)) if at > failure.at + Span::from_mins(4)), "{:?}", looked.next);
         let channels = [(id("phone"), ntfy(&url("")))].into();
-        running.commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
+        running.commands.send(Command::Request(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
         assert_eq!(running.status().await, "phone pi-1-1 sent");
         let looked = status_of(&running).await;
         assert_eq!((looked.failure, looked.next, looked.waiting), (None, None, 0));

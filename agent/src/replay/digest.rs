@@ -23,7 +23,7 @@ impl Digest {
     pub(crate) fn add(&mut self, effect: &Effect) {
         *match effect {
             Effect::Reading(_) => &mut self.readings,
-            Effect::Missing(_) => &mut self.missing,
+            Effect::NoValue(_) => &mut self.missing,
             Effect::Window(_) => &mut self.windows,
             Effect::Alert(..) => &mut self.transitions,
             Effect::Page(_) => &mut self.notifications,

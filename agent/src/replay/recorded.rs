@@ -217,12 +217,12 @@ impl Session {
             Entry::Bus { bus, up } => Input::Bus { bus, up },
             Entry::Unmatched(bus) => Input::Unmatched(bus),
             Entry::Output(input) => Input::Output(input),
-            Entry::Reserved { after, until } => Input::Reserved { after, until },
+            Entry::Reserved { after, through } => Input::Reserved { after, through },
             Entry::Counted { boot, site, outputs } => {
-                self.engine.count_boot(boot);
-                site.iter().for_each(|before| self.engine.recall_site(before));
+                self.engine.number_boot(boot);
+                site.iter().for_each(|before| self.engine.restore_site(before));
                 if let Some(before) = outputs {
-                    self.engine.recall_outputs(&before.record, self.engine.now().uptime - before.at);
+                    self.engine.restore_outputs(&before.record, self.engine.now().uptime - before.at);
                 }
                 return Ok(None);
             }

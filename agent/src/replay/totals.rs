@@ -127,7 +127,7 @@ impl Totals {
     pub(crate) fn add(&mut self, effect: &Effect) {
         match effect {
             Effect::Reading(reading) => self.add_reading(reading),
-            Effect::Missing(sensor) => self.sensors[sensor.0 as usize].missing += 1,
+            Effect::NoValue(sensor) => self.sensors[sensor.0 as usize].missing += 1,
             Effect::Alert(transition, report) => self.add_transition(transition, report),
             Effect::Page(page) => self.add_page(page),
             Effect::Sensor(event) => self.add_health(event),

@@ -126,7 +126,7 @@ impl Board {
 
     fn take_wanted(&mut self) {
         let wanted = self.context.wanted.borrow_and_update().clone();
-        self.channels.set_sensors(&wanted.feeds);
+        self.channels.set_sensors(&wanted.inputs);
         self.tell_absent();
     }
 

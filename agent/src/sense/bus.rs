@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tilth_config::Feed;
+use tilth_config::InputSettings;
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -32,7 +32,7 @@ pub(crate) struct BusInputs {
     /// Names of the columns of text lines that have no header.
     pub(crate) columns: Option<Vec<String>>,
     /// The sensors on the bus, and how each is read.
-    pub(crate) feeds: Vec<(SensorId, Feed)>,
+    pub(crate) inputs: Vec<(SensorId, InputSettings)>,
 }
 
 /// Context of the task of a bus. Clones are of the same bus.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tilth_config::{Feed, Host, Input};
+use tilth_config::{Host, Input, InputSettings};
 use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
@@ -84,11 +84,11 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
 fn wanted(context: &mut BusContext) -> Vec<Due> {
     let at = context.clock.uptime();
     let wanted = context.wanted.borrow_and_update();
-    let due = |(sensor, feed): &(SensorId, Feed)| {
-        let Some(Input::Host(metric)) = feed.input else { return None };
-        Some(Due { sensor: sensor.clone(), metric, interval: feed.interval.unwrap_or(USUAL_INTERVAL), at })
+    let due = |(sensor, settings): &(SensorId, InputSettings)| {
+        let Some(Input::Host(metric)) = settings.input else { return None };
+        Some(Due { sensor: sensor.clone(), metric, interval: settings.interval.unwrap_or(USUAL_INTERVAL), at })
     };
-    wanted.feeds.iter().filter_map(due).collect()
+    wanted.inputs.iter().filter_map(due).collect()
 }
 
 /// One metric. A kernel or disk that does not answer holds up the machine's metrics, and no other task.
@@ -205,14 +205,17 @@ mod tests {
     fn all_figures_are_read_at_once_when_they_are_wanted() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let feed = |sensor: &str, metric| {
+            let input = |sensor: &str, metric| {
                 let (input, interval) = (Some(Input::Host(metric)), Some(Span::from_mins(60)));
                 let (stamp, quantity) = (Stamping::Arrival, Quantity::Count);
-                (SensorId::new(sensor).unwrap(), Feed { input, bus: None, interval, stamp, quantity, unit: None })
+                (
+                    SensorId::new(sensor).unwrap(),
+                    InputSettings { input, bus: None, interval, stamp, quantity, unit: None },
+                )
             };
-            let (load, memory) = (feed("pi/load", Host::Load), feed("pi/memory", Host::MemoryUsed));
+            let (load, memory) = (input("pi/load", Host::Load), input("pi/memory", Host::MemoryUsed));
             let queue = Queue::new(2);
-            let (sender, wanted) = watch::channel(BusInputs { columns: None, feeds: vec![load.clone(), memory] });
+            let (sender, wanted) = watch::channel(BusInputs { columns: None, inputs: vec![load.clone(), memory] });
             let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
             let context = BusContext {
                 id,
@@ -228,7 +231,7 @@ mod tests {
             };
             let test = async {
                 assert_eq!([next().await, next().await], ["pi/load", "pi/memory"]);
-                sender.send_replace(BusInputs { columns: None, feeds: vec![load] });
+                sender.send_replace(BusInputs { columns: None, inputs: vec![load] });
                 assert_eq!(next().await, "pi/load");
             };
             tokio::select! {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use embedded_hal::i2c::I2c;
-use tilth_config::{Feed, I2cChip, Input};
+use tilth_config::{I2cChip, Input, InputSettings};
 use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
@@ -261,8 +261,8 @@ impl Reader {
         let now = self.context.clock.uptime();
         let mut before = std::mem::take(&mut self.devices);
         let wanted = self.context.wanted.borrow_and_update().clone();
-        for (sensor, feed) in &wanted.feeds {
-            self.add(sensor, feed, now);
+        for (sensor, settings) in &wanted.inputs {
+            self.add(sensor, settings, now);
         }
         for device in &mut self.devices {
             let is_same = |old: &Device| {
@@ -276,13 +276,13 @@ impl Reader {
             }
         }
         let mut health = self.context.health.lock();
-        health.messages.faults.retain(|sensor, _| wanted.feeds.iter().any(|(wanted, _)| wanted == sensor));
+        health.messages.faults.retain(|sensor, _| wanted.inputs.iter().any(|(wanted, _)| wanted == sensor));
     }
 
-    fn add(&mut self, sensor: &SensorId, feed: &Feed, now: Uptime) {
-        let Some(Input::I2c { chip, address, field, rtd, .. }) = feed.input else { return };
-        let Some(conversion) = field.conversion(feed.quantity) else { return };
-        let interval = feed.interval.unwrap_or(USUAL_INTERVAL);
+    fn add(&mut self, sensor: &SensorId, settings: &InputSettings, now: Uptime) {
+        let Some(Input::I2c { chip, address, field, rtd, .. }) = settings.input else { return };
+        let Some(conversion) = field.conversion(settings.quantity) else { return };
+        let interval = settings.interval.unwrap_or(USUAL_INTERVAL);
         let own = ChipSensor { sensor: sensor.clone(), field: field.name, conversion };
         let known = self.devices.iter_mut().find(|device| (device.chip, device.address) == (chip, address));
         if let Some(device) = known {

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tilth_config::{Feed, Input, Serial, Stamping};
+use tilth_config::{Input, InputSettings, Serial, Stamping};
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
 use tilth_core::reading::Quality;
@@ -112,10 +112,10 @@ struct LineSensor {
 
 impl LineSensor {
     /// How a sensor is read from a line; none where its input is of another kind.
-    fn of((sensor, feed): (SensorId, Feed)) -> Option<LineSensor> {
-        let Some(Input::Line { name, .. }) = feed.input else { return None };
-        let want = WantedValue { name, sensor, quantity: feed.quantity, unit: feed.unit };
-        Some(LineSensor { want, use_stamp: feed.stamp == Stamping::Source, stamps: StampJudge::default() })
+    fn of((sensor, settings): (SensorId, InputSettings)) -> Option<LineSensor> {
+        let Some(Input::Line { name, .. }) = settings.input else { return None };
+        let want = WantedValue { name, sensor, quantity: settings.quantity, unit: settings.unit };
+        Some(LineSensor { want, use_stamp: settings.stamp == Stamping::Source, stamps: StampJudge::default() })
     }
 
     /// Whether two are read alike, whatever is known of their clocks.
@@ -165,8 +165,8 @@ impl LineReader {
     }
 
     fn take_wanted(&mut self) {
-        let BusInputs { columns, feeds } = self.context.wanted.borrow_and_update().clone();
-        let mut wanted: Vec<LineSensor> = feeds.into_iter().filter_map(LineSensor::of).collect();
+        let BusInputs { columns, inputs } = self.context.wanted.borrow_and_update().clone();
+        let mut wanted: Vec<LineSensor> = inputs.into_iter().filter_map(LineSensor::of).collect();
         // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
         if columns == self.columns
             && wanted.len() == self.wanted.len()

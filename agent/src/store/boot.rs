@@ -28,14 +28,14 @@ pub(crate) struct Running {
     boot: u32,
     os_boot: String,
     /// Numbers of alerts up to this one are reserved.
-    alerts_until: u64,
+    alerts_through: u64,
 }
 
-/// Numbers of alerts: those above `after` and up to `until` are reserved, and not in use.
+/// Numbers of alerts: those above `after` and through `through` are reserved, and not in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct AlertNumbers {
     pub(crate) after: u64,
-    pub(crate) until: u64,
+    pub(crate) through: u64,
 }
 
 /// Numbers of alerts that are reserved when a boot begins, so that the first alert waits for no disk.
@@ -44,7 +44,7 @@ const RESERVED: u64 = 100;
 impl Running {
     /// A boot that no database has counted yet.
     pub(crate) fn uncounted(path: PathBuf, os_boot: String) -> Running {
-        Running { path, boot: 0, os_boot, alerts_until: 0 }
+        Running { path, boot: 0, os_boot, alerts_through: 0 }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -89,10 +89,10 @@ impl Store {
             None => least,
         };
         (self.boot, self.os_boot) = (number, os_boot.to_owned());
-        let mut numbers = AlertNumbers { after, until: after };
+        let mut numbers = AlertNumbers { after, through: after };
         self.boot_unwritten = match self.write_beginning(after + RESERVED) {
             Ok(()) => {
-                numbers.until = after + RESERVED;
+                numbers.through = after + RESERVED;
                 false
             }
             Err(error) if error.is_passing() => true,
@@ -101,19 +101,19 @@ impl Store {
         Ok((number, numbers))
     }
 
-    fn write_beginning(&mut self, alerts_until: u64) -> Result<(), StoreError> {
+    fn write_beginning(&mut self, alerts_through: u64) -> Result<(), StoreError> {
         self.bring_up_to_date()?;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         write(&transaction, self.boot, &self.os_boot)?;
-        reserve(&transaction, alerts_until)?;
+        reserve(&transaction, alerts_through)?;
         transaction.commit()?;
-        self.alerts_until = alerts_until;
+        self.alerts_through = alerts_through;
         Ok(())
     }
 
     /// Numbers of alerts up to this one may be in use, as far as the file says.
-    pub(crate) fn alerts_until(&self) -> u64 {
-        self.alerts_until
+    pub(crate) fn alerts_through(&self) -> u64 {
+        self.alerts_through
     }
 
     /// Begins the boot in a database that was not there at the start. Alerts that are known by their numbers there are not
@@ -124,12 +124,12 @@ impl Store {
     pub(super) fn begin_late(&mut self, running: &Running) -> Result<Remembered, StoreError> {
         let is_known = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();
-        let checkpoint = self.snapshot().unwrap_or_default().map(|kept| Box::new(kept.checkpoint));
+        let checkpoint = self.checkpoint().unwrap_or_default().map(|kept| Box::new(kept.checkpoint));
         if is_known {
             self.new_stream("the device began without its database")?;
         }
         // Without a word of earlier numbers: from where none of them was.
-        let after = if self.alerts_until > 0 { self.alerts_until } else { random::alert_number(0) };
+        let after = if self.alerts_through > 0 { self.alerts_through } else { random::alert_number(0) };
         let (_, alerts) = self.begin_boot(&running.os_boot, after)?;
         Ok(Remembered { is_known, site, checkpoint, alerts })
     }
@@ -139,14 +139,14 @@ impl Store {
             path: self.path.clone(),
             boot: self.boot,
             os_boot: self.os_boot.clone(),
-            alerts_until: self.alerts_until,
+            alerts_through: self.alerts_through,
         }
     }
 
     /// Goes on with a boot that began in another database.
     pub(super) fn resume(&mut self, running: &Running) -> Result<(), StoreError> {
         (self.boot, self.os_boot) = (running.boot, running.os_boot.clone());
-        self.write_beginning(running.alerts_until.max(self.alerts_until))
+        self.write_beginning(running.alerts_through.max(self.alerts_through))
     }
 
     /// The time of day at this boot's uptime zero, if it was learnt.
@@ -180,8 +180,8 @@ pub(super) fn write(connection: &Connection, boot: u32, os_boot: &str) -> Result
 }
 
 /// Reserves numbers of alerts up to this one.
-pub(super) fn reserve(connection: &Connection, until: u64) -> Result<(), StoreError> {
-    connection.prepare_cached("UPDATE meta SET alerts_until = ?")?.execute([int(until)])?;
+pub(super) fn reserve(connection: &Connection, through: u64) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE meta SET alerts_until = ?")?.execute([int(through)])?;
     Ok(())
 }
 

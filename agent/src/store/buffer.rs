@@ -205,7 +205,7 @@ impl Buffer {
         let is_urgent = !commit.windows.is_empty()
             || !commit.events.is_empty()
             || !commit.diagnostics.is_empty()
-            || commit.snapshot.is_some()
+            || commit.checkpoint.is_some()
             || commit.site.is_some()
             || commit.boot_time.is_some();
         self.urgent |= is_urgent;
@@ -218,13 +218,13 @@ impl Buffer {
     }
 
     /// Few commits wait, however many come: those under one plan become one, as long as one transaction takes it. So each transaction
-    /// of a backlog brings the snapshot that was taken after it. Readings that came after a snapshot stay behind it, for it does
+    /// of a backlog brings the checkpoint that was taken after it. Readings that came after a checkpoint stay behind it, for it does
     /// not hold them.
     fn gather(&mut self, mut commit: Commit) {
         while let Some(last) = self.commits.pop_if(|last| {
-            let is_in_snapshot = last.snapshot.is_none() || commit.snapshot.is_some();
+            let is_in_checkpoint = last.checkpoint.is_none() || commit.checkpoint.is_some();
             let is_one = Sizes::of(last).and(Sizes::of(&commit)).is_one_transaction();
-            Arc::ptr_eq(&last.calibrated, &commit.calibrated) && is_in_snapshot && is_one
+            Arc::ptr_eq(&last.calibrated, &commit.calibrated) && is_in_checkpoint && is_one
         }) {
             commit = join(last, commit);
         }
@@ -334,8 +334,8 @@ fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.windows.append(&mut next.windows);
     first.events.append(&mut next.events);
     first.diagnostics.append(&mut next.diagnostics);
-    first.snapshot = next.snapshot.or(first.snapshot.take());
-    first.alerts_until = next.alerts_until.or(first.alerts_until);
+    first.checkpoint = next.checkpoint.or(first.checkpoint.take());
+    first.alerts_through = next.alerts_through.or(first.alerts_through);
     first.site = next.site.or(first.site.take());
     first.boot_time = next.boot_time.or(first.boot_time.take());
     first

@@ -14,6 +14,7 @@ use tilth_protocol::{GapKind, Lane};
 use super::Store;
 use super::boot;
 use super::buffer::{Cause, Losses, Lost, Sizes};
+use super::checkpoint::{self, LastCheckpoint};
 use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
@@ -21,7 +22,6 @@ use super::losses::{self, Loss};
 use super::names::{CalibratedPlan, Names, PlanNumbers};
 use super::raw_block::{self, Column, Point, RawBlock};
 use super::row::{WindowStart, int, table};
-use super::snapshot::{self, LastCheckpoint};
 use super::window_block;
 use super::window_rows::{WindowBlock, WindowBlocks};
 use crate::checkpoint::Checkpoint;
@@ -33,8 +33,8 @@ pub(super) const BEHIND: Span = Span::from_mins(2);
 
 /// What is to be stored, all of it or nothing. The effects of one or more inputs of the engine, in order.
 ///
-/// A commit with windows or events must bring the snapshot that was taken after them: a restart continues from the last
-/// snapshot and would make them a second time.
+/// A commit with windows or events must bring the checkpoint that was taken after them: a restart continues from the last
+/// checkpoint and would make them a second time.
 #[derive(Debug, Clone)]
 pub(crate) struct Commit {
     /// The instant, on the clock that the engine runs on.
@@ -52,9 +52,9 @@ pub(crate) struct Commit {
     /// What the device says of itself, for the lane diagnostics.
     pub(crate) diagnostics: Vec<NewEvent>,
     /// What is remembered after all of this.
-    pub(crate) snapshot: Option<Arc<Checkpoint>>,
-    /// Numbers of alerts up to this one are reserved with the snapshot.
-    pub(crate) alerts_until: Option<u64>,
+    pub(crate) checkpoint: Option<Arc<Checkpoint>>,
+    /// Numbers of alerts up to this one are reserved with the checkpoint.
+    pub(crate) alerts_through: Option<u64>,
     /// What people did on site, when it changed.
     pub(crate) site: Option<SiteState>,
     /// What the clock on the wall says, when that was learnt.
@@ -106,8 +106,8 @@ impl Commit {
             windows: Vec::new(),
             events: Vec::new(),
             diagnostics: Vec::new(),
-            snapshot: None,
-            alerts_until: None,
+            checkpoint: None,
+            alerts_through: None,
             site: None,
             boot_time: None,
         }
@@ -131,7 +131,8 @@ impl Store {
     pub(crate) fn commit_all(&mut self, commits: &[Commit], lost: &Losses) -> Result<LaneStates, StoreError> {
         self.bring_up_to_date()?;
         self.reload_if_stale()?;
-        let alerts_until = commits.iter().rev().find_map(|commit| commit.alerts_until).unwrap_or(self.alerts_until);
+        let alerts_through =
+            commits.iter().rev().find_map(|commit| commit.alerts_through).unwrap_or(self.alerts_through);
         // Until the commit is through, what is in memory may be ahead of what is on the disk.
         self.is_stale = true;
         let mut lanes = self.lanes;
@@ -147,9 +148,9 @@ impl Store {
             }
         }
         writing.lost(commits, lost)?;
-        let remembered = commits.iter().rposition(|commit| commit.snapshot.is_some()).map_or(0, |last| last + 1);
-        let (in_snapshot, after) = commits.split_at(remembered);
-        writing.readings(in_snapshot)?;
+        let remembered = commits.iter().rposition(|commit| commit.checkpoint.is_some()).map_or(0, |last| last + 1);
+        let (in_checkpoint, after) = commits.split_at(remembered);
+        writing.readings(in_checkpoint)?;
         let last_checkpoint = writing.memory(commits, self.last_checkpoint.take())?;
         writing.readings(after)?;
         writing.windows(commits)?;
@@ -160,11 +161,11 @@ impl Store {
         if self.confirmed_unwritten {
             lanes.write(&transaction)?;
         }
-        if alerts_until != self.alerts_until {
-            boot::reserve(&transaction, alerts_until)?;
+        if alerts_through != self.alerts_through {
+            boot::reserve(&transaction, alerts_through)?;
         }
         transaction.commit()?;
-        self.alerts_until = alerts_until;
+        self.alerts_through = alerts_through;
         self.lanes = lanes;
         self.last_checkpoint = last_checkpoint;
         self.confirmed_unwritten = false;
@@ -324,14 +325,14 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// The newest snapshot and site state of all; the snapshot holds every reading that is written by now. Returns the snapshot
+    /// The newest checkpoint and site state of all; the checkpoint holds every reading that is written by now. Returns the checkpoint
     /// that the file has then.
     fn memory(&self, commits: &[Commit], last: Option<LastCheckpoint>) -> Result<Option<LastCheckpoint>, StoreError> {
         if let Some(site) = commits.iter().rev().find_map(|commit| commit.site.as_ref()) {
-            snapshot::write_site(self.connection, site)?;
+            checkpoint::write_site(self.connection, site)?;
         }
-        match commits.iter().rev().find_map(|commit| commit.snapshot.as_ref()) {
-            Some(checkpoint) => snapshot::write(self.connection, checkpoint, last).map(Some),
+        match commits.iter().rev().find_map(|commit| commit.checkpoint.as_ref()) {
+            Some(checkpoint) => checkpoint::write(self.connection, checkpoint, last).map(Some),
             None => Ok(last),
         }
     }

@@ -14,7 +14,7 @@ use super::lane::LaneStates;
 use super::progress::Progress;
 use super::questions::Questions;
 
-/// Commands that wait for the thread. When it is full, commits gather on the recorder's side under the same limits as in
+/// Commands that wait for the thread. When it is full, commits gather on the store_writer's side under the same limits as in
 /// the thread, and questions are refused: whoever asks comes again.
 pub(crate) const QUEUE: usize = 256;
 
@@ -34,13 +34,13 @@ pub(super) enum Command {
 }
 
 /// The end that decide holds. Recording never waits.
-pub(crate) struct Recorder {
+pub(crate) struct StoreWriter {
     commands: SyncSender<Command>,
     overflow: Buffer,
     interval: Span,
     progress: Progress,
     /// The highest number of an alert that is reserved on the disk.
-    pub(super) alerts_until: Arc<AtomicU64>,
+    pub(super) alerts_through: Arc<AtomicU64>,
 }
 
 /// The end for questions and confirmations.
@@ -56,11 +56,11 @@ pub(crate) struct StoreHandle {
 #[error("the store is busy")]
 pub(crate) struct Busy;
 
-impl Recorder {
+impl StoreWriter {
     /// The end of a thread that hears `commands` and gathers readings for `interval`.
-    pub(super) fn new(commands: SyncSender<Command>, interval: Span) -> Recorder {
-        let (progress, alerts_until) = (Progress::default(), Arc::default());
-        Recorder { commands, overflow: Buffer::new(interval), interval, progress, alerts_until }
+    pub(super) fn new(commands: SyncSender<Command>, interval: Span) -> StoreWriter {
+        let (progress, alerts_through) = (Progress::default(), Arc::default());
+        StoreWriter { commands, overflow: Buffer::new(interval), interval, progress, alerts_through }
     }
 
     /// Hands a commit over. With the queue full it stays here until the next one; beyond the limits the oldest is dropped
@@ -84,8 +84,8 @@ impl Recorder {
     }
 
     /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
-    pub(crate) fn alerts_until(&self) -> u64 {
-        self.alerts_until.load(Ordering::Acquire)
+    pub(crate) fn alerts_through(&self) -> u64 {
+        self.alerts_through.load(Ordering::Acquire)
     }
 
     /// How far the thread has come.

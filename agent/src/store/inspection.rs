@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::last_known::{LastKnown, Missing, damage};
+use super::last_known::{LastKnown, LostHistory, damage};
 use super::log::{self, Log};
 use super::{Found, Opened, Options, Store, aside, boot};
 
@@ -42,9 +42,9 @@ impl Inspection {
     }
 
     /// What was there before and is not any more.
-    pub(super) fn missing(&self, store: &Store, opened: &Opened) -> Result<Option<Missing>, StoreError> {
+    pub(super) fn missing(&self, store: &Store, opened: &Opened) -> Result<Option<LostHistory>, StoreError> {
         let until = self.known.as_ref().and_then(|known| known.at);
-        let all = |reason| Missing { reason, from: None, until, is_all: true, is_certain: true };
+        let all = |reason| LostHistory { reason, from: None, until, is_all: true, is_certain: true };
         match &opened.found {
             Found::Damaged { reason, .. } => Ok(Some(all(format!("the database was damaged ({reason})")))),
             Found::Nothing if self.known.is_some() || self.has_run => {
@@ -55,7 +55,7 @@ impl Inspection {
             Found::Database => {
                 let missing = match self.known.as_ref().filter(|_| !store.name.is_empty()) {
                     Some(known) => known.missing_in(&store.found()?, self.log),
-                    None => damage(self.log).map(|reason| Missing {
+                    None => damage(self.log).map(|reason| LostHistory {
                         reason,
                         from: None,
                         until,
@@ -63,7 +63,7 @@ impl Inspection {
                         is_certain: false,
                     }),
                 };
-                missing.map(|missing| Ok(Missing { from: store.newest_wall()?, ..missing })).transpose()
+                missing.map(|missing| Ok(LostHistory { from: store.newest_wall()?, ..missing })).transpose()
             }
         }
     }
@@ -71,13 +71,13 @@ impl Inspection {
 
 impl Store {
     /// What a file lacks that was put in the place of one in use. Its log may have what the file itself has not.
-    pub(super) fn missing_since(&self, known: &LastKnown) -> Result<Option<Missing>, StoreError> {
+    pub(super) fn missing_since(&self, known: &LastKnown) -> Result<Option<LostHistory>, StoreError> {
         let Some(missing) = known.missing_in(&self.found()?, Log::Whole) else { return Ok(None) };
         let what = "another database was put in the place of tilth.db while the agent ran";
         Ok(Some(if missing.is_all {
-            Missing { reason: what.to_owned(), ..missing }
+            LostHistory { reason: what.to_owned(), ..missing }
         } else {
-            Missing { reason: format!("{what}: {}", missing.reason), from: self.newest_wall()?, ..missing }
+            LostHistory { reason: format!("{what}: {}", missing.reason), from: self.newest_wall()?, ..missing }
         }))
     }
 

@@ -42,7 +42,8 @@ pub(crate) struct LastKnown {
     /// The highest sequence that was committed, by lane.
     pub(super) lanes: BTreeMap<Lane, u64>,
     /// Numbers of alerts up to this one may be in use.
-    pub(super) alerts_until: u64,
+    #[serde(rename = "alerts_until")]
+    pub(super) alerts_through: u64,
     /// When this was noted, where the clock was trusted.
     pub(super) at: Option<WallTime>,
     /// The database was open: what was committed last is in its log.
@@ -51,7 +52,7 @@ pub(crate) struct LastKnown {
 
 /// History that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missing {
+pub(crate) struct LostHistory {
     /// Why, in words.
     pub(crate) reason: String,
     /// The newest that is still there; none where all of it is gone.
@@ -75,8 +76,9 @@ impl LastKnown {
     }
 
     /// What the database that is found, with its log, lacks of what was known.
-    pub(super) fn missing_in(&self, found: &LastKnown, log: Log) -> Option<Missing> {
-        let missing = |reason, is_all, is_certain| Missing { reason, from: None, until: self.at, is_all, is_certain };
+    pub(super) fn missing_in(&self, found: &LastKnown, log: Log) -> Option<LostHistory> {
+        let missing =
+            |reason, is_all, is_certain| LostHistory { reason, from: None, until: self.at, is_all, is_certain };
         if found.database != self.database {
             return Some(missing("another database is in the place of tilth.db".to_owned(), true, true));
         }
@@ -113,17 +115,17 @@ pub(super) fn damage(log: Log) -> Option<String> {
     }
 }
 
-impl Missing {
+impl LostHistory {
     /// All of the history, in a file that was deleted while it was in use.
-    pub(super) fn of_deleted_file(known: &LastKnown) -> Missing {
+    pub(super) fn of_deleted_file(known: &LastKnown) -> LostHistory {
         let reason = "tilth.db was deleted while the agent ran".to_owned();
-        Missing { reason, from: None, until: known.at, is_all: true, is_certain: true }
+        LostHistory { reason, from: None, until: known.at, is_all: true, is_certain: true }
     }
 
     /// `now` is when it was noticed, where the clock is trusted; `shown` says a time: in UTC for programs, by the farm's clock for
     /// people.
     pub(crate) fn said(&self, now: Option<WallTime>, shown: impl Fn(WallTime) -> String) -> String {
-        let Missing { reason, from, until, is_all, is_certain } = self.clone();
+        let LostHistory { reason, from, until, is_all, is_certain } = self.clone();
         let is = if is_certain { "is" } else { "may be" };
         let at_least =
             until.map(|until| format!("; it was recorded at least until {}", shown(until))).unwrap_or_default();

@@ -10,15 +10,15 @@ use tilth_protocol::{Epoch, Lane, Stream};
 
 use super::aside;
 use super::boot;
+use super::checkpoint::{self, StoredCheckpoint};
 use super::early_checkpoint::EarlyCheckpoint;
 use super::error::StoreError;
 use super::inspection::Inspection;
 use super::lane::LaneStates;
-use super::last_known::{LastKnown, Missing};
+use super::last_known::{LastKnown, LostHistory};
 use super::names::Names;
 use super::row::lane_id;
 use super::schema;
-use super::snapshot::{self, StoredCheckpoint};
 use super::{Reader, Store};
 use tilth_core::site::SiteState;
 use tilth_core::time::WallTime;
@@ -71,7 +71,7 @@ pub(crate) struct Opened {
     pub(crate) found: Found,
     /// Why the stream is a new one, if it is and there was an old one.
     pub(crate) new_stream: Option<&'static str>,
-    pub(crate) missing: Option<Missing>,
+    pub(crate) missing: Option<LostHistory>,
 }
 
 /// What was there.
@@ -111,8 +111,8 @@ impl Store {
         opened.missing = before.missing(&store, &opened)?;
         if opened.missing.is_some() {
             // Numbers that were given out are not given out again, whatever the older database knows.
-            let known = before.known.as_ref().map_or(0, |known| known.alerts_until);
-            store.alerts_until = store.alerts_until.max(known);
+            let known = before.known.as_ref().map_or(0, |known| known.alerts_through);
+            store.alerts_through = store.alerts_through.max(known);
             if !before.is_perhaps_a_kill(&opened) {
                 store.go_on_after_a_loss(&before, &mut opened)?;
             }
@@ -193,7 +193,7 @@ impl Store {
             database: self.name.clone(),
             boot: self.boot,
             lanes: Lane::ALL.map(|lane| (lane, self.lanes.of(lane).committed)).into(),
-            alerts_until: self.alerts_until,
+            alerts_through: self.alerts_through,
             at,
             is_open,
         }
@@ -233,8 +233,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; also when it is damaged. Then the engine begins anew.
-    pub(crate) fn snapshot(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        snapshot::read(&self.reader.0, self.is_old)
+    pub(crate) fn checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
+        checkpoint::read(&self.reader.0, self.is_old)
     }
 
     /// What people did on site, if they ever did.
@@ -242,7 +242,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; also when it is damaged.
     pub(crate) fn site(&self) -> Result<Option<SiteState>, StoreError> {
-        snapshot::read_site(&self.reader.0)
+        checkpoint::read_site(&self.reader.0)
     }
 }
 
@@ -344,7 +344,7 @@ fn take(
         boot: 0,
         os_boot: String::new(),
         boot_unwritten: false,
-        alerts_until: boot::reserved(&connection, is_old)?,
+        alerts_through: boot::reserved(&connection, is_old)?,
         name: name(&connection, is_old)?,
         file: FileId::of(path),
         early_checkpoint: EarlyCheckpoint::of(path, &connection, options.checkpoint_pages),

@@ -1,4 +1,4 @@
-//! Reading back: readings that a snapshot lacks.
+//! Reading back: readings that a checkpoint lacks.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use super::row::{Series, int};
 
 /// A reading as it was kept.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Recorded {
+pub(crate) struct StoredReading {
     /// Sensor, quantity and resolution.
     pub(crate) series: Series,
     /// The boot that its time is of.
@@ -29,19 +29,19 @@ pub(crate) struct Recorded {
     pub(crate) raw: f64,
 }
 
-impl Recorded {
-    pub(super) fn new(series: &Series, boot: u32, point: &Point) -> Recorded {
+impl StoredReading {
+    pub(super) fn new(series: &Series, boot: u32, point: &Point) -> StoredReading {
         let value = Value { steps: point.steps, resolution: series.resolution };
         let raw = point.raw.unwrap_or_else(|| value.to_f64());
-        Recorded { series: series.clone(), boot, at: point.at, steps: point.steps, quality: point.quality, raw }
+        StoredReading { series: series.clone(), boot, at: point.at, steps: point.steps, quality: point.quality, raw }
     }
 }
 
 impl Reader {
-    /// The readings of blocks after the one that a snapshot ends with, in an order in which the engine can be fed: each
+    /// The readings of blocks after the one that a checkpoint ends with, in an order in which the engine can be fed: each
     /// sensor's in order of arrival, sensors by time. Between sensors the order of arrival within a block interval is not
     /// kept.
-    pub(crate) fn readings_after(&self, position: u64) -> Result<Vec<Recorded>, StoreError> {
+    pub(crate) fn readings_after(&self, position: u64) -> Result<Vec<StoredReading>, StoreError> {
         let series = series_by_number(&self.0)?;
         let mut statement = self.0.prepare_cached("SELECT boot, block FROM raw WHERE id > ? ORDER BY id")?;
         let mut rows = statement.query([int(position)])?;
@@ -54,7 +54,7 @@ impl Reader {
                 let place = (boot, point.at);
                 let newest = newest.entry(series.sensor.clone()).or_insert(place);
                 *newest = place.max(*newest);
-                readings.push((*newest, Recorded::new(series, boot, &point)));
+                readings.push((*newest, StoredReading::new(series, boot, &point)));
             }
         }
         readings.sort_by_key(|(place, _)| *place);

@@ -13,7 +13,7 @@ use super::boot::boots;
 use super::commit::BEHIND;
 use super::error::StoreError;
 use super::names::series_by_number;
-use super::read::{Recorded, points};
+use super::read::{StoredReading, points};
 use super::row::{Series, table};
 use super::window_block;
 
@@ -105,7 +105,7 @@ impl Reader {
         sensor: &SensorId,
         span: BootSpan,
         most: ReadLimit,
-    ) -> Result<Part<Recorded>, StoreError> {
+    ) -> Result<Part<StoredReading>, StoreError> {
         let series = series_of(&self.0, sensor)?;
         let BootSpan { boot, from, to } = span;
         let first = first_block_at(&self.0, boot, from - BEHIND)?;
@@ -128,7 +128,7 @@ impl Reader {
             }
             let points = points(row, &series, |number| series.contains_key(&number))?;
             let inside = points.into_iter().filter(|(_, point)| (from..=to).contains(&point.at));
-            readings.extend(inside.map(|(series, point)| Recorded::new(series, boot, &point)));
+            readings.extend(inside.map(|(series, point)| StoredReading::new(series, boot, &point)));
         }
         readings.retain(|reading| cut_at.is_none_or(|cut_at| reading.at < cut_at));
         readings.sort_by_key(|reading| reading.at);

@@ -8,6 +8,7 @@ use tilth_protocol::{GapKind, Lane};
 
 use super::Store;
 use super::boot::boots;
+use super::checkpoint;
 use super::digest::{closed_events, collapse, lose_events, repeats};
 use super::error::StoreError;
 use super::gaps;
@@ -16,7 +17,6 @@ use super::losses::{self, Loss};
 use super::retention::{Policy, RowKind, Step, Usage, next_step, shortage};
 use super::row::{int, uint};
 use super::schema::pragma;
-use super::snapshot;
 
 /// Rows of one step: a few pages, so that a commit waits for milliseconds.
 pub(super) const STEP_ROWS: i64 = 16;
@@ -30,7 +30,7 @@ struct Bounds {
     cut: Option<BootInstant>,
     /// Raw readings before it have their windows at the hub.
     confirmed_raw: BootInstant,
-    /// The last raw block that is in the snapshot.
+    /// The last raw block that is in the checkpoint.
     position: i64,
 }
 
@@ -155,7 +155,7 @@ fn bounds(
             zeros.map(|(boot, zero)| (boot, (wall - zero).0 - kept.0)).find(|(_, uptime)| *uptime >= 0)
         }
     };
-    let position = snapshot::position(connection, is_old)?;
+    let position = checkpoint::position(connection, is_old)?;
     Ok(Bounds { lanes, cut, confirmed_raw: first_unconfirmed.unwrap_or((u32::MAX, 0)), position })
 }
 

@@ -12,9 +12,9 @@ use tilth_protocol::{Lane, Stream};
 use super::buffer::{Buffer, Cause, Losses};
 use super::error::StoreError;
 use super::handle::Command;
-pub(crate) use super::handle::{QUEUE, Recorder, StoreHandle};
+pub(crate) use super::handle::{QUEUE, StoreHandle, StoreWriter};
 use super::lane::LaneStates;
-use super::last_known::{LastKnown, Missing, Notes};
+use super::last_known::{LastKnown, LostHistory, Notes};
 use super::open::{Found, Opened, Options};
 pub(crate) use super::progress::Progress;
 use super::questions::{Questions, ReadAccess};
@@ -78,16 +78,16 @@ pub(crate) enum InitialStore {
 pub(crate) fn start(
     open: impl FnOnce() -> InitialStore + Send + 'static,
     settings: Settings,
-) -> Result<(Recorder, StoreHandle, JoinHandle<()>), std::io::Error> {
+) -> Result<(StoreWriter, StoreHandle, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
-    let recorder = Recorder::new(commands.clone(), settings.interval);
-    let (progress, alerts_until) = (recorder.progress(), Arc::clone(&recorder.alerts_until));
+    let store_writer = StoreWriter::new(commands.clone(), settings.interval);
+    let (progress, alerts_through) = (store_writer.progress(), Arc::clone(&store_writer.alerts_through));
     let access = ReadAccess::default();
     let questions = Questions::start(access.clone())?;
-    let handle = StoreHandle { commands, questions, progress: recorder.progress() };
-    let run = move || StoreThread::new(open(), settings, heard, progress, alerts_until, access).run();
+    let handle = StoreHandle { commands, questions, progress: store_writer.progress() };
+    let run = move || StoreThread::new(open(), settings, heard, progress, alerts_through, access).run();
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
-    Ok((recorder, handle, thread))
+    Ok((store_writer, handle, thread))
 }
 
 struct StoreThread {
@@ -112,7 +112,7 @@ struct StoreThread {
     more_to_give_up: bool,
     notes: Notes,
     progress: Progress,
-    alerts_until: Arc<AtomicU64>,
+    alerts_through: Arc<AtomicU64>,
     access: ReadAccess,
     settings: Settings,
 }
@@ -123,7 +123,7 @@ impl StoreThread {
         settings: Settings,
         heard: Receiver<Command>,
         progress: Progress,
-        alerts_until: Arc<AtomicU64>,
+        alerts_through: Arc<AtomicU64>,
         access: ReadAccess,
     ) -> StoreThread {
         let (store, running, trouble) = match ground {
@@ -150,7 +150,7 @@ impl StoreThread {
             more_to_give_up: false,
             notes: Notes::default(),
             progress,
-            alerts_until,
+            alerts_through,
             access,
             settings,
         }
@@ -243,7 +243,7 @@ impl StoreThread {
                 self.progress.written(until.unwrap_or(self.now));
                 if let Some(store) = &self.store {
                     self.progress.marks().lanes = store.lanes();
-                    self.alerts_until.store(store.alerts_until(), Ordering::Release);
+                    self.alerts_through.store(store.alerts_through(), Ordering::Release);
                 }
                 if self.trouble.take().is_some() {
                     (self.settings.report)(StoreReport::Recovered);
@@ -336,7 +336,7 @@ impl StoreThread {
                     (self.settings.report)(StoreReport::Exchanged);
                     store.missing_since(&known)?
                 }
-                Found::Nothing | Found::Damaged { .. } => Some(Missing::of_deleted_file(&known)),
+                Found::Nothing | Found::Damaged { .. } => Some(LostHistory::of_deleted_file(&known)),
             };
         }
         if self.running.is_counted() {

@@ -115,7 +115,7 @@ impl Reports {
             self.report_lost_history().await;
         }
         let body = json!({ "alert": name, "over": reason.is_none(), "reason": reason });
-        let _ = self.commands.send(Command::Diagnostic("sync", body)).await;
+        let _ = self.commands.send(Command::StoreDiagnostic("sync", body)).await;
         self.status.set_problem(kind, reason);
     }
 
@@ -124,7 +124,7 @@ impl Reports {
         let reason = "the hub confirmed rows that this database lacks, so it is an older copy";
         let message = format!("history is missing: {reason}");
         let body = json!({ "message": message, "reason": reason, "certain": true });
-        let _ = self.commands.send(Command::Event("history-missing", body)).await;
+        let _ = self.commands.send(Command::StoreEvent("history-missing", body)).await;
         warn!(target: "sync", "{message}");
         self.health.missing(message);
     }

@@ -15,7 +15,7 @@ use crate::configuration::ConfigStatus;
 use crate::decide::Command;
 use crate::health::SharedMarks;
 use crate::store::thread::StoreHandle;
-use crate::store::{Limit, Missing, Reader, Store, StoreError};
+use crate::store::{Limit, LostHistory, Reader, Store, StoreError};
 
 /// Retry interval while the store's queue is full.
 const RETRY_FULL: Duration = Duration::from_millis(50);
@@ -124,7 +124,7 @@ impl StoreAdapter {
     async fn report_lost_history(&self) {
         let reason = "the hub knows another stream of this device, so the data folder is an older copy, or two agents use this key";
         let (from, until, is_all, is_certain) = (None, None, false, false);
-        let missing = Missing { reason: reason.to_owned(), from, until, is_all, is_certain };
+        let missing = LostHistory { reason: reason.to_owned(), from, until, is_all, is_certain };
         self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
         let _ = self.commands.send(Command::LostHistory(Box::new(missing))).await;
     }

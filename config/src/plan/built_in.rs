@@ -57,7 +57,7 @@ impl<'a> Binder<'a> {
         let watched = |(bus, place): (&Id, Place)| {
             let (rule, resolved) = (rules::BUS_DOWN, "bus {name} is back");
             let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, alert, place: Some(place) };
-            let sensor = Sensor { stands_for: Some(bus.clone()), ..self.watch(&watched)? };
+            let sensor = Sensor { state_of_bus: Some(bus.clone()), ..self.watch(&watched)? };
             silent_after.get(bus).iter().for_each(|after| self.watch_silence(&sensor, **after, place));
             Some(sensor)
         };
@@ -83,7 +83,7 @@ impl<'a> Binder<'a> {
             self.parts.sensors.entries.iter().filter(on_line).map(|entry| (&entry.sensor.id, entry)).collect();
         let mut spans = BTreeMap::new();
         for (id, entry) in &on_lines {
-            if let Some(interval) = entry.feed.interval {
+            if let Some(interval) = entry.settings.interval {
                 shorten(&mut spans, *id, Span(interval.0.saturating_mul(SILENT_INTERVALS)));
             }
         }
@@ -162,6 +162,6 @@ fn contact(id: SensorId) -> Option<Sensor> {
         stale_after: None,
         bus: None,
         speaks_within: None,
-        stands_for: None,
+        state_of_bus: None,
     })
 }

@@ -257,7 +257,7 @@ impl Engine {
 
     fn inhibition_by(&self, input: SensorIx, bound: &Bound) -> Option<Inhibition> {
         let sensor = self.plan.sensor(input);
-        if let Some(bus) = &sensor.stands_for {
+        if let Some(bus) = &sensor.state_of_bus {
             // That it is down says enough; that it is silent then says nothing.
             let is_silence = matches!(bound.rule.condition, Condition::MissingFor(_));
             return (is_silence && self.buses_down.contains(bus)).then_some(Inhibition::Down);
@@ -320,7 +320,7 @@ impl Engine {
             // Nothing unusual, for those that spoke more often are overdue by themselves.
             silent = silent.min(known.silent_after.map_or(silent, |after| Span(after.0 - 1)));
         }
-        Facts { silent, heard: bus.heard && !is_down, ..facts }
+        Facts { silent_for: silent, heard: bus.heard && !is_down, ..facts }
     }
 
     /// How long the last silence of the bus was that a sensor stands for.
@@ -350,7 +350,7 @@ impl Engine {
 
     /// The bus that a sensor stands for.
     fn bus_place(&self, ix: SensorIx) -> Option<usize> {
-        self.plan.sensor(ix).stands_for.as_ref()?;
+        self.plan.sensor(ix).state_of_bus.as_ref()?;
         self.plan.buses.iter().position(|bus| bus.sensor == ix)
     }
 }

@@ -17,7 +17,8 @@ const AHEAD: u64 = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserve {
     /// The highest number that is reserved on the disk.
-    pub until: AlertId,
+    #[serde(rename = "until")]
+    pub through: AlertId,
     /// Alerts beyond it are numbered from above this one, which is random.
     pub spare: AlertId,
 }
@@ -37,17 +38,17 @@ impl Numbers {
         self.reserve = reserve;
     }
 
-    pub(super) fn reserved(&mut self, after: AlertId, until: AlertId) {
+    pub(super) fn reserved(&mut self, after: AlertId, through: AlertId) {
         self.last = self.last.max(after);
         if let Some(reserve) = &mut self.reserve {
-            reserve.until = reserve.until.max(until);
+            reserve.through = reserve.through.max(through);
         }
     }
 
     /// The number of an alert that fires.
     pub(super) fn next(&mut self) -> AlertId {
         match &mut self.reserve {
-            Some(reserve) if self.last >= reserve.until => {
+            Some(reserve) if self.last >= reserve.through => {
                 reserve.spare.0 += 1;
                 reserve.spare
             }
@@ -60,9 +61,9 @@ impl Numbers {
 
     /// The highest number that should be reserved by now, where so many rules may fire: once a quarter of those ahead is given.
     pub(super) fn wanted(&self, rules: usize) -> AlertId {
-        let until = self.reserve.map_or(AlertId(0), |reserve| reserve.until);
+        let through = self.reserve.map_or(AlertId(0), |reserve| reserve.through);
         let ahead = AHEAD + rules as u64;
-        if self.last.0 + ahead - ahead / 4 > until.0 { AlertId(self.last.0 + ahead) } else { until }
+        if self.last.0 + ahead - ahead / 4 > through.0 { AlertId(self.last.0 + ahead) } else { through }
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn a_number_is_given_only_once_it_is_reserved() {
         let mut numbers = Numbers::default();
-        numbers.begin(AlertId(7), Some(Reserve { until: AlertId(9), spare: AlertId(500_000) }));
+        numbers.begin(AlertId(7), Some(Reserve { through: AlertId(9), spare: AlertId(500_000) }));
         assert_eq!(next(&mut numbers, 4), [8, 9, 500_001, 500_002]);
         assert_eq!(numbers.wanted(0), AlertId(109));
         numbers.reserved(AlertId(0), AlertId(109));
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn more_are_reserved_before_there_are_none_left() {
         let mut numbers = Numbers { last: AlertId(40), reserve: None };
-        numbers.begin(AlertId(0), Some(Reserve { until: AlertId(140), spare: AlertId(500_000) }));
+        numbers.begin(AlertId(0), Some(Reserve { through: AlertId(140), spare: AlertId(500_000) }));
         for (rules, given, wanted) in [(0, 25, 140), (0, 1, 166), (300, 0, 466)] {
             next(&mut numbers, given);
             assert_eq!(numbers.wanted(rules), AlertId(wanted), "{rules} rules");

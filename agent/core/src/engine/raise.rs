@@ -21,7 +21,7 @@ impl Engine {
             value: sense.judge.usable().filter(|_| !sense.unheard),
             rate: sense.judge.rate(bounds).filter(|_| sense.wants_rate && !sense.unheard),
             unchanged: sense.judge.unchanged().filter(|_| !sense.unheard),
-            silent: self.now - sense.seen,
+            silent_for: self.now - sense.seen,
             heard: sense.judge.is_heard(),
             faulty: sense.judge.faulty(),
         };
@@ -260,9 +260,9 @@ impl Engine {
         // A port that was opened again counts its silence from then, once that is long enough to be one.
         let is_reopened = self.is_open_again(bound.sensor);
         match bound.rule.condition {
-            Condition::MissingFor(span) if is_unheard && (facts.silent < span || !is_reopened) => {
+            Condition::MissingFor(span) if is_unheard && (facts.silent_for < span || !is_reopened) => {
                 let lasted = silence(&bound.rule, since, at).unwrap_or(span);
-                Facts { silent: facts.silent.max(lasted), ..facts }
+                Facts { silent_for: facts.silent_for.max(lasted), ..facts }
             }
             _ => facts,
         }

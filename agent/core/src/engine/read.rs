@@ -18,7 +18,7 @@ impl Engine {
         let Some(steps) = calibration.apply(raw.value, sensor.resolution) else {
             // It says nothing of the sensor, but its bus carried it.
             self.hear_bus(raw.sensor);
-            self.effects.push_back(Effect::Missing(raw.sensor));
+            self.effects.push_back(Effect::NoValue(raw.sensor));
             if raw.quality == Quality::Fault {
                 self.fail(raw.sensor, raw.at);
             }

@@ -49,7 +49,7 @@ pub struct SensorView {
     /// How far it can be believed now; none before anything came in this boot.
     pub quality: Option<Quality>,
     /// How long no reading has come.
-    pub silent: Span,
+    pub silent_for: Span,
     /// Mean time between the readings of the last quarter of an hour, as far as its windows are open.
     pub spacing: Option<Span>,
 }
@@ -118,7 +118,7 @@ impl Engine {
                 sensor,
                 newest,
                 quality: sense.judge.quality(),
-                silent: self.now - sense.seen,
+                silent_for: self.now - sense.seen,
                 spacing: sense.open.spacing(self.now),
             }
         })

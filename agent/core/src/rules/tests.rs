@@ -4,7 +4,7 @@ use super::*;
 use Verdict::{Fine, Holds, Unknown};
 
 const NOTHING: Facts =
-    Facts { value: None, rate: None, unchanged: None, silent: Span::ZERO, heard: true, faulty: None };
+    Facts { value: None, rate: None, unchanged: None, silent_for: Span::ZERO, heard: true, faulty: None };
 
 fn input(place: u32, quantity: Quantity, resolution: f64) -> Input {
     Input { sensor: SensorIx(place), quantity, resolution: Resolution::new(resolution).unwrap() }
@@ -75,10 +75,10 @@ fn the_other_facts_have_their_conditions() {
         (rising, rate(None), true, Unknown),
         (falling, rate(Some(-101)), false, Holds),
         (falling, rate(Some(-40)), true, Fine),
-        (missing, Facts { silent: Span::from_mins(9), ..NOTHING }, false, Fine),
-        (missing, Facts { silent: Span::from_mins(10), ..NOTHING }, false, Holds),
+        (missing, Facts { silent_for: Span::from_mins(9), ..NOTHING }, false, Fine),
+        (missing, Facts { silent_for: Span::from_mins(10), ..NOTHING }, false, Holds),
         (missing, Facts { heard: false, ..NOTHING }, true, Unknown),
-        (missing, Facts { heard: false, silent: Span::from_mins(10), ..NOTHING }, false, Holds),
+        (missing, Facts { heard: false, silent_for: Span::from_mins(10), ..NOTHING }, false, Holds),
         (stuck, Facts { unchanged: Some(Span::from_mins(10)), ..NOTHING }, false, Holds),
         (stuck, NOTHING, false, Unknown),
         (test(&Condition::Faulty), Facts { faulty: Some(true), ..NOTHING }, false, Holds),

@@ -103,7 +103,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let files = BundleFiles::new(&folder);
     let good = files.verified(key.trusted(), &enrolment).unwrap();
     let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
-    let sensors = SensorConfig { plan: Arc::clone(&plan), feeds: Arc::default() };
+    let sensors = SensorConfig { plan: Arc::clone(&plan), input_settings: Arc::default() };
     let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned(), sensors);
     state.iter().for_each(|state| active.recall(state));
     let held = active.held();
@@ -229,7 +229,7 @@ impl Bench {
                     look(engine, &beside);
                 }
             }
-            Command::Event("bundle", body) => {
+            Command::StoreEvent("bundle", body) => {
                 assert!(body["hash"].as_str().is_some_and(|hash| hash.len() == 64), "{body:?}");
                 let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
                 return Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));

@@ -30,7 +30,7 @@ fn config(farm: &str) -> SensorConfig {
     documents.agent_toml = Some(Document::agent_toml(&format!("[device]\nid = 'pi'\n{}", buses.concat())));
     let loaded = load_documents(documents, Purpose::Run);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-    SensorConfig { plan: Arc::new(loaded.plan.unwrap()), feeds: Arc::new(loaded.feeds) }
+    SensorConfig { plan: Arc::new(loaded.plan.unwrap()), input_settings: Arc::new(loaded.input_settings) }
 }
 
 fn stamp(secs: i64) -> Stamp {
@@ -46,7 +46,7 @@ impl Farm {
         let observed = Observed {
             newest: Some(stamp(0)),
             is_good: true,
-            silent: Span::from_secs(1),
+            silent_for: Span::from_secs(1),
             spacing: None,
             trouble: None,
         };
@@ -201,7 +201,7 @@ fn what_was_not_good_before_is_not_expected() {
     assert_eq!(names(&Farm::new()), ["pi/load", "room/hum", "room/temp"]);
     let mut farm = Farm::new();
     farm.sensor("room/temp").is_good = false;
-    farm.sensor("pi/load").silent = Span::from_secs(31);
+    farm.sensor("pi/load").silent_for = Span::from_secs(31);
     assert_eq!(names(&farm), ["room/hum"]);
     farm.bus("gateway").is_up = false;
     assert_eq!(names(&farm), Vec::<String>::new());

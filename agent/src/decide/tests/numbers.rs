@@ -45,11 +45,11 @@ impl Life {
 #[test]
 fn numbers_stay_in_a_row_while_the_store_stands_still() {
     let mut life = Life::begin(0, &farm(), None);
-    life.decide.keep_snapshot();
+    life.decide.stage_checkpoint();
     life.decide.flush();
     // The first commit is through, and from here on none is.
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while life.decide.recorder.alerts_until() <= 100 && std::time::Instant::now() < end {
+    while life.decide.store_writer.alerts_through() <= 100 && std::time::Instant::now() < end {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let (let_go, held) = std::sync::mpsc::channel::<()>();

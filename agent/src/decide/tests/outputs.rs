@@ -79,7 +79,7 @@ impl Board {
     /// The checkpoint on the disk.
     fn stored(&self) -> Checkpoint {
         let (store, _) = crate::store::tests::farm::open(&self.life._folder);
-        store.snapshot().unwrap().unwrap().checkpoint
+        store.checkpoint().unwrap().unwrap().checkpoint
     }
 }
 
@@ -176,6 +176,6 @@ async fn doses_of_before_count_once_their_database_is_there() {
     let known = OutputsBefore::of(&before.stored());
     let mut board = Board::begin(100, None);
     board.obey();
-    board.life.decide.recall_outputs(&known);
+    board.life.decide.restore_outputs(&known);
     assert_eq!(board.hour().0, Span::from_secs(3));
 }

@@ -49,7 +49,7 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
     };
     use Input::{Failed, Sent, Tick};
     let with = |names: &[&str]| {
-        Input::Request(Request::Channels(names.iter().copied().map(remote).collect(), Levels::default()))
+        Input::Request(Request::Channels(names.iter().copied().map(remote).collect(), ChannelsByAlert::default()))
     };
     let page_by = |page, channels| Input::Request(Request::Page(Box::new(page), channels));
     let resolved = |alert| Input::Request(Request::Resolved(Box::new(resolved(alert))));
@@ -92,8 +92,8 @@ impl House {
             let blocked = self.blocked.contains(&id).then(|| "its secret goes elsewhere".to_owned());
             (id, Channel { blocked, ..channel })
         });
-        let levels = BTreeMap::from([(AlertId(1), level_of_1.iter().copied().map(id).collect())]);
-        self.step(Input::Request(Request::Channels(channels.collect(), levels)))
+        let channels_by_alert = BTreeMap::from([(AlertId(1), level_of_1.iter().copied().map(id).collect())]);
+        self.step(Input::Request(Request::Channels(channels.collect(), channels_by_alert)))
     }
 
     fn step(&mut self, input: Input) -> Vec<String> {

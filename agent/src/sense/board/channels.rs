@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{Feed, Input};
+use tilth_config::{Input, InputSettings};
 use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
 use tilth_core::reading::Quality;
@@ -35,11 +35,11 @@ pub(super) struct Channels {
 
 impl Channels {
     /// Replaces the sensors.
-    pub(super) fn set_sensors(&mut self, feeds: &[(SensorId, Feed)]) {
+    pub(super) fn set_sensors(&mut self, inputs: &[(SensorId, InputSettings)]) {
         self.sensors.clear();
-        for (sensor, feed) in feeds {
-            let Some(Input::Board { channel, .. }) = feed.input else { continue };
-            let shown = Shown { sensor: sensor.clone(), quantity: feed.quantity, unit: feed.unit };
+        for (sensor, settings) in inputs {
+            let Some(Input::Board { channel, .. }) = settings.input else { continue };
+            let shown = Shown { sensor: sensor.clone(), quantity: settings.quantity, unit: settings.unit };
             self.sensors.entry(channel).or_default().push(shown);
         }
     }
@@ -113,19 +113,19 @@ mod tests {
 
     use super::*;
 
-    fn feed(quantity: Quantity, channel: u8) -> Feed {
+    fn input(quantity: Quantity, channel: u8) -> InputSettings {
         let bus = Id::new("uno").unwrap();
         let input = Some(Input::Board { bus: bus.clone(), channel });
-        Feed { input, bus: Some(bus), interval: None, stamp: Stamping::Arrival, quantity, unit: None }
+        InputSettings { input, bus: Some(bus), interval: None, stamp: Stamping::Arrival, quantity, unit: None }
     }
 
     fn channels(sensors: &[(&str, Quantity, u8)]) -> Channels {
         let mut channels = Channels::default();
-        let feeds: Vec<(SensorId, Feed)> = sensors
+        let inputs: Vec<(SensorId, InputSettings)> = sensors
             .iter()
-            .map(|(sensor, quantity, channel)| (SensorId::new(sensor).unwrap(), feed(*quantity, *channel)))
+            .map(|(sensor, quantity, channel)| (SensorId::new(sensor).unwrap(), input(*quantity, *channel)))
             .collect();
-        channels.set_sensors(&feeds);
+        channels.set_sensors(&inputs);
         let kinds = [ChannelKind::Analog, ChannelKind::Sht3xTemperature, ChannelKind::Bme280Pressure, ChannelKind::Off];
         channels.set_kinds(&kinds.map(|kind| Some((kind, kind.unit()))));
         channels

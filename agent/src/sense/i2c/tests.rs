@@ -15,26 +15,27 @@ use crate::clock::{Clock, ClockMode};
 use crate::sense::bus::{BusInputs, HealthHandle};
 use crate::sense::queue::{Queue, SenseMessage};
 
-fn feed(sensor: &str, chip: I2cChip, address: u8, field: &str, quantity: Quantity) -> (SensorId, Feed) {
+fn input(sensor: &str, chip: I2cChip, address: u8, field: &str, quantity: Quantity) -> (SensorId, InputSettings) {
     let bus = Id::new("main").unwrap();
     let field = chip.field(field).unwrap();
     let input = Input::I2c { bus: bus.clone(), chip, address, field, rtd: None };
     assert_eq!(input.bus_kind(), Some(BusKind::I2c));
     let interval = Some(Span(20));
-    let feed = Feed { input: Some(input), bus: Some(bus), interval, stamp: Stamping::Arrival, quantity, unit: None };
-    (SensorId::new(sensor).unwrap(), feed)
+    let settings =
+        InputSettings { input: Some(input), bus: Some(bus), interval, stamp: Stamping::Arrival, quantity, unit: None };
+    (SensorId::new(sensor).unwrap(), settings)
 }
 
 /// Runs a bus until the test is over.
 fn with_bus<F: Future<Output = ()>>(
     bus: FakeBus,
-    feeds: Vec<(SensorId, Feed)>,
+    inputs: Vec<(SensorId, InputSettings)>,
     test: impl FnOnce(Queue, HealthHandle, watch::Sender<BusInputs>) -> F,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let queue = Queue::new(64);
-        let (sender, wanted) = watch::channel(BusInputs { columns: None, feeds });
+        let (sender, wanted) = watch::channel(BusInputs { columns: None, inputs });
         let (id, health) = (Id::new("main").unwrap(), HealthHandle::default());
         let clock = Clock::new(ClockMode::System);
         let context = BusContext {
@@ -81,8 +82,8 @@ fn sht31() -> Commands {
 #[test]
 fn a_chip_that_is_pulled_out_is_a_fault_and_comes_back() {
     let bus = FakeBus::with(0x44, sht31());
-    let feeds = vec![feed("room/temp", I2cChip::Sht3x, 0x44, "temperature", Quantity::Temperature)];
-    with_bus(bus.clone(), feeds, async move |queue, health, _| {
+    let inputs = vec![input("room/temp", I2cChip::Sht3x, 0x44, "temperature", Quantity::Temperature)];
+    with_bus(bus.clone(), inputs, async move |queue, health, _| {
         assert_eq!(told(&queue).await, "up");
         assert_eq!(told(&queue).await, "room/temp 25.00");
         bus.lock().chips.clear();
@@ -99,8 +100,8 @@ fn a_chip_that_is_pulled_out_is_a_fault_and_comes_back() {
 #[test]
 fn a_bus_that_is_held_is_down_and_opened_again() {
     let bus = FakeBus::with(0x44, sht31());
-    let feeds = vec![feed("room/temp", I2cChip::Sht3x, 0x44, "temperature", Quantity::Temperature)];
-    with_bus(bus.clone(), feeds, async move |queue, health, _| {
+    let inputs = vec![input("room/temp", I2cChip::Sht3x, 0x44, "temperature", Quantity::Temperature)];
+    with_bus(bus.clone(), inputs, async move |queue, health, _| {
         assert_eq!(told(&queue).await, "up");
         bus.lock().is_held = true;
         let held = format!("room/temp: sht3x at 0x44: {}", Fault::Bus);
@@ -116,11 +117,11 @@ fn a_bus_that_is_held_is_down_and_opened_again() {
 #[test]
 fn one_chip_feeds_several_sensors_in_their_own_units() {
     let bus = FakeBus::with(0x44, sht31());
-    let feeds = vec![feed("room/temp", I2cChip::Sht3x, 0x44, "temperature", Quantity::Temperature)];
-    with_bus(bus, feeds.clone(), async move |queue, _, sender| {
+    let inputs = vec![input("room/temp", I2cChip::Sht3x, 0x44, "temperature", Quantity::Temperature)];
+    with_bus(bus, inputs.clone(), async move |queue, _, sender| {
         assert_eq!([told(&queue).await, told(&queue).await], ["up", "room/temp 25.00"]);
-        let humidity = feed("room/rh", I2cChip::Sht3x, 0x44, "humidity", Quantity::Humidity);
-        sender.send_replace(BusInputs { columns: None, feeds: [feeds, vec![humidity]].concat() });
+        let humidity = input("room/rh", I2cChip::Sht3x, 0x44, "humidity", Quantity::Humidity);
+        sender.send_replace(BusInputs { columns: None, inputs: [inputs, vec![humidity]].concat() });
         assert_eq!(told_after(&queue, "room/temp 25.00").await, "room/rh 50.00");
     });
 }

@@ -112,10 +112,10 @@ fn ignored(health: &BusHealth, reason: Reason) -> u64 {
     health.messages.count(reason)
 }
 
-fn feed(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, Feed) {
+fn input(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, InputSettings) {
     let name = LineName { label: name.to_owned(), selectors: Vec::new() };
     let bus = Id::new("gateway").unwrap();
-    let feed = Feed {
+    let settings = InputSettings {
         input: Some(Input::Line { bus: bus.clone(), name }),
         bus: Some(bus),
         interval: None,
@@ -123,13 +123,16 @@ fn feed(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, Feed) {
         quantity: Quantity::Count,
         unit: None,
     };
-    (SensorId::new(sensor).unwrap(), feed)
+    (SensorId::new(sensor).unwrap(), settings)
 }
 
 fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> F) {
-    let feeds =
-        vec![feed("temp", "room/temp", false), feed("temp", "room/temp-stamped", true), feed("ph", "tank/ph", false)];
-    let (sender, wanted) = watch::channel(BusInputs { columns: None, feeds });
+    let inputs = vec![
+        input("temp", "room/temp", false),
+        input("temp", "room/temp-stamped", true),
+        input("ph", "tank/ph", false),
+    ];
+    let (sender, wanted) = watch::channel(BusInputs { columns: None, inputs });
     let serial =
         Serial { port: by_id.link().to_str().unwrap().to_owned(), baud: 115_200, parity: Parity::None, stop_bits: 1 };
     let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
@@ -218,7 +221,7 @@ fn other_sensors_are_read_without_opening_the_port_again() {
         for expected in ["room/temp=1", "room/temp-stamped=1", "tank/ph=2"] {
             assert_eq!(watched.next().await, expected);
         }
-        watched.wanted.send_replace(BusInputs { columns: None, feeds: vec![feed("co2", "room/co2", false)] });
+        watched.wanted.send_replace(BusInputs { columns: None, inputs: vec![input("co2", "room/co2", false)] });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");
         assert_eq!(watched.health.get().opened, 1);

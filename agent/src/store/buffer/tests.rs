@@ -39,8 +39,8 @@ impl Timeline {
         self
     }
 
-    fn snapshot(&mut self, secs: i64, byte: u8) -> &mut Timeline {
-        let commit = Commit { snapshot: Some(checkpoint(&byte.to_string())), ..self.commit(secs) };
+    fn checkpoint(&mut self, secs: i64, byte: u8) -> &mut Timeline {
+        let commit = Commit { checkpoint: Some(checkpoint(&byte.to_string())), ..self.commit(secs) };
         self.buffer.add(commit);
         self
     }
@@ -77,19 +77,19 @@ fn a_block_is_due_an_interval_after_its_first_reading() {
     timeline.committed().due(99, false).readings(100, 1).due(109, false).due(110, true);
 }
 
-/// What a snapshot holds and what came after it are two commits; a newer snapshot holds both.
+/// What a checkpoint holds and what came after it are two commits; a newer checkpoint holds both.
 #[test]
-fn readings_after_a_snapshot_stay_behind_it() {
+fn readings_after_a_checkpoint_stay_behind_it() {
     let mut timeline = Timeline::new();
     let held = |timeline: &Timeline| -> Vec<(usize, Option<Arc<Checkpoint>>)> {
         let (commits, _) = timeline.buffer.waiting();
-        commits.iter().map(|commit| (commit.readings.len(), commit.snapshot.clone())).collect()
+        commits.iter().map(|commit| (commit.readings.len(), commit.checkpoint.clone())).collect()
     };
-    timeline.readings(1, 2).readings(2, 3).snapshot(3, 7);
+    timeline.readings(1, 2).readings(2, 3).checkpoint(3, 7);
     assert_eq!(held(&timeline), [(5, Some(checkpoint("7")))]);
     timeline.readings(4, 1).readings(5, 1).event(6);
     assert_eq!(held(&timeline), [(5, Some(checkpoint("7"))), (2, None)]);
-    timeline.snapshot(7, 8).readings(8, 4);
+    timeline.checkpoint(7, 8).readings(8, 4);
     assert_eq!(held(&timeline), [(7, Some(checkpoint("8"))), (4, None)]);
 }
 
@@ -135,15 +135,15 @@ fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
     assert!(timeline.buffer.waiting().1.is_empty());
 }
 
-/// Guards against: one transaction of minutes after a disk that hung, and windows that a restart would repeat because their snapshot
+/// Guards against: one transaction of minutes after a disk that hung, and windows that a restart would repeat because their checkpoint
 /// comes in a later one.
 #[test]
-fn a_backlog_is_written_in_transactions_that_each_bring_their_snapshot() {
+fn a_backlog_is_written_in_transactions_that_each_bring_their_checkpoint() {
     let mut timeline = Timeline::new();
     for secs in 0..MOST_EVENTS as i64 {
         let mut commit = timeline.commit(secs);
         commit.events.push(note(Uptime(secs * 1000), "x"));
-        commit.snapshot = Some(checkpoint(&secs.to_string()));
+        commit.checkpoint = Some(checkpoint(&secs.to_string()));
         timeline.buffer.add(commit);
     }
     timeline.readings(5000, 3);
@@ -152,22 +152,22 @@ fn a_backlog_is_written_in_transactions_that_each_bring_their_snapshot() {
         let count = timeline.buffer.next_transaction();
         let (commits, _) = timeline.buffer.waiting();
         let events: usize = commits[..count].iter().map(|commit| commit.events.len()).sum();
-        let snapshot = commits[..count].iter().rev().find_map(|commit| commit.snapshot.clone());
-        written.push((count, events, snapshot));
+        let checkpoint = commits[..count].iter().rev().find_map(|commit| commit.checkpoint.clone());
+        written.push((count, events, checkpoint));
         timeline.buffer.committed(count);
         timeline.due(9999, !timeline.buffer.is_empty());
     }
     assert_eq!(written, [(1, 1000, Some(checkpoint("999"))), (2, 1000, Some(checkpoint("1999")))]);
 }
 
-/// Guards against: memory that grows as long as a disk hangs, with a snapshot for each commit.
+/// Guards against: memory that grows as long as a disk hangs, with a checkpoint for each commit.
 #[test]
 fn few_commits_wait_however_long_nothing_is_written() {
     let mut timeline = Timeline::new();
     for secs in 0..5 * MOST_EVENTS as i64 {
         let mut commit = timeline.commit(secs);
         commit.events.push(note(Uptime(secs * 1000), "x"));
-        commit.snapshot = Some(checkpoint("x"));
+        commit.checkpoint = Some(checkpoint("x"));
         timeline.buffer.add(commit);
     }
     assert_eq!(timeline.held().1, MOST_EVENTS);

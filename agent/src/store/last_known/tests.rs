@@ -5,7 +5,7 @@ fn known() -> LastKnown {
         database: "a".to_owned(),
         boot: 7,
         lanes: [(Lane::Events, 100), (Lane::Windows, 50)].into(),
-        alerts_until: 140,
+        alerts_through: 140,
         at: None,
         is_open: true,
     }
@@ -57,7 +57,7 @@ fn after_a_clean_end_there_is_no_log() {
 #[test]
 fn what_is_missing_is_dated() {
     let at = |seconds: i64| Some(WallTime(1_772_323_200_000 + seconds * 1000));
-    let missing = |is_all, from, until| Missing { reason: "why".to_owned(), from, until, is_all, is_certain: true };
+    let missing = |is_all, from, until| LostHistory { reason: "why".to_owned(), from, until, is_all, is_certain: true };
     let table = [
         (
             missing(true, None, at(0)),
@@ -76,7 +76,7 @@ fn what_is_missing_is_dated() {
     for (missing, now, expected) in table {
         assert_eq!(missing.said(now, |at| at.to_string()), expected);
     }
-    let unsure = Missing { is_certain: false, ..missing(false, at(0), None) };
+    let unsure = LostHistory { is_certain: false, ..missing(false, at(0), None) };
     assert_eq!(unsure.said(None, |at| at.to_string()), "history after 2026-03-01T00:00:00Z may be missing: why");
 }
 

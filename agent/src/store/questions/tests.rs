@@ -11,12 +11,12 @@ use tilth_protocol::Lane;
 use super::*;
 use crate::store::span::{BootSpan, ReadLimit};
 use crate::store::tests::farm::{Farm, Folder, booted, calibrated, note, open, options};
-use crate::store::thread::{self as store_thread, InitialStore, Recorder, Settings, StoreReport};
+use crate::store::thread::{self as store_thread, InitialStore, Settings, StoreReport, StoreWriter};
 use crate::store::{BLOCK_INTERVAL, Commit, Limit, Policy, Store};
 
 /// A store on its threads.
 struct Bench {
-    recorder: Recorder,
+    store_writer: StoreWriter,
     handle: StoreHandle,
     storing: JoinHandle<()>,
     replaced: mpsc::Receiver<()>,
@@ -35,8 +35,9 @@ fn bench(store: Store) -> Bench {
             }
         }),
     };
-    let (recorder, handle, storing) = store_thread::start(|| InitialStore::Open(Box::new(store)), settings).unwrap();
-    Bench { recorder, handle, storing, replaced }
+    let (store_writer, handle, storing) =
+        store_thread::start(|| InitialStore::Open(Box::new(store)), settings).unwrap();
+    Bench { store_writer, handle, storing, replaced }
 }
 
 impl Bench {
@@ -44,9 +45,9 @@ impl Bench {
     fn note(&mut self, at: i64) -> bool {
         let mut commit = Commit::new(Uptime(at), calibrated(1));
         commit.events.push(note(Uptime(at), "a note"));
-        self.recorder.record(commit);
+        self.store_writer.record(commit);
         let (answer, answered) = mpsc::channel();
-        self.recorder.flush(move |is_written| answer.send(is_written).unwrap()).unwrap();
+        self.store_writer.flush(move |is_written| answer.send(is_written).unwrap()).unwrap();
         answered.recv().unwrap()
     }
 
@@ -87,7 +88,7 @@ impl Bench {
     }
 
     fn stop(self) {
-        self.recorder.stop();
+        self.store_writer.stop();
         self.storing.join().unwrap();
     }
 }
@@ -186,10 +187,11 @@ fn without_a_database_a_question_hears_so() {
         free_bytes: Box::new(|| None),
         report: Box::new(|_| ()),
     };
-    let (recorder, handle, storing) = store_thread::start(|| InitialStore::Missing(running, error), settings).unwrap();
+    let (store_writer, handle, storing) =
+        store_thread::start(|| InitialStore::Missing(running, error), settings).unwrap();
     let answer = run(handle.read(|reader, _| events(reader)));
     assert!(matches!(answer, Err(Unanswered::NoDatabase)), "{answer:?}");
-    recorder.stop();
+    store_writer.stop();
     storing.join().unwrap();
 }
 

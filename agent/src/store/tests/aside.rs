@@ -71,7 +71,7 @@ fn random_damage_never_panics() {
         let opened = Store::open(&copy.database(), &options());
         let (store, opened) = opened.unwrap();
         damaged += u32::from(matches!(opened.found, Found::Damaged { .. }));
-        let _ = (store.snapshot(), store.site(), store.reader().readings_after(0));
+        let _ = (store.checkpoint(), store.site(), store.reader().readings_after(0));
         let _ = store.reader().windows(1..=u64::MAX, law::LIMIT);
     }
     assert!(damaged > 5, "{damaged} of 40 were noticed when opened");
@@ -145,7 +145,7 @@ fn a_running_store_starts_anew() {
 fn numbers_of_alerts_go_on_above_all_that_were_known() {
     let folder = Folder::new();
     let reserve = |store: &mut Store, until| {
-        let commit = Commit { alerts_until: Some(until), ..Commit::new(Uptime(0), super::farm::calibrated(1)) };
+        let commit = Commit { alerts_through: Some(until), ..Commit::new(Uptime(0), super::farm::calibrated(1)) };
         store.commit(&commit).unwrap();
         store.note_known(None, false);
         store.reader().0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -162,5 +162,5 @@ fn numbers_of_alerts_go_on_above_all_that_were_known() {
 
     let (store, opened) = open(&folder);
     assert!(opened.missing.is_some(), "{opened:?}");
-    assert_eq!(store.alerts_until(), 640_000);
+    assert_eq!(store.alerts_through(), 640_000);
 }

@@ -267,7 +267,7 @@ fn lives_on_a_small_disk() {
     // It still remembers, and begins a boot whose row comes later.
     let (mut store, _) = Store::open(&database, &options()).unwrap();
     assert_eq!(store.begin_boot("boot-b", 0).unwrap().0, 2);
-    assert!(store.snapshot().is_ok());
+    assert!(store.checkpoint().is_ok());
     law::holds(&store);
     let error = store.commit(&minute(&mut farm, &mut chance)).unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly) && error.is_passing(), "{error:?}");

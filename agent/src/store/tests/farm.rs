@@ -98,7 +98,7 @@ pub(crate) fn plan(sensors: u32) -> Arc<Plan> {
             stale_after: None,
             bus: None,
             speaks_within: None,
-            stands_for: None,
+            state_of_bus: None,
         }
     };
     Arc::new(Plan::new((0..sensors).map(sensor).collect(), Vec::new()).unwrap())
@@ -127,9 +127,9 @@ pub(crate) fn alert(uptime: Uptime, key: &str, number: u64, ends: bool) -> NewEv
 pub(crate) fn remembered(engine: &Engine, text: &str) -> Arc<Checkpoint> {
     Arc::new(Checkpoint {
         engine: engine.snapshot(),
-        told_by: Arc::default(),
+        last_pages: Arc::default(),
         acknowledged_by: Arc::new([(AlertId(1), text.to_owned())].into()),
-        paged_by: Arc::default(),
+        page_runs: Arc::default(),
         seen_labels: Arc::default(),
     })
 }
@@ -183,11 +183,11 @@ impl Farm {
         }
     }
 
-    /// What is to be stored since the last time, with a snapshot where it must have one.
+    /// What is to be stored since the last time, with a checkpoint where it must have one.
     pub(crate) fn take(&mut self) -> Commit {
         let mut commit = std::mem::replace(&mut self.commit, Commit::new(self.now, Arc::clone(&self.calibrated)));
         if !commit.windows.is_empty() || !commit.events.is_empty() {
-            commit.snapshot = Some(remembered(&self.engine, ""));
+            commit.checkpoint = Some(remembered(&self.engine, ""));
         }
         commit
     }

@@ -1,4 +1,4 @@
-//! What was stored reads back: raw, windows, snapshots, boots.
+//! What was stored reads back: raw, windows, checkpoints, boots.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use tilth_core::windows::{Grain, Window};
 use super::farm::{Chance, Farm, Folder, WALL, booted, checkpoint, note, open, remembered};
 use crate::checkpoint::Checkpoint;
 use crate::store::buffer::{Buffer, Losses};
+use crate::store::checkpoint::StoredCheckpoint;
 use crate::store::retention::Step;
-use crate::store::snapshot::StoredCheckpoint;
 use crate::store::span::{BootSpan, ReadLimit};
 use crate::store::{BLOCK_INTERVAL, BootTime, Commit, Policy};
 
@@ -99,13 +99,13 @@ fn windows_are_the_sums_of_their_readings() {
     assert!(revised > 20, "{revised}");
 }
 
-/// A restart from the last snapshot and the readings after it knows what the engine knew, but for the order between
+/// A restart from the last checkpoint and the readings after it knows what the engine knew, but for the order between
 /// sensors.
 #[test]
-fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
+fn a_restart_continues_from_the_checkpoint_and_the_readings_after_it() {
     let folder = Folder::new();
     let (mut store, mut farm, _) = an_hour(&folder);
-    // Whatever waits for its minute is not in the last snapshot.
+    // Whatever waits for its minute is not in the last checkpoint.
     farm.wait(Span(1500));
     farm.read(2, 17.0, Span(0));
     farm.wait(Span(500));
@@ -115,7 +115,7 @@ fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
     store.commit(&commit).unwrap();
     drop(store);
     let store = open(&folder).0;
-    let kept = store.snapshot().unwrap().unwrap();
+    let kept = store.checkpoint().unwrap().unwrap();
     let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept.checkpoint.engine).unwrap();
     let after = store.reader().readings_after(kept.position).unwrap();
     assert!(after.len() >= seen.min(1));
@@ -144,7 +144,7 @@ fn a_power_cut_within_a_backlog_neither_loses_nor_repeats_a_window() {
 
     let copy = folder.copy();
     let cut = open(&copy).0;
-    let kept = cut.snapshot().unwrap().unwrap();
+    let kept = cut.checkpoint().unwrap().unwrap();
     let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept.checkpoint.engine).unwrap();
     assert_eq!(cut.reader().readings_after(kept.position).unwrap().len(), 0);
     for commit in rest {
@@ -162,9 +162,9 @@ fn a_power_cut_within_a_backlog_neither_loses_nor_repeats_a_window() {
     assert_eq!(windows, expected);
 }
 
-/// A snapshot and readings that it never saw may wait for one commit, and its position outlives every block.
+/// A checkpoint and readings that it never saw may wait for one commit, and its position outlives every block.
 #[test]
-fn readings_that_a_snapshot_never_saw_come_after_it() {
+fn readings_that_a_checkpoint_never_saw_come_after_it() {
     let folder = Folder::new();
     let (mut store, mut farm) = (booted(&folder), Farm::new(1));
     let reading = |farm: &mut Farm, value| {
@@ -173,14 +173,14 @@ fn readings_that_a_snapshot_never_saw_come_after_it() {
         farm.take()
     };
     let after = |store: &crate::store::Store| -> Vec<f64> {
-        let position = store.snapshot().unwrap().unwrap().position;
+        let position = store.checkpoint().unwrap().unwrap().position;
         store.reader().readings_after(position).unwrap().iter().map(|reading| reading.raw).collect()
     };
-    let remembered = Commit { snapshot: Some(checkpoint("1")), ..reading(&mut farm, 17.0) };
+    let remembered = Commit { checkpoint: Some(checkpoint("1")), ..reading(&mut farm, 17.0) };
     let commits = [remembered, reading(&mut farm, 18.0), reading(&mut farm, 19.0)];
     store.commit_all(&commits, &Losses::default()).unwrap();
     assert_eq!(after(&store), [18.0, 19.0]);
-    let remembered = Commit { snapshot: Some(checkpoint("2")), ..reading(&mut farm, 20.0) };
+    let remembered = Commit { checkpoint: Some(checkpoint("2")), ..reading(&mut farm, 20.0) };
     store.commit(&remembered).unwrap();
     assert!(after(&store).is_empty());
     let everything = Policy { keep_days: 7, most_bytes: 1, least_free_bytes: 0, events_bytes: u64::MAX };
@@ -206,7 +206,7 @@ fn a_checkpoint_is_read_as_it_was_taken_also_after_failures_and_restarts() {
         }
         let mut commit = farm.take();
         commit.events.push(note(farm.now, "something happened"));
-        commit.snapshot = Some(remembered(&farm.engine, &(round / 7).to_string()));
+        commit.checkpoint = Some(remembered(&farm.engine, &(round / 7).to_string()));
         if chance.one_in(10) {
             store.reader().0.pragma_update(None, "query_only", true).unwrap();
             store.commit(&commit).unwrap_err();
@@ -217,8 +217,8 @@ fn a_checkpoint_is_read_as_it_was_taken_also_after_failures_and_restarts() {
             drop(store);
             store = booted(&folder);
         }
-        let kept = store.snapshot().unwrap().unwrap();
-        assert_eq!(Some(&kept.checkpoint), commit.snapshot.as_deref(), "round {round}");
+        let kept = store.checkpoint().unwrap().unwrap();
+        assert_eq!(Some(&kept.checkpoint), commit.checkpoint.as_deref(), "round {round}");
         assert!(store.reader().readings_after(kept.position).unwrap().is_empty(), "round {round}");
         if changes(&store) > 0 { with_changes += 1 } else { wholes += 1 }
     }
@@ -247,18 +247,18 @@ fn boots_are_counted_and_know_their_time_of_day() {
 }
 
 #[test]
-fn site_state_and_snapshot_are_replaced() {
+fn site_state_and_checkpoint_are_replaced() {
     let folder = Folder::new();
     let (mut store, mut farm) = (booted(&folder), Farm::new(1));
-    assert_eq!((store.snapshot().unwrap(), store.site().unwrap()), (None, None));
+    assert_eq!((store.checkpoint().unwrap(), store.site().unwrap()), (None, None));
     for length in [10usize, 4000, 20] {
         let mut commit = farm.take();
-        commit.snapshot =
+        commit.checkpoint =
             Some(checkpoint(&(0..length).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect::<String>()));
         commit.site = Some(farm.engine.site().clone());
         store.commit(&commit).unwrap();
-        let checkpoint = Checkpoint::clone(&commit.snapshot.unwrap());
-        assert_eq!(store.snapshot().unwrap(), Some(StoredCheckpoint { checkpoint, position: 0 }));
+        let checkpoint = Checkpoint::clone(&commit.checkpoint.unwrap());
+        assert_eq!(store.checkpoint().unwrap(), Some(StoredCheckpoint { checkpoint, position: 0 }));
         assert_eq!(store.site().unwrap(), commit.site);
     }
 }

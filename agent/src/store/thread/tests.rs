@@ -15,7 +15,7 @@ const POLICY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_b
 
 struct Bench {
     folder: Folder,
-    recorder: Recorder,
+    store_writer: StoreWriter,
     handle: StoreHandle,
     thread: JoinHandle<()>,
     news: Arc<Mutex<Vec<String>>>,
@@ -53,8 +53,8 @@ fn bench(most_pages: Option<u32>) -> Bench {
         free_bytes: Box::new(|| None),
         report: Box::new(word),
     };
-    let (recorder, handle, thread) = start(|| InitialStore::Open(Box::new(store)), settings).unwrap();
-    Bench { folder, recorder, handle, thread, news }
+    let (store_writer, handle, thread) = start(|| InitialStore::Open(Box::new(store)), settings).unwrap();
+    Bench { folder, store_writer, handle, thread, news }
 }
 
 fn ask<T: Send + 'static>(handle: &StoreHandle, question: impl FnOnce(&mut Store) -> T + Send + 'static) -> T {
@@ -68,9 +68,9 @@ fn readings(store: &mut Store) -> usize {
 }
 
 /// Commits what waits; says whether it is on the disk.
-fn flush(recorder: &Recorder) -> bool {
+fn flush(store_writer: &StoreWriter) -> bool {
     let (answer, answered) = mpsc::channel();
-    recorder.flush(move |done| answer.send(done).unwrap()).unwrap();
+    store_writer.flush(move |done| answer.send(done).unwrap()).unwrap();
     answered.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
@@ -91,7 +91,7 @@ fn readings_wait_for_their_block_and_events_do_not() {
     let (mut bench, mut farm) = (bench(None), Farm::new(1));
     for second in 0..25 {
         farm.read(0, f64::from(second), Span(0));
-        bench.recorder.record(farm.take());
+        bench.store_writer.record(farm.take());
         // Blocks of the seconds 0 to 10 and 11 to 21.
         let expected = [0, 11, 22][usize::from(second >= 10) + usize::from(second >= 21)];
         assert_eq!(settled(&bench.handle, expected), expected, "after {second} s");
@@ -99,11 +99,11 @@ fn readings_wait_for_their_block_and_events_do_not() {
     }
     let mut commit = farm.take();
     commit.events.push(note(farm.now, "now"));
-    bench.recorder.record(commit);
+    bench.store_writer.record(commit);
     assert_eq!(settled(&bench.handle, 25), 25);
-    assert!(flush(&bench.recorder));
+    assert!(flush(&bench.store_writer));
     assert!(bench.news.lock().unwrap().contains(&"rows 1".to_owned()));
-    bench.recorder.stop();
+    bench.store_writer.stop();
     bench.thread.join().unwrap();
 }
 
@@ -112,10 +112,10 @@ fn stopping_commits_what_waits() {
     let (mut bench, mut farm) = (bench(None), Farm::new(3));
     for _ in 0..5 {
         (0..3).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
-        bench.recorder.record(farm.take());
+        bench.store_writer.record(farm.take());
     }
     bench.handle.ask(|store| assert!(!store.confirm(Lane::Events, 1))).unwrap();
-    bench.recorder.stop();
+    bench.store_writer.stop();
     bench.thread.join().unwrap();
     assert_eq!(open(&bench.folder).0.reader().readings_after(0).unwrap().len(), 15);
 }
@@ -130,12 +130,12 @@ fn recording_never_waits_for_the_store() {
     for n in 0..4 * QUEUE {
         farm.wait(Span(100));
         farm.read(0, n as f64 % 50.0, Span(0));
-        bench.recorder.record(farm.take());
+        bench.store_writer.record(farm.take());
     }
     assert!(began.elapsed() < Duration::from_secs(5));
     assert_eq!(bench.handle.ask(|_| ()), Err(Busy));
     let_go.send(()).unwrap();
-    bench.recorder.stop();
+    bench.store_writer.stop();
     bench.thread.join().unwrap();
     assert_eq!(open(&bench.folder).0.reader().readings_after(0).unwrap().len(), 4 * QUEUE);
 }
@@ -146,18 +146,18 @@ fn trouble_is_said_once_and_recording_resumes() {
     let (mut bench, mut farm) = (bench(Some(360)), Farm::new(8));
     let mut minutes = 0;
     // Each minute is a commit of its own: how many go together would be the scheduler's to say.
-    while flush(&bench.recorder) {
+    while flush(&bench.store_writer) {
         assert!(minutes < 3000);
         minute(&mut bench, &mut farm, &mut minutes);
     }
     for _ in 0..5 {
         minute(&mut bench, &mut farm, &mut minutes);
-        assert!(!flush(&bench.recorder), "dosing hears that nothing is booked");
+        assert!(!flush(&bench.store_writer), "dosing hears that nothing is booked");
     }
     ask(&bench.handle, |store| store.reader().0.pragma_update(None, "max_page_count", 10_000).unwrap());
     minute(&mut bench, &mut farm, &mut minutes);
     let committed = ask(&bench.handle, |store| store.lanes().of(Lane::Events).committed);
-    bench.recorder.stop();
+    bench.store_writer.stop();
     bench.thread.join().unwrap();
     let news = bench.news.lock().unwrap();
     let troubles = |word: &str| news.iter().filter(|news| *news == word).count();
@@ -173,15 +173,15 @@ fn minute(bench: &mut Bench, farm: &mut Farm, minutes: &mut u64) {
     let mut commit = farm.take();
     commit.events.push(note(farm.now, &"a minute ".repeat(20)));
     *minutes += 1;
-    bench.recorder.record(commit);
+    bench.store_writer.record(commit);
 }
 
 #[test]
 fn stopping_does_not_wait_for_a_disk_that_hangs() {
     let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(1), 0);
-    let progress = bench.recorder.progress();
+    let progress = bench.store_writer.progress();
     minute(&mut bench, &mut farm, &mut minutes);
-    assert!(flush(&bench.recorder));
+    assert!(flush(&bench.store_writer));
     assert_eq!(progress.unwritten_from(), None);
     let written = farm.now;
     let ((begin, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel::<()>());
@@ -194,7 +194,7 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
     while bench.handle.ask(|_| ()).is_ok() {}
     minute(&mut bench, &mut farm, &mut minutes);
     let began = Instant::now();
-    bench.recorder.stop();
+    bench.store_writer.stop();
     assert!(began.elapsed() < LAST_WAIT + Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(progress.unwritten_from() > Some(written), "{:?}", progress.unwritten_from());
     drop(let_go);
@@ -207,7 +207,7 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
 fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
     let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(2), 0);
     minute(&mut bench, &mut farm, &mut minutes);
-    assert!(flush(&bench.recorder));
+    assert!(flush(&bench.store_writer));
     let database = bench.folder.database();
     let (boot, stream) = ask(&bench.handle, move |store| {
         let connection = &store.reader().0;
@@ -226,7 +226,7 @@ fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
     let found = ask(&bench.handle, |store| (store.boot(), store.stream(), store.lanes().of(Lane::Events).committed));
     assert_eq!((found.0, found.2), (boot, 1), "{:?}", bench.news.lock().unwrap());
     assert_ne!(found.1, stream);
-    bench.recorder.stop();
+    bench.store_writer.stop();
     bench.thread.join().unwrap();
 }
 
@@ -245,10 +245,10 @@ fn what_is_given_up_because_the_store_fell_behind_says_so() {
     for _ in 0..150 {
         (0..100).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
         farm.wait(Span::from_mins(1));
-        bench.recorder.record(farm.take());
+        bench.store_writer.record(farm.take());
     }
     let_go.send(()).unwrap();
-    bench.recorder.stop();
+    bench.store_writer.stop();
     bench.thread.join().unwrap();
     let (store, _) = open(&bench.folder);
     let given_up = store.reader().given_up(10).unwrap();
@@ -271,16 +271,16 @@ fn what_is_given_up_because_the_store_fell_behind_says_so() {
 #[test]
 fn what_is_given_up_because_the_disk_was_full_says_so() {
     let (mut bench, mut farm, mut minutes) = (bench(Some(400)), Farm::new(100), 0);
-    while flush(&bench.recorder) {
+    while flush(&bench.store_writer) {
         minute(&mut bench, &mut farm, &mut minutes);
     }
     for _ in 0..130 {
         minute(&mut bench, &mut farm, &mut minutes);
     }
-    assert!(!flush(&bench.recorder));
+    assert!(!flush(&bench.store_writer));
     assert!(bench.news.lock().unwrap().contains(&"dropped 1".to_owned()), "said while it lasts");
     ask(&bench.handle, |store| store.reader().0.pragma_update(None, "max_page_count", 100_000).unwrap());
-    bench.recorder.stop();
+    bench.store_writer.stop();
     bench.thread.join().unwrap();
     let (store, _) = open(&bench.folder);
     let given_up = store.reader().given_up(10).unwrap();

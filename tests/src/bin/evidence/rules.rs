@@ -143,7 +143,7 @@ fn sensor(number: u32) -> Sensor {
         stale_after: None,
         bus: None,
         speaks_within: None,
-        stands_for: None,
+        state_of_bus: None,
     }
 }
 

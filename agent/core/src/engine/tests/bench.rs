@@ -37,7 +37,7 @@ pub(super) fn sensor(name: &str) -> Sensor {
         stale_after: None,
         bus: None,
         speaks_within: None,
-        stands_for: None,
+        state_of_bus: None,
     }
 }
 
@@ -243,7 +243,7 @@ fn in_words(effect: &Effect, plan: &Plan) -> Option<String> {
         Effect::Site => "site".to_owned(),
         Effect::Output(effect) => crate::interlock::tests::in_words(effect),
         Effect::Planned(_) => "planned".to_owned(),
-        Effect::Missing(sensor) => format!("missing {}", plan.sensor(*sensor).id),
+        Effect::NoValue(sensor) => format!("missing {}", plan.sensor(*sensor).id),
         Effect::Refused(refusal) => format!("refused {refusal:?}"),
         Effect::Unwindowed(sensor, readings) => format!("unwindowed {readings} of {sensor}"),
         Effect::Reading(_) | Effect::Window(_) => return None,

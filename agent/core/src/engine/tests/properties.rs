@@ -100,7 +100,7 @@ fn farm(changed: bool) -> Arc<Plan> {
 /// The same, where a sensor stands for the line, and rules that go are remembered.
 fn farm_with_line(changed: bool) -> Arc<Plan> {
     let plan = farm(changed);
-    let line = Sensor { stands_for: Some(id("gateway")), ..sensor("zz/line") };
+    let line = Sensor { state_of_bus: Some(id("gateway")), ..sensor("zz/line") };
     let on_line = |sensor: &Sensor| match sensor.id.as_str() {
         "z/a" => Sensor { speaks_within: Some(Span::from_mins(8)), ..sensor.clone() },
         "z/b" => Sensor { speaks_within: Some(Span::from_mins(40)), bus: Some(id("gateway")), ..sensor.clone() },
@@ -405,14 +405,14 @@ fn late_readings_never_move_a_rule() {
         let all = Run::of(&history).effects;
         count(guarded, all.iter().filter(|effect| matches!(effect, Effect::Reading(reading) if reading.late)).count());
         // A late value that is not a number is counted and nothing else.
-        let all = moved(all).into_iter().filter(|said| !said.starts_with("Missing")).collect::<Vec<_>>();
+        let all = moved(all).into_iter().filter(|said| !said.starts_with("NoValue")).collect::<Vec<_>>();
         let without = |(wait, event): &Step| match event {
             Event::Late { .. } => (*wait, Event::Tick),
             other => (*wait, other.clone()),
         };
         let timely: Vec<Step> = history.iter().map(without).collect();
         let timely = moved(Run::of(&timely).effects);
-        prop_assert_eq!(all, timely.into_iter().filter(|said| !said.starts_with("Missing")).collect::<Vec<_>>());
+        prop_assert_eq!(all, timely.into_iter().filter(|said| !said.starts_with("NoValue")).collect::<Vec<_>>());
         Ok(())
     });
 }

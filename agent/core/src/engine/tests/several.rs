@@ -174,7 +174,7 @@ fn another_sensor_to_compare_with_restarts_the_hold_and_another_limit_does_not()
 #[test]
 fn a_bus_that_is_down_holds_the_pages_of_rules_that_compare_with_its_sensors() {
     let on_bus = Sensor { bus: Some(id("gateway")), ..sensor("z/b") };
-    let line = Sensor { stands_for: Some(id("gateway")), ..sensor("zz/line") };
+    let line = Sensor { state_of_bus: Some(id("gateway")), ..sensor("zz/line") };
     let mut bench = Bench::new(plan(vec![sensor("z/a"), on_bus, line], vec![apart()]));
     bench.read(0.0, "z/a", 6.0).read(0.0, "z/b", 8.0).tick(1.0).said.clear();
     bench.handle(2.0, Input::Bus { bus: id("gateway"), up: false }).tick(15.0).expect(&[]);

@@ -27,7 +27,7 @@ fn missing(name: &str, of: &str, secs: i64) -> Rule {
 fn farm(missing_after: i64) -> Arc<Plan> {
     let on_line = |name| Sensor { bus: Some(id("gateway")), ..sensor(name) };
     let line =
-        Sensor { stands_for: Some(id("gateway")), quantity: Quantity::Contact, range: None, ..sensor("bus/gateway") };
+        Sensor { state_of_bus: Some(id("gateway")), quantity: Quantity::Contact, range: None, ..sensor("bus/gateway") };
     let down = Condition::Below { limit: 1.0, clear: 1.0 };
     let rules = vec![
         missing("silent", "z/a", missing_after),

@@ -348,7 +348,7 @@ fn people_who_ask_see_alerts_and_sensors_as_they_stand() {
     assert!(bench.engine.alerts().all(|alert| alert.silenced_until.is_some() && alert.inhibition.is_none()));
 
     let seen: Vec<_> = bench.tick(40.0).engine.sensors().collect();
-    assert_eq!((seen[0].newest, seen[0].quality, seen[0].silent), (None, None, Span::from_mins(40)));
+    assert_eq!((seen[0].newest, seen[0].quality, seen[0].silent_for), (None, None, Span::from_mins(40)));
     let (value, stamp) = seen[1].newest.unwrap();
     assert_eq!((value.to_string().as_str(), stamp.uptime), ("7.00", at(1.0)));
     assert_eq!(seen[1].quality, Some(Quality::Stale));

@@ -1,4 +1,4 @@
-//! Rows and checkpoints that decide hands to the store.
+//! Stages rows and checkpoints in the next commit, and hands it to the store.
 
 use std::mem;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use super::{Decide, new_event, trust_name};
 use crate::checkpoint::{Checkpoint, OutputsBefore};
 use crate::clock;
 use crate::notify::Delivery;
-use crate::notify::dispatch::Levels;
-use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, Missing, NewEvent};
+use crate::notify::dispatch::ChannelsByAlert;
+use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, LostHistory, NewEvent};
 use crate::transition::TransitionRecord;
 
 /// Kind of the event about a notification that a channel will not deliver.
@@ -28,16 +28,16 @@ pub(super) const UNDELIVERED: &str = "undelivered";
 /// Replacement of the database while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StoreReplaced {
-    /// Number of this boot, if no database counted it before.
+    /// Number of this boot, if no database gave it one before.
     pub(crate) boot: Option<u32>,
     /// Alert numbers reserved in the new database.
     pub(crate) alerts: AlertNumbers,
-    /// Site state stored in the new database.
+    /// Site state stored in the new database: what people did on site, such as silences and calibrations.
     pub(crate) site: Option<SiteState>,
-    /// What was known of actuators in the new database.
+    /// Actuator totals in the new database.
     pub(crate) outputs: Option<Box<OutputsBefore>>,
     /// Lost history: rows that the new database lacks.
-    pub(crate) missing: Option<Missing>,
+    pub(crate) missing: Option<LostHistory>,
 }
 
 impl Decide {
@@ -52,43 +52,43 @@ impl Decide {
             || self.commit.boot_time.is_some()
             || self.has_bookings();
         if is_more_than_readings {
-            self.keep_snapshot();
+            self.stage_checkpoint();
         }
-        if self.commit.snapshot.is_none() && self.commit.readings.is_empty() && self.commit.receipts.is_empty() {
+        if self.commit.checkpoint.is_none() && self.commit.readings.is_empty() && self.commit.receipts.is_empty() {
             return;
         }
         let mut commit = mem::replace(&mut self.commit, Commit::new(now, Arc::clone(&self.calibrated)));
         commit.now = now;
-        self.recorder.record(commit);
+        self.store_writer.record(commit);
         self.await_bookings();
     }
 
-    pub(super) fn keep_snapshot(&mut self) {
-        self.commit.alerts_until = Some(self.engine.wanted_reserve().0);
-        self.commit.snapshot = Some(Arc::new(Checkpoint {
+    pub(super) fn stage_checkpoint(&mut self) {
+        self.commit.alerts_through = Some(self.engine.wanted_reserve().0);
+        self.commit.checkpoint = Some(Arc::new(Checkpoint {
             engine: self.engine.snapshot(),
-            told_by: Arc::clone(&self.delivered),
+            last_pages: Arc::clone(&self.last_pages),
             acknowledged_by: Arc::clone(&self.acknowledged_by),
-            paged_by: Arc::clone(&self.paged_by),
+            page_runs: Arc::clone(&self.page_runs),
             seen_labels: Arc::clone(&self.seen_labels),
         }));
     }
 
-    pub(super) fn store_site_state(&mut self) {
+    pub(super) fn stage_site_state(&mut self) {
         let site = self.engine.site().clone();
         self.calibrated = Arc::new(crate::store::CalibratedPlan::new(
             Arc::clone(&self.calibrated.plan),
             self.calibrated.hash.clone(),
             &site,
         ));
-        self.event("site", serde_json::to_value(&site).unwrap_or(Value::Null));
+        self.stage_event("site", serde_json::to_value(&site).unwrap_or(Value::Null));
         self.commit.site = Some(site);
     }
 
-    pub(super) fn keep_anchor(&mut self, anchor: clock::Anchor) {
+    pub(super) fn stage_anchor(&mut self, anchor: clock::Anchor) {
         let error = anchor.error.unwrap_or(Span::ZERO);
         let body = json!({ "offset": anchor.offset_ms, "source": trust_name(anchor.trust), "error": error });
-        self.event("clock", body);
+        self.stage_event("clock", body);
         let wall_at_zero = WallTime(anchor.offset_ms);
         self.commit.boot_time = Some(BootTime { wall_at_zero, source: trust_name(anchor.trust).to_owned(), error });
     }
@@ -101,18 +101,18 @@ impl Decide {
             if let Some(recording) = &mut self.recording {
                 recording.counted(now, boot, site.clone(), outputs.clone());
             }
-            self.engine.count_boot(boot);
-            site.iter().for_each(|before| self.engine.recall_site(before));
-            outputs.iter().for_each(|before| self.recall_outputs(before));
+            self.engine.number_boot(boot);
+            site.iter().for_each(|before| self.engine.restore_site(before));
+            outputs.iter().for_each(|before| self.restore_outputs(before));
             self.drain();
-            self.decide(now, Input::Reserved { after: AlertId(alerts.after), until: AlertId(alerts.until) });
+            self.decide(now, Input::Reserved { after: AlertId(alerts.after), through: AlertId(alerts.through) });
         }
-        self.keep_everything();
+        self.stage_everything();
         missing.iter().for_each(|missing| self.report_lost_history(missing));
     }
 
-    pub(super) fn report_lost_history(&mut self, missing: &Missing) {
-        let Missing { reason, from, until, is_all, is_certain } = missing;
+    pub(super) fn report_lost_history(&mut self, missing: &LostHistory) {
+        let LostHistory { reason, from, until, is_all, is_certain } = missing;
         let body = json!({
             "message": missing.said(self.engine.now().wall, |at| at.to_string()),
             "reason": reason,
@@ -121,21 +121,21 @@ impl Decide {
             "all": is_all,
             "certain": is_certain,
         });
-        self.event("history-missing", body);
+        self.stage_event("history-missing", body);
     }
 
     /// Stores all that a new database or stream needs, the open alerts first.
-    pub(super) fn keep_everything(&mut self) {
-        self.restate_alerts();
+    pub(super) fn stage_everything(&mut self) {
+        self.stage_open_alerts();
         if let Some(anchor) = self.anchor {
-            self.keep_anchor(anchor);
+            self.stage_anchor(anchor);
         }
-        self.store_site_state();
-        self.keep_snapshot();
+        self.stage_site_state();
+        self.stage_checkpoint();
     }
 
     /// States each open alert again: the hub closes alerts of an earlier stream that a new one does not state.
-    pub(super) fn restate_alerts(&mut self) {
+    pub(super) fn stage_open_alerts(&mut self) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> =
             self.engine.alerts().filter(|alert| !matches!(alert.standing, Standing::Pending(_))).collect();
@@ -160,17 +160,17 @@ impl Decide {
         }
     }
 
-    pub(super) fn event(&mut self, kind: &str, body: Value) {
+    pub(super) fn stage_event(&mut self, kind: &str, body: Value) {
         self.commit.events.push(new_event(self.engine.now(), kind, body));
     }
 
-    pub(super) fn record_diagnostic(&mut self, kind: &str, body: Value) {
+    pub(super) fn stage_diagnostic(&mut self, kind: &str, body: Value) {
         self.commit.diagnostics.push(new_event(self.engine.now(), kind, body));
     }
 
     /// Notes that these channels were asked to page an alert.
     pub(super) fn note_requested(&mut self, alert: AlertId, channels: &[Id]) {
-        let pages = Arc::make_mut(&mut self.delivered).entry(alert).or_default();
+        let pages = Arc::make_mut(&mut self.last_pages).entry(alert).or_default();
         for channel in channels {
             pages.entry(channel.clone()).or_insert(0);
         }
@@ -180,7 +180,7 @@ impl Decide {
     pub(super) fn note_delivery(&mut self, delivery: &Delivery) {
         let Delivery { channel, outcome } = delivery;
         if let (true, Some((alert, page))) = (outcome.status.is_final(), self.page_of(&outcome.notification))
-            && let Some(pages) = Arc::make_mut(&mut self.delivered).get_mut(&alert)
+            && let Some(pages) = Arc::make_mut(&mut self.last_pages).get_mut(&alert)
         {
             let last = pages.entry(channel.clone()).or_insert(0);
             *last = (*last).max(page);
@@ -196,9 +196,9 @@ impl Decide {
             let mut body = body.clone();
             body["alert"] = json!(self.page_of(&outcome.notification).map(|(AlertId(alert), _)| alert));
             body["instead"] = json!(outcome.instead);
-            self.event(UNDELIVERED, body);
+            self.stage_event(UNDELIVERED, body);
         }
-        self.record_diagnostic("told", body);
+        self.stage_diagnostic("told", body);
     }
 
     /// Alert and page number in the id of a notification; `None` where it is no page.
@@ -211,7 +211,7 @@ impl Decide {
 }
 
 /// Channels that page each open alert by a plan.
-pub(super) fn levels(engine: &Engine, plan: &Plan) -> Levels {
+pub(super) fn channels_by_alert(engine: &Engine, plan: &Plan) -> ChannelsByAlert {
     let level = |view: AlertView| Some((view.report.alert?, channels(plan, &view.report)));
     engine.alerts().filter_map(level).collect()
 }

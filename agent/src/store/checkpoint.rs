@@ -106,8 +106,9 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 }
 
 fn parse<T: DeserializeOwned>(packed: &[u8]) -> Result<T, StoreError> {
-    let bytes = unpack(packed).ok_or_else(|| StoreError::Damaged("the snapshot is not what was written".to_owned()))?;
-    serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged(format!("the snapshot: {error}")))
+    let bytes =
+        unpack(packed).ok_or_else(|| StoreError::Damaged("the checkpoint is not what was written".to_owned()))?;
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged(format!("the checkpoint: {error}")))
 }
 
 pub(super) fn write_site(connection: &Connection, site: &SiteState) -> Result<(), StoreError> {
@@ -154,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn snapshots_come_back_and_damaged_ones_are_refused(
+        fn checkpoints_come_back_and_damaged_ones_are_refused(
             bytes in proptest::collection::vec(any::<u8>(), 0..5000), at: prop::sample::Index, flip in 1u8..
         ) {
             let mut packed = pack(&bytes);

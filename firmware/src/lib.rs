@@ -15,9 +15,11 @@ extern crate std;
 mod answers;
 mod board;
 mod channels;
+pub mod journal;
 mod link;
 pub mod measure;
 mod node;
+mod pulses;
 mod queue;
 mod record;
 mod relay;
@@ -25,10 +27,13 @@ mod relays;
 #[cfg(test)]
 mod tests;
 mod time;
+mod wiring;
 
 pub use board::{Board, round};
 pub use channels::{ChannelSettings, Kinds, MAX_INTERVAL, MIN_INTERVAL};
 pub use node::{Effect, Input, Node, Wiring};
+pub use pulses::PulseInputs;
 pub use record::{RECORD_LEN, Record};
 pub use relay::Limits;
 pub use time::BoardTime;
+pub use wiring::{Channel, Connection, Relay};

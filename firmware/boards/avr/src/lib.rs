@@ -37,7 +37,8 @@ pub use flash::Flash;
 pub use pin::{OpenDrain, Pin, Port};
 pub use place::Place;
 pub use serial::Serial;
-pub use station::{Channel, Connection, Relay, Station, Wired};
+pub use station::{Channel, Relay, Station, Wired};
+pub use tilth_firmware::Connection;
 pub use twi::{BusError, Twi};
 pub use watchdog::Watchdog;
 

@@ -4,42 +4,17 @@ use core::marker::PhantomData;
 
 use embedded_hal::i2c::I2c;
 use tilth_firmware::measure::{Inputs, Measurer};
-use tilth_firmware::{Board, BoardTime, ChannelSettings, Kinds, Limits, RECORD_LEN, Record};
+use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, RECORD_LEN, Record};
 use tilth_wire::{ChannelKind, ResetCause, Sample};
 
 use crate::chip::Peripherals;
 use crate::{Adc, Clock, Delay, Eeprom, OpenDrain, Pin, Place, Serial, Twi, Watchdog, interrupt, pulse, reset};
 
-/// What a channel is connected to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
-    /// An analog input, by its number.
-    Analog(u8),
-    /// The I2C bus.
-    I2c,
-    /// A digital pin.
-    Pin(Pin),
-}
-
 /// A channel's line of the wiring table.
-#[derive(Debug, Clone, Copy)]
-pub struct Channel {
-    /// What the channel is connected to.
-    pub at: Connection,
-    /// What it measures until the agent says otherwise.
-    pub measures: ChannelKind,
-    /// Milliseconds between readings until the agent says otherwise.
-    pub every: u16,
-}
+pub type Channel = tilth_firmware::Channel<Pin>;
 
 /// A relay's line of the wiring table.
-#[derive(Debug, Clone, Copy)]
-pub struct Relay {
-    /// Pin that switches the relay on when it is high. A resistor to ground keeps the relay off while the board starts.
-    pub pin: Pin,
-    /// Hard limits, which no command and no setting passes.
-    pub limits: Limits,
-}
+pub type Relay = tilth_firmware::Relay<Pin>;
 
 /// What a board's `main.rs` wires.
 pub trait Wired {
@@ -48,35 +23,6 @@ pub trait Wired {
     /// The pin of a relay.
     fn relay_pin(relay: u8) -> Pin;
 }
-
-impl Channel {
-    /// Kinds that the channel can measure, and its settings until the agent says otherwise.
-    pub fn first_settings(self) -> (Kinds, ChannelSettings) {
-        let kinds = match self.at {
-            Connection::Analog(_) => ANALOG,
-            Connection::I2c => I2C,
-            Connection::Pin(_) => DIGITAL,
-        };
-        // Sixteen conversions: their mean is quieter than one by a factor of four, and takes 16 ms.
-        (kinds, ChannelSettings { kind: self.measures, interval: u32::from(self.every), oversampling: 4 })
-    }
-}
-
-const ANALOG: Kinds = Kinds::OFF.or(ChannelKind::Analog);
-
-const I2C: Kinds = Kinds::OFF
-    .or(ChannelKind::Sht3xTemperature)
-    .or(ChannelKind::Sht3xHumidity)
-    .or(ChannelKind::Bme280Temperature)
-    .or(ChannelKind::Bme280Humidity)
-    .or(ChannelKind::Bme280Pressure);
-
-const DIGITAL: Kinds = Kinds::OFF
-    .or(ChannelKind::Ds18b20)
-    .or(ChannelKind::Dht22Temperature)
-    .or(ChannelKind::Dht22Humidity)
-    .or(ChannelKind::Pulse)
-    .or(ChannelKind::Contact);
 
 /// A board of `CHANNELS` channels, wired as `W`.
 pub struct Station<W, const CHANNELS: usize> {

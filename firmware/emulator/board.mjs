@@ -37,7 +37,7 @@ export class Board {
     this.transmit = transmit;
     this.volts = new Array(16).fill(0);
     this.i2cHeld = false;
-    this.#image = readImage(path, this.chip.flash);
+    this.#image = readImage(path, { flash: this.chip.flash });
     this.eeprom = new EEPROMMemoryBackend(this.chip.eepromSize);
     this.sht3x = new Sht3x(this);
     this.bme280 = new Bme280();

@@ -1,4 +1,4 @@
-// Runs a board's image: node emulator.mjs IMAGE.elf [--chip atmega2560] [--tcp PORT [--speed X]]
+// Runs a board's image: node emulator.mjs IMAGE.elf [--chip atmega2560 | rp2040 [--usb]] [--tcp PORT [--speed X]]
 //
 // Without --tcp the board stands still but for {"run": MILLISECONDS} on standard input, which makes tests repeatable. With it the
 // board runs at X times real time (1 by default), and its serial line is the TCP port (0: any free one, which is printed).
@@ -10,18 +10,21 @@
 //   {"pulses": {"pin": "D2", "count": N, "hz": F}}     falling edges at an input
 //   {"sht3x": {..}}   {"bme280": {..}}   {"ds18b20": {..}}   {"dht22": {..}}    fields of the models, e.g. {"present": false}
 //   {"i2c_held": true}   {"hang": true}   {"panic": true}   {"reset": "external"}   {"power_cycle": true}   {"quit": true}
-// Standard output: {"port"}, {"pin", "level", "ms"} when an output changes, {"reset", "ms"}, {"error"}.
+// Standard output: {"port"}, {"pin", "level", "ms"} when an output changes, {"reset", "ms"}, {"error"}; of a Pico
+// {"written": ADDRESS, "ms"} when its flash is written.
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Board, resetFlags } from './board.mjs';
+import { Pico, picoResetFlags } from './pico.mjs';
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     chip: { type: 'string', default: 'atmega328p' },
-    'one-wire-pin': { type: 'string', default: 'D4' },
-    'dht-pin': { type: 'string', default: 'D5' },
+    'one-wire-pin': { type: 'string' },
+    'dht-pin': { type: 'string' },
+    usb: { type: 'boolean', default: false },
     tcp: { type: 'string' },
     speed: { type: 'string', default: '1' },
   },
@@ -31,10 +34,12 @@ const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 let sent = [];
 let client = null;
 
-const board = new Board(positionals[0], {
+const isPico = options.chip === 'rp2040';
+const board = new (isPico ? Pico : Board)(positionals[0], {
   chip: options.chip,
-  oneWirePin: options['one-wire-pin'],
-  dhtPin: options['dht-pin'],
+  usb: options.usb,
+  oneWirePin: options['one-wire-pin'] ?? (isPico ? 'GP6' : 'D4'),
+  dhtPin: options['dht-pin'] ?? (isPico ? 'GP9' : 'D5'),
   report: say,
   transmit: (byte) => {
     if (client) client.write(Buffer.from([byte]));
@@ -59,7 +64,7 @@ const commands = {
   i2c_held: (held) => (board.i2cHeld = held),
   hang: () => board.hang(),
   panic: () => board.panic(),
-  reset: (cause) => board.reset(resetFlags[cause]),
+  reset: (cause) => board.reset((isPico ? picoResetFlags : resetFlags)[cause]),
   power_cycle: () => board.powerCycle(),
   quit: () => process.exit(0),
 };

@@ -2,31 +2,35 @@
 import { readFileSync } from 'node:fs';
 
 // AVR-GCC places data memory at this offset of the address space of an ELF file.
-const DATA = 0x800000;
+const AVR_DATA = 0x800000;
 const SECTION_ALLOC = 2;
 const SEGMENT_LOAD = 1;
 const SECTION_SYMBOLS = 2;
 const PANIC_HANDLER = 'rust_begin_unwind';
 
-/// { program: Uint8Array of `flash` bytes, staticEnd: first data address after .data, .bss and .noinit, panicHandler: its address in
-/// bytes, or undefined }
-export function readImage(path, flash) {
+/// The image for a chip that has `flash` bytes of flash from address `flashAt` on, and its data memory from `dataAt` on:
+/// { program: Uint8Array of `flash` bytes, programEnd: offset behind its last byte, staticEnd: first offset in data memory after all static memory, panicHandler: its address
+/// in bytes, or undefined }
+export function readImage(path, { flash, flashAt = 0, dataAt = AVR_DATA }) {
   const elf = readFileSync(path);
   if (elf.readUInt32BE(0) !== 0x7f454c46) throw new Error(`${path}: not an ELF file`);
   const program = new Uint8Array(flash).fill(0xff);
+  let programEnd = 0;
   for (const segment of table(elf, 28, 42)) {
     const [type, offset, , physical, size] = words(elf, segment, 5);
     // Memory that a start leaves as it is, .noinit, has an address in data memory and is not programmed.
-    if (type !== SEGMENT_LOAD || size === 0 || physical >= DATA) continue;
-    if (physical + size > flash) throw new Error(`${path}: does not fit into ${flash} bytes of flash`);
-    program.set(elf.subarray(offset, offset + size), physical);
+    if (type !== SEGMENT_LOAD || size === 0 || physical >= dataAt) continue;
+    const at = physical - flashAt;
+    if (at < 0 || at + size > flash) throw new Error(`${path}: does not fit into ${flash} bytes of flash`);
+    program.set(elf.subarray(offset, offset + size), at);
+    programEnd = Math.max(programEnd, at + size);
   }
   let staticEnd = 0;
   for (const section of table(elf, 32, 46)) {
     const [, , flags, address, , size] = words(elf, section, 6);
-    if (flags & SECTION_ALLOC && address >= DATA) staticEnd = Math.max(staticEnd, address - DATA + size);
+    if (flags & SECTION_ALLOC && address >= dataAt) staticEnd = Math.max(staticEnd, address - dataAt + size);
   }
-  return { program, staticEnd, panicHandler: addressOf(elf, PANIC_HANDLER) };
+  return { program, programEnd, staticEnd, panicHandler: addressOf(elf, PANIC_HANDLER) };
 }
 
 // Address of the symbol whose name ends so.

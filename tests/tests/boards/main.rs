@@ -2,27 +2,23 @@
 //! agent's absence, settings that outlive power. Skipped where the images were not built.
 
 mod emulated;
+mod models;
 
 use emulated::Emulated;
+use models::{Model, PICO, UNO};
 use serde_json::json;
 use tilth_wire::{
     BoardId, ChannelKind, Fault, OffReason, Reading, Refusal, ResetCause, Sample, SetChannel, SetRelay, Switch, ToBoard,
 };
 
-/// Channels of the Uno as its `main.rs` wires them.
-const ANALOG: u8 = 0;
-const TEMPERATURE: u8 = 2;
-const HUMIDITY: u8 = 3;
-const DS18B20: u8 = 4;
-const PULSE: u8 = 5;
-const CONTACT: u8 = 6;
-
-/// Pins of the Uno's relays.
-const RELAY_0: &str = "D7";
-const RELAY_1: &str = "D6";
-
-fn uno(test: &str) -> Option<Emulated> {
-    Emulated::start("uno", &[], test)
+/// Runs a test on every board; its name is that of the test.
+fn on_boards(test: &str, check: impl Fn(&Model, Emulated)) {
+    for model in [&UNO, &PICO] {
+        println!("{test}: {}", model.image);
+        if let Some(board) = Emulated::start(model.image, model.options, test) {
+            check(model, board);
+        }
+    }
 }
 
 /// The newest sample of a channel.
@@ -42,282 +38,323 @@ fn value(readings: &[Reading], channel: u8) -> i32 {
     }
 }
 
-fn every_second(uno: &mut Emulated, channel: u8, kind: ChannelKind) {
+fn every_second(board: &mut Emulated, channel: u8, kind: ChannelKind) {
     let command = 1_000 + u32::from(channel);
-    uno.send(&ToBoard::SetChannel(SetChannel { command, channel, kind, interval: 1_000, oversampling: 2 }));
+    board.send(&ToBoard::SetChannel(SetChannel { command, channel, kind, interval: 1_000, oversampling: 2 }));
 }
 
-fn switch(uno: &mut Emulated, command: u32, relay: u8, on_for: u32) {
-    let expires = uno.board_time() + 5_000;
-    uno.send(&ToBoard::Switch(Switch { command, relay, on_for, expires }));
+fn switch(board: &mut Emulated, command: u32, relay: u8, on_for: u32) {
+    let expires = board.board_time() + 5_000;
+    board.send(&ToBoard::Switch(Switch { command, relay, on_for, expires }));
 }
 
 #[test]
-fn every_sensor_of_the_uno_gives_its_value() {
-    let Some(mut uno) = uno("every_sensor_of_the_uno_gives_its_value") else { return };
-    uno.control(&json!({ "analog": { "0": 2.5 }, "sht3x": { "temperature": 21.5, "humidity": 55 } }));
-    uno.control(&json!({ "ds18b20": { "temperature": -10.125 }, "pin": { "D3": 0 } }));
-    let heard = uno.greeted();
-    let hello = heard.hellos.first().expect("a Hello");
-    assert_eq!((hello.reset, hello.id), (ResetCause::PowerOn, None));
-    assert_eq!(hello.kinds[usize::from(TEMPERATURE)], ChannelKind::Sht3xTemperature);
-    for (channel, kind) in (0..).zip(&hello.kinds).filter(|(_, kind)| **kind != ChannelKind::Off) {
-        every_second(&mut uno, channel, *kind);
-    }
-    uno.control(&json!({ "pulses": { "pin": "D2", "count": 40, "hz": 100 } }));
-    let heard = uno.run_with_agent(4_000);
-    assert_eq!(heard.acks.len(), 7, "acknowledged settings: {:?}", heard.acks);
-    let readings = &heard.readings;
-    assert_eq!(value(readings, ANALOG), (512 << 6) + (512 << 6 >> 10));
-    assert!((value(readings, TEMPERATURE) - 21_500).abs() <= 2, "{:?}", newest(readings, TEMPERATURE));
-    assert!((value(readings, HUMIDITY) - 55_000).abs() <= 2, "{:?}", newest(readings, HUMIDITY));
-    assert_eq!(value(readings, DS18B20), -10_125);
-    assert_eq!(value(readings, PULSE), 40);
-    assert_eq!(value(readings, CONTACT), 0);
+fn every_sensor_gives_its_value() {
+    on_boards("every_sensor_gives_its_value", |model, mut board| {
+        board.control(
+            &json!({ "analog": { "0": model.volts / 2.0 }, "sht3x": { "temperature": 21.5, "humidity": 55 } }),
+        );
+        board.control(&json!({ "ds18b20": { "temperature": -10.125 }, "pin": { model.contact_pin: 0 } }));
+        let heard = board.greeted();
+        let hello = heard.hellos.first().expect("a Hello");
+        assert_eq!((hello.reset, hello.id), (ResetCause::PowerOn, None));
+        assert_eq!(hello.kinds[usize::from(model.temperature)], ChannelKind::Sht3xTemperature);
+        let measuring: Vec<_> = (0..).zip(&hello.kinds).filter(|(_, kind)| **kind != ChannelKind::Off).collect();
+        for (channel, kind) in &measuring {
+            every_second(&mut board, *channel, **kind);
+        }
+        board.control(&json!({ "pulses": { "pin": model.pulse_pin, "count": 40, "hz": 100 } }));
+        let heard = board.run_with_agent(4_000);
+        assert_eq!(heard.acks.len(), measuring.len(), "acknowledged settings: {:?}", heard.acks);
+        let readings = &heard.readings;
+        assert_eq!(value(readings, model.analog), (512 << 6) + (512 << 6 >> 10));
+        assert!((value(readings, model.temperature) - 21_500).abs() <= 2, "{:?}", newest(readings, model.temperature));
+        assert!((value(readings, model.humidity) - 55_000).abs() <= 2, "{:?}", newest(readings, model.humidity));
+        assert_eq!(value(readings, model.ds18b20), -10_125);
+        assert_eq!(value(readings, model.pulse), 40);
+        assert_eq!(value(readings, model.contact), 0);
+    });
+}
+
+#[test]
+fn channels_measure_what_the_agent_sets() {
+    on_boards("channels_measure_what_the_agent_sets", |model, mut board| {
+        board.control(&json!({ "dht22": { "temperature": -4.5 }, "bme280": { "present": true } }));
+        board.greeted();
+        let (dht22, bme280) = (ChannelKind::Dht22Temperature, ChannelKind::Bme280Temperature);
+        for (channel, kind) in [(model.spare, dht22), (model.temperature, bme280)] {
+            let set = SetChannel { command: channel.into(), channel, kind, interval: 2_500, oversampling: 0 };
+            board.send(&ToBoard::SetChannel(set));
+        }
+        let heard = board.run_with_agent(6_000);
+        assert_eq!(value(&heard.readings, model.spare), -4_500);
+        // The datasheet's example.
+        assert_eq!(value(&heard.readings, model.temperature) / 10, 2_508);
+    });
 }
 
 #[test]
 fn a_sensor_that_fails_is_a_fault_and_comes_back() {
-    let Some(mut uno) = uno("a_sensor_that_fails_is_a_fault_and_comes_back") else { return };
-    uno.greeted();
-    every_second(&mut uno, TEMPERATURE, ChannelKind::Sht3xTemperature);
-    every_second(&mut uno, DS18B20, ChannelKind::Ds18b20);
-    let cases = [
-        (json!({ "sht3x": { "badChecksum": true }, "ds18b20": { "badChecksum": true } }), Some(Fault::Checksum)),
-        (
-            json!({ "sht3x": { "badChecksum": false, "present": false }, "ds18b20": { "badChecksum": false, "present": false } }),
-            Some(Fault::Absent),
-        ),
-        (
-            json!({ "sht3x": { "present": true }, "ds18b20": { "present": true, "shorted": true }, "i2c_held": true }),
-            Some(Fault::Bus),
-        ),
-        (json!({ "ds18b20": { "shorted": false }, "i2c_held": false }), None),
-    ];
-    for (change, expected) in cases {
-        uno.control(&change);
-        let heard = uno.run_with_agent(4_000);
-        for channel in [TEMPERATURE, DS18B20] {
-            match (newest(&heard.readings, channel), expected) {
-                (Sample::Fault(fault), Some(expected)) => {
-                    assert_eq!(fault, expected, "channel {channel} after {change}");
+    on_boards("a_sensor_that_fails_is_a_fault_and_comes_back", |model, mut board| {
+        board.greeted();
+        every_second(&mut board, model.temperature, ChannelKind::Sht3xTemperature);
+        every_second(&mut board, model.ds18b20, ChannelKind::Ds18b20);
+        let cases = [
+            (json!({ "sht3x": { "badChecksum": true }, "ds18b20": { "badChecksum": true } }), Some(Fault::Checksum)),
+            (
+                json!({ "sht3x": { "badChecksum": false, "present": false }, "ds18b20": { "badChecksum": false, "present": false } }),
+                Some(Fault::Absent),
+            ),
+            (
+                json!({ "sht3x": { "present": true }, "ds18b20": { "present": true, "shorted": true }, "i2c_held": true }),
+                Some(Fault::Bus),
+            ),
+            (json!({ "ds18b20": { "shorted": false }, "i2c_held": false }), None),
+        ];
+        for (change, expected) in cases {
+            board.control(&change);
+            let heard = board.run_with_agent(4_000);
+            for channel in [model.temperature, model.ds18b20] {
+                match (newest(&heard.readings, channel), expected) {
+                    (Sample::Fault(fault), Some(expected)) => {
+                        assert_eq!(fault, expected, "channel {channel} after {change}");
+                    }
+                    (Sample::Value(_), None) => {}
+                    (sample, expected) => {
+                        panic!("channel {channel} after {change}: expected {expected:?}, got {sample:?}")
+                    }
                 }
-                (Sample::Value(_), None) => {}
-                (sample, expected) => panic!("channel {channel} after {change}: expected {expected:?}, got {sample:?}"),
             }
         }
-    }
+    });
 }
 
 #[test]
 fn a_relay_goes_off_when_its_time_is_over() {
-    let Some(mut uno) = uno("a_relay_goes_off_when_its_time_is_over") else { return };
-    uno.greeted();
-    switch(&mut uno, 1, 0, 700);
-    let heard = uno.run_with_agent(2_000);
-    assert_eq!(heard.acks.iter().filter(|ack| ack.command == 1).count(), 1);
-    let edges = uno.edges(RELAY_0);
-    assert_eq!(edges.iter().map(|edge| edge.0).collect::<Vec<_>>(), [1, 0], "edges of the relay: {edges:?}");
-    let on_for = edges[1].1 - edges[0].1;
-    assert!((698.0..=706.0).contains(&on_for), "expected 700 ms on, got {on_for}");
-    assert_eq!(heard.switched.last().and_then(|switched| switched.off), Some(OffReason::Done));
+    on_boards("a_relay_goes_off_when_its_time_is_over", |model, mut board| {
+        board.greeted();
+        switch(&mut board, 1, 0, 700);
+        let heard = board.run_with_agent(2_000);
+        assert_eq!(heard.acks.iter().filter(|ack| ack.command == 1).count(), 1);
+        let edges = board.edges(model.relays[0]);
+        assert_eq!(edges.iter().map(|edge| edge.0).collect::<Vec<_>>(), [1, 0], "edges of the relay: {edges:?}");
+        let on_for = edges[1].1 - edges[0].1;
+        assert!((698.0..=706.0).contains(&on_for), "expected 700 ms on, got {on_for}");
+        assert_eq!(heard.switched.last().and_then(|switched| switched.off), Some(OffReason::Done));
+    });
 }
 
 #[test]
 fn repeated_commands_do_not_extend_the_time() {
-    let Some(mut uno) = uno("repeated_commands_do_not_extend_the_time") else { return };
-    uno.greeted();
-    for command in 1..=30 {
-        switch(&mut uno, command, 0, 1_000);
-        uno.run_with_agent(100);
-    }
-    let edges = uno.edges(RELAY_0);
-    let longest = edges.chunks(2).filter_map(|pair| Some(pair.get(1)?.1 - pair[0].1)).fold(0.0, f64::max);
-    assert!(
-        !edges.is_empty() && longest <= 1_006.0,
-        "expected at most 1,000 ms at a stretch, got {longest}: {edges:?}"
-    );
+    on_boards("repeated_commands_do_not_extend_the_time", |model, mut board| {
+        board.greeted();
+        for command in 1..=30 {
+            switch(&mut board, command, 0, 1_000);
+            board.run_with_agent(100);
+        }
+        let edges = board.edges(model.relays[0]);
+        let longest = edges.chunks(2).filter_map(|pair| Some(pair.get(1)?.1 - pair[0].1)).fold(0.0, f64::max);
+        assert!(
+            !edges.is_empty() && longest <= 1_006.0,
+            "expected at most 1,000 ms at a stretch, got {longest}: {edges:?}"
+        );
+    });
 }
 
 #[test]
 fn a_relay_goes_off_when_the_agent_falls_silent() {
-    let Some(mut uno) = uno("a_relay_goes_off_when_the_agent_falls_silent") else { return };
-    uno.greeted();
-    uno.send(&ToBoard::SetRelay(SetRelay {
-        command: 1,
-        relay: 0,
-        max_on: 600_000,
-        min_off: 1_000,
-        link_timeout: 3_000,
-        excludes: 0,
-    }));
-    uno.run_with_agent(1_000);
-    switch(&mut uno, 2, 0, 60_000);
-    uno.run_with_agent(5_000);
-    assert_eq!(uno.edges(RELAY_0).len(), 1, "expected the relay on");
-    uno.run(4_000);
-    let edges = uno.edges(RELAY_0);
-    assert_eq!(edges.len(), 2, "expected the relay off 3 s after the last heartbeat: {edges:?}");
-}
-
-#[test]
-fn relays_that_exclude_each_other_are_not_on_together() {
-    let Some(mut uno) = uno("relays_that_exclude_each_other_are_not_on_together") else { return };
-    uno.greeted();
-    uno.send(&ToBoard::SetRelay(SetRelay {
-        command: 1,
-        relay: 1,
-        max_on: 60_000,
-        min_off: 1_000,
-        link_timeout: 10_000,
-        excludes: 1,
-    }));
-    uno.run_with_agent(1_000);
-    switch(&mut uno, 2, 0, 5_000);
-    switch(&mut uno, 3, 1, 5_000);
-    let heard = uno.run_with_agent(1_000);
-    assert_eq!(
-        heard.errors.iter().map(|error| (error.command, error.reason)).collect::<Vec<_>>(),
-        [(3, Refusal::Excluded)]
-    );
-    assert!(uno.edges(RELAY_1).is_empty(), "relay 1: {:?}", uno.edges(RELAY_1));
-}
-
-#[test]
-fn a_command_that_came_too_late_is_refused() {
-    let Some(mut uno) = uno("a_command_that_came_too_late_is_refused") else { return };
-    uno.greeted();
-    uno.run_with_agent(2_000);
-    uno.send(&ToBoard::Switch(Switch { command: 9, relay: 0, on_for: 1_000, expires: 500 }));
-    let heard = uno.run_with_agent(500);
-    assert_eq!(heard.errors.first().map(|error| (error.command, error.reason)), Some((9, Refusal::Expired)));
-    assert!(uno.edges(RELAY_0).is_empty());
-}
-
-#[test]
-fn a_hang_ends_in_a_reset_with_the_relays_off() {
-    let Some(mut uno) = uno("a_hang_ends_in_a_reset_with_the_relays_off") else { return };
-    uno.greeted();
-    switch(&mut uno, 1, 0, 60_000);
-    uno.run_with_agent(1_000);
-    uno.control(&json!({ "hang": true }));
-    let heard = uno.run(3_000);
-    let edges = uno.edges(RELAY_0);
-    assert_eq!(edges.len(), 2, "expected the relay off: {edges:?}");
-    let hello = heard.hellos.first().expect("a Hello after the reset");
-    assert_eq!(hello.reset, ResetCause::Watchdog);
-}
-
-#[test]
-fn a_panic_opens_the_relays_first() {
-    let Some(mut uno) = uno("a_panic_opens_the_relays_first") else { return };
-    uno.greeted();
-    switch(&mut uno, 1, 0, 60_000);
-    uno.run_with_agent(1_000);
-    uno.control(&json!({ "panic": true }));
-    uno.run(1);
-    assert_eq!(uno.edges(RELAY_0).len(), 2, "expected the relay off before the reset: {:?}", uno.edges(RELAY_0));
-    let heard = uno.run(3_000);
-    assert_eq!(heard.hellos.first().expect("a Hello after the reset").reset, ResetCause::Panic);
-}
-
-#[test]
-fn noise_on_the_line_does_no_harm() {
-    let Some(mut uno) = uno("noise_on_the_line_does_no_harm") else { return };
-    uno.greeted();
-    let mut random = 1_u32;
-    for command in 1..=20 {
-        let noise: Vec<u8> = (0..97)
-            .map(|_| {
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (random >> 24) as u8
-            })
-            .collect();
-        uno.send_bytes(&noise);
-        uno.send_bytes(&[0]);
-        // A Received of noise must not have lost the answer to what follows.
-        uno.send(&ToBoard::SetRelay(SetRelay {
-            command: 50 + command,
+    on_boards("a_relay_goes_off_when_the_agent_falls_silent", |model, mut board| {
+        board.greeted();
+        board.send(&ToBoard::SetRelay(SetRelay {
+            command: 1,
             relay: 0,
-            max_on: 1_000,
+            max_on: 600_000,
             min_off: 1_000,
             link_timeout: 3_000,
             excludes: 0,
         }));
-        let heard = uno.run_with_agent(500);
-        assert!(heard.acks.iter().any(|ack| ack.command == 50 + command), "no answer after noise {command}: {heard:?}");
-        assert!(heard.hellos.iter().all(|hello| hello.reset == ResetCause::PowerOn), "the board restarted");
-    }
-    assert!(uno.edges(RELAY_0).is_empty());
+        board.run_with_agent(1_000);
+        switch(&mut board, 2, 0, 60_000);
+        board.run_with_agent(5_000);
+        assert_eq!(board.edges(model.relays[0]).len(), 1, "expected the relay on");
+        board.run(4_000);
+        let edges = board.edges(model.relays[0]);
+        assert_eq!(edges.len(), 2, "expected the relay off 3 s after the last heartbeat: {edges:?}");
+    });
+}
+
+#[test]
+fn relays_that_exclude_each_other_are_not_on_together() {
+    on_boards("relays_that_exclude_each_other_are_not_on_together", |model, mut board| {
+        board.greeted();
+        board.send(&ToBoard::SetRelay(SetRelay {
+            command: 1,
+            relay: 1,
+            max_on: 60_000,
+            min_off: 1_000,
+            link_timeout: 10_000,
+            excludes: 1,
+        }));
+        board.run_with_agent(1_000);
+        switch(&mut board, 2, 0, 5_000);
+        switch(&mut board, 3, 1, 5_000);
+        let heard = board.run_with_agent(1_000);
+        assert_eq!(
+            heard.errors.iter().map(|error| (error.command, error.reason)).collect::<Vec<_>>(),
+            [(3, Refusal::Excluded)]
+        );
+        assert!(board.edges(model.relays[1]).is_empty(), "relay 1: {:?}", board.edges(model.relays[1]));
+    });
+}
+
+#[test]
+fn a_command_that_came_too_late_is_refused() {
+    on_boards("a_command_that_came_too_late_is_refused", |model, mut board| {
+        board.greeted();
+        board.run_with_agent(2_000);
+        board.send(&ToBoard::Switch(Switch { command: 9, relay: 0, on_for: 1_000, expires: 500 }));
+        let heard = board.run_with_agent(500);
+        assert_eq!(heard.errors.first().map(|error| (error.command, error.reason)), Some((9, Refusal::Expired)));
+        assert!(board.edges(model.relays[0]).is_empty());
+    });
+}
+
+#[test]
+fn a_hang_ends_in_a_reset_with_the_relays_off() {
+    on_boards("a_hang_ends_in_a_reset_with_the_relays_off", |model, mut board| {
+        board.greeted();
+        switch(&mut board, 1, 0, 60_000);
+        board.run_with_agent(1_000);
+        board.control(&json!({ "hang": true }));
+        let heard = board.run(3_000);
+        let edges = board.edges(model.relays[0]);
+        assert_eq!(edges.len(), 2, "expected the relay off: {edges:?}");
+        let hello = heard.hellos.first().expect("a Hello after the reset");
+        assert_eq!(hello.reset, ResetCause::Watchdog);
+    });
+}
+
+#[test]
+fn a_panic_opens_the_relays_first() {
+    on_boards("a_panic_opens_the_relays_first", |model, mut board| {
+        board.greeted();
+        switch(&mut board, 1, 0, 60_000);
+        board.run_with_agent(1_000);
+        board.control(&json!({ "panic": true }));
+        board.run(1);
+        assert_eq!(
+            board.edges(model.relays[0]).len(),
+            2,
+            "expected the relay off before the reset: {:?}",
+            board.edges(model.relays[0])
+        );
+        let heard = board.run(3_000);
+        assert_eq!(heard.hellos.first().expect("a Hello after the reset").reset, ResetCause::Panic);
+    });
+}
+
+#[test]
+fn noise_on_the_line_does_no_harm() {
+    on_boards("noise_on_the_line_does_no_harm", |model, mut board| {
+        board.greeted();
+        let mut random = 1_u32;
+        for command in 1..=20 {
+            let noise: Vec<u8> = (0..97)
+                .map(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (random >> 24) as u8
+                })
+                .collect();
+            board.send_bytes(&noise);
+            board.send_bytes(&[0]);
+            // A Received of noise must not have lost the answer to what follows.
+            board.send(&ToBoard::SetRelay(SetRelay {
+                command: 50 + command,
+                relay: 0,
+                max_on: 1_000,
+                min_off: 1_000,
+                link_timeout: 3_000,
+                excludes: 0,
+            }));
+            let heard = board.run_with_agent(500);
+            assert!(
+                heard.acks.iter().any(|ack| ack.command == 50 + command),
+                "no answer after noise {command}: {heard:?}"
+            );
+            assert!(heard.hellos.iter().all(|hello| hello.reset == ResetCause::PowerOn), "the board restarted");
+        }
+        assert!(board.edges(model.relays[0]).is_empty());
+    });
 }
 
 #[test]
 fn readings_of_180_seconds_without_an_agent_are_kept() {
-    let Some(mut uno) = uno("readings_of_180_seconds_without_an_agent_are_kept") else { return };
-    uno.greeted();
-    // Four channels at 10 s, the others off.
-    for channel in [PULSE, CONTACT, 1] {
-        uno.send(&ToBoard::SetChannel(SetChannel {
-            command: 1 + u32::from(channel),
-            channel,
-            kind: ChannelKind::Off,
-            interval: 10_000,
-            oversampling: 0,
-        }));
-    }
-    let before = uno.run_with_agent(30_000);
-    let last = before.readings.last().expect("readings").seq;
-    let away = uno.run(180_000);
-    let after = uno.run_with_agent(30_000);
-    let mut seqs: Vec<u32> =
-        away.readings.iter().chain(&after.readings).map(|reading| reading.seq).filter(|seq| *seq > last).collect();
-    seqs.sort_unstable();
-    seqs.dedup();
-    assert!(seqs.len() >= 72, "expected the readings of 180 s, got {}", seqs.len());
-    assert_eq!(seqs.first(), Some(&(last + 1)), "the oldest reading is lost");
-    assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap in {seqs:?}");
-    assert_eq!(after.heartbeats.last().map(|heartbeat| heartbeat.lost), Some(0));
+    on_boards("readings_of_180_seconds_without_an_agent_are_kept", |model, mut board| {
+        board.greeted();
+        // Four channels at 10 s, the others off.
+        for channel in model.others.iter().copied() {
+            board.send(&ToBoard::SetChannel(SetChannel {
+                command: 1 + u32::from(channel),
+                channel,
+                kind: ChannelKind::Off,
+                interval: 10_000,
+                oversampling: 0,
+            }));
+        }
+        let before = board.run_with_agent(30_000);
+        let last = before.readings.last().expect("readings").seq;
+        let away = board.run(180_000);
+        let after = board.run_with_agent(30_000);
+        let mut seqs: Vec<u32> =
+            away.readings.iter().chain(&after.readings).map(|reading| reading.seq).filter(|seq| *seq > last).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        assert!(seqs.len() >= 72, "expected the readings of 180 s, got {}", seqs.len());
+        assert_eq!(seqs.first(), Some(&(last + 1)), "the oldest reading is lost");
+        assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap in {seqs:?}");
+        assert_eq!(after.heartbeats.last().map(|heartbeat| heartbeat.lost), Some(0));
+    });
 }
 
 #[test]
 fn id_and_settings_outlive_the_power() {
-    let Some(mut uno) = uno("id_and_settings_outlive_the_power") else { return };
-    uno.greeted();
-    let id = BoardId([1, 2, 3, 4, 5, 6, 7, 8]);
-    uno.send(&ToBoard::SetId(id));
-    every_second(&mut uno, CONTACT, ChannelKind::Off);
-    uno.run_with_agent(2_000);
-    uno.control(&json!({ "power_cycle": true }));
-    let heard = uno.greeted();
-    let hello = heard.hellos.first().expect("a Hello");
-    assert_eq!((hello.id, hello.reset), (Some(id), ResetCause::PowerOn));
-    assert_eq!(hello.kinds[usize::from(CONTACT)], ChannelKind::Off);
+    on_boards("id_and_settings_outlive_the_power", |model, mut board| {
+        board.greeted();
+        let id = BoardId([1, 2, 3, 4, 5, 6, 7, 8]);
+        board.send(&ToBoard::SetId(id));
+        every_second(&mut board, model.contact, ChannelKind::Off);
+        board.run_with_agent(2_000);
+        board.control(&json!({ "power_cycle": true }));
+        let heard = board.greeted();
+        let hello = heard.hellos.first().expect("a Hello");
+        assert_eq!((hello.id, hello.reset), (Some(id), ResetCause::PowerOn));
+        assert_eq!(hello.kinds[usize::from(model.contact)], ChannelKind::Off);
+    });
 }
 
 #[test]
 fn stack_is_left_after_everything() {
-    let Some(mut uno) = uno("stack_is_left_after_everything") else { return };
-    uno.greeted();
-    let kinds = [
-        ChannelKind::Analog,
-        ChannelKind::Analog,
-        ChannelKind::Sht3xTemperature,
-        ChannelKind::Sht3xHumidity,
-        ChannelKind::Ds18b20,
-        ChannelKind::Pulse,
-        ChannelKind::Contact,
-    ];
-    for (channel, kind) in (0..).zip(kinds) {
-        every_second(&mut uno, channel, kind);
-    }
-    uno.send(&ToBoard::SetId(BoardId([9; 8])));
-    switch(&mut uno, 1, 0, 2_000);
-    uno.run_with_agent(5_000);
-    uno.run(30_000);
-    uno.send(&ToBoard::Identify);
-    uno.run_with_agent(10_000);
-    println!("bytes of stack left: {}", uno.stack_free);
-    assert!(uno.stack_free >= 1_024, "expected 1,024 bytes of stack left, got {}", uno.stack_free);
+    on_boards("stack_is_left_after_everything", |model, mut board| {
+        board.greeted();
+        for (channel, kind) in [
+            (model.analog, ChannelKind::Analog),
+            (model.temperature, ChannelKind::Sht3xTemperature),
+            (model.humidity, ChannelKind::Sht3xHumidity),
+            (model.ds18b20, ChannelKind::Ds18b20),
+            (model.pulse, ChannelKind::Pulse),
+            (model.contact, ChannelKind::Contact),
+        ] {
+            every_second(&mut board, channel, kind);
+        }
+        board.send(&ToBoard::SetId(BoardId([9; 8])));
+        switch(&mut board, 1, 0, 2_000);
+        board.run_with_agent(5_000);
+        board.run(30_000);
+        board.send(&ToBoard::Identify);
+        board.run_with_agent(10_000);
+        println!("bytes of stack left: {}", board.stack_free);
+        assert!(board.stack_free >= 1_024, "expected 1,024 bytes of stack left, got {}", board.stack_free);
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! writes JSON a second time. `content` holds the namespaces; they go over the shipped base as one layer.
 
 mod key;
+pub(crate) mod sealed;
 mod time;
 
 use std::fmt;
@@ -28,7 +29,10 @@ use crate::sha256;
 use crate::source::Layer;
 use crate::{Loaded, base};
 
+use sealed::Form;
+
 pub use key::{KeyError, KeyId, Signature, SigningKey, TrustedKey};
+pub use sealed::SealError;
 pub use time::{SignedTime, TimeError, is_nonce};
 
 /// The version of this form.
@@ -41,7 +45,7 @@ pub const MAX_BYTES: usize = 4 << 20;
 /// whoever has stolen the hub's key could never be given another.
 pub const MAX_VERSION: u64 = 1 << 48;
 
-const WORD: &str = "tilth-bundle";
+const FORM: Form = Form { word: "tilth-bundle", format: FORMAT, called: "bundle", max_bytes: MAX_BYTES };
 
 /// A bundle whose signature was checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,46 +99,12 @@ pub enum Order {
 /// Why bytes are no bundle for this device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    /// Something else.
-    #[error("not a bundle; expected it to begin with \"{WORD} {FORMAT}\"")]
-    NotABundle,
-    /// A bundle of another format.
+    /// No bundle that the trusted key signed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Signed, of another format.
     #[error("a bundle of format {0}; this program reads format {FORMAT}")]
-    Format(String),
-    /// No signature.
-    #[error("the bundle is not signed")]
-    Unsigned,
-    /// A head that is not as written above.
-    #[error("the bundle's head is damaged: expected {expected}")]
-    Head {
-        /// The line that was expected.
-        expected: &'static str,
-    },
-    /// Some of it did not arrive.
-    #[error("the bundle is truncated: {found} of {stated} bytes of its payload")]
-    Truncated {
-        /// Length in the head, in bytes.
-        stated: usize,
-        /// Bytes present.
-        found: usize,
-    },
-    /// More bytes than its head states.
-    #[error("the bundle has {0} bytes after its end")]
-    Excess(usize),
-    /// Larger than [`MAX_BYTES`].
-    #[error("the bundle has {0} bytes; expected at most {MAX_BYTES}")]
-    TooLarge(usize),
-    /// Another key than the one trusted.
-    #[error("the bundle is signed by the key {found}; this device trusts {trusted}")]
-    OtherKey {
-        /// Key that signed, as the bundle says.
-        found: KeyId,
-        /// Key that should have signed.
-        trusted: KeyId,
-    },
-    /// The trusted key's name with a signature that is not its.
-    #[error("the bundle's signature is wrong")]
-    Signature,
+    Format(u32),
     /// Signed, and not understood.
     #[error("the bundle's payload is not understood: {0}")]
     Payload(String),
@@ -155,20 +125,7 @@ impl BundleError {
     /// Whether bytes that were a good bundle once are so no more; else they are whole, and not for this program, key or device.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        match self {
-            BundleError::NotABundle
-            | BundleError::Unsigned
-            | BundleError::Head { .. }
-            | BundleError::Truncated { .. }
-            | BundleError::Excess(_)
-            | BundleError::TooLarge(_)
-            | BundleError::Signature => true,
-            BundleError::Format(_)
-            | BundleError::OtherKey { .. }
-            | BundleError::Payload(_)
-            | BundleError::Version(_)
-            | BundleError::OtherDevice { .. } => false,
-        }
+        matches!(self, BundleError::Seal(error) if error.is_damage())
     }
 }
 
@@ -185,13 +142,6 @@ struct Payload<'a> {
     content: &'a RawValue,
 }
 
-/// Head and payload of a bundle.
-struct Parts<'a> {
-    key: KeyId,
-    signature: Signature,
-    payload: &'a [u8],
-}
-
 /// Signs a configuration. Same draft and key, same bytes.
 #[must_use]
 pub fn seal(draft: &Draft<'_>, key: &SigningKey) -> Vec<u8> {
@@ -206,10 +156,7 @@ pub fn seal(draft: &Draft<'_>, key: &SigningKey) -> Vec<u8> {
         content: &content,
     };
     let payload = serde_json::to_vec(&payload).expect("its maps are keyed by text");
-    let signature = key.sign(&signed_part(&payload));
-    let head =
-        format!("{WORD} {FORMAT}\nkey {}\nsignature {signature}\nlength {}\n\n", key.trusted().id(), payload.len());
-    [head.as_bytes(), &payload].concat()
+    FORM.seal(&payload, key)
 }
 
 /// Reads a bundle that a trusted key signed for this device.
@@ -217,17 +164,10 @@ pub fn seal(draft: &Draft<'_>, key: &SigningKey) -> Vec<u8> {
 /// # Errors
 /// [`BundleError`] says what it is instead.
 pub fn verify(bytes: &[u8], key: &TrustedKey, client: &Id, device: &Id) -> Result<Bundle, BundleError> {
-    let parts = split(bytes)?;
-    if parts.key != key.id() {
-        return Err(BundleError::OtherKey { found: parts.key, trusted: key.id() });
-    }
-    if !key.verify(&signed_part(parts.payload), &parts.signature) {
-        return Err(BundleError::Signature);
-    }
     let not_understood = |error: serde_json::Error| BundleError::Payload(error.to_string());
-    let payload: Payload<'_> = serde_json::from_slice(parts.payload).map_err(not_understood)?;
+    let payload: Payload<'_> = serde_json::from_slice(FORM.open(bytes, key)?).map_err(not_understood)?;
     if payload.format != FORMAT {
-        return Err(BundleError::Format(payload.format.to_string()));
+        return Err(BundleError::Format(payload.format));
     }
     if payload.client != *client || payload.device != *device {
         return Err(BundleError::OtherDevice { client: payload.client, device: payload.device });
@@ -263,53 +203,9 @@ pub fn documents(version: Option<u64>, content: Json) -> Documents {
     Documents { layers, agent_toml }
 }
 
-fn signed_part(payload: &[u8]) -> Vec<u8> {
-    [format!("{WORD} {FORMAT}\n").as_bytes(), payload].concat()
-}
-
 fn raw(content: &Json) -> Box<RawValue> {
     let text = serde_json::to_string(content).expect("a JSON value is JSON");
     RawValue::from_string(text).expect("a JSON value is JSON")
-}
-
-fn split(bytes: &[u8]) -> Result<Parts<'_>, BundleError> {
-    if bytes.len() > MAX_BYTES {
-        return Err(BundleError::TooLarge(bytes.len()));
-    }
-    let (first, rest) = line(bytes).ok_or(BundleError::NotABundle)?;
-    let format = first.strip_prefix(WORD).and_then(|rest| rest.strip_prefix(' ')).ok_or(BundleError::NotABundle)?;
-    if format != FORMAT.to_string() {
-        return Err(BundleError::Format(format.chars().take(20).collect()));
-    }
-    let (key, rest) = field(rest, "key ", "a line key and 16 hex digits")?;
-    let key = key.parse().map_err(|_| BundleError::Head { expected: "a line key and 16 hex digits" })?;
-    let expected = "a line signature and 128 hex digits";
-    let (signature, rest) = match field(rest, "signature ", expected) {
-        Ok((signature, rest)) if signature != "none" => (signature, rest),
-        Err(error) if !rest.starts_with(b"length ") => return Err(error),
-        _ => return Err(BundleError::Unsigned),
-    };
-    let signature = signature.parse().map_err(|_| BundleError::Head { expected })?;
-    let expected = "a line length and a number, and an empty line";
-    let (length, rest) = field(rest, "length ", expected)?;
-    let stated: usize = length.parse().map_err(|_| BundleError::Head { expected })?;
-    let payload = rest.strip_prefix(b"\n").ok_or(BundleError::Head { expected })?;
-    match payload.len().cmp(&stated) {
-        std::cmp::Ordering::Less => Err(BundleError::Truncated { stated, found: payload.len() }),
-        std::cmp::Ordering::Equal => Ok(Parts { key, signature, payload }),
-        std::cmp::Ordering::Greater => Err(BundleError::Excess(payload.len() - stated)),
-    }
-}
-
-/// The first line without its end, where it is text, and what follows it.
-fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
-}
-
-fn field<'a>(bytes: &'a [u8], name: &str, expected: &'static str) -> Result<(&'a str, &'a [u8]), BundleError> {
-    let found = line(bytes).and_then(|(line, rest)| Some((line.strip_prefix(name)?, rest)));
-    found.ok_or(BundleError::Head { expected })
 }
 
 impl Bundle {

@@ -23,6 +23,7 @@ mod duration;
 mod escalation;
 mod explain;
 mod files;
+pub mod firmware;
 mod folder;
 mod hosts;
 mod i2c;

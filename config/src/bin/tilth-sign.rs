@@ -1,0 +1,70 @@
+//! Signs firmware images: makes a key when it is asked to, and writes the manifest of an image beside it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tilth_config::bundle::SigningKey;
+use tilth_config::firmware::{MAX_IMAGE, Manifest};
+use tilth_config::plain_file;
+
+const USAGE: &str = "usage:
+  tilth-sign key FILE      makes a signing key: FILE, to be kept secret, and FILE.pub, which devices trust
+  tilth-sign image KEY IMAGE BOARD CHIP FIRMWARE PROTOCOL
+                           writes IMAGE.manifest (uno.manifest for uno.hex), signed with the key in the file KEY";
+
+/// Largest file of a key, in bytes.
+const MAX_KEY: u64 = 4096;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["key", file] => make_key(file),
+        ["image", key, image, ref stated @ ..] => sign(key, image, stated),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("tilth-sign: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn make_key(file: &str) -> Result<(), String> {
+    let mut seed = [0; 32];
+    SystemRandom::new().fill(&mut seed).map_err(|_| "the system has no random bytes")?;
+    let public = format!("{}\n", SigningKey::from_seed(&seed).trusted());
+    write_new(file, 0o600, &SigningKey::text_of_seed(&seed)).map_err(|error| format!("{file}: {error}"))?;
+    let public_file = format!("{file}.pub");
+    write_new(&public_file, 0o644, &public).map_err(|error| format!("{public_file}: {error}"))
+}
+
+fn write_new(file: &str, mode: u32, text: &str) -> io::Result<()> {
+    File::options().write(true).create_new(true).mode(mode).open(file)?.write_all(text.as_bytes())
+}
+
+fn sign(key: &str, image: &str, stated: &[&str]) -> Result<(), String> {
+    let &[board, chip, firmware, protocol] = stated else { return Err(USAGE.to_owned()) };
+    let protocol = protocol.parse().map_err(|_| format!("protocol \"{protocol}\": expected a number up to 255"))?;
+    let key = read_key(Path::new(key)).map_err(|why| format!("{key}: {why}"))?;
+    let bytes = plain_file::read(Path::new(image), MAX_IMAGE).map_err(|error| format!("{image}: {error}"))?;
+    let manifest = Manifest { board: board.to_owned(), chip: chip.to_owned(), firmware: firmware.to_owned(), protocol };
+    let file = Path::new(image).with_extension("manifest");
+    fs::write(&file, manifest.seal(&bytes, &key)).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Reads a signing key that only its owner may read.
+fn read_key(file: &Path) -> Result<SigningKey, String> {
+    let open = plain_file::open(file).map_err(|error| error.to_string())?;
+    if let Some(mode) = plain_file::open_to_others(&open).map_err(|error| error.to_string())? {
+        return Err(format!("other users may read it (mode {mode:03o}); expected 600"));
+    }
+    let text = plain_file::read_open(open, MAX_KEY).map_err(|error| error.to_string())?;
+    SigningKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| error.to_string())
+}

@@ -9,6 +9,7 @@
 //! | `handlers` | **the routes**, the same over every kind of connection, and handlers that read |
 //! | `changes`, `events` | handlers of changes, and of the stream of events |
 //! | `actuators` | handlers about actuators and holds |
+//! | `ports` | serial ports that are left to another program |
 //! | `rows` | rows of answers, bodies of requests |
 //! | `problem` | errors (RFC 9457) |
 //! | `views` | rows made of the engine's views; the only place |
@@ -26,6 +27,7 @@ pub(crate) mod changes;
 pub(crate) mod connections;
 mod events;
 mod handlers;
+mod ports;
 pub(crate) mod problem;
 pub(crate) mod rows;
 pub(crate) mod socket;

@@ -60,6 +60,7 @@ pub(crate) enum Command {
     Retry(AgentOptions),
     /// Show transitions as they happen, until Ctrl-C
     Tail(AgentOptions),
+    Flash(Flash),
 }
 
 /// Watch the farm: read sensors, apply rules, page people, store readings
@@ -336,6 +337,53 @@ pub(crate) struct Note {
     pub(crate) text: String,
     #[command(flatten)]
     pub(crate) person: Person,
+}
+
+/// Write Tilth's firmware to a board
+///
+/// The image must be signed by the key that this machine trusts: nothing is written before that is checked. A running agent
+/// leaves the port alone meanwhile. The board's id and settings stay. Needs avrdude. If it is cut off, run it again.
+#[derive(Debug, Args)]
+pub(crate) struct Flash {
+    /// Model of the board
+    #[arg(value_name = "BOARD")]
+    pub(crate) board: BoardModel,
+    /// Path of the serial port, such as /dev/ttyACM0, or the name of the board's bus in agent.toml
+    #[arg(value_name = "PORT", required_if_eq_any = [("board", "uno"), ("board", "mega2560")])]
+    pub(crate) port: Option<String>,
+    /// The image, with its manifest beside it [default: /usr/share/tilth/firmware/BOARD.hex]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+    /// File with the public key that images must be signed by
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/tilth/firmware.pub")]
+    pub(crate) trusted_key: PathBuf,
+    /// Speed of the bootloader, if it is not the stock one, such as 57600
+    #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(300..=2_000_000))]
+    pub(crate) baud: Option<u32>,
+    /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Data folder of the agent
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub(crate) data: PathBuf,
+}
+
+impl Flash {
+    /// The agent that may have the port open.
+    pub(crate) fn agent(&self) -> AgentOptions {
+        AgentOptions { socket: self.socket.clone(), data: self.data.clone(), json: false }
+    }
+}
+
+/// Model of a board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BoardModel {
+    /// Arduino Uno
+    Uno,
+    /// Arduino Mega 2560
+    Mega2560,
+    /// Raspberry Pi Pico: shows the steps, since its bootloader takes a file
+    Pico,
 }
 
 /// Person who gives a command.

@@ -1,12 +1,15 @@
 //! Commands that ask the running agent.
 
 mod client;
+mod flash;
 mod text;
 
 use anyhow::Context;
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use tilth_core::time::Span;
+
+pub(crate) use self::flash::flash;
 
 use self::client::{ApiRequest, Client, post, request};
 use self::text::{Table, Times};

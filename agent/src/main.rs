@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Command::Note(wanted) => commands::note(&wanted),
         Command::Retry(wanted) => commands::retry(&wanted),
         Command::Tail(wanted) => commands::tail(&wanted),
+        Command::Flash(wanted) => commands::flash(&wanted),
     });
     output::journal::flush();
     code

@@ -8,6 +8,7 @@ pub(crate) mod line;
 pub(crate) mod port;
 pub(crate) mod queue;
 pub(crate) mod receipt;
+pub(crate) mod released;
 pub(crate) mod sample;
 pub(crate) mod stamp;
 pub(crate) mod supervise;
@@ -29,6 +30,7 @@ use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
 use line::{LabelMemory, SeenLabels};
 use queue::Queue;
+use released::Ports;
 
 /// Inputs of all sensors of a configuration: the buses, and the machine itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,6 +54,7 @@ pub(crate) struct Senses {
     clock: Clock,
     queue: Queue,
     outputs: Outputs,
+    ports: Ports,
     machine: Arc<Machine>,
     buses: BTreeMap<Id, BusTask>,
     /// Inputs on the machine, and the task that reads them once it runs.
@@ -109,13 +112,14 @@ impl Senses {
         clock: Clock,
         queue: Queue,
         outputs: Outputs,
+        ports: Ports,
         machine: Machine,
         seen_labels: BTreeMap<Id, SeenLabels>,
     ) -> Senses {
         let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(Arc::new(seen)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
         let owners = Owners::default();
-        Senses { clock, queue, outputs, machine: Arc::new(machine), buses, host, host_task, owners, labels }
+        Senses { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, owners, labels }
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
@@ -186,8 +190,9 @@ impl Senses {
     }
 
     fn context(&self, id: Id, wanted: watch::Receiver<BusInputs>, health: HealthHandle) -> BusContext {
-        let (clock, queue, outputs) = (self.clock.clone(), self.queue.clone(), self.outputs.clone());
-        BusContext { id, wanted, health, clock, queue, outputs }
+        let (clock, queue) = (self.clock.clone(), self.queue.clone());
+        let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
+        BusContext { id, wanted, health, clock, queue, outputs, ports }
     }
 }
 

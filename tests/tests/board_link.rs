@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
@@ -285,4 +286,24 @@ fn a_board_of_another_version_is_named_as_the_older_or_newer_side() {
             reason.contains("the board speaks protocol version 2 and the agent version 1; the agent is the older one")
         })
     });
+}
+
+#[test]
+fn a_port_is_left_to_another_program_as_long_as_its_connection_lasts() {
+    let mut farm = farm("board-released", [("board-one", ""), ("board-two", "")]);
+    let _one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    farm.launch();
+    until_up(&mut farm, "one");
+    let body = format!(r#"{{"port":"{}"}}"#, text(&farm, "board-one"));
+    let mut connection = UnixStream::connect(farm.socket()).unwrap();
+    let head = "POST /api/v1/ports/release HTTP/1.1\r\nhost: agent\r\ncontent-type: application/json";
+    write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = BufReader::new(&connection).lines().map_while(Result::ok);
+    assert!(answer.any(|line| line == "event: released"), "expected the port to be released");
+    farm.until("the bus says that its port is released", |farm| {
+        bus(farm, "one")["reason"].as_str().is_some_and(|reason| reason.contains("left to `tilth-agent flash`"))
+    });
+    drop(answer);
+    drop(connection);
+    until_up(&mut farm, "one");
 }

@@ -12,14 +12,14 @@ use serde::Deserialize;
 use super::problem::Problem;
 use super::rows::{AlertRow, Answer, SensorRow, SilenceRow, StatusRow};
 use super::state::ApiState;
-use super::{actuators, changes, events, views};
+use super::{actuators, changes, events, ports, views};
 
 /// Version of the API, part of each path. Raised when an older client or an older agent would misunderstand.
 const VERSION: u32 = 1;
 
 /// Paths of the API, for the answer to a path that does not exist.
 const PATHS: &str = "/api/v1/status, sensors, alerts, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/{actuator}/switch, holds, \
-    holds/{zone}, notes, configuration/retry or events";
+    holds/{zone}, notes, configuration/retry, ports/release or events";
 
 /// The routes, the same whatever the request came over.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
@@ -36,6 +36,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/holds/{zone}", delete(actuators::end_hold))
         .route("/api/v1/notes", post(changes::note))
         .route("/api/v1/configuration/retry", post(changes::retry))
+        .route("/api/v1/ports/release", post(ports::release))
         .route("/api/v1/events", get(events::watch))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

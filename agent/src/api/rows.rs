@@ -56,6 +56,14 @@ pub(crate) struct Note {
     pub(crate) by: String,
 }
 
+/// Body of the request for a serial port that the agent is to leave alone.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReleasePort {
+    /// Path of the port.
+    pub(crate) port: String,
+}
+
 /// Body of a command to an actuator.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,6 +19,7 @@ use crate::configuration::{ConfigStatus, Retry};
 use crate::decide::{Command, EngineContext, LiveLine};
 use crate::health::SharedMarks;
 use crate::notify;
+use crate::sense::released::Ports;
 use crate::store::Policy;
 use crate::store::thread::StoreHandle;
 use crate::sync::status::SyncStatus;
@@ -77,6 +78,7 @@ pub(crate) struct ApiState {
     pub(crate) commands: mpsc::Sender<Command>,
     /// To the task of the configuration.
     pub(crate) retries: mpsc::Sender<Retry>,
+    pub(crate) ports: Ports,
     /// Weak: the task ends when its last strong sender is gone.
     pub(crate) notify: mpsc::WeakSender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<LiveLine>>,

@@ -1,6 +1,8 @@
 //! Client of a running agent: HTTP over its socket.
 
 use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net;
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ fn with_body(method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<ApiReq
 pub(super) struct Client {
     runtime: Runtime,
     sender: SendRequest<Full<Bytes>>,
+    stream: OwnedFd,
     socket: String,
 }
 
@@ -61,14 +64,32 @@ impl Client {
     pub(super) fn connect(agent: &cli::AgentOptions) -> anyhow::Result<Client> {
         let path = socket::of(agent.socket.as_deref(), &agent.data);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-        let sender = runtime.block_on(async {
+        let (sender, stream) = runtime.block_on(async {
             let stream = UnixStream::connect(&path).await.map_err(|error| not_connected(&path, agent, &error))?;
+            let held = stream.as_fd().try_clone_to_owned().context("the agent's connection")?;
             let (sender, connection) = handshake(TokioIo::new(stream)).await.context("the agent hung up")?;
             // Its errors are seen where its answers are read.
             tokio::spawn(connection);
-            anyhow::Ok(sender)
+            anyhow::Ok((sender, held))
         })?;
-        Ok(Client { runtime, sender, socket: path.display().to_string() })
+        Ok(Client { runtime, sender, stream, socket: path.display().to_string() })
+    }
+
+    /// Connects to the control socket, if an agent listens there.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub(super) fn find(agent: &cli::AgentOptions) -> anyhow::Result<Option<Client>> {
+        let found = net::UnixStream::connect(socket::of(agent.socket.as_deref(), &agent.data));
+        match found.map_err(|error| error.kind()) {
+            Err(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+            _ => Client::connect(agent).map(Some),
+        }
+    }
+
+    /// The connection. It ends for the agent once this, and the client, are dropped.
+    pub(super) fn connection(&self) -> anyhow::Result<OwnedFd> {
+        self.stream.try_clone().context("the agent's connection")
     }
 
     /// Sends a request and waits for the answer.

@@ -29,6 +29,7 @@ use crate::random::RunId;
 use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
+use crate::sense::released::Ports;
 use crate::sense::{Senses, SensorInputs};
 use crate::store::thread::StoreWriter;
 use crate::sync::{self, status::SyncStatus};
@@ -43,6 +44,7 @@ struct Base<'a> {
     clock: Clock,
     commands: mpsc::Sender<Command>,
     outputs: Outputs,
+    ports: Ports,
     queue: Queue,
     config: ConfigStatus,
     health: SharedMarks,
@@ -130,6 +132,7 @@ impl<'a> Base<'a> {
             wanted,
             device: device.clone(),
             outputs,
+            ports: Ports::default(),
             commands,
             queue: Queue::new(plan.sensors().len()),
             config: ConfigStatus::new(clock.clone(), configured.hash.clone(), plan.local().clone()),
@@ -160,7 +163,8 @@ impl<'a> Base<'a> {
     fn senses(&self, restored: &RestoredState) -> Senses {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
         let seen_labels = restored.checkpoint.as_ref().map(|kept| (*kept.seen_labels).clone()).unwrap_or_default();
-        Senses::new(self.clock.clone(), self.queue.clone(), self.outputs.clone(), machine, seen_labels)
+        let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
+        Senses::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, seen_labels)
     }
 
     fn sync_parts(
@@ -204,6 +208,7 @@ impl<'a> Base<'a> {
             health: self.health.clone(),
             commands: self.commands.clone(),
             retries,
+            ports: self.ports.clone(),
             notify: notify.downgrade(),
             live: self.live.clone(),
             store: store.handle.clone(),

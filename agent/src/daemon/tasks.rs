@@ -188,6 +188,7 @@ mod tests {
     use crate::clock::ClockMode;
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
+    use crate::sense::released::Ports;
     use crate::store::tests::farm::{Folder, booted, calibrated, open, options};
     use crate::store::thread::{self as store_thread, InitialStore, Settings, StoreWriter};
     use crate::store::{BLOCK_INTERVAL, Commit, Policy};
@@ -224,6 +225,7 @@ mod tests {
             clock,
             Queue::new(1),
             Outputs::new().0,
+            Ports::default(),
             Machine { root: "/nowhere".into(), disk: "/nowhere".into() },
             std::collections::BTreeMap::new(),
         )

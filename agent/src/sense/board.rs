@@ -17,9 +17,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tilth_config::Serial;
 use tilth_core::interlock::Switch;
 use tilth_core::time::Uptime;
-use tilth_wire::BoardId;
+use tilth_wire::{BoardId, BoardKind};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
@@ -28,6 +29,7 @@ use super::bus::health::BoardHealth;
 use super::bus::{Absent, BusContext};
 use super::queue::SenseMessage;
 use super::receipt::Receipt;
+use super::released::Ports;
 use crate::random;
 use channels::Channels;
 use line::{CHUNK, Line};
@@ -36,7 +38,7 @@ use session::{Effect, Input, Session};
 
 pub(crate) use line::Place;
 pub(crate) use owners::Owners;
-pub(crate) use words::REASONS;
+pub(crate) use words::{REASONS, board_kind};
 
 /// Between two tries of a port without a board: a board that is plugged in is found within 5 s, its bootloader included.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -51,12 +53,22 @@ pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, c
     tokio::join!(keep_port(place, owners, context), board.serve(arrivals));
 }
 
+/// Opens a serial port and asks which board is there; one without an id gets one. Returns its id in words, its model and the version
+/// of its firmware.
+///
+/// # Errors
+/// Why there is no board, in the words of a technician.
+pub(crate) async fn ask(serial: Serial) -> Result<(String, BoardKind, String), String> {
+    let (line, _) = Place::Serial(serial).find_board(|| None, |_| (), &Ports::default()).await?;
+    Ok((words::id(line.board), line.kind, words::firmware(line.firmware)))
+}
+
 /// Opens the port of a bus for ever, and gives each line to the bus of its board.
 async fn keep_port(place: Place, owners: Owners, context: BusContext) {
     let bus = &context.id;
     let failed = |why: String| owners.give(bus, Arrival::Failed(why));
     loop {
-        match place.find_board(|| owners.missing_board(bus), failed).await {
+        match place.find_board(|| owners.missing_board(bus), failed, &context.ports).await {
             Ok((line, closed)) => match owners.owner(bus, line.board) {
                 Ok(owner) => {
                     owners.give(&owner, Arrival::Line(line));
@@ -246,9 +258,8 @@ impl Board {
         else {
             return;
         };
-        let [major, minor, patch] = greeting.firmware;
-        let (id, kind) = (words::id(session.id()), greeting.kind);
-        info!(bus = %self.context.id, "board {id}, {kind}, firmware {major}.{minor}.{patch}");
+        let (id, kind, firmware) = (words::id(session.id()), greeting.kind, words::firmware(greeting.firmware));
+        info!(bus = %self.context.id, "board {id}, {kind}, firmware {firmware}");
         self.channels.set_kinds(&greeting.channels);
         if self.context.health.get().state.name() != "up" {
             self.context.up();
@@ -294,12 +305,11 @@ impl Board {
 
 fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
     let (greeting, counts) = (session.greeting()?, session.counts());
-    let [major, minor, patch] = greeting.firmware;
     let heartbeat = session.heartbeat();
     Some(BoardHealth {
         id: words::id(session.id()),
         kind: greeting.kind,
-        firmware: format!("{major}.{minor}.{patch}"),
+        firmware: words::firmware(greeting.firmware),
         port: line.place.clone(),
         last_start: greeting.reset,
         restarts: counts.restarts,

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::queue::{Queue, SenseMessage};
+use super::released::Ports;
 use super::sample::Sample;
 use super::supervise;
 use crate::act::Outputs;
@@ -48,6 +49,8 @@ pub(crate) struct BusContext {
     pub(crate) queue: Queue,
     /// Where orders for the outputs of the bus come from.
     pub(crate) outputs: Outputs,
+    /// Which serial ports are open, and which are left to another program.
+    pub(crate) ports: Ports,
 }
 
 impl BusContext {
@@ -157,6 +160,7 @@ mod tests {
             clock,
             queue: queue.clone(),
             outputs: Outputs::new().0,
+            ports: Ports::default(),
         };
         let told = || match queue.try_next() {
             Some(SenseMessage::Bus { down, .. }) => Some(down.unwrap_or_else(|| "up".to_owned())),

@@ -224,6 +224,7 @@ mod tests {
                 clock: Clock::new(ClockMode::System),
                 queue: queue.clone(),
                 outputs: Outputs::new().0,
+                ports: crate::sense::released::Ports::default(),
             };
             let next = async || match queue.next().await {
                 SenseMessage::Value(sample) => sample.sensor.to_string(),

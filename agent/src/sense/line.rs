@@ -33,7 +33,6 @@ use tilth_core::id::SensorId;
 use tilth_core::local::Local;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime, WallTime};
-use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -188,9 +187,9 @@ impl LineReader {
 
     /// Opens the port. While it does not open and does not fail either, it is down.
     async fn open(&self) -> io::Result<Port> {
-        let serial = self.serial.clone();
+        let (serial, ports) = (self.serial.clone(), self.context.ports.clone());
         let hangs = || self.down(&io::Error::new(io::ErrorKind::TimedOut, "it hangs while it is opened"));
-        blocking(move || Port::open(&serial), CHECK_AFTER, hangs).await
+        blocking(move || Port::open(&serial, &ports), CHECK_AFTER, hangs).await
     }
 
     /// Reads until the port is gone.
@@ -201,7 +200,7 @@ impl LineReader {
         self.wanted.iter_mut().for_each(|sensor| sensor.stamps = StampJudge::default());
         loop {
             self.context.ready().await;
-            match timeout(CHECK_AFTER, port.stream.read(&mut bytes)).await {
+            match timeout(CHECK_AFTER, port.read(&mut bytes)).await {
                 Ok(Ok(0)) => return io::Error::new(io::ErrorKind::NotConnected, "the port was hung up"),
                 Ok(Ok(count)) => self.take(&bytes[..count]),
                 Ok(Err(error)) => return error,

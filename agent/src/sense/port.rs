@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
 use tilth_config::{Parity, Serial};
+use tokio::io::AsyncReadExt;
 use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream, StopBits};
+
+use super::released::{OpenPort, Ports};
 
 #[derive(Debug)]
 pub(super) struct Port {
@@ -17,14 +20,19 @@ pub(super) struct Port {
     path: PathBuf,
     /// Which device the path led to.
     device: u64,
+    open: OpenPort,
 }
 
 impl Port {
     /// Opens the port by its path, which may be a link such as those under `/dev/serial/by-id`.
-    pub(super) fn open(serial: &Serial) -> io::Result<Port> {
+    ///
+    /// # Errors
+    /// The system's error, and a port that is left to another program.
+    pub(super) fn open(serial: &Serial, ports: &Ports) -> io::Result<Port> {
         let path = PathBuf::from(&serial.port);
         // Before opening: a missing port is then said to be missing, and not that it cannot be set up.
         let device = device_at(&path)?;
+        let open = ports.open(device)?;
         let parity = match serial.parity {
             Parity::None => tokio_serial::Parity::None,
             Parity::Even => tokio_serial::Parity::Even,
@@ -41,17 +49,32 @@ impl Port {
             }
             ErrorKind::InvalidInput | ErrorKind::Unknown => io::Error::other(error.description),
         })?;
-        Ok(Port { stream, path, device })
+        Ok(Port { stream, path, device, open })
     }
 
     /// Opens the port so that closing it leaves the board alone: an Uno restarts when its port is opened after that.
-    pub(super) fn open_without_reset(serial: &Serial) -> io::Result<Port> {
-        device_at(Path::new(&serial.port))?;
+    ///
+    /// # Errors
+    /// As [`Port::open`].
+    pub(super) fn open_without_reset(serial: &Serial, ports: &Ports) -> io::Result<Port> {
+        let _open = ports.open(device_at(Path::new(&serial.port))?)?;
         // Held until the port is open: closed before, it would hang up once more.
         let held = keep_up(Path::new(&serial.port));
-        let port = Port::open(serial);
+        let port = Port::open(serial, ports);
         drop(held);
         port
+    }
+
+    /// Reads what came; waits for it. Cancelling is safe.
+    ///
+    /// # Errors
+    /// When the port is gone, or is to be left to another program.
+    pub(super) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        tokio::select! {
+            biased;
+            left = self.open.released() => Err(left),
+            read = self.stream.read(bytes) => read,
+        }
     }
 
     /// Whether the path still leads to what was opened.

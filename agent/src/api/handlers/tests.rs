@@ -17,6 +17,7 @@ use crate::api::state::Limits;
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::ConfigStatus;
 use crate::health::SharedMarks;
+use crate::sense::released::Ports;
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, InitialStore, Settings};
 use crate::store::{BLOCK_INTERVAL, Policy};
@@ -44,6 +45,7 @@ fn router_of(folder: &Folder) -> Router {
         health: SharedMarks::new(clock),
         commands: mpsc::channel(1).0,
         retries: mpsc::channel(1).0,
+        ports: Ports::default(),
         notify: mpsc::channel(1).0.downgrade(),
         live: broadcast::channel(1).0,
         store,
@@ -94,6 +96,12 @@ async fn over_tcp_everything_is_read_and_nothing_is_changed() {
     assert_eq!(retry(tcp).await.0, 403);
     let (status, said) = retry(Caller::Socket).await;
     assert!(status == 503 && said.contains("the configuration does not answer"), "{said}");
+    let release = |caller| {
+        ask(&router, Some(caller), (Method::POST, "/api/v1/ports/release", r#"{"port":"/dev/null-not-there"}"#))
+    };
+    assert_eq!(release(tcp).await.0, 403);
+    let (status, said) = release(Caller::Socket).await;
+    assert!(status == 409 && said.contains("/dev/null-not-there: No such file"), "{said}");
     for caller in [tcp, Caller::Socket] {
         let (status, said) = ask(&router, Some(caller), (Method::GET, "/api/v1/status", "")).await;
         assert!(status == 200 && said.contains(r#""device":"pi-7""#), "{said}");

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tilth_config::{Link, Serial};
-use tilth_wire::{BoardId, DecodeError, Decoder, FromBoard, MAX_FRAME, ToBoard};
+use tilth_wire::{BoardId, BoardKind, DecodeError, Decoder, FromBoard, MAX_FRAME, ToBoard};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -14,6 +14,7 @@ use super::words;
 use crate::random;
 use crate::sense::bus::blocking;
 use crate::sense::port::{self, Port};
+use crate::sense::released::Ports;
 
 /// How long a connection over TCP may take to open, and a board to take bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,6 +34,9 @@ pub(super) struct Line {
     pub(super) place: String,
     /// The board that said who it is.
     pub(super) board: BoardId,
+    /// Its model and the version of its firmware: major, minor, patch.
+    pub(super) kind: BoardKind,
+    pub(super) firmware: [u8; 3],
     /// Learns, at the other end, that the line is closed.
     _closed: oneshot::Sender<()>,
 }
@@ -41,6 +45,13 @@ pub(super) struct Line {
 enum Stream {
     Serial(Port),
     Tcp(TcpStream),
+}
+
+/// What a board says of itself.
+struct Identity {
+    board: BoardId,
+    kind: BoardKind,
+    firmware: [u8; 3],
 }
 
 /// Where a bus finds its board.
@@ -76,13 +87,14 @@ impl Place {
         &self,
         spare: impl Fn() -> Option<BoardId>,
         hangs: impl Fn(String),
+        ports: &Ports,
     ) -> Result<(Line, oneshot::Receiver<()>), String> {
         let name = self.name();
         let mut stream = match self {
             Place::Serial(serial) => {
-                let opened = serial.clone();
+                let (opened, ports) = (serial.clone(), ports.clone());
                 let hangs = || hangs(format!("{name}: it hangs while it is opened"));
-                let port = blocking(move || Port::open_without_reset(&opened), PATIENCE, hangs).await;
+                let port = blocking(move || Port::open_without_reset(&opened, &ports), PATIENCE, hangs).await;
                 Stream::Serial(port.map_err(|error| port::reason(name, &error))?)
             }
             Place::Tcp(address) => {
@@ -93,9 +105,10 @@ impl Place {
                 Stream::Tcp(stream)
             }
         };
-        let board = identify(&mut stream, spare).await.map_err(|why| format!("{name}: {why}"))?;
+        let Identity { board, kind, firmware } =
+            identify(&mut stream, spare).await.map_err(|why| format!("{name}: {why}"))?;
         let (closed, is_closed) = oneshot::channel();
-        Ok((Line { stream, place: name.to_owned(), board, _closed: closed }, is_closed))
+        Ok((Line { stream, place: name.to_owned(), board, kind, firmware, _closed: closed }, is_closed))
     }
 }
 
@@ -136,7 +149,7 @@ impl Line {
 impl Stream {
     async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = match self {
-            Stream::Serial(port) => port.stream.read(bytes).await?,
+            Stream::Serial(port) => port.read(bytes).await?,
             Stream::Tcp(stream) => stream.read(bytes).await?,
         };
         if read == 0 {
@@ -161,7 +174,7 @@ impl Stream {
 }
 
 /// Asks until a board says who it is.
-async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>) -> Result<BoardId, String> {
+async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>) -> Result<Identity, String> {
     let mut decoder: Decoder<{ MAX_FRAME - 1 }> = Decoder::new();
     let (mut bytes, mut bad_frames, mut came) = ([0; CHUNK], 0, 0);
     for _ in 0..QUESTIONS {
@@ -173,7 +186,7 @@ async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>) -> R
             for byte in &bytes[..read] {
                 match decoder.push(*byte).map(|frame| frame.map(FromBoard::decode)) {
                     Some(Ok(Ok(FromBoard::Hello(hello)))) => match hello.id {
-                        Some(id) => return Ok(id),
+                        Some(board) => return Ok(Identity { board, kind: hello.kind, firmware: hello.firmware }),
                         None => {
                             let id = spare().unwrap_or_else(|| BoardId(random::board_id()));
                             stream.send(&ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;

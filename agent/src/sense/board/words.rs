@@ -20,6 +20,11 @@ pub(super) fn id(BoardId(bytes): BoardId) -> String {
     hex::encode(bytes)
 }
 
+/// Version of a firmware, from major, minor and patch.
+pub(super) fn firmware([major, minor, patch]: [u8; 3]) -> String {
+    format!("{major}.{minor}.{patch}")
+}
+
 /// Which side of the line is old, and what to do.
 pub(super) fn version(theirs: u8) -> String {
     let ours = version::CURRENT;
@@ -31,7 +36,7 @@ pub(super) fn version(theirs: u8) -> String {
     format!("the board speaks protocol version {theirs} and the agent version {ours}; {what}")
 }
 
-pub(super) const fn board_kind(kind: BoardKind) -> &'static str {
+pub(crate) const fn board_kind(kind: BoardKind) -> &'static str {
     match kind {
         BoardKind::Uno => "Arduino Uno",
         BoardKind::Mega2560 => "Arduino Mega 2560",

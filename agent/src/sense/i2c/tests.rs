@@ -45,6 +45,7 @@ fn with_bus<F: Future<Output = ()>>(
             clock,
             queue: queue.clone(),
             outputs: crate::act::Outputs::new().0,
+            ports: crate::sense::released::Ports::default(),
         };
         tokio::select! {
             () = serve(move || Ok(bus.clone()), "/dev/i2c-1", context) => panic!("ended"),

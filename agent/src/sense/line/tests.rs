@@ -144,6 +144,7 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
         clock: Clock::new(ClockMode::System),
         queue,
         outputs: crate::act::Outputs::new().0,
+        ports: crate::sense::released::Ports::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -9,8 +9,8 @@ const SECTION_SYMBOLS = 2;
 const PANIC_HANDLER = 'rust_begin_unwind';
 
 /// The image for a chip that has `flash` bytes of flash from address `flashAt` on, and its data memory from `dataAt` on:
-/// { program: Uint8Array of `flash` bytes, programEnd: offset behind its last byte, staticEnd: first offset in data memory after all static memory, panicHandler: its address
-/// in bytes, or undefined }
+/// { program: Uint8Array of `flash` bytes, programEnd: offset behind its last byte, staticEnd: first offset in data memory after all
+/// static memory, panicHandler: its address in bytes, or undefined }
 export function readImage(path, { flash, flashAt = 0, dataAt = AVR_DATA }) {
   const elf = readFileSync(path);
   if (elf.readUInt32BE(0) !== 0x7f454c46) throw new Error(`${path}: not an ELF file`);

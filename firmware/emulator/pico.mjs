@@ -1,6 +1,9 @@
 // A Raspberry Pi Pico: the RP2040, its flash and the sensors around it, in virtual time. A reset builds the chip anew; memory, flash and
-// sensors outlive it as on a real board. What rp2040js leaves out: the second stage of the boot, which is passed over, the cause of the
-// last reset, and the boot ROM; the last two are supplied here.
+// sensors outlive it as on a real board.
+//
+// Supplied here, because rp2040js has them not: the cause of the last reset, the functions of the boot ROM that an image calls (rom.mjs), a
+// USB host that keeps to the times of USB. Left out: the second stage of the boot at the start, the time that a sent byte takes on the
+// UART, the pull of pins (inputs have the level that they are given), brown-out, and what the flash needs to be read fast.
 import { GPIOPinState, Simulator, USBCDC } from 'rp2040js';
 import { readImage } from './image.mjs';
 import { Bme280 } from './models/bme280.mjs';
@@ -18,9 +21,17 @@ const I2C_BYTE_US = 90;
 const UART_BYTE_US = 86.8;
 const WATCHDOG = 0x40058;
 const CHIP_RESET = 0x40064;
+const SYSINFO = 0x40000;
+// Revision B2, which has none of the USB errata of the one before that rp2040js is.
+const CHIP_ID = 0x20002927;
 const BRANCH_TO_ITSELF = 0xe7fe;
 const VOLTS = 3.3;
 const PINS = 30;
+const USB_PACKET = 64;
+// USB 2.0, section 9.2.6.3.
+const USB_RECOVERY_US = 2_000;
+// USB class PSTN 1.2, section 6.3.12.
+const SET_DTR_AND_RTS = Uint8Array.of(0x21, 0x22, 3, 0, 0, 0, 0, 0);
 // What memory holds at power-on: the deepest reach of the stack is where this begins to be missing.
 const PAINT = 0xc5;
 
@@ -180,7 +191,8 @@ export class Pico {
       own.alarm.enable = false;
       this.#chip.watchdogReset = true;
     };
-    rp2040.peripherals[CHIP_RESET] = { readUint32: (offset) => (offset === 8 ? chipReset : 0), writeUint32Atomic() {} };
+    rp2040.peripherals[CHIP_RESET] = register(8, chipReset);
+    rp2040.peripherals[SYSINFO] = register(0, CHIP_ID);
   }
 
   #joinLine(rp2040) {
@@ -188,7 +200,17 @@ export class Pico {
       rp2040.uart[0].onByte = (byte) => this.transmit(byte);
       return;
     }
-    const host = new USBCDC(rp2040.usbCtrl);
+    const { usbCtrl } = rp2040;
+    const host = new USBCDC(usbCtrl);
+    // A host leaves a device its time after each request; rp2040js leaves none.
+    const request = usbCtrl.sendSetupPacket.bind(usbCtrl);
+    usbCtrl.sendSetupPacket = (packet) => this.after(USB_RECOVERY_US, () => request(packet));
+    // To the interface; rp2040js says it to the device, which is not defined. The endpoint waits already, since the reset of the bus.
+    host.cdcSetControlLineState = () => {
+      usbCtrl.sendSetupPacket(SET_DTR_AND_RTS);
+      usbCtrl.onEndpointRead(host.outEndpoint, USB_PACKET);
+      host.initialized = true;
+    };
     host.onSerialData = (bytes) => bytes.forEach((byte) => this.transmit(byte));
     this.#chip.host = host;
   }
@@ -265,6 +287,9 @@ export class Pico {
     return { hold: (low) => this.setPin(name, low ? 0 : 1) };
   }
 }
+
+// A peripheral of one register, which is only read.
+const register = (at, value) => ({ readUint32: (offset) => (offset === at ? value : 0), writeUint32Atomic() {} });
 
 const number = (name) => Number(name.slice(2));
 

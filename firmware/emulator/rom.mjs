@@ -1,5 +1,6 @@
 // The boot ROM of an RP2040 as far as an image calls it: the lookup of functions, and those that erase and program the flash (RP2040
-// datasheet, section 2.8.3). rp2040js has no ROM. Each function is a breakpoint, at which its work is done here, and a return.
+// datasheet, section 2.8.3). rp2040js has no ROM. Each function is a breakpoint, at which its work is done here, and a return. A program
+// that calls one of the latter from the flash, which cannot be read meanwhile, or with interrupts on, is an error.
 const FUNCTION_TABLE = 0x14;
 const LOOKUP = 0x18;
 const CODE = 0x100;
@@ -7,6 +8,7 @@ const BKPT = 0xbe00;
 const BX_LR = 0x4770;
 const THUMB = 1;
 const FLASH_START = 0x10000000;
+const MEMORY_START = 0x20000000;
 
 // Times of a W25Q16JV (its datasheet, section 9.6): a sector of 4,096 bytes is erased, a page of 256 bytes is programmed.
 const SECTOR_US = 45_000;
@@ -48,6 +50,7 @@ export function installRom(rp2040, { pass, written }) {
   rp2040.onBreak = (number) => {
     const call = number === 0 ? lookup : functions[names[number - 1]];
     if (!call) throw new Error(`breakpoint ${number} at ${core.PC.toString(16)}`);
+    if (number > 0 && (core.LR < MEMORY_START || !core.PM)) throw new Error(`${names[number - 1]} called from ${core.LR.toString(16)}`);
     const [r0, r1, r2, r3] = core.registers;
     core.registers[0] = call(r0, r1, r2, r3) ?? 0;
   };

@@ -369,3 +369,18 @@ fn the_mega_2560_starts_and_measures() {
     assert!((value(&heard.readings, 8) - 21_500).abs() <= 2, "{:?}", newest(&heard.readings, 8));
     assert_eq!(value(&heard.readings, 11), 4_500);
 }
+
+#[test]
+fn a_pico_speaks_over_usb_as_well() {
+    let options = ["--chip", "rp2040", "--usb"];
+    let Some(mut pico) = Emulated::start("pico", &options, "a_pico_speaks_over_usb_as_well") else { return };
+    let heard = pico.greeted();
+    assert_eq!(heard.hellos.last().map(|hello| hello.kinds.len()), Some(12));
+    for channel in 0..3 {
+        every_second(&mut pico, channel, ChannelKind::Analog);
+    }
+    let heard = pico.run_with_agent(10_000);
+    assert_eq!(heard.acks.len(), 3, "acknowledged settings: {:?}", heard.acks);
+    let seqs: Vec<u32> = heard.readings.iter().map(|reading| reading.seq).collect();
+    assert!(seqs.len() >= 27 && seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "readings {seqs:?}");
+}

@@ -26,8 +26,9 @@ impl<P: Copy + PartialEq, const N: usize> PulseInputs<P, N> {
 
     /// Ends counting at a pin, which now measures something else.
     pub fn forget(&mut self, pin: P) {
-        for input in &mut self.0 {
-            input.take_if(|(at, _)| *at == pin);
+        let is_at = |input: &&mut Option<(P, Counter)>| matches!(input, Some((at, _)) if *at == pin);
+        if let Some(input) = self.0.iter_mut().find(is_at) {
+            *input = None;
         }
     }
 

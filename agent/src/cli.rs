@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Actuators(AgentOptions),
     Actuate(Actuate),
     Hold(Hold),
+    NotifyTest(NotifyTest),
     Note(Note),
     /// Try the hub's configuration once more that was rejected or reverted
     ///
@@ -323,6 +324,20 @@ pub(crate) struct Hold {
     /// End the hold of the zone
     #[arg(long, requires = "zone", conflicts_with = "span")]
     pub(crate) end: bool,
+    #[command(flatten)]
+    pub(crate) person: Person,
+}
+
+/// Try a channel: a test message, or a short sound of a siren
+///
+/// No alert is raised. The exit code is 1 where the channel cannot deliver, with the reason.
+#[derive(Debug, Args)]
+pub(crate) struct NotifyTest {
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
+    /// Name of the channel, as status shows it
+    #[arg(value_name = "CHANNEL", value_parser = Id::new)]
+    pub(crate) channel: Id,
     #[command(flatten)]
     pub(crate) person: Person,
 }

@@ -14,7 +14,8 @@ pub(crate) use self::flash::flash;
 use self::client::{ApiRequest, Client, post, request};
 use self::text::{Table, Times};
 use crate::api::rows::{
-    Acknowledge, Actuate, ActuatorRow, AlertRow, Hold, HoldRow, Note, RetryRow, Silence, SilenceRow, StatusRow,
+    Acknowledge, Actuate, ActuatorRow, AlertRow, Hold, HoldRow, Note, RetryRow, Silence, SilenceRow, StatusRow, Test,
+    TestRow,
 };
 use crate::cli;
 use crate::exit::Exit;
@@ -98,6 +99,17 @@ fn in_address(name: &str) -> String {
         byte => format!("%{byte:02X}"),
     };
     name.bytes().map(byte).collect()
+}
+
+pub(crate) fn notify_test(wanted: &cli::NotifyTest) -> anyhow::Result<Exit> {
+    let body = Test { by: wanted.person.by.clone() };
+    let request = post(&format!("/api/v1/channels/{}/test", wanted.channel), &body)?;
+    print(&wanted.agent, request, |TestRow { channel, delivered }: &TestRow, _| {
+        [match delivered {
+            true => format!("channel {channel} delivered the test"),
+            false => format!("channel {channel} still tries; tilth-agent status shows what becomes of it"),
+        }]
+    })
 }
 
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {

@@ -7,12 +7,14 @@
 //! An `Input` here is one of the engine ([`tilth_core::engine::Input`]): a reading, a command, a tick. The input of a sensor, where its
 //! raw values come from, is `tilth_config::Input` and is known to sense alone.
 
+mod asked;
 mod begin;
 mod command;
 mod drops;
 mod fault;
 mod live;
 mod outputs;
+mod sirens;
 mod stage;
 mod state_sensor;
 
@@ -36,6 +38,7 @@ use tracing::warn;
 use crate::act::Outputs;
 use crate::checkpoint::{AcknowledgedBy, LastPages};
 use crate::clock::{Anchor, Clock, Trust};
+use crate::notify::asked::Asked;
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
 use crate::random::{self, RunId};
@@ -93,6 +96,7 @@ pub(crate) struct Decide {
     /// Results of orders and bookings.
     outcomes: mpsc::Receiver<interlock::Input>,
     pending_outputs: outputs::PendingOutputs,
+    sirens: sirens::Sirens,
     replaced: watch::Receiver<StoreReplaced>,
     notify: mpsc::Sender<notify::Command>,
     /// Requests that wait for room in the queue of notify.
@@ -125,6 +129,7 @@ impl Decide {
         queue: Queue,
         mut commands: mpsc::Receiver<Command>,
         mut deliveries: mpsc::Receiver<Delivery>,
+        mut asks: mpsc::Receiver<Asked>,
     ) {
         early.into_iter().for_each(|command| self.handle_command(command));
         first.into_iter().for_each(|first| self.handle_message(first));
@@ -139,6 +144,7 @@ impl Decide {
                     Some(command) => { self.handle_command(command); None }
                     None => return,
                 },
+                Some(asked) = asks.recv() => { self.handle_asked(asked); None }
                 Some(outcome) = self.outcomes.recv() => { self.handle(Input::Output(outcome)); None }
                 message = queue.next() => {
                     self.handle_message(message);
@@ -264,6 +270,7 @@ impl Decide {
         if let Some(recording) = &mut self.recording {
             recording.plan(now, merged);
         }
+        self.sirens = sirens::Sirens::of(&channels);
         // Channels first: alerts that fire with the new plan are sent by them.
         self.send_to_channels(Request::Channels(channels, stage::channels_by_alert(&self.engine, &plan)));
         self.decide(now, Input::Plan(Arc::clone(&plan)));
@@ -324,10 +331,12 @@ impl Decide {
             }
             self.perform(effect);
         }
+        self.follow_sirens();
     }
 
     /// Sends notifications first, then live output and the store's part.
     fn perform(&mut self, effect: Effect) {
+        self.sirens.note(&effect);
         self.notify_people(&effect);
         self.store_effect(effect);
     }

@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         Command::Actuators(wanted) => commands::actuators(&wanted),
         Command::Actuate(wanted) => commands::actuate(&wanted),
         Command::Hold(wanted) => commands::hold(&wanted),
+        Command::NotifyTest(wanted) => commands::notify_test(&wanted),
         Command::Note(wanted) => commands::note(&wanted),
         Command::Retry(wanted) => commands::retry(&wanted),
         Command::Tail(wanted) => commands::tail(&wanted),

@@ -3,24 +3,29 @@
 //! [`dispatch`] chooses the channels; the queues of `tilth-notify` decide when a message goes, and its clients send it. No channel
 //! waits for another. Secrets and certificates are read in tasks of their own: a missing one holds up its channel alone.
 
+pub(crate) mod asked;
 pub(crate) mod dispatch;
+mod modem;
 mod outcomes;
+mod siren;
 
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tilth_config::{Channel, Target};
 use tilth_core::id::Id;
 use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
-use tilth_notify::HttpClients;
 use tilth_notify::client::{ChannelClient, UNAVAILABLE_RETRY};
 use tilth_notify::message::{DeliveryStatus, Failure, Message, Outcome, Retry};
+use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Next};
 use tilth_notify::secret::Secrets;
 use tilth_notify::text::Text;
+use tilth_notify::{HttpClients, kinds};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tracing::warn;
@@ -28,11 +33,19 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::output::journal::Priority;
 use crate::output::{self, counted};
-use dispatch::{Dispatch, Input, Request};
+use crate::sense::released::Ports;
+use crate::sense::stream::Place;
+use asked::Asked;
+use dispatch::{Dispatch, Heard, Input, Request};
+use modem::Modem;
 use outcomes::Outcomes;
+use siren::Siren;
 
 /// Most commands that wait; requests beyond it wait with decide.
 pub(crate) const COMMANDS: usize = 1024;
+
+/// Channels that can send again, until this task has looked.
+const RECOVERED: usize = 16;
 
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -41,6 +54,8 @@ pub(crate) enum Command {
     /// A notification, or a change of how they are sent.
     Request(Request),
     Status(oneshot::Sender<Vec<ChannelStatus>>),
+    /// A notification beside the queue of its channel; answered with why it was not delivered.
+    Test(Id, Box<Notification>, oneshot::Sender<Result<(), String>>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +121,13 @@ pub(crate) struct Delivery {
 pub(crate) async fn run(
     secrets: Secrets,
     clock: Clock,
+    ports: Ports,
     mut commands: mpsc::Receiver<Command>,
     deliveries: mpsc::Sender<Delivery>,
+    asks: mpsc::Sender<Asked>,
 ) {
     let mut channels = Channels {
-        sender: Sender::new(secrets, clock.clone()),
+        sender: Sender::new(secrets, clock.clone(), ports, asks),
         clock: clock.clone(),
         dispatch: Dispatch::default(),
         failures: Failures::default(),
@@ -126,10 +143,15 @@ pub(crate) async fn run(
                     let _ = answer.send(channels.statuses());
                     continue;
                 }
+                Some(Command::Test(channel, notification, answer)) => {
+                    let sending = sender.sending(&channel, Message::of(*notification, clock.uptime()));
+                    tokio::spawn(async { answer.send(sending.await.map_err(|failure| failure.reason)) });
+                    continue;
+                }
                 Some(Command::Request(request)) => Input::Request(request),
                 None => return,
             },
-            input = sender.landed(), if !sender.is_idle() => input,
+            input = sender.landed() => input,
             () = clock.sleep_until(due) => Input::Tick,
             permit = deliveries.reserve(), if !outcomes.is_empty() => {
                 match (permit, outcomes.pop()) {
@@ -159,6 +181,10 @@ impl Channels {
             self.failures.forget(&self.dispatch.channels, channels);
             self.sender.set_clients(channels);
         }
+        if let Input::Request(Request::Heard(heard)) = input {
+            self.sender.heard = heard;
+            return self.sender.sound();
+        }
         self.dispatch.handle(self.clock.uptime(), input);
     }
 
@@ -178,13 +204,16 @@ impl Channels {
     }
 
     fn statuses(&self) -> Vec<ChannelStatus> {
-        let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| ChannelStatus {
-            channel: channel.clone(),
-            server: self.sender.clients.get(channel).and_then(|client| client.as_ref()?.server()),
-            waiting,
-            next,
-            unavailable: self.sender.unavailable.get(channel).cloned(),
-            failure: self.failures.0.get(channel).cloned(),
+        let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| {
+            let (server, lack) = self.sender.clients.get(channel).map_or((None, None), Client::state);
+            ChannelStatus {
+                channel: channel.clone(),
+                server,
+                waiting,
+                next,
+                unavailable: lack.or_else(|| self.sender.unavailable.get(channel).cloned()),
+                failure: self.failures.0.get(channel).cloned(),
+            }
         };
         self.dispatch.waiting().map(status_of).collect()
     }
@@ -204,13 +233,49 @@ fn given_up(outcome: &Outcome) -> String {
     )
 }
 
+/// A message on its way, with its result.
+type Sending = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// What sends the messages of a channel.
+enum Client {
+    Log,
+    Server(Arc<ChannelClient>),
+    Modem(Modem),
+    Siren(Siren),
+}
+
+impl Client {
+    /// Server or modem, and why it cannot be used.
+    fn state(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Client::Log => (None, None),
+            Client::Server(client) => (client.server(), None),
+            Client::Modem(modem) => {
+                let state = modem.state();
+                (Some(format!("{}, {}", modem.settings.place.name(), state.network)), state.trouble)
+            }
+            Client::Siren(siren) => {
+                let state = siren.state();
+                let heard = state.worst.map_or("quiet".to_owned(), |worst| format!("sounds, {worst}"));
+                (Some(format!("actuator {}, {heard}", siren.settings.actuator)), state.trouble)
+            }
+        }
+    }
+}
+
 /// Clients of the configured channels, and messages in flight.
 struct Sender {
     secrets: Secrets,
     clock: Clock,
     http: Arc<HttpClients>,
-    /// None for the log.
-    clients: BTreeMap<Id, Option<Arc<ChannelClient>>>,
+    ports: Ports,
+    asks: mpsc::Sender<Asked>,
+    clients: BTreeMap<Id, Client>,
+    /// Alerts that sirens tell of.
+    heard: Heard,
+    /// Channels that can send again.
+    recovered: mpsc::Receiver<Id>,
+    works: mpsc::Sender<Id>,
     /// Why channels cannot be used, found before the first page.
     unavailable: BTreeMap<Id, String>,
     preparing: JoinSet<(Id, Arc<ChannelClient>, Result<(), String>)>,
@@ -220,12 +285,18 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(secrets: Secrets, clock: Clock) -> Sender {
+    fn new(secrets: Secrets, clock: Clock, ports: Ports, asks: mpsc::Sender<Asked>) -> Sender {
+        let (works, recovered) = mpsc::channel(RECOVERED);
         Sender {
             secrets,
             clock,
+            ports,
+            asks,
+            works,
+            recovered,
             http: Arc::new(HttpClients::new(USER_AGENT)),
             clients: BTreeMap::new(),
+            heard: Heard::new(),
             unavailable: BTreeMap::new(),
             preparing: JoinSet::new(),
             in_flight: JoinSet::new(),
@@ -234,19 +305,62 @@ impl Sender {
     }
 
     fn set_clients(&mut self, channels: &BTreeMap<Id, Channel>) {
-        let before = mem::take(&mut self.clients);
+        let mut before = mem::take(&mut self.clients);
         self.preparing = JoinSet::new();
         self.unavailable.retain(|id, _| channels.contains_key(id));
         for (id, channel) in channels {
-            let client = (channel.target != Target::Log).then(|| {
-                let before = before.get(id).and_then(Option::as_deref);
-                Arc::new(ChannelClient::new(channel.clone(), &self.secrets, &self.http, before))
-            });
-            if let Some(client) = client.clone() {
-                self.prepare(id.clone(), client, Span::ZERO);
+            let client = self.client(id, channel, before.remove(id));
+            if let Client::Server(client) = &client {
+                self.prepare(id.clone(), Arc::clone(client), Span::ZERO);
             }
             self.clients.insert(id.clone(), client);
         }
+        self.sound();
+    }
+
+    /// Tells each siren the worst of the alerts that it tells of.
+    fn sound(&self) {
+        for (id, client) in &self.clients {
+            if let Client::Siren(siren) = client {
+                let told = self.heard.values().filter(|(_, channels)| channels.contains(id));
+                siren.sound(told.map(|(severity, _)| *severity).max());
+            }
+        }
+    }
+
+    /// Client of a channel; `before` is the one that it had until now.
+    fn client(&self, id: &Id, channel: &Channel, before: Option<Client>) -> Client {
+        match (&channel.target, before) {
+            (Target::Log, _) => Client::Log,
+            (Target::Modem { link, numbers }, before) => {
+                let Some(place) = Place::of(link) else { return Client::Log };
+                let settings = modem::Settings { place, numbers: numbers.clone(), pin: channel.secret.clone() };
+                match before {
+                    Some(Client::Modem(modem)) if modem.settings == settings => Client::Modem(modem),
+                    _ => Client::Modem(Modem::start(settings, self.context(id))),
+                }
+            }
+            (Target::Siren { actuator, patterns }, before) => {
+                let (channel, actuator) = (id.clone(), actuator.clone());
+                let settings = siren::Settings { channel, actuator, patterns: *patterns };
+                match before {
+                    Some(Client::Siren(siren)) if siren.settings == settings => Client::Siren(siren),
+                    _ => Client::Siren(Siren::start(settings, self.clock.clone(), self.asks.clone())),
+                }
+            }
+            (Target::Ntfy { .. } | Target::Webhook { .. }, before) => {
+                let before = match &before {
+                    Some(Client::Server(client)) => Some(&**client),
+                    _ => None,
+                };
+                Client::Server(Arc::new(ChannelClient::new(channel.clone(), &self.secrets, &self.http, before)))
+            }
+        }
+    }
+
+    fn context(&self, id: &Id) -> modem::Context {
+        let (secrets, ports) = (self.secrets.clone(), self.ports.clone());
+        modem::Context { channel: id.clone(), secrets, ports, asks: self.asks.clone(), works: self.works.clone() }
     }
 
     fn prepare(&mut self, id: Id, client: Arc<ChannelClient>, after: Span) {
@@ -273,27 +387,30 @@ impl Sender {
         self.prepare(id, client, UNAVAILABLE_RETRY);
     }
 
-    fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.preparing.is_empty()
-    }
-
     fn send(&mut self, id: Id, message: Message) {
-        let task = match self.clients.get(&id).cloned() {
-            Some(Some(client)) => {
-                let now = self.clock.now().1;
-                self.in_flight.spawn(async move { client.send(&message, now).await })
-            }
-            Some(None) => self.in_flight.spawn(log(&message)),
-            None => {
-                let reason = format!("there is no channel {id} any more");
-                let failure = Failure { reason, retry: Retry::Never, retry_after: None, may_have_arrived: false };
-                self.in_flight.spawn(ready(Err(failure)))
-            }
-        };
+        let task = self.in_flight.spawn(self.sending(&id, message));
         self.to.insert(task.id(), id);
     }
 
-    /// Waits for the result of a message in flight. Cancel-safe.
+    /// Sends a message by a channel.
+    fn sending(&self, id: &Id, message: Message) -> Sending {
+        match self.clients.get(id) {
+            Some(Client::Server(client)) => {
+                let (client, now) = (Arc::clone(client), self.clock.now().1);
+                Box::pin(async move { client.send(&message, now).await })
+            }
+            Some(Client::Modem(modem)) => Box::pin(modem.send(message.id(), kinds::modem::text(&message))),
+            Some(Client::Siren(siren)) => siren.tell(&message),
+            Some(Client::Log) => Box::pin(log(&message)),
+            None => {
+                let reason = format!("there is no channel {id} any more");
+                let failure = Failure { reason, retry: Retry::Never, retry_after: None, may_have_arrived: false };
+                Box::pin(ready(Err(failure)))
+            }
+        }
+    }
+
+    /// Waits for the result of a message in flight, or for a channel that can send again. Cancel-safe.
     async fn landed(&mut self) -> Input {
         let landed = tokio::select! {
             Some(landed) = self.in_flight.join_next_with_id() => landed,
@@ -303,6 +420,7 @@ impl Sender {
                 }
                 return Input::Tick;
             }
+            Some(channel) = self.recovered.recv() => return Input::Works(channel),
             else => return Input::Tick,
         };
         let (task, result) = landed.unwrap_or_else(|error: JoinError| {

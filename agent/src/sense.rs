@@ -11,6 +11,7 @@ pub(crate) mod receipt;
 pub(crate) mod released;
 pub(crate) mod sample;
 pub(crate) mod stamp;
+pub(crate) mod stream;
 pub(crate) mod supervise;
 
 use std::collections::BTreeMap;
@@ -25,12 +26,13 @@ use tracing::error;
 
 use crate::act::Outputs;
 use crate::clock::Clock;
-use board::{Owners, Place};
+use board::Owners;
 use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
 use line::{LabelMemory, SeenLabels};
 use queue::Queue;
 use released::Ports;
+use stream::Place;
 
 /// Inputs of all sensors of a configuration: the buses, and the machine itself.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -115,6 +115,7 @@ impl Reader<'_> {
             output: output?,
             enabled: fields.or_default("enabled", reader::boolean),
             normally_energised,
+            is_alarm: false,
             max_on: limit("max_on"),
             min_off: fields.or_default("min_off", reader::duration),
             dose_per_hour: limit("dose_per_hour"),

@@ -335,7 +335,7 @@ fn serial(fields: &Fields<'_>) -> Option<Serial> {
 }
 
 /// A serial port, or the address of one that is reached over TCP.
-fn board_link(fields: &Fields<'_>) -> Option<Link> {
+pub(crate) fn board_link(fields: &Fields<'_>) -> Option<Link> {
     let serial = serial(fields)?;
     match serial.port.strip_prefix(TCP) {
         None => Some(Link::Serial(serial)),

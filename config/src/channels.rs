@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tilth_core::id::Id;
 
-use crate::agent_toml::AgentToml;
+use crate::agent_toml::{self, AgentToml, Link};
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem};
 use crate::document::{Document, Text};
 use crate::hosts;
@@ -14,6 +14,7 @@ use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::SecretName;
 use crate::resources;
+use crate::sirens::{self, Patterns};
 use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
 
@@ -21,7 +22,13 @@ use crate::tree::{Entry, Node, Table};
 type ReadKind = fn(&Fields<'_>) -> Option<Channel>;
 
 /// Each kind of channel by its name in documents, with the reader of its other keys.
-const KINDS: [(&str, ReadKind); 3] = [("log", |_| Some(Channel::LOG)), ("ntfy", read_ntfy), ("webhook", read_webhook)];
+const KINDS: [(&str, ReadKind); 5] = [
+    ("log", |_| Some(Channel::LOG)),
+    ("modem", read_modem),
+    ("ntfy", read_ntfy),
+    ("siren", sirens::read),
+    ("webhook", read_webhook),
+];
 
 /// A way to tell people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +48,20 @@ pub struct Channel {
 pub enum Target {
     /// A line in the program's log.
     Log,
+    /// A modem that sends SMS.
+    Modem {
+        /// Serial port, or the address of one that is reached over TCP.
+        link: Link,
+        /// Numbers of the people who are told, with the code of the country: `+4915112345678`.
+        numbers: Vec<String>,
+    },
+    /// An actuator that is heard on site.
+    Siren {
+        /// The actuator.
+        actuator: Id,
+        /// How it sounds, by severity.
+        patterns: Patterns,
+    },
     /// A topic of an ntfy server.
     Ntfy {
         /// Address of the server, without a slash at the end.
@@ -56,11 +77,11 @@ pub enum Target {
 }
 
 impl Target {
-    /// Address of the server; none for the log.
+    /// Address of the server; none where there is none.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         match self {
-            Target::Log => None,
+            Target::Log | Target::Modem { .. } | Target::Siren { .. } => None,
             Target::Ntfy { url, .. } | Target::Webhook { url } => Some(url),
         }
     }
@@ -70,7 +91,7 @@ impl Target {
     pub fn secret_part(&self) -> Option<&str> {
         match self {
             Target::Ntfy { topic, .. } => Some(topic),
-            Target::Log | Target::Webhook { .. } => None,
+            Target::Log | Target::Modem { .. } | Target::Siren { .. } | Target::Webhook { .. } => None,
         }
     }
 }
@@ -85,7 +106,13 @@ impl Channel {
         self.target == other.target && self.secret == other.secret && self.blocked.is_some() == other.blocked.is_some()
     }
 
-    /// Reads a channel outside a configuration: an object such as one under `notifications`, in JSON.
+    /// Whether an agent alone has what the channel needs, a line or an output of its own.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self.target, Target::Modem { .. } | Target::Siren { .. })
+    }
+
+    /// Reads a channel outside a configuration: an object such as one under `notifications`, in JSON. It leads to a server.
     ///
     /// # Errors
     /// What is wrong with it, one sentence each.
@@ -105,6 +132,9 @@ impl Channel {
         let is_error = |found: &Diagnostic| found.level == Level::Error;
         let wrong: Vec<String> = log.finish(&sources).into_iter().filter(is_error).map(said).collect();
         match read {
+            Some((_, channel)) if channel.is_local() => Err(vec![
+                "modem and siren belong to the configuration of an agent; expected kind ntfy or webhook".to_owned(),
+            ]),
             Some((_, channel)) if wrong.is_empty() => Ok(channel),
             _ => Err(wrong),
         }
@@ -168,6 +198,32 @@ fn read_webhook(fields: &Fields<'_>) -> Option<Channel> {
     let secret = fields.required("secret", secret);
     let max_per_hour = Some(fields.whole("max_per_hour"));
     Some(Channel { target: Target::Webhook { url: url? }, secret: Some(secret?), max_per_hour, blocked: None })
+}
+
+fn read_modem(fields: &Fields<'_>) -> Option<Channel> {
+    let link = agent_toml::board_link(fields);
+    let numbers = fields.list("numbers", "a list of phone numbers such as [\"+4915112345678\"]", phone_number);
+    if !fields.has("numbers") || numbers.as_ref().is_some_and(Vec::is_empty) {
+        let problem = Problem::new("numbers is missing").across_documents();
+        fields.error_here(problem.help("expected who is told, such as numbers = [\"+4915112345678\"]"));
+        return None;
+    }
+    let secret = fields.optional("pin", secret);
+    let max_per_hour = Some(fields.whole("max_per_hour"));
+    Some(Channel { target: Target::Modem { link: link?, numbers: numbers? }, secret, max_per_hour, blocked: None })
+}
+
+/// A number with the code of its country (ITU-T E.164: at most 15 digits), without the blanks that people write into it.
+fn phone_number(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    let number: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
+    let digits = number.strip_prefix('+').filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    match digits {
+        Some(digits) if (7..=15).contains(&digits.len()) && !digits.starts_with('0') => Ok(number),
+        // Not shown: it is a person's.
+        _ => Err(Problem::new("one of the numbers is no phone number")
+            .help("expected the code of the country and 7 to 15 digits, such as \"+4915112345678\"")),
+    }
 }
 
 fn web_url(node: &Node) -> Result<String, Problem> {

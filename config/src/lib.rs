@@ -51,6 +51,7 @@ mod sensor_list;
 mod sensors;
 mod settings;
 mod sha256;
+mod sirens;
 mod source;
 mod suggest;
 #[cfg(test)]
@@ -88,6 +89,7 @@ pub use crate::redact::SecretName;
 pub use crate::resources::{Resource, ResourceRef};
 pub use crate::sensor_list::{InputSettings, Stamping};
 pub use crate::sha256::sha256;
+pub use crate::sirens::{Pattern, Patterns};
 pub use crate::source::{Layer, Position, Source, Sources};
 pub use crate::suggest::nearest;
 
@@ -203,7 +205,8 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
         purpose,
         log: &log,
     };
-    let actuators = reader.read();
+    let mut actuators = reader.read();
+    sirens::attach(&effective, &zones, &mut actuators, &log);
     let lines = agent_toml.as_ref().filter(|_| purpose == Purpose::Run);
     let parts = plan::Parts {
         effective: &effective,

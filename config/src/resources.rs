@@ -58,11 +58,7 @@ pub(crate) fn by_agent_toml(table: &Table) -> Vec<UnplacedRef> {
     ];
     let buses = table.get("bus").and_then(|bus| bus.node.as_table());
     let ports = buses.into_iter().flatten();
-    let ports = ports.filter_map(|(name, bus)| {
-        let is_device = |port: &str| !port.starts_with(agent_toml::TCP);
-        bus.node.get(["port"]).and_then(Node::as_text).filter(|port| is_device(port))?;
-        reference(bus, "port", &path::join("bus", name), Resource::Port)
-    });
+    let ports = ports.filter_map(|(name, bus)| port(bus, &path::join("bus", name)));
     files.into_iter().flatten().chain(ports).collect()
 }
 
@@ -71,6 +67,13 @@ fn reference(entry: &Entry, key: &str, at: &str, resource: impl Fn(String) -> Re
     // What is no name, but what should be behind it, is said already and not repeated.
     let text = node.as_text().filter(|text| !text.trim().is_empty() && redact::text(text) == **text)?;
     Some((node.place, path::join(at, key), resource(text.to_owned())))
+}
+
+/// The device of a bus or a modem; none where it is reached over TCP.
+fn port(entry: &Entry, at: &str) -> Option<UnplacedRef> {
+    let is_device = |port: &&str| !port.starts_with(agent_toml::TCP);
+    entry.node.get(["port"]).and_then(Node::as_text).filter(|port| is_device(&&**port))?;
+    reference(entry, "port", at, Resource::Port)
 }
 
 /// Resources that channels name, also those of zones.
@@ -82,7 +85,8 @@ pub(crate) fn by_channels(effective: &Effective) -> Vec<UnplacedRef> {
 
 fn secrets(channels: &Table, at: &str, references: &mut Vec<UnplacedRef>) {
     for (name, channel) in channels {
-        for key in ["token", "secret"] {
+        references.extend(port(channel, &path::join(at, name)));
+        for key in ["token", "secret", "pin"] {
             let Some(node) = channel.node.get([key]) else { continue };
             references.extend(
                 secret(node)

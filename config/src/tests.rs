@@ -26,7 +26,9 @@ fn farm() -> Json {
             "percent": { "sensor": "a/ph", "differs_from": "a/b", "by_percent": 5 },
         },
         "notifications": {
+            "modem": { "kind": "modem", "port": "/dev/modem", "numbers": ["+49 151 12345678"], "pin": "secret:sim" },
             "ntfy": { "kind": "ntfy", "url": "https://ntfy.example", "topic": "farm" },
+            "siren": { "kind": "siren", "actuator": "pump", "urgent": { "on": "2s", "off": "0s" } },
             "webhook": { "kind": "webhook", "url": "https://office.example", "secret": "secret:office" },
         },
         "schedules": { "lamps": { "from": "04:00", "to": "22:00", "days": ["mon"] } },
@@ -63,6 +65,10 @@ fn places() -> Vec<(&'static KeyTable, Vec<&'static str>)> {
         (&RULE, rule("above")),
         (&POLICY, vec!["escalation", "default"]),
         (POLICY.get("urgent").unwrap().value.table().unwrap(), vec!["escalation", "default", "urgent"]),
+        (
+            CHANNEL.of_kind("siren").get("urgent").unwrap().value.table().unwrap(),
+            vec!["notifications", "siren", "urgent"],
+        ),
         (&SCHEDULE, vec!["schedules", "day"]),
         (&ACTUATOR, vec!["actuators", "pump"]),
         (&AGENT, vec!["agent"]),

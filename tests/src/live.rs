@@ -5,6 +5,7 @@ pub mod disk;
 pub mod farm;
 pub mod host_board;
 pub mod hub;
+pub mod modem;
 pub mod proxy;
 pub mod room;
 pub mod tail;

@@ -22,6 +22,9 @@ pub struct Actuator {
     pub enabled: bool,
     /// The output is energised while the actuator is off, so that loss of agent, board or power switches it on: a siren.
     pub normally_energised: bool,
+    /// A channel tells people by it. A hold of its zone leaves it alone: hands in the tank are no reason for a silent alarm.
+    #[serde(default)]
+    pub is_alarm: bool,
     /// Longest time on without a pause; none only where the output is normally energised.
     pub max_on: Option<Span>,
     /// Shortest pause after it was on.

@@ -340,7 +340,7 @@ impl Interlock {
             .running
             .values()
             .map(|running| &running.actuator)
-            .filter(|of| of.zone == zone)
+            .filter(|of| of.zone == zone && !of.is_alarm)
             .map(|of| of.id.clone())
             .collect();
         ids.iter().for_each(|id| self.stop(now, id, &OffReason::Hold, None));

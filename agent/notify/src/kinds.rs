@@ -1,6 +1,8 @@
-//! The kinds of channel that post to a server: what each sends is one file here. Pure, up to the request.
+//! The kinds of channel: what each sends is one file here. Pure, up to the request.
 
+pub mod modem;
 mod ntfy;
+pub mod siren;
 mod webhook;
 
 use tilth_config::{Channel, Target};
@@ -18,7 +20,7 @@ pub(crate) fn request(
     now: Option<WallTime>,
 ) -> Option<Request> {
     match &channel.target {
-        Target::Log => None,
+        Target::Log | Target::Modem { .. } | Target::Siren { .. } => None,
         Target::Ntfy { url, topic } => Some(ntfy::request(url, topic, secret, message)),
         Target::Webhook { url } => Some(webhook::request(url, secret?, message, now)),
     }

@@ -12,8 +12,9 @@
 mod budget;
 pub mod client;
 mod http;
-mod kinds;
+pub mod kinds;
 pub mod message;
+pub mod modem;
 pub mod notification;
 pub mod queue;
 pub mod secret;

@@ -83,6 +83,23 @@ impl Outcome {
 }
 
 impl Message {
+    /// A message with one notification, beside every queue.
+    #[must_use]
+    pub fn of(notification: Notification, now: Uptime) -> Message {
+        let item = Item {
+            earlier: 0,
+            repeat: notification.repeat,
+            attempts: 1,
+            since: now,
+            order: 0,
+            withdrawn: false,
+            refusals: 0,
+            not_before: now,
+            notification: Arc::new(notification),
+        };
+        Message { items: vec![item], undelivered: 0 }
+    }
+
     /// Id: the notification's own; of a digest, one that is made of the ids of all its notifications.
     pub fn id(&self) -> String {
         match self.items.as_slice() {

@@ -6,10 +6,11 @@ pub(crate) mod samples;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Page, Reason, Report};
 use tilth_core::escalate::Cause;
-use tilth_core::id::Id;
+use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
-use tilth_core::plan::{Plan, Severity};
+use tilth_core::plan::{AlertKey, Plan, Severity};
 use tilth_core::quantity::Quantity;
+use tilth_core::time::Stamp;
 
 /// One thing that people are told.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,8 @@ pub enum Kind {
     Page(Cause),
     /// The alert is over.
     Resolved(Reason),
+    /// No alert: a person tries the channel.
+    Test,
 }
 
 impl Notification {
@@ -70,6 +73,38 @@ impl Notification {
     #[must_use]
     pub fn resolved(id: String, reason: Reason, report: &Report, plan: &Plan) -> Notification {
         Notification::of(id, Kind::Resolved(reason), report.clone(), plan)
+    }
+
+    /// Tells that a person tries a channel.
+    #[must_use]
+    pub fn test(id: String, channel: &Id, by: &str, at: Stamp, local: Local) -> Option<Notification> {
+        let sensor = SensorId::new(&format!("channel/{channel}")).ok()?;
+        let key = AlertKey { zone: sensor.zone(), rule: Id::new("notify-test").ok()?, sensor };
+        let report = Report {
+            at,
+            alert: None,
+            key,
+            severity: Severity::Preventive,
+            value: None,
+            limit: None,
+            since: at,
+            reading_at: None,
+            pages: 0,
+            message: format!("channel {channel} works; {by} asked for this"),
+            advice: None,
+        };
+        Some(Notification {
+            id,
+            kind: Kind::Test,
+            report,
+            local,
+            unit: String::new(),
+            is_measured: false,
+            why: None,
+            repeat: false,
+            others: Vec::new(),
+            instead: None,
+        })
     }
 
     fn of(id: String, kind: Kind, report: Report, plan: &Plan) -> Notification {
@@ -109,7 +144,7 @@ impl Notification {
     pub fn rank(&self) -> Option<Severity> {
         match self.kind {
             Kind::Page(_) => Some(self.report.severity),
-            Kind::Resolved(_) => None,
+            Kind::Resolved(_) | Kind::Test => None,
         }
     }
 }

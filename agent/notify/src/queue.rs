@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use tilth_config::Channel;
+use tilth_config::{Channel, Target};
 use tilth_core::alert::AlertId;
 use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
@@ -60,7 +60,8 @@ impl Limits {
     /// Limits of a configured channel. A line of the log never expires.
     #[must_use]
     pub fn of(channel: &Channel) -> Limits {
-        Limits { max_per_hour: channel.max_per_hour, expiry: channel.target.url().map(|_| EXPIRY) }
+        let expiry = (channel.target != Target::Log).then_some(EXPIRY);
+        Limits { max_per_hour: channel.max_per_hour, expiry }
     }
 }
 
@@ -200,6 +201,12 @@ impl Queue {
             (item.refusals, item.not_before) = (0, Uptime(i64::MIN));
         }
         self.in_flight.iter_mut().for_each(|in_flight| in_flight.to_former_target = true);
+        self.handle(now, Input::Tick);
+    }
+
+    /// The channel works again: what waits goes at once.
+    pub fn works_again(&mut self, now: Uptime) {
+        (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
         self.handle(now, Input::Tick);
     }
 

@@ -48,6 +48,7 @@ fn title(item: &Item) -> String {
     match kind {
         Kind::Page(_) => format!("{repeat}{}: {}", capitalised(report.severity.name()), report.message),
         Kind::Resolved(_) => format!("{repeat}Resolved: {}", report.message),
+        Kind::Test => format!("Test: {}", report.message),
     }
 }
 
@@ -69,6 +70,7 @@ fn body(item: &Item) -> String {
             lines.push("Its rule was not in the configuration for a while and is back.".to_owned());
         }
         Kind::Resolved(_) => {}
+        Kind::Test => return "No alert is open because of this.".to_owned(),
     }
     lines.extend(why.clone());
     if let (Kind::Page(_), Some(advice)) = (kind, &report.advice) {
@@ -145,13 +147,13 @@ fn since(Notification { kind, report, local, .. }: &Notification) -> String {
     }
 }
 
-fn capitalised(word: &str) -> String {
+pub(crate) fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Without control characters, which a rule's message may hold.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 

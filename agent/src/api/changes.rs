@@ -1,6 +1,7 @@
 //! Handlers of requests that change something: acknowledge, silence, note, retry.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,18 +13,23 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::AlertKey;
 use tilth_core::site::{MAX_SILENCES, Matcher};
 use tilth_core::time::Span;
+use tilth_notify::notification::Notification;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::caller::MayChange;
 use super::handlers::{Answered, Api, Body, Number};
 use super::problem::Problem;
-use super::rows::{Acknowledge, AlertRow, Note, RetryRow, Silence, SilenceRow};
+use super::rows::{Acknowledge, AlertRow, Note, RetryRow, Silence, SilenceRow, Test, TestRow};
 use super::state::PATIENCE;
 use super::views;
 use crate::cli::LONGEST;
 use crate::decide::Command;
 use crate::output::listed;
+use crate::{notify, random};
+
+/// How long a test of a channel is waited for: less than a client waits.
+const TEST_PATIENCE: Duration = Duration::from_secs(12);
 
 /// Longest name, in characters; the rest is cut off.
 const MAX_NAME: usize = 80;
@@ -94,6 +100,36 @@ pub(super) async fn note(State(api): Api, _: MayChange, body: Body<Note>) -> Ans
     }
     api.change(|answer| Command::Note { text, by, answer }).await?;
     api.answer(Vec::new())
+}
+
+/// Tries a channel; answers once it delivered, or after a while that it still tries.
+pub(super) async fn test(
+    State(api): Api,
+    _: MayChange,
+    Path(channel): Path<String>,
+    body: Body<Test>,
+) -> Answered<TestRow> {
+    let Json(Test { by }) = body?;
+    let by = name(&by)?;
+    let (at, local) = api.query(|engine, _, _| (engine.now(), engine.plan().local().clone())).await?;
+    let channels: Vec<Id> = api.channels().await.into_iter().map(|state| state.channel).collect();
+    let Some(channel) = channels.iter().find(|known| known.as_str() == channel).cloned() else {
+        let known = listed(channels.iter().map(Id::as_str), MAX_NAMED);
+        return Err(Problem::not_found(format!("there is no channel {channel}; channels: {known}")));
+    };
+    let id = format!("{}-test-{}", api.device, random::command());
+    let hangs = || Problem::unavailable("the channels do not answer");
+    let notification = Notification::test(id, &channel, &by, at, local).ok_or_else(hangs)?;
+    let (answer, answered) = oneshot::channel();
+    let test = notify::Command::Test(channel.clone(), Box::new(notification), answer);
+    api.limits.change(Instant::now())?;
+    api.notify.upgrade().and_then(|notify| notify.try_send(test).ok()).ok_or_else(hangs)?;
+    match timeout(TEST_PATIENCE, answered).await {
+        Ok(Ok(Ok(()))) => api.answer(vec![TestRow { channel, delivered: true }]),
+        Ok(Ok(Err(why))) => Err(Problem::new(StatusCode::CONFLICT, format!("channel {channel}: {why}"))),
+        Ok(Err(_)) => Err(hangs()),
+        Err(_) => api.answer(vec![TestRow { channel, delivered: false }]),
+    }
 }
 
 /// Tries the bundle that was rejected or reverted last once more.

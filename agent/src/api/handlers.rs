@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 
 /// Paths of the API, for the answer to a path that does not exist.
 const PATHS: &str = "/api/v1/status, sensors, alerts, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/{actuator}/switch, holds, \
-    holds/{zone}, notes, configuration/retry, ports/release or events";
+    holds/{zone}, channels/{channel}/test, notes, configuration/retry, ports/release or events";
 
 /// The routes, the same whatever the request came over.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
@@ -34,6 +34,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/actuators/{actuator}/switch", post(actuators::actuate))
         .route("/api/v1/holds", get(actuators::holds).post(actuators::hold))
         .route("/api/v1/holds/{zone}", delete(actuators::end_hold))
+        .route("/api/v1/channels/{channel}/test", post(changes::test))
         .route("/api/v1/notes", post(changes::note))
         .route("/api/v1/configuration/retry", post(changes::retry))
         .route("/api/v1/ports/release", post(ports::release))

@@ -64,6 +64,14 @@ pub(crate) struct ReleasePort {
     pub(crate) port: String,
 }
 
+/// Body of a test of a channel.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Test {
+    /// Name of the person.
+    pub(crate) by: String,
+}
+
 /// Body of a command to an actuator.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +278,14 @@ pub(crate) struct RejectedConfig {
     #[serde(default)]
     pub(crate) errors: u64,
     pub(crate) problems: Vec<String>,
+}
+
+/// Channel that was tried.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TestRow {
+    pub(crate) channel: Id,
+    /// False: still on its way.
+    pub(crate) delivered: bool,
 }
 
 /// Bundle that is tried again.

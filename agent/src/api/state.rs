@@ -53,7 +53,7 @@ impl Limits {
         permit.map_err(|_| Problem::unavailable(format!("{MAX_WATCHERS} others watch already")))
     }
 
-    fn change(&self, now: Instant) -> Result<(), Problem> {
+    pub(super) fn change(&self, now: Instant) -> Result<(), Problem> {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(changes.0) >= MINUTE {
             *changes = (now, 0);

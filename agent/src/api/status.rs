@@ -123,7 +123,7 @@ impl ApiState {
         }
     }
 
-    async fn channels(&self) -> Vec<ChannelState> {
+    pub(super) async fn channels(&self) -> Vec<ChannelState> {
         let Some(notify) = self.notify.upgrade() else { return Vec::new() };
         let (answer, answered) = oneshot::channel();
         if notify.try_send(notify::Command::Status(answer)).is_err() {

@@ -76,7 +76,8 @@ impl Tasks {
         let (notify, notices) = mpsc::channel(notify::COMMANDS);
         let (told, outcomes) = mpsc::channel(COMMANDS);
         let secrets = Secrets::of(&wanted.config.folder);
-        let notifying = tokio::spawn(notify::run(secrets, base.clock.clone(), notices, told));
+        let (asks, asked) = notify::asked::asks();
+        let notifying = tokio::spawn(notify::run(secrets, base.clock.clone(), base.ports.clone(), notices, told, asks));
         let syncing = enrolment.map(|enrolment| {
             let parts = base.sync_parts(enrolment, &configuration, bundles, &store);
             tokio::spawn(sync::run(parts))
@@ -90,10 +91,13 @@ impl Tasks {
         let OpenStore { restored, store_writer, handle, replaced, thread, .. } = store;
         let progress = store_writer.progress();
         let handles = base.handles(store_writer, replaced, notify, switched)?;
-        let deciding =
-            tokio::spawn(decide_from_the_first(base.queue.clone(), base.clock.clone(), heard, outcomes, move || {
-                decide::begin(restored, configured, handles)
-            }));
+        let deciding = tokio::spawn(decide_from_the_first(
+            base.queue.clone(),
+            base.clock.clone(),
+            heard,
+            (outcomes, asked),
+            move || decide::begin(restored, configured, handles),
+        ));
         let mut tasks = Tasks {
             senses,
             inputs,
@@ -261,7 +265,7 @@ async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
     mut commands: mpsc::Receiver<Command>,
-    outcomes: mpsc::Receiver<notify::Delivery>,
+    (outcomes, asked): (mpsc::Receiver<notify::Delivery>, mpsc::Receiver<notify::asked::Asked>),
     begin: impl FnOnce() -> decide::Decide,
 ) {
     let (mut first, mut early) = (Vec::new(), Vec::new());
@@ -292,7 +296,7 @@ async fn decide_from_the_first(
             }
         }
     }
-    begin().run(early, first, queue, commands, outcomes).await;
+    begin().run(early, first, queue, commands, outcomes, asked).await;
 }
 
 fn is_of_bus(told: &SenseMessage, of: &Id) -> bool {

@@ -117,6 +117,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         outputs: handles.outputs.0,
         outcomes: handles.outputs.1,
         pending_outputs: super::outputs::PendingOutputs::default(),
+        sirens: super::sirens::Sirens::of(&channels),
         replaced: handles.replaced,
         notify: handles.notify,
         unsent: VecDeque::new(),
@@ -151,6 +152,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     news.into_iter().for_each(|effect| decide.perform(effect));
     // Before the first deadline runs: later pages are no repeats.
     decide.repeat_pages(&new_pages);
+    decide.follow_sirens();
     decide.follow_clock();
     decide.report_start(restored.boot, heard_until, &remarks);
     restored.missing.iter().for_each(|missing| decide.report_lost_history(missing));

@@ -117,7 +117,7 @@ impl Life {
                 Request::Paged(AlertId(alert), channels) => format!("paged {alert} {}", names(&channels)),
                 Request::Resolved(notification) => notification.id,
                 Request::Channels(..) => "channels".to_owned(),
-                other @ Request::Acknowledged(_) => panic!("{other:?}"),
+                other @ (Request::Acknowledged(_) | Request::Heard(_)) => panic!("{other:?}"),
             });
         }
         assert_eq!(said, expected);
@@ -291,7 +291,7 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     }
     let (commands, heard) = mpsc::channel(1);
     let (_outcomes, told) = mpsc::channel(1);
-    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue, heard, told));
+    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue, heard, told, crate::notify::asked::asks().1));
     while !matches!(asked.recv().await, Some(notify::Command::Request(Request::Page(..)))) {}
     assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
     let (look, looked) = oneshot::channel();

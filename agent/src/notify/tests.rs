@@ -13,6 +13,7 @@ use tilth_core::time::Span;
 use tilth_notify::message::{DeliveryStatus, REFUSED_TRIES};
 use tilth_notify::notification::{Kind, Notification};
 
+use super::asked::asks;
 use super::dispatch::ChannelsByAlert;
 use super::*;
 use crate::clock::{Anchor, ClockMode, Trust};
@@ -182,7 +183,7 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
         let (outcomes, deliveries) = mpsc::channel(64);
         commands.send(Command::Request(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
         tokio::select! {
-            () = run(secrets, clock, inbox, outcomes) => panic!("ended"),
+            () = run(secrets, clock, Ports::default(), inbox, outcomes, asks().0) => panic!("ended"),
             () = test(Running { commands, deliveries }) => {}
         }
     });

@@ -30,13 +30,13 @@ use super::bus::{Absent, BusContext};
 use super::queue::SenseMessage;
 use super::receipt::Receipt;
 use super::released::Ports;
+use super::stream::Place;
 use crate::random;
 use channels::Channels;
-use line::{CHUNK, Line};
+use line::{CHUNK, Line, find_board};
 use owners::Arrival;
 use session::{Effect, Input, Session};
 
-pub(crate) use line::Place;
 pub(crate) use owners::Owners;
 pub(crate) use words::{REASONS, board_kind};
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, c
 /// # Errors
 /// Why there is no board, in the words of a technician.
 pub(crate) async fn ask(serial: Serial) -> Result<(String, BoardKind, String), String> {
-    let (line, _) = Place::Serial(serial).find_board(|| None, |_| (), &Ports::default()).await?;
+    let (line, _) = find_board(&Place::Serial(serial), || None, |_| (), &Ports::default()).await?;
     Ok((words::id(line.board), line.kind, words::firmware(line.firmware)))
 }
 
@@ -68,7 +68,7 @@ async fn keep_port(place: Place, owners: Owners, context: BusContext) {
     let bus = &context.id;
     let failed = |why: String| owners.give(bus, Arrival::Failed(why));
     loop {
-        match place.find_board(|| owners.missing_board(bus), failed, &context.ports).await {
+        match find_board(&place, || owners.missing_board(bus), failed, &context.ports).await {
             Ok((line, closed)) => match owners.owner(bus, line.board) {
                 Ok(owner) => {
                     owners.give(&owner, Arrival::Line(line));

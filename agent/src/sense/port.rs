@@ -15,7 +15,7 @@ use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream, StopBits};
 use super::released::{OpenPort, Ports};
 
 #[derive(Debug)]
-pub(super) struct Port {
+pub(crate) struct Port {
     pub(super) stream: SerialStream,
     path: PathBuf,
     /// Which device the path led to.

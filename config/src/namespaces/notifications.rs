@@ -1,29 +1,67 @@
 //! Keys of `[notifications.NAME]`, by kind of channel.
 
 use super::DefaultValue::{Described, Whole};
-use super::{Form, Key, KeyTable, Value, WEB_ADDRESS, form, key, table};
+use super::{ANY_TEXT, Form, ID, Key, KeyTable, Value, WEB_ADDRESS, form, key, table};
 
 const TOPIC: Form = form("topic", "^[A-Za-z0-9_-]{1,64}$");
+const PHONE: Form = form("phone number", r"^\+[0-9 ./()-]{7,25}$");
 const SECRET: Form = form("secret:NAME", "^secret:.+$");
 
 /// A channel whose kind is not known yet: of another layer, or wrong.
 pub(crate) static CHANNEL: KeyTable = KeyTable {
     path: "notifications.NAME",
     groups: &[&KIND],
-    kinds: &[("log", &LOG), ("ntfy", &NTFY), ("webhook", &WEBHOOK)],
+    kinds: &[("log", &LOG), ("modem", &MODEM), ("ntfy", &NTFY), ("siren", &SIREN), ("webhook", &WEBHOOK)],
 };
 
-static KIND: [Key; 1] =
-    [key("kind", Value::Word(|| vec!["log", "ntfy", "webhook"]), Described("required"), "kind of channel")];
+static KIND: [Key; 1] = [key(
+    "kind",
+    Value::Word(|| vec!["log", "modem", "ntfy", "siren", "webhook"]),
+    Described("required"),
+    "kind of channel",
+)];
 
 static LOG: KeyTable = table("notifications.NAME, kind log", &[&KIND]);
+static MODEM: KeyTable = table("notifications.NAME, kind modem", &[&KIND, &MODEM_KEYS, &CAP]);
 static NTFY: KeyTable = table("notifications.NAME, kind ntfy", &[&KIND, &NTFY_KEYS, &CAP]);
+static SIREN: KeyTable = table("notifications.NAME, kind siren", &[&KIND, &SIREN_KEYS]);
 static WEBHOOK: KeyTable = table("notifications.NAME, kind webhook", &[&KIND, &WEBHOOK_KEYS, &CAP]);
+
+static MODEM_KEYS: [Key; 4] = [
+    key("port", Value::Text(ANY_TEXT), Described("required"), "device file of the modem, or `tcp://HOST:PORT`"),
+    key("baud", Value::Whole { unit: "Bd", least: 300, most: 4_000_000 }, Whole(115_200), "speed"),
+    key(
+        "numbers",
+        Value::List(&Value::Text(PHONE)),
+        Described("required"),
+        "who is told, and who may answer [`ACK 31`](channels.md#answers); with the code of the country",
+    ),
+    key("pin", Value::Text(SECRET), Described("none"), "secret with the PIN of the SIM"),
+];
 
 static NTFY_KEYS: [Key; 3] = [
     key("url", Value::Text(WEB_ADDRESS), Described("required"), "address of the server"),
     key("topic", Value::Text(TOPIC), Described("required"), "topic; whoever knows it can read it"),
     key("token", Value::Text(SECRET), Described("none"), "secret with the access token of the server"),
+];
+
+const fn sounds(severity: &'static str, default: &'static str) -> Key {
+    key(severity, Value::Table(&PATTERN), Described(default), "how an alert of this severity sounds")
+}
+
+static SIREN_KEYS: [Key; 5] = [
+    key("actuator", Value::Text(ID), Described("required"), "[actuator](channels.md#siren) that is heard"),
+    sounds("preventive", "1s on, 60s off"),
+    sounds("warning", "2s on, 30s off"),
+    sounds("critical", "10s on, 10s off"),
+    sounds("urgent", "60s on, 2s off"),
+];
+
+static PATTERN: KeyTable = table("notifications.NAME.SEVERITY", &[&PATTERN_KEYS]);
+
+static PATTERN_KEYS: [Key; 2] = [
+    key("on", Value::PositiveDuration, Described("that of the severity"), "time on; at most `max_on` of the actuator"),
+    key("off", Value::Duration, Described("that of the severity"), "time off; at least `min_off` of the actuator"),
 ];
 
 static WEBHOOK_KEYS: [Key; 2] = [

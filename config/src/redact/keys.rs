@@ -51,8 +51,8 @@ const FILES: [&str; 2] = ["signing_key", "key_file"];
 /// Keys whose value is an address, which may be written without its scheme.
 const ADDRESSES: [&str; 9] = ["url", "uri", "urls", "server", "host", "broker", "address", "endpoint", "hub"];
 
-/// An ntfy topic: whoever knows it may read there, and write.
-const TOPIC: &str = "topic";
+/// An ntfy topic, since whoever knows it may read there, and write; and phone numbers, since they are people's.
+const PRIVATE: [&str; 2] = ["topic", "numbers"];
 
 /// Words that are no names of channels or rules: a table under one of them lacks the name before it.
 const NO_NAMES: [&str; 7] = ["token", "secret", "password", "passwd", "auth", "authorization", "credentials"];
@@ -84,7 +84,8 @@ pub(crate) enum KeyContext {
 impl KeyContext {
     /// Context of the value of a key; `is_table` where the value is one.
     pub(crate) fn step(self, key: &str, is_table: bool) -> KeyContext {
-        let by_name = || if key == TOPIC || names_secret(key) { KeyContext::Secret } else { KeyContext::Words };
+        let by_name =
+            || if PRIVATE.contains(&key) || names_secret(key) { KeyContext::Secret } else { KeyContext::Words };
         match self {
             KeyContext::Secret | KeyContext::Anything => self,
             KeyContext::Zones => KeyContext::Top,

@@ -50,7 +50,7 @@ impl Interlock {
         if !actuator.enabled {
             return Some(Refusal::Disabled);
         }
-        if self.holds.contains_key(&actuator.zone) {
+        if !actuator.is_alarm && self.holds.contains_key(&actuator.zone) {
             return Some(Refusal::Hold);
         }
         if self.buses_down.contains(actuator.output.bus()) {

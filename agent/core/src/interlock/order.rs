@@ -73,6 +73,8 @@ pub enum Origin {
     Person(String),
     /// A rule, as an action of its alert.
     Rule(AlertKey),
+    /// A channel that tells people by the actuator.
+    Channel(Id),
 }
 
 /// One thing to do.
@@ -365,6 +367,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Person(name) => f.write_str(name),
             Origin::Rule(key) => write!(f, "rule {} of {}", key.rule, key.sensor),
+            Origin::Channel(channel) => write!(f, "channel {channel}"),
         }
     }
 }

@@ -119,7 +119,7 @@ impl Interlock {
             self.history.entry(key).or_default().recall(history);
         }
         for (zone, hold) in before.holds {
-            self.stop_all(now, |actuator| actuator.zone == zone, &OffReason::Hold);
+            self.stop_all(now, |actuator| actuator.zone == zone && !actuator.is_alarm, &OffReason::Hold);
             self.holds.entry(zone).or_insert(hold);
         }
         before.commands.append(&mut self.commands);

@@ -32,6 +32,7 @@ fn pump(name: &str, relay: &str) -> Actuator {
         output: Output::Board { bus: id("gateway"), channel: id(relay) },
         enabled: true,
         normally_energised: false,
+        is_alarm: false,
         max_on: Some(Span::from_secs(3)),
         min_off: Span::ZERO,
         dose_per_hour: None,

@@ -93,6 +93,7 @@ fn event(item: &Item) -> Event<'_> {
     let (event, state, reason) = match kind {
         Kind::Page(cause) => ("notify", "firing", cause.name()),
         Kind::Resolved(reason) => ("resolved", "resolved", reason.name()),
+        Kind::Test => ("test", "test", "test"),
     };
     Event {
         notification: id,

@@ -69,7 +69,7 @@ async fn ask(router: &Router, caller: Option<Caller>, (method, path, body): (Met
     (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
 }
 
-const CHANGES: [(Method, &str, &str); 7] = [
+const CHANGES: [(Method, &str, &str); 8] = [
     (Method::POST, "/api/v1/alerts/1/acknowledge", r#"{"for_s":60,"by":"anna"}"#),
     (Method::POST, "/api/v1/silences", r#"{"everything":true,"for_s":60,"by":"anna"}"#),
     (Method::DELETE, "/api/v1/silences/1", ""),
@@ -77,6 +77,7 @@ const CHANGES: [(Method, &str, &str); 7] = [
     (Method::POST, "/api/v1/actuators/acid-pump/switch", r#"{"on":true,"for_s":2,"by":"anna"}"#),
     (Method::POST, "/api/v1/holds", r#"{"zone":"tower-1","by":"anna"}"#),
     (Method::DELETE, "/api/v1/holds/tower-1?by=anna", ""),
+    (Method::POST, "/api/v1/channels/phone/test", r#"{"by":"anna"}"#),
 ];
 
 #[tokio::test]

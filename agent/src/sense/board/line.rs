@@ -3,21 +3,15 @@
 use std::io;
 use std::time::Duration;
 
-use tilth_config::{Link, Serial};
 use tilth_wire::{BoardId, BoardKind, DecodeError, Decoder, FromBoard, MAX_FRAME, ToBoard};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::words;
 use crate::random;
-use crate::sense::bus::blocking;
-use crate::sense::port::{self, Port};
+use crate::sense::port;
 use crate::sense::released::Ports;
-
-/// How long a connection over TCP may take to open, and a board to take bytes.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::sense::stream::{Place, Stream};
 
 /// How often a board is asked who it is, and how often before the port is opened anew: an Uno's bootloader takes two seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -41,12 +35,6 @@ pub(super) struct Line {
     _closed: oneshot::Sender<()>,
 }
 
-#[derive(Debug)]
-enum Stream {
-    Serial(Port),
-    Tcp(TcpStream),
-}
-
 /// What a board says of itself.
 struct Identity {
     board: BoardId,
@@ -54,62 +42,22 @@ struct Identity {
     firmware: [u8; 3],
 }
 
-/// Where a bus finds its board.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Place {
-    Serial(Serial),
-    Tcp(String),
-}
-
-impl Place {
-    /// Place of a link of kind board; none for a link of another kind.
-    pub(crate) fn of(link: &Link) -> Option<Place> {
-        match link {
-            Link::Serial(serial) => Some(Place::Serial(serial.clone())),
-            Link::Tcp { address } => Some(Place::Tcp(address.clone())),
-            Link::Port(_) | Link::Broker { .. } => None,
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Place::Serial(serial) => &serial.port,
-            Place::Tcp(address) => address,
-        }
-    }
-
-    /// Opens the line and asks which board is there; one without an id gets `spare`, or a new one. Returns the line, and what ends
-    /// when it is dropped.
-    ///
-    /// # Errors
-    /// Why there is no board, in the words of a technician.
-    pub(super) async fn find_board(
-        &self,
-        spare: impl Fn() -> Option<BoardId>,
-        hangs: impl Fn(String),
-        ports: &Ports,
-    ) -> Result<(Line, oneshot::Receiver<()>), String> {
-        let name = self.name();
-        let mut stream = match self {
-            Place::Serial(serial) => {
-                let (opened, ports) = (serial.clone(), ports.clone());
-                let hangs = || hangs(format!("{name}: it hangs while it is opened"));
-                let port = blocking(move || Port::open_without_reset(&opened, &ports), PATIENCE, hangs).await;
-                Stream::Serial(port.map_err(|error| port::reason(name, &error))?)
-            }
-            Place::Tcp(address) => {
-                let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
-                let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-                let stream = stream.map_err(|error| port::reason(name, &error))?;
-                let _ = stream.set_nodelay(true);
-                Stream::Tcp(stream)
-            }
-        };
-        let Identity { board, kind, firmware } =
-            identify(&mut stream, spare).await.map_err(|why| format!("{name}: {why}"))?;
-        let (closed, is_closed) = oneshot::channel();
-        Ok((Line { stream, place: name.to_owned(), board, kind, firmware, _closed: closed }, is_closed))
-    }
+/// Opens the line and asks which board is there; one without an id gets `spare`, or a new one. Returns the line, and what ends
+/// when it is dropped.
+///
+/// # Errors
+/// Why there is no board, in the words of a technician.
+pub(super) async fn find_board(
+    place: &Place,
+    spare: impl Fn() -> Option<BoardId>,
+    hangs: impl Fn(String),
+    ports: &Ports,
+) -> Result<(Line, oneshot::Receiver<()>), String> {
+    let mut stream = place.open(hangs, ports).await?;
+    let Identity { board, kind, firmware } =
+        identify(&mut stream, spare).await.map_err(|why| format!("{}: {why}", place.name()))?;
+    let (closed, is_closed) = oneshot::channel();
+    Ok((Line { stream, place: place.name().to_owned(), board, kind, firmware, _closed: closed }, is_closed))
 }
 
 impl Line {
@@ -124,9 +72,9 @@ impl Line {
     /// Sends a message.
     ///
     /// # Errors
-    /// When the line is gone, or takes no bytes for [`PATIENCE`].
+    /// When the line is gone, or takes no bytes for seconds.
     pub(super) async fn send(&mut self, message: &ToBoard) -> io::Result<()> {
-        self.stream.send(message).await
+        send(&mut self.stream, message).await
     }
 
     /// Whether the path of a serial port still leads to what was opened.
@@ -134,10 +82,7 @@ impl Line {
     /// # Errors
     /// When it does not.
     pub(super) fn check(&self) -> io::Result<()> {
-        match &self.stream {
-            Stream::Serial(port) => port.check(),
-            Stream::Tcp(_) => Ok(()),
-        }
+        self.stream.check()
     }
 
     /// Why the line was lost, in the words of a technician.
@@ -146,31 +91,11 @@ impl Line {
     }
 }
 
-impl Stream {
-    async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Stream::Serial(port) => port.read(bytes).await?,
-            Stream::Tcp(stream) => stream.read(bytes).await?,
-        };
-        if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::NotConnected, "the line was hung up"));
-        }
-        Ok(read)
-    }
-
-    /// Writes a message's frame, with a zero before it, which ends any noise.
-    async fn send(&mut self, message: &ToBoard) -> io::Result<()> {
-        let mut buffer = [0; MAX_FRAME];
-        let frame = message.encode(&mut buffer).map_err(io::Error::other)?;
-        let bytes = [&[0], frame].concat();
-        let written = async {
-            match self {
-                Stream::Serial(port) => port.stream.write_all(&bytes).await,
-                Stream::Tcp(stream) => stream.write_all(&bytes).await,
-            }
-        };
-        timeout(PATIENCE, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
+/// Writes a message's frame, with a zero before it, which ends any noise.
+async fn send(stream: &mut Stream, message: &ToBoard) -> io::Result<()> {
+    let mut buffer = [0; MAX_FRAME];
+    let frame = message.encode(&mut buffer).map_err(io::Error::other)?;
+    stream.write(&[&[0], frame].concat()).await
 }
 
 /// Asks until a board says who it is.
@@ -178,7 +103,7 @@ async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>) -> R
     let mut decoder: Decoder<{ MAX_FRAME - 1 }> = Decoder::new();
     let (mut bytes, mut bad_frames, mut came) = ([0; CHUNK], 0, 0);
     for _ in 0..QUESTIONS {
-        stream.send(&ToBoard::Identify).await.map_err(|error| error.to_string())?;
+        send(stream, &ToBoard::Identify).await.map_err(|error| error.to_string())?;
         let until = Instant::now() + ASK_AGAIN;
         while let Ok(read) = timeout_at(until, stream.read(&mut bytes)).await {
             let read = read.map_err(|error| error.to_string())?;
@@ -189,7 +114,7 @@ async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>) -> R
                         Some(board) => return Ok(Identity { board, kind: hello.kind, firmware: hello.firmware }),
                         None => {
                             let id = spare().unwrap_or_else(|| BoardId(random::board_id()));
-                            stream.send(&ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;
+                            send(stream, &ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;
                         }
                     },
                     Some(Ok(Err(DecodeError::Version(version)))) => return Err(words::version(version)),

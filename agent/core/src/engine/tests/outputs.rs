@@ -19,6 +19,7 @@ fn pump() -> Actuator {
         output: Output::Board { bus: id("gateway"), channel: id("relay-1") },
         enabled: true,
         normally_energised: false,
+        is_alarm: false,
         max_on: Some(Span::from_secs(3)),
         min_off: Span::ZERO,
         dose_per_hour: Some(Span::from_secs(5)),

@@ -1,0 +1,267 @@
+//! SMS that leave by one modem: each text goes to each number, part by part; what became of a page, and of each SMS. Pure.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use tilth_core::time::Uptime;
+
+use super::masked;
+use super::pdu::{self, DeliveryReport, Submit};
+use super::session::Refused;
+use crate::budget::Budget;
+use crate::message::{Failure, Retry};
+
+/// Answers in an hour. Two programs that answer each other end there.
+const ANSWERS_PER_HOUR: u32 = 20;
+
+/// Answers that wait; people send a few.
+const MAX_ANSWERS: usize = 16;
+
+/// SMS whose delivery report is waited for. References have 256 values.
+const MAX_REPORTS: usize = 64;
+
+/// Attempts for one number.
+const TRIES: u32 = 2;
+
+/// What became of SMS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The page is over: at least one number has it, or why none has.
+    Page(Result<(), Failure>),
+    /// A number did not get an SMS, and why.
+    Failed(String, String),
+    /// An SMS arrived at a phone, or the service centre gave it up with a status.
+    Arrived(String, Result<(), u8>),
+}
+
+/// A text on its way to one number.
+#[derive(Debug)]
+struct Letter {
+    to: String,
+    parts: VecDeque<Submit>,
+    /// Attempts at the part that is next.
+    tries: u32,
+    is_page: bool,
+}
+
+/// The page that is under way.
+#[derive(Debug)]
+struct Page {
+    id: String,
+    letters: VecDeque<Letter>,
+    failure: Option<Failure>,
+}
+
+/// SMS of one modem.
+#[derive(Debug)]
+pub struct Outgoing {
+    answers: VecDeque<Letter>,
+    budget: Budget,
+    page: Option<Page>,
+    /// The SMS that the modem has.
+    in_flight: Option<Letter>,
+    /// Numbers that have the page of this id, so that another attempt leaves them out.
+    reached: (String, BTreeSet<String>),
+    reference: u8,
+    reports: VecDeque<(u8, String)>,
+    told: VecDeque<Told>,
+}
+
+impl Default for Outgoing {
+    fn default() -> Outgoing {
+        Outgoing {
+            answers: VecDeque::new(),
+            budget: Budget::per_hour(ANSWERS_PER_HOUR),
+            page: None,
+            in_flight: None,
+            reached: (String::new(), BTreeSet::new()),
+            reference: 0,
+            reports: VecDeque::new(),
+            told: VecDeque::new(),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Sends a text to all of these numbers; the one before is over. Those that an earlier attempt reached are left out.
+    pub fn page(&mut self, id: &str, text: &str, numbers: &[String]) {
+        if self.reached.0 != id {
+            self.reached = (id.to_owned(), BTreeSet::new());
+        }
+        let missing: Vec<&String> = numbers.iter().filter(|number| !self.reached.1.contains(*number)).collect();
+        let letters = missing.into_iter().map(|number| self.letter(number, text, true)).collect();
+        self.page = Some(Page { id: id.to_owned(), letters, failure: None });
+        self.end_page();
+    }
+
+    /// Answers somebody; dropped past [`ANSWERS_PER_HOUR`].
+    pub fn answer(&mut self, now: Uptime, number: &str, text: &str) {
+        if self.budget.left(now) > 0 && self.answers.len() < MAX_ANSWERS {
+            self.budget.take(now);
+            let letter = self.letter(number, text, false);
+            self.answers.push_back(letter);
+        }
+    }
+
+    /// The next SMS for the modem, once the one before was answered: pages first.
+    pub fn next_submit(&mut self) -> Option<Submit> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let of_page = self.page.as_mut().and_then(|page| page.letters.pop_front());
+        let letter = self.in_flight.insert(of_page.or_else(|| self.answers.pop_front())?);
+        letter.parts.front().cloned()
+    }
+
+    /// What became of the SMS that the modem had.
+    pub fn submitted(&mut self, result: Result<u8, Refused>) {
+        let Some(mut letter) = self.in_flight.take() else { return };
+        match result {
+            Ok(reference) => {
+                letter.parts.pop_front();
+                letter.tries = 0;
+                if letter.parts.is_empty() {
+                    self.reports.push_back((reference, letter.to.clone()));
+                    if self.reports.len() > MAX_REPORTS {
+                        self.reports.pop_front();
+                    }
+                    if letter.is_page {
+                        self.reached.1.insert(letter.to);
+                    }
+                } else {
+                    self.put_back(letter, true);
+                }
+            }
+            Err(refused) => self.refused(letter, refused),
+        }
+        self.end_page();
+    }
+
+    /// What a service centre says of an SMS.
+    pub fn reported(&mut self, report: DeliveryReport) {
+        let Some(arrived) = report.arrived else { return };
+        // References repeat: the newest is meant.
+        if let Some(place) = self.reports.iter().rposition(|(reference, _)| *reference == report.reference) {
+            let number = self.reports.remove(place).map(|(_, number)| masked(&number)).unwrap_or_default();
+            self.told.push_back(Told::Arrived(number, if arrived { Ok(()) } else { Err(report.status) }));
+        }
+    }
+
+    /// What became of SMS, until there is nothing.
+    pub fn poll(&mut self) -> Option<Told> {
+        self.told.pop_front()
+    }
+
+    fn letter(&mut self, to: &str, text: &str, is_page: bool) -> Letter {
+        self.reference = self.reference.wrapping_add(1);
+        Letter { to: to.to_owned(), parts: pdu::submits(to, text, self.reference).into(), tries: 0, is_page }
+    }
+
+    fn refused(&mut self, mut letter: Letter, refused: Refused) {
+        letter.tries += 1;
+        // An SMS that may have arrived would come twice.
+        if letter.tries < TRIES && !refused.is_of_the_number && !refused.may_have_arrived {
+            return self.put_back(letter, false);
+        }
+        self.told.push_back(Told::Failed(masked(&letter.to), refused.reason.clone()));
+        if let Some(page) = self.page.as_mut().filter(|_| letter.is_page) {
+            let retry = if refused.is_of_the_number { Retry::Few } else { Retry::UntilExpired };
+            let Refused { reason, may_have_arrived, .. } = refused;
+            page.failure = Some(Failure { reason, retry, retry_after: None, may_have_arrived });
+        }
+    }
+
+    /// The rest of a text: its next part at once, another attempt after the other numbers.
+    fn put_back(&mut self, letter: Letter, at_once: bool) {
+        let letters = match &mut self.page {
+            Some(page) if letter.is_page => &mut page.letters,
+            _ => &mut self.answers,
+        };
+        if at_once { letters.push_front(letter) } else { letters.push_back(letter) }
+    }
+
+    fn end_page(&mut self) {
+        let is_in_flight = self.in_flight.as_ref().is_some_and(|letter| letter.is_page);
+        let Some(page) = self.page.take_if(|page| page.letters.is_empty() && !is_in_flight) else { return };
+        let has_reached = self.reached.0 == page.id && !self.reached.1.is_empty();
+        let failure = page.failure.filter(|_| !has_reached);
+        self.told.push_back(Told::Page(failure.map_or(Ok(()), Err)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(is_of_the_number: bool, may_have_arrived: bool) -> Result<u8, Refused> {
+        Err(Refused { reason: "no network".to_owned(), is_of_the_number, may_have_arrived })
+    }
+
+    fn numbers() -> Vec<String> {
+        ["+4915112345678", "+4915187654321"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn a_page_is_sent_to_every_number_and_ends_once() {
+        let mut outgoing = Outgoing::default();
+        outgoing.page("pi-31-1", &"a".repeat(200), &numbers());
+        for reference in 1..=4 {
+            assert!(outgoing.next_submit().is_some() && outgoing.next_submit().is_none());
+            assert_eq!(outgoing.poll(), None);
+            outgoing.submitted(Ok(reference));
+        }
+        assert_eq!((outgoing.poll(), outgoing.poll(), outgoing.next_submit()), (Some(Told::Page(Ok(()))), None, None));
+        let report = |reference, arrived| DeliveryReport { reference, arrived, status: 0x46 };
+        outgoing.reported(report(4, None));
+        outgoing.reported(report(4, Some(true)));
+        outgoing.reported(report(2, Some(false)));
+        outgoing.reported(report(99, Some(true)));
+        assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..4321".to_owned(), Ok(()))));
+        assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..5678".to_owned(), Err(0x46))));
+        assert_eq!(outgoing.poll(), None);
+    }
+
+    #[test]
+    fn a_number_that_fails_is_tried_once_more_after_the_others_and_another_attempt_leaves_out_who_has_it() {
+        let mut outgoing = Outgoing::default();
+        outgoing.page("pi-31-1", "a", &numbers());
+        for result in [refused(false, false), Ok(1), refused(false, false)] {
+            outgoing.next_submit().unwrap();
+            outgoing.submitted(result);
+        }
+        assert_eq!(outgoing.poll(), Some(Told::Failed("+49..5678".to_owned(), "no network".to_owned())));
+        assert_eq!(outgoing.poll(), Some(Told::Page(Ok(()))), "one has it");
+        outgoing.page("pi-31-1", "a", &numbers());
+        assert!(outgoing.next_submit().unwrap().hex.contains("945111325476F8"), "the first number");
+        outgoing.submitted(refused(false, true));
+        assert_eq!(outgoing.poll(), Some(Told::Failed("+49..5678".to_owned(), "no network".to_owned())));
+        assert_eq!(outgoing.poll(), Some(Told::Page(Ok(()))));
+    }
+
+    #[test]
+    fn a_page_that_reaches_nobody_fails_with_the_reason() {
+        let mut outgoing = Outgoing::default();
+        outgoing.page("pi-31-1", "a", &numbers()[..1]);
+        outgoing.next_submit().unwrap();
+        outgoing.submitted(refused(true, false));
+        outgoing.poll();
+        let Some(Told::Page(Err(failure))) = outgoing.poll() else { panic!("it failed") };
+        assert_eq!((failure.retry, failure.may_have_arrived), (Retry::Few, false));
+    }
+
+    #[test]
+    fn pages_go_before_answers_and_answers_end_at_their_cap() {
+        let mut outgoing = Outgoing::default();
+        for _ in 0..100 {
+            outgoing.answer(Uptime(0), "+4915112345678", "31 taken");
+        }
+        outgoing.page("pi-31-1", "a", &numbers()[..1]);
+        assert!(outgoing.next_submit().unwrap().hex.ends_with("0161"), "the page");
+        outgoing.submitted(Ok(1));
+        let mut answers = 0;
+        while outgoing.next_submit().is_some() {
+            outgoing.submitted(Ok(2));
+            answers += 1;
+        }
+        assert!((1..=MAX_ANSWERS).contains(&answers), "{answers}");
+    }
+}

@@ -1,0 +1,618 @@
+//! What is said to a modem and what its answers mean: AT commands of 3GPP TS 27.005 and TS 27.007. Pure.
+//!
+//! ```text
+//! handle(now, input)    the line opened or closed, bytes came, an SMS is to be sent
+//! poll() -> Effect      what to write, what came
+//! deadline() -> Uptime  when to call `handle` again
+//! ```
+//!
+//! [`ROUND`] is asked after the line was opened, and again every minute: a modem that restarted by itself has forgotten its settings, and
+//! messages whose notice was lost are found in the storage. Notices (unsolicited result codes) may come between anything.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use tilth_core::time::{Span, Uptime};
+
+use super::errors::ModemError;
+use super::lines::{Lines, Said};
+use super::pdu::{self, DeliveryReport, Incoming, Sms, Submit};
+use super::registration::Registration;
+use crate::secret::Secret;
+
+/// Time that the modem has for an answer, and the network for an SMS; 3GPP names none.
+const ANSWER: Span = Span::from_secs(10);
+const NETWORK_ANSWER: Span = Span::from_secs(120);
+
+/// How often a modem is asked whether it is there, and how long each time: it may be starting, or finding the speed of the line.
+const QUESTIONS: u32 = 6;
+const QUESTION: Span = Span::from_secs(2);
+
+/// Commands in a row without an answer, after which the line is opened anew.
+const SILENT: u32 = 3;
+
+/// Time between two rounds of commands, and between two while the modem cannot send.
+const ROUND_EVERY: Span = Span::from_secs(60);
+const ROUND_IN_TROUBLE: Span = Span::from_secs(10);
+
+/// Most messages of the storage that are handled at once; the rest comes with the next round.
+const MAX_SLOTS: usize = 64;
+
+/// Character that ends a message, and the one that gives it up (TS 27.005, section 3.5.1).
+const END: char = '\u{1a}';
+const ESCAPE: char = '\u{1b}';
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Time passed.
+    Tick,
+    /// The line is open.
+    Opened,
+    /// The line is gone, and why.
+    Closed(String),
+    /// The modem said something.
+    Bytes(&'a [u8]),
+    /// An SMS to send, once the one before was answered with [`Effect::Submitted`].
+    Submit(Submit),
+    /// A message of the storage was dealt with: delete it.
+    Done(u16),
+    /// A message of the storage could not be dealt with: it comes again with the next round.
+    Kept(u16),
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write this to the line.
+    Write(String),
+    /// What became of the SMS; with the reference that its delivery report will name.
+    Submitted(Result<u8, Refused>),
+    /// An SMS came; answer with [`Input::Done`] where it is in the storage.
+    Received(Sms, Option<u16>),
+    /// What became of an SMS that was sent.
+    Reported(DeliveryReport),
+    /// The modem does not answer: close the line, and open it again.
+    Reopen,
+}
+
+/// Why an SMS was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Reason in words.
+    pub reason: String,
+    /// Another attempt for this number is of no use.
+    pub is_of_the_number: bool,
+    /// The network may have it all the same.
+    pub may_have_arrived: bool,
+}
+
+/// A command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Attention,
+    EchoOff,
+    NumericErrors,
+    Pin,
+    PinTries,
+    EnterPin,
+    PduMode,
+    /// Where messages that come are kept: on the SIM, which every modem can.
+    Storage,
+    /// Notice of messages and of delivery reports; of messages alone where a modem cannot do the second.
+    Notices,
+    NoticesOfMessages,
+    Network,
+    /// The network of data: a modem on LTE may be registered there alone.
+    DataNetwork,
+    Signal,
+    List,
+    Delete(u16),
+}
+
+/// Commands of a round, in their order.
+const ROUND: [Command; 11] = [
+    Command::Attention,
+    Command::EchoOff,
+    Command::NumericErrors,
+    Command::Pin,
+    Command::PduMode,
+    Command::Storage,
+    Command::Notices,
+    Command::Network,
+    Command::DataNetwork,
+    Command::Signal,
+    Command::List,
+];
+
+/// State of the talk with a modem.
+///
+/// ```text
+///            opened            command due               submit
+///   Closed ----------> Idle ----------------> Asked       Idle ---------> Prompting
+///     ^                 ^ ^                     |                         |       |
+///     |                 | +--- OK, error, late -+       error, late: failed       | prompt
+///     |                 |                                 |                       v
+///     |                 +---------------------------------+-- OK, error, late -- Submitting
+///     |
+///     +---- closed, or no answer to several commands in a row: from each
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The line is not open.
+    Closed,
+    /// Nothing is asked.
+    Idle,
+    /// A command waits for its final answer; `tries` counts how often it was asked.
+    Asked { command: Command, until: Uptime, tries: u32 },
+    /// `AT+CMGS` waits for its prompt.
+    Prompting { until: Uptime },
+    /// A message waits for its reference, and then for the final answer.
+    Submitting { reference: Option<u8>, until: Uptime },
+}
+
+/// The SIM's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sim {
+    /// Not asked yet.
+    Unknown,
+    Ready,
+    /// Cannot be used, and why.
+    Locked(String),
+}
+
+/// The talk with one modem.
+#[derive(Debug)]
+pub struct Session {
+    pin: Option<Secret>,
+    /// Why the PIN is not tried: a third wrong one would lock the SIM.
+    pin_rejected: Option<String>,
+    /// Tries that are left for the PIN, where the modem says so.
+    pin_tries: Option<u16>,
+    state: State,
+    lines: Lines,
+    commands: VecDeque<Command>,
+    next_round: Uptime,
+    /// The first round since the line was opened is over.
+    is_set_up: bool,
+    silent: u32,
+    line_trouble: Option<String>,
+    sim: Sim,
+    registration: Registration,
+    submit: Option<Submit>,
+    /// The next line is a PDU, of this slot of the storage where it is in one.
+    pdu_follows: Option<Option<u16>>,
+    /// Messages of the storage that are being dealt with, or deleted.
+    slots: BTreeSet<u16>,
+    effects: VecDeque<Effect>,
+}
+
+impl Session {
+    /// A session whose line is not open; `pin` is that of the SIM.
+    pub fn new(pin: Option<Secret>) -> Session {
+        Session {
+            pin,
+            pin_rejected: None,
+            pin_tries: None,
+            state: State::Closed,
+            lines: Lines::default(),
+            commands: VecDeque::new(),
+            next_round: Uptime(i64::MIN),
+            is_set_up: false,
+            silent: 0,
+            line_trouble: None,
+            sim: Sim::Unknown,
+            registration: Registration::default(),
+            submit: None,
+            pdu_follows: None,
+            slots: BTreeSet::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Takes another PIN, which is tried although one before was rejected.
+    pub fn set_pin(&mut self, pin: Option<Secret>) {
+        if self.pin != pin {
+            (self.pin, self.pin_rejected) = (pin, None);
+        }
+    }
+
+    /// Runs what is due, then the input.
+    pub fn handle(&mut self, now: Uptime, input: Input<'_>) {
+        if self.deadline().is_some_and(|due| due <= now) {
+            self.late(now);
+        }
+        match input {
+            Input::Tick => {}
+            Input::Opened => self.opened(now),
+            Input::Closed(why) => self.closed(&why),
+            Input::Bytes(bytes) => {
+                for byte in bytes {
+                    match self.lines.push(*byte) {
+                        Some(Said::Prompt) => self.prompt(now),
+                        Some(Said::Line(line)) => self.line(now, &line),
+                        None => {}
+                    }
+                }
+            }
+            Input::Submit(_) if self.state == State::Closed => {
+                self.fail(self.line_trouble.clone().unwrap_or_else(|| "the line is not open".to_owned()), false);
+            }
+            Input::Submit(submit) => self.submit = Some(submit),
+            Input::Done(slot) => self.commands.push_front(Command::Delete(slot)),
+            Input::Kept(slot) => drop(self.slots.remove(&slot)),
+        }
+        self.go_on(now);
+    }
+
+    /// The next thing to do; call until there is none after each [`Session::handle`].
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Session::handle`] with [`Input::Tick`] if nothing else happens.
+    pub fn deadline(&self) -> Option<Uptime> {
+        match self.state {
+            State::Closed => None,
+            State::Idle => Some(self.next_round),
+            State::Asked { until, .. } | State::Prompting { until } | State::Submitting { until, .. } => Some(until),
+        }
+    }
+
+    /// Why no SMS can be sent now; none where one can, or where it is not known yet.
+    pub fn trouble(&self) -> Option<String> {
+        let of_sim = match &self.sim {
+            Sim::Locked(why) => Some(why.clone()),
+            Sim::Unknown | Sim::Ready => None,
+        };
+        let of_network = || self.is_set_up.then(|| self.registration.trouble()).flatten();
+        self.line_trouble.clone().or(of_sim).or_else(of_network)
+    }
+
+    /// Whether it is known whether an SMS can be sent.
+    pub fn is_settled(&self) -> bool {
+        self.is_set_up || self.line_trouble.is_some()
+    }
+
+    /// Network and signal in words.
+    pub fn network(&self) -> String {
+        self.registration.to_string()
+    }
+
+    fn opened(&mut self, now: Uptime) {
+        self.lines = Lines::default();
+        (self.state, self.is_set_up, self.silent) = (State::Idle, false, 0);
+        (self.sim, self.registration) = (Sim::Unknown, Registration::default());
+        // Whoever had the line before may have left the modem at its prompt.
+        self.write(format!("{ESCAPE}\r"));
+        self.begin_round(now);
+    }
+
+    fn closed(&mut self, why: &str) {
+        self.line_trouble = Some(why.to_owned());
+        let was_submitting = matches!(self.state, State::Submitting { .. });
+        self.state = State::Closed;
+        (self.pdu_follows, self.is_set_up) = (None, false);
+        self.commands.clear();
+        self.slots.clear();
+        if self.submit.is_some() || was_submitting {
+            self.fail(why.to_owned(), was_submitting);
+        }
+    }
+
+    fn begin_round(&mut self, now: Uptime) {
+        self.next_round = now + ROUND_EVERY;
+        self.commands.retain(|command| matches!(command, Command::Delete(_)));
+        self.commands.extend(ROUND);
+    }
+
+    /// Begins the next thing while nothing is asked.
+    fn go_on(&mut self, now: Uptime) {
+        if self.state != State::Idle {
+            return;
+        }
+        if self.is_set_up && self.submit.is_some() {
+            match self.trouble() {
+                Some(why) => self.fail(why, false),
+                None => return self.begin_submit(now),
+            }
+        }
+        if self.commands.is_empty() {
+            if now < self.next_round {
+                return;
+            }
+            self.begin_round(now);
+        }
+        if let Some(command) = self.commands.pop_front() {
+            self.ask(now, command, 1);
+        }
+    }
+
+    fn ask(&mut self, now: Uptime, command: Command, tries: u32) {
+        let patience = if command == Command::Attention { QUESTION } else { ANSWER };
+        self.state = State::Asked { command, until: now + patience, tries };
+        let text = match command {
+            Command::EnterPin => {
+                format!("AT+CPIN=\"{}\"", self.pin.as_ref().map_or("", |pin| pin.expose()))
+            }
+            _ => command.text(),
+        };
+        self.write(format!("{text}\r"));
+    }
+
+    fn begin_submit(&mut self, now: Uptime) {
+        let Some(submit) = &self.submit else { return };
+        let command = format!("AT+CMGS={}\r", submit.length);
+        self.state = State::Prompting { until: now + ANSWER };
+        self.write(command);
+    }
+
+    fn prompt(&mut self, now: Uptime) {
+        match (self.state, self.submit.take()) {
+            (State::Prompting { .. }, Some(submit)) => {
+                self.state = State::Submitting { reference: None, until: now + NETWORK_ANSWER };
+                self.write(format!("{}{END}", submit.hex));
+            }
+            (_, submit) => {
+                self.submit = submit;
+                self.write(ESCAPE.to_string());
+            }
+        }
+    }
+
+    fn line(&mut self, now: Uptime, line: &str) {
+        self.silent = 0;
+        if let Some(slot) = self.pdu_follows.take() {
+            if line.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return self.message(line, slot);
+            }
+            slot.map(|slot| self.slots.remove(&slot));
+        }
+        if let Some(reference) = line.strip_prefix("+CMGS:")
+            && let State::Submitting { reference: found, until } = &mut self.state
+        {
+            (*found, *until) = (Some(numbers(reference).next().unwrap_or(0) as u8), now + ANSWER);
+            return;
+        }
+        let error = ModemError::of(line);
+        if line == "OK" || error.is_some() {
+            return self.answered(now, error);
+        }
+        self.told(now, line);
+    }
+
+    /// The final answer to what was asked.
+    fn answered(&mut self, now: Uptime, error: Option<ModemError>) {
+        match (self.state, error) {
+            (State::Asked { command, .. }, error) => {
+                self.state = State::Idle;
+                self.asked(now, command, error);
+            }
+            (State::Prompting { .. } | State::Submitting { .. }, Some(error)) => {
+                self.state = State::Idle;
+                self.submit = None;
+                let is_of_the_number = error.is_of_the_number();
+                let refused = Refused { reason: error.to_string(), is_of_the_number, may_have_arrived: false };
+                self.effects.push_back(Effect::Submitted(Err(refused)));
+                // What the modem is in may have changed: a SIM that was pulled out, a network that is gone.
+                self.next_round = now;
+            }
+            (State::Submitting { reference: Some(reference), .. }, None) => self.submitted(reference),
+            // The OK of a command that was late.
+            (State::Submitting { .. } | State::Prompting { .. } | State::Idle | State::Closed, _) => {}
+        }
+    }
+
+    fn submitted(&mut self, reference: u8) {
+        self.state = State::Idle;
+        self.effects.push_back(Effect::Submitted(Ok(reference)));
+    }
+
+    /// What an answer to a command changes.
+    fn asked(&mut self, now: Uptime, command: Command, error: Option<ModemError>) {
+        match (command, error) {
+            (Command::Attention, None) => self.line_trouble = None,
+            (Command::Pin, Some(error)) => {
+                self.sim = Sim::Locked(error.to_string());
+                self.round_soon(now);
+            }
+            (Command::PinTries, _) => match self.pin_tries.filter(|left| *left < 3) {
+                // Of a PIN that was rejected before the agent was started.
+                Some(left) => {
+                    let why =
+                        format!("the SIM rejected a PIN before, {left} tries are left: enter the right one by hand");
+                    self.sim = Sim::Locked(why);
+                }
+                None => self.commands.push_front(Command::EnterPin),
+            },
+            // The SIM takes a moment after its PIN; the next round asks for its state.
+            (Command::EnterPin, None) => self.round_soon(now),
+            (Command::EnterPin, Some(error)) => {
+                let why = format!("the SIM rejected the PIN ({error}), which is not tried again");
+                self.pin_rejected = (!error.passes_by_itself()).then(|| why.clone());
+                self.sim = Sim::Locked(why);
+            }
+            (Command::Notices, Some(_)) => self.commands.push_front(Command::NoticesOfMessages),
+            (Command::Network, Some(_)) => self.registration.network = None,
+            (Command::DataNetwork, Some(_)) => self.registration.data = None,
+            (Command::List, _) => {
+                self.is_set_up = true;
+                if self.trouble().is_some() {
+                    self.round_soon(now);
+                }
+            }
+            (Command::Delete(slot), _) => drop(self.slots.remove(&slot)),
+            _ => {}
+        }
+    }
+
+    fn round_soon(&mut self, now: Uptime) {
+        self.next_round = self.next_round.min(now + ROUND_IN_TROUBLE);
+    }
+
+    /// A line that is no final answer: part of one, or a notice that may come at any time.
+    fn told(&mut self, now: Uptime, line: &str) {
+        let Some((name, values)) = line.split_once(':') else {
+            // A modem that restarted by itself.
+            if matches!(line, "RDY" | "SMS Ready" | "SMS DONE" | "PB DONE") {
+                self.begin_round(now);
+            }
+            return;
+        };
+        match name {
+            "+CPIN" => self.lock_state(now, values.trim()),
+            "+CPINR" => self.pin_tries = numbers(values).next(),
+            "+CREG" => self.registration.network = registration_state(values),
+            "+CEREG" => self.registration.data = registration_state(values),
+            "+CSQ" => self.registration.signal = numbers(values).next().filter(|signal| *signal <= 31),
+            "+CMGL" => self.listed(values),
+            "+CMT" | "+CDS" => self.pdu_follows = Some(None),
+            // A message is in the storage.
+            "+CMTI" | "+CDSI" => {
+                self.commands.extend((!self.commands.contains(&Command::List)).then_some(Command::List));
+            }
+            _ => {}
+        }
+    }
+
+    /// `+CPIN`: what the SIM waits for (TS 27.007, section 8.3). Of the PIN the tries that are left are asked first (section 8.65).
+    fn lock_state(&mut self, now: Uptime, state: &str) {
+        let is_asked = matches!(self.state, State::Asked { command: Command::Pin, .. });
+        let locked = |why: &str| Sim::Locked(why.to_owned());
+        self.sim = match (state, &self.pin, &self.pin_rejected) {
+            ("READY", ..) => Sim::Ready,
+            ("SIM PIN", None, _) => locked("the SIM wants a PIN: set pin of the channel"),
+            ("SIM PIN", Some(_), Some(why)) => locked(why),
+            ("SIM PIN", Some(pin), None) if !is_pin(pin.expose()) => {
+                locked("the secret of the SIM's PIN is not 4 to 8 digits")
+            }
+            ("SIM PIN", Some(_), None) => {
+                self.pin_tries = None;
+                self.commands.retain(|command| !matches!(command, Command::PinTries | Command::EnterPin));
+                is_asked.then(|| self.commands.push_front(Command::PinTries));
+                locked("the SIM wants a PIN, which is being entered")
+            }
+            ("SIM PUK", ..) => locked("the SIM wants its PUK: too many wrong PINs; unlock it in a phone"),
+            (other, ..) => locked(&format!("the SIM is not ready: {}", shown(other))),
+        };
+        if !is_asked {
+            self.round_soon(now);
+        }
+    }
+
+    /// `+CMGL`: a message of the storage follows. What is to be sent is left alone.
+    fn listed(&mut self, values: &str) {
+        let mut values = values.splitn(3, ',').map(|value| value.trim().parse::<u16>().ok());
+        let (slot, status) = (values.next().flatten(), values.next().flatten());
+        let is_received = matches!(status, Some(0 | 1));
+        if let Some(slot) =
+            slot.filter(|slot| is_received && !self.slots.contains(slot) && self.slots.len() < MAX_SLOTS)
+        {
+            self.slots.insert(slot);
+            self.pdu_follows = Some(Some(slot));
+        }
+    }
+
+    fn message(&mut self, digits: &str, slot: Option<u16>) {
+        let delete = slot.map(Command::Delete);
+        match pdu::read(digits) {
+            Some(Incoming::Message(sms)) => self.effects.push_back(Effect::Received(sms, slot)),
+            Some(Incoming::Report(report)) => {
+                self.effects.push_back(Effect::Reported(report));
+                self.commands.extend(delete);
+            }
+            // Left there, it would fill the storage.
+            None => self.commands.extend(delete),
+        }
+    }
+
+    /// No answer came in time.
+    fn late(&mut self, now: Uptime) {
+        match self.state {
+            State::Closed | State::Idle => {}
+            State::Asked { command: Command::Attention, tries, .. } if tries < QUESTIONS => {
+                self.ask(now, Command::Attention, tries + 1);
+            }
+            State::Asked { command, .. } => {
+                self.state = State::Idle;
+                self.silent += 1;
+                if matches!(command, Command::List | Command::Delete(_)) {
+                    self.asked(now, command, None);
+                }
+                if command == Command::Attention || self.silent >= SILENT {
+                    self.closed("the modem does not answer; does it have power, and is its speed right?");
+                    self.effects.push_back(Effect::Reopen);
+                }
+            }
+            State::Prompting { .. } => {
+                self.state = State::Idle;
+                self.write(ESCAPE.to_string());
+                self.fail("the modem asked for no message".to_owned(), false);
+                self.next_round = now;
+            }
+            State::Submitting { reference: Some(reference), .. } => self.submitted(reference),
+            State::Submitting { reference: None, .. } => {
+                self.state = State::Idle;
+                self.fail("the network did not answer in time".to_owned(), true);
+                self.next_round = now;
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: String, may_have_arrived: bool) {
+        self.submit = None;
+        let refused = Refused { reason, is_of_the_number: false, may_have_arrived };
+        self.effects.push_back(Effect::Submitted(Err(refused)));
+    }
+
+    fn write(&mut self, text: String) {
+        self.effects.push_back(Effect::Write(text));
+    }
+}
+
+impl Command {
+    fn text(self) -> String {
+        let text = match self {
+            Command::Attention => "AT",
+            Command::EchoOff => "ATE0",
+            Command::NumericErrors => "AT+CMEE=1",
+            Command::Pin => "AT+CPIN?",
+            Command::PinTries => "AT+CPINR=\"SIM PIN\"",
+            Command::EnterPin => "AT+CPIN=",
+            Command::PduMode => "AT+CMGF=0",
+            Command::Storage => "AT+CPMS=\"SM\",\"SM\",\"SM\"",
+            Command::Notices => "AT+CNMI=2,1,0,1,0",
+            Command::NoticesOfMessages => "AT+CNMI=2,1",
+            Command::Network => "AT+CREG?",
+            Command::DataNetwork => "AT+CEREG?",
+            Command::Signal => "AT+CSQ",
+            Command::List => "AT+CMGL=4",
+            Command::Delete(slot) => return format!("AT+CMGD={slot}"),
+        };
+        text.to_owned()
+    }
+}
+
+/// State of registration: of an answer the second value, of a notice the first, which a location in quotes may follow.
+fn registration_state(values: &str) -> Option<u16> {
+    let mut values = values.split(',').map(|value| value.trim().parse().ok());
+    let first = values.next().flatten();
+    values.next().flatten().or(first)
+}
+
+/// The numbers among values that commas part.
+fn numbers(values: &str) -> impl Iterator<Item = u16> + '_ {
+    values.split(',').filter_map(|value| value.trim().parse().ok())
+}
+
+/// Whether a text is a PIN: anything else would be a command of its own.
+fn is_pin(text: &str) -> bool {
+    (4..=8).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// The beginning of what a modem said.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! Talks with modems: every edge of the chart, notices between anything, locks of the SIM, and any bytes.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::modem::pdu::submits;
+
+/// An SMS `ACK 31` of +4915112345678, and a report that the SMS with reference 43 arrived.
+const ACK: &str = "00040D91945111325476F800006211272222030006C1E112348B01";
+const ARRIVED: &str = "00062B0D91945111325476F86211722140408062117221504080 00";
+
+/// A session with a modem whose answers are a function of what is written to it.
+struct Talk {
+    session: Session,
+    now: Uptime,
+    written: Vec<String>,
+    effects: Vec<Effect>,
+}
+
+impl Talk {
+    fn new(pin: Option<&str>) -> Talk {
+        let session = Session::new(pin.map(Secret::of));
+        Talk { session, now: Uptime(0), written: Vec::new(), effects: Vec::new() }
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        self.session.handle(self.now, input);
+        while let Some(effect) = self.session.poll() {
+            match effect {
+                Effect::Write(text) => self.written.push(text),
+                other => self.effects.push(other),
+            }
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        self.give(Input::Bytes(format!("\r\n{line}\r\n").as_bytes()));
+    }
+
+    fn wait(&mut self, seconds: i64) {
+        self.now = self.now + Span::from_secs(seconds);
+        self.give(Input::Tick);
+    }
+
+    /// Answers what is written until nothing is asked; `answer` says what is not an `OK`.
+    fn answer(&mut self, answer: impl Fn(&str) -> Option<&'static str>) {
+        while let Some(asked) = self.asked() {
+            self.written.clear();
+            let lines = answer(&asked).unwrap_or(match asked.as_str() {
+                "AT+CPIN?" => "+CPIN: READY\nOK",
+                "AT+CREG?" => "+CREG: 0,1\nOK",
+                "AT+CEREG?" => "ERROR",
+                "AT+CSQ" => "+CSQ: 18,99\nOK",
+                _ => "OK",
+            });
+            lines.split('\n').filter(|line| !line.is_empty()).for_each(|line| self.say(line));
+            if lines.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// The last command that was written and that waits for its answer.
+    fn asked(&self) -> Option<String> {
+        matches!(self.session.state, State::Asked { .. })
+            .then(|| self.written.last().map(|last| last.trim().to_owned()))?
+    }
+
+    fn ready() -> Talk {
+        let mut talk = Talk::new(None);
+        talk.give(Input::Opened);
+        talk.answer(|_| None);
+        assert_eq!((talk.session.trouble(), talk.session.is_settled()), (None, true));
+        talk
+    }
+
+    fn submit(&mut self) {
+        self.written.clear();
+        self.give(Input::Submit(submits("+4915112345678", "hello", 1).remove(0)));
+    }
+
+    fn refused(&mut self) -> Refused {
+        let Some(Effect::Submitted(Err(refused))) = self.effects.pop() else { panic!("{:?}", self.effects) };
+        refused
+    }
+}
+
+#[test]
+fn every_edge_of_the_chart() {
+    // Closed -> Idle -> Asked -> Idle, through a whole round.
+    let mut talk = Talk::ready();
+    assert_eq!((talk.session.state, talk.session.network().as_str()), (State::Idle, "registered, signal 18 of 31"));
+    // Idle -> Asked, as the next round is due; Asked -> Idle by an error, and by silence.
+    talk.wait(60);
+    assert_eq!(talk.asked().as_deref(), Some("AT"));
+    talk.answer(|asked| (asked == "AT+CNMI=2,1,0,1,0").then_some("+CMS ERROR: 303"));
+    assert_eq!(talk.session.state, State::Idle);
+    talk.wait(60);
+    talk.answer(|asked| (asked == "AT+CSQ").then_some(""));
+    talk.wait(10);
+    talk.answer(|_| None);
+    assert_eq!(talk.session.state, State::Idle);
+    // Idle -> Prompting -> Submitting -> Idle.
+    talk.submit();
+    assert_eq!(
+        (talk.written.concat().as_str(), matches!(talk.session.state, State::Prompting { .. })),
+        ("AT+CMGS=20\r", true)
+    );
+    talk.give(Input::Bytes(b"\r\n> "));
+    assert!(talk.written[1].ends_with("E8329BFD06\u{1a}") && matches!(talk.session.state, State::Submitting { .. }));
+    talk.say("+CMGS: 43");
+    assert_eq!(talk.effects, []);
+    talk.say("OK");
+    assert_eq!((talk.effects.pop(), talk.session.state), (Some(Effect::Submitted(Ok(43))), State::Idle));
+    // Prompting -> Idle by an error, and by silence.
+    talk.submit();
+    talk.say("+CMS ERROR: 310");
+    assert!(talk.refused().reason.starts_with("there is no SIM"));
+    talk.answer(|_| None);
+    talk.submit();
+    talk.wait(10);
+    assert!(!talk.refused().may_have_arrived && talk.written.contains(&"\u{1b}".to_owned()));
+    talk.answer(|_| None);
+    // Submitting -> Idle by an error, by silence, and by a missing OK.
+    talk.submit();
+    talk.give(Input::Bytes(b"> "));
+    talk.say("+CMS ERROR: 1");
+    assert!(talk.refused().is_of_the_number);
+    talk.answer(|_| None);
+    talk.submit();
+    talk.give(Input::Bytes(b"> "));
+    talk.wait(120);
+    assert!(talk.refused().may_have_arrived);
+    talk.answer(|_| None);
+    talk.submit();
+    talk.give(Input::Bytes(b"> "));
+    talk.say("+CMGS: 44");
+    talk.wait(10);
+    assert_eq!(talk.effects.pop(), Some(Effect::Submitted(Ok(44))));
+    // To Closed from each: by the line, and by silence.
+    talk.submit();
+    talk.give(Input::Bytes(b"> "));
+    talk.give(Input::Closed("unplugged".to_owned()));
+    assert_eq!((talk.refused().may_have_arrived, talk.session.state), (true, State::Closed));
+    talk.give(Input::Opened);
+    for _ in 0..QUESTIONS {
+        assert_eq!(talk.asked().as_deref(), Some("AT"));
+        talk.wait(2);
+    }
+    assert_eq!((talk.effects.pop(), talk.session.state), (Some(Effect::Reopen), State::Closed));
+    assert!(talk.session.trouble().is_some_and(|why| why.starts_with("the modem does not answer")));
+}
+
+#[test]
+fn notices_come_between_anything() {
+    let mut talk = Talk::ready();
+    talk.submit();
+    talk.give(Input::Bytes(b"\r\n+CREG: 1\r\nRING\r\nAT+CMGS=20\r\r\n> "));
+    talk.say(&format!("+CMT: ,24\r\n{ACK}"));
+    talk.say(&format!("+CDS: 25\r\n{}", ARRIVED.replace(' ', "")));
+    talk.say("+CMTI: \"SM\",3");
+    talk.say("+CMGS: 43");
+    talk.say("OK");
+    let came = Sms { from: "+4915112345678".to_owned(), text: "ACK 31".to_owned() };
+    let report = DeliveryReport { reference: 43, arrived: Some(true), status: 0 };
+    assert_eq!(talk.effects, [Effect::Received(came, None), Effect::Reported(report), Effect::Submitted(Ok(43))]);
+    assert_eq!(talk.asked().as_deref(), Some("AT+CMGL=4"));
+}
+
+#[test]
+fn the_storage_is_read_at_the_start_and_emptied() {
+    let mut talk = Talk::new(None);
+    talk.give(Input::Opened);
+    let list = "+CMGL: 1,1,,24\n00040D91945111325476F800006211272222030006C1E112348B01\n\
+                +CMGL: 2,0,,9\nzz\n+CMGL: 5,0,,3\n0004\n+CMGL: 7,3,,3\n0011\nOK";
+    talk.answer(|asked| (asked == "AT+CMGL=4").then_some(list));
+    let Some(Effect::Received(sms, Some(1))) = talk.effects.pop() else { panic!("{:?}", talk.effects) };
+    assert_eq!(sms.text, "ACK 31");
+    // What cannot be read is deleted; what was to be sent is left alone; what was received is deleted once it is dealt with.
+    talk.written.clear();
+    talk.give(Input::Done(1));
+    assert_eq!(talk.asked().as_deref(), Some("AT+CMGD=1"));
+    talk.say("OK");
+    assert_eq!(talk.session.slots, BTreeSet::new());
+}
+
+#[test]
+fn a_locked_sim_and_a_missing_network_say_what_to_do() {
+    let trouble = |asked: &'static str, answer: &'static str| {
+        let mut talk = Talk::new(None);
+        talk.give(Input::Opened);
+        talk.answer(|command| (command == asked).then_some(answer));
+        talk.session.trouble().unwrap_or_default()
+    };
+    for (asked, answer, expected) in [
+        ("AT+CPIN?", "+CPIN: SIM PIN\nOK", "the SIM wants a PIN: set pin of the channel"),
+        ("AT+CPIN?", "+CPIN: SIM PUK\nOK", "the SIM wants its PUK: too many wrong PINs; unlock it in a phone"),
+        ("AT+CPIN?", "+CME ERROR: 10", "there is no SIM (+CME ERROR: 10)"),
+        ("AT+CREG?", "+CREG: 0,0\nOK", "not registered: no network or no antenna"),
+        ("AT+CREG?", "+CREG: 0,2\nOK", "not registered: still searching for a network; is the antenna connected?"),
+        ("AT+CREG?", "+CREG: 2,3,\"00\",\"00\"\nOK", "not registered: the network denies this SIM; is it active?"),
+    ] {
+        assert_eq!(trouble(asked, answer), expected);
+    }
+    let mut talk = Talk::ready();
+    talk.say("+CREG: 0");
+    talk.submit();
+    assert_eq!(talk.refused().reason, "not registered: no network or no antenna");
+}
+
+#[test]
+fn a_pin_is_tried_once_and_never_when_a_try_is_gone() {
+    let locked = |asked: &str| match asked {
+        "AT+CPIN?" => Some("+CPIN: SIM PIN\nOK"),
+        "AT+CPIN=\"1234\"" => Some("+CME ERROR: 16"),
+        _ => None,
+    };
+    let mut talk = Talk::new(Some("1234"));
+    talk.give(Input::Opened);
+    let mut entered = 0;
+    for _ in 0..5 {
+        talk.answer(|asked| locked(asked));
+        entered = talk.session.pin_rejected.iter().count();
+        talk.wait(10);
+    }
+    assert_eq!(entered, 1);
+    assert!(talk.session.trouble().is_some_and(|why| why.contains("wrong PIN")), "{:?}", talk.session.trouble());
+    talk.session.set_pin(Some(Secret::of("4321")));
+    talk.wait(10);
+    talk.answer(|asked| match asked {
+        "AT+CPINR=\"SIM PIN\"" => Some("+CPINR: SIM PIN,2,3\nOK"),
+        "AT+CPIN=\"4321\"" => panic!("the last tries are a person's"),
+        other => locked(other),
+    });
+    assert!(talk.session.trouble().is_some_and(|why| why.contains("2 tries are left")), "{:?}", talk.session.trouble());
+    let mut right = Talk::new(Some("1234"));
+    right.give(Input::Opened);
+    right.answer(|asked| (asked == "AT+CPIN?").then_some("+CPIN: SIM PIN\nOK"));
+    right.wait(10);
+    right.answer(|_| None);
+    assert_eq!(right.session.trouble(), None);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_survived_and_a_modem_that_answers_again_is_used(
+        noise in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..40),
+        lines in prop::collection::vec("(\\+CM(GL|T|TI|GS): ?[0-9,]{0,8}|OK|ERROR|> |RDY|\\+CPIN: SIM PIN|[0-9A-F]{0,60})\r\n", 0..40),
+        steps in prop::collection::vec(0_i64..40, 0..40),
+    ) {
+        let mut talk = Talk::new(Some("1234"));
+        talk.give(Input::Opened);
+        let said = noise.into_iter().chain(lines.into_iter().map(String::into_bytes));
+        for (bytes, step) in said.zip(steps.into_iter().cycle()) {
+            talk.give(Input::Bytes(&bytes));
+            talk.wait(step);
+            prop_assert!(talk.session.commands.len() <= ROUND.len() + 2 * MAX_SLOTS);
+        }
+        talk.give(Input::Closed("unplugged".to_owned()));
+        talk.session.set_pin(Some(Secret::of("1111")));
+        talk.give(Input::Opened);
+        talk.answer(|_| None);
+        prop_assert_eq!(talk.session.trouble(), None);
+    }
+}

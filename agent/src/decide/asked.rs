@@ -1,0 +1,50 @@
+//! What channels ask for: an acknowledgement by a reply, an event.
+
+use tilth_core::alert::AlertId;
+use tilth_core::engine::{AlertView, Input, Standing};
+use tilth_core::time::Span;
+use tilth_notify::modem::OpenAlert;
+
+use super::Decide;
+use crate::notify::asked::{Acknowledged, Asked};
+
+/// How long a reply keeps an alert quiet: as long as `tilth-agent ack` without a time.
+const QUIET_FOR: Span = Span::from_mins(60);
+
+impl Decide {
+    pub(super) fn handle_asked(&mut self, asked: Asked) {
+        match asked {
+            Asked::Event(kind, body) => self.stage_event(kind, body),
+            Asked::Actuate(command, answer) => self.actuate(*command, answer),
+            Asked::Acknowledge { alert, by, answer } => {
+                let acknowledged = self.acknowledge(alert, by);
+                let _ = answer.send(acknowledged);
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, asked: Option<(AlertId, Option<Span>)>, by: String) -> Acknowledged {
+        let alert = asked.map(|(alert, _)| alert);
+        if let Some((alert, span)) = asked {
+            self.handle(Input::Acknowledge { alert, span: span.unwrap_or(QUIET_FOR), by });
+        }
+        let mut views: Vec<AlertView> = self.engine.alerts().filter(|view| view.report.alert.is_some()).collect();
+        views.sort_by_key(|view| (std::cmp::Reverse(view.report.severity), view.report.alert));
+        let taken =
+            views.iter().find(|view| alert.is_some() && view.report.alert == alert).map(|view| self.quiet(view));
+        let open = views.iter().filter_map(|view| {
+            let sensor = view.report.key.sensor.to_string();
+            Some(OpenAlert { alert: view.report.alert?, severity: view.report.severity, sensor })
+        });
+        Acknowledged { taken, open: open.collect() }
+    }
+
+    /// How long an alert is quiet: until a time on the farm's clocks, or for so long where they are not set.
+    fn quiet(&self, view: &AlertView) -> String {
+        let Standing::Acknowledged(until) = view.standing else { return "no longer".to_owned() };
+        match until.wall {
+            Some(wall) => format!("until {}", self.plan.local().near(wall, self.clock.now().1)),
+            None => format!("for {}", (until.uptime - view.report.at.uptime).in_words()),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What channels ask decide for, each with its answer.
+
+use serde_json::Value;
+use tilth_core::alert::AlertId;
+use tilth_core::interlock;
+use tilth_core::time::Span;
+use tilth_notify::modem::OpenAlert;
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that wait for decide.
+const ASKED: usize = 64;
+
+/// What a channel asks decide for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Somebody takes an alert on, for a time where they say so; or wants to know which are open.
+    Acknowledge { alert: Option<(AlertId, Option<Span>)>, by: String, answer: oneshot::Sender<Acknowledged> },
+    /// Switch an actuator; answered when it was, or with why not.
+    Actuate(Box<interlock::Command>, oneshot::Sender<Result<(), interlock::Refusal>>),
+    /// Store a row of this kind in the lane of events; its body is an object.
+    Event(&'static str, Value),
+}
+
+/// Answer to an acknowledgement.
+#[derive(Debug)]
+pub(crate) struct Acknowledged {
+    /// How long the alert is quiet, such as `until 22:40`; none where it is not open.
+    pub(crate) taken: Option<String>,
+    /// Open alerts, the worst first.
+    pub(crate) open: Vec<OpenAlert>,
+}
+
+/// The way from channels to decide.
+pub(crate) fn asks() -> (mpsc::Sender<Asked>, mpsc::Receiver<Asked>) {
+    mpsc::channel(ASKED)
+}

@@ -1,0 +1,334 @@
+//! The task of a modem: has its line, opens it again after a loss, drives its session, and answers people who reply.
+//!
+//! `tilth_notify::modem` decides what is said to the modem and what goes to whom; this file is its line and its clock. Time here is the
+//! machine's, whatever clock the agent runs on: a modem keeps no other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tilth_config::SecretName;
+use tilth_core::id::Id;
+use tilth_core::time::{Span, Uptime};
+use tilth_notify::message::{Failure, Retry};
+use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, Told};
+use tilth_notify::secret::Secrets;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{info, warn};
+
+use super::asked::Asked;
+use crate::sense::released::Ports;
+use crate::sense::stream::{Place, Stream};
+
+/// Time between two attempts to open the line, and between two looks whether it is still the same device.
+const REOPEN: Duration = Duration::from_secs(5);
+
+/// How long decide has to answer a reply, which else comes again from the storage.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes read at once.
+const CHUNK: usize = 512;
+
+/// Where a modem is and who is told by it; the same modem goes on when the configuration changes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Settings {
+    pub(super) place: Place,
+    pub(super) numbers: Vec<String>,
+    pub(super) pin: Option<SecretName>,
+}
+
+/// What a modem's task is given.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    pub(super) channel: Id,
+    pub(super) secrets: Secrets,
+    /// Ports that are left to another program for a while.
+    pub(super) ports: Ports,
+    pub(super) asks: mpsc::Sender<Asked>,
+    /// Hears of a modem that can send again.
+    pub(super) works: mpsc::Sender<Id>,
+}
+
+/// A modem, with the way to its task. Dropped, the task ends.
+#[derive(Debug)]
+pub(super) struct Modem {
+    pub(super) settings: Settings,
+    orders: mpsc::Sender<Order>,
+    state: Arc<Mutex<State>>,
+    task: AbortHandle,
+}
+
+/// What is shown of a modem.
+#[derive(Debug, Default, Clone)]
+pub(super) struct State {
+    /// Network, signal and the last delivery report.
+    pub(super) network: String,
+    /// Why no SMS can be sent.
+    pub(super) trouble: Option<String>,
+}
+
+/// A page to send.
+#[derive(Debug)]
+struct Order {
+    id: String,
+    text: String,
+    answer: oneshot::Sender<Result<(), Failure>>,
+}
+
+impl Modem {
+    pub(super) fn start(settings: Settings, context: Context) -> Modem {
+        let (orders, taken) = mpsc::channel(1);
+        let state = Arc::default();
+        let task = Task {
+            settings: settings.clone(),
+            context,
+            state: Arc::clone(&state),
+            began: Instant::now(),
+            session: Session::new(None),
+            outgoing: Outgoing::default(),
+            page: None,
+            report: None,
+        };
+        Modem { settings, orders, state, task: tokio::spawn(task.run(taken)).abort_handle() }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends a text to all numbers; done once the network has it for one of them.
+    pub(super) fn send(&self, id: String, text: String) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        let orders = self.orders.clone();
+        async move {
+            let order = Order { id, text, answer };
+            if orders.send(order).await.is_ok()
+                && let Ok(result) = answered.await
+            {
+                return result;
+            }
+            let reason = "the modem's task ended".to_owned();
+            Err(Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true })
+        }
+    }
+}
+
+impl Drop for Modem {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Task {
+    settings: Settings,
+    context: Context,
+    state: Arc<Mutex<State>>,
+    began: Instant,
+    session: Session,
+    outgoing: Outgoing,
+    /// Who waits for the page that is under way.
+    page: Option<oneshot::Sender<Result<(), Failure>>>,
+    /// The last delivery report, in words.
+    report: Option<String>,
+}
+
+impl Task {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            self.read_pin().await;
+            let state = Arc::clone(&self.state);
+            let hangs = |why: String| {
+                state.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(why);
+            };
+            let why = match self.settings.place.open(hangs, &self.context.ports).await {
+                Ok(mut stream) => {
+                    self.session.handle(self.now(), Input::Opened);
+                    self.talk(&mut stream, &mut orders).await
+                }
+                Err(why) => why,
+            };
+            self.session.handle(self.now(), Input::Closed(why));
+            self.perform().await;
+            self.wait_for_line(&mut orders).await;
+        }
+    }
+
+    fn now(&self) -> Uptime {
+        Uptime(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The PIN of the SIM. One that cannot be read is none, which the session says once the SIM wants it.
+    async fn read_pin(&mut self) {
+        let Some(name) = self.settings.pin.clone() else { return };
+        let secrets = self.context.secrets.clone();
+        let read = spawn_blocking(move || secrets.get(&name).map_err(|error| error.to_string()));
+        match read.await.map_err(|end| end.to_string()).flatten() {
+            Ok(pin) => self.session.set_pin(Some(pin)),
+            Err(why) => warn!("channel {}: PIN of the SIM: {why}", self.context.channel),
+        }
+    }
+
+    /// Until the line is tried again, pages fail at once: another channel may be quicker.
+    async fn wait_for_line(&mut self, orders: &mut mpsc::Receiver<Order>) {
+        let until = Instant::now() + REOPEN;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                Some(order) = orders.recv() => {
+                    self.take(order);
+                    self.go_on().await;
+                }
+            }
+        }
+    }
+
+    /// Talks to the modem until the line is lost, and says why.
+    async fn talk(&mut self, stream: &mut Stream, orders: &mut mpsc::Receiver<Order>) -> String {
+        let mut bytes = [0; CHUNK];
+        let mut look = tokio::time::interval(REOPEN);
+        loop {
+            match self.go_on().await {
+                Some(written) => {
+                    if let Err(error) = stream.write(written.as_bytes()).await {
+                        return self.settings.place.reason(&error);
+                    }
+                }
+                None => return self.session.trouble().unwrap_or_default(),
+            }
+            let due = self.session.deadline().map_or(REOPEN, |due| machine_time(due - self.now()));
+            tokio::select! {
+                read = stream.read(&mut bytes) => match read {
+                    Ok(read) => self.session.handle(self.now(), Input::Bytes(&bytes[..read])),
+                    Err(error) => return self.settings.place.reason(&error),
+                },
+                () = sleep(due) => self.session.handle(self.now(), Input::Tick),
+                Some(order) = orders.recv(), if self.page.is_none() => self.take(order),
+                _ = look.tick() => if let Err(error) = stream.check() {
+                    return self.settings.place.reason(&error);
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        self.page = Some(order.answer);
+        self.outgoing.page(&order.id, &order.text, &self.settings.numbers);
+    }
+
+    /// Does what is to be done, and gives the session its next SMS. Returns what is to be written; none where the line is to be opened
+    /// anew.
+    async fn go_on(&mut self) -> Option<String> {
+        let mut written = self.perform().await?;
+        while let Some(submit) = self.outgoing.next_submit() {
+            self.session.handle(self.now(), Input::Submit(submit));
+            written.push_str(&self.perform().await?);
+        }
+        Some(written)
+    }
+
+    /// Performs the effects of the session. Returns what is to be written; none where the line is to be opened anew.
+    async fn perform(&mut self) -> Option<String> {
+        let (mut written, mut is_lost) = (String::new(), false);
+        while let Some(effect) = self.session.poll() {
+            match effect {
+                Effect::Write(text) => written.push_str(&text),
+                Effect::Submitted(result) => self.outgoing.submitted(result),
+                Effect::Reported(report) => self.outgoing.reported(report),
+                Effect::Received(sms, slot) => {
+                    let is_done = self.received(sms).await;
+                    let input = slot.map(|slot| if is_done { Input::Done(slot) } else { Input::Kept(slot) });
+                    input.into_iter().for_each(|input| self.session.handle(self.now(), input));
+                }
+                Effect::Reopen => is_lost = true,
+            }
+        }
+        self.tell();
+        self.show();
+        (!is_lost).then_some(written)
+    }
+
+    /// Results of SMS: for whoever waits, and for the log.
+    fn tell(&mut self) {
+        let channel = &self.context.channel;
+        while let Some(told) = self.outgoing.poll() {
+            match told {
+                Told::Page(result) => {
+                    let _ = self.page.take().map(|answer| answer.send(result));
+                }
+                Told::Failed(number, why) => warn!("channel {channel}: SMS to {number} not sent: {why}"),
+                Told::Arrived(number, Ok(())) => self.report = Some(format!("last SMS arrived at {number}")),
+                Told::Arrived(number, Err(status)) => {
+                    let why = format!("SMS to {number} did not arrive (status {status} of the service centre)");
+                    warn!("channel {channel}: {why}");
+                    self.report = Some(why);
+                }
+            }
+        }
+    }
+
+    /// Posts state and trouble, and logs a change.
+    fn show(&mut self) {
+        let trouble = self.session.trouble();
+        let is_settled = self.session.is_settled();
+        let network = [Some(self.session.network()), self.report.clone()].into_iter().flatten().collect::<Vec<_>>();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.network = network.join(", ");
+        // What was wrong before stands until it is known whether it is over.
+        if state.trouble == trouble || (trouble.is_none() && !is_settled) {
+            return;
+        }
+        let channel = &self.context.channel;
+        match &trouble {
+            Some(why) => warn!("channel {channel} unavailable: {why}; alerts go to the other channels"),
+            None => {
+                info!("channel {channel} is available again");
+                let _ = self.context.works.try_send(channel.clone());
+            }
+        }
+        state.trouble = trouble;
+    }
+
+    /// Deals with an SMS; false where nobody could, so that it must come again.
+    async fn received(&mut self, sms: Sms) -> bool {
+        let channel = self.context.channel.clone();
+        let from = modem::masked(&sms.from);
+        let Some(number) = modem::known_number(&self.settings.numbers, &sms.from).cloned() else {
+            info!("channel {channel}: SMS from {from} ignored: it is not one of the channel's numbers");
+            return self.event("sms-ignored", &from).await;
+        };
+        let Some(reply) = Reply::of(&sms.text) else {
+            info!("channel {channel}: SMS from {from} ignored: expected ACK and the number of an alert");
+            return self.event("sms-ignored", &from).await;
+        };
+        let (alert, span) = match reply {
+            Reply::Acknowledge(alert, span) => (Some(alert), span),
+            Reply::WhichOne => (None, None),
+        };
+        let by = modem::masked(&number);
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked::Acknowledge { alert: alert.map(|alert| (alert, span)), by: by.clone(), answer };
+        let answered = timeout(PATIENCE, async {
+            self.context.asks.send(asked).await.ok()?;
+            answered.await.ok()
+        });
+        let Some(acknowledged) = answered.await.ok().flatten() else { return false };
+        let text = match (alert, acknowledged.taken) {
+            (Some(alert), Some(quiet)) => modem::taken(alert, &by, &quiet),
+            (alert, _) => modem::nothing_to_take(alert, &acknowledged.open),
+        };
+        info!("channel {channel}: SMS from {by}: answered \"{text}\"");
+        self.outgoing.answer(self.now(), &number, &text);
+        true
+    }
+
+    async fn event(&self, kind: &'static str, from: &str) -> bool {
+        let body = json!({ "channel": self.context.channel, "from": from });
+        self.context.asks.send(Asked::Event(kind, body)).await.is_ok()
+    }
+}
+
+fn machine_time(span: Span) -> Duration {
+    Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
+}

@@ -1,0 +1,119 @@
+//! The bytes of a serial line: those of a serial port, or of a TCP connection that carries them.
+
+use std::io;
+use std::time::Duration;
+
+use tilth_config::{Link, Serial};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::bus::blocking;
+use super::port::{self, Port};
+use super::released::Ports;
+
+/// How long a connection over TCP may take to open, and the other end to take bytes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a line is found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Place {
+    Serial(Serial),
+    Tcp(String),
+}
+
+/// A line that is open.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Serial(Port),
+    Tcp(TcpStream),
+}
+
+impl Place {
+    /// Place of a link; none for one without a serial line.
+    pub(crate) fn of(link: &Link) -> Option<Place> {
+        match link {
+            Link::Serial(serial) => Some(Place::Serial(serial.clone())),
+            Link::Tcp { address } => Some(Place::Tcp(address.clone())),
+            Link::Port(_) | Link::Broker { .. } => None,
+        }
+    }
+
+    /// Path or address.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Place::Serial(serial) => &serial.port,
+            Place::Tcp(address) => address,
+        }
+    }
+
+    /// Opens the line; calls `hangs` with the reason each time that this has taken long again.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, in the words of a technician.
+    pub(crate) async fn open(&self, hangs: impl Fn(String), ports: &Ports) -> Result<Stream, String> {
+        let name = self.name();
+        match self {
+            Place::Serial(serial) => {
+                let (opened, ports) = (serial.clone(), ports.clone());
+                let hangs = || hangs(format!("{name}: it hangs while it is opened"));
+                let port = blocking(move || Port::open_without_reset(&opened, &ports), PATIENCE, hangs).await;
+                Ok(Stream::Serial(port.map_err(|error| port::reason(name, &error))?))
+            }
+            Place::Tcp(address) => {
+                let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
+                let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let stream = stream.map_err(|error| port::reason(name, &error))?;
+                let _ = stream.set_nodelay(true);
+                Ok(Stream::Tcp(stream))
+            }
+        }
+    }
+
+    /// Why the line was lost, in the words of a technician.
+    pub(crate) fn reason(&self, error: &io::Error) -> String {
+        port::reason(self.name(), error)
+    }
+}
+
+impl Stream {
+    /// Reads what came; waits for it. Cancelling is safe.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    pub(crate) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Stream::Serial(port) => port.read(bytes).await?,
+            Stream::Tcp(stream) => stream.read(bytes).await?,
+        };
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the line was hung up"));
+        }
+        Ok(read)
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// When the line is gone, or takes no bytes for [`PATIENCE`].
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = async {
+            match self {
+                Stream::Serial(port) => port.stream.write_all(bytes).await,
+                Stream::Tcp(stream) => stream.write_all(bytes).await,
+            }
+        };
+        timeout(PATIENCE, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether the path of a serial port still leads to what was opened.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self {
+            Stream::Serial(port) => port.check(),
+            Stream::Tcp(_) => Ok(()),
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! I2C master at 100 kHz on GPIO 4 and 5 (section 4.3). Every wait is bounded, so that a bus which is held down stops nothing else.
+//! I2C master at 100 kHz on GPIO 4 and 5 (section 4.3). Every wait is bounded, so that a bus which is held down stops nothing else; that
+//! of rp2040-hal waits for good.
 
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::OutputPin;

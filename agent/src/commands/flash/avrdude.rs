@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -10,12 +11,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 
 use super::Model;
+use crate::sense::port::device_at;
 
 /// Writes `rjmp .-2` at the start of the flash (AVR Instruction Set Manual, RJMP): the chip does nothing.
 pub(super) const ENDLESS_LOOP: &str = "flash:w:0xff,0xcf:m";
 
 /// Longest run of avrdude: 256 KB at 57,600 baud, written and read back, take 100 s.
 const LONGEST: Duration = Duration::from_secs(180);
+
+/// How often it is looked whether the port is still there.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Lines of avrdude that a failure shows.
 const SHOWN: usize = 6;
@@ -34,6 +39,7 @@ impl Programmer<'_> {
     /// Why it failed, and what to do, in the words of a technician.
     pub(super) fn write(&self, operations: &[&str], connection: Option<OwnedFd>) -> anyhow::Result<()> {
         let Model { chip, programmer, .. } = self.model;
+        let device = device_at(Path::new(self.port)).ok();
         let mut command = Command::new("avrdude");
         command.args(["-q", "-D", "-p", chip, "-c", programmer, "-P", self.port, "-b", &self.baud.to_string()]);
         for operation in operations {
@@ -45,7 +51,7 @@ impl Programmer<'_> {
             ErrorKind::NotFound => anyhow!("avrdude is missing: apt install avrdude"),
             _ => anyhow!("avrdude: {error}"),
         })?;
-        let (is_done, said) = wait(child)?;
+        let (is_done, said) = wait(child, || device_at(Path::new(self.port)).ok() == device)?;
         if is_done {
             return Ok(());
         }
@@ -55,19 +61,25 @@ impl Programmer<'_> {
     }
 }
 
-/// Waits until avrdude ends; returns whether it was successful, and its lines.
-fn wait(mut child: Child) -> anyhow::Result<(bool, Vec<String>)> {
+/// Waits until avrdude ends; returns whether it was successful, and its lines. Ends an avrdude whose port is gone: it would read the end of
+/// the line again and again.
+fn wait(mut child: Child, has_port: impl Fn() -> bool) -> anyhow::Result<(bool, Vec<String>)> {
     let stderr = child.stderr.take().context("avrdude's messages")?;
     let (lines, heard) = mpsc::channel();
     thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
     let (deadline, mut said) = (Instant::now() + LONGEST, Vec::new());
     loop {
-        match heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        match heard.recv_timeout(LOOK) {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => said.push(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                said.push(format!("(ended after {} s)", LONGEST.as_secs()));
+                let why = match has_port() {
+                    false => "the port is gone",
+                    true if Instant::now() > deadline => "no end after three minutes",
+                    true => continue,
+                };
+                said.push(format!("({why})"));
                 child.kill().context("avrdude")?;
                 break;
             }

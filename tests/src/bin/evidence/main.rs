@@ -2,6 +2,7 @@
 //!
 //! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
 
+mod flash;
 mod footprint;
 mod frames;
 mod kill;
@@ -60,6 +61,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "footprint", measure: |run| footprint::measure(run.length) },
     Evidence { name: "latency", measure: |run| latency::measure(run.length) },
     Evidence { name: "frames", measure: frames::measure },
+    Evidence { name: "flash", measure: flash::measure },
     Evidence { name: "sizes", measure: |run| sizes::measure(run.length) },
 ];
 

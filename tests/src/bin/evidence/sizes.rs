@@ -1,52 +1,82 @@
-//! How much of the Uno its image takes: flash, static memory, and the stack that is left after a run in the emulator.
+//! How much of each board its image takes: flash, static memory, and the stack that is left after a run in the emulator.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tilth_wire::{BoardId, ChannelKind, MAX_FRAME, SetChannel, Switch, ToBoard};
 
 use crate::{Length, Outcome, outcome};
 
-/// Goals of the design, in bytes; the one of static memory with its decision page.
+/// Goals of the design for the Uno, in bytes; the one of static memory with its decision page.
 const FLASH: f64 = 14_336.0;
 const STATIC: f64 = 640.0;
 const STACK_LEFT: f64 = 1_024.0;
 
+/// Boards whose images run in the AVR emulator, with its options for them.
+const EMULATED: [(&str, &[&str]); 2] = [("uno", &[]), ("mega2560", &["--chip", "atmega2560", "--one-wire-pin", "G5"])];
+
+/// What an image takes, in bytes.
+struct Image<'a> {
+    board: &'a str,
+    flash: f64,
+    memory: f64,
+    /// None for a board that the emulator does not run.
+    stack_left: Option<f64>,
+}
+
 pub(crate) fn measure(length: Length) -> Outcome {
     let firmware = tilth_tests::workspace().join("firmware");
     let built = output(Command::new(firmware.join("boards/build")), "")?;
-    print!("{built}");
-    let uno = built.lines().find(|line| line.starts_with("uno: ")).ok_or("the build names no Uno")?;
-    let flash = number_before(uno, " bytes of flash")?;
-    let memory = number_before(uno, " bytes of static memory")?;
-    let stack_left = stack_left(&firmware)?;
+    let mut install = Command::new("npm");
+    install.arg("ci").arg("--prefix").arg(firmware.join("emulator"));
+    output(install, "")?;
+    let lines = built.lines().filter(|line| line.contains(" bytes of flash"));
+    let images: Vec<Image<'_>> = lines.map(|line| image(line, &firmware)).collect::<Result<_, _>>()?;
+    images.iter().for_each(|image| println!("    {}", image.figures()));
+    let uno = images.iter().find(|image| image.board == "uno").ok_or("the build names no Uno")?;
+    let stack_left = uno.stack_left.ok_or("the Uno did not run")?;
     let mut short = Vec::new();
-    for (what, figure, goal) in [("flash", flash, FLASH), ("static memory", memory, STATIC)] {
+    for (what, figure, goal) in [("flash", uno.flash, FLASH), ("static memory", uno.memory, STATIC)] {
         if figure > length.at_most(goal) {
-            short.push(format!("{what} of {figure} bytes, goal {goal}"));
+            short.push(format!("uno: {what} of {figure} bytes, goal {goal}"));
         }
     }
     // What should be at least a goal is what its inverse should be at most.
     if 1.0 / stack_left > length.at_most(1.0 / STACK_LEFT) {
-        short.push(format!("{stack_left} bytes of stack left, goal {STACK_LEFT}"));
+        short.push(format!("uno: {stack_left} bytes of stack left, goal {STACK_LEFT}"));
     }
-    let figures = format!("Uno: {flash} bytes of flash, {memory} of static memory, {stack_left} of stack left");
-    outcome(figures, &short)
+    let figures: Vec<String> = images.iter().map(Image::figures).collect();
+    outcome(format!("{} images: {}", images.len(), figures.join("; ")), &short)
 }
 
-fn stack_left(firmware: &std::path::Path) -> Result<f64, String> {
-    let emulator = firmware.join("emulator");
-    let mut install = Command::new("npm");
-    install.arg("ci").arg("--prefix").arg(&emulator);
-    output(install, "")?;
+impl Image<'_> {
+    fn figures(&self) -> String {
+        let Image { board, flash, memory, stack_left } = self;
+        let stack = stack_left.map_or(String::new(), |bytes| format!(", {bytes} of stack left"));
+        format!("{board} {flash} bytes of flash, {memory} of static memory{stack}")
+    }
+}
+
+/// What a line of the build says of an image, and its stack after a run.
+fn image<'a>(line: &'a str, firmware: &Path) -> Result<Image<'a>, String> {
+    let board = line.split(':').next().unwrap_or_default();
+    let emulated = EMULATED.iter().find(|(emulated, _)| *emulated == board);
+    let stack_left = emulated.map(|(_, options)| stack_left(board, options, firmware)).transpose()?;
+    let (flash, memory) = (number_before(line, " bytes of flash")?, number_before(line, " bytes of static memory")?);
+    Ok(Image { board, flash, memory, stack_left })
+}
+
+fn stack_left(board: &str, options: &[&str], firmware: &Path) -> Result<f64, String> {
     let mut node = Command::new("node");
-    node.arg(emulator.join("emulator.mjs")).arg(firmware.join("boards/target/images/uno.elf"));
+    node.arg(firmware.join("emulator/emulator.mjs"));
+    node.arg(firmware.join(format!("boards/target/images/{board}.elf"))).args(options);
     let said = output(node, &session()?)?;
     let ran: serde_json::Value = said
         .lines()
         .rev()
         .find_map(|line| serde_json::from_str(line).ok().filter(|event: &serde_json::Value| event["ran"].is_number()))
-        .ok_or("the emulator did not run")?;
+        .ok_or_else(|| format!("{board}: the emulator did not run"))?;
     ran["stack_free"].as_f64().ok_or_else(|| format!("no stack_free in {ran}"))
 }
 

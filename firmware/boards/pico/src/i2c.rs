@@ -93,7 +93,7 @@ impl I2c {
                     }
                 }
                 Operation::Read(into) => {
-                    for byte in into.iter_mut() {
+                    for byte in &mut **into {
                         left -= 1;
                         *byte = self.read(left == 0)?;
                     }

@@ -41,21 +41,25 @@ impl Pin {
         self.set_function(FUNCSEL_A::SIO, false);
     }
 
-    // SAFETY of both: these registers set or clear the bits that are written as ones, and each pin has one.
-
     fn set_level(self, high: bool) {
-        if high {
-            sio().gpio_out_set().write(|w| unsafe { w.bits(self.mask()) });
-        } else {
-            sio().gpio_out_clr().write(|w| unsafe { w.bits(self.mask()) });
+        // SAFETY: these registers set or clear the bits that are written as ones, and each pin has one.
+        unsafe {
+            if high {
+                sio().gpio_out_set().write(|w| w.bits(self.mask()));
+            } else {
+                sio().gpio_out_clr().write(|w| w.bits(self.mask()));
+            }
         }
     }
 
     fn set_output(self, on: bool) {
-        if on {
-            sio().gpio_oe_set().write(|w| unsafe { w.bits(self.mask()) });
-        } else {
-            sio().gpio_oe_clr().write(|w| unsafe { w.bits(self.mask()) });
+        // SAFETY: as above.
+        unsafe {
+            if on {
+                sio().gpio_oe_set().write(|w| w.bits(self.mask()));
+            } else {
+                sio().gpio_oe_clr().write(|w| w.bits(self.mask()));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use tilth_config::{Diagnostic, Loaded, Purpose};
 use tilth_core::id::SensorId;
 
 use crate::cli;
-use crate::configuration::preview::{ActiveBundle, Preview};
+use crate::configuration::preview::{BundlePreview, Preview};
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
 use crate::output::{Output, counted};
@@ -24,7 +24,7 @@ struct Summary {
     rules: Option<u64>,
     errors: u64,
     warnings: u64,
-    /// Version of the bundle in force.
+    /// Version of the active bundle.
     bundle: Option<u64>,
     /// Files of `config.d` that are ignored because of the bundle.
     ignored: Vec<String>,
@@ -50,7 +50,7 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
         }
     }
     let summary = summary(&loaded, bundle.as_ref());
-    let ignored = bundle.iter().flat_map(|active| &active.findings);
+    let ignored = bundle.iter().flat_map(|active| &active.diagnostics);
     let mut output = Output::new();
     if wanted.json {
         loaded.diagnostics.iter().try_for_each(|finding| output.json(finding))?;
@@ -68,7 +68,7 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     Ok(if loaded.has_errors() { Exit::Refused } else { Exit::Done })
 }
 
-fn summary(loaded: &Loaded, bundle: Option<&ActiveBundle>) -> Summary {
+fn summary(loaded: &Loaded, bundle: Option<&BundlePreview>) -> Summary {
     let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
     // The agent adds some of its own to those that documents name.

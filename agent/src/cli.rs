@@ -172,7 +172,7 @@ pub(crate) struct Replay {
 /// Report everything that is wrong with a configuration
 ///
 /// With an agent.toml in the folder, the configuration is checked as run would check it. Warnings alone are not a failure.
-/// If the hub's configuration is in force, that one is checked, and files of config.d are reported as ignored.
+/// If the hub's configuration is active, that one is checked, and files of config.d are reported as ignored.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -188,7 +188,7 @@ pub(crate) struct Check {
 /// Show where the values of a configuration come from
 ///
 /// Prints every value at and under the path, with the document that set it and the values that it overrides. If the hub's
-/// configuration is in force, its values are shown, and not those of config.d.
+/// configuration is active, its values are shown, and not those of config.d.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     #[command(flatten)]

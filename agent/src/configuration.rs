@@ -1,4 +1,4 @@
-//! Which configuration is in force: what the agent starts with, how changed files and the hub's bundles are applied, and what is saved
+//! Which configuration is active: what the agent starts with, how changed files and the hub's bundles are applied, and what is saved
 //! for the next start.
 //!
 //! ```text
@@ -10,7 +10,7 @@
 //! A configuration takes these forms, in this order:
 //!
 //! 1. `Documents`: the texts of files or of a bundle, read and not yet checked (`tilth-config`);
-//! 2. `Loaded`: merged and checked, with every finding and, without errors, the engine's `Plan` (`tilth-config`);
+//! 2. `Loaded`: merged and checked, with all diagnostics and, without errors, the engine's `Plan` (`tilth-config`);
 //! 3. `Compiled`: without errors, in the types of the tasks that use it; from here on nothing can fail;
 //! 4. `Configured`: the part that goes to decide. `SensorInputs` is the part that goes to sense;
 //! 5. `Plan`: sensors and rules, as the engine runs them.
@@ -18,12 +18,13 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `startup` | what the agent starts with; `preview` shows it to `check` and `explain` |
-//! | `active` | the configuration in force |
-//! | `apply` | the only way into force |
+//! | `active` | the active configuration |
+//! | `apply` | the only place where a configuration becomes active |
 //! | `files`, `watch`, `removal_guard` | changes of files: how one is noticed, and when it takes effect |
 //! | `bundles`, `bundle` | bundles of the hub: checked, applied, saved, rejected or reverted |
 //! | `probation` | whether sensors are good again under another configuration (pure) |
-//! | `last_good`, `bundle_files` | what is saved on the disk |
+//! | `last_good` | the files that were active last, saved as `config.good` |
+//! | `bundle_files` | bundles on the disk: the active one is saved as `bundle.good`, the previous one as `bundle.before` |
 //! | `reporter`, `status` | what people are told |
 //! | `compiled` | a configuration as the other tasks take it |
 //! | `enrolment` | which device this is, where its hub is, and their keys |
@@ -35,7 +36,7 @@ mod bundle_files;
 mod bundles;
 mod compiled;
 pub(crate) mod enrolment;
-mod file_stamps;
+mod file_versions;
 mod files;
 mod last_good;
 pub(crate) mod preview;
@@ -51,18 +52,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilth_sync::engine::HeldBundle;
+use tilth_sync::engine::KnownBundle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
 use crate::clock::ClockMode;
 use crate::decide::{Command, Configured};
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 use crate::sense::SensorInputs;
 use apply::{Applier, rejection};
 use bundle_files::BundleFiles;
-use bundles::{BundleTrials, SAVE_AGAIN};
+use bundles::{Bundles, SAVE_AGAIN};
 use files::FileChanges;
 use last_good::LastGoodWriter;
 use probation::{Probation, Verdict};
@@ -71,7 +72,7 @@ use reporter::ConfigReporter;
 pub(crate) use active::short;
 pub(crate) use bundles::Received;
 pub(crate) use enrolment::Enrolment;
-pub(crate) use file_stamps::FileStamps;
+pub(crate) use file_versions::FileVersions;
 pub(crate) use reporter::restart_needed;
 pub(crate) use startup::Startup;
 pub(crate) use status::{BundleStatus, ConfigStatus, Rejected, StatusSnapshot};
@@ -82,12 +83,12 @@ const SAVE_END: Duration = Duration::from_secs(1);
 /// Interval at which the sensors of a configuration on probation are checked.
 const CHECK_SENSORS: Duration = Duration::from_secs(1);
 
-/// The task that owns which configuration is in force: files and bundles take effect one after the other.
+/// The task that owns which configuration is active: files and bundles take effect one after the other.
 pub(crate) struct Configuration {
     applier: Applier,
     files: FileChanges,
     /// None on a farm without a hub.
-    bundles: Option<BundleTrials>,
+    bundles: Option<Bundles>,
     changes: mpsc::Receiver<Instant>,
 }
 
@@ -100,7 +101,7 @@ pub(crate) struct ConfigContext<'a> {
     pub(crate) data: &'a Path,
     pub(crate) mode: ClockMode,
     pub(crate) status: ConfigStatus,
-    pub(crate) health: SharedMarks,
+    pub(crate) health: HealthBoard,
     pub(crate) commands: mpsc::Sender<Command>,
     /// To the sense task: what to read from now on.
     pub(crate) inputs: mpsc::Sender<SensorInputs>,
@@ -115,17 +116,17 @@ impl Configuration {
         startup: Startup,
         context: ConfigContext<'_>,
     ) -> io::Result<(Configuration, Configured, SensorInputs)> {
-        let Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, stamps } =
+        let Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, versions } =
             startup;
         let ConfigContext { folder, data, mode, status, health, commands, inputs } = context;
         let files =
             FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
-        let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), stamps)?);
+        let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), versions)?);
         let rejected = compiled.summary.rejected.clone();
         status.update_bundle(|status| {
             (status.unavailable_reason, status.state_error) = (bundle_unavailable, state_unreadable);
             if let Some(bundle) = &active.bundle {
-                status.set_in_force(bundle, bundle::ignored(folder));
+                status.set_active(bundle, bundle::ignored(folder));
             }
         });
         let clock = status.clock().clone();
@@ -133,15 +134,15 @@ impl Configuration {
         reporter.begin(compiled.summary, previous);
         let applier = Applier { active, reporter, commands, inputs, clock, health, probation: None };
         if !rejected.is_empty() {
-            applier.report_diagnostic(rejection(&rejected)).await;
+            applier.store_diagnostic(rejection(&rejected)).await;
         }
-        let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, mode, state));
+        let bundles = enrolment.map(|enrolment| Bundles::new(enrolment, mode, state));
         Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.inputs))
     }
 
-    /// Version and tag of the bundle in force, for the hub.
-    pub(crate) fn held(&self) -> HeldBundle {
-        self.applier.active.held()
+    /// The newest bundle that the agent has seen, for the hub.
+    pub(crate) fn known_bundle(&self) -> KnownBundle {
+        self.applier.active.known_bundle()
     }
 
     /// Runs until the thread that watches the files ends.
@@ -154,15 +155,15 @@ impl Configuration {
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let has_unsaved = bundles.as_ref().is_some_and(BundleTrials::has_unsaved);
+            let has_unsaved = bundles.as_ref().is_some_and(Bundles::has_unsaved);
             tokio::select! {
                 changed = changes.recv() => match changed {
                     Some(at) => files.changed(at, &mut applier).await,
                     None => return,
                 },
-                () = files.due() => files.look(&mut applier).await,
+                () = files.due() => files.reload(&mut applier).await,
                 Some(Received { bytes, key, answer }) = received.recv() => if let Some(bundles) = &mut bundles {
-                    let _ = answer.send(bundles.take(bytes, key, &mut applier).await);
+                    let _ = answer.send(bundles.handle(bytes, key, &mut applier).await);
                 },
                 Some(answer) = retries.recv() => {
                     let retried = match &mut bundles {
@@ -190,16 +191,16 @@ fn first_of(texts: &[String], most: usize, separator: &str, more: &str) -> Strin
 }
 
 /// Saves how the agent ends: by itself and why, which fails a bundle on probation, or because it was told to.
-pub(crate) async fn note_end(data: &Path, why: Option<&anyhow::Error>) {
+pub(crate) async fn save_end(data: &Path, why: Option<&anyhow::Error>) {
     let (files, why) = (BundleFiles::new(data), why.map(|why| format!("{why:#}")));
-    let noted = tokio::task::spawn_blocking(move || files.note_end(why.as_deref()));
+    let noted = tokio::task::spawn_blocking(move || files.save_end(why.as_deref()));
     if let Ok(Ok(Err(error))) = timeout(SAVE_END, noted).await {
         warn!(target: "sync", "saving why the agent ended failed: {error}");
     }
 }
 
 /// Judges the configuration on probation by its sensors. A bundle that fails is reverted; about files people are warned.
-async fn judge(applier: &mut Applier, bundles: Option<&mut BundleTrials>) {
+async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
     let verdict = applier.judge().await;
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
     if bundles.is_some() {
@@ -211,6 +212,6 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut BundleTrials>) {
         (Verdict::Pass, Some(bundles)) => bundles.pass(applier).await,
         (Verdict::Pass, None) => applier.end_probation(),
         (Verdict::Fail(reason), Some(bundles)) => bundles.revert(&reason, applier).await,
-        (Verdict::Fail(reason), None) => applier.warn(&reason).await,
+        (Verdict::Fail(reason), None) => applier.warn_about_files(&reason).await,
     }
 }

@@ -56,7 +56,7 @@ async fn live(wanted: &cli::Run, startup: Startup, clock: Clock, mut stop: signa
     tasks.stop().await;
     // An end of sync is never blamed on a bundle: the hub may have caused it.
     if !ended.as_ref().is_err_and(tasks::is_of_sync) {
-        configuration::note_end(&wanted.data, ended.as_ref().err()).await;
+        configuration::save_end(&wanted.data, ended.as_ref().err()).await;
     }
     ended
 }

@@ -68,7 +68,7 @@ fn staged(folder: &Path, name: &str) -> PathBuf {
 
 /// A file's content with the hash of its bytes.
 #[derive(Serialize, Deserialize)]
-struct Sealed<'a> {
+struct Checked<'a> {
     /// SHA-256 of the content's bytes.
     hash: String,
     #[serde(borrow)]
@@ -79,20 +79,20 @@ struct Sealed<'a> {
 ///
 /// # Errors
 /// When the content has no JSON form.
-pub(crate) fn seal(content: &impl Serialize) -> io::Result<Vec<u8>> {
+pub(crate) fn with_checksum(content: &impl Serialize) -> io::Result<Vec<u8>> {
     let content = to_raw_value(content)?;
-    Ok(serde_json::to_vec(&Sealed { hash: hex::encode(sha256(content.get().as_bytes())), content: &content })?)
+    Ok(serde_json::to_vec(&Checked { hash: hex::encode(sha256(content.get().as_bytes())), content: &content })?)
 }
 
-/// The content of a sealed file.
+/// The content of a checked file.
 ///
 /// # Errors
 /// [`Unreadable`] when the bytes are not what was written, or another version wrote them.
-pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
-    let sealed: Sealed<'_> = serde_json::from_slice(bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
-    if sealed.hash != hex::encode(sha256(sealed.content.get().as_bytes())) {
+pub(crate) fn parse_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    let checked: Checked<'_> = serde_json::from_slice(bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+    if checked.hash != hex::encode(sha256(checked.content.get().as_bytes())) {
         return Err(Unreadable::Damaged("its content is not what was written".to_owned()));
     }
-    serde_json::from_str(sealed.content.get())
+    serde_json::from_str(checked.content.get())
         .map_err(|error| Unreadable::Unusable(format!("another version wrote it: {error}")))
 }

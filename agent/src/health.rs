@@ -98,7 +98,7 @@ impl Health {
 
 /// Marks that tasks post and others read. Clones share them; the lock is held only to copy something in or out.
 #[derive(Debug, Clone)]
-pub(crate) struct SharedMarks {
+pub(crate) struct HealthBoard {
     clock: Clock,
     posted: Arc<Mutex<Posted>>,
 }
@@ -125,9 +125,9 @@ pub(crate) struct Bus {
     pub(crate) health: HealthHandle,
 }
 
-impl SharedMarks {
-    pub(crate) fn new(clock: Clock) -> SharedMarks {
-        SharedMarks { clock, posted: Arc::default() }
+impl HealthBoard {
+    pub(crate) fn new(clock: Clock) -> HealthBoard {
+        HealthBoard { clock, posted: Arc::default() }
     }
 
     /// Posts a probe that was put into decide's queue.
@@ -158,7 +158,7 @@ impl SharedMarks {
         posted.missing.insert(0, said);
     }
 
-    /// As [`SharedMarks::missing`], and in the log, in local time. Decide makes it an event.
+    /// As [`HealthBoard::missing`], and in the log, in local time. Decide makes it an event.
     pub(crate) fn say_missing(&self, missing: &LostHistory, now: Option<WallTime>, local: &Local) {
         warn!(target: "store", "{}", missing.said(now, |at| local.second(at)));
         self.missing(missing.said(now, |at| at.to_string()));
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_trouble_lasts_since_its_first_reason() {
         let clock = Clock::new(ClockMode::Input);
-        let marks = SharedMarks::new(clock.clone());
+        let marks = HealthBoard::new(clock.clone());
         for (secs, why) in [(10, Some("disk full")), (20, Some("read-only")), (30, None), (40, Some("disk full"))] {
             clock.observe(WallTime(secs * 1000));
             marks.store_trouble(why.map(str::to_owned));

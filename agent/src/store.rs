@@ -67,7 +67,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
-pub(crate) use aside::put_aside;
+pub(crate) use aside::move_aside;
 pub(crate) use boot::{AlertNumbers, Remembered, Running};
 pub(crate) use buffer::{BLOCK_INTERVAL, Losses};
 pub(crate) use checkpoint::StoredCheckpoint;

@@ -31,14 +31,14 @@ use ring::rand::SecureRandom;
 use tilth_core::time::Span;
 use tilth_sync::driver::{self, Queues};
 use tilth_sync::engine::limits::Intervals;
-use tilth_sync::engine::{Heads, HeldBundle, Setup, SyncEngine};
+use tilth_sync::engine::{Heads, KnownBundle, Setup, SyncEngine};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::clock::{self, Clock, ClockMode};
-use crate::configuration::{ConfigStatus, Enrolment, FileStamps, Received};
+use crate::configuration::{ConfigStatus, Enrolment, FileVersions, Received};
 use crate::decide::Command;
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 use crate::store::thread::StoreHandle;
 use link::{HubLink, ReloadableTransport};
 use reports::{LastReported, Reports};
@@ -59,19 +59,19 @@ pub(crate) struct Parts {
     /// How far the store has committed.
     pub(crate) heads: watch::Receiver<Heads>,
     pub(crate) commands: mpsc::Sender<Command>,
-    /// The bundle that the agent started with.
-    pub(crate) held: HeldBundle,
+    /// The newest bundle that the agent had seen at the start.
+    pub(crate) known_bundle: KnownBundle,
     /// To the task of the configuration.
     pub(crate) bundles: mpsc::Sender<Received>,
     pub(crate) config: ConfigStatus,
-    pub(crate) health: SharedMarks,
+    pub(crate) health: HealthBoard,
     pub(crate) status: SyncStatus,
 }
 
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
-    let Parts { enrolment, clock, store, heads, commands, held, bundles, config, health, status } = parts;
-    let (link, stamps) = wait_for_link(&enrolment, &clock, &status, &health).await;
+    let Parts { enrolment, clock, store, heads, commands, known_bundle, bundles, config, health, status } = parts;
+    let (link, versions) = wait_for_link(&enrolment, &clock, &status, &health).await;
     info!("sync with {} as {}/{}, key {}", enrolment.hub.url, enrolment.tenant, enrolment.device, link.key_id);
 
     let outbox = store_adapter::outbox(&store).await;
@@ -80,10 +80,10 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (inputs, inputs_out) = mpsc::channel(QUEUE);
     let (tenant, device) = (enrolment.tenant.clone(), enrolment.device.clone());
     let setup = Setup { tenant, device, intervals: intervals(clock.mode()), seed: seed() };
-    let engine = SyncEngine::new(clock::machine_uptime(), setup, &outbox, held);
+    let engine = SyncEngine::new(clock::machine_uptime(), setup, &outbox, known_bundle);
     let transport = ReloadableTransport::new(link);
-    let upkeep = transport.keep_up(enrolment.clone(), clock.clone(), stamps, inputs.clone(), status.clone());
-    let timing = time::keep(enrolment, clock.clone(), config.clone());
+    let upkeep = transport.reload_on_change(enrolment.clone(), clock.clone(), versions, inputs.clone(), status.clone());
+    let timing = time::keep_clock_set(enrolment, clock.clone(), config.clone());
     let handler = Reports {
         trusted: transport.trusted(),
         bundles,
@@ -114,8 +114,8 @@ async fn wait_for_link(
     enrolment: &Enrolment,
     clock: &Clock,
     status: &SyncStatus,
-    health: &SharedMarks,
-) -> (HubLink, FileStamps) {
+    health: &HealthBoard,
+) -> (HubLink, FileVersions) {
     let mut logged = None;
     loop {
         match find_link(enrolment, clock).await {
@@ -138,9 +138,9 @@ async fn wait_for_link(
     }
 }
 
-async fn find_link(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<(HubLink, FileStamps)> {
-    let stamps = link::stamps(enrolment).await?;
-    Ok((link::find(enrolment, clock).await?, stamps))
+async fn find_link(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<(HubLink, FileVersions)> {
+    let versions = link::versions(enrolment).await?;
+    Ok((link::find(enrolment, clock).await?, versions))
 }
 
 /// Runs what reads files on a thread: a disk that hangs must not hold up decide.

@@ -83,15 +83,15 @@ pub struct Draft<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 32]);
 
-/// How a bundle stands to the one that runs.
+/// How a bundle stands to the active one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// A higher version with other content: to be applied.
     Newer,
-    /// A higher version of what runs already: only its number is new.
+    /// A higher version with the content of the active one: only its number is new.
     SameContent,
-    /// The very one that runs.
-    Running,
+    /// The active one itself.
+    Active,
     /// A version that is past, or the same one with other content: refused.
     Older,
 }
@@ -215,14 +215,14 @@ impl Bundle {
         documents(Some(self.version), self.content.clone())
     }
 
-    /// How it stands to the bundle that runs, if one does.
+    /// How it stands to the active bundle, if there is one.
     #[must_use]
-    pub fn against(&self, running: Option<(u64, ContentHash)>) -> Order {
-        match running {
+    pub fn against(&self, active: Option<(u64, ContentHash)>) -> Order {
+        match active {
             None => Order::Newer,
             Some((version, hash)) if self.version > version && self.hash == hash => Order::SameContent,
             Some((version, _)) if self.version > version => Order::Newer,
-            Some((version, hash)) if self.version == version && self.hash == hash => Order::Running,
+            Some((version, hash)) if self.version == version && self.hash == hash => Order::Active,
             Some(_) => Order::Older,
         }
     }

@@ -264,7 +264,7 @@ pub(crate) struct ConfigState {
     /// Changed keys of `agent.toml` that take effect at the next start.
     #[serde(default)]
     pub(crate) later: Vec<String>,
-    /// Warning about sensors that stopped being good when it came into force from files.
+    /// Warning about sensors that stopped being good when it became active from files.
     #[serde(default)]
     pub(crate) warning: Option<String>,
     /// Newer configuration on the disk that was rejected.

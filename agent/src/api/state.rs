@@ -17,7 +17,7 @@ use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::{ConfigStatus, Retry};
 use crate::decide::{Command, EngineContext, LiveLine};
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 use crate::notify;
 use crate::sense::released::Ports;
 use crate::store::Policy;
@@ -74,7 +74,7 @@ pub(crate) struct ApiState {
     pub(crate) clock: Clock,
     pub(crate) started: Instant,
     pub(crate) config: ConfigStatus,
-    pub(crate) health: SharedMarks,
+    pub(crate) health: HealthBoard,
     pub(crate) commands: mpsc::Sender<Command>,
     /// To the task of the configuration.
     pub(crate) retries: mpsc::Sender<Retry>,

@@ -1,9 +1,9 @@
-//! The configuration in force: a bundle of the hub or the files of `config.d`, and the hash that names it.
+//! The active configuration: a bundle of the hub or the files of `config.d`, and the hash that names it.
 
 use std::sync::Arc;
 
 use tilth_config::bundle::{Bundle, ContentHash};
-use tilth_sync::engine::HeldBundle;
+use tilth_sync::engine::KnownBundle;
 
 use super::bundle_files::BundleState;
 use super::probation::SensorConfig;
@@ -15,9 +15,9 @@ pub(crate) fn short(hash: &str) -> &str {
 
 #[derive(Debug)]
 pub(crate) struct ActiveConfig {
-    /// The bundle in force; `None` where the files of `config.d` are.
+    /// The active bundle; `None` where the files of `config.d` are.
     pub(super) bundle: Option<Arc<Bundle>>,
-    /// Highest version that was ever in force; 0 for none.
+    /// Highest version that was ever active; 0 for none.
     pub(super) highest: u64,
     /// Hash that names the configuration, wherever it is from.
     hash: String,
@@ -34,18 +34,18 @@ impl ActiveConfig {
     }
 
     /// Takes over what `bundle.state` has of earlier bundles.
-    pub(super) fn recall(&mut self, state: &BundleState) {
+    pub(super) fn load_state(&mut self, state: &BundleState) {
         self.highest = self.highest.max(state.highest);
         self.rejected =
             state.rejected.as_ref().and_then(|rejected| Some((rejected.version?, rejected.content()?.to_owned())));
     }
 
-    /// Short name of the configuration in force: the first digits of its hash.
+    /// Short name of the active configuration: the first digits of its hash.
     pub(super) fn name(&self) -> &str {
         short(&self.hash)
     }
 
-    /// A bundle, or the files of `config.d`, is in force from now on.
+    /// A bundle, or the files of `config.d`, is active from now on.
     pub(super) fn set_bundle(&mut self, bundle: Option<Arc<Bundle>>) {
         self.highest = self.highest.max(bundle.as_ref().map_or(0, |bundle| bundle.version));
         self.bundle = bundle;
@@ -58,9 +58,9 @@ impl ActiveConfig {
         is_changed
     }
 
-    /// Version and tag for the hub, which issues above the highest version whatever is in force now, and does not send again what was
+    /// Version and tag for the hub, which issues above the highest version whatever is active now, and does not send again what was
     /// rejected or reverted. Without the tag the hub sends the highest again: the tag is left out where that is lost.
-    pub(crate) fn held(&self) -> HeldBundle {
+    pub(crate) fn known_bundle(&self) -> KnownBundle {
         let rejected = self.rejected.clone().filter(|(version, _)| *version >= self.highest);
         let active = self.bundle.as_ref().map(|bundle| (bundle.version, bundle.hash.to_string()));
         let (version, content) = match rejected.or(active.filter(|(version, _)| *version == self.highest)) {
@@ -68,10 +68,10 @@ impl ActiveConfig {
             None => (self.highest, None),
         };
         // The hub's tag of a bundle is its content's hash, in quotes.
-        HeldBundle { version, etag: content.map(|content| format!("\"{content}\"")) }
+        KnownBundle { version, etag: content.map(|content| format!("\"{content}\"")) }
     }
 
-    /// Version and content of the bundle in force.
+    /// Version and content of the active bundle.
     pub(super) fn version(&self) -> Option<(u64, ContentHash)> {
         self.bundle.as_ref().map(|bundle| (bundle.version, bundle.hash))
     }

@@ -1,4 +1,4 @@
-//! Applies configurations, from files or from a bundle: the only path into force. Observes the sensors under them.
+//! Applies configurations, from files or from a bundle: only here does one become active. Observes the sensors under them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use super::reporter::{ConfigReporter, ConfigSummary};
 use crate::clock::{self, Clock, ClockMode};
 use crate::decide::{Command, EngineContext};
 use crate::findings::Problems;
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 use crate::output::{counted, tell};
 use crate::sense::SensorInputs;
 use crate::sense::bus::HealthHandle;
@@ -31,17 +31,17 @@ pub(crate) struct Applier {
     /// To the sense task: what to read from now on.
     pub(super) inputs: mpsc::Sender<SensorInputs>,
     pub(super) clock: Clock,
-    pub(super) health: SharedMarks,
-    /// The configuration in force, as long as it is on probation.
+    pub(super) health: HealthBoard,
+    /// The active configuration, as long as it is on probation.
     pub(super) probation: Option<Probation>,
 }
 
 impl Applier {
-    /// Sensors that must be good again under a configuration, by what is observed before it comes into force.
+    /// Sensors that must be good again under a configuration, by what is observed before it becomes active.
     pub(super) async fn expected_sensors(&self, compiled: &Compiled) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
-        // One that the configuration in force has silenced must still be good again.
+        // One that the active configuration has silenced must still be good again.
         let before = self.probation.iter().flat_map(|probation| &probation.expected);
         let is_there = |id: &SensorId| compiled.input_settings.contains_key(id);
         let still = before.filter(|(id, _)| is_there(id) && !expected.contains_key(*id));
@@ -77,24 +77,24 @@ impl Applier {
         taken.await.ok()
     }
 
-    /// Judges the configuration in force, if it is on probation.
+    /// Judges the active configuration, if it is on probation.
     pub(super) async fn judge(&mut self) -> Verdict {
         let Some(seen) = self.observe().await else { return Verdict::Wait };
         self.probation.as_mut().map_or(Verdict::Wait, |probation| probation.judge(&seen))
     }
 
-    /// The configuration in force is not on probation any more.
+    /// The active configuration is not on probation any more.
     pub(super) fn end_probation(&mut self) {
         self.probation = None;
         self.reporter.status.update_bundle(|status| status.probation = None);
     }
 
-    /// Warns people: files on site are not reverted.
-    pub(super) async fn warn(&mut self, reason: &str) {
+    /// Ends the probation of files with a warning: files on site are not reverted.
+    pub(super) async fn warn_about_files(&mut self, reason: &str) {
         self.end_probation();
         let said = format!("since the configuration changed, {reason}");
         warn!("{said}; the changed files stay in force");
-        self.report_diagnostic(json!({ "state": "warning", "reason": reason })).await;
+        self.store_diagnostic(json!({ "state": "warning", "reason": reason })).await;
         self.reporter.status.set_warning(said);
     }
 
@@ -117,22 +117,22 @@ impl Applier {
         Some(Observation { at, sensors, buses, memory: anonymous_memory() })
     }
 
-    /// Rejects the configuration in the folder; the one in force stays.
+    /// Rejects the configuration in the folder; the active one stays.
     pub(super) async fn reject(&self, problems: Problems) {
-        let (errors, running) = (counted(problems.errors, "error"), self.active.name());
-        error!("configuration rejected ({errors}); still running configuration {running}:");
+        let (errors, active) = (counted(problems.errors, "error"), self.active.name());
+        error!("configuration rejected ({errors}); still running configuration {active}:");
         problems.lines.iter().for_each(tell);
-        self.report_diagnostic(rejection(&problems)).await;
+        self.store_diagnostic(rejection(&problems)).await;
         self.reporter.status.set_rejected(problems);
     }
 
     /// Reports changed files to the hub.
-    pub(super) async fn report_diagnostic(&self, body: Value) {
+    pub(super) async fn store_diagnostic(&self, body: Value) {
         let _ = self.commands.send(Command::StoreDiagnostic("configuration", body)).await;
     }
 
     /// Reports a bundle to the hub.
-    pub(super) async fn tell_of_bundle(&self, body: Value) {
+    pub(super) async fn store_bundle_event(&self, body: Value) {
         let _ = self.commands.send(Command::StoreEvent("bundle", body)).await;
     }
 }

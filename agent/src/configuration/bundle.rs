@@ -23,38 +23,38 @@ pub(super) struct Rejection {
 }
 
 /// Verifies a bundle: signed by the hub, for this device, and not older than `highest`. Its content is not looked at. Returns how it
-/// stands to the `running` one, which is never [`Order::Older`].
+/// stands to the `active` one, which is never [`Order::Older`].
 pub(super) fn check(
     bytes: &[u8],
     key: &TrustedKey,
     enrolment: &Enrolment,
-    running: Option<(u64, ContentHash)>,
+    active: Option<(u64, ContentHash)>,
     highest: u64,
 ) -> Result<(Bundle, Order), Rejection> {
     let bundle = bundle::verify(bytes, key, &enrolment.tenant, &enrolment.device)
         .map_err(|error| Rejection { version: claimed_version(bytes), reason: error.to_string() })?;
-    let (version, order) = (bundle.version, bundle.against(running));
+    let (version, order) = (bundle.version, bundle.against(active));
     let reject = |reason| Err(Rejection { version: Some(version), reason });
     match order {
         Order::Older => {
-            let runs = running.map_or(0, |(version, _)| version);
+            let runs = active.map_or(0, |(version, _)| version);
             reject(format!("version {version} is not above the running version {runs}"))
         }
         // The highest version itself may come again: it is the one that was lost.
         Order::SameContent | Order::Newer if version < highest => {
             reject(format!("version {version} is below version {highest}, which was in force before"))
         }
-        Order::Running | Order::SameContent | Order::Newer => Ok((bundle, order)),
+        Order::Active | Order::SameContent | Order::Newer => Ok((bundle, order)),
     }
 }
 
-/// Compiles a bundle with the current `agent.toml`; where that does not fit, with the last good one. Slow: not for a task that others
+/// Compiles a bundle with the `agent.toml` in the folder; where that does not fit, with the active one. Slow: not for a task that others
 /// wait for.
 pub(super) fn try_compile(
     bundle: &Bundle,
     enrolment: &Enrolment,
     mode: ClockMode,
-    last_good: Option<Document>,
+    active_agent_toml: Option<Document>,
 ) -> Result<Compiled, Rejection> {
     let reject = |reason| Err(Rejection { version: Some(bundle.version), reason });
     let loaded = compile(bundle, agent_toml(&enrolment.folder), Purpose::Run);
@@ -63,7 +63,7 @@ pub(super) fn try_compile(
     let compiled = if errors.is_empty() {
         Compiled::of_bundle(loaded)
     } else {
-        let loaded = Some(compile(bundle, last_good, Purpose::Run)).filter(|loaded| !loaded.has_errors());
+        let loaded = Some(compile(bundle, active_agent_toml, Purpose::Run)).filter(|loaded| !loaded.has_errors());
         let problems = Problems { errors: errors.len() as u64, lines: errors.clone() };
         loaded.and_then(Compiled::of_bundle).map(|compiled| compiled.instead_of(problems))
     };
@@ -93,7 +93,7 @@ const MAX_ERRORS: usize = 3;
 /// Upper limit of `agent.toml` in bytes, as for every file of a configuration.
 const MAX_AGENT_TOML: u64 = 4 << 20;
 
-/// The current `agent.toml`; `None` where there is none.
+/// The `agent.toml` in the folder; `None` where there is none.
 pub(super) fn agent_toml(folder: &Path) -> Option<Document> {
     let text = match plain_file::read(&folder.join("agent.toml"), MAX_AGENT_TOML) {
         Ok(bytes) => Text::Toml(bytes),
@@ -112,7 +112,7 @@ pub(super) fn ignored(folder: &Path) -> Vec<String> {
     names.into_iter().map(|name| format!("config.d/{name}")).collect()
 }
 
-pub(super) fn say_ignored(ignored: &[String]) {
+pub(super) fn log_ignored(ignored: &[String]) {
     if !ignored.is_empty() {
         warn!("the hub configures this device; ignored: {}", ignored.join(", "));
     }

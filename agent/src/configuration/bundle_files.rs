@@ -1,13 +1,13 @@
-//! Files of bundles in the data folder: the last good bundle, the next one, and the state of others.
+//! Files of bundles in the data folder: the active bundle, the one before it, the next one, and the state of others.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `bundle.good` | the bundle in force, byte for byte; a start uses it, a newer one replaces it |
-//! | `bundle.before` | the one before it, while `bundle.good` is on probation |
+//! | `bundle.good` | the active bundle, byte for byte; a start uses it, a newer one replaces it |
+//! | `bundle.before` | the previous bundle, while the active one is on probation |
 //! | `bundle.reverted` | the last bundle that did not pass its probation, for a retry |
-//! | `bundle.good.new` | the next bundle, staged: it is tried only once the disk holds it, and becomes the good one by its name |
+//! | `bundle.good.new` | the next bundle, staged: it is tried only once the disk holds it, and a new name makes it the active one |
 //! | `bundle.good.damaged-TIME` | a bundle that the disk no longer had as it was written; the newest two are kept for inspection |
-//! | `bundle.state` | the highest version that was in force, which bundle was rejected and why, how often one was tried, and what one on probation must show |
+//! | `bundle.state` | the highest version that was active, which bundle was rejected and why, how often one was tried, and which sensors one on probation must have |
 //! | `bundle.state.damaged-TIME` | a state that could not be read; the newest two are kept for inspection |
 
 use std::collections::BTreeMap;
@@ -23,13 +23,13 @@ use tilth_core::id::SensorId;
 use super::enrolment::Enrolment;
 use super::probation::Expected;
 use crate::durable::{self, Unreadable};
-use crate::store::put_aside;
+use crate::store::move_aside;
 
-/// A bundle is given up after the agent ended this often over it, or in its probation, without a word.
-pub(super) const TRIES: u32 = 3;
+/// A bundle is rejected after the agent ended this often while applying it, or in its probation, without a reason.
+pub(super) const MAX_ATTEMPTS: u32 = 3;
 
-const GOOD: &str = "bundle.good";
-const BEFORE: &str = "bundle.before";
+const ACTIVE: &str = "bundle.good";
+const PREVIOUS: &str = "bundle.before";
 const REVERTED: &str = "bundle.reverted";
 const STATE: &str = "bundle.state";
 
@@ -41,16 +41,16 @@ pub(crate) struct BundleFiles {
 /// Content of `bundle.state`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BundleState {
-    /// The highest version that was in force. An older bundle is rejected, also where the last good one is lost.
+    /// The highest version that was active. An older bundle is rejected, also where the active one is lost.
     #[serde(default)]
     pub(crate) highest: u64,
     /// The last bundle that was rejected. The same bytes are not looked at again.
     #[serde(rename = "refused", default)]
     pub(super) rejected: Option<RejectedBundle>,
-    /// A bundle that is being applied and is not in force yet.
-    #[serde(default)]
-    pub(super) trial: Option<Trial>,
-    /// The bundle in force, as long as it is on probation.
+    /// A bundle that is being applied and is not active yet.
+    #[serde(rename = "trial", default)]
+    pub(super) attempt: Option<ApplyAttempt>,
+    /// The active bundle, as long as it is on probation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) probation: Option<OnProbation>,
 }
@@ -67,7 +67,7 @@ pub(crate) struct RejectedBundle {
     /// Hash of its content, where the signature is good: the hub need not send it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) content: Option<String>,
-    /// The bundle was in force, and did not pass its probation.
+    /// The bundle was active, and did not pass its probation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reverted: Option<Reverted>,
 }
@@ -98,7 +98,7 @@ pub(super) struct OnProbation {
     /// Processes that began with it: the first, and each that began after one had ended without a word.
     #[serde(rename = "times")]
     pub(super) starts: u32,
-    /// Why it does not pass, once that is known: the bundle before returns, whatever happens meanwhile.
+    /// Why it does not pass, once that is known: the previous bundle returns, whatever happens meanwhile.
     #[serde(default)]
     pub(super) failed: Option<String>,
     /// The sensors that must be good again.
@@ -106,22 +106,22 @@ pub(super) struct OnProbation {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Trial {
+pub(super) struct ApplyAttempt {
     /// SHA-256 of the bundle's bytes.
     pub(super) hash: String,
     #[serde(rename = "times")]
     pub(super) attempts: u32,
 }
 
-/// Why the last good bundle cannot be used.
+/// Why the saved bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// A bundle was in force, and its file is gone.
+    /// A bundle was active, and its file is gone.
     #[error("is missing")]
     Missing,
-    /// The one bundle that was in force did not pass its probation.
+    /// The one bundle that was active did not pass its probation.
     #[error("was reverted, and there is no earlier one")]
     Reverted,
 }
@@ -131,15 +131,15 @@ impl BundleFiles {
         BundleFiles { folder: data.to_owned() }
     }
 
-    /// The last good bundle of this device; `None` where there never was one.
-    pub(crate) fn good(enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
+    /// The bundle that was active last; `None` where there never was one.
+    pub(crate) fn active(enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
         let files = BundleFiles::new(&enrolment.data);
         if let Err(error) = fs::read_dir(&enrolment.data)
             && error.kind() == io::ErrorKind::PermissionDenied
         {
             return Err(Unreadable::Unusable(format!("{}: {error}", enrolment.data.display())).into());
         }
-        if !files.has_good() {
+        if !files.has_active() {
             return match files.state() {
                 Ok(state) if state.is_reverted() => Err(Unavailable::Reverted),
                 Ok(state) if state.highest > 0 => Err(Unavailable::Missing),
@@ -152,27 +152,27 @@ impl BundleFiles {
     }
 
     pub(super) fn verified(&self, key: &TrustedKey, enrolment: &Enrolment) -> Result<Option<Bundle>, Unreadable> {
-        let Some(bytes) = durable::read(&self.folder.join(GOOD))? else { return Ok(None) };
+        let Some(bytes) = durable::read(&self.folder.join(ACTIVE))? else { return Ok(None) };
         bundle::verify(&bytes, key, &enrolment.tenant, &enrolment.device).map(Some).map_err(|error| {
             let why = error.to_string();
             if error.is_damage() { Unreadable::Damaged(why) } else { Unreadable::Unusable(why) }
         })
     }
 
-    /// Moves the last good bundle aside; returns its new path. `mark` goes into the name.
-    pub(crate) fn set_good_aside(&self, mark: &str) -> Result<PathBuf, String> {
+    /// Moves the active bundle aside; returns its new path. `mark` goes into the name.
+    pub(crate) fn move_active_aside(&self, mark: &str) -> Result<PathBuf, String> {
         // The next start is to know that there was a bundle, whichever: else it stays in its place and is found there again.
         if let Ok(state) = self.state()
             && state.highest == 0
         {
             self.save_state(&BundleState { highest: 1, ..state }).map_err(|error| error.to_string())?;
         }
-        put_aside(&self.folder.join(GOOD), mark).map_err(|error| error.to_string())
+        move_aside(&self.folder.join(ACTIVE), mark).map_err(|error| error.to_string())
     }
 
-    /// Whether there is a last good bundle, of whatever kind.
-    pub(crate) fn has_good(&self) -> bool {
-        self.folder.join(GOOD).exists()
+    /// Whether there is a file of an active bundle, damaged or not.
+    pub(crate) fn has_active(&self) -> bool {
+        self.folder.join(ACTIVE).exists()
     }
 
     /// Content of `bundle.state`; empty where no bundle ever came.
@@ -191,62 +191,62 @@ impl BundleFiles {
         durable::write(&self.folder, STATE, &serde_json::to_vec(state).map_err(io::Error::other)?)
     }
 
-    /// Makes sure that the disk can hold a bundle; the last good one stays.
+    /// Makes sure that the disk can hold a bundle; the active one stays.
     pub(super) fn stage(&self, bytes: &[u8]) -> io::Result<()> {
-        durable::stage(&self.folder, GOOD, bytes)
+        durable::stage(&self.folder, ACTIVE, bytes)
     }
 
-    /// The staged bundle is the last good one from now on.
+    /// The staged bundle is the active one from now on.
     pub(super) fn save_staged(&self) -> io::Result<()> {
-        durable::commit(&self.folder, GOOD)
+        durable::commit(&self.folder, ACTIVE)
     }
 
-    pub(super) fn save_good(&self, bytes: &[u8]) -> io::Result<()> {
-        durable::write(&self.folder, GOOD, bytes)
+    pub(super) fn save_active(&self, bytes: &[u8]) -> io::Result<()> {
+        durable::write(&self.folder, ACTIVE, bytes)
     }
 
-    /// Keeps a copy of the last good bundle for the time in which the next one is on probation.
+    /// Keeps a copy of the active bundle for the time in which the next one is on probation.
     pub(super) fn save_previous(&self) -> io::Result<()> {
-        match durable::read(&self.folder.join(GOOD)) {
-            Ok(Some(bytes)) => durable::write(&self.folder, BEFORE, &bytes),
+        match durable::read(&self.folder.join(ACTIVE)) {
+            Ok(Some(bytes)) => durable::write(&self.folder, PREVIOUS, &bytes),
             // There is nothing to return to, and what is left of another time must not be.
             Ok(None) | Err(_) => self.delete_previous(),
         }
     }
 
-    /// The bundle of before is of no use any more.
+    /// Deletes the previous bundle.
     pub(super) fn delete_previous(&self) -> io::Result<()> {
-        fs::remove_file(self.folder.join(BEFORE)).or_else(|error| match error.kind() {
+        fs::remove_file(self.folder.join(PREVIOUS)).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
         })
     }
 
-    /// Puts the bundle of before in the place of the one with this hash, which is kept for a retry. Needs no room on the disk, and
+    /// Puts the previous bundle in the place of the one with this hash, which is kept for a retry. Needs no room on the disk, and
     /// done again it changes nothing.
     pub(super) fn restore_previous(&self, hash: &str) -> io::Result<()> {
-        let (good, before) = (self.folder.join(GOOD), self.folder.join(BEFORE));
+        let (active, previous) = (self.folder.join(ACTIVE), self.folder.join(PREVIOUS));
         let is_it = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash);
-        if durable::read(&good).is_ok_and(is_it) {
-            fs::rename(&good, self.folder.join(REVERTED))?;
+        if durable::read(&active).is_ok_and(is_it) {
+            fs::rename(&active, self.folder.join(REVERTED))?;
         }
-        if !good.exists() && before.exists() {
-            fs::rename(before, good)?;
+        if !active.exists() && previous.exists() {
+            fs::rename(previous, active)?;
         }
         File::open(&self.folder)?.sync_all()
     }
 
     /// The bytes of a bundle that was rejected, where they are still here.
     pub(super) fn rejected(&self, hash: &str) -> Option<Vec<u8>> {
-        let files = [REVERTED.to_owned(), format!("{GOOD}.new")];
+        let files = [REVERTED.to_owned(), format!("{ACTIVE}.new")];
         let read = |name: String| durable::read(&self.folder.join(name)).ok().flatten();
         files.into_iter().filter_map(read).find(|bytes| hex::encode(sha256(bytes)) == hash)
     }
 
-    /// Resumes the probation of a bundle in a new process, or returns to the bundle before.
+    /// Resumes the probation of a bundle in a new process, or returns to the previous bundle.
     pub(super) fn resume_probation(&self, state: &mut BundleState) {
         let Some(probation) = &mut state.probation else { return };
-        if probation.starts >= TRIES {
+        if probation.starts >= MAX_ATTEMPTS {
             let said = format!("the agent ended {} times within its probation", probation.starts);
             probation.failed.get_or_insert(said);
         }
@@ -254,13 +254,13 @@ impl BundleFiles {
         let (has_failed, hash) = (probation.failed.is_some(), probation.hash.clone());
         // A disk that does not take this is no reason to give the bundle up.
         let _ = self.save_state(state);
-        if has_failed || !self.has_good() {
+        if has_failed || !self.has_active() {
             let _ = self.restore_previous(&hash);
         }
     }
 
     /// The process ends: by itself, and why, or because it was told to.
-    pub(super) fn note_end(&self, why: Option<&str>) -> Result<(), String> {
+    pub(super) fn save_end(&self, why: Option<&str>) -> Result<(), String> {
         let mut state = self.state().map_err(|unreadable| unreadable.to_string())?;
         let Some(probation) = &mut state.probation else { return Ok(()) };
         match why {
@@ -272,7 +272,7 @@ impl BundleFiles {
 }
 
 impl BundleState {
-    /// Whether the last bundle that was in force did not pass its probation.
+    /// Whether the last bundle that was active did not pass its probation.
     fn is_reverted(&self) -> bool {
         self.rejected.as_ref().is_some_and(|rejected| rejected.reverted.is_some())
             || self.probation.as_ref().is_some_and(|probation| probation.failed.is_some())

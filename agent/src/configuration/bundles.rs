@@ -3,15 +3,15 @@
 //! ```text
 //!             .--------------------- a person says retry -----------------------.
 //!             v                                                                 |
-//! bytes --> check --> staged --> trial saved --> compile --> decide takes it --> on probation --> passed
+//! bytes --> check --> staged --> attempt saved -> compile --> decide takes it --> on probation --> passed
 //!             |         |            |              |         (bundle.good)       |
-//!             |         `------------'---------------- the disk fails: the one before stays, and the bundle comes again
+//!             |         `------------'---------------- the disk fails: the active one stays, and the bundle comes again
 //!             |                                     |                             |
-//!             `-------------------------------------'--> rejected                 `--> reverted: the one before returns
+//!             `-------------------------------------'--> rejected                 `--> reverted: the previous one returns
 //! ```
 //!
 //! A rejected or reverted bundle is remembered by its hash and reported to people and to the hub. It is tried again only when another
-//! version comes or a person says retry. A failing disk is no fault of a bundle and counts as no trial.
+//! version comes or a person says retry. A failing disk is no fault of a bundle and counts as no attempt.
 
 use std::io;
 use std::sync::Arc;
@@ -20,14 +20,16 @@ use std::time::Duration;
 use serde_json::json;
 use tilth_config::bundle::{Bundle, Order, TrustedKey};
 use tilth_config::sha256;
-use tilth_sync::engine::HeldBundle;
+use tilth_sync::engine::KnownBundle;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::active::short;
 use super::apply::Applier;
-use super::bundle::{self, Rejection, say_ignored};
-use super::bundle_files::{BundleFiles, BundleState, OnProbation, RejectedBundle, Reverted, TRIES, Trial};
+use super::bundle::{self, Rejection, log_ignored};
+use super::bundle_files::{
+    ApplyAttempt, BundleFiles, BundleState, MAX_ATTEMPTS, OnProbation, RejectedBundle, Reverted,
+};
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::probation::Probation;
@@ -35,7 +37,7 @@ use super::startup::Startup;
 use crate::clock::ClockMode;
 use crate::findings::Problems;
 
-/// Interval at which saving a bundle in force is tried again.
+/// Interval at which saving an active bundle is tried again.
 pub(super) const SAVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// A bundle that the hub sent.
@@ -44,31 +46,31 @@ pub(crate) struct Received {
     /// The key that must have signed it.
     pub(crate) key: TrustedKey,
     /// Answered once the bundle is handled: version and tag for the hub, where they changed.
-    pub(crate) answer: oneshot::Sender<Option<HeldBundle>>,
+    pub(crate) answer: oneshot::Sender<Option<KnownBundle>>,
 }
 
-/// Tries the bundles of the hub.
+/// Bundles of the hub, and what is known of those before.
 #[derive(Debug)]
-pub(crate) struct BundleTrials {
+pub(crate) struct Bundles {
     enrolment: Enrolment,
     mode: ClockMode,
     files: BundleFiles,
     state: BundleState,
     /// Whether `state` is the content of its file: a file that cannot be read must not be replaced.
     is_known: bool,
-    /// The bundle in force, where it could not be saved.
+    /// The active bundle, where it could not be saved.
     unsaved: Option<Arc<Vec<u8>>>,
 }
 
-impl BundleTrials {
+impl Bundles {
     /// With the content of `bundle.state`; `None` where that cannot be read yet.
-    pub(super) fn new(enrolment: Enrolment, mode: ClockMode, state: Option<BundleState>) -> BundleTrials {
+    pub(super) fn new(enrolment: Enrolment, mode: ClockMode, state: Option<BundleState>) -> Bundles {
         let files = BundleFiles::new(&enrolment.data);
         let is_known = state.is_some();
-        BundleTrials { files, enrolment, mode, state: state.unwrap_or_default(), is_known, unsaved: None }
+        Bundles { files, enrolment, mode, state: state.unwrap_or_default(), is_known, unsaved: None }
     }
 
-    /// Shows what was rejected, resumes a probation, and saves the highest version: where the state was lost, it is that of the last good
+    /// Shows what was rejected, resumes a probation, and saves the highest version: where the state was lost, it is that of the active
     /// bundle.
     pub(super) async fn begin(&mut self, applier: &mut Applier) {
         let rejected = self.state.rejected.clone();
@@ -77,7 +79,7 @@ impl BundleTrials {
         match &self.state.probation {
             Some(OnProbation { failed: Some(reason), .. }) => {
                 let reason = reason.clone();
-                self.note_reverted(&reason, applier).await;
+                self.finish_revert(&reason, applier).await;
             }
             Some(probation) if applier.active.version().is_some_and(|(version, _)| version == probation.version) => {
                 applier.probation = Some(Probation::new(probation.sensors.clone()));
@@ -91,7 +93,7 @@ impl BundleTrials {
     }
 
     /// Reads `bundle.state`, where the start could not.
-    async fn recall(&mut self, applier: &mut Applier) -> Result<(), String> {
+    async fn load_state(&mut self, applier: &mut Applier) -> Result<(), String> {
         if self.is_known {
             return Ok(());
         }
@@ -99,21 +101,26 @@ impl BundleTrials {
         let read = tokio::task::spawn_blocking(move || files.state()).await.map_err(|error| error.to_string())?;
         self.state = read.map_err(|unreadable| format!("bundle.state {unreadable}"))?;
         self.is_known = true;
-        applier.active.recall(&self.state);
+        applier.active.load_state(&self.state);
         applier.reporter.status.update_bundle(|status| status.state_error = None);
         self.begin(applier).await;
         Ok(())
     }
 
-    /// Whether the bundle in force is not saved yet.
+    /// Whether the active bundle is not saved yet.
     pub(super) fn has_unsaved(&self) -> bool {
         self.unsaved.is_some()
     }
 
     /// Handles a received bundle; returns version and tag for the hub, where they changed.
-    pub(super) async fn take(&mut self, bytes: Vec<u8>, key: TrustedKey, applier: &mut Applier) -> Option<HeldBundle> {
-        if let Err(why) = self.recall(applier).await {
-            return wait(&format!("a bundle waits: {why}"), applier);
+    pub(super) async fn handle(
+        &mut self,
+        bytes: Vec<u8>,
+        key: TrustedKey,
+        applier: &mut Applier,
+    ) -> Option<KnownBundle> {
+        if let Err(why) = self.load_state(applier).await {
+            return postpone(&format!("a bundle waits: {why}"), applier);
         }
         let signed = SignedBytes::new(bytes, &key);
         // With another signing key the same bytes may be good.
@@ -122,7 +129,7 @@ impl BundleTrials {
             return None;
         }
         self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
-            wait(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
+            postpone(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
         })
     }
 
@@ -132,10 +139,10 @@ impl BundleTrials {
         signed: SignedBytes,
         key: TrustedKey,
         applier: &mut Applier,
-    ) -> Result<Option<HeldBundle>, NotSaved> {
+    ) -> Result<Option<KnownBundle>, NotSaved> {
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
-        let (running, highest) = (applier.active.version(), applier.active.highest);
-        let check = move || bundle::check(&bytes, &key, &enrolment, running, highest);
+        let (active, highest) = (applier.active.version(), applier.active.highest);
+        let check = move || bundle::check(&bytes, &key, &enrolment, active, highest);
         match blocking_check(None, check).await {
             Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
             Ok((bundle, Order::Newer)) => {
@@ -143,81 +150,90 @@ impl BundleTrials {
                 self.attempt(bundle, SignedBytes { content, ..signed }, applier).await
             }
             Ok((bundle, Order::SameContent)) => self.renumber(bundle, signed, applier).await.map(Some),
-            Ok((_, Order::Running | Order::Older)) => Ok(None),
+            Ok((_, Order::Active | Order::Older)) => Ok(None),
         }
     }
 
-    /// Tries a bundle. The trial begins before the content is read, for that may end the agent, too.
+    /// Tries a bundle. The attempt is counted before the content is read, for that may end the agent, too.
     async fn attempt(
         &mut self,
         bundle: Bundle,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<Option<HeldBundle>, NotSaved> {
-        let attempts =
-            self.state.trial.as_ref().filter(|trial| trial.hash == signed.hash).map_or(0, |trial| trial.attempts);
-        if attempts >= TRIES {
+    ) -> Result<Option<KnownBundle>, NotSaved> {
+        let attempts = self
+            .state
+            .attempt
+            .as_ref()
+            .filter(|attempt| attempt.hash == signed.hash)
+            .map_or(0, |attempt| attempt.attempts);
+        if attempts >= MAX_ATTEMPTS {
             let reason = format!("the agent ended {attempts} times while applying it");
             return Ok(self.reject(signed, Rejection { version: Some(bundle.version), reason }, applier).await);
         }
-        let trial = Some(Trial { hash: signed.hash.clone(), attempts: attempts + 1 });
-        let (bytes, state) = (Arc::clone(&signed.bytes), BundleState { trial, ..self.state.clone() });
+        let attempt = Some(ApplyAttempt { hash: signed.hash.clone(), attempts: attempts + 1 });
+        let (bytes, state) = (Arc::clone(&signed.bytes), BundleState { attempt, ..self.state.clone() });
         let (version, bundle) = (bundle.version, Arc::new(bundle));
-        // A trial counts once the bundle is staged, and before it begins: the agent may end within it.
+        // An attempt counts once the bundle is staged, and before it begins: the agent may end within it.
         self.save(state, move |files| files.stage(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, mode) = (self.enrolment.clone(), self.mode);
-        let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml.clone());
+        let (to_read, active) = (Arc::clone(&bundle), applier.reporter.agent_toml.clone());
         let compiled =
-            blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, mode, before)).await;
+            blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, mode, active)).await;
         match compiled {
             Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
             Ok(compiled) => self.apply(bundle, compiled, signed, applier).await,
         }
     }
 
-    async fn reject(&mut self, signed: SignedBytes, rejection: Rejection, applier: &mut Applier) -> Option<HeldBundle> {
+    async fn reject(
+        &mut self,
+        signed: SignedBytes,
+        rejection: Rejection,
+        applier: &mut Applier,
+    ) -> Option<KnownBundle> {
         let (SignedBytes { hash, trusted, content, .. }, Rejection { version, reason }) = (signed, rejection);
         let is_signed = content.is_some();
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
-        let running = applier.active.name();
-        error!(target: "sync", "{named} rejected; still running configuration {running}: {reason}");
+        let active = applier.active.name();
+        error!(target: "sync", "{named} rejected; still running configuration {active}: {reason}");
         applier.reporter.status.set_rejected(Problems::error(format!("{named}: {reason}")));
         self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier).await;
-        is_signed.then(|| applier.active.held())
+        is_signed.then(|| applier.active.known_bundle())
     }
 
-    /// Reports a bundle that is not in force to the hub and to people, and remembers it.
+    /// Reports a bundle that is not active to the hub and to people, and remembers it.
     async fn record_rejected(&mut self, rejected: RejectedBundle, applier: &mut Applier) {
         let RejectedBundle { version, hash, reason, .. } = &rejected;
-        let running = applier.active.version().map_or(0, |(version, _)| version);
+        let active = applier.active.version().map_or(0, |(version, _)| version);
         let body = json!({
-            "version": version, "hash": hash, "outcome": "refused", "reason": reason, "running": running,
+            "version": version, "hash": hash, "outcome": "refused", "reason": reason, "running": active,
         });
-        applier.tell_of_bundle(body).await;
+        applier.store_bundle_event(body).await;
         let rejected = Some(rejected);
         applier.reporter.status.update_bundle(|status| status.rejected.clone_from(&rejected));
         self.state.rejected = rejected;
-        self.state.trial = None;
-        applier.active.recall(&self.state);
+        self.state.attempt = None;
+        applier.active.load_state(&self.state);
         self.save_current_state().await;
     }
 
-    /// The running configuration has another version from now on; nothing restarts.
+    /// The active configuration has another version from now on; nothing restarts.
     async fn renumber(
         &mut self,
         bundle: Bundle,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<HeldBundle, NotSaved> {
+    ) -> Result<KnownBundle, NotSaved> {
         let (bytes, mut state) = (signed.bytes, self.state.clone());
         if let Some(probation) = &mut state.probation {
             (probation.hash, probation.trusted, probation.version) = (signed.hash, signed.trusted, bundle.version);
         }
         let saved = state.clone();
-        let save = move |files: &BundleFiles| files.save_state(&saved).and_then(|()| files.save_good(&bytes));
+        let save = move |files: &BundleFiles| files.save_state(&saved).and_then(|()| files.save_active(&bytes));
         self.blocking_files(save).await.map_err(|why| NotSaved { version: bundle.version, why })?;
         (self.state, self.unsaved) = (state, None);
-        Ok(self.report_in_force(Arc::new(bundle), "same-content", applier).await)
+        Ok(self.report_active(Arc::new(bundle), "same-content", applier).await)
     }
 
     async fn apply(
@@ -226,7 +242,7 @@ impl BundleTrials {
         compiled: Compiled,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<Option<HeldBundle>, NotSaved> {
+    ) -> Result<Option<KnownBundle>, NotSaved> {
         let expected = applier.expected_sensors(&compiled).await;
         let probation = OnProbation {
             hash: signed.hash,
@@ -244,17 +260,17 @@ impl BundleTrials {
         let version = bundle.version;
         self.save(state, save_previous).await.map_err(|why| NotSaved { version, why })?;
         let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
-        // The process may end here; the trial is already counted.
+        // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_taken().await else { return Ok(None) };
         let kept = self.blocking_files(BundleFiles::save_staged).await;
-        applier.reporter.in_force(summary, is_changed);
-        let held = self.report_in_force(bundle, "applied", applier).await;
+        applier.reporter.set_active(summary, is_changed);
+        let held = self.report_active(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_changed {
             self.pass(applier).await;
         }
         if let Err(why) = kept {
-            say_wait(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
+            log_postponed(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
         }
         Ok(Some(held))
     }
@@ -275,7 +291,7 @@ impl BundleTrials {
         self.state.probation.is_some()
     }
 
-    /// The bundle in force has passed its probation.
+    /// The active bundle has passed its probation.
     pub(super) async fn pass(&mut self, applier: &mut Applier) {
         applier.end_probation();
         if let Some(OnProbation { version, .. }) = self.state.probation.take() {
@@ -286,7 +302,7 @@ impl BundleTrials {
         let _ = self.blocking_files(BundleFiles::delete_previous).await;
     }
 
-    /// The bundle in force has failed its probation: what was in force before returns.
+    /// The active bundle has failed its probation: what was active before returns.
     pub(super) async fn revert(&mut self, reason: &str, applier: &mut Applier) {
         let Some(probation) = &mut self.state.probation else { return };
         let (version, hash) = (probation.version, probation.hash.clone());
@@ -295,7 +311,7 @@ impl BundleTrials {
             self.save_current_state().await;
         }
         if let Err(why) = self.blocking_files(move |files| files.restore_previous(&hash)).await {
-            return say_wait(
+            return log_postponed(
                 &format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}"),
                 applier,
             );
@@ -315,20 +331,20 @@ impl BundleTrials {
         let bundle = active.bundle.clone();
         let ignored = self.ignored().await;
         applier.reporter.status.update_bundle(|status| match &bundle {
-            Some(bundle) => status.set_in_force(bundle, ignored),
+            Some(bundle) => status.set_active(bundle, ignored),
             None => status.returns_to_files(bundle_unavailable),
         });
         applier.active.set_bundle(bundle);
-        applier.reporter.in_force(summary, is_changed);
-        self.note_reverted(reason, applier).await;
+        applier.reporter.set_active(summary, is_changed);
+        self.finish_revert(reason, applier).await;
     }
 
     /// Reports a bundle that failed its probation, after the configuration before it returned.
-    async fn note_reverted(&mut self, reason: &str, applier: &mut Applier) {
+    async fn finish_revert(&mut self, reason: &str, applier: &mut Applier) {
         applier.end_probation();
         let Some(OnProbation { hash, trusted, version, content, .. }) = self.state.probation.take() else { return };
-        let running = applier.active.version();
-        let now = running.map_or("the configuration before it".to_owned(), |(version, _)| format!("bundle {version}"));
+        let active = applier.active.version();
+        let now = active.map_or("the configuration before it".to_owned(), |(version, _)| format!("bundle {version}"));
         error!(target: "sync", "bundle {version} reverted, {now} is in force again: {reason}");
         let reason = format!("reverted: {reason}");
         let (version, content, reverted) = (Some(version), None, Some(Reverted { content }));
@@ -362,10 +378,10 @@ impl BundleTrials {
         tokio::task::spawn_blocking(move || bundle::ignored(&folder)).await.unwrap_or_default()
     }
 
-    /// Tries to save the bundle in force again. Until then a start runs the bundle before, until the hub is reached.
+    /// Tries to save the active bundle again. Until then a start runs the bundle before, until the hub is reached.
     pub(super) async fn save_again(&mut self, applier: &Applier) {
         let Some(bytes) = self.unsaved.clone() else { return };
-        if self.blocking_files(move |files| files.save_good(&bytes)).await.is_ok() {
+        if self.blocking_files(move |files| files.save_active(&bytes)).await.is_ok() {
             self.unsaved = None;
             applier.reporter.status.update_bundle(|status| status.pending_reason = None);
             info!(target: "sync", "running bundle saved");
@@ -373,24 +389,24 @@ impl BundleTrials {
         }
     }
 
-    /// Reports a bundle in force to people and to the hub, and remembers it.
-    async fn report_in_force(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> HeldBundle {
+    /// Reports an active bundle to people and to the hub, and remembers it.
+    async fn report_active(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> KnownBundle {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.active.set_bundle(Some(Arc::clone(&bundle)));
         let ignored = self.ignored().await;
         info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", short(&hash));
-        say_ignored(&ignored);
+        log_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
-        applier.tell_of_bundle(body).await;
+        applier.store_bundle_event(body).await;
         applier.reporter.status.update_bundle(|status| {
-            status.set_in_force(&bundle, ignored);
+            status.set_active(&bundle, ignored);
             status.rejected = None;
         });
         let probation = self.state.probation.take();
         self.state = BundleState { highest: applier.active.highest, probation, ..BundleState::default() };
         self.save_current_state().await;
-        applier.active.recall(&self.state);
-        applier.active.held()
+        applier.active.load_state(&self.state);
+        applier.active.known_bundle()
     }
 
     async fn save_current_state(&self) {
@@ -435,14 +451,14 @@ struct NotSaved {
     why: String,
 }
 
-/// A bundle waits and is not rejected: without the tag the hub sends it again with the next pull.
-fn wait(why: &str, applier: &Applier) -> Option<HeldBundle> {
-    say_wait(why, applier);
-    Some(HeldBundle { etag: None, ..applier.active.held() })
+/// Puts a bundle off, without rejecting it: without the tag the hub sends it again with the next pull.
+fn postpone(why: &str, applier: &Applier) -> Option<KnownBundle> {
+    log_postponed(why, applier);
+    Some(KnownBundle { etag: None, ..applier.active.known_bundle() })
 }
 
 /// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.
-fn say_wait(why: &str, applier: &Applier) {
+fn log_postponed(why: &str, applier: &Applier) {
     let before = applier.reporter.status.update_bundle(|status| status.pending_reason.replace(why.to_owned()));
     if before.as_deref() != Some(why) {
         warn!(target: "sync", "{why}");

@@ -13,7 +13,7 @@ use crate::decide::Configured;
 use crate::findings::Problems;
 use crate::sense::SensorInputs;
 
-/// A configuration that can come into force.
+/// A configuration that can become active.
 pub(crate) struct Compiled {
     pub(crate) device: Id,
     /// When the machine's clock is trusted.

@@ -8,7 +8,7 @@ use tilth_config::{AgentToml, Device, Hub, plain_file};
 use tilth_core::id::Id;
 use tilth_protocol::{Key, KeyKind};
 
-use super::file_stamps::FileStamps;
+use super::file_versions::FileVersions;
 
 /// Upper limit of a key file in bytes.
 const MAX_BYTES: u64 = 4096;
@@ -55,10 +55,10 @@ impl Enrolment {
         self.hub.ca.as_ref().map(|ca| self.folder.join(ca))
     }
 
-    /// The stamps of the key and certificate files.
-    pub(crate) fn file_stamps(&self) -> FileStamps {
+    /// The versions of the key and certificate files.
+    pub(crate) fn file_versions(&self) -> FileVersions {
         let files = [Some(&self.hub.signing_key), Some(&self.hub.key_file), self.hub.ca.as_ref()];
-        FileStamps::of(files.into_iter().flatten().map(|file| self.folder.join(file)))
+        FileVersions::of(files.into_iter().flatten().map(|file| self.folder.join(file)))
     }
 }
 

@@ -11,7 +11,7 @@ use tilth_core::plan::Plan;
 use tracing::warn;
 
 use super::apply::Applier;
-use super::bundle::{self, ignored, say_ignored};
+use super::bundle::{self, ignored, log_ignored};
 use super::compiled::Compiled;
 use super::first_of;
 use super::removal_guard::{self, Compared, Decision, QUIET, RemovalGuard, removed_from_files};
@@ -48,7 +48,7 @@ impl FileChanges {
 
     pub(super) async fn changed(&mut self, at: Instant, applier: &mut Applier) {
         self.changed = at;
-        self.look(applier).await;
+        self.reload(applier).await;
     }
 
     /// Waits until the waiting change is due; forever where there is none.
@@ -60,7 +60,7 @@ impl FileChanges {
     }
 
     /// Reads the folder: applies it, rejects it or waits.
-    pub(super) async fn look(&mut self, applier: &mut Applier) {
+    pub(super) async fn reload(&mut self, applier: &mut Applier) {
         self.due = None;
         let (folder, bundle) = (self.folder.clone(), applier.active.bundle.clone());
         let is_bundle = bundle.is_some();
@@ -74,7 +74,7 @@ impl FileChanges {
         match self.removal_guard.decide(Instant::now(), self.changed, !removed.is_empty()) {
             Decision::Wait(due) => {
                 self.due = Some(due);
-                self.say_waits(removed, applier).await;
+                self.log_waiting_change(removed, applier).await;
             }
             Decision::Apply => self.apply(compiled, applier).await,
         }
@@ -92,7 +92,7 @@ impl FileChanges {
     }
 
     /// Logs a waiting change, once for each list of removals.
-    async fn say_waits(&mut self, removed: Vec<String>, applier: &Applier) {
+    async fn log_waiting_change(&mut self, removed: Vec<String>, applier: &Applier) {
         if self.logged == removed {
             return;
         }
@@ -101,7 +101,7 @@ impl FileChanges {
             "the changed configuration removes {named}; it takes effect after {} s without further changes",
             QUIET.as_secs()
         );
-        applier.report_diagnostic(json!({ "state": "waiting", "takes_away": removed })).await;
+        applier.store_diagnostic(json!({ "state": "waiting", "takes_away": removed })).await;
         self.logged = removed;
     }
 
@@ -112,9 +112,9 @@ impl FileChanges {
         let expected = applier.expected_sensors(&compiled).await;
         let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
         if is_changed {
-            applier.report_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
+            applier.store_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
         }
-        applier.reporter.in_force(summary, is_changed);
+        applier.reporter.set_active(summary, is_changed);
     }
 }
 
@@ -125,7 +125,7 @@ impl FileChanges {
 fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Problems> {
     let (loaded, compiled): (Loaded, fn(Loaded) -> Option<Compiled>) = match bundle {
         Some(bundle) => {
-            say_ignored(&ignored(folder));
+            log_ignored(&ignored(folder));
             (bundle::compile(bundle, bundle::agent_toml(folder), Purpose::Run), Compiled::of_bundle)
         }
         None => (tilth_config::load(folder, Purpose::Run), Compiled::of_files),

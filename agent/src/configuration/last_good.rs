@@ -1,6 +1,6 @@
 //! The last good configuration: a fallback for a start at which the files in the folder have errors and no person is there to read them.
 //!
-//! `config.good` in the data folder is JSON: the files with their names and texts, the inventory of what was in force, and the SHA-256 of
+//! `config.good` in the data folder is JSON: the files with their names and texts, the inventory of what was active, and the SHA-256 of
 //! that. A thread writes it after the configuration has taken effect, and tries again where the disk refuses.
 
 use std::io;
@@ -23,16 +23,16 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Content of `config.good`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct LastGood {
-    /// Files that were last in force.
+    /// Files that were last active.
     pub(super) files: Files,
-    /// Inventory of what was last in force, from files or a bundle.
+    /// Inventory of what was last active, from files or a bundle.
     #[serde(rename = "has")]
     pub(super) inventory: Inventory,
 }
 
 impl LastGood {
     /// This one; where it has no files of `config.d`, with those of the one before.
-    fn over(self, before: LastGood) -> LastGood {
+    fn or_files_of(self, before: LastGood) -> LastGood {
         LastGood { files: self.files.over(before.files), ..self }
     }
 
@@ -42,52 +42,50 @@ impl LastGood {
     /// [`Unreadable`] when the file is damaged or cannot be read.
     pub(super) fn read(data: &Path) -> Result<Option<LastGood>, Unreadable> {
         let Some(bytes) = durable::read(&data.join(NAME))? else { return Ok(None) };
-        durable::unseal(&bytes).map(Some)
+        durable::parse_checked(&bytes).map(Some)
     }
 
     /// Writes it; returns the content of the file.
     fn write(self, data: &Path) -> io::Result<LastGood> {
         let before = LastGood::read(data);
         if let Ok(Some(before)) = &before
-            && *before == self.clone().over(before.clone())
+            && *before == self.clone().or_files_of(before.clone())
         {
             return Ok(before.clone());
         }
         // Where the file before cannot be read, `agent.toml` is still saved.
-        let good = self.over(before.ok().flatten().unwrap_or_default());
-        durable::write(data, NAME, &durable::seal(&good)?)?;
+        let good = self.or_files_of(before.ok().flatten().unwrap_or_default());
+        durable::write(data, NAME, &durable::with_checksum(&good)?)?;
         Ok(good)
     }
 }
 
-/// Hands the configuration in force to the thread that saves it.
+/// Hands the active configuration to the thread that saves it.
 #[derive(Debug)]
 pub(crate) struct LastGoodWriter {
     /// Content that is not saved yet.
     waiting: Arc<Mutex<Option<LastGood>>>,
-    touch: SyncSender<()>,
+    wake: SyncSender<()>,
 }
 
 impl LastGoodWriter {
     /// Starts the thread, which ends with this handle.
     pub(super) fn start(data: &Path) -> io::Result<LastGoodWriter> {
-        let (touch, touched) = sync_channel(1);
+        let (wake, woken) = sync_channel(1);
         let waiting = Arc::<Mutex<Option<LastGood>>>::default();
         let (data, to_write) = (data.to_owned(), Arc::clone(&waiting));
-        std::thread::Builder::new()
-            .name("last-good".to_owned())
-            .spawn(move || keep_saved(&data, &to_write, &touched))?;
-        Ok(LastGoodWriter { waiting, touch })
+        std::thread::Builder::new().name("last-good".to_owned()).spawn(move || keep_saved(&data, &to_write, &woken))?;
+        Ok(LastGoodWriter { waiting, wake })
     }
 
-    /// Saves the configuration that is in force now.
+    /// Saves the configuration that is active now.
     pub(super) fn save(&self, good: LastGood) {
         let mut waiting = lock(&self.waiting);
         let before = waiting.take().unwrap_or_default();
-        *waiting = Some(good.over(before));
+        *waiting = Some(good.or_files_of(before));
         drop(waiting);
         // A full channel already wakes the thread.
-        let _ = self.touch.try_send(());
+        let _ = self.wake.try_send(());
     }
 }
 
@@ -95,12 +93,12 @@ fn lock(waiting: &Mutex<Option<LastGood>>) -> MutexGuard<'_, Option<LastGood>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn keep_saved(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) {
+fn keep_saved(data: &Path, waiting: &Mutex<Option<LastGood>>, woken: &Receiver<()>) {
     let (mut unsaved, mut saved): (Option<LastGood>, Option<LastGood>) = (None, None);
     let mut has_failed = false;
-    while touched.recv_timeout(AGAIN) != Err(RecvTimeoutError::Disconnected) {
+    while woken.recv_timeout(AGAIN) != Err(RecvTimeoutError::Disconnected) {
         if let Some(new) = lock(waiting).take() {
-            unsaved = Some(new.over(unsaved.unwrap_or_default()));
+            unsaved = Some(new.or_files_of(unsaved.unwrap_or_default()));
         }
         // A person deleted the file, or the folder with it.
         let deleted = saved.as_ref().filter(|_| !data.join(NAME).exists());

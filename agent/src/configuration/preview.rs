@@ -5,51 +5,52 @@ use std::path::Path;
 use tilth_config::{Diagnostic, Level, Loaded, Purpose};
 
 use super::bundle::ignored;
-use super::startup::{Choice, ConfigOrigin, ConfigSet, LastGoodBundle, choose};
+use super::startup::{Choice, ConfigOrigin, ConfigSet, SavedBundle, choose};
 
 pub(crate) struct Preview {
-    /// The configuration, with its findings.
+    /// The configuration, with its diagnostics.
     pub(crate) loaded: Loaded,
-    /// The bundle that would be in force.
-    pub(crate) bundle: Option<ActiveBundle>,
-    /// Why the last good bundle would not be in force, where there is one; also among the findings.
+    /// The bundle that would be active.
+    pub(crate) bundle: Option<BundlePreview>,
+    /// Why the saved bundle would not be active, where there is one; also among the diagnostics.
     pub(crate) unavailable: Option<Diagnostic>,
 }
 
-/// A bundle in force, and the files that are ignored because of it.
-pub(crate) struct ActiveBundle {
+/// A bundle that would be active, and the files that are ignored because of it.
+pub(crate) struct BundlePreview {
     pub(crate) version: u64,
     pub(crate) ignored: Vec<String>,
-    pub(crate) findings: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl Preview {
-    /// Reads the current files and the last good bundle.
+    /// Reads the files in the folder and the saved bundle.
     pub(crate) fn read(folder: &Path, data: &Path, purpose: Purpose) -> Preview {
-        let current = ConfigSet::read(folder, data, purpose);
-        let choice = choose(current.candidate(), None);
-        let ConfigSet { loaded: mut files, bundle, .. } = current;
+        let in_folder = ConfigSet::read(folder, data, purpose);
+        let choice = choose(in_folder.candidate(), None);
+        let ConfigSet { loaded: mut files, bundle, .. } = in_folder;
         let (why, instead) = match bundle {
-            LastGoodBundle::Usable(usable) => {
+            SavedBundle::Usable(usable) => {
                 let (bundle, loaded) = *usable;
-                let findings = files.diagnostics.into_iter().filter(|one| one.file.starts_with("config.d/")).collect();
-                let active = ActiveBundle { version: bundle.version, ignored: ignored(folder), findings };
+                let diagnostics =
+                    files.diagnostics.into_iter().filter(|one| one.file.starts_with("config.d/")).collect();
+                let active = BundlePreview { version: bundle.version, ignored: ignored(folder), diagnostics };
                 return Preview { loaded, bundle: Some(active), unavailable: None };
             }
-            LastGoodBundle::None => {
+            SavedBundle::None => {
                 if matches!(choice, Choice::Run(ConfigOrigin::Nothing, _)) {
                     wait_for_hub(&mut files);
                 }
                 return Preview { loaded: files, bundle: None, unavailable: None };
             }
-            LastGoodBundle::Incompatible(version, loaded) => {
+            SavedBundle::Incompatible(version, loaded) => {
                 let more = loaded.diagnostics.into_iter().filter(|one| !files.diagnostics.contains(one));
                 let more: Vec<Diagnostic> = more.collect();
                 files.diagnostics.extend(more);
                 let why = format!("cannot be used: version {version} has errors with this agent.toml");
                 (why, "an agent that ran before keeps the last good agent.toml")
             }
-            LastGoodBundle::Unavailable(why) => {
+            SavedBundle::Unavailable(why) => {
                 (why.to_string(), "config.d is in force until the hub sends the next bundle")
             }
         };
@@ -60,7 +61,7 @@ impl Preview {
     }
 }
 
-impl ActiveBundle {
+impl BundlePreview {
     /// One line for people: the version, and which files are ignored.
     pub(crate) fn summary(&self, data: &Path) -> String {
         let ignored =

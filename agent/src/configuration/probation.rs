@@ -1,4 +1,4 @@
-//! Probation: whether the sensors that were good before a configuration came into force are good again under it. Pure.
+//! Probation: whether the sensors that were good before a configuration became active are good again under it. Pure.
 //!
 //! What counts as a fault of the configuration, and what does not:
 //! `docs/decisions/2026-11-27-probation-of-configurations.md`.

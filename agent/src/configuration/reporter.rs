@@ -1,4 +1,4 @@
-//! Reports each configuration that comes into force to the log and to `status`, and has it saved.
+//! Reports each configuration that becomes active to the log and to `status`, and has it saved.
 
 use tilth_config::{AgentToml, Document, Files, Hub, Inventory, Loaded};
 use tilth_core::local::Local;
@@ -15,7 +15,7 @@ pub(crate) struct ConfigReporter {
     last_good: LastGoodWriter,
     /// `agent.toml` at the start of the agent.
     at_start: AgentToml,
-    /// Inventory of the configuration in force, or of the one before the start.
+    /// Inventory of the active configuration, or of the one before the start.
     inventory: Option<Inventory>,
     pub(super) agent_toml: Option<Document>,
 }
@@ -49,22 +49,22 @@ impl ConfigSummary {
 }
 
 impl ConfigReporter {
-    /// Before any configuration is in force.
+    /// Before any configuration is active.
     pub(super) fn new(status: ConfigStatus, last_good: LastGoodWriter) -> ConfigReporter {
         ConfigReporter { status, last_good, at_start: AgentToml::default(), inventory: None, agent_toml: None }
     }
 
-    /// The first configuration is in force; `previous` is the inventory before the start, where that is known.
+    /// The first configuration is active; `previous` is the inventory before the start, where that is known.
     pub(super) fn begin(&mut self, summary: ConfigSummary, previous: Option<Inventory>) {
         (self.at_start, self.inventory) = (summary.agent_toml.clone(), previous);
-        self.say_change(&summary);
-        self.in_force(summary, false);
+        self.log_change(&summary);
+        self.set_active(summary, false);
     }
 
-    /// A configuration is in force; `is_changed` where it is not the one before.
-    pub(super) fn in_force(&mut self, summary: ConfigSummary, is_changed: bool) {
+    /// A configuration is active; `is_changed` where it is not the one before.
+    pub(super) fn set_active(&mut self, summary: ConfigSummary, is_changed: bool) {
         if is_changed {
-            self.say_change(&summary);
+            self.log_change(&summary);
         }
         let ConfigSummary { hash, files, inventory, agent_toml, rejected, .. } = summary;
         self.agent_toml = files.agent_toml();
@@ -82,12 +82,12 @@ impl ConfigReporter {
     }
 
     /// Logs what the configuration has and what is gone since the one before.
-    fn say_change(&mut self, summary: &ConfigSummary) {
+    fn log_change(&mut self, summary: &ConfigSummary) {
         let ConfigSummary { hash, inventory, local, .. } = summary;
         let change = inventory.change_from(self.inventory.as_ref());
         self.inventory = Some(inventory.clone());
         info!("configuration {} is in force: {change}", short(hash));
-        self.status.set_applied(hash, change, local.clone());
+        self.status.set_active(hash, change, local.clone());
     }
 }
 

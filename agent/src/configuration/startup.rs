@@ -11,18 +11,18 @@ use tilth_config::{Document, Inventory, Level, Loaded, Purpose, load_documents};
 use tracing::{error, info, warn};
 
 use super::active::ActiveConfig;
-use super::bundle::{self, ignored, is_new, say_ignored};
+use super::bundle::{self, ignored, is_new, log_ignored};
 use super::bundle_files::{BundleFiles, BundleState, Unavailable};
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
-use super::file_stamps::FileStamps;
+use super::file_versions::FileVersions;
 use super::last_good::LastGood;
 use super::watch;
 use crate::clock::Clock;
 use crate::durable::Unreadable;
 use crate::findings::Problems;
 use crate::output::{counted, tell};
-use crate::store::put_aside;
+use crate::store::move_aside;
 use choose::{BundleFit, Candidate, Generation};
 
 pub(super) use choose::{Choice, ConfigOrigin, choose};
@@ -36,26 +36,26 @@ pub(crate) struct Startup {
     pub(super) state: Option<BundleState>,
     /// Why `bundle.state` was lost or cannot be read, in words.
     pub(super) state_unreadable: Option<String>,
-    /// Why the last good bundle is not in force, and what is, in words; `None` where it is, or there is none.
+    /// Why the saved bundle is not active, and what is, in words; `None` where it is, or there is none.
     pub(super) bundle_unavailable: Option<String>,
     /// What the configuration before the start had, where that is known.
     pub(super) previous: Option<Inventory>,
-    /// Stamps of the files, taken before they were read.
-    pub(super) stamps: FileStamps,
+    /// Versions of the files before they were read.
+    pub(super) versions: FileVersions,
 }
 
-/// One generation of `agent.toml` and `config.d`, and what the last good bundle comes to with that `agent.toml`.
+/// One generation of `agent.toml` and `config.d`, and whether the saved bundle fits that `agent.toml`.
 pub(super) struct ConfigSet {
     pub(super) loaded: Loaded,
     agent_toml: Option<Document>,
     /// `None` where `agent.toml` has errors or names no hub.
     pub(super) enrolment: Option<Enrolment>,
-    pub(super) bundle: LastGoodBundle,
+    pub(super) bundle: SavedBundle,
     is_new: bool,
 }
 
-/// The last good bundle, with one `agent.toml`.
-pub(super) enum LastGoodBundle {
+/// The bundle that was active last, as it is saved, with one `agent.toml`.
+pub(super) enum SavedBundle {
     /// There never was one, or there is no hub.
     None,
     Usable(Box<(Bundle, Loaded)>),
@@ -65,7 +65,7 @@ pub(super) enum LastGoodBundle {
 }
 
 impl ConfigSet {
-    /// The current files.
+    /// The files in the folder.
     pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
         ConfigSet::of(tilth_config::load(folder, purpose), bundle::agent_toml(folder), folder, data, purpose)
     }
@@ -75,17 +75,17 @@ impl ConfigSet {
             loaded.diagnostics.iter().any(|found| found.level == Level::Error && found.file == "agent.toml");
         let agent_toml_if_whole = loaded.agent_toml.as_ref().filter(|_| !is_broken);
         let enrolment = agent_toml_if_whole.and_then(|agent_toml| Enrolment::of(agent_toml, folder, data));
-        let bundle = match enrolment.as_ref().map_or(Ok(None), BundleFiles::good) {
-            Ok(None) => LastGoodBundle::None,
+        let bundle = match enrolment.as_ref().map_or(Ok(None), BundleFiles::active) {
+            Ok(None) => SavedBundle::None,
             Ok(Some(bundle)) => {
                 let compiled = bundle::compile(&bundle, agent_toml.clone(), purpose);
                 if compiled.has_errors() {
-                    LastGoodBundle::Incompatible(bundle.version, Box::new(compiled))
+                    SavedBundle::Incompatible(bundle.version, Box::new(compiled))
                 } else {
-                    LastGoodBundle::Usable(Box::new((bundle, compiled)))
+                    SavedBundle::Usable(Box::new((bundle, compiled)))
                 }
             }
-            Err(unavailable) => LastGoodBundle::Unavailable(unavailable),
+            Err(unavailable) => SavedBundle::Unavailable(unavailable),
         };
         ConfigSet { is_new: is_new(&loaded, folder), loaded, agent_toml, enrolment, bundle }
     }
@@ -94,10 +94,10 @@ impl ConfigSet {
         Candidate {
             files: !self.loaded.has_errors(),
             bundle: match self.bundle {
-                LastGoodBundle::None => BundleFit::None,
-                LastGoodBundle::Usable(_) => BundleFit::Usable,
-                LastGoodBundle::Incompatible(..) => BundleFit::Incompatible,
-                LastGoodBundle::Unavailable(_) => BundleFit::Unavailable,
+                SavedBundle::None => BundleFit::None,
+                SavedBundle::Usable(_) => BundleFit::Usable,
+                SavedBundle::Incompatible(..) => BundleFit::Incompatible,
+                SavedBundle::Unavailable(_) => BundleFit::Unavailable,
             },
             enrolled: self.enrolment.is_some(),
             is_new: self.is_new,
@@ -112,7 +112,7 @@ impl ConfigSet {
 impl Startup {
     /// Whether a file shows that the agent ran with this data folder before.
     pub(crate) fn has_run(&self, data: &Path) -> bool {
-        self.previous.is_some() || BundleFiles::new(data).has_good()
+        self.previous.is_some() || BundleFiles::new(data).has_active()
     }
 
     /// Chooses what to start with. `None` where the files have errors and there was never a good configuration; the log has the errors.
@@ -120,7 +120,7 @@ impl Startup {
         let start = Start { folder, data, clock };
         let (state, state_unreadable) = start.bundle_state();
         let mut startup = start.choose()?;
-        state.iter().for_each(|state| startup.active.recall(state));
+        state.iter().for_each(|state| startup.active.load_state(state));
         Some(Startup { state, state_unreadable, ..startup })
     }
 
@@ -140,49 +140,49 @@ struct Start<'a> {
 
 impl Start<'_> {
     fn choose(self) -> Option<Startup> {
-        let stamps = watch::stamps(self.folder);
-        let current = ConfigSet::read(self.folder, self.data, Purpose::Run);
+        let versions = watch::versions(self.folder);
+        let in_folder = ConfigSet::read(self.folder, self.data, Purpose::Run);
         let (files, previous) = self.last_good().map(|LastGood { files, inventory }| (files, inventory)).unzip();
-        let last_good = files.filter(|_| !current.candidate().is_sound()).map(|files| {
+        let last_good = files.filter(|_| !in_folder.candidate().is_sound()).map(|files| {
             let loaded = load_documents(files.documents(), Purpose::Run);
             ConfigSet::of(loaded, files.agent_toml(), self.folder, self.data, Purpose::Run)
         });
-        let choice = choose(current.candidate(), last_good.as_ref().map(ConfigSet::candidate));
+        let choice = choose(in_folder.candidate(), last_good.as_ref().map(ConfigSet::candidate));
         let Choice::Run(origin, generation) = choice else {
-            self.say_rejected(&current, last_good.as_ref());
+            self.log_rejected(&in_folder, last_good.as_ref());
             return None;
         };
         let unavailable = match origin {
             ConfigOrigin::Bundle => None,
-            ConfigOrigin::Files | ConfigOrigin::Nothing => self.why_no_bundle(&current, last_good.as_ref()),
+            ConfigOrigin::Files | ConfigOrigin::Nothing => self.why_no_bundle(&in_folder, last_good.as_ref()),
         };
         let (chosen, rejected) = match (generation, last_good) {
             (Generation::LastGood, Some(last_good)) => {
-                let rejected = self.why_rejected(origin, &current, &last_good);
+                let rejected = self.why_rejected(origin, &in_folder, &last_good);
                 (last_good, rejected)
             }
-            (_, _) => (current, Problems::default()),
+            (_, _) => (in_folder, Problems::default()),
         };
-        let bundle_unavailable = say_instead(origin, unavailable, &chosen, !rejected.is_empty());
+        let bundle_unavailable = log_instead(origin, unavailable, &chosen, !rejected.is_empty());
         let (compiled, bundle) = self.compile(origin, chosen.loaded, chosen.bundle);
         let compiled = compiled?.instead_of(rejected);
         let active = ActiveConfig::new(bundle, compiled.configured.hash.clone(), compiled.sensors());
-        self.say_last_good(&compiled.summary.rejected, active.name());
+        self.log_last_good(&compiled.summary.rejected, active.name());
         let (enrolment, state, state_unreadable) = (chosen.enrolment, None, None);
-        Some(Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, stamps })
+        Some(Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, versions })
     }
 
     fn compile(
         self,
         origin: ConfigOrigin,
         loaded: Loaded,
-        bundle: LastGoodBundle,
+        bundle: SavedBundle,
     ) -> (Option<Compiled>, Option<Arc<Bundle>>) {
         match (origin, bundle) {
-            (ConfigOrigin::Bundle, LastGoodBundle::Usable(usable)) => {
+            (ConfigOrigin::Bundle, SavedBundle::Usable(usable)) => {
                 let (bundle, loaded) = *usable;
                 info!("the hub's bundle {} is in force", bundle.version);
-                say_ignored(&ignored(self.folder));
+                log_ignored(&ignored(self.folder));
                 (Compiled::of_bundle(loaded), Some(Arc::new(bundle)))
             }
             (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => (Compiled::of_files(loaded), None),
@@ -190,23 +190,23 @@ impl Start<'_> {
         }
     }
 
-    /// Logs that the agent runs the last good configuration, and why not the current one.
-    fn say_last_good(self, rejected: &Problems, running: &str) {
+    /// Logs that the agent runs the last good configuration, and why not the one in the folder.
+    fn log_last_good(self, rejected: &Problems, active: &str) {
         if !rejected.is_empty() {
             let (folder, errors) = (self.folder.display(), counted(rejected.errors, "error"));
-            error!("configuration in {folder} rejected ({errors}); running the last good configuration {running}:");
+            error!("configuration in {folder} rejected ({errors}); running the last good configuration {active}:");
             rejected.lines.iter().for_each(tell);
         }
     }
 
     /// Logs that no configuration can be used.
-    fn say_rejected(self, current: &ConfigSet, last_good: Option<&ConfigSet>) {
-        self.why_no_bundle(current, last_good).iter().for_each(|why| warn!("{why}"));
+    fn log_rejected(self, in_folder: &ConfigSet, last_good: Option<&ConfigSet>) {
+        self.why_no_bundle(in_folder, last_good).iter().for_each(|why| warn!("{why}"));
         if let Some(last_good) = last_good {
             error!("the last good configuration cannot be used any more:");
             last_good.problems().lines.iter().for_each(tell);
         }
-        current.problems().lines.iter().for_each(tell);
+        in_folder.problems().lines.iter().for_each(tell);
     }
 
     /// Content of `bundle.state`, and why it was lost or cannot be read. A damaged file is moved aside and its content starts empty; a
@@ -240,42 +240,42 @@ impl Start<'_> {
         })
     }
 
-    /// Why the last good configuration runs in place of the current one.
-    fn why_rejected(self, origin: ConfigOrigin, current: &ConfigSet, last_good: &ConfigSet) -> Problems {
-        match (&current.bundle, &last_good.bundle) {
-            _ if origin != ConfigOrigin::Bundle => current.problems(),
-            (LastGoodBundle::Incompatible(_, loaded), _) => Problems::of(loaded),
-            (LastGoodBundle::Unavailable(why), _) => {
-                let mut problems = current.problems();
+    /// Why the last good configuration runs in place of the one in the folder.
+    fn why_rejected(self, origin: ConfigOrigin, in_folder: &ConfigSet, last_good: &ConfigSet) -> Problems {
+        match (&in_folder.bundle, &last_good.bundle) {
+            _ if origin != ConfigOrigin::Bundle => in_folder.problems(),
+            (SavedBundle::Incompatible(_, loaded), _) => Problems::of(loaded),
+            (SavedBundle::Unavailable(why), _) => {
+                let mut problems = in_folder.problems();
                 problems.lines.insert(0, format!("with the current agent.toml {}", self.describe_bundle(why)));
                 problems
             }
-            (_, LastGoodBundle::Usable(usable)) => {
-                Problems::of(&bundle::compile(&usable.0, current.agent_toml.clone(), Purpose::Run))
+            (_, SavedBundle::Usable(usable)) => {
+                Problems::of(&bundle::compile(&usable.0, in_folder.agent_toml.clone(), Purpose::Run))
             }
-            _ => current.problems(),
+            _ => in_folder.problems(),
         }
     }
 
-    /// Why the last good bundle is not in force, where there is one.
-    fn why_no_bundle(self, current: &ConfigSet, last_good: Option<&ConfigSet>) -> Option<String> {
+    /// Why the saved bundle is not active, where there is one.
+    fn why_no_bundle(self, in_folder: &ConfigSet, last_good: Option<&ConfigSet>) -> Option<String> {
         let why = |set: &ConfigSet| match &set.bundle {
-            LastGoodBundle::None | LastGoodBundle::Usable(_) => None,
-            LastGoodBundle::Incompatible(version, loaded) => {
+            SavedBundle::None | SavedBundle::Usable(_) => None,
+            SavedBundle::Incompatible(version, loaded) => {
                 let problems = Problems::of(loaded).lines.join("; ");
                 Some(format!("{BUNDLE} cannot be used: version {version} has errors: {problems}"))
             }
-            LastGoodBundle::Unavailable(why) => Some(self.describe_bundle(why)),
+            SavedBundle::Unavailable(why) => Some(self.describe_bundle(why)),
         };
-        why(current).or_else(|| last_good.and_then(why))
+        why(in_folder).or_else(|| last_good.and_then(why))
     }
 
     fn describe_bundle(self, why: &Unavailable) -> String {
-        self.describe(BUNDLE, why, |mark| BundleFiles::new(self.data).set_good_aside(mark))
+        self.describe(BUNDLE, why, |mark| BundleFiles::new(self.data).move_active_aside(mark))
     }
 
     fn describe_file(self, name: &str, unreadable: Unreadable) -> String {
-        self.describe(name, &unreadable.into(), |mark| put_aside(&self.data.join(name), mark))
+        self.describe(name, &unreadable.into(), |mark| move_aside(&self.data.join(name), mark))
     }
 
     /// Why a file cannot be used, in words. A damaged one is moved aside, since the next good one takes its place; a whole one stays.
@@ -283,10 +283,10 @@ impl Start<'_> {
         self,
         what: &str,
         why: &Unavailable,
-        put_aside: impl FnOnce(&str) -> Result<PathBuf, E>,
+        move_aside: impl FnOnce(&str) -> Result<PathBuf, E>,
     ) -> String {
         let Unavailable::Unreadable(Unreadable::Damaged(damage)) = why else { return format!("{what} {why}") };
-        match put_aside(&self.clock.mark()) {
+        match move_aside(&self.clock.mark()) {
             Ok(to) => format!("{what} is damaged ({damage}); moved to {}", to.display()),
             Err(error) => format!("{what} is damaged ({damage}); moving it aside failed: {error}"),
         }
@@ -295,8 +295,8 @@ impl Start<'_> {
 
 const BUNDLE: &str = "the last good bundle";
 
-/// Logs what runs in place of the last good bundle; returns it with why the bundle does not.
-fn say_instead(
+/// Logs what runs in place of the saved bundle; returns it with why the bundle does not.
+fn log_instead(
     origin: ConfigOrigin,
     unavailable: Option<String>,
     chosen: &ConfigSet,

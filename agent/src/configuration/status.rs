@@ -22,7 +22,7 @@ pub(crate) struct ConfigStatus {
 
 #[derive(Debug, Clone)]
 pub(crate) struct StatusSnapshot {
-    /// Hash that names the configuration in force.
+    /// Hash that names the active configuration.
     pub(crate) hash: String,
     pub(crate) since: Option<WallTime>,
     /// Inventory, and what is gone since the configuration before.
@@ -31,7 +31,7 @@ pub(crate) struct StatusSnapshot {
     pub(super) local: Local,
     /// The configuration in the folder, where it is rejected.
     pub(crate) rejected: Option<Rejected>,
-    /// Sensors that are not good since the configuration came into force from files, in words.
+    /// Sensors that are not good since the configuration became active from files, in words.
     pub(crate) warning: Option<String>,
     /// Changed keys of `agent.toml` that need a restart.
     pub(crate) restart_keys: Vec<&'static str>,
@@ -46,14 +46,14 @@ pub(crate) struct Rejected {
 
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct BundleStatus {
-    pub(super) bundle: Option<RunningBundle>,
-    /// Why the last good bundle is not in force, and what is.
+    pub(super) bundle: Option<ActiveBundle>,
+    /// Why the last good bundle is not active, and what is.
     #[serde(rename = "lost")]
     pub(super) unavailable_reason: Option<String>,
     /// Why `bundle.state` was lost or cannot be read.
     #[serde(rename = "forgotten")]
     pub(super) state_error: Option<String>,
-    /// Sensors that must be good again before the bundle in force has passed its probation; `None` once it has.
+    /// Sensors that must be good again before the active bundle has passed its probation; `None` once it has.
     pub(super) probation: Option<Vec<SensorId>>,
     #[serde(rename = "refused")]
     pub(super) rejected: Option<RejectedBundle>,
@@ -65,20 +65,20 @@ pub(crate) struct BundleStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct RunningBundle {
+pub(super) struct ActiveBundle {
     version: u64,
     hash: String,
 }
 
 impl BundleStatus {
-    /// This bundle is in force, and these files are ignored.
-    pub(super) fn set_in_force(&mut self, bundle: &Bundle, ignored: Vec<String>) {
+    /// This bundle is active, and these files are ignored.
+    pub(super) fn set_active(&mut self, bundle: &Bundle, ignored: Vec<String>) {
         let Bundle { version, hash, .. } = bundle;
-        (self.bundle, self.ignored) = (Some(RunningBundle { version: *version, hash: hash.to_string() }), ignored);
+        (self.bundle, self.ignored) = (Some(ActiveBundle { version: *version, hash: hash.to_string() }), ignored);
         (self.unavailable_reason, self.pending_reason) = (None, None);
     }
 
-    /// No bundle is in force any more, and why.
+    /// No bundle is active any more, and why.
     pub(super) fn returns_to_files(&mut self, unavailable_reason: Option<String>) {
         *self = BundleStatus { unavailable_reason, state_error: self.state_error.take(), ..BundleStatus::default() };
     }
@@ -108,8 +108,8 @@ impl ConfigStatus {
         self.lock().local.clone()
     }
 
-    /// Another configuration is in force from now on.
-    pub(super) fn set_applied(&self, hash: &str, change: InventoryChange, local: Local) {
+    /// Another configuration is active from now on.
+    pub(super) fn set_active(&self, hash: &str, change: InventoryChange, local: Local) {
         let mut shown = self.lock();
         hash.clone_into(&mut shown.hash);
         (shown.since, shown.change, shown.local) = (self.clock.now().1, change, local);

@@ -12,7 +12,7 @@ use notify_watch::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::file_stamps::FileStamps;
+use super::file_versions::FileVersions;
 
 /// Poll interval of a folder that the kernel does not watch.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
@@ -23,13 +23,13 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Longest wait for a change to be complete.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Watches a folder on a thread of its own, until the receiver is dropped; sends when each change was complete. `stamps` says
+/// Watches a folder on a thread of its own, until the receiver is dropped; sends when each change was complete. `versions` says
 /// how the folder looked when it was read last.
-pub(super) fn start(folder: PathBuf, stamps: FileStamps) -> io::Result<mpsc::Receiver<Instant>> {
+pub(super) fn start(folder: PathBuf, versions: FileVersions) -> io::Result<mpsc::Receiver<Instant>> {
     // While one change is dealt with the next may wait; more are one.
     let (changed, changes) = mpsc::channel(1);
     let watch = move || {
-        let mut watch = Watch::new(folder, stamps, POLL_INTERVAL);
+        let mut watch = Watch::new(folder, versions, POLL_INTERVAL);
         loop {
             watch.wait();
             if changed.blocking_send(Instant::now()).is_err() {
@@ -47,22 +47,22 @@ struct Watch {
     poll_interval: Duration,
     /// `None` while the folder is polled instead.
     kernel: Option<RecommendedWatcher>,
-    touch: SyncSender<()>,
-    touched: Receiver<()>,
-    stamps: FileStamps,
+    wake: SyncSender<()>,
+    woken: Receiver<()>,
+    versions: FileVersions,
     /// Whether the log says that the folder is polled.
     is_logged: bool,
 }
 
 impl Watch {
     /// A folder that was read last when it looked like this.
-    fn new(folder: PathBuf, stamps: FileStamps, poll_interval: Duration) -> Watch {
-        // One touch that is not handled yet stands for all.
-        let (touch, touched) = sync_channel(1);
-        let mut watch = Watch { folder, poll_interval, kernel: None, touch, touched, stamps, is_logged: false };
+    fn new(folder: PathBuf, versions: FileVersions, poll_interval: Duration) -> Watch {
+        // One wake-up that is not handled yet stands for all.
+        let (wake, woken) = sync_channel(1);
+        let mut watch = Watch { folder, poll_interval, kernel: None, wake, woken, versions, is_logged: false };
         watch.renew();
-        if watch.stamps != self::stamps(&watch.folder) {
-            let _ = watch.touch.try_send(());
+        if watch.versions != self::versions(&watch.folder) {
+            let _ = watch.wake.try_send(());
         }
         watch
     }
@@ -71,27 +71,27 @@ impl Watch {
     /// each change, are ignored.
     fn wait(&mut self) {
         loop {
-            while !self.is_touched() {}
+            while !self.is_woken() {}
             self.renew();
             let began = Instant::now();
-            while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
+            while began.elapsed() < LONGEST && self.woken.recv_timeout(SETTLE).is_ok() {}
             // A folder may have been created meanwhile.
             self.renew();
-            let now = stamps(&self.folder);
-            if self.stamps != now {
-                self.stamps = now;
+            let now = versions(&self.folder);
+            if self.versions != now {
+                self.versions = now;
                 return;
             }
         }
     }
 
-    fn is_touched(&mut self) -> bool {
+    fn is_woken(&mut self) -> bool {
         if self.kernel.is_some() {
-            return self.touched.recv().is_ok();
+            return self.woken.recv().is_ok();
         }
-        let is_touched = self.touched.recv_timeout(self.poll_interval).is_ok();
+        let is_woken = self.woken.recv_timeout(self.poll_interval).is_ok();
         self.renew();
-        is_touched || self.stamps != stamps(&self.folder)
+        is_woken || self.versions != versions(&self.folder)
     }
 
     /// Watches the folders that exist now: folders may be created or replaced at any time.
@@ -125,10 +125,10 @@ impl Watch {
     }
 
     fn watcher(&self) -> notify_watch::Result<RecommendedWatcher> {
-        let touch = self.touch.clone();
+        let wake = self.wake.clone();
         notify_watch::recommended_watcher(move |event: notify_watch::Result<notify_watch::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _ = touch.try_send(());
+                let _ = wake.try_send(());
             }
         })
     }
@@ -139,11 +139,11 @@ fn inner(folder: &Path) -> PathBuf {
 }
 
 /// How the files in a folder look now.
-pub(super) fn stamps(folder: &Path) -> FileStamps {
+pub(super) fn versions(folder: &Path) -> FileVersions {
     let mut files = vec![folder.join("agent.toml"), inner(folder)];
     files.extend(fs::read_dir(inner(folder)).into_iter().flatten().flatten().map(|entry| entry.path()));
     files.sort();
-    FileStamps::of(files)
+    FileVersions::of(files)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::checkpoint::OutputsBefore;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::decide::{Command, RestoredState, StoreReplaced};
-use crate::health::{self, SharedMarks};
+use crate::health::{self, HealthBoard};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
@@ -51,7 +51,7 @@ pub(super) struct OpenStore {
 pub(super) async fn open(
     data: &Path,
     clock: &Clock,
-    health: SharedMarks,
+    health: HealthBoard,
     config: ConfigStatus,
     has_run: bool,
     commands: mpsc::Sender<Command>,
@@ -156,7 +156,7 @@ struct StoreMonitor {
     options: Options,
     os_boot: String,
     clock: Clock,
-    health: SharedMarks,
+    health: HealthBoard,
     config: ConfigStatus,
     heads: watch::Sender<Heads>,
     replaced: watch::Sender<StoreReplaced>,
@@ -303,7 +303,7 @@ mod tests {
             options: options(),
             os_boot: "boot-b".to_owned(),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
-            health: SharedMarks::new(clock.clone()),
+            health: HealthBoard::new(clock.clone()),
             clock,
             heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
             replaced: watch::Sender::new(StoreReplaced::default()),

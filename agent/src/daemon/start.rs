@@ -22,7 +22,7 @@ use crate::cli;
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
 use crate::decide::{self, Command, Handles, LiveLine, RestoredState, StoreReplaced};
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 use crate::notify;
 use crate::output::counted;
 use crate::random::RunId;
@@ -47,7 +47,7 @@ struct Base<'a> {
     ports: Ports,
     queue: Queue,
     config: ConfigStatus,
-    health: SharedMarks,
+    health: HealthBoard,
     sync: SyncStatus,
     live: broadcast::Sender<Arc<LiveLine>>,
 }
@@ -140,7 +140,7 @@ impl<'a> Base<'a> {
             commands,
             queue: Queue::new(plan.sensors().len()),
             config: ConfigStatus::new(clock.clone(), configured.hash.clone(), plan.local().clone()),
-            health: SharedMarks::new(clock.clone()),
+            health: HealthBoard::new(clock.clone()),
             sync: hub.map_or_else(SyncStatus::default, |hub| SyncStatus::of(&hub.url)),
             live: broadcast::channel(decide::LIVE).0,
             clock,
@@ -184,7 +184,7 @@ impl<'a> Base<'a> {
             store: store.handle.clone(),
             heads: store.heads.clone(),
             commands: self.commands.clone(),
-            held: configuration.held(),
+            known_bundle: configuration.known_bundle(),
             bundles,
             config: self.config.clone(),
             health: self.health.clone(),

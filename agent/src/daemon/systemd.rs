@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::Command;
-use crate::health::{SharedMarks, health};
+use crate::health::{HealthBoard, health};
 
 /// Longest time between two probes of decide.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ pub(super) struct Notifier {
 /// The health task: probes decide and reports.
 pub(super) struct Reporter {
     pub(super) notifier: Arc<Notifier>,
-    pub(super) marks: SharedMarks,
+    pub(super) marks: HealthBoard,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
     pub(super) commands: mpsc::Sender<Command>,
@@ -142,7 +142,7 @@ mod tests {
         let clock = Clock::new(ClockMode::Input);
         let reporter = Reporter {
             notifier: Arc::new(Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap()),
-            marks: SharedMarks::new(clock.clone()),
+            marks: HealthBoard::new(clock.clone()),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
             clock: clock.clone(),
             commands,

@@ -17,7 +17,7 @@ use super::systemd::Notifier;
 use crate::act::Outputs;
 use crate::clock::Clock;
 use crate::decide::Command;
-use crate::health::{Bus, SharedMarks};
+use crate::health::{Bus, HealthBoard};
 use crate::sense::{Senses, SensorInputs};
 use crate::store::thread::{Progress, StoreHandle};
 
@@ -37,7 +37,7 @@ pub(super) struct Tasks {
     pub(super) senses: Senses,
     /// Changes of what the senses read.
     pub(super) inputs: mpsc::Receiver<SensorInputs>,
-    pub(super) health: SharedMarks,
+    pub(super) health: HealthBoard,
     pub(super) clock: Clock,
     pub(super) progress: Progress,
     pub(super) commands: mpsc::Sender<Command>,
@@ -256,7 +256,7 @@ mod tests {
             let mut tasks = Tasks {
                 senses: senses(),
                 inputs,
-                health: SharedMarks::new(Clock::new(ClockMode::Input)),
+                health: HealthBoard::new(Clock::new(ClockMode::Input)),
                 clock: Clock::new(ClockMode::Input),
                 progress: store_writer.progress(),
                 outputs: Outputs::new().0,

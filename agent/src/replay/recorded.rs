@@ -136,7 +136,7 @@ struct Summary {
     bad_shown: Vec<String>,
     /// Inputs from before the first beginning: nothing is known of the engine that they were for.
     without_beginning: u64,
-    /// Readings of sensors that the configuration in force did not have.
+    /// Readings of sensors that the active configuration did not have.
     unknown: u64,
     alerts: u64,
     notifications: u64,

@@ -14,7 +14,7 @@ use super::open::ALONE;
 const MOST_ASIDE: usize = 2;
 
 /// Moves a file aside; a database with its log. `mark` goes into the name: the time, as far as it is known.
-pub(crate) fn put_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
+pub(crate) fn move_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
     let stuck = |error: io::Error| StoreError::Stuck { path: path.to_owned(), reason: error.to_string() };
     let to = (0..)
         .map(|number| match number {

@@ -29,7 +29,7 @@ impl Inspection {
             |metadata| metadata.is_file() && metadata.len() == 0,
         );
         let has_log = !matches!(log, Log::Absent | Log::Empty);
-        let log_aside = (is_new && has_log).then(|| aside::put_aside(path, &options.mark).ok()).flatten();
+        let log_aside = (is_new && has_log).then(|| aside::move_aside(path, &options.mark).ok()).flatten();
         let known = path.parent().and_then(LastKnown::read);
         let has_run = options.has_run || has_log || aside::is_any(path);
         Inspection { known, log, is_new, log_aside, has_run }

@@ -68,11 +68,11 @@ impl LastKnown {
     /// Reads `history.last`; `None` where it is not there or cannot be read.
     pub(crate) fn read(data: &Path) -> Option<LastKnown> {
         let bytes = durable::read(&data.join(NAME)).ok().flatten()?;
-        durable::unseal(&bytes).ok()
+        durable::parse_checked(&bytes).ok()
     }
 
     pub(super) fn write(&self, data: &Path) -> io::Result<()> {
-        durable::write(data, NAME, &durable::seal(self)?)
+        durable::write(data, NAME, &durable::with_checksum(self)?)
     }
 
     /// What the database that is found, with its log, lacks of what was known.

@@ -143,7 +143,7 @@ impl Store {
 
     /// Puts a damaged file aside and makes a new one, whose boots are numbered on from the old ones.
     fn replace(path: &Path, options: &Options, reason: String) -> Result<(Store, Opened), StoreError> {
-        let moved_to = aside::put_aside(path, &options.mark)?;
+        let moved_to = aside::move_aside(path, &options.mark)?;
         let least_boot = aside::highest_boot(&moved_to).map(|boot| boot.saturating_add(1));
         let (mut store, _) = connect(path, options, least_boot.unwrap_or(1))?;
         if least_boot.is_none() {

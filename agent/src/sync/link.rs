@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tilth_config::bundle::TrustedKey;
 use tilth_protocol::Confirmed;
-use tilth_sync::engine::{HeldBundle, SyncInput};
+use tilth_sync::engine::{KnownBundle, SyncInput};
 use tilth_sync::transport::https::Https;
-use tilth_sync::transport::tls::{self, Today};
+use tilth_sync::transport::tls::{self, CertificateClock};
 use tilth_sync::transport::{Exchange, Transport};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::status::SyncStatus;
 use super::{POLL_INTERVAL, blocking};
 use crate::clock::{Clock, ClockMode};
-use crate::configuration::{Enrolment, FileStamps};
+use crate::configuration::{Enrolment, FileVersions};
 
 /// Keys and connection to the hub.
 pub(super) struct HubLink {
@@ -30,10 +30,10 @@ pub(super) struct HubLink {
 
 /// The link that the files describe now.
 pub(super) async fn find(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<HubLink> {
-    let (enrolment, today) = (enrolment.clone(), today(clock));
+    let (enrolment, certificates) = (enrolment.clone(), certificate_clock(clock));
     let find = move || {
         let (trusted, key) = (enrolment.trusted_key()?, enrolment.device_key()?);
-        let tls = tls::client_config(enrolment.authority().as_deref(), today)?;
+        let tls = tls::client_config(enrolment.authority().as_deref(), certificates)?;
         let https = Https::new(&enrolment.hub.url, &enrolment.tenant, &key, &tls)?;
         Ok(HubLink { trusted, key_id: key.id().to_owned(), https })
     };
@@ -51,9 +51,9 @@ pub(super) async fn for_time(enrolment: &Enrolment) -> anyhow::Result<(Https, Tr
 }
 
 /// The agent may know the time of day where the machine does not. A simulated clock does not.
-fn today(clock: &Clock) -> Today {
+fn certificate_clock(clock: &Clock) -> CertificateClock {
     let clock = clock.clone();
-    Today::new(move || if clock.mode() == ClockMode::System { clock.now().1 } else { None })
+    CertificateClock::new(move || if clock.mode() == ClockMode::System { clock.now().1 } else { None })
 }
 
 /// A transport whose connection is replaced when key or certificates change; each request uses the newest.
@@ -76,29 +76,29 @@ impl ReloadableTransport {
         Arc::clone(&self.https.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take(&self, link: HubLink) {
+    fn replace(&self, link: HubLink) {
         self.trusted.send_replace(link.trusted);
         *self.https.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(link.https);
     }
 
     /// Looks for changed files at an interval. A new key or certificate that cannot be used is logged, and the previous one stays in use.
-    pub(super) async fn keep_up(
+    pub(super) async fn reload_on_change(
         &self,
         enrolment: Enrolment,
         clock: Clock,
-        mut before: FileStamps,
+        mut before: FileVersions,
         inputs: mpsc::Sender<SyncInput>,
         status: SyncStatus,
     ) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let Some(now) = stamps(&enrolment).await.ok().filter(|now| *now != before) else { continue };
+            let Some(now) = versions(&enrolment).await.ok().filter(|now| *now != before) else { continue };
             before = now;
             match find(&enrolment, &clock).await {
                 Ok(link) => {
                     info!(target: "sync", "a key or certificate for the hub has changed; key {}",
                         link.key_id);
-                    self.take(link);
+                    self.replace(link);
                     status.set_start_error(None);
                     if inputs.send(SyncInput::HubLinkChanged).await.is_err() {
                         return;
@@ -119,18 +119,18 @@ impl Transport for ReloadableTransport {
         self.https().post_batch(body, confirmed).await
     }
 
-    async fn get_bundle(&self, held: &HeldBundle) -> Exchange {
-        self.https().get_bundle(held).await
+    async fn get_bundle(&self, known: &KnownBundle) -> Exchange {
+        self.https().get_bundle(known).await
     }
 }
 
-/// Stamps of the files that hold keys and certificates.
-pub(super) async fn stamps(enrolment: &Enrolment) -> anyhow::Result<FileStamps> {
+/// Versions of the files that hold keys and certificates.
+pub(super) async fn versions(enrolment: &Enrolment) -> anyhow::Result<FileVersions> {
     let enrolment = enrolment.clone();
-    blocking(move || enrolment.file_stamps()).await
+    blocking(move || enrolment.file_versions()).await
 }
 
 /// Checks that a file holds certificates of authorities.
 pub(crate) fn authorities(path: &Path) -> anyhow::Result<()> {
-    Ok(tls::client_config(Some(path), Today::machine()).map(drop)?)
+    Ok(tls::client_config(Some(path), CertificateClock::machine()).map(drop)?)
 }

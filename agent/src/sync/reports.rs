@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::status::SyncStatus;
 use crate::configuration::Received;
 use crate::decide::Command;
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 
 /// Handles the driver's reports.
 pub(super) struct Reports {
@@ -20,7 +20,7 @@ pub(super) struct Reports {
     pub(super) bundles: mpsc::Sender<Received>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) inputs: mpsc::Sender<SyncInput>,
-    pub(super) health: SharedMarks,
+    pub(super) health: HealthBoard,
     pub(super) status: SyncStatus,
     pub(super) last: LastReported,
 }
@@ -50,7 +50,7 @@ impl Reports {
             Report::Status(status) => {
                 let has_answered = status.last_success.is_some();
                 self.post_health(&status);
-                self.status.set_progress(*status);
+                self.status.set_engine(*status);
                 if has_answered && self.last.rejections.is_empty() {
                     self.send_accepts(true).await;
                 }
@@ -83,7 +83,7 @@ impl Reports {
         if self.bundles.send(Received { bytes, key, answer }).await.is_ok()
             && let Ok(Some(held)) = answered.await
         {
-            let _ = self.inputs.send(SyncInput::HeldBundle(held)).await;
+            let _ = self.inputs.send(SyncInput::KnownBundle(held)).await;
         }
     }
 

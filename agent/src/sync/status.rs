@@ -33,7 +33,7 @@ struct Shown {
     bundle: BundleStatus,
     /// Status of the sync engine, once there is one.
     #[serde(flatten)]
-    progress: Option<Status>,
+    engine: Option<Status>,
 }
 
 impl SyncStatus {
@@ -55,8 +55,8 @@ impl SyncStatus {
         self.shown().start_error = error;
     }
 
-    pub(crate) fn set_progress(&self, status: Status) {
-        self.shown().progress = Some(status);
+    pub(crate) fn set_engine(&self, status: Status) {
+        self.shown().engine = Some(status);
     }
 
     pub(crate) fn set_problem(&self, kind: ProblemKind, reason: Option<String>) {

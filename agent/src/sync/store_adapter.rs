@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tilth_core::engine::Engine;
 use tilth_protocol::{Lane, Lanes, Live, Stream};
-use tilth_sync::driver::Request;
-use tilth_sync::engine::{Heads, LaneState, Outbox, Rows, RowsRequest, StoreNote, SyncInput};
+use tilth_sync::driver::StoreRequest;
+use tilth_sync::engine::{Heads, LaneState, Outbox, Rows, RowsRequest, StoreCommand, SyncInput};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::Command;
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 use crate::store::thread::StoreHandle;
 use crate::store::{Limit, LostHistory, Reader, Store, StoreError};
 
@@ -39,12 +39,12 @@ pub(super) struct StoreAdapter {
     pub(super) inputs: mpsc::Sender<SyncInput>,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
-    pub(super) health: SharedMarks,
+    pub(super) health: HealthBoard,
 }
 
 impl StoreAdapter {
     /// Runs until the driver ends.
-    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>) {
+    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<StoreRequest>) {
         loop {
             tokio::select! {
                 request = asked.recv() => match request {
@@ -61,13 +61,13 @@ impl StoreAdapter {
         }
     }
 
-    async fn answer(&mut self, request: Request) {
+    async fn answer(&mut self, request: StoreRequest) {
         match request {
-            Request::Fetch { ask, answer } => {
+            StoreRequest::Fetch { ask, answer } => {
                 let rows = self.fetch(ask).await;
                 let _ = answer.send(rows);
             }
-            Request::Note(StoreNote::Confirm { stream, confirmed }) => {
+            StoreRequest::Command(StoreCommand::Confirm { stream, confirmed }) => {
                 self.note_in_store(move |store| {
                     if store.stream() == stream {
                         confirmed.iter().for_each(|(&lane, &seq)| {
@@ -78,7 +78,7 @@ impl StoreAdapter {
                 })
                 .await;
             }
-            Request::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
+            StoreRequest::Command(StoreCommand::Rewind { stream, epoch, confirmed }) => {
                 self.note_in_store(move |store| {
                     // The epoch holds for every stream; confirmations hold for one.
                     let here = if store.stream() == stream { confirmed.clone() } else { store.lanes().confirmed() };
@@ -86,7 +86,7 @@ impl StoreAdapter {
                 })
                 .await;
             }
-            Request::Note(StoreNote::Quarantine { stream, rows }) => {
+            StoreRequest::Command(StoreCommand::Quarantine { stream, rows }) => {
                 self.note_in_store(move |store| {
                     if store.stream() != stream {
                         return Ok(());
@@ -95,7 +95,7 @@ impl StoreAdapter {
                 })
                 .await;
             }
-            Request::NewStream { reason, answer } => {
+            StoreRequest::NewStream { reason, answer } => {
                 let outbox = loop {
                     let reason = reason.clone();
                     let begun = ask(&self.store, move |store| match store.new_stream(&reason) {
@@ -129,7 +129,7 @@ impl StoreAdapter {
         let _ = self.commands.send(Command::LostHistory(Box::new(missing))).await;
     }
 
-    /// Notes in the store what the hub stated; if that fails, the hub states it again.
+    /// Changes the store by what the hub stated; if that fails, the hub states it again.
     async fn note_in_store(&self, what: impl Fn(&mut Store) -> Result<(), String> + Clone + Send + 'static) {
         if let Some(Err(why)) = ask(&self.store, what).await {
             warn!(target: "sync", "the store could not note what the hub confirmed: {why}; the hub will state it again");

@@ -23,7 +23,7 @@ const REFRESH: Duration = Duration::from_secs(6 * 3600);
 const MAX_UNCERTAINTY: Span = Span::from_secs(20);
 
 /// Asks for as long as the machine's own clock is not synchronised.
-pub(super) async fn keep(enrolment: Enrolment, clock: Clock, config: ConfigStatus) {
+pub(super) async fn keep_clock_set(enrolment: Enrolment, clock: Clock, config: ConfigStatus) {
     let mut logged = None;
     loop {
         let is_synchronised = clock.anchor().is_some_and(|anchor| anchor.trust == Trust::Synchronised);

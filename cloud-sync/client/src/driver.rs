@@ -12,13 +12,12 @@ use std::time::Duration;
 use tilth_core::time::Uptime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{Effect, Heads, Outbox, Report, Rows, RowsRequest, Status, StoreNote, SyncEngine, SyncInput};
+use crate::engine::{Effect, Heads, Outbox, Report, Rows, RowsRequest, Status, StoreCommand, SyncEngine, SyncInput};
 use crate::transport::Transport;
 
-/// Requests to the store, in the order in which they are to be done. A note has no answer: if the store does not save it, the
-/// hub states it again.
+/// Requests to the store, in the order in which they are to be done.
 #[derive(Debug)]
-pub enum Request {
+pub enum StoreRequest {
     /// Give rows and gaps, each lane from its first sequence on.
     Fetch {
         /// Lanes and ranges.
@@ -26,8 +25,8 @@ pub enum Request {
         /// Takes the rows, or why there are none, in words.
         answer: oneshot::Sender<Result<Rows, String>>,
     },
-    /// Note what the hub said.
-    Note(StoreNote),
+    /// What the hub said; no answer comes.
+    Command(StoreCommand),
     /// Begin a new stream.
     NewStream {
         /// Why.
@@ -41,12 +40,12 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Queues {
     /// To the store.
-    pub store: mpsc::Sender<Request>,
+    pub store: mpsc::Sender<StoreRequest>,
     /// From the store: the highest committed sequence of each lane.
     pub heads: watch::Receiver<Heads>,
     /// To the agent: bundles, problems and status.
     pub reports: mpsc::Sender<Report>,
-    /// From the agent: the bundle that it holds, a nudge, a new link, a new stream.
+    /// From the agent: the newest bundle that it has seen, a nudge, a new link, a new stream.
     pub inputs: mpsc::Receiver<SyncInput>,
 }
 
@@ -125,7 +124,7 @@ pub async fn run<T: Transport>(
             }
             changed = heads.changed() => {
                 changed.map_err(|_| QueueClosed::Store)?;
-                SyncInput::Waiting(heads.borrow_and_update().clone())
+                SyncInput::Committed(heads.borrow_and_update().clone())
             }
             () = tokio::time::sleep(wait) => SyncInput::Tick,
         };
@@ -133,9 +132,9 @@ pub async fn run<T: Transport>(
     }
 }
 
-type Waiting<'t, T> = Option<Pin<Box<dyn Future<Output = T> + Send + 't>>>;
+type PendingReply<'t, T> = Option<Pin<Box<dyn Future<Output = T> + Send + 't>>>;
 
-async fn wait_for<T>(slot: &mut Waiting<'_, T>) -> T {
+async fn wait_for<T>(slot: &mut PendingReply<'_, T>) -> T {
     let answer = match slot {
         Some(waiting) => waiting.await,
         None => std::future::pending().await,
@@ -148,12 +147,12 @@ async fn wait_for<T>(slot: &mut Waiting<'_, T>) -> T {
 struct InFlight<'t, T> {
     engine: SyncEngine,
     transport: &'t T,
-    wire: Waiting<'t, SyncInput>,
+    wire: PendingReply<'t, SyncInput>,
     /// A request for rows. `None` when the store ended meanwhile.
-    rows: Waiting<'t, Option<SyncInput>>,
+    rows: PendingReply<'t, Option<SyncInput>>,
     /// A request for a new stream. Never given up, for the engine must know under which stream the store numbers rows.
-    stream: Waiting<'t, Option<Outbox>>,
-    to_store: VecDeque<Request>,
+    stream: PendingReply<'t, Option<Outbox>>,
+    to_store: VecDeque<StoreRequest>,
     reports: VecDeque<Report>,
     shown: Option<Status>,
 }
@@ -169,7 +168,7 @@ impl<'t, T: Transport> InFlight<'t, T> {
             match effect {
                 Effect::Fetch(ask) => self.ask_for_rows(ask),
                 Effect::NewStream { reason } => self.ask_for_a_stream(reason),
-                Effect::Note(note) => self.note(note),
+                Effect::Store(command) => self.command(command),
                 Effect::Send { request, body, confirmed } => {
                     let transport = self.transport;
                     self.wire = Some(Box::pin(async move {
@@ -177,10 +176,10 @@ impl<'t, T: Transport> InFlight<'t, T> {
                         SyncInput::Answered { request, exchange }
                     }));
                 }
-                Effect::PullBundle { request, held } => {
+                Effect::PullBundle { request, known } => {
                     let transport = self.transport;
                     self.wire = Some(Box::pin(async move {
-                        let exchange = transport.get_bundle(&held).await;
+                        let exchange = transport.get_bundle(&known).await;
                         SyncInput::Pulled { request, exchange }
                     }));
                 }
@@ -191,24 +190,27 @@ impl<'t, T: Transport> InFlight<'t, T> {
         }
     }
 
-    fn note(&mut self, note: StoreNote) {
-        match (note, self.to_store.back_mut()) {
+    fn command(&mut self, command: StoreCommand) {
+        match (command, self.to_store.back_mut()) {
             // Rows that are not yet handed to the store are written together.
             (
-                StoreNote::Quarantine { stream, rows },
-                Some(Request::Note(StoreNote::Quarantine { stream: of, rows: before })),
+                StoreCommand::Quarantine { stream, rows },
+                Some(StoreRequest::Command(StoreCommand::Quarantine { stream: of, rows: before })),
             ) if *of == stream => {
                 before.extend(rows);
             }
-            (note, _) => {
-                if let StoreNote::Rewind { .. } = note {
+            (command, _) => {
+                if let StoreCommand::Rewind { .. } = command {
                     // Earlier confirmations are replaced by it.
-                    let is_older = |request: &Request| {
-                        matches!(request, Request::Note(StoreNote::Confirm { .. } | StoreNote::Rewind { .. }))
+                    let is_older = |request: &StoreRequest| {
+                        matches!(
+                            request,
+                            StoreRequest::Command(StoreCommand::Confirm { .. } | StoreCommand::Rewind { .. })
+                        )
                     };
                     self.to_store.retain(|request| !is_older(request));
                 }
-                self.to_store.push_back(Request::Note(note));
+                self.to_store.push_back(StoreRequest::Command(command));
             }
         }
     }
@@ -217,8 +219,8 @@ impl<'t, T: Transport> InFlight<'t, T> {
         let (answer, answered) = oneshot::channel();
         let id = ask.id;
         // A request that was given up may still be in the queue of a store that hangs: one is enough.
-        self.to_store.retain(|request| !matches!(request, Request::Fetch { .. }));
-        self.to_store.push_back(Request::Fetch { ask, answer });
+        self.to_store.retain(|request| !matches!(request, StoreRequest::Fetch { .. }));
+        self.to_store.push_back(StoreRequest::Fetch { ask, answer });
         self.rows = Some(Box::pin(async move {
             match answered.await {
                 Ok(Ok(rows)) => Some(SyncInput::Fetched(rows)),
@@ -233,7 +235,7 @@ impl<'t, T: Transport> InFlight<'t, T> {
             return;
         }
         let (answer, answered) = oneshot::channel();
-        self.to_store.push_back(Request::NewStream { reason, answer });
+        self.to_store.push_back(StoreRequest::NewStream { reason, answer });
         self.stream = Some(Box::pin(async move { answered.await.ok() }));
     }
 

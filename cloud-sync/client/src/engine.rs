@@ -32,17 +32,17 @@ use std::collections::{BTreeSet, VecDeque};
 use tilth_core::time::Uptime;
 use tilth_protocol::{Confirmed, Epoch, Lane, Stream};
 
-pub use crate::transport::HeldBundle;
+pub use crate::transport::KnownBundle;
 use backoff::Backoff;
 use encoded_batch::{EncodeError, EncodedBatch};
 use lane_progress::LaneProgress;
 use limits::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};
 pub use messages::{
-    Effect, Heads, LaneRange, LaneState, Outbox, ProblemKind, Report, Rows, RowsRequest, Setup, StoreNote, SyncInput,
-    SyncProblem,
+    Effect, Heads, LaneRange, LaneState, Outbox, ProblemKind, Report, Rows, RowsRequest, Setup, StoreCommand,
+    SyncInput, SyncProblem,
 };
 pub use meter::{Meter, Traffic, TrafficKind};
-use order::{DueTimes, Limit, Newest, Progress, windows_are};
+use order::{DueTimes, Limit, Newest, Progress, windows_traffic};
 use pull::Pull;
 pub use pull::PullStatus;
 use search::{Search, Suspect};
@@ -62,27 +62,31 @@ pub struct SyncEngine {
     newest: Newest,
     limit: Limit,
     search: Option<Search>,
+    /// The next batch is an empty one, after a rejected key.
     probe: bool,
+    /// Rows quarantined one after the other, without a batch accepted in between.
     quarantine_run: u32,
     /// Rows that the store was told to quarantine and that are not confirmed yet: one that is sent again was not quarantined.
     quarantined: BTreeSet<(Lane, u64)>,
     last_new_stream: Option<Uptime>,
     last_epoch: Option<Uptime>,
+    /// Waits after a failure of the hub, and while it cannot be reached.
     trouble: Backoff,
     offline: Backoff,
     pull: Pull,
     effects: VecDeque<Effect>,
     problems: BTreeSet<ProblemKind>,
-    last_number: u64,
+    /// Number of the newest request, to the store or to the hub.
+    last_request: u64,
     last_success: Option<Uptime>,
     counts: Counts,
     meter: Meter,
 }
 
 impl SyncEngine {
-    /// An engine that goes on where the store left off. `now` is the present uptime, `held` the configuration that is held.
+    /// An engine that goes on where the store left off. `now` is the present uptime, `known` the newest bundle that the agent has seen.
     #[must_use]
-    pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, held: HeldBundle) -> SyncEngine {
+    pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, known: KnownBundle) -> SyncEngine {
         let (seed, intervals) = (setup.seed, setup.intervals);
         let mut engine = SyncEngine {
             setup,
@@ -102,10 +106,10 @@ impl SyncEngine {
             last_epoch: None,
             trouble: Backoff::new(MAX_BACKOFF, seed),
             offline: Backoff::new(MAX_OFFLINE, seed ^ 0x6f66_666c),
-            pull: Pull::new(now, held, &intervals, seed ^ 0x7075_6c6c),
+            pull: Pull::new(now, known, &intervals, seed ^ 0x7075_6c6c),
             effects: VecDeque::new(),
             problems: BTreeSet::new(),
-            last_number: 0,
+            last_request: 0,
             last_success: None,
             counts: Counts::default(),
             meter: Meter::default(),
@@ -120,13 +124,13 @@ impl SyncEngine {
         self.expire();
         match input {
             SyncInput::Tick => {}
-            SyncInput::Waiting(heads) => self.waiting(&heads),
+            SyncInput::Committed(heads) => self.committed(&heads),
             SyncInput::Fetched(rows) => self.fetched(rows),
             SyncInput::FetchFailed { id, why } => self.fetch_failed(id, why),
             SyncInput::Stream(outbox) => self.new_stream(&outbox),
             SyncInput::Answered { request, exchange } => self.answered(request, &exchange),
             SyncInput::Pulled { request, exchange } => self.pulled(request, exchange),
-            SyncInput::HeldBundle(held) => self.pull.hold(held),
+            SyncInput::KnownBundle(known) => self.pull.set_known(known),
             SyncInput::Nudged => self.pull.nudge(self.now),
             SyncInput::NetworkUp => {
                 if let State::Offline { .. } = self.state {
@@ -173,7 +177,7 @@ impl SyncEngine {
             why: self.state.why().map(str::to_owned),
             next_try,
             last_success: self.last_success,
-            waiting: by_lane(LaneProgress::unconfirmed),
+            unconfirmed: by_lane(LaneProgress::unconfirmed),
             confirmed: by_lane(LaneProgress::confirmed),
             counts: self.counts,
             traffic: self.meter.clone(),
@@ -224,7 +228,7 @@ impl SyncEngine {
             self.start();
         }
         if self.may_pull() && self.pull.deadline() <= self.now {
-            let request = self.number();
+            let request = self.next_request();
             let effect = self.pull.start(self.now, request);
             self.effects.push_back(effect);
         }
@@ -273,7 +277,7 @@ impl SyncEngine {
     }
 
     fn fetch(&mut self, lanes: Vec<LaneRange>, live: bool, purpose: BatchPurpose) {
-        let asked = RowsRequest { id: self.number(), lanes, live };
+        let asked = RowsRequest { id: self.next_request(), lanes, live };
         self.effects.push_back(Effect::Fetch(asked.clone()));
         self.state = State::Fetching { asked, purpose, until: self.now + STORE_TIMEOUT };
     }
@@ -285,7 +289,7 @@ impl SyncEngine {
 
     fn send(&mut self, batch: EncodedBatch, purpose: BatchPurpose, asked_live: bool) {
         let EncodedBatch { body, parts, live, shares } = batch;
-        let sent = SentBatch { request: self.number(), purpose, parts, live, asked_live, shares };
+        let sent = SentBatch { request: self.next_request(), purpose, parts, live, asked_live, shares };
         if body.len() > tilth_protocol::MAX_BATCH_BYTES {
             self.rest();
             return self.too_large(&sent, "more bytes than a batch may have", true);
@@ -298,7 +302,7 @@ impl SyncEngine {
 
     // --- from the store
 
-    fn waiting(&mut self, heads: &Heads) {
+    fn committed(&mut self, heads: &Heads) {
         if heads.stream != self.stream {
             return;
         }
@@ -323,9 +327,9 @@ impl SyncEngine {
             return self.back_off("the store is in another stream and has not said so yet".to_owned(), None);
         }
         self.rest();
-        let windows_are = windows_are(&self.progress, &asked.lanes);
+        let windows_traffic = windows_traffic(&self.progress, &asked.lanes);
         let backlog_through = rows.lanes.windows.as_ref().and_then(|extent| self.newest.look(extent));
-        match encoded_batch::encode(&self.setup, (self.stream, self.epoch), &asked, rows, windows_are) {
+        match encoded_batch::encode(&self.setup, (self.stream, self.epoch), &asked, rows, windows_traffic) {
             Ok(batch) => {
                 if let Some(seq) = backlog_through {
                     self.progress.windows.backlog_through(seq);
@@ -388,9 +392,9 @@ impl SyncEngine {
 
     // --- small things
 
-    fn number(&mut self) -> u64 {
-        self.last_number += 1;
-        self.last_number
+    fn next_request(&mut self) -> u64 {
+        self.last_request += 1;
+        self.last_request
     }
 
     fn pulled(&mut self, request: u64, exchange: crate::transport::Exchange) {

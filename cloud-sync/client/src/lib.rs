@@ -4,7 +4,7 @@
 //!            Request, committed rows            batch, pull
 //!   store <------------------------> driver <----------------> transport/https.rs ==> hub
 //!                                     |   ^
-//!          Report: bundle, problem,   v   | SyncInput: held bundle, nudge, new link
+//!          Report: bundle, problem,   v   | SyncInput: known bundle, nudge, new link
 //!          status                   agent
 //!                       inside: SyncEngine (handle, poll, deadline)
 //! ```
@@ -13,6 +13,8 @@
 //! | --- | --- |
 //! | lane | one kind of row, numbered by itself: events, windows, diagnostics |
 //! | sequence | number of a row in its lane, rising from 1 without gaps |
+//! | range | `first..=last` of the sequences of a lane; a part of a batch covers one |
+//! | extent | a range whose every sequence is accounted for, as a row or as a gap with a reason |
 //! | head | highest sequence of a lane that the store has committed |
 //! | confirmed | highest sequence up to which the hub accounts for every row of a lane |
 //! | stream | random id of one numbering of all lanes: a new database begins a new stream, for its numbers begin again |

@@ -99,7 +99,7 @@ fn each_way_that_two_bundles_stand_to_each_other() {
         (None, Order::Newer),
         (Some((6, other)), Order::Newer),
         (Some((6, same)), Order::SameContent),
-        (Some((7, same)), Order::Running),
+        (Some((7, same)), Order::Active),
         (Some((7, other)), Order::Older),
         (Some((8, same)), Order::Older),
         (Some((8, other)), Order::Older),

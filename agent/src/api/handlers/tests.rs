@@ -16,7 +16,7 @@ use crate::api::problem::MEDIA_TYPE;
 use crate::api::state::Limits;
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::ConfigStatus;
-use crate::health::SharedMarks;
+use crate::health::HealthBoard;
 use crate::sense::released::Ports;
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, InitialStore, Settings};
@@ -42,7 +42,7 @@ fn router_of(folder: &Folder) -> Router {
         clock: clock.clone(),
         started: Instant::now(),
         config: ConfigStatus::new(clock.clone(), "0".to_owned(), Local::new(None)),
-        health: SharedMarks::new(clock),
+        health: HealthBoard::new(clock),
         commands: mpsc::channel(1).0,
         retries: mpsc::channel(1).0,
         ports: Ports::default(),

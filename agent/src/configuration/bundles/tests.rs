@@ -31,7 +31,7 @@ use super::*;
 use crate::checkpoint::AcknowledgedBy;
 use crate::clock::Clock;
 use crate::decide::{Command, EngineContext, Faults, ReadingCounts};
-use crate::health::{Bus, SharedMarks};
+use crate::health::{Bus, HealthBoard};
 use crate::sense::SensorInputs;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
@@ -41,7 +41,7 @@ struct Bench {
     key: SigningKey,
     status: ConfigStatus,
     /// What the hub was told last.
-    held: HeldBundle,
+    held: KnownBundle,
     bundles: mpsc::Sender<Received>,
     commands: mpsc::Receiver<Command>,
     inputs: mpsc::Receiver<SensorInputs>,
@@ -105,16 +105,16 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
     let sensors = SensorConfig { plan: Arc::clone(&plan), input_settings: Arc::default() };
     let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned(), sensors);
-    state.iter().for_each(|state| active.recall(state));
-    let held = active.held();
+    state.iter().for_each(|state| active.load_state(state));
+    let held = active.known_bundle();
     // A probation takes a few seconds.
     let clock = Clock::new(ClockMode::Scaled(20));
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
-    let (bus, health) = (HealthHandle::default(), SharedMarks::new(clock.clone()));
+    let (bus, health) = (HealthHandle::default(), HealthBoard::new(clock.clone()));
     bus.lock().state = State::Up;
     health.posted().buses = vec![Bus { id: id("gateway"), port: "p".to_owned(), health: bus.clone() }];
     if let Some(bundle) = &active.bundle {
-        status.update_bundle(|status| status.set_in_force(bundle, Vec::new()));
+        status.update_bundle(|status| status.set_active(bundle, Vec::new()));
     }
     let (to_decide, commands) = mpsc::channel(64);
     let (to_senses, inputs) = mpsc::channel(64);
@@ -134,7 +134,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
             probation: None,
         },
         files: FileChanges::new(folder.clone(), Files::default(), plan),
-        bundles: Some(BundleTrials::new(enrolment, ClockMode::System, state)),
+        bundles: Some(Bundles::new(enrolment, ClockMode::System, state)),
         changes,
     };
     let (retries, retried) = mpsc::channel(1);
@@ -178,7 +178,7 @@ impl Bench {
         bench(self.folder.clone())
     }
 
-    async fn send(&self, bytes: &[u8]) -> oneshot::Receiver<Option<HeldBundle>> {
+    async fn send(&self, bytes: &[u8]) -> oneshot::Receiver<Option<KnownBundle>> {
         let (answer, answered) = oneshot::channel();
         let received = Received { bytes: bytes.to_vec(), key: *self.key.trusted(), answer };
         assert!(self.bundles.send(received).await.is_ok());
@@ -193,7 +193,7 @@ impl Bench {
     }
 
     /// The same, and what the hub is told.
-    async fn hear(&mut self, bytes: &[u8]) -> (Option<String>, bool, Option<HeldBundle>) {
+    async fn hear(&mut self, bytes: &[u8]) -> (Option<String>, bool, Option<KnownBundle>) {
         let mut answered = self.send(bytes).await;
         let (mut said, mut planned) = (None, false);
         loop {
@@ -297,8 +297,8 @@ impl Bench {
     /// The disk fails it more often than a bundle may be tried; what runs stays, and this is why.
     async fn waits(&mut self, bytes: &[u8], why: &str) {
         let good = self.good();
-        for _ in 0..=TRIES + 1 {
-            let held = HeldBundle { etag: None, ..self.held.clone() };
+        for _ in 0..=MAX_ATTEMPTS + 1 {
+            let held = KnownBundle { etag: None, ..self.held.clone() };
             assert_eq!(self.hear(bytes).await, (None, false, Some(held)), "so that it comes again");
         }
         let shown = self.shown();

@@ -1,10 +1,10 @@
 //! Chooses what the agent starts with. Pure.
 //!
 //! ```text
-//! the last good bundle, with the current agent.toml
-//!   |- there is none, or it is unavailable --> current agent.toml and config.d
+//! the saved bundle, with the agent.toml in the folder
+//!   |- there is none, or it is unavailable --> agent.toml and config.d in the folder
 //!   `- these have errors, or do not fit the bundle
-//!        |- the last good bundle, with the last good agent.toml
+//!        |- the saved bundle, with the last good agent.toml
 //!        |- last good agent.toml and config.d
 //!        |- nothing, until the hub sends a bundle
 //!        `- no hub either, or there was never a good configuration: rejected
@@ -15,7 +15,7 @@
 pub(crate) struct Candidate {
     /// `agent.toml` and `config.d` have no errors.
     pub(super) files: bool,
-    /// The last good bundle, with this `agent.toml`.
+    /// The saved bundle, with this `agent.toml`.
     pub(super) bundle: BundleFit,
     /// `agent.toml` has no errors and names a hub.
     pub(super) enrolled: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Candidate {
     pub(super) is_new: bool,
 }
 
-/// How the last good bundle fits an `agent.toml`.
+/// How the saved bundle fits an `agent.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BundleFit {
     /// There never was a bundle, or there is no hub.
@@ -38,8 +38,8 @@ pub(super) enum BundleFit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Generation {
     /// The files as they are now.
-    Current,
-    /// The files as they were when they were last in force.
+    InFolder,
+    /// The files as they were when they were last active.
     LastGood,
 }
 
@@ -70,24 +70,24 @@ impl Candidate {
     }
 }
 
-pub(crate) fn choose(current: Candidate, last_good: Option<Candidate>) -> Choice {
+pub(crate) fn choose(in_folder: Candidate, last_good: Option<Candidate>) -> Choice {
     use ConfigOrigin::{Bundle, Files, Nothing};
-    use Generation::{Current, LastGood};
-    match (current, last_good) {
-        (current, _) if current.bundle == BundleFit::Usable => Choice::Run(Bundle, Current),
-        (current, _) if current.is_sound() => Choice::Run(Files, Current),
+    use Generation::{InFolder, LastGood};
+    match (in_folder, last_good) {
+        (in_folder, _) if in_folder.bundle == BundleFit::Usable => Choice::Run(Bundle, InFolder),
+        (in_folder, _) if in_folder.is_sound() => Choice::Run(Files, InFolder),
         (_, Some(last_good)) if last_good.bundle == BundleFit::Usable => Choice::Run(Bundle, LastGood),
-        (current, _) if current.files => Choice::Run(Files, Current),
+        (in_folder, _) if in_folder.files => Choice::Run(Files, InFolder),
         (_, Some(last_good)) if last_good.files => Choice::Run(Files, LastGood),
-        (current, last_good)
-            if current.enrolled
-                && (current.is_new
-                    || current.has_lost_bundle()
+        (in_folder, last_good)
+            if in_folder.enrolled
+                && (in_folder.is_new
+                    || in_folder.has_lost_bundle()
                     || last_good.is_some_and(Candidate::has_lost_bundle)) =>
         {
-            Choice::Run(Nothing, Current)
+            Choice::Run(Nothing, InFolder)
         }
-        (current, Some(last_good)) if !current.enrolled && last_good.enrolled => Choice::Run(Nothing, LastGood),
+        (in_folder, Some(last_good)) if !in_folder.enrolled && last_good.enrolled => Choice::Run(Nothing, LastGood),
         _ => Choice::Reject,
     }
 }

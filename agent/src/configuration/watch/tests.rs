@@ -4,7 +4,7 @@ use super::*;
 
 /// Says when a change was noticed.
 fn watch(folder: &Path, poll_interval: Duration) -> Receiver<()> {
-    let mut watch = Watch::new(folder.to_owned(), stamps(folder), poll_interval);
+    let mut watch = Watch::new(folder.to_owned(), versions(folder), poll_interval);
     let (noticed, notices) = channel();
     std::thread::spawn(move || {
         while noticed.send(()).is_ok() {
@@ -59,7 +59,7 @@ fn a_folder_that_comes_while_a_change_settles_is_watched() {
 fn what_changed_before_it_was_watched_is_noticed() {
     let folder = folder("before");
     fs::create_dir_all(&folder).unwrap();
-    let before = stamps(&folder);
+    let before = versions(&folder);
     fs::write(folder.join("agent.toml"), "").unwrap();
     Watch::new(folder.clone(), before, PATIENCE).wait();
     fs::remove_dir_all(&folder).unwrap();

@@ -15,7 +15,7 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
         bundles,
         commands,
         inputs,
-        health: SharedMarks::new(Clock::new(ClockMode::Input)),
+        health: HealthBoard::new(Clock::new(ClockMode::Input)),
         status: status.clone(),
         last: LastReported::default(),
     };

@@ -9,7 +9,7 @@ use tilth_protocol::{Answer, Batch, Confirmed, Epoch, ErrorCode, Event as Row, E
 use tokio::time::Instant;
 
 use super::*;
-use crate::engine::{HeldBundle, LaneState, ProblemKind, Setup, StateName, limits};
+use crate::engine::{KnownBundle, LaneState, ProblemKind, Setup, StateName, limits};
 use crate::transport::{Exchange, Reply, TransportError, TransportErrorKind};
 
 const STREAM: Stream = Stream(1);
@@ -58,7 +58,7 @@ impl Transport for Script {
         }
     }
 
-    async fn get_bundle(&self, _: &HeldBundle) -> Exchange {
+    async fn get_bundle(&self, _: &KnownBundle) -> Exchange {
         let mut pulls = self.pulls.lock().unwrap();
         *pulls += 1;
         Exchange {
@@ -70,7 +70,7 @@ impl Transport for Script {
 }
 
 struct Farm {
-    store: mpsc::Receiver<Request>,
+    store: mpsc::Receiver<StoreRequest>,
     heads: watch::Sender<Heads>,
     reports: mpsc::Receiver<Report>,
     inputs: mpsc::Sender<SyncInput>,
@@ -91,7 +91,7 @@ fn engine(events: u64) -> SyncEngine {
     let id = |text| Id::new(text).unwrap();
     let intervals = limits::Intervals { live: None, ..limits::Intervals::default() };
     let setup = Setup { tenant: id("acme"), device: id("pi-7"), intervals, seed: 1 };
-    SyncEngine::new(Uptime(0), setup, &outbox(STREAM, events), HeldBundle::default())
+    SyncEngine::new(Uptime(0), setup, &outbox(STREAM, events), KnownBundle::default())
 }
 
 fn start(transport: impl Transport + Send + 'static, events: u64) -> Farm {
@@ -127,10 +127,10 @@ fn rows(ask: &RowsRequest, stream: Stream) -> Rows {
 
 impl Farm {
     /// The next request but requests for rows, which are answered.
-    async fn request(&mut self, stream: Stream) -> Request {
+    async fn request(&mut self, stream: Stream) -> StoreRequest {
         loop {
             match self.store.recv().await.expect("sync runs") {
-                Request::Fetch { ask, answer } => drop(answer.send(Ok(rows(&ask, stream)))),
+                StoreRequest::Fetch { ask, answer } => drop(answer.send(Ok(rows(&ask, stream)))),
                 request => return request,
             }
         }
@@ -157,12 +157,12 @@ fn rows_go_up_and_what_is_confirmed_comes_back() {
     paused(async {
         let hub = Script::default();
         let mut farm = start(hub.clone(), 3);
-        let Request::Note(StoreNote::Confirm { stream, confirmed }) = farm.request(STREAM).await else {
+        let StoreRequest::Command(StoreCommand::Confirm { stream, confirmed }) = farm.request(STREAM).await else {
             panic!("expected a confirmation")
         };
         assert_eq!((stream, confirmed), (STREAM, BTreeMap::from([(Lane::Events, 3)])));
         farm.heads.send(heads(STREAM, 5)).unwrap();
-        let Request::Note(StoreNote::Confirm { confirmed, .. }) = farm.request(STREAM).await else {
+        let StoreRequest::Command(StoreCommand::Confirm { confirmed, .. }) = farm.request(STREAM).await else {
             panic!("expected a confirmation")
         };
         assert_eq!(confirmed, BTreeMap::from([(Lane::Events, 5)]));
@@ -179,7 +179,7 @@ fn a_hub_that_never_answers_is_given_up_and_tried_again() {
         let hub = Script::default();
         hub.steps.lock().unwrap().extend([Does::Never, Does::Fails]);
         let mut farm = start(hub.clone(), 3);
-        let Request::Note(StoreNote::Confirm { .. }) = farm.request(STREAM).await else {
+        let StoreRequest::Command(StoreCommand::Confirm { .. }) = farm.request(STREAM).await else {
             panic!("expected a confirmation")
         };
         let times: Vec<Duration> = hub.got.lock().unwrap().iter().map(|(at, _)| at.elapsed()).collect();
@@ -199,7 +199,7 @@ fn stopping_waits_for_nobody() {
         while hub.got.lock().unwrap().is_empty() {
             tokio::select! {
                 request = farm.store.recv() => {
-                    if let Some(Request::Fetch { ask, answer }) = request { drop(answer.send(Ok(rows(&ask, STREAM)))) }
+                    if let Some(StoreRequest::Fetch { ask, answer }) = request { drop(answer.send(Ok(rows(&ask, STREAM)))) }
                 }
                 () = tokio::time::sleep(Duration::from_millis(10)) => {}
             }
@@ -230,17 +230,21 @@ fn a_conflict_asks_for_one_new_stream_and_goes_on_under_it() {
         let hub = Script::default();
         hub.steps.lock().unwrap().push_back(Does::Conflicts);
         let mut farm = start(hub.clone(), 3);
-        let Request::NewStream { answer, .. } = farm.request(STREAM).await else { panic!("expected a new stream") };
+        let StoreRequest::NewStream { answer, .. } = farm.request(STREAM).await else {
+            panic!("expected a new stream")
+        };
         let kind =
             farm.report(|report| if let Report::Problem(problem) = report { Some(problem.kind) } else { None }).await;
         assert_eq!(kind, ProblemKind::StreamConflict);
         // A slow store: the engine gives up waiting, the question stays, and is asked once only.
         let slow = tokio::time::timeout(Duration::from_secs(40), farm.request(STREAM)).await;
-        assert!(slow.is_err() || matches!(slow, Ok(Request::Note(StoreNote::Confirm { .. }))), "{slow:?}");
+        assert!(slow.is_err() || matches!(slow, Ok(StoreRequest::Command(StoreCommand::Confirm { .. }))), "{slow:?}");
         farm.heads.send(heads(Stream(2), 4)).unwrap();
         answer.send(outbox(Stream(2), 3)).unwrap();
         let confirmed = loop {
-            if let Request::Note(StoreNote::Confirm { stream: Stream(2), confirmed }) = farm.request(Stream(2)).await {
+            if let StoreRequest::Command(StoreCommand::Confirm { stream: Stream(2), confirmed }) =
+                farm.request(Stream(2)).await
+            {
                 break confirmed;
             }
         };
@@ -318,12 +322,15 @@ fn over_real_sockets_every_way_to_misbehave_is_survived() {
         });
         let key = tilth_protocol::Key::from_random(tilth_protocol::KeyKind::Device, [1; 6], [2; 32]);
         let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/https/ca.pem");
-        let tls =
-            crate::transport::tls::client_config(Some(pem.as_ref()), crate::transport::tls::Today::machine()).unwrap();
+        let tls = crate::transport::tls::client_config(
+            Some(pem.as_ref()),
+            crate::transport::tls::CertificateClock::machine(),
+        )
+        .unwrap();
         let client = Id::new("acme").unwrap();
         let https = crate::transport::https::Https::new(&format!("http://{address}"), &client, &key, &tls).unwrap();
         let mut farm = start_with(BatchesOnly(https), 3, Fast(Instant::now()));
-        let Request::Note(StoreNote::Confirm { confirmed, .. }) = farm.request(STREAM).await else {
+        let StoreRequest::Command(StoreCommand::Confirm { confirmed, .. }) = farm.request(STREAM).await else {
             panic!("expected a confirmation")
         };
         assert_eq!(confirmed, BTreeMap::from([(Lane::Events, 3)]));
@@ -342,7 +349,7 @@ impl<T: Transport> Transport for BatchesOnly<T> {
         self.0.post_batch(body, confirmed).await
     }
 
-    async fn get_bundle(&self, _: &HeldBundle) -> Exchange {
+    async fn get_bundle(&self, _: &KnownBundle) -> Exchange {
         let error =
             TransportError { peer: String::new(), kind: TransportErrorKind::NoConnection, detail: String::new() };
         Exchange { outcome: Err(error), sent: 0, received: 0 }

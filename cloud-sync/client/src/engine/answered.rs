@@ -10,11 +10,11 @@ use super::lane_progress::Confirmation;
 use super::limits::{
     CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_QUARANTINE_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT,
 };
-use super::messages::{Effect, ProblemKind, StoreNote};
+use super::messages::{Effect, ProblemKind, StoreCommand};
 use super::meter::Traffic;
 use super::search::{Finding, Search, Suspect};
 use super::state::{BatchPurpose, SentBatch, State};
-use super::verdict::{self, Taken, Verdict};
+use super::verdict::{self, Accepted, Verdict};
 use crate::transport::Exchange;
 
 impl SyncEngine {
@@ -29,11 +29,11 @@ impl SyncEngine {
         self.meter.share(&sent.shares, Traffic { up: exchange.sent, down: exchange.received });
         self.rest();
         let verdict = verdict::judge(exchange);
-        if !matches!(verdict, Verdict::Taken(_)) {
+        if !matches!(verdict, Verdict::Accepted(_)) {
             self.counts.failed += 1;
         }
         match verdict {
-            Verdict::Taken(taken) => self.taken(&sent, &taken),
+            Verdict::Accepted(accepted) => self.accepted(&sent, &accepted),
             Verdict::Rejected(why) => {
                 let wait = self.setup.intervals.key_rejected;
                 self.report_problem(
@@ -72,11 +72,11 @@ impl SyncEngine {
         self.back_off(why, None);
     }
 
-    // --- taken
+    // --- accepted
 
-    fn taken(&mut self, sent: &SentBatch, taken: &Taken) {
-        self.counts.taken += 1;
-        self.counts.strange_confirmations += taken.unknown;
+    fn accepted(&mut self, sent: &SentBatch, accepted: &Accepted) {
+        self.counts.accepted += 1;
+        self.counts.strange_confirmations += accepted.unknown;
         self.last_success = Some(self.now);
         self.offline.reset();
         self.probe = false;
@@ -89,13 +89,13 @@ impl SyncEngine {
                 self.problem_over(ProblemKind::StreamConflict);
             }
         }
-        if let Some(version) = taken.config_version {
+        if let Some(version) = accepted.config_version {
             self.pull.hint(self.now, version);
         }
-        let flapping = if self.epoch == Some(taken.epoch) { None } else { self.new_epoch(taken) };
+        let flapping = if self.epoch == Some(accepted.epoch) { None } else { self.new_epoch(accepted) };
         // Rows are quarantined before they are confirmed: afterwards the store may delete them.
-        let unheeded = self.quarantine_rejected(&taken.rejected, sent);
-        let stuck = self.confirm(sent, taken);
+        let unheeded = self.quarantine_rejected(&accepted.rejected, sent);
+        let stuck = self.confirm(sent, accepted);
         if let Some(search) = &mut self.search
             && matches!(sent.purpose, BatchPurpose::Control | BatchPurpose::Suspect)
         {
@@ -113,41 +113,46 @@ impl SyncEngine {
     }
 
     /// What was known means nothing any more. The reason to slow down, if the epoch changes from answer to answer.
-    fn new_epoch(&mut self, taken: &Taken) -> Option<String> {
-        let before = self.epoch.replace(taken.epoch).and(self.last_epoch.replace(self.now));
+    fn new_epoch(&mut self, accepted: &Accepted) -> Option<String> {
+        let before = self.epoch.replace(accepted.epoch).and(self.last_epoch.replace(self.now));
         let is_flapping = before.is_some_and(|at| self.now - at < EPOCH_AGAIN);
         self.search = None;
         let mut confirmed = BTreeMap::new();
         for lane in Lane::ALL {
-            let stated = taken.confirmed.get(&lane).copied().unwrap_or(0);
+            let stated = accepted.confirmed.get(&lane).copied().unwrap_or(0);
             // What was never made is counted below; until then nothing is believed.
             let believed = if stated > self.progress.of(lane).head() { 0 } else { stated };
             self.progress.of_mut(lane).rewind(believed);
             confirmed.insert(lane, believed);
         }
-        self.effects.push_back(Effect::Note(StoreNote::Rewind { stream: self.stream, epoch: taken.epoch, confirmed }));
+        self.effects.push_back(Effect::Store(StoreCommand::Rewind {
+            stream: self.stream,
+            epoch: accepted.epoch,
+            confirmed,
+        }));
         is_flapping.then(|| "the hub's epoch changes from answer to answer: two hubs at one address?".to_owned())
     }
 
-    /// Takes over the progress that the answer states. The reason to slow down, if the hub took a batch and yet does not account for it.
-    fn confirm(&mut self, sent: &SentBatch, taken: &Taken) -> Option<String> {
+    /// Notes which rows are confirmed by the answer. Returns the reason to slow down where the hub accepted a batch and yet does not
+    /// account for it.
+    fn confirm(&mut self, sent: &SentBatch, accepted: &Accepted) -> Option<String> {
         let mut raised = BTreeMap::new();
         let mut stuck = None;
         for lane in Lane::ALL {
-            let stated = taken.confirmed.get(&lane).copied();
-            let book = self.progress.of_mut(lane);
-            let is_late = stated.is_some_and(|seq| seq < book.confirmed());
+            let stated = accepted.confirmed.get(&lane).copied();
+            let progress = self.progress.of_mut(lane);
+            let is_late = stated.is_some_and(|seq| seq < progress.confirmed());
             let is_quarantined = |seq| self.quarantined.contains(&(lane, seq));
             let part = sent.parts.iter().find(|part| part.lane == lane);
             if let Some(part) = part.filter(|_| !is_late) {
-                book.hold(part.first, part.last);
+                progress.mark_at_hub(part.first, part.last);
             }
-            match stated.map(|seq| book.confirm(seq, is_quarantined)) {
+            match stated.map(|seq| progress.confirm(seq, is_quarantined)) {
                 None | Some(Confirmation::Known) => {}
                 Some(Confirmation::Raised(seq)) => drop(raised.insert(lane, seq)),
                 Some(Confirmation::Late | Confirmation::TooHigh) => self.counts.strange_confirmations += 1,
             }
-            let (next, head) = (book.confirmed() + 1, book.head());
+            let (next, head) = (progress.confirmed() + 1, progress.head());
             if let (Some(part), Some(stated)) = (part, stated.filter(|&seq| seq <= head))
                 && (is_late || part.first <= next && next <= part.last && !is_quarantined(next))
             {
@@ -160,7 +165,7 @@ impl SyncEngine {
         }
         self.quarantined.retain(|&(lane, seq)| seq > self.progress.of(lane).confirmed());
         if !raised.is_empty() {
-            self.effects.push_back(Effect::Note(StoreNote::Confirm { stream: self.stream, confirmed: raised }));
+            self.effects.push_back(Effect::Store(StoreCommand::Confirm { stream: self.stream, confirmed: raised }));
         }
         stuck
     }
@@ -187,7 +192,7 @@ impl SyncEngine {
         unheeded
     }
 
-    // --- not taken
+    // --- not accepted
 
     fn conflict(&mut self, why: String) {
         let again = self.last_new_stream.is_some_and(|at| self.now - at < CONFLICT_AGAIN);
@@ -286,10 +291,10 @@ impl SyncEngine {
     fn quarantine(&mut self, row: RejectedRow) {
         self.counts.quarantined += 1;
         match self.effects.back_mut() {
-            Some(Effect::Note(StoreNote::Quarantine { stream, rows })) if *stream == self.stream => rows.push(row),
+            Some(Effect::Store(StoreCommand::Quarantine { stream, rows })) if *stream == self.stream => rows.push(row),
             _ => {
                 let rows = vec![row];
-                self.effects.push_back(Effect::Note(StoreNote::Quarantine { stream: self.stream, rows }));
+                self.effects.push_back(Effect::Store(StoreCommand::Quarantine { stream: self.stream, rows }));
             }
         }
     }

@@ -38,13 +38,13 @@ pub(super) enum EncodeError {
     Store(String),
 }
 
-/// Builds the batch. `windows_are` says whether windows count as windows or as backfill.
+/// Builds the batch. `windows_traffic` says whether windows count as new ones or as backlog.
 pub(super) fn encode(
     setup: &Setup,
     (stream, epoch): (Stream, Option<Epoch>),
     asked: &RowsRequest,
     rows: Rows,
-    windows_are: TrafficKind,
+    windows_traffic: TrafficKind,
 ) -> Result<EncodedBatch, EncodeError> {
     let parts = parts(&rows.lanes);
     check_wanted(asked, &parts)?;
@@ -58,7 +58,7 @@ pub(super) fn encode(
         BatchError::Version(_) | BatchError::Range { .. } => EncodeError::Store(error.to_string()),
     })?;
     let body = serde_json::to_vec(&batch).map_err(|error| EncodeError::Store(error.to_string()))?;
-    let shares = shares(&batch, body.len() as u64, windows_are);
+    let shares = shares(&batch, body.len() as u64, windows_traffic);
     Ok(EncodedBatch { body, parts, live: batch.live.len(), shares })
 }
 
@@ -98,7 +98,7 @@ fn check_wanted(asked: &RowsRequest, parts: &[Part]) -> Result<(), EncodeError> 
     Ok(())
 }
 
-fn shares(batch: &Batch, whole: u64, windows_are: TrafficKind) -> Vec<(TrafficKind, u64)> {
+fn shares(batch: &Batch, whole: u64, windows_traffic: TrafficKind) -> Vec<(TrafficKind, u64)> {
     let mut small = vec![
         (TrafficKind::Events, batch.lanes.events.as_ref().map_or(0, size)),
         (TrafficKind::Live, if batch.live.is_empty() { 0 } else { size(&batch.live) }),
@@ -107,7 +107,7 @@ fn shares(batch: &Batch, whole: u64, windows_are: TrafficKind) -> Vec<(TrafficKi
     if batch.lanes.windows.is_some() {
         // By far the largest where there are any: what is left of the whole, rather than measured by itself.
         let rest = whole.saturating_sub(small.iter().map(|&(_, size)| size).sum());
-        small.push((windows_are, rest));
+        small.push((windows_traffic, rest));
     }
     small.retain(|&(_, size)| size > 0);
     small.sort_by_key(|&(_, size)| size);

@@ -68,7 +68,7 @@ impl LaneProgress {
     }
 
     /// The hub took this range, rejected rows in it included.
-    pub(super) fn hold(&mut self, first: u64, last: u64) {
+    pub(super) fn mark_at_hub(&mut self, first: u64, last: u64) {
         self.at_hub.insert(first, last);
         self.at_hub.remove(0, self.confirmed);
     }

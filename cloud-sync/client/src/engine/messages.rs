@@ -8,7 +8,7 @@ use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, RejectedRow, Stream};
 
 use super::limits::Intervals;
 use super::status::Status;
-use crate::transport::{Exchange, HeldBundle};
+use crate::transport::{Exchange, KnownBundle};
 
 /// What does not change while an engine lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct LaneRange {
 pub struct RowsRequest {
     /// Number of the request; the answer repeats it.
     pub id: u64,
-    /// At most one part of each lane, in the order of a batch.
+    /// At most one range of each lane, in the order of a batch.
     pub lanes: Vec<LaneRange>,
     /// Whether the newest value of each sensor is wanted too.
     pub live: bool,
@@ -97,7 +97,7 @@ pub enum SyncInput {
     /// Time has passed; nothing else.
     Tick,
     /// The store committed rows. Of another stream than the present one it says nothing.
-    Waiting(Heads),
+    Committed(Heads),
     /// The store answered [`Effect::Fetch`].
     Fetched(Rows),
     /// The store could not answer the question of that number.
@@ -123,8 +123,8 @@ pub enum SyncInput {
         /// What became of it.
         exchange: Exchange,
     },
-    /// What the agent holds of configuration now. With no `etag` the next bundle is delivered whatever came before.
-    HeldBundle(HeldBundle),
+    /// The newest bundle that the agent has seen changed. Without an `etag` the next bundle is delivered whatever came before.
+    KnownBundle(KnownBundle),
     /// Something says that configuration waits: pull at once.
     Nudged,
     /// The network came up: a try may help.
@@ -153,8 +153,8 @@ pub enum Effect {
         /// Number of the batch or pull.
         request: u64,
     },
-    /// Tell the store; no answer comes.
-    Note(StoreNote),
+    /// Send a command to the store; no answer comes.
+    Store(StoreCommand),
     /// Ask the store for a new stream; the answer is [`SyncInput::Stream`].
     NewStream {
         /// Why.
@@ -164,16 +164,17 @@ pub enum Effect {
     PullBundle {
         /// Number of the pull; the answer repeats it.
         request: u64,
-        /// What the device holds: version and `ETag`.
-        held: HeldBundle,
+        /// The newest bundle that the agent has seen.
+        known: KnownBundle,
     },
     /// Tell the agent.
     Report(Report),
 }
 
-/// What the store is told. If it is not kept, the hub says it again. A store that is in another stream by now ignores it.
+/// A command to the store, without an answer: where the store does not keep it, the hub says it again. A store that is in another stream
+/// by now ignores it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum StoreNote {
+pub enum StoreCommand {
     /// The hub confirmed rows.
     Confirm {
         /// In this stream.

@@ -15,7 +15,8 @@ pub enum TrafficKind {
     /// Windows of the newest hour.
     Windows,
     /// Windows of the backlog.
-    Backfill,
+    #[serde(rename = "backfill")]
+    Backlog,
     /// Raw readings that the hub asked for.
     Raw,
     /// Configuration pulled.

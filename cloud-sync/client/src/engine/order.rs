@@ -161,12 +161,12 @@ impl DueTimes {
     }
 }
 
-/// What bytes of this part of the windows are for.
-pub(super) fn windows_are(progress: &Progress, wanted: &[LaneRange]) -> TrafficKind {
+/// What the bytes of these windows are for.
+pub(super) fn windows_traffic(progress: &Progress, wanted: &[LaneRange]) -> TrafficKind {
     let newest = progress.windows.newest();
     let is_newest = |part: &LaneRange| newest.is_some_and(|(first, last)| part.last == last && part.first >= first);
     match wanted.iter().find(|part| part.lane == Lane::Windows) {
-        Some(part) if !is_newest(part) => TrafficKind::Backfill,
+        Some(part) if !is_newest(part) => TrafficKind::Backlog,
         _ => TrafficKind::Windows,
     }
 }

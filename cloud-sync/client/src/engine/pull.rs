@@ -12,7 +12,7 @@ use super::backoff::Backoff;
 use super::limits::{Intervals, MAX_BACKOFF, MAX_RETRY_AFTER, REQUEST_TIMEOUT};
 use super::messages::{Effect, Report};
 use super::verdict::{self, Verdict, is_page};
-use crate::transport::{Exchange, HeldBundle};
+use crate::transport::{Exchange, KnownBundle};
 
 /// ```text
 ///             due, or nudged
@@ -33,7 +33,7 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Pull {
     state: State,
-    held: HeldBundle,
+    known: KnownBundle,
     period: Span,
     /// Wait after the hub rejected the device key.
     key_rejected: Span,
@@ -59,11 +59,11 @@ pub struct PullStatus {
 }
 
 impl Pull {
-    pub(super) fn new(now: Uptime, held: HeldBundle, intervals: &Intervals, seed: u64) -> Pull {
+    pub(super) fn new(now: Uptime, known: KnownBundle, intervals: &Intervals, seed: u64) -> Pull {
         let backoff = Backoff::new(MAX_BACKOFF, seed);
         Pull {
             state: State::Waiting { at: now },
-            held,
+            known,
             period: intervals.pull,
             key_rejected: intervals.key_rejected,
             backoff,
@@ -89,7 +89,7 @@ impl Pull {
     /// Asks.
     pub(super) fn start(&mut self, now: Uptime, request: u64) -> Effect {
         self.state = State::Asking { request, until: now + REQUEST_TIMEOUT };
-        Effect::PullBundle { request, held: self.held.clone() }
+        Effect::PullBundle { request, known: self.known.clone() }
     }
 
     /// Gives up a request that is overdue; its number.
@@ -107,7 +107,7 @@ impl Pull {
     /// at every batch.
     pub(super) fn hint(&mut self, now: Uptime, version: u64) {
         // A higher one than there can be is no bundle's, and would outdo every hint after it.
-        if version <= MAX_VERSION && version > self.held.version && version > self.followed {
+        if version <= MAX_VERSION && version > self.known.version && version > self.followed {
             self.followed = version;
             self.nudge(now);
         }
@@ -133,12 +133,12 @@ impl Pull {
         given_up
     }
 
-    /// What the agent holds now.
-    pub(super) fn hold(&mut self, held: HeldBundle) {
-        if held.etag.is_none() {
+    /// The newest bundle that the agent has seen.
+    pub(super) fn set_known(&mut self, known: KnownBundle) {
+        if known.etag.is_none() {
             self.given = None;
         }
-        self.held = held;
+        self.known = known;
     }
 
     /// What became of a request. `None` when nobody asked, else whether there is a bundle to give.
@@ -179,7 +179,7 @@ impl Pull {
                 | Verdict::Unreadable(why)
                 | Verdict::Slow(why)
                 | Verdict::Unreachable(why) => self.back_off(now, None, why),
-                Verdict::Taken(_) => unreachable!("a refusal takes nothing"),
+                Verdict::Accepted(_) => unreachable!("a refusal takes nothing"),
             },
         }
         Some(None)

@@ -18,10 +18,11 @@ pub struct Status {
     pub why: Option<String>,
     /// When it tries again by itself.
     pub next_try: Option<Uptime>,
-    /// When the hub took a batch last.
+    /// When the hub last accepted a batch.
     pub last_success: Option<Uptime>,
     /// By lane, how many sequences the hub does not have.
-    pub waiting: BTreeMap<Lane, u64>,
+    #[serde(rename = "waiting")]
+    pub unconfirmed: BTreeMap<Lane, u64>,
     /// By lane, the highest sequence that the hub confirmed.
     pub confirmed: BTreeMap<Lane, u64>,
     /// Since the start.
@@ -35,8 +36,9 @@ pub struct Status {
 /// Counts since the engine was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
-    /// Batches that the hub took.
-    pub taken: u64,
+    /// Batches that the hub accepted.
+    #[serde(rename = "taken")]
+    pub accepted: u64,
     /// Batches that it did not, for whatever reason.
     pub failed: u64,
     /// Quarantined rows.

@@ -21,8 +21,8 @@ const MOST_READ: usize = 4096;
 /// What the hub's exchange means.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
-    /// The batch was taken.
-    Taken(Taken),
+    /// The batch was accepted.
+    Accepted(Accepted),
     /// 401, 403: the hub rejects the device key.
     Rejected(String),
     /// 409 `stream-conflict`.
@@ -46,7 +46,7 @@ pub(super) enum Verdict {
 
 /// An answer to a batch, as far as this agent knows its fields.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Taken {
+pub(super) struct Accepted {
     /// The hub's epoch.
     pub(super) epoch: Epoch,
     /// By lane, the highest sequence at and below which everything is accounted for.
@@ -84,7 +84,7 @@ pub(super) fn judge(exchange: &Exchange) -> Verdict {
         Err(error) => return broken(error.kind, error.to_string()),
     };
     match reply.status {
-        200 => taken(&reply.body),
+        200 => accepted(&reply.body),
         status => refusal(status, reply),
     }
 }
@@ -121,7 +121,7 @@ pub(super) fn refusal(status: u16, reply: &Reply) -> Verdict {
     }
 }
 
-fn taken(body: &[u8]) -> Verdict {
+fn accepted(body: &[u8]) -> Verdict {
     let raw: RawAnswer = match serde_json::from_slice(body) {
         Ok(raw) => raw,
         Err(_) => {
@@ -133,7 +133,7 @@ fn taken(body: &[u8]) -> Verdict {
     let known = |entry: &RawRejected| lane(&entry.lane).is_some();
     let unknown = raw.confirmed.keys().filter(|name| lane(name).is_none()).count()
         + raw.rejected.iter().filter(|entry| !known(entry)).count();
-    Verdict::Taken(Taken {
+    Verdict::Accepted(Accepted {
         epoch: raw.epoch,
         confirmed: raw.confirmed.iter().filter_map(|(name, &seq)| Some((lane(name)?, seq))).collect(),
         rejected: raw

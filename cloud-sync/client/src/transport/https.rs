@@ -22,7 +22,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_protocol::{CONFIRMED_HEADER, Confirmed, KEY_HEADER, Key};
 
-use super::{Exchange, HeldBundle, Reply, Transport, TransportError, TransportErrorKind, tls};
+use super::{Exchange, KnownBundle, Reply, Transport, TransportError, TransportErrorKind, tls};
 
 /// How long a connection may take, TLS included: a few round trips over a poor mobile line.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,7 +40,7 @@ pub const MAX_BUNDLE_BYTES: usize = 4 << 20;
 /// How many bytes are compressed before other tasks get their turn: well below a millisecond on a Pi.
 const SLICE_BYTES: usize = 16 << 10;
 
-/// A way to one hub.
+/// Client of one hub.
 #[derive(Debug)]
 pub struct Https {
     client: Client,
@@ -48,14 +48,14 @@ pub struct Https {
     batch: Url,
     bundle: Url,
     time: Url,
-    /// None on a way that is used for the time of day alone.
+    /// `None` where only the time of day is asked for.
     key: Option<HeaderValue>,
     total: Duration,
 }
 
-/// Why there is no way to a hub. Trying again does not help.
+/// Why an address cannot be that of a hub. Trying again does not help.
 #[derive(Debug, thiserror::Error)]
-pub enum HubError {
+pub enum AddressError {
     /// The address is none.
     #[error("hub.url {url:?}: expected an address such as https://hub.example")]
     Url {
@@ -79,36 +79,36 @@ pub enum HubError {
 }
 
 impl Https {
-    /// A way to the hub at `url` for the device of this key.
+    /// Client of the hub at `url` for the device of this key.
     ///
     /// # Errors
-    /// [`HubError`] when the address is none, or plain HTTP to another machine.
-    pub fn new(url: &str, client: &Id, key: &Key, tls: &Arc<ClientConfig>) -> Result<Https, HubError> {
-        Https::with_timeouts(url, client, Some(key), tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+    /// [`AddressError`] when the address is none, or plain HTTP to another machine.
+    pub fn new(url: &str, tenant: &Id, key: &Key, tls: &Arc<ClientConfig>) -> Result<Https, AddressError> {
+        Https::with_timeouts(url, tenant, Some(key), tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
     }
 
-    /// A way that can carry no key: for [`Https::get_time`].
+    /// Client without a key: for [`Https::get_time`].
     ///
     /// # Errors
     /// As [`Https::new`].
-    pub fn without_key(url: &str, client: &Id, tls: &Arc<ClientConfig>) -> Result<Https, HubError> {
-        Https::with_timeouts(url, client, None, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+    pub fn without_key(url: &str, tenant: &Id, tls: &Arc<ClientConfig>) -> Result<Https, AddressError> {
+        Https::with_timeouts(url, tenant, None, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
     }
 
     fn with_timeouts(
         url: &str,
-        client: &Id,
+        tenant: &Id,
         key: Option<&Key>,
         tls: &Arc<ClientConfig>,
         (connect, total): (Duration, Duration),
-    ) -> Result<Https, HubError> {
-        let no_url = || HubError::Url { url: url.to_owned() };
+    ) -> Result<Https, AddressError> {
+        let no_url = || AddressError::Url { url: url.to_owned() };
         let mut base = Url::parse(url).map_err(|_| no_url())?;
         let host = base.host_str().ok_or_else(no_url)?.to_owned();
         match base.scheme() {
             "https" => {}
             "http" if tilth_config::is_loopback(&host) => {}
-            "http" => return Err(HubError::Plain { url: url.to_owned() }),
+            "http" => return Err(AddressError::Plain { url: url.to_owned() }),
             _ => return Err(no_url()),
         }
         if !base.path().ends_with('/') {
@@ -116,9 +116,9 @@ impl Https {
         }
         let batch = base.join("api/v1/sync/batch").map_err(|_| no_url())?;
         let mut bundle = base.join("api/config/bundle").map_err(|_| no_url())?;
-        bundle.query_pairs_mut().append_pair("client_id", client.as_str());
+        bundle.query_pairs_mut().append_pair("client_id", tenant.as_str());
         let mut time = base.join("api/v1/time").map_err(|_| no_url())?;
-        time.query_pairs_mut().append_pair("client_id", client.as_str());
+        time.query_pairs_mut().append_pair("client_id", tenant.as_str());
         let peer = format!("{}://{host}:{}", base.scheme(), base.port_or_known_default().unwrap_or_default());
 
         let secret = key.map(|key| {
@@ -138,7 +138,7 @@ impl Https {
             .build();
         match built {
             Ok(client) => Ok(Https { client, peer, batch, bundle, time, key: secret, total }),
-            Err(error) => Err(HubError::Client { url: url.to_owned(), detail: chain(&error) }),
+            Err(error) => Err(AddressError::Client { url: url.to_owned(), detail: chain(&error) }),
         }
     }
 
@@ -253,11 +253,11 @@ impl Transport for Https {
         self.exchange(request, sent, MAX_ANSWER_BYTES).await
     }
 
-    async fn get_bundle(&self, held: &HeldBundle) -> Exchange {
+    async fn get_bundle(&self, known: &KnownBundle) -> Exchange {
         let mut url = self.bundle.clone();
-        url.query_pairs_mut().append_pair("since_version", &held.version.to_string());
+        url.query_pairs_mut().append_pair("since_version", &known.version.to_string());
         let mut request = self.client.get(url);
-        if let Some(etag) = held.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
+        if let Some(etag) = known.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(IF_NONE_MATCH, etag);
         }
         self.exchange(request, 0, MAX_BUNDLE_BYTES).await

@@ -64,31 +64,31 @@ impl From<rustls::Error> for TlsError {
     }
 }
 
-/// The time of day by which the dates of certificates are checked.
+/// Source of the time of day by which the dates of certificates are checked.
 #[derive(Clone)]
-pub struct Today(Arc<dyn Fn() -> Option<WallTime> + Send + Sync>);
+pub struct CertificateClock(Arc<dyn Fn() -> Option<WallTime> + Send + Sync>);
 
-impl Today {
+impl CertificateClock {
     /// `known` says the time of day where it is known better than the machine's clock has it: a device without a battery
     /// wakes in 1970 and may have been told the time since.
-    pub fn new(known: impl Fn() -> Option<WallTime> + Send + Sync + 'static) -> Today {
-        Today(Arc::new(known))
+    pub fn new(known: impl Fn() -> Option<WallTime> + Send + Sync + 'static) -> CertificateClock {
+        CertificateClock(Arc::new(known))
     }
 
     /// The machine's clock.
     #[must_use]
-    pub fn machine() -> Today {
-        Today::new(|| None)
+    pub fn machine() -> CertificateClock {
+        CertificateClock::new(|| None)
     }
 }
 
-impl fmt::Debug for Today {
+impl fmt::Debug for CertificateClock {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Today")
+        out.write_str("CertificateClock")
     }
 }
 
-impl TimeProvider for Today {
+impl TimeProvider for CertificateClock {
     fn current_time(&self) -> Option<UnixTime> {
         match (self.0)() {
             Some(WallTime(ms)) => Some(UnixTime::since_unix_epoch(Duration::from_millis(ms.try_into().ok()?))),
@@ -101,8 +101,8 @@ impl TimeProvider for Today {
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub fn client_config(ca: Option<&Path>, today: Today) -> Result<Arc<ClientConfig>, TlsError> {
-    config(verifier(ca)?, today)
+pub fn client_config(ca: Option<&Path>, clock: CertificateClock) -> Result<Arc<ClientConfig>, TlsError> {
+    config(verifier(ca)?, clock)
 }
 
 /// As [`client_config`], for the one question that is asked while nobody knows the date: certificates are checked as on some
@@ -111,12 +111,12 @@ pub fn client_config(ca: Option<&Path>, today: Today) -> Result<Arc<ClientConfig
 /// # Errors
 /// [`TlsError`] names the file.
 pub fn config_ignoring_dates(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    config(Arc::new(Undated(verifier(ca)?)), Today::machine())
+    config(Arc::new(Undated(verifier(ca)?)), CertificateClock::machine())
 }
 
-fn config(verifier: Arc<dyn ServerCertVerifier>, today: Today) -> Result<Arc<ClientConfig>, TlsError> {
+fn config(verifier: Arc<dyn ServerCertVerifier>, clock: CertificateClock) -> Result<Arc<ClientConfig>, TlsError> {
     let builder =
-        ClientConfig::builder_with_details(provider(), Arc::new(today)).with_safe_default_protocol_versions()?;
+        ClientConfig::builder_with_details(provider(), Arc::new(clock)).with_safe_default_protocol_versions()?;
     Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
 
@@ -247,7 +247,7 @@ mod tests {
             if let Some(text) = text {
                 std::fs::write(&path, text).unwrap();
             }
-            let error = client_config(Some(&path), Today::machine()).unwrap_err();
+            let error = client_config(Some(&path), CertificateClock::machine()).unwrap_err();
             assert!(std::error::Error::source(&error).is_none(), "{name}: its cause would be said twice");
             let error = error.to_string();
             assert!(error.contains(expected) && error.contains(name), "{name}: {error}");
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_systems_authorities_do_without_a_file() {
         // A machine without ca-certificates has none; the error then says so.
-        if let Err(error) = client_config(None, Today::machine()) {
+        if let Err(error) = client_config(None, CertificateClock::machine()) {
             assert!(error.to_string().contains("certificate"), "{error}");
         }
     }

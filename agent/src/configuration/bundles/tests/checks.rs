@@ -91,7 +91,7 @@ fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
     run(async {
         let mut bench = bench(folder());
         let one = bench.seal(1, "30");
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let _answered = bench.send(&one).await;
             // The process ends over it: nobody answers.
             while !matches!(bench.commands.recv().await.unwrap(), Command::Barrier(_)) {}

@@ -23,7 +23,7 @@ fn a_bundle_that_cannot_be_kept_waits_and_is_not_refused() {
     });
 }
 
-/// Guards against: `retry` that says a bundle is in force while it waits for the disk, and is then never tried again; a restart after it
+/// Guards against: `retry` that says a bundle is active while it waits for the disk, and is then never tried again; a restart after it
 /// that has forgotten the rejection.
 #[test]
 fn a_bundle_that_cannot_be_kept_at_retry_stays_rejected() {

@@ -24,7 +24,7 @@ fn the_hub_need_not_send_a_rejected_bundle_again() {
         let (before, two) = (bench.held.clone(), bench.seal(2, "much"));
         assert!(bench.take(&two).await.0.is_some_and(|said| said.starts_with("refused 2: ")));
         let content = bench.state()["refused"]["content"].as_str().unwrap().to_owned();
-        let shown = HeldBundle { version: 2, etag: Some(format!("\"{content}\"")) };
+        let shown = KnownBundle { version: 2, etag: Some(format!("\"{content}\"")) };
         assert_eq!(bench.held, shown);
         bench = bench.again().await;
         assert_eq!(bench.held, shown, "nor after a restart");
@@ -57,10 +57,10 @@ fn a_bundle_passes_its_probation_or_the_one_before_returns_until_another_comes_o
         assert_eq!(bench.shown()["bundle"]["version"], 1);
         // The hub is shown that this version is known, and does not send it again.
         let content = bench.state()["refused"]["reverted"]["content"].as_str().unwrap().to_owned();
-        assert_eq!(bench.held, HeldBundle { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.held, KnownBundle { version: 2, etag: Some(format!("\"{content}\"")) });
         assert_eq!(bench.take(&two).await, (None, false), "it is not tried again");
         bench = bench.again().await;
-        assert_eq!(bench.held, HeldBundle { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.held, KnownBundle { version: 2, etag: Some(format!("\"{content}\"")) });
         assert_eq!(bench.take(&two).await, (None, false), "nor after a restart");
 
         assert_eq!(bench.retry().await, Ok(2));
@@ -105,7 +105,7 @@ fn a_probation_goes_on_after_an_end_that_nobody_noted_and_not_after_a_crash_or_t
                 bench.end().await;
                 if let Some(why) = end {
                     let why = Some(why).filter(|why| *why != "told to stop");
-                    BundleFiles::new(&bench.folder).note_end(why).unwrap();
+                    BundleFiles::new(&bench.folder).save_end(why).unwrap();
                 }
                 bench = bench.again().await;
             }

@@ -19,7 +19,7 @@ fn a_confirmation_is_raised_known_late_or_too_high() {
 #[test]
 fn what_the_hub_says_it_lacks_is_sent_again_whatever_was_believed() {
     let mut book = LaneProgress::new(0, 100);
-    book.hold(51, 100);
+    book.mark_at_hub(51, 100);
     assert_eq!(book.oldest(), Some((1, 50)));
     // A hub that had kept 51 to 100 would have confirmed 100.
     assert_eq!(book.confirm(50, |_| false), Confirmation::Raised(50));
@@ -29,18 +29,18 @@ fn what_the_hub_says_it_lacks_is_sent_again_whatever_was_believed() {
 #[test]
 fn a_rejected_row_is_accounted_for_unless_the_hub_says_otherwise() {
     let mut book = LaneProgress::new(0, 20);
-    book.hold(1, 10);
+    book.mark_at_hub(1, 10);
     assert_eq!((book.confirm(10, |seq| seq == 4), book.oldest()), (Confirmation::Raised(10), Some((11, 20))));
 
     let mut book = LaneProgress::new(0, 10);
-    book.hold(1, 10);
+    book.mark_at_hub(1, 10);
     assert_eq!((book.confirm(3, |seq| seq == 4), book.oldest()), (Confirmation::Raised(3), Some((4, 4))));
 }
 
 #[test]
 fn a_new_epoch_may_go_back() {
     let mut book = LaneProgress::new(80, 100);
-    book.hold(90, 100);
+    book.mark_at_hub(90, 100);
     book.rewind(30);
     assert_eq!((book.confirmed(), book.oldest(), book.ranges()), (30, Some((31, 100)), 0));
 }
@@ -48,11 +48,11 @@ fn a_new_epoch_may_go_back() {
 #[test]
 fn the_newest_ends_where_the_backlog_begins() {
     let mut book = LaneProgress::new(0, 100);
-    book.hold(91, 100);
+    book.mark_at_hub(91, 100);
     assert_eq!(book.newest(), Some((1, 90)));
     book.backlog_through(70);
     assert_eq!(book.newest(), Some((71, 90)));
-    book.hold(71, 90);
+    book.mark_at_hub(71, 90);
     assert_eq!((book.newest(), book.oldest()), (None, Some((1, 70))));
     book.grow(105);
     assert_eq!(book.newest(), Some((101, 105)));

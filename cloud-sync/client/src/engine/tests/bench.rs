@@ -83,7 +83,7 @@ pub(super) fn answer(epoch: Epoch, confirmed: &[(Lane, u64)], rejected: Vec<Reje
 
 impl Bench {
     pub(super) fn new(outbox: &Outbox) -> Bench {
-        let engine = SyncEngine::new(Uptime(0), setup(), outbox, HeldBundle::default());
+        let engine = SyncEngine::new(Uptime(0), setup(), outbox, KnownBundle::default());
         let mut bench = Bench { engine, now: Uptime(0), did: Vec::new(), apart: Span(60_000) };
         // Configuration is for other tests: answered once, and out of the way.
         bench.tick();
@@ -105,7 +105,7 @@ impl Bench {
     /// The store committed rows of the present stream.
     pub(super) fn waiting(&mut self, lane: Lane, head: u64) {
         let stream = self.engine.stream;
-        self.input(SyncInput::Waiting(Heads { stream, lanes: BTreeMap::from([(lane, head)]) }));
+        self.input(SyncInput::Committed(Heads { stream, lanes: BTreeMap::from([(lane, head)]) }));
     }
 
     pub(super) fn tick(&mut self) {
@@ -219,5 +219,5 @@ pub(super) fn nothing(id: u64) -> Rows {
 }
 
 pub(super) fn confirm(lane: Lane, seq: u64) -> Effect {
-    Effect::Note(StoreNote::Confirm { stream: STREAM, confirmed: BTreeMap::from([(lane, seq)]) })
+    Effect::Store(StoreCommand::Confirm { stream: STREAM, confirmed: BTreeMap::from([(lane, seq)]) })
 }

@@ -48,7 +48,7 @@ fn request_of(bench: &Bench) -> u64 {
         .iter()
         .rev()
         .find_map(|effect| if let Effect::Send { request, .. } = effect { Some(*request) } else { None })
-        .unwrap_or(bench.engine.last_number)
+        .unwrap_or(bench.engine.last_request)
 }
 
 type Walk = (StateName, &'static str, fn(&mut Bench), StateName);
@@ -395,7 +395,7 @@ fn a_new_epoch_rewinds_and_a_flapping_one_slows_down() {
         bench.answered(request, answer(epoch, &[(Lane::Events, 1)], Vec::new()));
         let confirmed = Lane::ALL.map(|lane| (lane, u64::from(lane == Lane::Events))).into();
         assert!(
-            bench.did.contains(&Effect::Note(StoreNote::Rewind { stream: STREAM, epoch, confirmed })),
+            bench.did.contains(&Effect::Store(StoreCommand::Rewind { stream: STREAM, epoch, confirmed })),
             "{:?}",
             bench.did
         );
@@ -423,8 +423,8 @@ fn what_nobody_waits_for_is_counted_and_ignored() {
 fn what_belongs_to_another_stream_moves_nothing() {
     let mut bench = bench_in(Idle);
     let lanes = [(Lane::Events, 50)].into();
-    bench.input(SyncInput::Waiting(Heads { stream: Stream(2), lanes }));
-    assert_eq!((bench.state(), bench.engine.status().waiting[&Lane::Events]), (Idle, 0));
+    bench.input(SyncInput::Committed(Heads { stream: Stream(2), lanes }));
+    assert_eq!((bench.state(), bench.engine.status().unconfirmed[&Lane::Events]), (Idle, 0));
 
     // A store that began a new stream by itself and answers before it says so: nothing of it leaves under the old name.
     let mut bench = bench_in(Fetching);

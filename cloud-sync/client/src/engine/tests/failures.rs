@@ -52,7 +52,10 @@ fn every_failure_has_its_state_and_its_wait() {
         assert_eq!(bench.state(), state, "{what}");
         let until = bench.engine.state.until().unwrap() - bench.now;
         assert!((least..=most).contains(&until.0), "{what}: {until}");
-        assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Note(StoreNote::Confirm { .. }))), "{what}");
+        assert!(
+            !bench.did.iter().any(|effect| matches!(effect, Effect::Store(StoreCommand::Confirm { .. }))),
+            "{what}"
+        );
         if matches!(state, BackingOff | Rejected | Offline) {
             // Whatever it was: the same rows come again, and are taken.
             let (mut request, mut batch) = bench.until_sent();
@@ -105,7 +108,7 @@ fn confirmations_that_cannot_be_are_ignored_and_told() {
         assert!(
             !bench.did.iter().any(|effect| matches!(
                 effect,
-                Effect::Note(StoreNote::Confirm { .. }) | Effect::Note(StoreNote::Rewind { .. })
+                Effect::Store(StoreCommand::Confirm { .. }) | Effect::Store(StoreCommand::Rewind { .. })
             )),
             "{what}"
         );
@@ -134,7 +137,7 @@ fn run_with_rejected(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64)
     let mut bench = Bench::new(&outbox(0, heads));
     let (mut aside, mut held, mut effects) = (Vec::new(), std::collections::BTreeSet::new(), Vec::new());
     for _ in 0..400 {
-        if held.len() as u64 == heads && bench.engine.status().waiting[&Lane::Windows] == 0 {
+        if held.len() as u64 == heads && bench.engine.status().unconfirmed[&Lane::Windows] == 0 {
             break;
         }
         if bench.state() == BackingOff {
@@ -142,7 +145,7 @@ fn run_with_rejected(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64)
         }
         let Some((request, batch)) = sent(&mut bench, &aside, &mut effects) else { continue };
         for effect in effects.drain(..) {
-            if let Effect::Note(StoreNote::Quarantine { rows, .. }) = effect {
+            if let Effect::Store(StoreCommand::Quarantine { rows, .. }) = effect {
                 aside.extend(rows.iter().filter(|row| row.lane == Lane::Windows).map(|row| row.seq));
             }
         }
@@ -156,7 +159,7 @@ fn run_with_rejected(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64)
         }
         for effect in bench.take() {
             match effect {
-                Effect::Note(StoreNote::Quarantine { rows, .. }) => aside.extend(rows.iter().map(|row| row.seq)),
+                Effect::Store(StoreCommand::Quarantine { rows, .. }) => aside.extend(rows.iter().map(|row| row.seq)),
                 effect => bench.did.push(effect),
             }
         }
@@ -262,7 +265,7 @@ fn rows_that_the_hub_rejects_are_quarantined_once_and_the_rest_is_held() {
         .did
         .iter()
         .filter_map(
-            |effect| if let Effect::Note(StoreNote::Quarantine { rows, .. }) = effect { Some(rows) } else { None },
+            |effect| if let Effect::Store(StoreCommand::Quarantine { rows, .. }) = effect { Some(rows) } else { None },
         )
         .flatten()
         .map(|row| row.seq)
@@ -293,7 +296,7 @@ fn rows_that_the_store_got_wrong_never_leave() {
         spoil(&mut rows);
         bench.input(SyncInput::Fetched(rows));
         let quarantined = bench.did.iter().any(|effect| {
-            matches!(effect, Effect::Note(StoreNote::Quarantine { rows, .. }) if rows.iter().any(|row| row.seq == 3))
+            matches!(effect, Effect::Store(StoreCommand::Quarantine { rows, .. }) if rows.iter().any(|row| row.seq == 3))
         });
         assert!(quarantined, "{what}: {:?}", bench.did);
         assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Send { .. })), "{what}");

@@ -35,7 +35,7 @@ impl Line {
         store.make_many(30, Lane::Events, 0);
         store.make_many(5, Lane::Diagnostics, 0);
         let now = Uptime(DAY * 60_000);
-        let engine = SyncEngine::new(now, setup(), &store.outbox(), HeldBundle::default());
+        let engine = SyncEngine::new(now, setup(), &store.outbox(), KnownBundle::default());
         Line { store, hub: Hub::new(), engine, now, requests: 0, largest: 0, most_ranges: 0, loses }
     }
 
@@ -48,7 +48,7 @@ impl Line {
             while minute <= self.now {
                 self.store.make_many(SENSORS, Lane::Windows, minute.0);
                 minute = minute + Span::from_mins(1);
-                self.input(SyncInput::Waiting(self.store.heads()));
+                self.input(SyncInput::Committed(self.store.heads()));
             }
             self.now = self.engine.deadline().unwrap().clamp(self.now, minute);
             self.input(SyncInput::Tick);
@@ -81,11 +81,11 @@ impl Line {
                     SyncInput::Answered { request, exchange }
                 }
                 Effect::PullBundle { request, .. } => SyncInput::Pulled { request, exchange: reply(304, "") },
-                Effect::Note(StoreNote::Confirm { stream, confirmed }) => {
+                Effect::Store(StoreCommand::Confirm { stream, confirmed }) => {
                     self.store.confirm(stream, &confirmed);
                     continue;
                 }
-                Effect::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
+                Effect::Store(StoreCommand::Rewind { stream, epoch, confirmed }) => {
                     self.store.epoch = Some(epoch);
                     self.store.confirm(stream, &confirmed);
                     continue;
@@ -133,7 +133,7 @@ fn the_newest_hour_first_then_the_rest_from_its_beginning_each_once() {
         assert!(line.most_ranges <= 4, "{} ranges", line.most_ranges);
         assert!(took < Span::from_mins(200), "{took}");
         let traffic = line.engine.status().traffic;
-        assert!(traffic.of(TrafficKind::Backfill).up > traffic.of(TrafficKind::Windows).up);
+        assert!(traffic.of(TrafficKind::Backlog).up > traffic.of(TrafficKind::Windows).up);
     }
 }
 
@@ -156,7 +156,7 @@ fn a_restart_in_the_middle_repeats_at_most_what_went_ahead() {
     }
     assert!(!line.is_done());
     let ahead = line.hub.order.len() as u64 - line.store.lanes.values().map(|ledger| ledger.confirmed).sum::<u64>();
-    line.engine = SyncEngine::new(line.now, setup(), &line.store.outbox(), HeldBundle::default());
+    line.engine = SyncEngine::new(line.now, setup(), &line.store.outbox(), KnownBundle::default());
     line.run();
     assert!(line.hub.repeats <= ahead, "{} of {ahead}", line.hub.repeats);
     assert!(ahead <= 60 * SENSORS + MAX_ROWS as u64);

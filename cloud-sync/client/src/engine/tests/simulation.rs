@@ -84,7 +84,7 @@ struct World {
 }
 
 fn engine(now: Uptime, store: &Store, seed: u64) -> SyncEngine {
-    SyncEngine::new(now, Setup { seed, ..setup() }, &store.outbox(), HeldBundle::default())
+    SyncEngine::new(now, Setup { seed, ..setup() }, &store.outbox(), KnownBundle::default())
 }
 
 impl World {
@@ -197,12 +197,12 @@ impl World {
                 let exchange = reply(304, "");
                 self.later(Span(30), Happens::SyncInput(SyncInput::Pulled { request, exchange }));
             }
-            Effect::Note(StoreNote::Confirm { stream, confirmed }) => self.store.confirm(stream, &confirmed),
-            Effect::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
+            Effect::Store(StoreCommand::Confirm { stream, confirmed }) => self.store.confirm(stream, &confirmed),
+            Effect::Store(StoreCommand::Rewind { stream, epoch, confirmed }) => {
                 self.store.epoch = Some(epoch);
                 self.store.confirm(stream, &confirmed);
             }
-            Effect::Note(StoreNote::Quarantine { stream, rows }) => {
+            Effect::Store(StoreCommand::Quarantine { stream, rows }) => {
                 rows.iter().for_each(|row| self.store.quarantine(stream, row.lane, row.seq));
             }
             Effect::NewStream { .. } => {
@@ -228,7 +228,7 @@ impl World {
                 self.backup.rejected.insert(id);
             }
         }
-        self.tell(SyncInput::Waiting(self.store.heads()));
+        self.tell(SyncInput::Committed(self.store.heads()));
     }
 
     fn restart(&mut self) {

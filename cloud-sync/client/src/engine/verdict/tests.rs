@@ -13,7 +13,7 @@ fn a_reason_stays_on_its_line() {
     let answer = ANSWER.replace("NaN", &format!("\\u001b[2J\\nforged{}", "x".repeat(900)));
     let reply = Reply { status: 200, body: answer.clone().into_bytes(), ..Reply::default() };
     let verdict = judge(&Exchange { outcome: Ok(reply), sent: 0, received: 0 });
-    let Verdict::Taken(taken) = verdict else { panic!("{answer}") };
+    let Verdict::Accepted(taken) = verdict else { panic!("{answer}") };
     let reason = &taken.rejected[0].reason;
     assert!(reason.starts_with(" [2J forged") && reason.chars().count() == REASON_CHARS, "{reason:?}");
 }
@@ -21,7 +21,7 @@ fn a_reason_stays_on_its_line() {
 #[test]
 fn every_answer_has_a_meaning() {
     let word = |verdict: &Verdict| match verdict {
-        Verdict::Taken(_) => "taken",
+        Verdict::Accepted(_) => "taken",
         Verdict::Rejected(_) => "refused",
         Verdict::Conflict(_) => "conflict",
         Verdict::TooLarge(_) => "too large",
@@ -79,7 +79,7 @@ fn every_answer_has_a_meaning() {
 #[test]
 fn lanes_that_are_not_known_are_counted_and_left_out() {
     let reply = Reply { status: 200, body: ANSWER.into(), ..Reply::default() };
-    let Verdict::Taken(taken) = judge(&Exchange { outcome: Ok(reply), sent: 0, received: 0 }) else {
+    let Verdict::Accepted(taken) = judge(&Exchange { outcome: Ok(reply), sent: 0, received: 0 }) else {
         panic!("expected an answer");
     };
     assert_eq!(taken.confirmed, BTreeMap::from([(Lane::Events, 3)]));

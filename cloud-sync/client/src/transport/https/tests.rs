@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::transport::tls::{Today, client_config};
+use crate::transport::tls::{CertificateClock, client_config};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -17,9 +17,9 @@ fn key() -> Key {
     Key::from_random(KeyKind::Device, [0xab; 6], [0x5e; 32])
 }
 
-fn to(address: &str) -> Result<Https, HubError> {
+fn to(address: &str) -> Result<Https, AddressError> {
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/https/ca.pem");
-    let tls = client_config(Some(pem.as_ref()), Today::machine()).unwrap();
+    let tls = client_config(Some(pem.as_ref()), CertificateClock::machine()).unwrap();
     Https::with_timeouts(address, &Id::new("acme").unwrap(), Some(&key()), &tls, (SHORT, SHORT))
 }
 
@@ -95,7 +95,7 @@ async fn a_batch_goes_compressed_with_the_key_and_its_answer_comes_whole() {
 #[tokio::test]
 async fn a_pull_states_what_is_held() {
     let (address, task) = serve(http("304 Not Modified", "", ""), Then::Close).await;
-    let held = HeldBundle { version: 12, etag: Some("\"abc\"".to_owned()) };
+    let held = KnownBundle { version: 12, etag: Some("\"abc\"".to_owned()) };
     let exchange = to(&format!("http://{address}")).unwrap().get_bundle(&held).await;
     assert_eq!(exchange.outcome.unwrap().status, 304);
     let (head, _) = task.await.unwrap();
@@ -264,9 +264,9 @@ fn plain_http_is_for_this_machine_only() {
     ] {
         let found = match to(url) {
             Ok(_) => "ok",
-            Err(HubError::Url { .. }) => "url",
-            Err(HubError::Plain { .. }) => "plain",
-            Err(HubError::Client { detail, .. }) => panic!("{url}: {detail}"),
+            Err(AddressError::Url { .. }) => "url",
+            Err(AddressError::Plain { .. }) => "plain",
+            Err(AddressError::Client { detail, .. }) => panic!("{url}: {detail}"),
         };
         assert_eq!(found, expected, "{url}");
     }

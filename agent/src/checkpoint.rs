@@ -16,7 +16,7 @@ use tilth_core::interlock;
 use tilth_core::time::Uptime;
 
 use crate::random::RunId;
-use crate::sense::line::SeenLabels;
+use crate::sense::line::LabelMatches;
 
 /// Memory of the agent after an input. Its JSON form is what the store keeps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,9 +31,9 @@ pub(crate) struct Checkpoint {
     /// Run of the program that decided on the newest page of each open alert. Part of the page's id.
     #[serde(default, with = "shared", rename = "paged_by")]
     pub(crate) page_runs: Arc<BTreeMap<AlertId, RunId>>,
-    /// Labels of each bus that the names of sensors have fitted.
-    #[serde(default, with = "shared", skip_serializing_if = "is_empty")]
-    pub(crate) seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
+    /// Labels of each bus that the names of sensors have matched.
+    #[serde(default, with = "shared", rename = "seen_labels", skip_serializing_if = "is_empty")]
+    pub(crate) label_matches: Arc<BTreeMap<Id, LabelMatches>>,
 }
 
 /// Number of the last page of an alert that each channel has delivered or given up; 0 for one that was asked and is not done yet.
@@ -52,8 +52,8 @@ pub(crate) struct Changes<'a> {
     acknowledged_by: Option<Cow<'a, AcknowledgedBy>>,
     #[serde(rename = "paged_by", skip_serializing_if = "Option::is_none")]
     page_runs: Option<Cow<'a, BTreeMap<AlertId, RunId>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seen_labels: Option<Cow<'a, BTreeMap<Id, SeenLabels>>>,
+    #[serde(rename = "seen_labels", skip_serializing_if = "Option::is_none")]
+    label_matches: Option<Cow<'a, BTreeMap<Id, LabelMatches>>>,
 }
 
 /// What a checkpoint of before knows of actuators.
@@ -79,7 +79,7 @@ impl Checkpoint {
             last_pages: changed(&self.last_pages, &earlier.last_pages),
             acknowledged_by: changed(&self.acknowledged_by, &earlier.acknowledged_by),
             page_runs: changed(&self.page_runs, &earlier.page_runs),
-            seen_labels: changed(&self.seen_labels, &earlier.seen_labels),
+            label_matches: changed(&self.label_matches, &earlier.label_matches),
         })
     }
 
@@ -89,7 +89,7 @@ impl Checkpoint {
         replace(&mut self.last_pages, changes.last_pages);
         replace(&mut self.acknowledged_by, changes.acknowledged_by);
         replace(&mut self.page_runs, changes.page_runs);
-        replace(&mut self.seen_labels, changes.seen_labels);
+        replace(&mut self.label_matches, changes.label_matches);
     }
 }
 

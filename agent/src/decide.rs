@@ -43,7 +43,7 @@ use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
-use crate::sense::line::SeenLabels;
+use crate::sense::line::LabelMatches;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::sample::Sample;
 use crate::sense::stamp::StampRejection;
@@ -107,8 +107,8 @@ pub(crate) struct Decide {
     /// Why the last message of a bus matched no sensor.
     unmatched: BTreeMap<Id, String>,
     absent: AbsentOf,
-    /// Labels of each bus that names of sensors have fitted; part of the checkpoint.
-    seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
+    /// Labels of each bus that the names of sensors have matched; part of the checkpoint.
+    label_matches: Arc<BTreeMap<Id, LabelMatches>>,
     /// Whether the hub accepts this device; `None` before its first answer.
     hub_accepts: Option<bool>,
     faults: Faults,
@@ -188,8 +188,8 @@ impl Decide {
             SenseMessage::Absent { bus, sensors } => {
                 self.absent.insert(bus, sensors);
             }
-            SenseMessage::Labels { bus, seen } => {
-                Arc::make_mut(&mut self.seen_labels).insert(bus, (*seen).clone());
+            SenseMessage::Labels { bus, matches } => {
+                Arc::make_mut(&mut self.label_matches).insert(bus, (*matches).clone());
                 self.stage_checkpoint();
             }
             SenseMessage::Receipt { receipt, .. } => self.commit.receipts.push(receipt),
@@ -218,7 +218,7 @@ impl Decide {
                 | StampRejection::Counter,
             ) => self.readings.past_stamps += 1,
             Some(StampRejection::NoClock) => self.readings.unplaced_stamps += 1,
-            Some(StampRejection::None) | None => {}
+            Some(StampRejection::NoTime) | None => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reads raw values: a task for each bus, one for the machine itself, and the queue to decide.
+//! Reads raw values: a task for each bus, one for the machine itself, and the queue to the decide task, which owns the engine.
 
 pub(crate) mod board;
 pub(crate) mod bus;
@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use board::Owners;
 use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
-use line::{LabelMemory, SeenLabels};
+use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
 use released::Ports;
 use stream::Place;
@@ -52,7 +52,7 @@ struct ConfiguredBus {
 }
 
 /// The tasks that read. Dropping it stops them.
-pub(crate) struct Senses {
+pub(crate) struct BusTasks {
     clock: Clock,
     queue: Queue,
     outputs: Outputs,
@@ -65,7 +65,7 @@ pub(crate) struct Senses {
     /// Which boards belong to which bus.
     owners: Owners,
     /// The labels that the names of sensors have matched, for each bus of text lines.
-    labels: BTreeMap<Id, LabelMemory>,
+    labels: BTreeMap<Id, SharedLabelMatches>,
 }
 
 /// A bus that is read. Dropping it stops its task.
@@ -92,7 +92,7 @@ impl SensorInputs {
     ) -> SensorInputs {
         let mut inputs = SensorInputs::default();
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
-            let wanted = BusInputs { columns: bus.columns.clone(), inputs: Vec::new() };
+            let wanted = BusInputs { columns: bus.columns.clone(), sensors: Vec::new() };
             let (kind, link, board) = (bus.kind, bus.link.clone(), bus.board.map(BoardId));
             inputs.buses.insert(id.clone(), ConfiguredBus { kind, link, board, wanted });
         }
@@ -102,26 +102,27 @@ impl SensorInputs {
                 (_, Some(bus)) => inputs.buses.get_mut(bus).map(|source| &mut source.wanted),
                 _ => None,
             };
-            wanted.into_iter().for_each(|wanted| wanted.inputs.push((sensor.clone(), settings.clone())));
+            wanted.into_iter().for_each(|wanted| wanted.sensors.push((sensor.clone(), settings.clone())));
         }
         inputs
     }
 }
 
-impl Senses {
-    /// No bus is read yet. `seen_labels` are those that names matched before the restart.
+impl BusTasks {
+    /// No bus is read yet. `label_matches` are those that names matched before the restart.
     pub(crate) fn new(
         clock: Clock,
         queue: Queue,
         outputs: Outputs,
         ports: Ports,
         machine: Machine,
-        seen_labels: BTreeMap<Id, SeenLabels>,
-    ) -> Senses {
-        let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(Arc::new(seen)))).collect();
+        label_matches: BTreeMap<Id, LabelMatches>,
+    ) -> BusTasks {
+        let labels =
+            label_matches.into_iter().map(|(id, matches)| (id, SharedLabelMatches::new(Arc::new(matches)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
         let owners = Owners::default();
-        Senses { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, owners, labels }
+        BusTasks { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, owners, labels }
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
@@ -194,7 +195,7 @@ impl Senses {
     fn context(&self, id: Id, wanted: watch::Receiver<BusInputs>, health: HealthHandle) -> BusContext {
         let (clock, queue) = (self.clock.clone(), self.queue.clone());
         let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
-        BusContext { id, wanted, health, clock, queue, outputs, ports }
+        BusContext { id, inputs, health, clock, queue, outputs, ports }
     }
 }
 
@@ -261,13 +262,13 @@ mod tests {
         let said: Vec<String> = buses
             .iter()
             .map(|(id, ConfiguredBus { link, wanted, .. })| {
-                let sensors: Vec<&str> = wanted.inputs.iter().map(|(sensor, _)| sensor.as_str()).collect();
+                let sensors: Vec<&str> = wanted.sensors.iter().map(|(sensor, _)| sensor.as_str()).collect();
                 format!("{id} {} {}", address(link), sensors.join(" "))
             })
             .collect();
         assert_eq!(said, ["gateway port-a room/humidity room/temp", "spare port-b "]);
         let host: Vec<(&str, Option<Span>)> =
-            host.inputs.iter().map(|(sensor, settings)| (sensor.as_str(), settings.interval)).collect();
+            host.sensors.iter().map(|(sensor, settings)| (sensor.as_str(), settings.interval)).collect();
         assert_eq!(host, [("pi/load", Some(Span::from_mins(1)))]);
     }
 }

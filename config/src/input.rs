@@ -93,7 +93,7 @@ pub enum Input {
         field: String,
     },
     /// `host:cpu_temp`: the machine that the agent runs on.
-    Host(Host),
+    Host(HostMetric),
     /// `derived:vpd(..)`: computed from other sensors.
     Derived {
         /// Name of the function.
@@ -136,7 +136,7 @@ impl fmt::Display for LineName {
 
 /// A figure of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Host {
+pub enum HostMetric {
     /// Temperature of the processor, C.
     CpuTemp,
     /// Processes waiting for the processor, averaged over a minute.
@@ -415,12 +415,12 @@ fn w1(text: &str) -> Option<Input> {
     (hex(family, 2) && hex(serial, 12)).then(|| Input::W1 { device: text.to_ascii_lowercase() })
 }
 
-fn host(text: &str) -> Option<Host> {
+fn host(text: &str) -> Option<HostMetric> {
     match text {
-        "cpu_temp" => Some(Host::CpuTemp),
-        "load" => Some(Host::Load),
-        "disk_used" => Some(Host::DiskUsed),
-        "memory_used" => Some(Host::MemoryUsed),
+        "cpu_temp" => Some(HostMetric::CpuTemp),
+        "load" => Some(HostMetric::Load),
+        "disk_used" => Some(HostMetric::DiskUsed),
+        "memory_used" => Some(HostMetric::MemoryUsed),
         _ => None,
     }
 }

@@ -81,7 +81,7 @@ pub use crate::explain::{Explained, LayerValue, Origin, SourceKey, UnknownPath, 
 pub use crate::files::Files;
 pub use crate::hosts::{Hosts, is_loopback, leads_to_loopback};
 pub use crate::i2c::{I2cChip, I2cField};
-pub use crate::input::{BusKind, Host, Input, LineName};
+pub use crate::input::{BusKind, HostMetric, Input, LineName};
 pub use crate::inventory::{Inventory, InventoryChange, InventoryCounts, Removed};
 pub use crate::merge::merge_json;
 pub use crate::merged::Merged;

@@ -31,9 +31,9 @@ pub struct Label {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fit {
     /// The name is a part of its words.
-    Part,
+    Partial,
     /// The name is the whole label.
-    Whole,
+    Exact,
 }
 
 impl Label {
@@ -57,8 +57,8 @@ impl Label {
         let other_unit = !name.bracket.is_empty() && !self.bracket.is_empty() && name.bracket != self.bracket;
         match self.key == name.key {
             true if other_unit && name.unit != self.unit => None,
-            true => Some(Fit::Whole),
-            false => self.has_words(&name.joined).then_some(Fit::Part),
+            true => Some(Fit::Exact),
+            false => self.has_words(&name.joined).then_some(Fit::Partial),
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
             ("Distance", &["Distance in cm", "Distance (cm)"]),
         ] {
             for text in labels {
-                assert_eq!(label(text).fit(&label(name)), Some(Fit::Whole), "{name:?} and {text:?}");
+                assert_eq!(label(text).fit(&label(name)), Some(Fit::Exact), "{name:?} and {text:?}");
             }
         }
     }
@@ -192,14 +192,14 @@ mod tests {
     #[test]
     fn a_short_form_is_some_of_the_words() {
         for (name, text, expected) in [
-            ("Temp", "Air Temp", Some(Fit::Part)),
-            ("CO2", "CO2 concentration [ppm]", Some(Fit::Part)),
-            ("Air Temp", "Air Temp inside", Some(Fit::Part)),
-            ("airtemp", "Air Temp inside", Some(Fit::Part)),
-            ("ph", "tank.ph", Some(Fit::Part)),
-            ("pH", "Tank 1 pH", Some(Fit::Part)),
-            ("Temp", "Temp (out)", Some(Fit::Part)),
-            ("temp", "packet 'temp", Some(Fit::Part)),
+            ("Temp", "Air Temp", Some(Fit::Partial)),
+            ("CO2", "CO2 concentration [ppm]", Some(Fit::Partial)),
+            ("Air Temp", "Air Temp inside", Some(Fit::Partial)),
+            ("airtemp", "Air Temp inside", Some(Fit::Partial)),
+            ("ph", "tank.ph", Some(Fit::Partial)),
+            ("pH", "Tank 1 pH", Some(Fit::Partial)),
+            ("Temp", "Temp (out)", Some(Fit::Partial)),
+            ("temp", "packet 'temp", Some(Fit::Partial)),
             ("Temp", "Temperature", None),
             ("co", "CO2", None),
             ("V", "mV", None),
@@ -207,8 +207,8 @@ mod tests {
             ("Temp Air", "Air Temp", None),
             ("1", "Sensor 12", None),
             ("Temp (C)", "Temp (F)", None),
-            ("Temp (C)", "Temp", Some(Fit::Whole)),
-            ("Temp", "Temp (F)", Some(Fit::Whole)),
+            ("Temp (C)", "Temp", Some(Fit::Exact)),
+            ("Temp", "Temp (F)", Some(Fit::Exact)),
         ] {
             assert_eq!(label(text).fit(&label(name)), expected, "{name:?} and {text:?}");
         }

@@ -140,7 +140,7 @@ impl ApiState {
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
         bus.health.get();
-    let Messages { came, matched, ignored, last_ignored, unclaimed, not_received, faults, mixed } = messages;
+    let Messages { received, matched, ignored, last_ignored, unclaimed, not_received, faults, mixed } = messages;
     BusState {
         bus: bus.id,
         port: bus.port,
@@ -150,7 +150,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         for_s: since.map(|since| (now - since).as_secs_f64()),
         opened,
         bytes,
-        lines: came,
+        lines: received,
         used: matched,
         last_line: last_input.and_then(|at| placed(at, anchor)),
         last_line_s: last_input.map(|at| (now - at).as_secs_f64()),

@@ -30,7 +30,7 @@ use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::released::Ports;
-use crate::sense::{Senses, SensorInputs};
+use crate::sense::{BusTasks, SensorInputs};
 use crate::store::thread::StoreWriter;
 use crate::sync::{self, status::SyncStatus};
 
@@ -164,11 +164,11 @@ impl<'a> Base<'a> {
         opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone()).await
     }
 
-    fn senses(&self, restored: &RestoredState) -> Senses {
+    fn senses(&self, restored: &RestoredState) -> BusTasks {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
-        let seen_labels = restored.checkpoint.as_ref().map(|kept| (*kept.seen_labels).clone()).unwrap_or_default();
+        let label_matches = restored.checkpoint.as_ref().map(|kept| (*kept.label_matches).clone()).unwrap_or_default();
         let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
-        Senses::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, seen_labels)
+        BusTasks::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, label_matches)
     }
 
     fn sync_parts(
@@ -276,7 +276,7 @@ async fn decide_from_the_first(
                     SenseMessage::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
                     SenseMessage::Unmatched { .. } => continue,
                     SenseMessage::Absent { .. } | SenseMessage::Labels { .. } | SenseMessage::Receipt { .. } => {}
-                    SenseMessage::Value(sample) => match sample.stamp {
+                    SenseMessage::Value(sample) => match sample.source_time {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,
                     },

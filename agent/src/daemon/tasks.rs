@@ -18,7 +18,7 @@ use crate::act::Outputs;
 use crate::clock::Clock;
 use crate::decide::Command;
 use crate::health::{Bus, HealthBoard};
-use crate::sense::{Senses, SensorInputs};
+use crate::sense::{BusTasks, SensorInputs};
 use crate::store::thread::{Progress, StoreHandle};
 
 /// Longest time for all stages of a stop.
@@ -34,7 +34,7 @@ const CHECK: Duration = Duration::from_secs(5);
 const SYNC: &str = "sync";
 
 pub(super) struct Tasks {
-    pub(super) senses: Senses,
+    pub(super) senses: BusTasks,
     /// Changes of what the senses read.
     pub(super) inputs: mpsc::Receiver<SensorInputs>,
     pub(super) health: HealthBoard,
@@ -219,9 +219,9 @@ mod tests {
         (store_writer, handle, storing)
     }
 
-    fn senses() -> Senses {
+    fn senses() -> BusTasks {
         let clock = Clock::new(ClockMode::Input);
-        Senses::new(
+        BusTasks::new(
             clock,
             Queue::new(1),
             Outputs::new().0,

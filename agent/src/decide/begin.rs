@@ -67,9 +67,9 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = handles.clock.now();
     let mut remarks = restored.remarks;
-    let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, seen_labels) = match restored.checkpoint {
-        Some(Checkpoint { engine, last_pages, acknowledged_by, page_runs, seen_labels }) => {
-            (Some(engine), last_pages, acknowledged_by, page_runs, seen_labels)
+    let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, label_matches) = match restored.checkpoint {
+        Some(Checkpoint { engine, last_pages, acknowledged_by, page_runs, label_matches }) => {
+            (Some(engine), last_pages, acknowledged_by, page_runs, label_matches)
         }
         None => Default::default(),
     };
@@ -125,7 +125,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         buses: BTreeMap::new(),
         unmatched: BTreeMap::new(),
         absent: BTreeMap::new(),
-        seen_labels,
+        label_matches,
         hub_accepts: None,
         faults: Faults::new(),
         logged_faults: LoggedFaults::default(),

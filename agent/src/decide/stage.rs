@@ -70,7 +70,7 @@ impl Decide {
             last_pages: Arc::clone(&self.last_pages),
             acknowledged_by: Arc::clone(&self.acknowledged_by),
             page_runs: Arc::clone(&self.page_runs),
-            seen_labels: Arc::clone(&self.seen_labels),
+            label_matches: Arc::clone(&self.label_matches),
         }));
     }
 

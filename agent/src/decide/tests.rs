@@ -285,8 +285,16 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
         let sensor = SensorId::new("room/level").unwrap();
         let stamp = Some(WallTime(second * 1000));
         let (quality, fault) = (Quality::Good, None);
-        let sample =
-            Sample { sensor, value: 31.0, quality, fault, arrived: Uptime(0), taken: None, stamp, rejected: None };
+        let sample = Sample {
+            sensor,
+            value: 31.0,
+            quality,
+            fault,
+            arrived: Uptime(0),
+            taken: None,
+            source_time: stamp,
+            rejected: None,
+        };
         queue.push(SenseMessage::Value(sample));
     }
     let (commands, heard) = mpsc::channel(1);

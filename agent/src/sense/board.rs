@@ -137,8 +137,8 @@ impl Board {
     }
 
     fn take_wanted(&mut self) {
-        let wanted = self.context.wanted.borrow_and_update().clone();
-        self.channels.set_sensors(&wanted.inputs);
+        let wanted = self.context.inputs.borrow_and_update().clone();
+        self.channels.set_sensors(&wanted.sensors);
         self.tell_absent();
     }
 
@@ -183,7 +183,7 @@ impl Board {
                     // The board is reached all the same.
                     Arrival::Failed(_) => None,
                 },
-                Ok(()) = self.context.wanted.changed() => {
+                Ok(()) = self.context.inputs.changed() => {
                     self.take_wanted();
                     None
                 }
@@ -285,8 +285,8 @@ impl Board {
         let counts = session.counts();
         let mut health = self.context.health.lock();
         let messages = &mut health.messages;
-        let is_frame = counts.frames > messages.came;
-        messages.came = counts.frames;
+        let is_frame = counts.frames > messages.received;
+        messages.received = counts.frames;
         messages.matched += used;
         let ignored = [
             (words::TOO_LONG, counts.too_long),

@@ -33,7 +33,7 @@ pub(crate) struct BusInputs {
     /// Names of the columns of text lines that have no header.
     pub(crate) columns: Option<Vec<String>>,
     /// The sensors on the bus, and how each is read.
-    pub(crate) inputs: Vec<(SensorId, InputSettings)>,
+    pub(crate) sensors: Vec<(SensorId, InputSettings)>,
 }
 
 /// Context of the task of a bus. Clones are of the same bus.
@@ -42,7 +42,7 @@ pub(crate) struct BusContext {
     /// Name of the bus in `agent.toml`.
     pub(crate) id: Id,
     /// Changes while the bus stays open: opening a port again would reset many a board.
-    pub(crate) wanted: watch::Receiver<BusInputs>,
+    pub(crate) inputs: watch::Receiver<BusInputs>,
     pub(crate) health: HealthHandle,
     pub(crate) clock: Clock,
     /// Where values go.
@@ -155,7 +155,7 @@ mod tests {
         let (clock, health) = (Clock::new(ClockMode::Scaled(1)), HealthHandle::default());
         let context = BusContext {
             id: Id::new("gateway").unwrap(),
-            wanted,
+            inputs: wanted,
             health,
             clock,
             queue: queue.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tilth_config::{Host, Input, InputSettings};
+use tilth_config::{HostMetric, Input, InputSettings};
 use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
@@ -29,16 +29,16 @@ pub(crate) struct Machine {
 }
 
 /// A metric that a sensor shows, and when it is read next.
-struct Due {
+struct PolledMetric {
     sensor: SensorId,
-    metric: Host,
+    metric: HostMetric,
     interval: Span,
     at: Uptime,
 }
 
-impl Due {
+impl PolledMetric {
     /// Whether the metric is to be read now; its next time is then set. Readings missed while the clock jumped are not made up for.
-    fn is_due(&mut self, now: Uptime) -> bool {
+    fn take_due(&mut self, now: Uptime) -> bool {
         let interval = self.interval.0.max(1);
         let is_due = self.at <= now;
         if is_due {
@@ -56,13 +56,13 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
         let next = metrics.iter().map(|metric| metric.at).min();
         tokio::select! {
             () = context.clock.sleep_until(next) => {}
-            Ok(()) = context.wanted.changed() => {
+            Ok(()) = context.inputs.changed() => {
                 metrics = wanted(&mut context);
                 continue;
             }
         }
         let now = context.clock.uptime();
-        for metric in metrics.iter_mut().filter_map(|metric| metric.is_due(now).then_some(metric)) {
+        for metric in metrics.iter_mut().filter_map(|metric| metric.take_due(now).then_some(metric)) {
             let value = read(&machine, metric.metric).await.unwrap_or(f64::NAN);
             let sensor = metric.sensor.clone();
             let (quality, fault) = (Quality::Good, None);
@@ -73,7 +73,7 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
                 fault,
                 arrived: now,
                 taken: None,
-                stamp: None,
+                source_time: None,
                 rejected: None,
             });
         }
@@ -81,30 +81,30 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
 }
 
 /// The metrics that sensors show, all due now.
-fn wanted(context: &mut BusContext) -> Vec<Due> {
+fn wanted(context: &mut BusContext) -> Vec<PolledMetric> {
     let at = context.clock.uptime();
-    let wanted = context.wanted.borrow_and_update();
+    let wanted = context.inputs.borrow_and_update();
     let due = |(sensor, settings): &(SensorId, InputSettings)| {
         let Some(Input::Host(metric)) = settings.input else { return None };
-        Some(Due { sensor: sensor.clone(), metric, interval: settings.interval.unwrap_or(USUAL_INTERVAL), at })
+        Some(PolledMetric { sensor: sensor.clone(), metric, interval: settings.interval.unwrap_or(USUAL_INTERVAL), at })
     };
-    wanted.inputs.iter().filter_map(due).collect()
+    wanted.sensors.iter().filter_map(due).collect()
 }
 
 /// One metric. A kernel or disk that does not answer holds up the machine's metrics, and no other task.
-async fn read(machine: &Arc<Machine>, metric: Host) -> Option<f64> {
+async fn read(machine: &Arc<Machine>, metric: HostMetric) -> Option<f64> {
     let machine = Arc::clone(machine);
     blocking(move || Ok(machine.read(metric)), TIMEOUT, || ()).await.ok().flatten()
 }
 
 impl Machine {
     /// A metric as it is now; nothing where the machine does not tell.
-    pub(crate) fn read(&self, metric: Host) -> Option<f64> {
+    pub(crate) fn read(&self, metric: HostMetric) -> Option<f64> {
         match metric {
-            Host::CpuTemp => cpu_temp(&self.root),
-            Host::Load => self.text("proc/loadavg")?.split(' ').next()?.parse().ok(),
-            Host::MemoryUsed => memory_used(&self.text("proc/meminfo")?),
-            Host::DiskUsed => disk_used(&self.disk),
+            HostMetric::CpuTemp => cpu_temp(&self.root),
+            HostMetric::Load => self.text("proc/loadavg")?.split(' ').next()?.parse().ok(),
+            HostMetric::MemoryUsed => memory_used(&self.text("proc/meminfo")?),
+            HostMetric::DiskUsed => disk_used(&self.disk),
         }
     }
 
@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn this_machine_tells_its_figures() {
         let machine = Machine { root: "/".into(), disk: ".".into() };
-        let memory = machine.read(Host::MemoryUsed).unwrap();
-        let disk = machine.read(Host::DiskUsed).unwrap();
+        let memory = machine.read(HostMetric::MemoryUsed).unwrap();
+        let disk = machine.read(HostMetric::DiskUsed).unwrap();
         assert!((0.0..=100.0).contains(&memory) && (0.0..=100.0).contains(&disk), "{memory} {disk}");
-        assert!(machine.read(Host::Load).unwrap() >= 0.0);
+        assert!(machine.read(HostMetric::Load).unwrap() >= 0.0);
         let nowhere = Machine { root: "nowhere".into(), disk: "nowhere".into() };
-        for metric in [Host::CpuTemp, Host::Load, Host::MemoryUsed, Host::DiskUsed] {
+        for metric in [HostMetric::CpuTemp, HostMetric::Load, HostMetric::MemoryUsed, HostMetric::DiskUsed] {
             assert_eq!(nowhere.read(metric), None);
         }
     }
@@ -192,8 +192,9 @@ mod tests {
     fn each_figure_comes_at_its_own_interval() {
         let read_at = |interval, seconds: &[i64]| {
             let sensor = SensorId::new("pi/load").unwrap();
-            let mut metric = Due { sensor, metric: Host::Load, interval: Span::from_secs(interval), at: Uptime(0) };
-            seconds.iter().copied().filter(|second| metric.is_due(Uptime(second * 1000))).collect::<Vec<_>>()
+            let mut metric =
+                PolledMetric { sensor, metric: HostMetric::Load, interval: Span::from_secs(interval), at: Uptime(0) };
+            seconds.iter().copied().filter(|second| metric.take_due(Uptime(second * 1000))).collect::<Vec<_>>()
         };
         let every_second: Vec<i64> = (0..95).collect();
         assert_eq!(read_at(10, &every_second), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
@@ -213,13 +214,13 @@ mod tests {
                     InputSettings { input, bus: None, interval, stamp, quantity, unit: None },
                 )
             };
-            let (load, memory) = (input("pi/load", Host::Load), input("pi/memory", Host::MemoryUsed));
+            let (load, memory) = (input("pi/load", HostMetric::Load), input("pi/memory", HostMetric::MemoryUsed));
             let queue = Queue::new(2);
-            let (sender, wanted) = watch::channel(BusInputs { columns: None, inputs: vec![load.clone(), memory] });
+            let (sender, wanted) = watch::channel(BusInputs { columns: None, sensors: vec![load.clone(), memory] });
             let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
             let context = BusContext {
                 id,
-                wanted,
+                inputs: wanted,
                 health,
                 clock: Clock::new(ClockMode::System),
                 queue: queue.clone(),
@@ -232,7 +233,7 @@ mod tests {
             };
             let test = async {
                 assert_eq!([next().await, next().await], ["pi/load", "pi/memory"]);
-                sender.send_replace(BusInputs { columns: None, inputs: vec![load] });
+                sender.send_replace(BusInputs { columns: None, sensors: vec![load] });
                 assert_eq!(next().await, "pi/load");
             };
             tokio::select! {

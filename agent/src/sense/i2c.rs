@@ -157,7 +157,7 @@ impl Reader {
             tokio::select! {
                 () = self.context.clock.sleep_until(due) => {}
                 () = until(ready) => {}
-                Ok(()) = self.context.wanted.changed() => {
+                Ok(()) = self.context.inputs.changed() => {
                     self.take_wanted();
                     continue;
                 }
@@ -250,7 +250,7 @@ impl Reader {
             Err(fault) => {
                 let why: Arc<str> = format!("{} at {:#04x}: {fault}", device.chip, device.address).into();
                 device.sensors.iter().for_each(|sensor| send_fault(&self.context, sensor, &why, now));
-                self.context.health.lock().messages.came += 1;
+                self.context.health.lock().messages.received += 1;
             }
         }
         device.phase = Phase::Idle { due: next_due(since, device.interval, now) };
@@ -260,8 +260,8 @@ impl Reader {
     fn take_wanted(&mut self) {
         let now = self.context.clock.uptime();
         let mut before = std::mem::take(&mut self.devices);
-        let wanted = self.context.wanted.borrow_and_update().clone();
-        for (sensor, settings) in &wanted.inputs {
+        let wanted = self.context.inputs.borrow_and_update().clone();
+        for (sensor, settings) in &wanted.sensors {
             self.add(sensor, settings, now);
         }
         for device in &mut self.devices {
@@ -276,7 +276,7 @@ impl Reader {
             }
         }
         let mut health = self.context.health.lock();
-        health.messages.faults.retain(|sensor, _| wanted.inputs.iter().any(|(wanted, _)| wanted == sensor));
+        health.messages.faults.retain(|sensor, _| wanted.sensors.iter().any(|(wanted, _)| wanted == sensor));
     }
 
     fn add(&mut self, sensor: &SensorId, settings: &InputSettings, now: Uptime) {
@@ -353,7 +353,7 @@ fn send_values(context: &BusContext, device: &Device, values: &Values, now: Upti
         context.value(sample(&sensor.sensor, value, Quality::Good, None, now));
     }
     let mut health = context.health.lock();
-    health.messages.came += 1;
+    health.messages.received += 1;
     health.messages.matched += 1;
     health.last_input = Some(now);
 }
@@ -364,7 +364,7 @@ fn send_fault(context: &BusContext, sensor: &ChipSensor, why: &Arc<str>, now: Up
 }
 
 fn sample(sensor: &SensorId, value: f64, quality: Quality, fault: Option<Arc<str>>, arrived: Uptime) -> Sample {
-    Sample { sensor: sensor.clone(), value, quality, fault, arrived, taken: None, stamp: None, rejected: None }
+    Sample { sensor: sensor.clone(), value, quality, fault, arrived, taken: None, source_time: None, rejected: None }
 }
 
 #[cfg(test)]

@@ -43,10 +43,11 @@ use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
 use crate::clock::ClockMode;
+use absent::LineCounts;
 use names::WantedValue;
 use parse::Decoder;
 use remembered::has_new_ambiguity;
-pub(crate) use remembered::{LabelMemory, SeenLabels};
+pub(crate) use remembered::{LabelMatches, SharedLabelMatches};
 
 /// First and longest wait before a missing port is opened again; looking for it costs one call.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -61,7 +62,7 @@ const CHECK_AFTER: Duration = Duration::from_secs(5);
 /// Bytes read from the port at once; a tenth of a second at 115,200 baud is 1,200.
 const CHUNK: usize = 2048;
 
-/// Shortest time between two messages to decide of one kind, other than values.
+/// Shortest time between two messages of one kind to the decide task, other than values.
 const SEND_AGAIN_AFTER: Span = Span::from_secs(5);
 
 /// Lines, and the time they took, after which the log names wanted values that no line had.
@@ -75,7 +76,7 @@ const MAX_WARNED: usize = 8;
 const WARN_AGAIN_AFTER: Span = Span::from_mins(60);
 
 /// Reads the bus for ever; opens its port again and again while it is missing.
-pub(crate) async fn run(serial: Serial, labels: LabelMemory, context: BusContext) {
+pub(crate) async fn run(serial: Serial, labels: SharedLabelMatches, context: BusContext) {
     let mut reader = LineReader::new(serial, labels, context);
     let mut waits = retries();
     loop {
@@ -136,7 +137,7 @@ struct Reported {
     is_absence_logged: bool,
     /// When decide was told which labels names match, and what it is not told yet.
     labels_at: Option<Uptime>,
-    new_labels: Option<SeenLabels>,
+    new_labels: Option<LabelMatches>,
     /// When the log last said of a sensor that its field is no number.
     no_number: BTreeMap<SensorId, Uptime>,
 }
@@ -150,22 +151,22 @@ struct LineReader {
     reported: Reported,
     decoder: Decoder,
     /// The labels that decide was told of, kept when the task of the bus is begun again.
-    memory: LabelMemory,
+    memory: SharedLabelMatches,
     context: BusContext,
 }
 
 impl LineReader {
-    fn new(serial: Serial, memory: LabelMemory, context: BusContext) -> LineReader {
+    fn new(serial: Serial, memory: SharedLabelMatches, context: BusContext) -> LineReader {
         let (columns, wanted, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
         let mut reader = LineReader { serial, columns, wanted, reported, decoder, memory, context };
-        reader.take_wanted();
+        reader.update_sensors();
         reader.decoder.restore(&reader.memory.borrow());
         reader
     }
 
-    fn take_wanted(&mut self) {
-        let BusInputs { columns, inputs } = self.context.wanted.borrow_and_update().clone();
-        let mut wanted: Vec<LineSensor> = inputs.into_iter().filter_map(LineSensor::of).collect();
+    fn update_sensors(&mut self) {
+        let BusInputs { columns, sensors } = self.context.inputs.borrow_and_update().clone();
+        let mut wanted: Vec<LineSensor> = sensors.into_iter().filter_map(LineSensor::of).collect();
         // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
         if columns == self.columns
             && wanted.len() == self.wanted.len()
@@ -202,7 +203,7 @@ impl LineReader {
             self.context.ready().await;
             match timeout(CHECK_AFTER, port.read(&mut bytes)).await {
                 Ok(Ok(0)) => return io::Error::new(io::ErrorKind::NotConnected, "the port was hung up"),
-                Ok(Ok(count)) => self.take(&bytes[..count]),
+                Ok(Ok(count)) => self.on_bytes(&bytes[..count]),
                 Ok(Err(error)) => return error,
                 Err(_) => {
                     if let Err(error) = port.check() {
@@ -213,14 +214,14 @@ impl LineReader {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        if self.context.wanted.has_changed().unwrap_or(false) {
-            self.take_wanted();
+    fn on_bytes(&mut self, bytes: &[u8]) {
+        if self.context.inputs.has_changed().unwrap_or(false) {
+            self.update_sensors();
         }
         let now = self.context.clock.now();
         // On the input clock stamps are the time, and nothing can be held against them.
         let is_judged = self.context.clock.mode() != ClockMode::Input;
-        let (lines, texts) = (self.decoder.messages().came, absent::texts(self.decoder.messages()));
+        let (lines, before) = (self.decoder.messages().received, LineCounts::of(self.decoder.messages()));
         let mut has_values = false;
         let mut rejected = Vec::new();
         let mut not_numbers: Vec<About> = Vec::new();
@@ -228,16 +229,17 @@ impl LineReader {
         decoder.push(bytes, |decoded| {
             has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
-            let mut sample = |want: usize, value, quality, fault| {
-                let LineSensor { want: WantedValue { sensor, .. }, use_stamp, stamps } = &mut wanted[want];
-                let own = decoded.time.or(decoded.count);
-                let mut judge =
-                    |own: Option<WallTime>| own.map_or(Some(StampRejection::None), |own| stamps.judge(own, now).err());
-                let why = if *use_stamp && is_judged { judge(own) } else { None };
+            let mut sample = |want_ix: usize, value, quality, fault| {
+                let LineSensor { want: WantedValue { sensor, .. }, use_stamp, stamps } = &mut wanted[want_ix];
+                let stated = decoded.time.or(decoded.counter);
+                let mut judge = |stated: Option<WallTime>| {
+                    stated.map_or(Some(StampRejection::NoTime), |stated| stamps.judge(stated, now).err())
+                };
+                let why = if *use_stamp && is_judged { judge(stated) } else { None };
                 if let Some(why) = why {
-                    of_line.get_or_insert_with(|| (why, own, sensor.clone()));
+                    of_line.get_or_insert_with(|| (why, stated, sensor.clone()));
                 }
-                let stamp = decoded.time.filter(|_| *use_stamp);
+                let source_time = decoded.time.filter(|_| *use_stamp);
                 Sample {
                     sensor: sensor.clone(),
                     value,
@@ -245,24 +247,24 @@ impl LineReader {
                     fault,
                     arrived: now.0,
                     taken: None,
-                    stamp,
+                    source_time,
                     rejected: why,
                 }
             };
-            for (want, value) in decoded.values {
-                context.value(sample(*want, *value, Quality::Good, None));
+            for (want_ix, value) in decoded.values {
+                context.value(sample(*want_ix, *value, Quality::Good, None));
             }
-            for (want, why) in decoded.faults {
-                context.value(sample(*want, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
+            for (want_ix, why) in decoded.faults {
+                context.value(sample(*want_ix, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
             }
             not_numbers.extend(decoded.not_numbers.iter().map(|(_, about)| about.clone()));
             rejected.extend(of_line);
         });
-        let (came, ignored) = absent::texts(self.decoder.messages());
-        if !has_values && came > texts.0 {
-            self.send_unmatched(now.0, ignored > texts.1);
+        let counts = LineCounts::of(self.decoder.messages());
+        if !has_values && counts.whole > before.whole {
+            self.send_unmatched(now.0, counts.ignored > before.ignored);
         }
-        let has_line = self.decoder.messages().came > lines;
+        let has_line = self.decoder.messages().received > lines;
         if has_line {
             self.send_absent(now.0);
             self.send_labels(now.0);
@@ -273,7 +275,7 @@ impl LineReader {
         health.bytes += bytes.len() as u64;
         health.last_input = if has_line { Some(now.0) } else { health.last_input };
         health.messages = self.decoder.messages().clone();
-        if came == 0 {
+        if counts.whole == 0 {
             // Noise says nothing of the names that lines have.
             health.messages.not_received.clear();
         }
@@ -318,23 +320,23 @@ impl LineReader {
 
     /// Tells decide which labels names have matched, for the checkpoint: at once where a name matches a second one, else seldom.
     fn send_labels(&mut self, now: Uptime) {
-        self.reported.new_labels = self.decoder.seen_labels().or(self.reported.new_labels.take());
-        let Some(seen) = &self.reported.new_labels else { return };
+        self.reported.new_labels = self.decoder.label_matches().or(self.reported.new_labels.take());
+        let Some(matches) = &self.reported.new_labels else { return };
         let before = Arc::clone(&self.memory.borrow());
-        if !has_new_ambiguity(&before, seen) && !is_due(self.reported.labels_at, SEND_AGAIN_AFTER, now) {
+        if !has_new_ambiguity(&before, matches) && !is_due(self.reported.labels_at, SEND_AGAIN_AFTER, now) {
             return;
         }
         let is_first = self.reported.labels_at.replace(now).is_none();
-        let seen = self.reported.new_labels.take().map(Arc::new).unwrap_or_default();
-        if is_first || before != seen {
-            self.memory.send_replace(Arc::clone(&seen));
-            self.context.queue.push(SenseMessage::Labels { bus: self.context.id.clone(), seen });
+        let matches = self.reported.new_labels.take().map(Arc::new).unwrap_or_default();
+        if is_first || before != matches {
+            self.memory.send_replace(Arc::clone(&matches));
+            self.context.queue.push(SenseMessage::Labels { bus: self.context.id.clone(), matches });
         }
     }
 
     /// The log names absent values once: a misspelt name is found before its silence is paged.
     fn log_absent(&mut self, absent: &Absent, now: Uptime) {
-        let lines = self.decoder.messages().came;
+        let lines = self.decoder.messages().received;
         let (since, before) = *self.reported.wanted_since.get_or_insert((now, lines));
         if self.reported.is_absence_logged || lines - before < LINES_BEFORE_WARNING || now - since < TIME_BEFORE_WARNING
         {

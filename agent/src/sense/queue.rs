@@ -8,7 +8,7 @@ use tilth_core::id::Id;
 use tokio::sync::Notify;
 
 use super::bus::Absent;
-use super::line::SeenLabels;
+use super::line::LabelMatches;
 use super::receipt::Receipt;
 use super::sample::Sample;
 
@@ -27,7 +27,7 @@ pub(crate) enum SenseMessage {
     /// Sensors for which the messages of a bus have no values, and why; replaces what was said before.
     Absent { bus: Id, sensors: Arc<Absent> },
     /// The labels of a bus that the names of sensors have matched so far.
-    Labels { bus: Id, seen: Arc<SeenLabels> },
+    Labels { bus: Id, matches: Arc<LabelMatches> },
     /// To be confirmed once the values of a bus that came before it are stored.
     Receipt { bus: Id, receipt: Receipt },
 }
@@ -156,7 +156,7 @@ mod tests {
             fault: None,
             arrived: Uptime(0),
             taken: None,
-            stamp: None,
+            source_time: None,
             rejected: None,
         })
     }

@@ -25,9 +25,9 @@ pub(crate) struct Sample {
     pub(crate) arrived: Uptime,
     /// When it was measured, where the bus knows that on the agent's clock; never later than its arrival.
     pub(crate) taken: Option<Uptime>,
-    /// Its own time, where its input says `stamp = "source"` and it carried one.
-    pub(crate) stamp: Option<WallTime>,
-    /// Why its own time is not taken, where its input says `stamp = "source"`; of no account on the input clock.
+    /// Time that its source gave it, where its input says `stamp = "source"` and it carried one.
+    pub(crate) source_time: Option<WallTime>,
+    /// Why that time is not used, where its input says `stamp = "source"`; of no account on the input clock.
     pub(crate) rejected: Option<StampRejection>,
 }
 
@@ -37,7 +37,7 @@ impl Sample {
     pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {
         let sensor = plan.sensor_ix(self.sensor.as_str())?;
         let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };
-        Some(match self.own_time(clock) {
+        Some(match self.stated_time(clock) {
             Some(at) => Input::Reading(raw(at)),
             None if self.rejected.is_some() && clock.mode() != ClockMode::Input => Input::Undated(raw(self.arrived)),
             None => Input::Reading(raw(self.arrived)),
@@ -50,9 +50,9 @@ impl Sample {
     }
 
     /// When it was taken, if its arrival does not count.
-    fn own_time(&self, clock: &Clock) -> Option<Uptime> {
+    fn stated_time(&self, clock: &Clock) -> Option<Uptime> {
         if clock.mode() == ClockMode::Input {
-            return Some(match self.stamp {
+            return Some(match self.source_time {
                 Some(stamp) => {
                     clock.observe(stamp);
                     Uptime(stamp.0)
@@ -63,7 +63,7 @@ impl Sample {
         if self.taken.is_some() {
             return self.taken;
         }
-        let stamp = self.stamp.filter(|_| self.rejected.is_none())?;
+        let stamp = self.source_time.filter(|_| self.rejected.is_none())?;
         // A little ahead is the difference of two clocks: no reading is from later than now.
         Some(clock.uptime_at(stamp)?.min(self.arrived))
     }
@@ -79,7 +79,7 @@ mod tests {
     fn a_stamp_is_taken_unless_it_was_rejected() {
         let clock = Clock::new(ClockMode::Scaled(1));
         let arrived = Uptime(10_000_000);
-        let sample = |stamp, rejected| {
+        let sample = |source_time, rejected| {
             Sample {
                 sensor: SensorId::new("a/b").unwrap(),
                 value: 1.0,
@@ -87,16 +87,16 @@ mod tests {
                 fault: None,
                 arrived,
                 taken: None,
-                stamp,
+                source_time,
                 rejected,
             }
-            .own_time(&clock)
+            .stated_time(&clock)
         };
         clock.trust(Anchor { offset_ms: 1_000_000_000, trust: Trust::Told, error: None });
         let wall = |ms: i64| Some(WallTime(1_010_000_000 + ms));
         for (stamp, rejected, at) in [
             (None, None, None),
-            (None, Some(StampRejection::None), None),
+            (None, Some(StampRejection::NoTime), None),
             (wall(0), None, Some(arrived)),
             (wall(-5000), None, Some(Uptime(9_995_000))),
             (wall(-20_000_000), None, Some(Uptime(-10_000_000))),
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn on_the_input_clock_stamps_are_the_time() {
         let clock = Clock::new(ClockMode::Input);
-        let sample = |stamp| {
+        let sample = |source_time| {
             let sensor = SensorId::new("a/b").unwrap();
             Sample {
                 sensor,
@@ -120,13 +120,13 @@ mod tests {
                 fault: None,
                 arrived: Uptime(0),
                 taken: None,
-                stamp,
+                source_time,
                 rejected: Some(StampRejection::NoClock),
             }
         };
-        assert_eq!(sample(Some(WallTime(5000))).own_time(&clock), Some(Uptime(5000)));
-        assert_eq!(sample(Some(WallTime(4000))).own_time(&clock), Some(Uptime(4000)));
-        assert_eq!(sample(None).own_time(&clock), Some(Uptime(5000)));
+        assert_eq!(sample(Some(WallTime(5000))).stated_time(&clock), Some(Uptime(5000)));
+        assert_eq!(sample(Some(WallTime(4000))).stated_time(&clock), Some(Uptime(4000)));
+        assert_eq!(sample(None).stated_time(&clock), Some(Uptime(5000)));
         assert_eq!(clock.uptime(), Uptime(5000));
         let sensor = SensorId::new("a/b").unwrap();
         let old = Sample {
@@ -136,7 +136,7 @@ mod tests {
             fault: None,
             arrived: Uptime(0),
             taken: None,
-            stamp: Some(WallTime(4000)),
+            source_time: Some(WallTime(4000)),
             rejected: None,
         };
         assert_eq!(old.instant(&clock), Uptime(5000));

@@ -18,14 +18,14 @@ pub(crate) const BACK: Span = Span::from_mins(10);
 /// Lines far in the past after which it is decided what they are.
 const DECIDED_BY: u32 = 5;
 
-/// Before that only a gain beyond this is a backlog: stamps are often whole seconds, and several lines may be read at once.
+/// Before that only an advance beyond this is a backlog: stamps are often whole seconds, and several lines may be read at once.
 const SLACK: Span = Span::from_secs(2);
 
 /// Over this long one step tells the pace of a clock, whole seconds and all.
 const PACE_WINDOW: Span = Span::from_secs(20);
 
-/// A backlog that gains nothing for about so long is looked at anew.
-const CREDIT: Span = Span::from_secs(5);
+/// A backlog that does not catch up for about so long is judged again.
+const BACKLOG_SLACK: Span = Span::from_secs(5);
 
 /// A clock that was found wrong is a backlog after all once it has gained this.
 const BACKLOG_GAIN: Span = Span::from_mins(1);
@@ -42,7 +42,8 @@ const COUNTER_STEP_LONGEST: Span = Span::from_secs(5);
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StampRejection {
     /// The line carries no time, or none that can be read.
-    None,
+    #[serde(rename = "none")]
+    NoTime,
     /// There is no trusted time of day to compare the stamp with.
     NoClock,
     /// Further in the future than [`AHEAD`].
@@ -59,7 +60,7 @@ pub(crate) enum StampRejection {
 
 impl StampRejection {
     pub(crate) const ALL: [StampRejection; 7] = [
-        StampRejection::None,
+        StampRejection::NoTime,
         StampRejection::NoClock,
         StampRejection::Ahead,
         StampRejection::NeverSet,
@@ -71,7 +72,7 @@ impl StampRejection {
     /// What is wrong with the time of such lines.
     pub(crate) const fn text(self) -> &'static str {
         match self {
-            StampRejection::None => "without a time of their own that can be read",
+            StampRejection::NoTime => "without a time of their own that can be read",
             StampRejection::NoClock => "with a time of their own while the agent's clock is not trusted",
             StampRejection::Ahead => "from a clock that is ahead",
             StampRejection::NeverSet => "from a clock that was never set, or counts from the board's start",
@@ -83,7 +84,7 @@ impl StampRejection {
 
     /// Whether somebody should look at the board's clock.
     pub(crate) const fn is_wrong_clock(self) -> bool {
-        !matches!(self, StampRejection::None | StampRejection::NoClock)
+        !matches!(self, StampRejection::NoTime | StampRejection::NoClock)
     }
 }
 
@@ -123,8 +124,8 @@ enum State {
     },
     Backlog {
         trend: Trend,
-        /// How much it may fall behind before it is doubted again.
-        credit: Span,
+        /// How far the backlog may fall behind before it is doubted again.
+        slack_left: Span,
         /// The last line of the burst before.
         burst: Option<StampArrival>,
     },
@@ -137,7 +138,7 @@ enum State {
     },
 }
 
-/// The way of stamps over some lines.
+/// Movement of stamps over some lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Trend {
     first: StampArrival,
@@ -152,8 +153,8 @@ struct Trend {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StampJudge {
     state: State,
-    /// A stamp from which on none was near, and how many steps before it had the pace of a counter.
-    far_from: Option<(StampArrival, u32)>,
+    /// Possible counter: the newest stamp that is compared, and how many steps before it had the pace of a counter.
+    counter_candidate: Option<(StampArrival, u32)>,
     is_counter: bool,
 }
 
@@ -195,7 +196,7 @@ impl StampJudge {
 
     /// Boards may print many lines a second, and several may be read at once: a step counts only where it took long enough.
     fn look_for_counter(&mut self, point: StampArrival, is_near: bool) {
-        self.far_from = match self.far_from.filter(|_| !is_near) {
+        self.counter_candidate = match self.counter_candidate.filter(|_| !is_near) {
             _ if is_near => None,
             None => Some((point, 0)),
             Some((from, steps)) if from.is_counter_step(point) => Some((point, steps + 1)),
@@ -203,7 +204,7 @@ impl StampJudge {
             // Measured over longer, it may be one.
             waiting => waiting,
         };
-        self.is_counter |= self.far_from.is_some_and(|(_, steps)| steps >= COUNTER_STEPS);
+        self.is_counter |= self.counter_candidate.is_some_and(|(_, steps)| steps >= COUNTER_STEPS);
     }
 }
 
@@ -213,7 +214,7 @@ impl State {
         match self {
             State::Believed => State::Doubted { trend: Trend::new(point), lines: 1, burst: None },
             State::Doubted { trend, lines, burst } => doubted(trend, lines + 1, burst, point),
-            State::Backlog { trend, credit, burst } => backlog(trend, credit, burst, point),
+            State::Backlog { trend, slack_left, burst } => backlog(trend, slack_left, burst, point),
             State::Wrong { why, trend, before } => wrong(why, trend, before, point),
         }
     }
@@ -222,11 +223,11 @@ impl State {
 fn doubted(before: Trend, lines: u32, burst: Option<StampArrival>, point: StampArrival) -> State {
     let trend = before.with(point);
     let is_decided = lines >= DECIDED_BY;
-    if trend.is_steady() && trend.gain() > if is_decided { Span::ZERO } else { SLACK } {
-        return State::Backlog { trend, credit: CREDIT, burst };
+    if trend.is_steady() && trend.advance_over_clock() > if is_decided { Span::ZERO } else { SLACK } {
+        return State::Backlog { trend, slack_left: BACKLOG_SLACK, burst };
     }
     if is_decided || trend.runs_as_a_clock() {
-        let why = if trend.way() == Span::ZERO { StampRejection::StandsStill } else { StampRejection::Behind };
+        let why = if trend.distance() == Span::ZERO { StampRejection::StandsStill } else { StampRejection::Behind };
         return State::Wrong { why, trend: Trend::new(point), before: before.last };
     }
     // Whoever sends what was stored may pause: what comes after that tells its pace.
@@ -234,16 +235,16 @@ fn doubted(before: Trend, lines: u32, burst: Option<StampArrival>, point: StampA
     State::Doubted { trend, lines, burst }
 }
 
-fn backlog(before: Trend, credit: Span, burst: Option<StampArrival>, point: StampArrival) -> State {
+fn backlog(before: Trend, slack_left: Span, burst: Option<StampArrival>, point: StampArrival) -> State {
     let trend = before.with(point);
     if !trend.is_steady() {
         return doubted(before, trend.lines, burst, point);
     }
     let step = (point.stamp - before.last.stamp).0;
     let advanced = if trend.back > trend.forward { -step } else { step };
-    let credit = Span((credit.0 + advanced - one_and_a_half(point.at - before.last.at).0).min(CREDIT.0));
-    if credit >= Span::ZERO {
-        return State::Backlog { trend, credit, burst };
+    let slack_left = Span((slack_left.0 + advanced - one_and_a_half(point.at - before.last.at).0).min(BACKLOG_SLACK.0));
+    if slack_left >= Span::ZERO {
+        return State::Backlog { trend, slack_left, burst };
     }
     // A pause ends a burst. Within one a clock whose lines were kept until it was sent looks like a backlog.
     match burst {
@@ -260,11 +261,11 @@ fn backlog(before: Trend, credit: Span, burst: Option<StampArrival>, point: Stam
 fn wrong(why: StampRejection, before: Trend, earlier: StampArrival, point: StampArrival) -> State {
     let trend = before.with(point);
     let is_jump_back = trend.back > before.back && before.back <= before.forward && trend.back > before.forward;
-    let is_backlog = trend.lines >= DECIDED_BY && trend.is_steady() && trend.gain() > BACKLOG_GAIN;
+    let is_backlog = trend.lines >= DECIDED_BY && trend.is_steady() && trend.advance_over_clock() > BACKLOG_GAIN;
     if is_backlog && !is_jump_back && !earlier.explains(point, trend.mean_step()) {
-        return State::Backlog { trend, credit: CREDIT, burst: None };
+        return State::Backlog { trend, slack_left: BACKLOG_SLACK, burst: None };
     }
-    match is_jump_back || trend.gain() <= Span::ZERO {
+    match is_jump_back || trend.advance_over_clock() <= Span::ZERO {
         true => State::Wrong { why, trend: Trend::new(point), before: before.last },
         false => State::Wrong { why, trend, before: earlier },
     }
@@ -288,14 +289,14 @@ impl Trend {
         self.last.at - self.first.at
     }
 
-    /// How far the stamps went, forward or, where the newest is sent first, back.
-    fn way(&self) -> Span {
+    /// Distance that the stamps moved, forward or, where the newest is sent first, back.
+    fn distance(&self) -> Span {
         Span((self.forward.0 - self.back.0).abs())
     }
 
     /// From one line to the next, over all of them.
     fn mean_step(&self) -> Span {
-        Span(self.way().0 / i64::from(self.lines.saturating_sub(1).max(1)))
+        Span(self.distance().0 / i64::from(self.lines.saturating_sub(1).max(1)))
     }
 
     /// In one direction but for little: no clock, and no backlog, goes to and fro.
@@ -304,18 +305,20 @@ impl Trend {
         more.0 / 2 >= less.0
     }
 
-    /// How much faster the stamps were than a clock that is too fast by half.
-    fn gain(&self) -> Span {
-        Span(self.way().0.saturating_sub(one_and_a_half(self.took()).0))
+    /// Time by which the stamps advanced beyond one and a half times what passed. Two minutes of stamps that arrive within one are
+    /// 30 s: a backlog. A clock that is a minute slow advances no more than passes, so this is negative.
+    fn advance_over_clock(&self) -> Span {
+        Span(self.distance().0.saturating_sub(one_and_a_half(self.took()).0))
     }
 
     fn falls_behind(&self) -> bool {
-        self.took() >= PACE_WINDOW && self.way().0 < self.took().0 / 2
+        self.took() >= PACE_WINDOW && self.distance().0 < self.took().0 / 2
     }
 
     /// Over so long that it is clear.
     fn runs_as_a_clock(&self) -> bool {
-        let keeps_pace = self.way() == Span::ZERO || (self.gain() <= Span::ZERO && !self.falls_behind());
+        let keeps_pace =
+            self.distance() == Span::ZERO || (self.advance_over_clock() <= Span::ZERO && !self.falls_behind());
         self.took() >= PACE_WINDOW && keeps_pace
     }
 }
@@ -323,14 +326,14 @@ impl Trend {
 impl StampArrival {
     /// Whether a running clock leads from here, the last line of a burst, to that of the next, but for its last `step`.
     fn keeps_pace(self, next: StampArrival, step: Span) -> bool {
-        let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
-        (way - took).abs() <= (took / 20 + step.0 + step.0 / 4 + SLACK.0).min(took / 2)
+        let (distance, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
+        (distance - took).abs() <= (took / 20 + step.0 + step.0 / 4 + SLACK.0).min(took / 2)
     }
 
     /// Whether a running clock that showed this stamp may have shown that one by then, but for the `step` from line to line.
     fn explains(self, next: StampArrival, step: Span) -> bool {
-        let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
-        way > 0 && way <= took + BACKLOG_GAIN.0 + 2 * step.0
+        let (distance, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
+        distance > 0 && distance <= took + BACKLOG_GAIN.0 + 2 * step.0
     }
 
     /// Whether a step has the pace of milli- or microseconds that are taken for seconds.

@@ -12,7 +12,7 @@ use super::numbers::{self, DecimalMark};
 use super::report::{Reason, Report};
 use super::sensors::{Sensors, bare, label, unit_of};
 use super::series::SeriesNames;
-use crate::sense::line::beside::{self, Beside, Unclear, Units};
+use crate::sense::line::beside::{self, Unclear, UnitRef, Units};
 use crate::sense::line::number;
 
 /// A sensor's column, or a column without a name, which must be empty.
@@ -21,7 +21,7 @@ pub(super) struct ValueColumn {
     sensor: Result<usize, Reason>,
     measurement: Measurement,
     /// The column that holds the unit of its numbers.
-    unit: Option<Beside>,
+    unit: Option<UnitRef>,
 }
 
 /// What the numbers of a series measure.
@@ -45,7 +45,7 @@ impl Measurement {
         let Some(quantity) = self.quantity.filter(|_| !text.is_empty()) else { return Ok(None) };
         let text = String::from_utf8_lossy(text);
         let wrong = if Unit::of(&text).is_some() { Reason::UnitWrong } else { Reason::UnitUnknown };
-        beside::said(&text, is_own, quantity).map_err(|()| wrong)
+        beside::stated_unit(&text, is_own, quantity).map_err(|()| wrong)
     }
 
     /// The value of a cell, read as `read`, in the unit of its sensor; nothing where the cell says that there is none. `beside` finds

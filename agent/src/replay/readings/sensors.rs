@@ -100,7 +100,7 @@ impl Sensors {
         }
         let label = label(name);
         let exact = self.maps.iter().position(|mapped| mapped.is_exactly(name));
-        let whole = || self.maps.iter().position(|mapped| mapped.fit(label.as_ref()) == Some(Fit::Whole));
+        let whole = || self.maps.iter().position(|mapped| mapped.fit(label.as_ref()) == Some(Fit::Exact));
         if let Some(index) = exact.or_else(whole) {
             return self.take(index, name, true);
         }
@@ -116,7 +116,7 @@ impl Sensors {
         // What is the whole name of another is no part of this one: `sensor.t` beside `sensor.t_2`.
         let is_free =
             |mapped: &Mapped| mapped.taken.as_ref().is_none_or(|(before, is_whole)| !is_whole || before == name);
-        let is_part = |mapped: &Mapped| is_free(mapped) && mapped.fit(label.as_ref()) == Some(Fit::Part);
+        let is_part = |mapped: &Mapped| is_free(mapped) && mapped.fit(label.as_ref()) == Some(Fit::Partial);
         let fits: Vec<usize> = (0..self.maps.len()).filter(|index| is_part(&self.maps[*index])).collect();
         match fits[..] {
             [] => Ok(None),

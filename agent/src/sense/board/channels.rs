@@ -101,7 +101,7 @@ impl Shown {
         // A little ahead is the jitter of the line: no reading is from later than now.
         let taken = Some(value.at.min(arrived));
         let sensor = self.sensor.clone();
-        Some(Sample { sensor, value: number, quality, fault, arrived, taken, stamp: None, rejected: None })
+        Some(Sample { sensor, value: number, quality, fault, arrived, taken, source_time: None, rejected: None })
     }
 }
 
@@ -121,11 +121,11 @@ mod tests {
 
     fn channels(sensors: &[(&str, Quantity, u8)]) -> Channels {
         let mut channels = Channels::default();
-        let inputs: Vec<(SensorId, InputSettings)> = sensors
+        let sensors: Vec<(SensorId, InputSettings)> = sensors
             .iter()
             .map(|(sensor, quantity, channel)| (SensorId::new(sensor).unwrap(), input(*quantity, *channel)))
             .collect();
-        channels.set_sensors(&inputs);
+        channels.set_sensors(&sensors);
         let kinds = [ChannelKind::Analog, ChannelKind::Sht3xTemperature, ChannelKind::Bme280Pressure, ChannelKind::Off];
         channels.set_kinds(&kinds.map(|kind| Some((kind, kind.unit()))));
         channels

@@ -75,7 +75,7 @@ pub(crate) enum State {
 /// What became of the messages of a bus: lines, frames, answers or topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Messages {
-    pub(crate) came: u64,
+    pub(crate) received: u64,
     /// Messages that matched: they had a value for at least one sensor.
     pub(crate) matched: u64,
     /// Messages, or values of one, that were ignored, by reason.

@@ -19,11 +19,11 @@ const LINES_WITHOUT: u64 = 10;
 
 /// The sensors of a bus whose values no line has.
 pub(super) fn absent(names: &Names, messages: &Messages, bus: &Id) -> Absent {
-    if messages.came <= messages.count(reasons::PARTIAL) {
+    if messages.received <= messages.count(reasons::PARTIAL) {
         return Absent::new();
     }
     let limit = LINES_WITHOUT + 2 * names.last_lines().len() as u64;
-    let rows = names.last_lines().enumerate().filter(|(_, (_, line))| *line == 0 || messages.came - line > limit);
+    let rows = names.last_lines().enumerate().filter(|(_, (_, line))| *line == 0 || messages.received - line > limit);
     rows.map(|(ix, (want, line))| {
         let why = why(&want.name, names.has_label(ix), line > 0, messages, bus);
         (want.sensor.clone(), Arc::from(why))
@@ -60,11 +60,19 @@ fn likely(label: &str, unclaimed: &BTreeSet<String>) -> String {
     format!("{}{more}", named.join(", "))
 }
 
-/// Counts the lines that were text from their beginning to their end, and those of them that were not used as they should.
-pub(super) fn texts(messages: &Messages) -> (u64, u64) {
-    let broken = [reasons::PARTIAL, reasons::TOO_LONG, reasons::NOT_TEXT].map(|reason| messages.count(reason));
-    let (broken, ignored) = (broken.iter().sum(), messages.ignored.values().sum::<u64>());
-    (messages.came.saturating_sub(broken), ignored.saturating_sub(broken))
+/// Counts of lines that were text from their beginning to their end.
+pub(super) struct LineCounts {
+    pub(super) whole: u64,
+    /// Whole lines that were ignored, or had a fault.
+    pub(super) ignored: u64,
+}
+
+impl LineCounts {
+    pub(super) fn of(messages: &Messages) -> LineCounts {
+        let broken = [reasons::PARTIAL, reasons::TOO_LONG, reasons::NOT_TEXT].map(|reason| messages.count(reason));
+        let (broken, ignored) = (broken.iter().sum(), messages.ignored.values().sum::<u64>());
+        LineCounts { whole: messages.received.saturating_sub(broken), ignored: ignored.saturating_sub(broken) }
+    }
 }
 
 /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.

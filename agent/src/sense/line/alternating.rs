@@ -18,7 +18,7 @@ struct LabelAndValue<'t> {
     unit: Option<&'t str>,
 }
 
-/// Label and value in turn, each perhaps with its unit behind: `PH,6.85,EC,1.80`, `temp,21.5,C`.
+/// Label and value in turn, each perhaps with its unit after: `PH,6.85,EC,1.80`, `temp,21.5,C`.
 pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut LineContext<'_>) -> bool {
     let Some(separator) = Separator::of(text) else { return false };
     table::cut(text, separator, cells);
@@ -29,7 +29,7 @@ pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut L
     let mut at = 0;
     while let Some(label) = cell(at) {
         // A word in the place of a value, such as an error, is that of a wanted name.
-        let may_be_word = || context.is_whole(label) || context.names.may_hold_word(label);
+        let may_be_word = || context.is_wanted_name(label) || context.names.may_hold_word(label);
         let Some(value) = cell(at + 1).filter(|_| is_number(at + 1) || may_be_word()) else { return false };
         if !pairs::is_name(label) || is_number(at) {
             return false;
@@ -50,10 +50,10 @@ pub(super) fn lone(text: &str, context: &mut LineContext<'_>) -> bool {
     let Some(begin) = number_begin(text) else { return false };
     let (label, value) = text.split_at(begin);
     let label = label.trim();
-    is_number(value) && context.is_whole(label) && context.push(label, context.cell(value))
+    is_number(value) && context.is_wanted_name(label) && context.push(label, context.cell(value))
 }
 
-/// Whether a text is one number. What is no unit behind it makes it the beginning of a sentence.
+/// Whether a text is one number. What is no unit after it makes it the beginning of a sentence.
 pub(super) fn is_number(text: &str) -> bool {
     matches!(number::cell(text), Cell::Number(_, unit) if unit.is_empty() || Unit::of(unit).is_some())
 }
@@ -64,8 +64,8 @@ pub(super) fn by_words(text: &str, context: &mut LineContext<'_>) -> bool {
     let Some(found) = words_in_turn(text) else { return false };
     let is_measured = |turn: &LabelAndValue<'_>| turn.unit.is_some() || turn.value.contains('.');
     // Names with numbers between separators are a header: `PM 2.5,PM 10.0`.
-    let are_pairs = found.iter().any(|turn| context.is_whole(turn.label))
-        || table::sign(text).is_none() && found.iter().all(is_measured);
+    let are_pairs = found.iter().any(|turn| context.is_wanted_name(turn.label))
+        || table::delimiter(text).is_none() && found.iter().all(is_measured);
     if found.len() < 2 || !found.iter().any(is_measured) || !are_pairs {
         return false;
     }
@@ -80,7 +80,7 @@ fn words_in_turn(text: &str) -> Option<Vec<LabelAndValue<'_>>> {
     while let Some(word) = words.next() {
         let token = &text[word.clone()];
         if number::number_end(token, 0).is_none() {
-            if token.contains(pairs::is_sign) {
+            if token.contains(pairs::is_assignment) {
                 return None;
             }
             let is_arrow = !token.contains(char::is_alphanumeric);
@@ -112,7 +112,7 @@ fn push(turn: &LabelAndValue<'_>, context: &mut LineContext<'_>) {
     context.push(turn.label, value);
 }
 
-/// Beginning of the only number of a text, behind its words.
+/// Beginning of the only number of a text, after its words.
 fn number_begin(text: &str) -> Option<usize> {
     let digit = text.find(|c: char| c.is_ascii_digit())?;
     let begin = text[..digit].trim_end_matches(['-', '+', '.']).len();

@@ -18,7 +18,7 @@ pub(crate) struct Unclear;
 
 /// The field that holds the unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Beside {
+pub(crate) struct UnitRef {
     /// Index of the field in the line.
     pub(crate) ix: usize,
     /// The field is the unit of no other number.
@@ -39,7 +39,7 @@ struct UnitField {
     /// Keys of the numbers whose unit it is begin with it.
     base: String,
     /// The label says whose unit this is; else the unit is that of the numbers around it, for want of any other.
-    is_said: bool,
+    is_named_for_number: bool,
     /// How many numbers that are.
     count: usize,
 }
@@ -72,14 +72,14 @@ impl Units {
     pub(crate) fn new<'l>(units: impl Iterator<Item = (usize, &'l str)>, numbers: &[(usize, &str)]) -> Units {
         let count = |base: &str| numbers.iter().filter(|(_, key)| is_of(base, key)).count();
         let field = |(ix, base): (usize, &str)| {
-            let is_said = count(base) > 0;
+            let is_named_for_number = count(base) > 0;
             // One that is named for numbers which are not there is nobody's own: `TempUnit` beside a humidity alone.
-            let is_named = !is_said && !base.is_empty() && !base.contains('.');
+            let is_named = !is_named_for_number && !base.is_empty() && !base.contains('.');
             let mut base = base.to_owned();
             while count(&base) == 0 && !base.is_empty() {
                 base.truncate(base.rfind('.').unwrap_or_default());
             }
-            UnitField { ix, count: count(&base) + usize::from(is_named), is_said, base }
+            UnitField { ix, count: count(&base) + usize::from(is_named), is_named_for_number, base }
         };
         Units { units: units.map(field).collect(), numbers: numbers.iter().map(|(ix, _)| *ix).collect() }
     }
@@ -102,17 +102,17 @@ impl Units {
     ///
     /// # Errors
     /// The unit could stand in any of several fields.
-    pub(crate) fn of(&self, ix: usize, key: &str) -> Result<Option<Beside>, Unclear> {
+    pub(crate) fn of(&self, ix: usize, key: &str) -> Result<Option<UnitRef>, Unclear> {
         let fitting = || self.units.iter().filter(|unit| is_of(&unit.base, key));
-        let nearness = |unit: &UnitField| (unit.is_said, unit.base.len());
+        let nearness = |unit: &UnitField| (unit.is_named_for_number, unit.base.len());
         let Some(nearest) = fitting().map(nearness).max() else { return Ok(None) };
         let alike = || fitting().filter(|unit| nearness(unit) == nearest);
         match (alike().next(), alike().nth(1)) {
-            (Some(unit), None) => Ok(Some(Beside { ix: unit.ix, is_own: unit.count == 1 })),
+            (Some(unit), None) => Ok(Some(UnitRef { ix: unit.ix, is_own: unit.count == 1 })),
             _ => {
                 let fields: Vec<usize> = alike().map(|unit| unit.ix).collect();
                 let ix = partner(&fields, &self.numbers, &self.numbers, ix)?;
-                Ok(ix.map(|ix| Beside { ix, is_own: true }))
+                Ok(ix.map(|ix| UnitRef { ix, is_own: true }))
             }
         }
     }
@@ -131,7 +131,7 @@ fn is_of(base: &str, key: &str) -> bool {
 ///
 /// # Errors
 /// The unit is unknown, or none of the quantity.
-pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Option<Unit>, ()> {
+pub(crate) fn stated_unit(text: &str, is_own: bool, quantity: Quantity) -> Result<Option<Unit>, ()> {
     let text = text.trim();
     let is_none =
         number::is_empty_value(text) || words::STATES.has(text) || USUAL.contains(&text.to_lowercase().as_str());
@@ -148,7 +148,7 @@ pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Optio
 }
 
 /// Which of several fields, such as nodes, the value at `ix` belongs to, among all `values` and those `alike`. A line has its fields
-/// before their values or behind them: its beginning and its end show which.
+/// before their values or after them: its beginning and its end show which.
 pub(crate) fn partner(
     fields: &[usize],
     values: &[usize],
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_unit_is_that_of_the_nearest_number() {
-        let own = |ix| Ok(Some(Beside { ix, is_own: true }));
-        let shared = |ix| Ok(Some(Beside { ix, is_own: false }));
+        let own = |ix| Ok(Some(UnitRef { ix, is_own: true }));
+        let shared = |ix| Ok(Some(UnitRef { ix, is_own: false }));
         for (units, numbers, of, expected) in [
             (&[(1, "")][..], &[(0, "temp")][..], 0, own(1)),
             (&[(2, "")], &[(0, "temp"), (1, "hum")], 1, shared(2)),
@@ -240,7 +240,7 @@ mod tests {
             ("rack-2", true, Quantity::Temperature, Ok(None)),
             ("", true, Quantity::Temperature, Ok(None)),
         ] {
-            assert_eq!(said(text, is_own, quantity), expected, "{text:?} of {quantity}");
+            assert_eq!(stated_unit(text, is_own, quantity), expected, "{text:?} of {quantity}");
         }
     }
 

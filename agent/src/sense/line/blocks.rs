@@ -19,8 +19,8 @@ pub(super) enum LineRole<'t> {
     Heading(&'t str),
     /// A label whose value may follow, or else a heading.
     Label(&'t str),
-    /// Signs alone, such as a row of dashes.
-    Separator,
+    /// Marks alone, such as a row of dashes.
+    Underline,
     /// A line of its own.
     None,
 }
@@ -40,13 +40,13 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Takes up a line that is only there for others; false where it has a value of its own.
-    pub(super) fn take(&mut self, role: LineRole<'_>) -> bool {
+    pub(super) fn apply(&mut self, role: LineRole<'_>) -> bool {
         match role {
             LineRole::Heading(heading) => self.begin(heading),
             LineRole::Label(label) => label.clone_into(&mut self.label),
-            // Below a heading a rule underlines it.
-            LineRole::Separator if self.has_lines => self.begin(""),
-            LineRole::Separator => {}
+            // Right below a heading the marks underline it.
+            LineRole::Underline if self.has_lines => self.begin(""),
+            LineRole::Underline => {}
             LineRole::None => {
                 self.has_lines = true;
                 return false;
@@ -106,13 +106,13 @@ pub(super) fn role(text: &str) -> LineRole<'_> {
     }
     let bare = text.trim_matches(is_mark).trim_end_matches(':').trim_end();
     if bare.is_empty() {
-        return if text.len() >= 3 { LineRole::Separator } else { LineRole::None };
+        return if text.len() >= 3 { LineRole::Underline } else { LineRole::None };
     }
     let is_heading = |text: &str| text.len() <= MAX_HEADING && pairs::is_name(text) && number::cell(text) == Cell::Text;
     if text.starts_with(is_mark) && text.ends_with(is_mark) && is_heading(bare) {
         return LineRole::Heading(bare);
     }
-    if let Some(label) = text.strip_suffix(pairs::is_sign).map(str::trim_end).filter(|label| is_heading(label)) {
+    if let Some(label) = text.strip_suffix(pairs::is_assignment).map(str::trim_end).filter(|label| is_heading(label)) {
         return LineRole::Label(label);
     }
     if is_heading(text) && is_place(text) { LineRole::Heading(text) } else { LineRole::None }
@@ -120,7 +120,7 @@ pub(super) fn role(text: &str) -> LineRole<'_> {
 
 /// `Node: 3` or `Device 0 Address: 28FF`, alone in its line, as the heading that it is.
 pub(super) fn numbered(text: &str) -> Option<String> {
-    let (name, number) = text.split_once(pairs::is_sign)?;
+    let (name, number) = text.split_once(pairs::is_assignment)?;
     let (name, number) = (name.trim(), number.trim());
     let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && words::THINGS.has(name) {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_may_be_a_heading_a_label_or_a_rule() {
+    fn a_line_may_be_a_heading_a_label_or_an_underline() {
         for (text, expected) in [
             ("Tank 1:", LineRole::Label("Tank 1")),
             ("Temperature =", LineRole::Label("Temperature")),
@@ -163,7 +163,7 @@ mod tests {
             ("[Bed A]", LineRole::Heading("Bed A")),
             ("WATER", LineRole::Heading("WATER")),
             ("Node #3", LineRole::Heading("Node #3")),
-            ("------", LineRole::Separator),
+            ("------", LineRole::Underline),
             ("Reading sensors", LineRole::None),
             ("pH: 6.1", LineRole::None),
             ("21.5", LineRole::None),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_lasts_until_the_next_one_or_a_rule() {
+    fn a_heading_lasts_until_the_next_one_or_an_underline() {
         let mut blocks = Blocks::default();
         for (text, heading) in [
             ("=== Tank 1 ===", "Tank 1"),
@@ -197,7 +197,7 @@ mod tests {
             ("=== Sensor readings ===", ""),
             ("--- Reading 7 ---", ""),
         ] {
-            blocks.take(role(text));
+            blocks.apply(role(text));
             assert_eq!(*blocks.heading, *heading, "{text:?}");
         }
     }

@@ -21,9 +21,9 @@ pub(super) enum FieldValue {
     Number(f64),
     Empty,
     /// A number with perhaps a unit, or a word.
-    Cell(Range<usize>),
+    Raw(Range<usize>),
     /// A number, and the unit that stands elsewhere.
-    Pair(Range<usize>, Arc<str>),
+    NumberWithUnit(Range<usize>, Arc<str>),
     /// No number, whatever it looks like.
     Text(Range<usize>),
 }
@@ -76,8 +76,8 @@ impl<'l> FieldRef<'l> {
         match &self.field().value {
             FieldValue::Number(number) if number.is_finite() => Cell::Number(*number, ""),
             FieldValue::Number(_) | FieldValue::Empty => Cell::Empty,
-            FieldValue::Cell(range) => number::cell(self.text(range)),
-            FieldValue::Pair(range, unit) => match self.text(range).parse::<f64>() {
+            FieldValue::Raw(range) => number::cell(self.text(range)),
+            FieldValue::NumberWithUnit(range, unit) => match self.text(range).parse::<f64>() {
                 Ok(number) if number.is_finite() => Cell::Number(number, unit),
                 Ok(_) => Cell::Empty,
                 Err(_) => Cell::Text,
@@ -89,8 +89,8 @@ impl<'l> FieldRef<'l> {
     /// A value that is no number.
     pub(super) fn word(self) -> &'l str {
         match &self.field().value {
-            FieldValue::Cell(range) | FieldValue::Text(range) => self.text(range),
-            FieldValue::Number(_) | FieldValue::Empty | FieldValue::Pair(..) => "",
+            FieldValue::Raw(range) | FieldValue::Text(range) => self.text(range),
+            FieldValue::Number(_) | FieldValue::Empty | FieldValue::NumberWithUnit(..) => "",
         }
     }
 
@@ -99,8 +99,8 @@ impl<'l> FieldRef<'l> {
         match &self.field().value {
             FieldValue::Number(number) => number.to_string(),
             FieldValue::Empty => "null".to_owned(),
-            FieldValue::Cell(range) | FieldValue::Text(range) => self.text(range).trim().to_owned(),
-            FieldValue::Pair(range, unit) => format!("{} {unit}", self.text(range)).trim_end().to_owned(),
+            FieldValue::Raw(range) | FieldValue::Text(range) => self.text(range).trim().to_owned(),
+            FieldValue::NumberWithUnit(range, unit) => format!("{} {unit}", self.text(range)).trim_end().to_owned(),
         }
     }
 
@@ -114,11 +114,11 @@ impl<'l> FieldRef<'l> {
         match &self.field().value {
             FieldValue::Empty => false,
             FieldValue::Number(said) => number == Some(*said),
-            FieldValue::Pair(range, unit) => {
+            FieldValue::NumberWithUnit(range, unit) => {
                 let said = self.text(range);
                 is_same(said) || !unit.is_empty() && format!("{said}{unit}").eq_ignore_ascii_case(text)
             }
-            FieldValue::Cell(range) | FieldValue::Text(range) => {
+            FieldValue::Raw(range) | FieldValue::Text(range) => {
                 let said = self.text(range);
                 is_same(said) || matches!(number::cell(said), Cell::Bool(is) if number == Some(f64::from(u8::from(is))))
             }

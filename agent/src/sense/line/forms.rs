@@ -29,7 +29,7 @@ pub(super) struct Forms {
     header: Option<Header>,
     /// The last line of words, which may be a header with blanks between its names.
     header_words: String,
-    /// What gaps mean, by what comes before and behind them.
+    /// What gaps mean, by what comes before and after them.
     gaps: HashMap<String, Gap>,
     /// Words with which labels at the beginning of lines begin, and which are spelled as units: `in temp`.
     first_words: BTreeSet<String>,
@@ -39,7 +39,8 @@ pub(super) struct Forms {
     has_headings: bool,
     pairs: Vec<Pair>,
     cells: Vec<Range<usize>>,
-    composed: String,
+    /// Buffer for the keys of `gaps`.
+    gap_key: String,
 }
 
 impl Forms {
@@ -86,7 +87,7 @@ impl Forms {
             return if is_header { Ok(()) } else { Err(reasons::PARTIAL) };
         }
         context.heading = Arc::clone(&self.blocks.heading);
-        if self.is_above(text, context) {
+        if self.take_heading_line(text, context) {
             return Ok(());
         }
         context.heading = Arc::clone(&self.blocks.heading);
@@ -102,7 +103,7 @@ impl Forms {
     /// The row has another number of columns, and is no number alone.
     pub(super) fn row_with_ends(&mut self, context: &mut LineContext<'_>) -> Result<bool, Reason> {
         let text = context.text;
-        let has_tabs = |header: &Header| header.separators.contains(&Separator::Sign('\t'));
+        let has_tabs = |header: &Header| header.separators.contains(&Separator::Delimiter('\t'));
         let columns = self.columns.as_ref().or(self.header.as_ref());
         if !columns.is_some_and(has_tabs) || !table::is_row(text) {
             return Ok(false);
@@ -115,10 +116,10 @@ impl Forms {
         }
     }
 
-    /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal behind the star.
+    /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal after the star.
     fn sentence(&mut self, sentence: &str, context: &mut LineContext<'_>) -> Result<(), Reason> {
         let body = match sentence::with_sum(sentence) {
-            Some((body, stated)) if !self.checksums.take(body, stated) => return Err(reasons::CHECKSUM),
+            Some((body, stated)) if !self.checksums.check(body, stated) => return Err(reasons::CHECKSUM),
             Some((body, _)) => body,
             None => sentence,
         };
@@ -129,15 +130,15 @@ impl Forms {
         Ok(())
     }
 
-    /// What a line is for those below it; false where it has something of its own.
-    fn is_above(&mut self, text: &str, context: &mut LineContext<'_>) -> bool {
+    /// Uses a line that is only there for those below it: a heading, a label. False where it has a value of its own.
+    fn take_heading_line(&mut self, text: &str, context: &mut LineContext<'_>) -> bool {
         let role = blocks::role(text);
         let label = std::mem::take(&mut self.blocks.label);
         if !label.is_empty() && !matches!(role, LineRole::Heading(_) | LineRole::Label(_)) {
             if self.is_value_of(&label, text, context.names) {
                 return context.push(&label, context.cell(text));
             }
-            match context.is_whole(&label) {
+            match context.is_wanted_name(&label) {
                 // A wanted name without a value.
                 true => _ = context.push(&label, FieldValue::Empty),
                 false => self.begin_block(&label, context.names),
@@ -150,11 +151,11 @@ impl Forms {
         if matches!(role, LineRole::Heading(_)) {
             self.note_heading(context.names);
         }
-        if role == LineRole::None && context.names.is_whole(text) {
+        if role == LineRole::None && context.names.is_wanted_name(text) {
             text.clone_into(&mut self.blocks.label);
             return true;
         }
-        self.blocks.take(role)
+        self.blocks.apply(role)
     }
 
     fn begin_block(&mut self, heading: &str, names: &mut Names) {
@@ -172,8 +173,8 @@ impl Forms {
     /// Whether a line is the value of the label in the line before.
     fn is_value_of(&self, label: &str, text: &str, names: &Names) -> bool {
         let is_word = || {
-            names.is_whole(label)
-                && !text.contains(|c| pairs::is_sign(c) || matches!(c, ',' | ';' | '|' | '\t'))
+            names.is_wanted_name(label)
+                && !text.contains(|c| pairs::is_assignment(c) || matches!(c, ',' | ';' | '|' | '\t'))
                 && !text.contains(' ')
         };
         alternating::is_number(text) || number::is_empty_value(text) || is_word()
@@ -220,11 +221,11 @@ impl Forms {
 
     /// Whether a line begins with a label and a sign as one of pairs did before: then it need not be looked at as columns first.
     fn begins_as_before(&mut self, text: &str, names: &Names) -> bool {
-        let Some(sign) = text.find(pairs::is_sign) else { return false };
-        self.composed.clear();
-        self.composed.push('s');
-        self.composed.push_str(&text[..sign]);
-        let gap = self.gaps.get(&self.composed);
+        let Some(sign) = text.find(pairs::is_assignment) else { return false };
+        self.gap_key.clear();
+        self.gap_key.push('s');
+        self.gap_key.push_str(&text[..sign]);
+        let gap = self.gaps.get(&self.gap_key);
         gap.is_some_and(|gap| !gap.label.is_empty() && names.find(&gap.label).is_some())
     }
 
@@ -240,13 +241,13 @@ impl Forms {
             let begins = self.tag.as_deref().is_some_and(|tag| !tag.is_empty() && text.starts_with(tag));
             let tag = match !begins && !table::is_tagged(text) && columns.cells(text, &mut self.cells) {
                 true => Some(""),
-                false => columns.cells_behind_tag(text, &mut self.cells),
+                false => columns.cells_after_tag(text, &mut self.cells),
             };
             // A row with another word is one of something else.
             let tag = tag.filter(|tag| tag.is_empty() || self.tag.as_deref().is_none_or(|known| known == *tag));
             return tag.is_some_and(|tag| {
                 self.tag.get_or_insert_with(|| tag.to_owned());
-                bound(columns, text, &self.cells, context)
+                assign_cells(columns, text, &self.cells, context)
             });
         }
         if let Some(header) = &mut self.header
@@ -257,26 +258,26 @@ impl Forms {
             }
             // No sensor wants its columns: perhaps the line says by itself what it holds.
             return (header.fit.is_none() && alternating::in_turn(text, &mut self.cells, context))
-                || bound(header, text, &self.cells, context);
+                || assign_cells(header, text, &self.cells, context);
         }
         let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.header_words, count)) else {
             return false;
         };
-        let fits = header.cells(text, &mut self.cells) && bound(&mut header, text, &self.cells, context);
+        let fits = header.cells(text, &mut self.cells) && assign_cells(&mut header, text, &self.cells, context);
         if fits {
             self.keep_header(header, context);
         }
         fits
     }
 
-    /// Takes a line as a header, if it is one. A header that sensors want is replaced only by one with a whole wanted name.
+    /// Takes a line as a header, if it is one. A header that sensors want is replaced only by one with the exact name of a wanted value.
     fn take_header(&mut self, text: &str, context: &mut LineContext<'_>) -> Option<Result<(), Reason>> {
         let header = Header::parse(text)?;
         if self.columns.is_some() {
             return Some(Ok(()));
         }
         if let Some(before) = self.header.as_ref().filter(|before| before.fit.is_some())
-            && best_fit(&header, context.names) != Some(Fit::Whole)
+            && best_fit(&header, context.names) != Some(Fit::Exact)
         {
             return Some(if before.is_same(&header) { Ok(()) } else { Err(reasons::HEADER) });
         }
@@ -302,7 +303,7 @@ fn unframed(text: &str) -> &str {
             && text.starts_with(*open)
             && text.ends_with(*close)
             && !text[1..text.len() - 1].contains([*open, *close])
-            && text.contains(|c| pairs::is_sign(c) || c == ',')
+            && text.contains(|c| pairs::is_assignment(c) || c == ',')
     };
     if FRAMES.iter().any(is_frame) { &text[1..text.len() - 1] } else { text }
 }
@@ -320,12 +321,12 @@ pub(super) struct LineContext<'c> {
 impl LineContext<'_> {
     /// A part of the line as a value: a number with perhaps a unit, or a word.
     pub(super) fn cell(&self, part: &str) -> FieldValue {
-        FieldValue::Cell(self.range(part))
+        FieldValue::Raw(self.range(part))
     }
 
     /// A part of the line as a number, whose unit stands elsewhere.
     pub(super) fn with_unit(&self, part: &str, unit: impl Into<Arc<str>>) -> FieldValue {
-        FieldValue::Pair(self.range(part), unit.into())
+        FieldValue::NumberWithUnit(self.range(part), unit.into())
     }
 
     /// Where a part of the line stands in it.
@@ -345,9 +346,9 @@ impl LineContext<'_> {
     }
 
     /// Whether a label is a wanted name.
-    pub(super) fn is_whole(&self, label: &str) -> bool {
-        self.names.is_whole(label)
-            || !self.heading.is_empty() && self.names.is_whole(&format!("{} {label}", self.heading))
+    pub(super) fn is_wanted_name(&self, label: &str) -> bool {
+        self.names.is_wanted_name(label)
+            || !self.heading.is_empty() && self.names.is_wanted_name(&format!("{} {label}", self.heading))
     }
 
     /// Keeps a label that no sensor wants, to be shown in `status`.
@@ -364,7 +365,7 @@ fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
 }
 
 /// Gives a row's cells to their columns.
-fn bound(header: &mut Header, text: &str, cells: &[Range<usize>], context: &mut LineContext<'_>) -> bool {
+fn assign_cells(header: &mut Header, text: &str, cells: &[Range<usize>], context: &mut LineContext<'_>) -> bool {
     if header.revision != Some(context.names.revision) {
         let labels: Vec<Option<LabelIx>> =
             header.names.iter().map(|name| context.names.learn(name, None, false)).collect();

@@ -7,7 +7,7 @@ use super::forms::LineContext;
 use super::number::{self, Cell};
 use super::object::{self, Scalar};
 
-/// A JSON object behind other text.
+/// A JSON object after other text.
 pub(super) fn embedded(text: &str, context: &mut LineContext<'_>) -> bool {
     match text.find('{') {
         Some(begin) if text.ends_with('}') => json(&text[begin..], context),
@@ -20,10 +20,10 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
     let LineContext { names, fields: Fields { all, text: texts, parents, is_json }, messages, .. } = context;
     all.clear();
     texts.clear();
-    let is_object = object::each_value(text, parents, |place, scalar| {
+    let is_object = object::each_value(text, parents, |path, scalar| {
         if let Scalar::Text(unit) = scalar
             && let Some(Field { label, value: last @ FieldValue::Number(_), .. }) = all.last_mut()
-            && is_next(&names.known(*label).text, place.path)
+            && is_next(&names.known(*label).text, path.path)
             && Unit::of(unit).is_some()
         {
             // A list of a number and its unit.
@@ -31,21 +31,21 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
             if let FieldValue::Number(number) = last {
                 texts.push_str(&format!("{number} {unit}"));
             }
-            *last = FieldValue::Cell(start..texts.len());
+            *last = FieldValue::Raw(start..texts.len());
             return;
         }
         let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
-        let is_learnt = || !is_text || names.is_always_learnt(place.path, Some(place.plain));
+        let is_learnt = || !is_text || names.is_always_learnt(path.path, Some(path.without_indices));
         let is_number = !is_text && !matches!(scalar, Scalar::Null);
-        let label = match names.find(place.path) {
-            None if is_learnt() => names.learn(place.path, Some(place.plain), is_number),
+        let label = match names.find(path.path) {
+            None if is_learnt() => names.learn(path.path, Some(path.without_indices), is_number),
             known => known,
         };
         let Some(label) = label else { return };
         let mut word = |text: &str| {
             let start = texts.len();
             texts.push_str(text);
-            FieldValue::Cell(start..texts.len())
+            FieldValue::Raw(start..texts.len())
         };
         let value = match scalar {
             Scalar::Number(number) => FieldValue::Number(number),
@@ -57,7 +57,7 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
         if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.consumers.is_empty() && known.is_value() {
             messages.note_unclaimed(&known.text);
         }
-        all.push(Field { label, value, object: place.object });
+        all.push(Field { label, value, object: path.object });
     });
     *is_json = is_object;
     is_object

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!             a label has the name's words          another one has them too
-//! not seen ---------------------------> short form -------------------------> ambiguous
+//! no match ----------------------------> partial --------------------------> ambiguous
 //!     |                                     |                                     |
-//!     +-------------------------------------+-------------------------------------+--> whole: a label is the name
+//!     +-------------------------------------+-------------------------------------+--> exact: a label is the name
 //! ```
 //!
-//! A *whole* match is a label that is the name; then no other label is taken. A *short form* is a name whose words are among those of
-//! the label: `temp` for `Room temp`. *Ambiguous* stays so until the configuration changes: the sensor is at fault, and the fault names
+//! An *exact* match is a label that is the name; then no other label is used. A *partial* match is a label that has the words of the name
+//! among others: `Room temp` for `temp`. *Ambiguous* stays so until the configuration changes: the sensor is at fault, and the fault names
 //! both labels. A label is *known* once a line has had it: what it means is looked up once.
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +19,7 @@ use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::remembered::{PartialMatch, Seen, SeenLabels};
+use super::remembered::{LabelMatch, LabelMatches, PartialMatch};
 use super::{beside, number, words};
 
 /// Upper limit of labels remembered; a bus with more prints noise for names.
@@ -49,13 +49,13 @@ pub(super) type LabelIx = usize;
 pub(super) struct KnownLabel {
     label: Label,
     /// A path without its indices in lists, a label without its heading: by this selected values are found.
-    bare: Option<Label>,
+    without_context: Option<Label>,
     /// As the board prints it.
     pub(super) text: String,
     /// Sensors that read the values under it.
     pub(super) consumers: Vec<Consumer>,
-    /// Which selectors it answers.
-    pub(super) selects: Vec<Selects>,
+    /// The selectors that it matches.
+    pub(super) selects: Vec<SelectorMatch>,
     /// Whether it is a line's own time, unless a sensor takes it.
     pub(super) is_time: bool,
     /// Whether its number counts milliseconds: `millis`, `Time (ms)`.
@@ -86,41 +86,40 @@ impl KnownLabel {
 /// A sensor that reads the value of a label.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Consumer {
-    /// Index of the wanted value.
-    pub(super) want: usize,
+    pub(super) want_ix: usize,
     /// The name fits another label as well.
     pub(super) is_ambiguous: bool,
     /// Conversion by the unit of the label or the name; the unit itself where it is of another quantity.
     pub(super) stated: Option<Result<Conversion, Unit>>,
 }
 
-/// A selector that a label answers.
+/// A selector that a label matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Selects {
-    pub(super) want: usize,
+pub(super) struct SelectorMatch {
+    pub(super) want_ix: usize,
     pub(super) selector: usize,
     pub(super) fit: Fit,
 }
 
-/// A wanted value, and which labels match its name.
+/// The name of a wanted value, and the labels that match it.
 #[derive(Debug)]
-struct NameMatch {
-    want: WantedValue,
+struct WantedName {
+    value: WantedValue,
     label: Option<Label>,
     selectors: Vec<(Option<Label>, String)>,
-    seen: Seen,
+    matched: LabelMatch,
     /// Conversion of numbers that say no unit.
     default_conversion: Conversion,
-    /// The last unit behind a number, and its conversion.
+    /// The last unit after a number, and its conversion.
     unit: (String, Option<Conversion>),
     /// Number of the line that had the value last, 0 for none.
     last_line: u64,
 }
 
-/// What is wanted, and the labels that were seen.
+/// The wanted names, and the labels that lines have had.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    wanted: Vec<NameMatch>,
+    wanted: Vec<WantedName>,
     known: Vec<KnownLabel>,
     indices: HashMap<String, LabelIx>,
     siblings: Siblings,
@@ -128,20 +127,20 @@ pub(super) struct Names {
     pub(super) has_selectors: bool,
     /// Another number when labels mean something else than before.
     pub(super) revision: u64,
-    /// Whether names may match other labels than at the last call of [`Names::seen`].
+    /// Whether names may match other labels than at the last call of [`Names::new_matches`].
     has_news: bool,
 }
 
 impl Names {
     /// Replaces the wanted values and forgets all labels, ambiguous ones too. `not_received` are the wanted names that no line has had;
-    /// answers those of the new values.
+    /// returns those of the new values.
     pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>, not_received: &BTreeSet<String>) -> BTreeSet<String> {
         let before = std::mem::take(&mut self.wanted);
         let last_line =
-            |want: &WantedValue| before.iter().find(|known| known.want == *want).map_or(0, |known| known.last_line);
-        self.wanted = wants.into_iter().map(|want| NameMatch::new(last_line(&want), want)).collect();
-        let known: BTreeSet<&String> = before.iter().map(|wanted| &wanted.seen.name).collect();
-        let names = self.wanted.iter().map(|wanted| &wanted.seen.name);
+            |want: &WantedValue| before.iter().find(|known| known.value == *want).map_or(0, |known| known.last_line);
+        self.wanted = wants.into_iter().map(|want| WantedName::new(last_line(&want), want)).collect();
+        let known: BTreeSet<&String> = before.iter().map(|wanted| &wanted.matched.name).collect();
+        let names = self.wanted.iter().map(|wanted| &wanted.matched.name);
         let not_received =
             names.filter(|name| not_received.contains(*name) || !known.contains(name)).cloned().collect();
         self.has_selectors = self.wanted.iter().any(|wanted| !wanted.selectors.is_empty());
@@ -152,9 +151,9 @@ impl Names {
     /// Forgets all labels but what is ambiguous, for a heading changes what they are called.
     pub(super) fn begin_anew(&mut self) {
         for wanted in &mut self.wanted {
-            wanted.seen.is_whole = false;
-            if matches!(wanted.seen.short, PartialMatch::One { .. }) {
-                wanted.seen.short = PartialMatch::None;
+            wanted.matched.is_exact = false;
+            if matches!(wanted.matched.partial, PartialMatch::One { .. }) {
+                wanted.matched.partial = PartialMatch::None;
             }
         }
         self.forget();
@@ -168,21 +167,21 @@ impl Names {
     }
 
     /// The labels that each name has matched; none where that cannot have changed.
-    pub(super) fn seen(&mut self) -> Option<SeenLabels> {
+    pub(super) fn new_matches(&mut self) -> Option<LabelMatches> {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
-        let has_any = |wanted: &&NameMatch| wanted.seen.is_whole || wanted.seen.short != PartialMatch::None;
+        let has_any = |wanted: &&WantedName| wanted.matched.is_exact || wanted.matched.partial != PartialMatch::None;
         let matched = self.wanted.iter().filter(has_any);
-        Some(matched.map(|wanted| (wanted.want.sensor.clone(), wanted.seen.clone())).collect())
+        Some(matched.map(|wanted| (wanted.value.sensor.clone(), wanted.matched.clone())).collect())
     }
 
     /// Restores what names had matched before a restart, where the sensor and its name are the same.
-    pub(super) fn restore(&mut self, before: &SeenLabels) {
+    pub(super) fn restore(&mut self, before: &LabelMatches) {
         for wanted in &mut self.wanted {
-            let seen = before.get(&wanted.want.sensor).filter(|seen| seen.name == wanted.seen.name);
-            if let Some(seen) = seen {
-                wanted.seen.clone_from(seen);
+            let matched = before.get(&wanted.value.sensor).filter(|before| before.name == wanted.matched.name);
+            if let Some(matched) = matched {
+                wanted.matched.clone_from(matched);
             }
         }
         self.forget();
@@ -199,13 +198,13 @@ impl Names {
         self.revision += 1;
     }
 
-    pub(super) fn want(&self, want: usize) -> &WantedValue {
-        &self.wanted[want].want
+    pub(super) fn wanted(&self, want_ix: usize) -> &WantedValue {
+        &self.wanted[want_ix].value
     }
 
     /// The wanted name with its selectors, as it stands in the sensor's input.
-    pub(super) fn name(&self, want: usize) -> &str {
-        &self.wanted[want].seen.name
+    pub(super) fn name(&self, want_ix: usize) -> &str {
+        &self.wanted[want_ix].matched.name
     }
 
     pub(super) fn known(&self, label: LabelIx) -> &KnownLabel {
@@ -217,9 +216,9 @@ impl Names {
         self.indices.get(text).copied()
     }
 
-    /// Whether a label is the name of something wanted.
-    pub(super) fn is_whole(&self, text: &str) -> bool {
-        self.best_fit(text) == Some(Fit::Whole)
+    /// Whether a label is the name of a wanted value.
+    pub(super) fn is_wanted_name(&self, text: &str) -> bool {
+        self.best_fit(text) == Some(Fit::Exact)
     }
 
     /// Whether a label is what selects something.
@@ -231,45 +230,47 @@ impl Names {
 
     /// Whether the value under a label may be a word: a wanted value that is missing, or a unit.
     pub(super) fn may_hold_word(&self, text: &str) -> bool {
-        self.is_whole(text) || Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
+        self.is_wanted_name(text) || Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
     }
 
-    /// Whether a label is learnt whatever its value is: a wanted name, a selector, a time, a unit or a node. `plain` is a path of
+    /// Whether a label is learnt whatever its value is: a wanted name, a selector, a time, a unit or a node. `without_context` is a path of
     /// JSON without its indices in lists.
-    pub(super) fn is_always_learnt(&self, text: &str, plain: Option<&str>) -> bool {
+    pub(super) fn is_always_learnt(&self, text: &str, without_context: Option<&str>) -> bool {
         let is_meant = |label: Label| {
             number::is_time_name(label.key())
                 || beside::is_node(&label)
                 || beside::unit_field(&label).is_some()
-                || plain.is_some() && beside::unit_of_record(&label).is_some()
+                || without_context.is_some() && beside::unit_of_record(&label).is_some()
         };
-        self.is_whole(text) || self.is_selector(plain.unwrap_or(text)) || Label::of(text).is_some_and(is_meant)
+        self.is_wanted_name(text)
+            || self.is_selector(without_context.unwrap_or(text))
+            || Label::of(text).is_some_and(is_meant)
     }
 
     /// Whether anything selects a value.
-    pub(super) fn is_selected(&self, want: usize) -> bool {
-        !self.wanted[want].selectors.is_empty()
+    pub(super) fn is_selected(&self, want_ix: usize) -> bool {
+        !self.wanted[want_ix].selectors.is_empty()
     }
 
-    /// How well a label answers any name.
+    /// How well a label matches any name.
     pub(super) fn best_fit(&self, text: &str) -> Option<Fit> {
         let label = Label::of(text)?;
         let fits = self.wanted.iter().filter_map(|wanted| label.fit(wanted.label.as_ref()?));
         fits.max()
     }
 
-    /// Index of a label, which is learnt where it is new. `plain` is a path without its indices in lists, or a label without its
+    /// Index of a label, which is learnt where it is new. `without_context` is a path without its indices in lists, or a label without its
     /// heading; a label over a number (`is_number`) is no unit.
-    pub(super) fn learn(&mut self, text: &str, plain: Option<&str>, is_number: bool) -> Option<LabelIx> {
+    pub(super) fn learn(&mut self, text: &str, without_context: Option<&str>, is_number: bool) -> Option<LabelIx> {
         if let Some(known) = self.find(text) {
             return Some(known);
         }
         let label = Label::of(text)?;
-        let of_record = || beside::unit_of_record(&label).filter(|_| plain.is_some());
+        let of_record = || beside::unit_of_record(&label).filter(|_| without_context.is_some());
         let unit_of = if is_number { None } else { beside::unit_field(&label).or_else(of_record) };
         let has_siblings = self.siblings.add(&label);
         let known = KnownLabel {
-            bare: plain.filter(|plain| *plain != text).and_then(Label::of),
+            without_context: without_context.filter(|without_context| *without_context != text).and_then(Label::of),
             text: text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect(),
             consumers: Vec::new(),
             selects: Vec::new(),
@@ -280,11 +281,11 @@ impl Names {
             label,
         };
         let mut changed = Vec::new();
-        for (want, wanted) in self.wanted.iter_mut().enumerate() {
+        for (want_ix, wanted) in self.wanted.iter_mut().enumerate() {
             if let Some(fit) = wanted.fit_of(&known) {
                 self.has_news = true;
-                if wanted.see(fit, &known, text) {
-                    changed.push(want);
+                if wanted.add_match(fit, &known, text) {
+                    changed.push(want_ix);
                 }
             }
         }
@@ -292,7 +293,7 @@ impl Names {
         self.known.push(known);
         self.indices.insert(text.to_owned(), ix);
         self.bind(ix);
-        changed.into_iter().for_each(|want| self.bind_again(want));
+        changed.into_iter().for_each(|want_ix| self.bind_again(want_ix));
         if has_siblings {
             (0..ix).for_each(|known| self.bind(known));
         }
@@ -302,82 +303,85 @@ impl Names {
     /// Finds what a label means.
     fn bind(&mut self, ix: LabelIx) {
         let known = &mut self.known[ix];
-        let consumers =
-            self.wanted.iter().enumerate().filter_map(|(want, wanted)| wanted.consumer(want, known, &self.siblings));
+        let consumers = self
+            .wanted
+            .iter()
+            .enumerate()
+            .filter_map(|(want_ix, wanted)| wanted.consumer(want_ix, known, &self.siblings));
         known.consumers = consumers.collect();
-        let label = known.bare.as_ref().unwrap_or(&known.label);
-        let selects = self.wanted.iter().enumerate().flat_map(|(want, wanted)| {
+        let label = known.without_context.as_ref().unwrap_or(&known.label);
+        let selects = self.wanted.iter().enumerate().flat_map(|(want_ix, wanted)| {
             let fits = wanted.selectors.iter().map(|(name, _)| label.fit(name.as_ref()?));
             let fits = fits.enumerate().filter_map(|(selector, fit)| Some((selector, fit?)));
-            fits.map(move |(selector, fit)| Selects { want, selector, fit })
+            fits.map(move |(selector, fit)| SelectorMatch { want_ix, selector, fit })
         });
         known.selects = selects.collect();
     }
 
     /// Finds which labels a name means now.
-    fn bind_again(&mut self, want: usize) {
+    fn bind_again(&mut self, want_ix: usize) {
         self.revision += 1;
-        let wanted = &self.wanted[want];
+        let wanted = &self.wanted[want_ix];
         for known in &mut self.known {
-            known.consumers.retain(|consumer| consumer.want != want);
-            known.consumers.extend(wanted.consumer(want, known, &self.siblings));
+            known.consumers.retain(|consumer| consumer.want_ix != want_ix);
+            known.consumers.extend(wanted.consumer(want_ix, known, &self.siblings));
         }
     }
 
-    /// A line with this number has the value; answers whether it is the first.
-    pub(super) fn note_seen(&mut self, want: usize, line: u64) -> bool {
-        std::mem::replace(&mut self.wanted[want].last_line, line) == 0
+    /// A line with this number has the value; returns whether it is the first.
+    pub(super) fn note_value(&mut self, want_ix: usize, line: u64) -> bool {
+        std::mem::replace(&mut self.wanted[want_ix].last_line, line) == 0
     }
 
     /// The wanted values, with the number of the line that had each last, 0 for none.
     pub(super) fn last_lines(&self) -> impl ExactSizeIterator<Item = (&WantedValue, u64)> {
-        self.wanted.iter().map(|wanted| (&wanted.want, wanted.last_line))
+        self.wanted.iter().map(|wanted| (&wanted.value, wanted.last_line))
     }
 
     /// Whether a label is known whose values it takes.
-    pub(super) fn has_label(&self, want: usize) -> bool {
-        self.known.iter().any(|known| known.consumers.iter().any(|consumer| consumer.want == want))
+    pub(super) fn has_label(&self, want_ix: usize) -> bool {
+        self.known.iter().any(|known| known.consumers.iter().any(|consumer| consumer.want_ix == want_ix))
     }
 
     /// The texts that select the value, by index.
-    pub(super) fn selectors(&self, want: usize) -> impl Iterator<Item = &str> {
-        self.wanted[want].selectors.iter().map(|(_, text)| text.as_str())
+    pub(super) fn selectors(&self, want_ix: usize) -> impl Iterator<Item = &str> {
+        self.wanted[want_ix].selectors.iter().map(|(_, text)| text.as_str())
     }
 
     /// The two labels that an ambiguous name matches.
-    pub(super) fn ambiguous(&self, want: usize) -> Option<(&str, &str)> {
-        match &self.wanted[want].seen.short {
+    pub(super) fn ambiguous(&self, want_ix: usize) -> Option<(&str, &str)> {
+        match &self.wanted[want_ix].matched.partial {
             PartialMatch::Two(one, other) => Some((one, other)),
             PartialMatch::None | PartialMatch::One { .. } => None,
         }
     }
 
-    /// Conversion of a number with a unit behind it; none where the unit is of another quantity.
-    pub(super) fn conversion(&mut self, want: usize, unit: &str) -> Option<Conversion> {
-        let NameMatch { want, unit: (last, conversion), .. } = &mut self.wanted[want];
+    /// Conversion of a number with a unit after it; none where the unit is of another quantity.
+    pub(super) fn conversion(&mut self, want_ix: usize, unit: &str) -> Option<Conversion> {
+        let WantedName { value, unit: (last, conversion), .. } = &mut self.wanted[want_ix];
         if unit != last {
             unit.clone_into(last);
-            *conversion = conversion_of(want.quantity, unit);
+            *conversion = conversion_of(value.quantity, unit);
         }
         *conversion
     }
 
     /// Conversion of a number without a unit.
-    pub(super) fn default_conversion(&self, want: usize) -> Conversion {
-        self.wanted[want].default_conversion
+    pub(super) fn default_conversion(&self, want_ix: usize) -> Conversion {
+        self.wanted[want_ix].default_conversion
     }
 }
 
 /// Whether a label's words beside those of the name say that it holds something else.
-fn is_aside(label: &Label, name: &Label, quantity: Quantity) -> bool {
+fn is_not_a_measurement(label: &Label, name: &Label, quantity: Quantity) -> bool {
     let words = label.words();
     let left_out = |word: &&String| !name.words().contains(word);
     let first = words.iter().position(|word| !left_out(&word)).unwrap_or(words.len());
     let behind = words.iter().skip(first).filter(left_out);
     let of_other =
         |word: &&String| words::MEASURED.iter().any(|(words, of)| words.has(word) && !of.contains(&quantity));
-    words.iter().filter(left_out).any(|word| words::ASIDE.has(word) || of_other(&word))
-        || behind.into_iter().any(|word| words::ASIDE_BEHIND.has(word))
+    words.iter().filter(left_out).any(|word| words::NOT_A_MEASUREMENT.has(word) || of_other(&word))
+        || behind.into_iter().any(|word| words::NOT_A_MEASUREMENT_AFTER.has(word))
 }
 
 /// What is counted may be of anything.
@@ -388,30 +392,31 @@ fn conversion_of(quantity: Quantity, unit: &str) -> Option<Conversion> {
     }
 }
 
-impl NameMatch {
-    fn new(last_line: u64, want: WantedValue) -> NameMatch {
-        let label = Label::of(&want.name.label);
-        let selectors = want.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
-        let default_conversion = want.unit.and_then(|unit| want.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
-        let seen = Seen { name: want.name.to_string(), is_whole: false, short: PartialMatch::None };
-        NameMatch { want, label, selectors, seen, default_conversion, unit: (String::new(), None), last_line }
+impl WantedName {
+    fn new(last_line: u64, value: WantedValue) -> WantedName {
+        let label = Label::of(&value.name.label);
+        let selectors = value.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
+        let default_conversion =
+            value.unit.and_then(|unit| value.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
+        let matched = LabelMatch { name: value.name.to_string(), is_exact: false, partial: PartialMatch::None };
+        WantedName { value, label, selectors, matched, default_conversion, unit: (String::new(), None), last_line }
     }
 
     /// Whether it takes the values under a label, and how.
-    fn consumer(&self, want: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Consumer> {
-        let is_ambiguous = match (self.fit_of(known)?, &self.seen.short) {
-            (Fit::Whole, _) => false,
-            (Fit::Part, _) if self.seen.is_whole => return None,
-            (Fit::Part, PartialMatch::Two(..)) => true,
-            (Fit::Part, PartialMatch::One { key, .. }) if key == self.sought(known).key() => false,
-            (Fit::Part, PartialMatch::One { .. } | PartialMatch::None) => return None,
+    fn consumer(&self, want_ix: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Consumer> {
+        let is_ambiguous = match (self.fit_of(known)?, &self.matched.partial) {
+            (Fit::Exact, _) => false,
+            (Fit::Partial, _) if self.matched.is_exact => return None,
+            (Fit::Partial, PartialMatch::Two(..)) => true,
+            (Fit::Partial, PartialMatch::One { key, .. }) if key == self.sought(known).key() => false,
+            (Fit::Partial, PartialMatch::One { .. } | PartialMatch::None) => return None,
         };
-        Some(Consumer { want, is_ambiguous, stated: self.stated_conversion(&known.label, siblings) })
+        Some(Consumer { want_ix, is_ambiguous, stated: self.stated_conversion(&known.label, siblings) })
     }
 
     /// Unit of numbers by their label or the wanted name. An end that may be a unit counts only for a sensor without its own unit.
     fn stated_conversion(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
-        let quantity = self.want.quantity;
+        let quantity = self.value.quantity;
         let of_name = self.label.as_ref().and_then(Label::unit);
         match label.unit() {
             // A unit that the name itself has, and that measures something else, is a word: `Temp (in)`.
@@ -422,37 +427,39 @@ impl NameMatch {
         let labels = || std::iter::once(label).chain(&self.label);
         let at_end = || labels().find_map(|label| label.unit_at_end(quantity, siblings));
         let unit = of_name.filter(|unit| quantity.conversion(*unit).is_some());
-        let unit = unit.or_else(|| self.want.unit.is_none().then(at_end).flatten())?;
+        let unit = unit.or_else(|| self.value.unit.is_none().then(at_end).flatten())?;
         quantity.conversion(unit).map(Ok)
     }
 
     /// The form of a label in which this name is looked for.
     fn sought<'l>(&self, known: &'l KnownLabel) -> &'l Label {
-        known.bare.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
+        known.without_context.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
     }
 
     /// How well a label matches the name; none where it does not. `Temp unit` is no other `Temp`.
     fn fit_of(&self, known: &KnownLabel) -> Option<Fit> {
         let (name, label) = (self.label.as_ref()?, self.sought(known));
-        let may_be_part = || known.unit_of.is_none() && !is_aside(label, name, self.want.quantity);
-        label.fit(name).filter(|fit| *fit == Fit::Whole || may_be_part())
+        let may_be_part = || known.unit_of.is_none() && !is_not_a_measurement(label, name, self.value.quantity);
+        label.fit(name).filter(|fit| *fit == Fit::Exact || may_be_part())
     }
 
-    /// A new label matches the name; answers whether labels mean something else now.
-    fn see(&mut self, fit: Fit, known: &KnownLabel, text: &str) -> bool {
+    /// A new label matches the name; returns whether labels mean something else now.
+    fn add_match(&mut self, fit: Fit, known: &KnownLabel, text: &str) -> bool {
         let key = self.sought(known).key();
-        match (fit, &self.seen.short) {
-            // What was taken by a short form is not any more.
-            (Fit::Whole, short) => !std::mem::replace(&mut self.seen.is_whole, true) && *short != PartialMatch::None,
-            (Fit::Part, PartialMatch::None) => {
-                self.seen.short = PartialMatch::One { key: key.to_owned(), text: text.to_owned() };
+        match (fit, &self.matched.partial) {
+            // A partial match no longer counts.
+            (Fit::Exact, partial) => {
+                !std::mem::replace(&mut self.matched.is_exact, true) && *partial != PartialMatch::None
+            }
+            (Fit::Partial, PartialMatch::None) => {
+                self.matched.partial = PartialMatch::One { key: key.to_owned(), text: text.to_owned() };
                 false
             }
-            (Fit::Part, PartialMatch::One { key: before, text: first }) if before != key => {
-                self.seen.short = PartialMatch::Two(first.clone(), text.to_owned());
+            (Fit::Partial, PartialMatch::One { key: before, text: first }) if before != key => {
+                self.matched.partial = PartialMatch::Two(first.clone(), text.to_owned());
                 true
             }
-            (Fit::Part, PartialMatch::One { .. } | PartialMatch::Two(..)) => false,
+            (Fit::Partial, PartialMatch::One { .. } | PartialMatch::Two(..)) => false,
         }
     }
 }

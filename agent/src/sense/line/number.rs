@@ -28,7 +28,7 @@ const END_MS: i64 = 7_258_118_400_000;
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cell<'a> {
-    /// A number, and the unit behind it; empty where none is said.
+    /// A number, and the unit after it; empty where none is said.
     Number(f64, &'a str),
     /// The board says that it has no value.
     Empty,
@@ -46,7 +46,7 @@ const COMPOUND: [(&str, &[&str]); 3] = [("m", &["cm", "mm"]), ("cm", &["mm"]), (
 pub(crate) enum Time {
     At(WallTime),
     /// Counted from something else than 1970, such as the board's start, taken as seconds since 1970; none where it is no count.
-    NotOfDay(Option<WallTime>),
+    Counter(Option<WallTime>),
     Wrong,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
 pub(super) fn compound(text: &str) -> Option<(Option<(f64, &'static str)>, usize)> {
     let end = number_end(text, 0)?;
     let is_mark = |c: char| c.is_alphabetic() || c == '\'';
-    // Most numbers have no other one behind them.
+    // Most numbers have no other one after them.
     let follows = text[end..].trim_start().trim_start_matches(is_mark).trim_start();
     let large = text[..end].parse::<i32>().ok().filter(|_| follows.starts_with(|c: char| c.is_ascii_digit()))?;
     let (unit, rest) = length_unit(text[end..].trim_start(), '\'', "ft")?;
@@ -150,7 +150,7 @@ pub(crate) fn time(text: &str, in_ms: bool) -> Time {
     }
     // What PLX-DAQ fills in by itself.
     if ["DATE", "TIME"].contains(&text) {
-        return Time::NotOfDay(None);
+        return Time::Counter(None);
     }
     match text.parse::<jiff::Timestamp>() {
         Ok(time) => checked(time.as_millisecond()),
@@ -164,7 +164,7 @@ pub(crate) fn epoch(number: f64, in_ms: bool) -> Time {
         _ if number.is_nan() => Time::Wrong,
         EPOCH_MS.. => checked(number.round() as i64),
         EPOCH_S.. if !in_ms => checked((number * 1000.0).round() as i64),
-        _ => Time::NotOfDay(Some(WallTime((number * 1000.0).round() as i64))),
+        _ => Time::Counter(Some(WallTime((number * 1000.0).round() as i64))),
     }
 }
 
@@ -317,9 +317,9 @@ mod tests {
             ("1396522800", noon),
             ("1396522800000", noon),
             ("1396522800.25", Time::At(WallTime(1_396_522_800_250))),
-            ("123456", Time::NotOfDay(Some(WallTime(123_456_000)))),
-            ("-1", Time::NotOfDay(Some(WallTime(-1000)))),
-            ("TIME", Time::NotOfDay(None)),
+            ("123456", Time::Counter(Some(WallTime(123_456_000)))),
+            ("-1", Time::Counter(Some(WallTime(-1000)))),
+            ("TIME", Time::Counter(None)),
             ("1e30", Time::Wrong),
             ("2014-04-03 11:00:00", Time::Wrong),
             ("11:00:00", Time::Wrong),
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn a_name_that_says_milliseconds_makes_a_small_number_a_count() {
         let noon = Time::At(WallTime(1_796_522_800_000));
-        let count = Time::NotOfDay(Some(WallTime(1_796_522_800_000)));
+        let count = Time::Counter(Some(WallTime(1_796_522_800_000)));
         for (name, text, expected) in [
             ("millis", "1796522800", count),
             ("timems", "1796522800", count),

@@ -18,21 +18,21 @@ pub(super) enum Scalar<'a> {
     Text(&'a str),
 }
 
-/// Place of a value in an object.
+/// Path of a value in an object.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    /// Path with places in lists: `nodes.0.temp`.
+pub(super) struct JsonPath<'a> {
+    /// Path with indices in lists: `nodes.0.temp`.
     pub(super) path: &'a str,
-    /// Path without places in lists: `nodes.temp`.
-    pub(super) plain: &'a str,
-    /// The object that it is in, by its place among all objects of the line.
+    /// Path without indices in lists: `nodes.temp`.
+    pub(super) without_indices: &'a str,
+    /// The object that it is in, by its index among all objects of the line.
     pub(super) object: usize,
 }
 
 /// Calls `each` for every value of an object that is not itself an object or a list; keys that come twice come twice. `parents`
 /// gets for each object the one that it is in, for the outermost itself. False where the text is no object: then nothing was
 /// called.
-pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(Place<'_>, Scalar<'_>)) -> bool {
+pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(JsonPath<'_>, Scalar<'_>)) -> bool {
     let Some(text) = as_json(text) else { return false };
     let is_list = text.starts_with('[');
     if !(text.starts_with('{') || is_list && text[1..].trim_start().starts_with('{')) {
@@ -41,7 +41,7 @@ pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(
     parents.clear();
     // What is around all objects of a list.
     parents.extend(is_list.then_some(0));
-    let mut walk = Walk { path: String::new(), plain: String::new(), object: 0, parents, each };
+    let mut walk = Walk { path: String::new(), without_indices: String::new(), object: 0, parents, each };
     serde_json::Deserializer::from_str(&text).deserialize_any(Inside(&mut walk)).is_ok()
 }
 
@@ -77,16 +77,16 @@ pub(super) fn depth(text: &str) -> i64 {
 
 struct Walk<'p, F> {
     path: String,
-    plain: String,
+    without_indices: String,
     object: usize,
     parents: &'p mut Vec<usize>,
     each: F,
 }
 
-impl<F: FnMut(Place<'_>, Scalar<'_>)> Walk<'_, F> {
+impl<F: FnMut(JsonPath<'_>, Scalar<'_>)> Walk<'_, F> {
     fn found<E>(&mut self, scalar: Scalar<'_>) -> Result<(), E> {
-        let Walk { path, plain, object, each, .. } = self;
-        each(Place { path, plain, object: *object }, scalar);
+        let Walk { path, without_indices, object, each, .. } = self;
+        each(JsonPath { path, without_indices, object: *object }, scalar);
         Ok(())
     }
 }
@@ -98,7 +98,7 @@ struct Inside<'w, 'p, F>(&'w mut Walk<'p, F>);
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> DeserializeSeed<'de> for Inside<'_, '_, F> {
+impl<'de, F: FnMut(JsonPath<'_>, Scalar<'_>)> DeserializeSeed<'de> for Inside<'_, '_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -106,7 +106,7 @@ impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> DeserializeSeed<'de> for Inside<'_, '
     }
 }
 
-impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
+impl<'de, F: FnMut(JsonPath<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,17 +115,17 @@ impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let walk = self.0;
-        let (path, plain, outer) = (walk.path.len(), walk.plain.len(), walk.object);
+        let (path, without_indices, outer) = (walk.path.len(), walk.without_indices.len(), walk.object);
         walk.object = walk.parents.len();
         walk.parents.push(outer);
         while let Some(Key(key)) = map.next_key()? {
-            for path in [&mut walk.path, &mut walk.plain] {
+            for path in [&mut walk.path, &mut walk.without_indices] {
                 path.push_str(if path.is_empty() { "" } else { "." });
                 path.push_str(&key);
             }
             map.next_value_seed(Inside(walk))?;
             walk.path.truncate(path);
-            walk.plain.truncate(plain);
+            walk.without_indices.truncate(without_indices);
         }
         walk.object = outer;
         Ok(())
@@ -198,14 +198,14 @@ mod tests {
 
     fn found(text: &str) -> Option<Vec<String>> {
         let mut found = Vec::new();
-        let is_object = each_value(text, &mut Vec::new(), |place, scalar| {
+        let is_object = each_value(text, &mut Vec::new(), |path, scalar| {
             let value = match scalar {
                 Scalar::Number(number) => number.to_string(),
                 Scalar::Bool(is) => is.to_string(),
                 Scalar::Null => "null".to_owned(),
                 Scalar::Text(text) => format!("{text:?}"),
             };
-            found.push(format!("{} {} {}={value}", place.object, place.plain, place.path));
+            found.push(format!("{} {} {}={value}", path.object, path.without_indices, path.path));
         });
         is_object.then_some(found)
     }

@@ -29,7 +29,7 @@ pub(super) struct Pair {
     pub(super) kind: Kind,
 }
 
-/// What stands behind a sign.
+/// What stands after a sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A number; the unit is in the next gap.
@@ -42,9 +42,9 @@ pub(super) enum Kind {
     Heading,
 }
 
-/// What came before a gap.
+/// What stands before a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum After {
+pub(super) enum Preceding {
     Start,
     Number,
     Other,
@@ -82,21 +82,21 @@ fn token_end(text: &str, at: usize) -> usize {
     end_at(text, at, |c| is_blank(c) || is_separator(c))
 }
 
-/// Index at which a broken number ends: behind a blank and what follows it.
+/// Index at which a broken number ends: after a blank and what follows it.
 pub(super) fn broken_end(text: &str, at: usize) -> usize {
     let begin = text.len() - text[at..].trim_start().len();
     end_at(text, begin, |c| c.is_whitespace() || is_separator(c))
 }
 
-/// Cuts a line into its pairs; the last has the gap behind the last value and no value. `holds` says what a label holds.
+/// Cuts a line into its pairs; the last has the gap after the last value and no value. `holds` says what a label holds.
 pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn Fn() -> &'t str, Kind) -> Holds) {
     pairs.clear();
     let mut from = 0;
-    while let Some(sign) = text[from..].find(is_sign).map(|at| from + at) {
-        let begin = skip_signs(text, sign);
+    while let Some(sign) = text[from..].find(is_assignment).map(|at| from + at) {
+        let begin = skip_assignment(text, sign);
         let mut value = value_at(text, begin);
-        let holds = holds(&|| label_of(&text[from..sign], After::Other), value.1);
-        let is_word = || text[..begin].ends_with(is_sign) || holds != Holds::Any;
+        let holds = holds(&|| label_of(&text[from..sign], Preceding::Other), value.1);
+        let is_word = || text[..begin].ends_with(is_assignment) || holds != Holds::Any;
         if holds == Holds::Id
             && let Some(end) = id_at(text, begin, value)
         {
@@ -120,7 +120,7 @@ fn id_at(text: &str, at: usize, (end, kind): (usize, Kind)) -> Option<usize> {
     let token = &text[at..token_end(text, at)];
     let id = token.trim_end_matches([')', ']', '}', '>', '.', '!']);
     let is_id = match kind {
-        Kind::Heading => !id.ends_with(is_sign),
+        Kind::Heading => !id.ends_with(is_assignment),
         // A number with its unit stays one: `depth: 10cm`.
         Kind::Number => {
             !text[end.min(at + id.len())..at + id.len()].is_empty() && Unit::of(&text[end..at + id.len()]).is_none()
@@ -128,7 +128,7 @@ fn id_at(text: &str, at: usize, (end, kind): (usize, Kind)) -> Option<usize> {
         Kind::Text => token.starts_with(|c: char| c.is_ascii_digit()),
         Kind::Word => false,
     };
-    let id = id.trim_end_matches(is_sign);
+    let id = id.trim_end_matches(is_assignment);
     (is_id && !id.is_empty() && !id.contains('=')).then_some(at + id.len())
 }
 
@@ -148,9 +148,9 @@ fn is_error(text: &str) -> bool {
     words::ERRORS.has(word)
 }
 
-/// Beginning of the value behind a sign: `=`, `:`, `:=`, `=>`.
-fn skip_signs(text: &str, sign: usize) -> usize {
-    let signs = end_at(text, sign, |c| !is_sign(c));
+/// Beginning of the value after a sign: `=`, `:`, `:=`, `=>`.
+fn skip_assignment(text: &str, sign: usize) -> usize {
+    let signs = end_at(text, sign, |c| !is_assignment(c));
     // An arrow; without a blank it may as well say that the value is greater: `co2=>5000`.
     let is_apart = || text[..sign].ends_with(is_blank) || text[signs + 1..].starts_with(is_blank);
     let is_arrow = text[..signs].ends_with('=') && text[signs..].starts_with('>') && is_apart();
@@ -190,7 +190,7 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
         }
         return match is_number_over(text, at, end) {
             true => (end, Kind::Number),
-            // With the digits behind a decimal comma.
+            // With the digits after a decimal comma.
             false => (token_end(text, end + usize::from(text[end..].starts_with(','))), Kind::Text),
         };
     }
@@ -198,7 +198,7 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
         return (end, Kind::Word);
     }
     let separator = end_at(rest, 0, |c| is_separator(c) || c == '\t');
-    match rest.find(is_sign) {
+    match rest.find(is_assignment) {
         Some(sign) if sign < separator => (at, Kind::Heading),
         _ => (at + rest[..separator].trim_end_matches(is_blank).len(), Kind::Text),
     }
@@ -206,8 +206,8 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
 
 /// The end of the word that stands here, unless it is a label itself.
 fn word_at(text: &str, at: usize) -> Option<usize> {
-    let end = end_at(text, at, |c| is_blank(c) || is_separator(c) || is_sign(c));
-    (!text[end..].trim_start_matches(is_blank).starts_with(is_sign)).then_some(end)
+    let end = end_at(text, at, |c| is_blank(c) || is_separator(c) || is_assignment(c));
+    (!text[end..].trim_start_matches(is_blank).starts_with(is_assignment)).then_some(end)
 }
 
 fn is_word(word: &str) -> bool {
@@ -236,20 +236,20 @@ fn is_decimal_comma(whole: &str, rest: &str) -> bool {
     if is_fraction || !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return false;
     }
-    let end = end_at(digits, 0, |c| is_blank(c) || is_separator(c) || is_sign(c));
-    !digits[end..].trim_start_matches(is_blank).starts_with(is_sign)
+    let end = end_at(digits, 0, |c| is_blank(c) || is_separator(c) || is_assignment(c));
+    !digits[end..].trim_start_matches(is_blank).starts_with(is_assignment)
 }
 
-/// Reads a gap; no value follows the last one. `is_label` tells a label from a unit with a label behind it.
-pub(super) fn gap(text: &str, after: After, is_last: bool, is_label: impl Fn(&str) -> bool) -> Gap {
+/// Reads a gap; no value follows the last one. `is_label` tells a label from a unit with a label after it.
+pub(super) fn gap(text: &str, preceding: Preceding, is_last: bool, is_label: impl Fn(&str) -> bool) -> Gap {
     let mut gap = Gap::default();
     let mut rest = text;
-    if after == After::Number {
-        rest = behind_value(text, is_last, &is_label, &mut gap);
+    if preceding == Preceding::Number {
+        rest = parse_after_value(text, is_last, &is_label, &mut gap);
     }
     if !is_last {
-        gap.label = label_of(rest, after).into();
-        if after == After::Start {
+        gap.label = label_of(rest, preceding).into();
+        if preceding == Preceding::Start {
             gap.heading = heading_of(rest, &gap.label).into();
         }
     }
@@ -257,7 +257,7 @@ pub(super) fn gap(text: &str, after: After, is_last: bool, is_label: impl Fn(&st
 }
 
 /// Takes the unit off, and what else belongs to the value before.
-fn behind_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bool, gap: &mut Gap) -> &'t str {
+fn parse_after_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bool, gap: &mut Gap) -> &'t str {
     // A quote that ends here: `packet 'temp=21.5' with ..`.
     let text = match text.strip_prefix('\'') {
         Some(rest) if !rest.starts_with(char::is_alphabetic) => rest,
@@ -280,7 +280,7 @@ fn behind_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bo
         return skip_brackets(skip_values(&text[used..], is_last), is_last, gap);
     }
     if is_attached {
-        return behind_attached(text, before_label, gap);
+        return parse_attached(text, before_label, gap);
     }
     let words = segment.trim_start_matches(is_blank);
     let first = words.split(is_blank).next().unwrap_or_default();
@@ -305,7 +305,7 @@ fn is_unknown_unit(word: &str) -> bool {
         || word.contains('/') && parts().all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric))
 }
 
-/// Whether one word and nothing else stands behind a number: a unit, unless it says how good the number is.
+/// Whether one word and nothing else stands after a number: a unit, unless it says how good the number is.
 fn is_alone(word: &str, words: &str) -> bool {
     let is_rating = || words::STATES.has(word) || words::RATINGS.has(word);
     word.len() == words.len() && word.len() > 1 && word.chars().all(char::is_alphabetic) && !is_rating()
@@ -323,7 +323,7 @@ fn unit_of(segment: &str, before_label: bool) -> Option<(Unit, &str)> {
 }
 
 /// What follows a number without a blank and is no known unit.
-fn behind_attached<'t>(text: &'t str, before_label: bool, gap: &mut Gap) -> &'t str {
+fn parse_attached<'t>(text: &'t str, before_label: bool, gap: &mut Gap) -> &'t str {
     let (token, rest) = text.split_at(end_at(text, 0, |c| is_blank(c) || is_separator(c) || "()[]{}".contains(c)));
     let token = token.trim_end_matches(['.', '!']);
     if before_label && rest.trim().is_empty() && !token.is_empty() {
@@ -352,7 +352,7 @@ fn skip_values(text: &str, is_last: bool) -> &str {
     }
 }
 
-/// Passes over what stands in brackets behind a value, which may be its unit: `612 (ppm)`, `512 (2.50V)`, `43 (dry)`.
+/// Passes over what stands in brackets after a value, which may be its unit: `612 (ppm)`, `512 (2.50V)`, `43 (dry)`.
 fn skip_brackets<'t>(text: &'t str, is_last: bool, gap: &mut Gap) -> &'t str {
     let begin = text.trim_start_matches(is_blank);
     let closed = begin.trim_start_matches([')', ']', '}']);
@@ -368,8 +368,8 @@ fn skip_brackets<'t>(text: &'t str, is_last: bool, gap: &mut Gap) -> &'t str {
     if inside.len() <= 2 && inside.bytes().all(|byte| byte.is_ascii_digit()) { closed } else { rest }
 }
 
-/// The label that a gap ends with: what stands behind its last separator or arrow.
-fn label_of(text: &str, after: After) -> &str {
+/// The label that a gap ends with: what stands after its last separator or arrow.
+fn label_of(text: &str, preceding: Preceding) -> &str {
     let text = text.rsplit(|c| is_separator(c) || c == '\t').next().unwrap_or_default();
     let mut begin = 0;
     let mut at = 0;
@@ -381,8 +381,8 @@ fn label_of(text: &str, after: After) -> &str {
     }
     let is_mark = |c: char| !c.is_alphanumeric() && !"#([{<°%'\"@_".contains(c);
     let mut label = text[begin..].trim_end().trim_start_matches(is_mark);
-    if after == After::Start {
-        label = behind_place(without_count(behind_number(label)));
+    if preceding == Preceding::Start {
+        label = without_location(without_count(without_leading_number(label)));
     }
     // A bracket that is still open does not belong to the label: `DHT(temp=21.5, hum=55)`.
     if let Some(open) = label.rfind(['(', '[', '{', '<']).filter(|open| !label[*open..].contains([')', ']', '}', '>']))
@@ -405,13 +405,13 @@ fn heading_of<'t>(text: &'t str, label: &str) -> &'t str {
 }
 
 /// A label without what the line is about, in brackets before it: `[Node 3] T`.
-fn behind_place(label: &str) -> &str {
+fn without_location(label: &str) -> &str {
     let inside = label.strip_prefix(['[', '(', '<']).and_then(|label| label.split_once([']', ')', '>']));
     match inside {
-        Some((place, rest))
+        Some((location, rest))
             if is_label(rest)
-                && place.contains(char::is_alphabetic)
-                && (place.ends_with(|c: char| c.is_ascii_digit()) || words::LEVELS.has(place)) =>
+                && location.contains(char::is_alphabetic)
+                && (location.ends_with(|c: char| c.is_ascii_digit()) || words::LOG_LEVELS.has(location)) =>
         {
             rest.trim_start()
         }
@@ -420,7 +420,7 @@ fn behind_place(label: &str) -> &str {
 }
 
 /// A label without the time or count before it: `[12.345] temp`. A short whole number may tell one probe from another.
-fn behind_number(label: &str) -> &str {
+fn without_leading_number(label: &str) -> &str {
     let Some((first, rest)) = label.split_once([' ', '\t']) else { return label };
     let number = first.trim_matches(['[', ']', '(', ')', '<', '>', '@']);
     let is_count = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
@@ -451,10 +451,10 @@ pub(super) fn is_label(text: &str) -> bool {
 
 /// Whether a text can be a name: a label with a letter and without a sign.
 pub(super) fn is_name(text: &str) -> bool {
-    is_label(text) && text.contains(char::is_alphabetic) && !text.contains(is_sign)
+    is_label(text) && text.contains(char::is_alphabetic) && !text.contains(is_assignment)
 }
 
-pub(super) fn is_sign(c: char) -> bool {
+pub(super) fn is_assignment(c: char) -> bool {
     matches!(c, '=' | ':')
 }
 

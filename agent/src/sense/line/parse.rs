@@ -12,7 +12,7 @@ use super::lines::{Cut, Lines};
 use super::names::WantedValue;
 use super::reader::FieldReader;
 use super::reasons;
-use super::remembered::SeenLabels;
+use super::remembered::LabelMatches;
 use crate::sense::bus::Absent;
 use crate::sense::bus::health::{About, Messages};
 
@@ -28,7 +28,7 @@ pub(crate) struct Decoded<'a> {
     /// The line's own time, if it carries one.
     pub(crate) time: Option<WallTime>,
     /// A number in the place of a time that is no time of day, such as a board's `millis()`, taken as seconds since 1970.
-    pub(crate) count: Option<WallTime>,
+    pub(crate) counter: Option<WallTime>,
 }
 
 /// Reads the lines of one bus.
@@ -48,13 +48,13 @@ impl Decoder {
     }
 
     /// Restores the labels that names matched before a restart.
-    pub(crate) fn restore(&mut self, before: &SeenLabels) {
+    pub(crate) fn restore(&mut self, before: &LabelMatches) {
         self.reader.names.restore(before);
     }
 
     /// The labels that names have matched; none where they cannot have changed since the last call.
-    pub(crate) fn seen_labels(&mut self) -> Option<SeenLabels> {
-        self.reader.names.seen()
+    pub(crate) fn label_matches(&mut self) -> Option<LabelMatches> {
+        self.reader.names.new_matches()
     }
 
     /// What became of the lines so far.

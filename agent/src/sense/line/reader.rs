@@ -1,4 +1,4 @@
-//! Gives the fields of a line to the sensors that want them.
+//! Gives the fields of a line to the sensors that want_ix them.
 //!
 //! A line is read in two passes: the first finds its fields and learns their labels, the second gives out the values. So no value
 //! goes out under a name that another label of the same line matches as well.
@@ -35,16 +35,16 @@ pub(super) struct FieldReader {
     faults: Vec<(usize, Arc<str>)>,
     not_numbers: Vec<(usize, About)>,
     time: Option<WallTime>,
-    count: Option<WallTime>,
-    progress: Vec<Progress>,
+    counter: Option<WallTime>,
+    states: Vec<ValueState>,
     pub(super) messages: Messages,
 }
 
 /// What is remembered of one wanted value.
 #[derive(Debug, Clone, Default)]
-struct Progress {
+struct ValueState {
     /// Field of this line that the value was taken from.
-    taken: Option<usize>,
+    taken_from: Option<usize>,
     /// The last fault; a line a second repeats it without another text.
     last_fault: Option<Arc<str>>,
     /// Nodes that the value was read from, newest last.
@@ -53,7 +53,7 @@ struct Progress {
 
 impl FieldReader {
     pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>) {
-        self.progress = vec![Progress::default(); wants.len()];
+        self.states = vec![ValueState::default(); wants.len()];
         let messages = &mut self.messages;
         messages.not_received = self.names.set_wanted(wants, &messages.not_received);
         messages.mixed.clear();
@@ -63,11 +63,11 @@ impl FieldReader {
 
     /// Begins another line.
     pub(super) fn begin(&mut self) {
-        self.messages.came += 1;
+        self.messages.received += 1;
         self.values.clear();
         self.faults.clear();
         self.not_numbers.clear();
-        (self.time, self.count) = (None, None);
+        (self.time, self.counter) = (None, None);
         self.fields.all.clear();
         self.fields.is_json = false;
         self.names.make_room();
@@ -76,8 +76,8 @@ impl FieldReader {
     /// What the line has for sensors.
     pub(super) fn decoded(&mut self) -> Decoded<'_> {
         self.messages.matched += u64::from(!self.values.is_empty());
-        let FieldReader { values, faults, not_numbers, time, count, .. } = self;
-        Decoded { values, faults, not_numbers, time: *time, count: *count }
+        let FieldReader { values, faults, not_numbers, time, counter, .. } = self;
+        Decoded { values, faults, not_numbers, time: *time, counter: *counter }
     }
 
     /// Reads a line.
@@ -104,10 +104,10 @@ impl FieldReader {
         let fields = std::mem::take(&mut self.fields);
         self.find_units(&fields, text);
         (0..fields.all.len()).for_each(|ix| self.give_field(fields.at(ix, text)));
-        let FieldReader { faults, values, progress, .. } = self;
+        let FieldReader { faults, values, states, .. } = self;
         if !(self.not_numbers.is_empty() && faults.is_empty() && values.is_empty()) {
-            progress.iter_mut().for_each(|progress| progress.taken = None);
-            values.retain(|(want, _)| !faults.iter().any(|(faulty, _)| faulty == want));
+            states.iter_mut().for_each(|state| state.taken_from = None);
+            values.retain(|(want_ix, _)| !faults.iter().any(|(faulty, _)| faulty == want_ix));
             self.note_faults();
             self.note_node(&fields, text);
         }
@@ -146,110 +146,114 @@ impl FieldReader {
         for ix in 0..known.consumers.len() {
             let consumer = self.known(at).consumers[ix];
             if consumer.is_ambiguous {
-                self.note_seen(consumer.want);
-                self.fail(consumer.want, reasons::AMBIGUOUS, at, "");
+                self.note_value(consumer.want_ix);
+                self.fail(consumer.want_ix, reasons::AMBIGUOUS, at, "");
                 continue;
             }
-            match select::is_selected(&self.names, at, consumer.want) {
-                Ok(true) => self.take(consumer, at),
+            match select::is_selected(&self.names, at, consumer.want_ix) {
+                Ok(true) => self.take_value(consumer, at),
                 Ok(false) => {}
-                Err(Unclear) => self.fail(consumer.want, reasons::NODE_UNCLEAR, at, ""),
+                Err(Unclear) => self.fail(consumer.want_ix, reasons::NODE_UNCLEAR, at, ""),
             }
         }
     }
 
-    fn take(&mut self, consumer: Consumer, at: FieldRef<'_>) {
-        let want = consumer.want;
-        self.note_seen(want);
-        if self.progress[want].taken.is_some() {
-            return self.fail(want, reasons::TWICE, at, "");
+    fn take_value(&mut self, consumer: Consumer, at: FieldRef<'_>) {
+        let want_ix = consumer.want_ix;
+        self.note_value(want_ix);
+        if self.states[want_ix].taken_from.is_some() {
+            return self.fail(want_ix, reasons::TWICE, at, "");
         }
-        self.progress[want].taken = Some(at.ix);
-        let quantity = self.names.want(want).quantity;
+        self.states[want_ix].taken_from = Some(at.ix);
+        let quantity = self.names.wanted(want_ix).quantity;
         let is_contact = quantity == Quantity::Contact;
         match at.cell() {
             Cell::Number(number, unit) => match self.conversion(consumer, unit, at) {
-                Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => self.fail(want, reasons::NOT_A_STATE, at, ""),
-                Ok(conversion) => self.values.push((want, conversion.apply(number))),
-                Err(unit) => self.fail(want, reasons::WRONG_UNIT, at, &unit),
+                Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => {
+                    self.fail(want_ix, reasons::NOT_A_STATE, at, "");
+                }
+                Ok(conversion) => self.values.push((want_ix, conversion.apply(number))),
+                Err(unit) => self.fail(want_ix, reasons::WRONG_UNIT, at, &unit),
             },
-            Cell::Empty => self.values.push((want, f64::NAN)),
-            Cell::Bool(is) if number::has_truths(quantity) => self.values.push((want, f64::from(u8::from(is)))),
+            Cell::Empty => self.values.push((want_ix, f64::NAN)),
+            Cell::Bool(is) if number::has_truths(quantity) => self.values.push((want_ix, f64::from(u8::from(is)))),
             Cell::Text | Cell::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
-                Some(value) => self.values.push((want, value)),
+                Some(value) => self.values.push((want_ix, value)),
                 None => {
-                    let about = self.about(want, at, "");
+                    let about = self.about(want_ix, at, "");
                     self.messages.ignore(reasons::NOT_A_NUMBER, at.line, Some(about.clone()));
-                    self.not_numbers.push((want, about));
+                    self.not_numbers.push((want_ix, about));
                 }
             },
         }
     }
 
-    /// Conversion of a number to its sensor's unit. The number's unit is the one behind it, else that of its label, else that of a
+    /// Conversion of a number to its sensor's unit. The number's unit is the one after it, else that of its label, else that of a
     /// field beside it, else the sensor's.
     ///
     /// # Errors
-    /// The unit that is unknown or of another quantity; empty where it is the one behind the number.
+    /// The unit that is unknown or of another quantity; empty where it is the one after the number.
     fn conversion(&mut self, consumer: Consumer, unit: &str, at: FieldRef<'_>) -> Result<Conversion, String> {
         if !unit.is_empty() {
-            return self.names.conversion(consumer.want, unit).ok_or_else(String::new);
+            return self.names.conversion(consumer.want_ix, unit).ok_or_else(String::new);
         }
         if let Some(stated) = consumer.stated {
             return stated.map_err(|unit| unit.to_string());
         }
-        let quantity = self.names.want(consumer.want).quantity;
-        let beside = if self.units.is_empty() { None } else { self.unit_beside(consumer.want, at)? };
+        let quantity = self.names.wanted(consumer.want_ix).quantity;
+        let beside = if self.units.is_empty() { None } else { self.unit_beside(consumer.want_ix, at)? };
         let conversion = beside.and_then(|unit| quantity.conversion(unit));
-        Ok(conversion.unwrap_or_else(|| self.names.default_conversion(consumer.want)))
+        Ok(conversion.unwrap_or_else(|| self.names.default_conversion(consumer.want_ix)))
     }
 
     /// The unit that a field beside a number says. An unknown one is passed over where the sensor has a unit of its own.
-    fn unit_beside(&self, want: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
-        let want = self.names.want(want);
+    fn unit_beside(&self, want_ix: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
+        let wanted = self.names.wanted(want_ix);
         let beside =
             self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
         let Some(beside) = beside else { return Ok(None) };
         let text = at.other(beside.ix).word();
-        match beside::said(text, beside.is_own, want.quantity) {
-            Err(()) if want.unit.is_none() => Err(excerpt(text.trim())),
-            said => Ok(said.unwrap_or_default()),
+        match beside::stated_unit(text, beside.is_own, wanted.quantity) {
+            Err(()) if wanted.unit.is_none() => Err(excerpt(text.trim())),
+            stated => Ok(stated.unwrap_or_default()),
         }
     }
 
-    fn note_seen(&mut self, want: usize) {
-        let is_first = self.names.note_seen(want, self.messages.came);
+    fn note_value(&mut self, want_ix: usize) {
+        let is_first = self.names.note_value(want_ix, self.messages.received);
         if is_first && !self.messages.not_received.is_empty() {
-            self.messages.not_received.remove(self.names.name(want));
+            self.messages.not_received.remove(self.names.name(want_ix));
         }
     }
 
     /// The sensor reads a fault, the first that its line has. `unit` is what something else than the field says of its unit.
-    fn fail(&mut self, want: usize, reason: Reason, at: FieldRef<'_>, unit: &str) {
-        if self.faults.iter().any(|(faulty, _)| *faulty == want) {
+    fn fail(&mut self, want_ix: usize, reason: Reason, at: FieldRef<'_>, unit: &str) {
+        if self.faults.iter().any(|(faulty, _)| *faulty == want_ix) {
             return;
         }
-        let about = self.about(want, at, unit);
-        let why = self.why(want, reason, at, &about);
+        let about = self.about(want_ix, at, unit);
+        let why = self.why(want_ix, reason, at, &about);
         self.messages.ignore(reason, at.line, Some(about));
-        let last = &mut self.progress[want].last_fault;
+        let last = &mut self.states[want_ix].last_fault;
         let why = last.take().filter(|last| **last == *why).unwrap_or_else(|| Arc::from(why));
         *last = Some(Arc::clone(&why));
-        self.faults.push((want, why));
+        self.faults.push((want_ix, why));
     }
 
-    fn why(&self, want: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
-        let WantedValue { name, quantity, .. } = self.names.want(want);
+    fn why(&self, want_ix: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
+        let WantedValue { name, quantity, .. } = self.names.wanted(want_ix);
         match reason {
             reasons::AMBIGUOUS => {
-                let (one, other) = self.names.ambiguous(want).unwrap_or_default();
+                let (one, other) = self.names.ambiguous(want_ix).unwrap_or_default();
                 let (one, other) = (excerpt(one), excerpt(other));
                 format!("\"{name}\" fits \"{one}\" and \"{other}\"; name the whole label in its input")
             }
-            reasons::TWICE => match self.progress[want].taken.map_or("", |first| &self.known(at.other(first)).text) {
-                other if other == field => format!("\"{other}\" comes twice in one line"),
-                other => format!("\"{other}\" and \"{field}\" come in one line, and \"{name}\" means both"),
-            },
+            reasons::TWICE => {
+                match self.states[want_ix].taken_from.map_or("", |first| &self.known(at.other(first)).text) {
+                    other if other == field => format!("\"{other}\" comes twice in one line"),
+                    other => format!("\"{other}\" and \"{field}\" come in one line, and \"{name}\" means both"),
+                }
+            }
             reasons::NOT_A_STATE => {
                 format!("\"{field}\" says {text}: a contact is 0 or 1, or a word such as open or closed")
             }
@@ -263,38 +267,38 @@ impl FieldReader {
     }
 
     /// A field that a sensor wants and cannot use.
-    fn about(&self, want: usize, at: FieldRef<'_>, unit: &str) -> About {
+    fn about(&self, want_ix: usize, at: FieldRef<'_>, unit: &str) -> About {
         let text = at.shown().chars().take(MAX_TEXT).collect::<String>();
         let text = excerpt(format!("{text} {unit}").trim_end());
-        About { field: self.known(at).text.clone(), text, sensor: self.names.want(want).sensor.clone() }
+        About { field: self.known(at).text.clone(), text, sensor: self.names.wanted(want_ix).sensor.clone() }
     }
 
     fn take_time(&mut self, at: FieldRef<'_>) {
         let in_ms = self.known(at).in_ms;
         let time = match &at.field().value {
             FieldValue::Number(number) => number::epoch(*number, in_ms),
-            FieldValue::Empty => Time::NotOfDay(None),
-            FieldValue::Cell(range) | FieldValue::Text(range) | FieldValue::Pair(range, _) => {
+            FieldValue::Empty => Time::Counter(None),
+            FieldValue::Raw(range) | FieldValue::Text(range) | FieldValue::NumberWithUnit(range, _) => {
                 number::time(at.text(range), in_ms)
             }
         };
         match time {
             Time::At(wall) => self.time = Some(wall),
-            Time::NotOfDay(count) => self.count = count.or(self.count),
+            Time::Counter(count) => self.counter = count.or(self.counter),
             Time::Wrong => self.messages.ignore(reasons::BAD_TIME, at.line, None),
         }
     }
 
     fn note_faults(&mut self) {
         let faults = &mut self.messages.faults;
-        for (want, why) in &self.faults {
-            let sensor = &self.names.want(*want).sensor;
+        for (want_ix, why) in &self.faults {
+            let sensor = &self.names.wanted(*want_ix).sensor;
             if faults.get(sensor) != Some(why) {
                 faults.insert(sensor.clone(), Arc::clone(why));
             }
         }
         if !faults.is_empty() {
-            self.values.iter().for_each(|(want, _)| drop(faults.remove(&self.names.want(*want).sensor)));
+            self.values.iter().for_each(|(want_ix, _)| drop(faults.remove(&self.names.wanted(*want_ix).sensor)));
         }
     }
 
@@ -304,14 +308,14 @@ impl FieldReader {
         let (Some((ix, field)), None) = (marks.next(), marks.next()) else { return };
         let text = fields.at(ix, line).shown();
         let label = &self.names.known(field.label).text;
-        for (want, _) in &self.values {
-            let nodes = &mut self.progress[*want].nodes;
-            if nodes.last() == Some(&text) || self.names.is_selected(*want) {
+        for (want_ix, _) in &self.values {
+            let nodes = &mut self.states[*want_ix].nodes;
+            if nodes.last() == Some(&text) || self.names.is_selected(*want_ix) {
                 continue;
             }
             let came_before = nodes.iter().position(|node| *node == text);
             if let (Some(_), Some(last)) = (came_before, nodes.last()) {
-                let WantedValue { name, sensor, .. } = self.names.want(*want);
+                let WantedValue { name, sensor, .. } = self.names.wanted(*want_ix);
                 let (last, text) = (excerpt(last), excerpt(&text));
                 let said =
                     format!("\"{label}\" says {last} and {text}; say which one in its input: {name}?{label}={text}");

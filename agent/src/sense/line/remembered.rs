@@ -7,24 +7,26 @@ use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
 use tokio::sync::watch;
 
-/// The labels that names have matched, for the sensors of one bus.
-pub(crate) type SeenLabels = BTreeMap<SensorId, Seen>;
+/// The labels that the names of the sensors of one bus have matched.
+pub(crate) type LabelMatches = BTreeMap<SensorId, LabelMatch>;
 
-/// What decide was told of one bus. Clones are the same value, which outlives the task of the bus.
-pub(crate) type LabelMemory = watch::Sender<Arc<SeenLabels>>;
+/// The matches of one bus that decide was told of. Clones share them; they outlive the task of the bus.
+pub(crate) type SharedLabelMatches = watch::Sender<Arc<LabelMatches>>;
 
 /// The labels that the name in a sensor's input has matched since the configuration last changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Seen {
+pub(crate) struct LabelMatch {
     /// The name with its selectors; under another name nothing of this holds.
     pub(super) name: String,
     /// Whether a label was the name itself.
-    pub(super) is_whole: bool,
+    #[serde(rename = "is_whole")]
+    pub(super) is_exact: bool,
     /// The labels that only have the words of the name.
-    pub(super) short: PartialMatch,
+    #[serde(rename = "short")]
+    pub(super) partial: PartialMatch,
 }
 
-/// Labels that have the words of a name and are not the name.
+/// Labels that have the words of a name and are not the name itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PartialMatch {
@@ -38,7 +40,7 @@ pub(super) enum PartialMatch {
 }
 
 /// Whether a name matches two labels that matched one at most before.
-pub(super) fn has_new_ambiguity(before: &SeenLabels, now: &SeenLabels) -> bool {
-    let is_ambiguous = |seen: &Seen| matches!(seen.short, PartialMatch::Two(..));
-    now.iter().any(|(sensor, seen)| is_ambiguous(seen) && before.get(sensor) != Some(seen))
+pub(super) fn has_new_ambiguity(before: &LabelMatches, now: &LabelMatches) -> bool {
+    let is_ambiguous = |matched: &LabelMatch| matches!(matched.partial, PartialMatch::Two(..));
+    now.iter().any(|(sensor, matched)| is_ambiguous(matched) && before.get(sensor) != Some(matched))
 }

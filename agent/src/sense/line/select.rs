@@ -11,7 +11,7 @@ struct Selector<'l> {
     names: &'l Names,
     value: FieldRef<'l>,
     /// The wanted value, and which of its selectors this is.
-    want: usize,
+    want_ix: usize,
     ix: usize,
 }
 
@@ -19,9 +19,9 @@ struct Selector<'l> {
 ///
 /// # Errors
 /// Several fields could select the value, and one of them is what the input names.
-pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, want: usize) -> Result<bool, Unclear> {
-    for (ix, text) in names.selectors(want).enumerate() {
-        let selector = Selector { names, value, want, ix };
+pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, want_ix: usize) -> Result<bool, Unclear> {
+    for (ix, text) in names.selectors(want_ix).enumerate() {
+        let selector = Selector { names, value, want_ix, ix };
         let field = if value.fields.is_json { selector.nearest_object() } else { selector.of_node(text)? };
         if !field.is_some_and(|field| value.other(field).says(text)) {
             return Ok(false);
@@ -49,15 +49,15 @@ impl<'l> Selector<'l> {
 
     /// The selecting field: the only one of the line, or where it comes again for each node that of the value's node.
     fn of_node(&self, text: &str) -> Result<Option<usize>, Unclear> {
-        let places = 0..self.value.fields.all.len();
-        let Some((last, count)) = self.best(places.clone()) else { return Ok(None) };
+        let all = 0..self.value.fields.all.len();
+        let Some((last, count)) = self.best(all.clone()) else { return Ok(None) };
         if count == 1 {
             return Ok(Some(last));
         }
         let fit = self.fit(last);
-        let marks: Vec<usize> = places.clone().filter(|ix| self.fit(*ix) == fit).collect();
-        let values: Vec<usize> = places.filter(|ix| self.known(*ix).is_value()).collect();
-        let is_alike = |ix: &usize| self.known(*ix).consumers.iter().any(|take| take.want == self.want);
+        let marks: Vec<usize> = all.clone().filter(|ix| self.fit(*ix) == fit).collect();
+        let values: Vec<usize> = all.filter(|ix| self.known(*ix).is_value()).collect();
+        let is_alike = |ix: &usize| self.known(*ix).consumers.iter().any(|consumer| consumer.want_ix == self.want_ix);
         let alike: Vec<usize> = values.iter().copied().filter(is_alike).collect();
         match beside::partner(&marks, &values, &alike, self.value.ix) {
             Err(Unclear) if !marks.iter().any(|mark| self.value.other(*mark).says(text)) => Ok(None),
@@ -69,13 +69,13 @@ impl<'l> Selector<'l> {
         self.names.known(self.value.other(field).field().label)
     }
 
-    /// How well a field answers the selector.
+    /// How well a field matches the selector.
     fn fit(&self, field: usize) -> Option<Fit> {
         let selects = &self.known(field).selects;
-        selects.iter().find(|found| found.want == self.want && found.selector == self.ix).map(|found| found.fit)
+        selects.iter().find(|found| found.want_ix == self.want_ix && found.selector == self.ix).map(|found| found.fit)
     }
 
-    /// Of some fields the last that answers the selector best, and how many answer it as well.
+    /// Of some fields the last that matches the selector best, and how many match it as well.
     fn best(&self, fields: impl Iterator<Item = usize> + Clone) -> Option<(usize, usize)> {
         let best = fields.clone().filter_map(|field| self.fit(field)).max()?;
         let alike = fields.filter(|field| self.fit(*field) == Some(best));

@@ -19,7 +19,7 @@ pub(super) struct Checksums {
 
 impl Checksums {
     /// Whether a line counts.
-    pub(super) fn take(&mut self, body: &str, stated: u8) -> bool {
+    pub(super) fn check(&mut self, body: &str, stated: u8) -> bool {
         if stated == body.bytes().fold(0, |sum, byte| sum ^ byte) {
             let is_constant = self.right.is_none() && self.wrong.is_some_and(|(wrong, _)| wrong == stated);
             if !is_constant {
@@ -73,7 +73,7 @@ pub(super) fn fields(body: &str) -> Option<Vec<Part<'_>>> {
     NUMBERED.contains(&kind).then(|| (1..cells.len()).filter(is_number).map(part).collect())
 }
 
-/// What a letter behind a value means; `kind` is the letter of a transducer, which stands before it.
+/// What a letter after a value means; `kind` is the letter of a transducer, which stands before it.
 fn unit(kind: &str, letter: &str) -> &'static str {
     match (kind, letter) {
         ("H", _) => "%",
@@ -101,7 +101,7 @@ mod tests {
         let (a, b, c) = ("PH,6.85", "PH,6.86", "PH,9.99");
         let taken = |lines: &[(&str, u8)]| {
             let mut sums = Checksums::default();
-            lines.iter().map(|(body, sum)| sums.take(body, *sum)).collect::<Vec<_>>()
+            lines.iter().map(|(body, sum)| sums.check(body, *sum)).collect::<Vec<_>>()
         };
         assert_eq!(
             taken(&[(a, sum(a)), (c, sum(a)), (b, sum(b)), (c, sum(b)), (c, 0)]),

@@ -13,7 +13,7 @@ use super::{pairs, words};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Separator {
     /// One of these between any two; two in a row hold an empty cell.
-    Sign(char),
+    Delimiter(char),
     /// However many tabs.
     Tabs,
     /// Two blanks or more, so that a name may have one.
@@ -21,7 +21,7 @@ pub(super) enum Separator {
     /// However many blanks and tabs.
     Blanks,
     /// The sign of the next number, as sensors of SDI-12 answer: `0+21.5-3.2`.
-    Signs,
+    SignedNumbers,
 }
 
 /// The columns that a header line, or the configuration, named.
@@ -42,19 +42,20 @@ pub(super) struct Header {
 impl Separator {
     /// What parts the columns of a line by a sign; none where it has no such sign.
     pub(super) fn of(text: &str) -> Option<Separator> {
-        sign(text).map(|sign| if sign == '\t' { Separator::Tabs } else { Separator::Sign(sign) })
+        delimiter(text)
+            .map(|delimiter| if delimiter == '\t' { Separator::Tabs } else { Separator::Delimiter(delimiter) })
     }
 }
 
 /// The signs that part columns, in the order in which they are looked for: a comma may also stand within a heading.
-const SIGNS: [char; 4] = ['\t', ';', '|', ','];
+const DELIMITERS: [char; 4] = ['\t', ';', '|', ','];
 
 impl Header {
     /// The header that a line is, if it is one: two or more names and nothing else.
     pub(super) fn parse(text: &str) -> Option<Header> {
         let of = |text: &str| {
             let own = Separator::of(text)?;
-            let also = (own == Separator::Tabs).then_some(Separator::Sign('\t'));
+            let also = (own == Separator::Tabs).then_some(Separator::Delimiter('\t'));
             Header::of_names(texts(text, own), also.into_iter().chain([own]).collect())
         };
         let bare = text.strip_prefix("//").or_else(|| text.strip_prefix(['#', '%'])).map(str::trim_start);
@@ -74,8 +75,8 @@ impl Header {
 
     /// The columns that the configuration names.
     pub(super) fn configured(names: Vec<String>) -> Header {
-        let others = [Separator::Tabs, Separator::WideBlanks, Separator::Blanks, Separator::Signs];
-        let separators = SIGNS.map(Separator::Sign).into_iter().chain(others).collect();
+        let others = [Separator::Tabs, Separator::WideBlanks, Separator::Blanks, Separator::SignedNumbers];
+        let separators = DELIMITERS.map(Separator::Delimiter).into_iter().chain(others).collect();
         Header { separators, names, fit: None, columns: Vec::new(), revision: None }
     }
 
@@ -84,7 +85,7 @@ impl Header {
         let is_name = |name: &String| {
             name.is_empty()
                 || (pairs::is_label(&name.replace([',', ';'], " "))
-                    && !name.contains(pairs::is_sign)
+                    && !name.contains(pairs::is_assignment)
                     && number::cell(name) == Cell::Text)
         };
         let is_header = names.iter().all(is_name) && names.iter().filter(|name| !name.is_empty()).count() >= 2;
@@ -125,8 +126,8 @@ impl Header {
         true
     }
 
-    /// Finds the cells of a row behind a word that only says what the line is, and that word: `DATA 24.5 55.1 612`.
-    pub(super) fn cells_behind_tag<'t>(&self, text: &'t str, cells: &mut Vec<Range<usize>>) -> Option<&'t str> {
+    /// Finds the cells of a row after a word that only says what the line is, and that word: `DATA 24.5 55.1 612`.
+    pub(super) fn cells_after_tag<'t>(&self, text: &'t str, cells: &mut Vec<Range<usize>>) -> Option<&'t str> {
         let columns = self.names.len();
         self.separators.iter().filter(|_| columns > 1).find_map(|separator| {
             let tag = cut_into(text, *separator, columns + 1, cells).then(|| tag(&text[cells.remove(0)]))??;
@@ -151,7 +152,7 @@ fn cut_into(text: &str, separator: Separator, count: usize, cells: &mut Vec<Rang
 
 /// Whether a line is columns of which at least one is a number, a word for a missing one, or a time.
 pub(super) fn is_row(text: &str) -> bool {
-    let Some(sign) = sign(text) else { return false };
+    let Some(sign) = delimiter(text) else { return false };
     text.split(sign).any(|cell| holds_value(unquoted(cell)))
 }
 
@@ -169,7 +170,7 @@ pub(super) fn is_spread(text: &str) -> bool {
     if cells.len() > 1 {
         return cells.iter().all(|cell| holds_value(&text[cell.clone()]));
     }
-    cut(text, Separator::Signs, &mut cells);
+    cut(text, Separator::SignedNumbers, &mut cells);
     let is_number = |cell: &Range<usize>| text[cell.clone()].parse::<f64>().is_ok();
     cells.len() > 1 && cells[0].len() == 1 && cells[1..].iter().all(is_number)
 }
@@ -182,9 +183,10 @@ pub(super) fn is_tagged(text: &str) -> bool {
 /// The word that says what a line is; nothing where it says that the line holds something else: `MAX`, `ERR`.
 fn tag(text: &str) -> Option<&str> {
     let word = text.trim().trim_end_matches([':', '=']);
-    let aside = [words::ASIDE, words::ASIDE_BEHIND, words::ERRORS, words::LEVELS, words::DERIVED];
-    let is_aside = || aside.iter().any(|words| words.has(word));
-    (pairs::is_name(word) && number::cell(word) == Cell::Text && !is_aside()).then_some(word)
+    let others =
+        [words::NOT_A_MEASUREMENT, words::NOT_A_MEASUREMENT_AFTER, words::ERRORS, words::LOG_LEVELS, words::DERIVED];
+    let is_not_a_measurement = || others.iter().any(|words| words.has(word));
+    (pairs::is_name(word) && number::cell(word) == Cell::Text && !is_not_a_measurement()).then_some(word)
 }
 
 fn holds_value(cell: &str) -> bool {
@@ -196,8 +198,8 @@ fn holds_value(cell: &str) -> bool {
 }
 
 /// The sign that parts the columns of a line, if it has columns.
-pub(super) fn sign(text: &str) -> Option<char> {
-    SIGNS.into_iter().find(|sign| text.contains(*sign))
+pub(super) fn delimiter(text: &str) -> Option<char> {
+    DELIMITERS.into_iter().find(|delimiter| text.contains(*delimiter))
 }
 
 /// The cells of a line, by where they are, without blanks and quotes.
@@ -210,7 +212,7 @@ pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>
         cells.push(start..start + cell.len());
     };
     match separator {
-        Separator::Sign(sign) => {
+        Separator::Delimiter(sign) => {
             let mut quoted = false;
             let has_quotes = text.contains('"');
             for (at, found) in text.match_indices([sign, '"']) {
@@ -228,7 +230,7 @@ pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>
         Separator::Tabs => parts(text, |run| run.contains('\t')).for_each(push),
         Separator::WideBlanks => parts(text, |run| run.len() >= 2 || run.contains('\t')).for_each(push),
         Separator::Blanks => parts(text, |_| true).for_each(push),
-        Separator::Signs => {
+        Separator::SignedNumbers => {
             for (at, _) in text.match_indices(['+', '-']) {
                 push(from..at);
                 from = at;

@@ -95,7 +95,7 @@ impl Watched {
         };
         match told {
             SenseMessage::Value(Sample { sensor, fault: Some(why), .. }) => format!("{sensor} is at fault: {why}"),
-            SenseMessage::Value(sample) => match sample.stamp {
+            SenseMessage::Value(sample) => match sample.source_time {
                 Some(WallTime(ms)) => format!("{}={} @{ms}", sample.sensor, sample.value),
                 None => format!("{}={}", sample.sensor, sample.value),
             },
@@ -132,14 +132,14 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
         input("temp", "room/temp-stamped", true),
         input("ph", "tank/ph", false),
     ];
-    let (sender, wanted) = watch::channel(BusInputs { columns: None, inputs });
+    let (sender, wanted) = watch::channel(BusInputs { columns: None, sensors: inputs });
     let serial =
         Serial { port: by_id.link().to_str().unwrap().to_owned(), baud: 115_200, parity: Parity::None, stop_bits: 1 };
     let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
     let (queue, health) = (watched.queue.clone(), watched.health.clone());
     let context = BusContext {
         id: Id::new("gateway").unwrap(),
-        wanted,
+        inputs: wanted,
         health,
         clock: Clock::new(ClockMode::System),
         queue,
@@ -149,7 +149,7 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         tokio::select! {
-            () = run(serial, LabelMemory::default(), context) => panic!("ended"),
+            () = run(serial, SharedLabelMatches::default(), context) => panic!("ended"),
             () = test(watched) => {}
         }
     });
@@ -207,7 +207,7 @@ fn a_line_full_of_noise_is_read_where_it_can_be() {
         assert_eq!(watched.next().await, "tank/ph=6.1");
         let health = watched.health.get();
         assert_eq!((ignored(&health, reasons::NOT_TEXT), ignored(&health, reasons::TOO_LONG)), (1, 1));
-        assert_eq!((health.messages.matched, health.messages.came), (2, 4));
+        assert_eq!((health.messages.matched, health.messages.received), (2, 4));
         assert!(health.bytes > 100_000);
     });
 }
@@ -222,7 +222,7 @@ fn other_sensors_are_read_without_opening_the_port_again() {
         for expected in ["room/temp=1", "room/temp-stamped=1", "tank/ph=2"] {
             assert_eq!(watched.next().await, expected);
         }
-        watched.wanted.send_replace(BusInputs { columns: None, inputs: vec![input("co2", "room/co2", false)] });
+        watched.wanted.send_replace(BusInputs { columns: None, sensors: vec![input("co2", "room/co2", false)] });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");
         assert_eq!(watched.health.get().opened, 1);

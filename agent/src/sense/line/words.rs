@@ -18,7 +18,7 @@ pub(super) const STATES: Words = Words(
 );
 
 /// Words with which logs begin a line; they are no heading of what follows.
-pub(super) const LEVELS: Words = Words("info warn warning error err debug trace verbose notice fatal critical log");
+pub(super) const LOG_LEVELS: Words = Words("info warn warning error err debug trace verbose notice fatal critical log");
 
 /// Words that count lines: what they count does not belong to a label.
 pub(super) const COUNTS: Words = Words(
@@ -26,7 +26,7 @@ pub(super) const COUNTS: Words = Words(
      measurement no uptime attempt try retry step round",
 );
 
-/// Words behind a number that say how good it is, or nothing.
+/// Words after a number that say how good it is, or nothing.
 pub(super) const RATINGS: Words = Words(
     "bright dark dim moist humid neutral acidic alkaline stable fresh hot cold warm cool raw counts units value \
      moderate poor excellent comfortable rising falling",
@@ -42,7 +42,7 @@ pub(super) const GENERAL: Words = Words(
      config debug boot start end done basic",
 );
 
-/// Words that are a heading without any sign that says so, alone or with a number behind them.
+/// Words that are a heading without any sign that says so, alone or with a number after them.
 pub(super) const PLACES: Words = Words(
     "air water soil root leaf ambient inside outside indoor outdoor indoors outdoors top bottom north south east west \
      sensor",
@@ -52,7 +52,7 @@ pub(super) const PLACES: Words = Words(
 pub(super) const ERRORS: Words = Words("err error errno fail failed failure fault timeout exception");
 
 /// Words that say of a label that it holds no measurement of what its other words name: `Temp error`, `pH target`.
-pub(super) const ASIDE: Words = Words(
+pub(super) const NOT_A_MEASUREMENT: Words = Words(
     "error errors err errno fail fails failed failure failures fault faults retry retries timeout timeouts status state \
      flag set setpoint sp target goal limit threshold alarm offset cal calibration raw adc max min maximum minimum \
      age id pin version interval",
@@ -62,8 +62,9 @@ pub(super) const ASIDE: Words = Words(
 pub(super) const DERIVED: Words =
     Words("avg average mean median std sd sum total peak low high uptime time date config debug");
 
-/// Words that say so where they stand behind the others: `pH pump`, where `Pump temp` is a temperature.
-pub(super) const ASIDE_BEHIND: Words = Words("pump valve relay fan heater dose dosing doser point slope probe");
+/// Words that say so where they stand after the others: `pH pump`, where `Pump temp` is a temperature.
+pub(super) const NOT_A_MEASUREMENT_AFTER: Words =
+    Words("pump valve relay fan heater dose dosing doser point slope probe");
 
 /// Words that name another measurement than that of the label's other words, unless the quantity is theirs: `pH voltage`.
 pub(super) const MEASURED: [(Words, &[Quantity]); 4] = [
@@ -73,7 +74,7 @@ pub(super) const MEASURED: [(Words, &[Quantity]); 4] = [
     (Words("count counts counter"), &[Quantity::Count]),
 ];
 
-/// Things that are counted: what stands behind one of them, as in `Node: 3`, is which one it is.
+/// Things that are counted: what stands after one of them, as in `Node: 3`, is which one it is.
 pub(super) const THINGS: Words = Words(
     "tank reservoir node probe station zone room bed bench rack shelf tower house greenhouse tent tray plant pot \
      channel device board",

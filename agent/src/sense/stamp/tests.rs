@@ -25,7 +25,7 @@ fn verdicts(lines: impl IntoIterator<Item = (f64, i64)>) -> String {
             Err(StampRejection::Behind) => 'b',
             Err(StampRejection::StandsStill) => 's',
             Err(StampRejection::Counter) => 'c',
-            Err(StampRejection::NoClock | StampRejection::None) => '?',
+            Err(StampRejection::NoClock | StampRejection::NoTime) => '?',
         }
     };
     lines.into_iter().map(one).collect()

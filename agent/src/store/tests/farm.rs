@@ -130,7 +130,7 @@ pub(crate) fn remembered(engine: &Engine, text: &str) -> Arc<Checkpoint> {
         last_pages: Arc::default(),
         acknowledged_by: Arc::new([(AlertId(1), text.to_owned())].into()),
         page_runs: Arc::default(),
-        seen_labels: Arc::default(),
+        label_matches: Arc::default(),
     })
 }
 

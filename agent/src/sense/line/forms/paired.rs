@@ -9,7 +9,7 @@ use super::{Forms, LineContext};
 use crate::sense::line::fields::FieldValue;
 use crate::sense::line::names::{LabelIx, Names};
 use crate::sense::line::number::{self, Cell};
-use crate::sense::line::pairs::{self, After, Gap, Holds, Kind, Pair};
+use crate::sense::line::pairs::{self, Gap, Holds, Kind, Pair, Preceding};
 use crate::sense::line::words;
 
 /// Gaps between values that are remembered; a bus with more prints something new in each line.
@@ -36,10 +36,10 @@ impl Forms {
         let mut before: Option<(LabelIx, &Pair)> = None;
         for (ix, pair) in cut.iter().enumerate() {
             let is_last = ix + 1 == cut.len();
-            let after = ix.checked_sub(1).map_or(After::Start, |before| after(text, &cut[before]));
+            let preceding = ix.checked_sub(1).map_or(Preceding::Start, |before| preceding_of(text, &cut[before]));
             let Gap { unit, is_broken, label, heading: begins } =
-                self.gap(&text[pair.gap.clone()], after, is_last, context.names);
-            if let Some((place, value)) = before.take() {
+                self.gap(&text[pair.gap.clone()], preceding, is_last, context.names);
+            if let Some((label, value)) = before.take() {
                 let part = &text[value.value.clone()];
                 let value = match value.kind {
                     Kind::Number if is_broken => FieldValue::Text(
@@ -48,7 +48,7 @@ impl Forms {
                     Kind::Number => context.with_unit(part, unit),
                     _ => context.cell(part),
                 };
-                context.fields.push(place, value);
+                context.fields.push(label, value);
             }
             if !begins.is_empty() {
                 self.selecting(&begins, context);
@@ -59,13 +59,13 @@ impl Forms {
             }
             if pair.kind == Kind::Heading {
                 self.selecting(&label, context);
-                heading = Some(label).filter(|label| !is_level(label)).map(|label| below(&label));
+                heading = Some(label).filter(|label| !is_log_level(label)).map(|label| below(&label));
                 continue;
             }
             let is_value = pair.kind == Kind::Number || number::cell(&text[pair.value.clone()]) != Cell::Text;
-            let place = place_of(&label, heading.as_deref(), is_value, context);
-            any |= is_value || place.is_some();
-            before = place.map(|place| (place, pair));
+            let label = label_ix(&label, heading.as_deref(), is_value, context);
+            any |= is_value || label.is_some();
+            before = label.map(|label| (label, pair));
         }
         self.pairs = cut;
         any
@@ -85,31 +85,31 @@ impl Forms {
     }
 
     /// What a gap means: looked at once, for a board prints the same gaps in each line.
-    fn gap(&mut self, text: &str, after: After, is_last: bool, names: &Names) -> Gap {
-        self.composed.clear();
-        self.composed.push(match (after, is_last) {
-            (After::Start, _) => 's',
-            (After::Number, false) => 'n',
-            (After::Number, true) => 'N',
-            (After::Other, false) => 'o',
-            (After::Other, true) => 'O',
+    fn gap(&mut self, text: &str, preceding: Preceding, is_last: bool, names: &Names) -> Gap {
+        self.gap_key.clear();
+        self.gap_key.push(match (preceding, is_last) {
+            (Preceding::Start, _) => 's',
+            (Preceding::Number, false) => 'n',
+            (Preceding::Number, true) => 'N',
+            (Preceding::Other, false) => 'o',
+            (Preceding::Other, true) => 'O',
         });
-        self.composed.push_str(text);
-        if let Some(gap) = self.gaps.get(&self.composed) {
+        self.gap_key.push_str(text);
+        if let Some(gap) = self.gaps.get(&self.gap_key) {
             return gap.clone();
         }
         let is_label = |label: &str| {
             let first = label.split_whitespace().next().unwrap_or_default();
-            self.first_words.contains(first) || names.is_whole(label)
+            self.first_words.contains(first) || names.is_wanted_name(label)
         };
-        let gap = pairs::gap(text, after, is_last, is_label);
+        let gap = pairs::gap(text, preceding, is_last, is_label);
         if self.gaps.len() >= MAX_GAPS {
             self.gaps.clear();
         }
-        if after == After::Start {
+        if preceding == Preceding::Start {
             self.note_first_word(&gap.label);
         }
-        self.gaps.insert(self.composed.clone(), gap.clone());
+        self.gaps.insert(self.gap_key.clone(), gap.clone());
         gap
     }
 
@@ -121,42 +121,42 @@ impl Forms {
     }
 }
 
-/// What stands before the gap behind a pair.
-fn after(text: &str, pair: &Pair) -> After {
+/// What stands before the gap after a pair.
+fn preceding_of(text: &str, pair: &Pair) -> Preceding {
     let value = &text[pair.value.clone()];
     match pair.kind {
-        Kind::Number => After::Number,
-        _ if !value.is_empty() && number::is_empty_value(value) => After::Number,
-        _ => After::Other,
+        Kind::Number => Preceding::Number,
+        _ if !value.is_empty() && number::is_empty_value(value) => Preceding::Number,
+        _ => Preceding::Other,
     }
 }
 
-/// The place of a pair's label. A label whose value is no number is not learnt, unless it is a wanted name: `Temp failed: timeout`.
-fn place_of(label: &str, heading: Option<&str>, is_value: bool, context: &mut LineContext<'_>) -> Option<LabelIx> {
+/// Index of a pair's label. A label whose value is no number is not learnt, unless it is a wanted name: `Temp failed: timeout`.
+fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut LineContext<'_>) -> Option<LabelIx> {
     if heading.is_none()
-        && let Some(place) = context.names.find(label)
+        && let Some(known) = context.names.find(label)
     {
-        return Some(place);
+        return Some(known);
     }
     let is_time = Label::of(label).is_some_and(|label| number::is_time_name(label.key()));
     let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
-    let plain = under.is_some().then_some(label);
+    let without_context = under.is_some().then_some(label);
     let label = under.as_deref().unwrap_or(label);
-    if let Some(place) = context.names.find(label) {
-        return Some(place);
+    if let Some(known) = context.names.find(label) {
+        return Some(known);
     }
     if !is_value && !context.names.is_always_learnt(label, None) {
         return None;
     }
-    let place = context.names.learn(label, plain, is_value)?;
-    context.note_unclaimed(place);
-    Some(place)
+    let learnt = context.names.learn(label, without_context, is_value)?;
+    context.note_unclaimed(learnt);
+    Some(learnt)
 }
 
-fn is_level(heading: &str) -> bool {
+fn is_log_level(heading: &str) -> bool {
     // `I (1234) tag` of ESP-IDF: the letter and the time say nothing of the value.
     let first = heading.split([' ', '(', '[', ']']).find(|word| !word.is_empty()).unwrap_or_default();
     pairs::without_count(heading).is_empty()
-        || words::LEVELS.has(heading.trim_matches(['[', ']', ' ']))
+        || words::LOG_LEVELS.has(heading.trim_matches(['[', ']', ' ']))
         || (["I", "W", "E", "D", "V"].contains(&first) && heading.contains('('))
 }

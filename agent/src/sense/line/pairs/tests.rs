@@ -11,9 +11,9 @@ fn pairs(text: &str) -> String {
         .enumerate()
         .map(|(ix, pair)| {
             let after = match ix.checked_sub(1).map(|before| found[before].kind) {
-                None => After::Start,
-                Some(Kind::Number) => After::Number,
-                Some(_) => After::Other,
+                None => Preceding::Start,
+                Some(Kind::Number) => Preceding::Number,
+                Some(_) => Preceding::Other,
             };
             gap(&text[pair.gap.clone()], after, ix + 1 == found.len(), |label| ["C temp"].contains(&label))
         })

@@ -18,7 +18,7 @@ mod kinds;
 
 const WANTED: [&str; 4] = ["temp", "hum", "tank.ph", "ec"];
 
-/// A want of `NAME`, `NAME?node=1` or either with its quantity and unit behind: `Temp/temperature`, `Temp/temperature/F`.
+/// A want of `NAME`, `NAME?node=1` or either with its quantity and unit after: `Temp/temperature`, `Temp/temperature/F`.
 fn want(text: &str) -> WantedValue {
     let mut parts = text.split('/');
     let (label, selectors) = parts.next().map(|name| name.split_once('?').unwrap_or((name, ""))).unwrap();
@@ -147,7 +147,7 @@ fn half_a_line_after_opening_is_dropped() {
     decoder.reopen();
     assert_eq!(decode(&mut decoder, b"1.5\ntemp=23\n"), ["temp=23"]);
     assert_eq!(decoder.messages().count(reasons::PARTIAL), 2);
-    assert_eq!(decoder.messages().came, 4);
+    assert_eq!(decoder.messages().received, 4);
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn a_unit_that_ends_a_label_is_heard() {
         ("batt_mv/voltage", "batt_mv=3300", "0=3.3"),
         ("level_mm/water_level", "level_mm=300", "0=30"),
         ("power/power", r#"{"power_mw":250}"#, "0=0.25"),
-        // The unit behind the number goes first, and the sensor's before one that may be a word.
+        // The unit after the number goes first, and the sensor's before one that may be a word.
         ("temp_f/temperature", "temp_f=21.5C", "0=21.5"),
         ("temp_f/temperature/C", "temp_f=21.5", "0=21.5"),
         // Words, and letters that tell probes apart.

@@ -192,7 +192,7 @@ impl BusTasks {
         });
     }
 
-    fn context(&self, id: Id, wanted: watch::Receiver<BusInputs>, health: HealthHandle) -> BusContext {
+    fn context(&self, id: Id, inputs: watch::Receiver<BusInputs>, health: HealthHandle) -> BusContext {
         let (clock, queue) = (self.clock.clone(), self.queue.clone());
         let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
         BusContext { id, inputs, health, clock, queue, outputs, ports }

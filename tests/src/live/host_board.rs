@@ -19,7 +19,7 @@ pub const CHANNELS: usize = 8;
 /// Relays of the host board: two dosers that exclude each other, and one that may be held on, for a siren.
 pub const RELAYS: usize = 3;
 
-/// Bytes of its send queue: those of a Pico, 30 minutes of four channels at 10 s.
+/// Bytes of its send queue: 30 minutes of four channels at 10 s.
 const QUEUE: usize = 4_096;
 
 /// What is wired to the host board.

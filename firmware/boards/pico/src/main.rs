@@ -32,8 +32,8 @@ type Relay = tilth_firmware::Relay<Pin>;
 const CHANNELS: usize = 12;
 const RELAYS: usize = 4;
 
-/// Bytes of the send queue: eight channels at 10 s for 30 minutes.
-const QUEUE: usize = 4_096;
+/// Bytes of the send queue: twelve channels at 10 s for 30 minutes.
+const QUEUE: usize = 8_192;
 
 /// Channels, from number 0. The agent can set each to another kind that its connection can measure.
 #[rustfmt::skip]

@@ -321,7 +321,7 @@ pub(crate) struct Hold {
     /// How long, such as 30m [default: until somebody ends it]
     #[arg(long = "for", value_name = "TIME", value_parser = span, requires = "zone")]
     pub(crate) span: Option<Span>,
-    /// End the hold of the zone
+    /// End the hold of the zone; or, where history is missing, let the zone dose again
     #[arg(long, requires = "zone", conflicts_with = "span")]
     pub(crate) end: bool,
     #[command(flatten)]

@@ -85,7 +85,7 @@ pub(crate) fn hold(wanted: &cli::Hold) -> anyhow::Result<Exit> {
     };
     if wanted.end {
         let request = request(Method::DELETE, &format!("/api/v1/holds/{zone}?by={}", in_address(&wanted.person.by)))?;
-        return print(agent, request, |row: &HoldRow, _| [format!("the hold of zone {} is ended", row.zone)]);
+        return print(agent, request, |row: &HoldRow, _| [text::actuators::ended(row)]);
     }
     let (for_s, by) = (wanted.span.map(Span::as_secs_f64), wanted.person.by.clone());
     let request = post("/api/v1/holds", &Hold { zone: zone.clone(), for_s, by })?;

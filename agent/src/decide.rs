@@ -97,6 +97,8 @@ pub(crate) struct Decide {
     outcomes: mpsc::Receiver<interlock::Input>,
     pending_outputs: outputs::PendingOutputs,
     sirens: sirens::Sirens,
+    /// The disk did not keep the last booking of a dose.
+    booking_failed: bool,
     replaced: watch::Receiver<StoreReplaced>,
     notify: mpsc::Sender<notify::Command>,
     /// Requests that wait for room in the queue of notify.
@@ -248,7 +250,10 @@ impl Decide {
                 self.handle(Input::Reserved { after, through: AlertId(0) });
                 self.stage_everything();
             }
-            Command::LostHistory(missing) => self.report_lost_history(&missing),
+            Command::LostHistory(missing) => {
+                self.report_lost_history(&missing);
+                self.lose_doses(&missing);
+            }
             Command::Hold { change, answer } => {
                 self.handle(Input::Output(change));
                 let _ = answer.send(());

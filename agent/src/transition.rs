@@ -248,6 +248,13 @@ fn actuate(actuation: &Actuation) -> String {
 /// A hold that began or ended, in words.
 fn hold(change: &HoldChange) -> String {
     match (change.held, &change.by) {
+        (true, _) if change.only_doses => {
+            format!("zone {}: dosing is stopped, since history is missing and what was dosed is unknown", change.zone)
+        }
+        (false, Some(by)) if change.only_doses => format!("zone {}: dosing allowed again, by {by}", change.zone),
+        (false, None) if change.only_doses => {
+            format!("zone {}: dosing allowed again: no dose of before counts any more", change.zone)
+        }
         (true, by) => format!("zone {} on hold, by {}", change.zone, by.as_deref().unwrap_or("-")),
         (false, Some(by)) => format!("hold of zone {} ended, by {by}", change.zone),
         (false, None) => format!("hold of zone {} ended: its time is over", change.zone),

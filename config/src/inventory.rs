@@ -1,4 +1,4 @@
-//! Inventory of a configuration: its sensors, rules and channels, and which of them a change removes. A file that vanished is no error
+//! Inventory of a configuration: its sensors, rules, channels and actuators, and which of them a change removes. A file that vanished is no error
 //! and must be noticed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use crate::Loaded;
 /// Upper limit of names shown of a kind; the rest is counted.
 const MAX_NAMED: usize = 5;
 
-/// Sensors, rules and channels of a configuration, without those that the agent adds by itself.
+/// Sensors, rules, channels and actuators of a configuration, without those that the agent adds by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Each sensor with its zone.
@@ -20,6 +20,8 @@ pub struct Inventory {
     /// Each rule with the number of sensors it is bound to.
     rules: BTreeMap<Id, u64>,
     channels: BTreeSet<Id>,
+    #[serde(default)]
+    actuators: BTreeSet<Id>,
 }
 
 /// Size of an inventory.
@@ -39,6 +41,8 @@ pub struct Removed {
     sensors: Vec<SensorId>,
     rules: Vec<Id>,
     channels: Vec<Id>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    actuators: Vec<Id>,
 }
 
 /// Inventory of a configuration that came into force, beside the one before it.
@@ -64,7 +68,8 @@ impl Inventory {
         for rule in plan.rules().filter(|rule| sensors.contains_key(&rule.key.sensor)) {
             *rules.entry(rule.key.rule.clone()).or_default() += 1;
         }
-        Inventory { sensors, rules, channels: loaded.channels.keys().cloned().collect() }
+        let actuators = plan.actuators().keys().cloned().collect();
+        Inventory { sensors, rules, channels: loaded.channels.keys().cloned().collect(), actuators }
     }
 
     /// The change from the inventory before, where that is known.
@@ -93,6 +98,7 @@ impl Inventory {
             sensors: before.sensors.iter().filter(is_gone).map(|(sensor, _)| sensor.clone()).collect(),
             rules: before.rules.keys().filter(|rule| !self.rules.contains_key(*rule)).cloned().collect(),
             channels: before.channels.difference(&self.channels).cloned().collect(),
+            actuators: before.actuators.difference(&self.actuators).cloned().collect(),
         }
     }
 
@@ -110,10 +116,11 @@ impl InventoryChange {
 }
 
 impl Removed {
-    /// Whether something is no longer watched, or somebody no longer told.
+    /// Whether something is no longer watched or steered, or somebody no longer told.
     #[must_use]
     pub fn loses_coverage(&self) -> bool {
-        !(self.zones.is_empty() && self.sensors.is_empty() && self.channels.is_empty())
+        let Removed { zones, sensors, rules: _, channels, actuators } = self;
+        !(zones.is_empty() && sensors.is_empty() && channels.is_empty() && actuators.is_empty())
     }
 }
 
@@ -132,8 +139,14 @@ impl Display for InventoryChange {
 
 impl Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Removed { zones, sensors, rules, channels } = self;
-        let parts = [named("zone", zones), named("sensor", sensors), named("rule", rules), named("channel", channels)];
+        let Removed { zones, sensors, rules, channels, actuators } = self;
+        let parts = [
+            named("zone", zones),
+            named("sensor", sensors),
+            named("rule", rules),
+            named("channel", channels),
+            named("actuator", actuators),
+        ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         f.write_str(&parts.join(", "))
     }
@@ -161,8 +174,9 @@ mod tests {
         let text: String = sensors.iter().map(sensor).chain([more.to_owned()]).collect();
         let mut documents: Documents = base();
         documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &text));
-        let agent_toml =
-            Document::agent_toml("[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n");
+        let agent_toml = Document::agent_toml(
+            "[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n[bus.relays]\nkind = 'board'\nport = '/dev/ttyACM0'\n",
+        );
         let loaded = load_documents(Documents { agent_toml: Some(agent_toml), ..documents }, Purpose::Run);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
         Inventory::of(&loaded)
@@ -172,20 +186,21 @@ mod tests {
     fn what_is_gone_is_named_and_what_is_the_same_is_not_said() {
         let phone = "[notifications.phone]\nkind = 'ntfy'\nurl = 'https://ntfy.example'\ntopic = 't'\n";
         let own = "[rules.own]\nsensor = 'tower/*'\nbelow = 5\n";
-        let all = holdings(&["tower/a", "tower/b", "nursery/a"], &format!("{phone}{own}"));
+        let fan = "[actuators.fan]\nzone = 'tower'\noutput = 'board:relays/relay-0'\nmax_on = '1h'\n";
+        let all = holdings(&["tower/a", "tower/b", "nursery/a"], &format!("{phone}{own}{fan}"));
         for (now, expected) in [
             (all.clone(), "3 sensors in 2 zones, 14 rules"),
             (
-                holdings(&["tower/a", "nursery/a"], own),
+                holdings(&["tower/a", "nursery/a"], &format!("{own}{fan}")),
                 "2 sensors in 2 zones, 9 rules (before: 3 in 2, 14); gone: sensor tower/b, channel phone",
             ),
             (
                 holdings(&["tower/a", "tower/b"], own),
-                "2 sensors in 1 zone, 10 rules (before: 3 in 2, 14); gone: zone nursery, channel phone",
+                "2 sensors in 1 zone, 10 rules (before: 3 in 2, 14); gone: zone nursery, channel phone, actuator fan",
             ),
             (
                 holdings(&["nursery/a", "nursery/b"], ""),
-                "2 sensors in 1 zone, 8 rules (before: 3 in 2, 14); gone: zone tower, rule own, channel phone",
+                "2 sensors in 1 zone, 8 rules (before: 3 in 2, 14); gone: zone tower, rule own, channel phone, actuator fan",
             ),
         ] {
             assert_eq!(now.change_from(Some(&all)).to_string(), expected);

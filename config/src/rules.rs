@@ -31,6 +31,9 @@ pub(crate) const BUS_SILENT: &str = "bus-silent";
 /// The name under which a hub that refuses the device is told.
 pub(crate) const HUB_REFUSES: &str = "hub-refuses";
 
+/// The name under which actuators that must not dose are told.
+pub(crate) const DOSING_STOPPED: &str = "dosing-stopped";
+
 /// Default message of an alert, by the key of its condition.
 pub(crate) fn default_message(condition: Option<&str>) -> &'static str {
     match condition {
@@ -139,6 +142,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
         (BUS_DOWN, "a bus that is down", "bus_down"),
         (BUS_SILENT, "a bus that is silent", "bus_silent"),
         (HUB_REFUSES, "a hub that refuses this device", "hub_refuses"),
+        (DOSING_STOPPED, "actuators that must not dose", "dosing_stopped"),
     ] {
         if name == kept {
             let problem = Problem::new(format!("this name is kept for {what}"));
@@ -192,7 +196,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     })
 }
 
-/// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent` or `agent.hub_refuses`.
+/// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent`, `agent.hub_refuses` or `agent.dosing_stopped`.
 pub(crate) fn read_alert_settings(fields: Fields<'_>) -> AlertSettings {
     let alert = AlertSettings::read(&fields, default_message(None));
     if alert.message.is_about_another() {

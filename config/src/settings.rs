@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     /// Alert for a bus that carries nothing.
     pub(crate) bus_silent: Option<AlertSettings>,
     pub(crate) hub_refuses: Option<AlertSettings>,
+    /// Alert for actuators with a total that must not run.
+    pub(crate) dosing_stopped: Option<AlertSettings>,
 }
 
 /// Plausible values of a sensor, or of all sensors of a quantity.
@@ -94,8 +96,8 @@ fn read(view: View<'_>, at: &str, log: &Diagnostics) -> Settings {
         zone.or_else(|| fields.has("timezone").then_some(TimeZone::UTC))
     });
     let alert = |key| fields.as_ref().and_then(|fields| fields.table(key)).map(rules::read_alert_settings);
-    let [sensor_fault, bus_down, bus_silent, hub_refuses] =
-        ["sensor_fault", "bus_down", "bus_silent", "hub_refuses"].map(alert);
+    let [sensor_fault, bus_down, bus_silent, hub_refuses, dosing_stopped] =
+        ["sensor_fault", "bus_down", "bus_silent", "hub_refuses", "dosing_stopped"].map(alert);
     let quantities = fields.as_ref().map(|fields| read_quantities(fields, log)).unwrap_or_default();
     if let Some(fields) = fields {
         fields.finish();
@@ -103,7 +105,18 @@ fn read(view: View<'_>, at: &str, log: &Diagnostics) -> Settings {
     let schedules = schedules::read(&view.namespace("schedules"), timezone.as_ref(), &at("schedules"), log);
     let channels = channels::read_channels(&view.namespace("notifications"), &at("notifications"), log);
     let policies = escalation::read_policies(&view.namespace("escalation"), &channels, &at("escalation"), log);
-    Settings { timezone, quantities, schedules, channels, policies, sensor_fault, bus_down, bus_silent, hub_refuses }
+    Settings {
+        timezone,
+        quantities,
+        schedules,
+        channels,
+        policies,
+        sensor_fault,
+        bus_down,
+        bus_silent,
+        hub_refuses,
+        dosing_stopped,
+    }
 }
 
 fn read_quantities(agent: &Fields<'_>, log: &Diagnostics) -> BTreeMap<Quantity, Plausibility> {

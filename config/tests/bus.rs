@@ -132,6 +132,24 @@ fn a_hub_is_watched_where_there_is_one_and_the_farm_runs() {
 }
 
 #[test]
+fn dosing_is_watched_where_an_actuator_has_a_total() {
+    let of = |more: &str, purpose| {
+        let agent_toml = "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'board'\nport = 'a'\n";
+        let Documents { mut layers, .. } = base();
+        let acid = "[sensors.'tank/ph']\nquantity = 'ph'\ninput = 'board:gateway/0'\n[actuators.acid]\nzone = 'tank'\noutput = 'board:gateway/relay-1'\nmax_on = '3s'\n";
+        layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{acid}{more}")));
+        let loaded = load_documents(Documents { layers, agent_toml: Some(Document::agent_toml(agent_toml)) }, purpose);
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        plan.rules().map(|rule| rule.key.to_string()).filter(|rule| rule.contains("dosing")).collect::<Vec<String>>()
+    };
+    let total = "dose_per_hour = '9s'\n";
+    assert_eq!(of(total, Purpose::Run), ["agent dosing-stopped agent/doses"]);
+    assert_eq!(of(&format!("{total}[agent.dosing_stopped]\nenabled = false\n"), Purpose::Run), [""; 0]);
+    assert_eq!(of("", Purpose::Run), [""; 0]);
+    assert_eq!(of(total, Purpose::Replay), [""; 0]);
+}
+
+#[test]
 fn its_names_are_kept() {
     for (farm, message) in [
         (

@@ -11,7 +11,7 @@
 //! sensors are compared when the instant is over.
 
 mod bus;
-mod clock;
+pub(crate) mod clock;
 mod hours;
 mod instant;
 mod numbers;

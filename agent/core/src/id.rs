@@ -16,6 +16,9 @@ pub const BUS_ZONE: &str = "bus";
 /// Zone of the sensor that stands for the hub.
 pub const HUB_ZONE: &str = "hub";
 
+/// The zone of sensors that stand for the agent itself.
+pub const AGENT_ZONE: &str = "agent";
+
 /// A name of a zone, rule, device, policy, schedule, channel or bus: `[a-z0-9-]{1,40}`.
 ///
 /// Cheap to clone; sorts by its bytes.
@@ -98,6 +101,12 @@ impl SensorId {
     #[must_use]
     pub fn hub_accepts() -> SensorId {
         SensorId(format!("{HUB_ZONE}/accepts").into())
+    }
+
+    /// The sensor that stands for doses, `agent/doses`: 1 while doses are recorded and those of before are known, else 0.
+    #[must_use]
+    pub fn doses() -> SensorId {
+        SensorId(format!("{AGENT_ZONE}/doses").into())
     }
 
     /// The whole name, `zone/name`.
@@ -205,7 +214,7 @@ mod tests {
     fn a_sensor_has_a_zone_and_a_name() {
         let sensor = SensorId::new("tower-1/ph").unwrap();
         assert_eq!((sensor.zone().as_str(), sensor.name()), ("tower-1", "ph"));
-        for made in [SensorId::of_bus(&Id::new("gateway").unwrap()), SensorId::hub_accepts()] {
+        for made in [SensorId::of_bus(&Id::new("gateway").unwrap()), SensorId::hub_accepts(), SensorId::doses()] {
             assert_eq!(SensorId::new(made.as_str()), Ok(made));
         }
         for (text, expected) in [

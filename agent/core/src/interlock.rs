@@ -17,6 +17,7 @@ mod limits;
 mod order;
 mod plan;
 mod restart;
+mod unknown;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,10 +31,12 @@ use crate::time::{Due, Span, Stamp, Uptime, WallTime};
 use ledger::History;
 pub use order::{Actuation, Command, Effect, Event, HoldChange, Input, OffReason, Origin, Refusal, Switch};
 pub use restart::Record;
+use unknown::UnknownDoses;
 pub use view::{ActuatorView, HoldView, Standing};
 
-/// Time within which an output switches after an order, or not at all. An output that cannot promise it drops the order.
-pub const SWITCH_WITHIN: Span = Span::from_secs(10);
+/// Time within which an output switches after an order, or not at all. An output that cannot promise it drops the order. Half a second
+/// on a demo's fast clock.
+pub const SWITCH_WITHIN: Span = Span::from_secs(30);
 
 /// Commands that are remembered until they expire, so that a repeated one does nothing. More at once are refused.
 pub const MAX_COMMANDS: usize = 1000;
@@ -47,6 +50,7 @@ pub struct Interlock {
     /// Time on of each actuator and of each output by its text form, so that neither another name nor another output forgets a dose.
     history: BTreeMap<String, History>,
     holds: BTreeMap<Id, Hold>,
+    unknown: Option<UnknownDoses>,
     /// Commands that were carried out, until they expire.
     commands: BTreeMap<Id, Due>,
     fresh: BTreeSet<SensorId>,
@@ -123,6 +127,8 @@ impl Interlock {
             Input::Lost(order) => self.lost(now, order),
             Input::Hold { zone, span, by } => self.hold(now, zone, span, by),
             Input::EndHold { zone, by } => self.end_hold(now, &zone, Some(by)),
+            Input::DosesUnknown => self.lose_doses(now),
+            Input::ReleaseDoses { zone, by } => self.release_doses(now, &zone, &by),
             Input::Stop => self.stop_all(now, |actuator| !actuator.normally_energised, &OffReason::Stopped),
         }
     }
@@ -138,7 +144,8 @@ impl Interlock {
         if self.dormant {
             return None;
         }
-        let holds = self.holds.values().filter_map(|hold| Some(hold.until?.at));
+        let unknown = self.unknown.iter().map(UnknownDoses::until);
+        let holds = self.holds.values().filter_map(|hold| Some(hold.until?.at)).chain(unknown);
         let commands = self.commands.values().map(|until| until.at);
         let running = self.running.values().filter_map(|running| running.state.deadline());
         holds.chain(commands).chain(running).min()
@@ -184,11 +191,12 @@ impl Interlock {
         let is_over = |hold: &Hold| hold.until.is_some_and(|until| until.at <= now.uptime);
         let over: Vec<Id> = self.holds.iter().filter(|(_, hold)| is_over(hold)).map(|(zone, _)| zone.clone()).collect();
         over.iter().for_each(|zone| self.end_hold(now, zone, None));
+        self.end_unknown(now);
         let is_due = |running: &Running| running.state.deadline().is_some_and(|due| due <= now.uptime);
         let due = self.running.iter().filter(|(_, running)| is_due(running)).map(|(id, _)| id.clone());
         for id in due.collect::<Vec<Id>>() {
             match self.running[&id].state.clone() {
-                State::Booking { command, .. } => self.cancel(now, &command, Refusal::Expired),
+                State::Booking { command, .. } => self.cancel(now, &command, Refusal::NotBooked),
                 State::On { .. } => self.stop(now, &id, &OffReason::TimeOver, None),
                 State::Stopping { .. } => self.set_off(now, &id),
                 State::Off => {}
@@ -349,6 +357,7 @@ impl Interlock {
             zone: zone.clone(),
             by: Some(by.clone()),
             held: true,
+            only_doses: false,
         }));
         self.holds.insert(zone, Hold { by, until });
     }
@@ -356,7 +365,8 @@ impl Interlock {
     /// A hold ends: by a person, or because its time is over.
     fn end_hold(&mut self, now: Stamp, zone: &Id, by: Option<String>) {
         if self.holds.remove(zone).is_some() {
-            self.effects.push_back(Effect::Hold(HoldChange { at: now, zone: zone.clone(), by, held: false }));
+            let change = HoldChange { at: now, zone: zone.clone(), by, held: false, only_doses: false };
+            self.effects.push_back(Effect::Hold(change));
         }
     }
 

@@ -74,10 +74,10 @@ pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Ans
     let change = interlock::Input::Hold { zone: zone.clone(), span, by };
     api.change(|answer| Command::Hold { change, answer }).await?;
     let rows = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
-    api.answer(rows.into_iter().filter(|row| row.zone == zone).collect())
+    api.answer(rows.into_iter().filter(|row| row.zone == zone && row.by.is_some()).collect())
 }
 
-/// Ends the hold of a zone; answers with the hold as it was.
+/// Ends the hold of a zone, or lets it dose again whose doses of before are unknown; answers with the hold as it was.
 pub(super) async fn end_hold(
     State(api): Api,
     _: MayChange,
@@ -90,7 +90,11 @@ pub(super) async fn end_hold(
     let Some(row) = holds.into_iter().find(|row| row.zone.as_str() == zone) else {
         return Err(Problem::not_found(format!("zone {zone} is not on hold")));
     };
-    let change = interlock::Input::EndHold { zone: row.zone.clone(), by };
+    let zone = row.zone.clone();
+    let change = match row.by {
+        Some(_) => interlock::Input::EndHold { zone, by },
+        None => interlock::Input::ReleaseDoses { zone, by },
+    };
     api.change(|answer| Command::Hold { change, answer }).await?;
     api.answer(vec![row])
 }

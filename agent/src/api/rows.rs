@@ -189,13 +189,16 @@ pub(crate) struct ActuatorRow {
     pub(crate) must_rest_s: Option<f64>,
     /// Its zone is on hold.
     pub(crate) held: bool,
+    /// History is missing, so what it dosed before is unknown and it stays off.
+    pub(crate) doses_unknown: bool,
 }
 
 /// Zone on hold.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HoldRow {
     pub(crate) zone: Id,
-    pub(crate) by: String,
+    /// Name of the person; none where history is missing, so that actuators with a total stay off.
+    pub(crate) by: Option<String>,
     /// End of the hold and seconds until then; none: until a person ends it.
     pub(crate) until: Option<String>,
     pub(crate) left_s: Option<f64>,

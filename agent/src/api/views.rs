@@ -44,7 +44,7 @@ pub(super) fn sensors(engine: &Engine, context: &EngineContext<'_>, clock: &Cloc
     engine.sensors().map(row).collect()
 }
 
-/// State of the bus or hub that a sensor stands for, and its reason; none of a sensor that measures something.
+/// State of the bus, hub or dosing that a sensor stands for, and its reason; none of a sensor that measures something.
 fn state_of(
     engine: &Engine,
     context: &EngineContext<'_>,
@@ -52,8 +52,10 @@ fn state_of(
     now: Uptime,
 ) -> Option<(String, Option<String>)> {
     let Some(bus) = &sensor.state_of_bus else {
-        let (accepts, _) = newest.filter(|_| sensor.id == SensorId::hub_accepts())?;
-        return Some((if accepts.steps == Steps(0) { "refuses" } else { "accepts" }.to_owned(), None));
+        let (value, _) = newest?;
+        let words = [(SensorId::hub_accepts(), ["refuses", "accepts"]), (SensorId::doses(), ["stopped", "allowed"])];
+        let (_, words) = words.into_iter().find(|(id, _)| *id == sensor.id)?;
+        return Some((words[usize::from(value.steps != Steps(0))].to_owned(), None));
     };
     if let Some(reason) = context.buses.get(bus)? {
         return Some(("down".to_owned(), Some(reason.clone())));
@@ -189,7 +191,7 @@ pub(super) fn actuators(engine: &Engine, clock: &Clock) -> Vec<ActuatorRow> {
 }
 
 fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
-    let ActuatorView { actuator, standing, hour, day, must_rest, held } = view;
+    let ActuatorView { actuator, standing, hour, day, must_rest, held, unknown } = view;
     let (state, until) = match standing {
         interlock::Standing::Off => ("off", None),
         interlock::Standing::Booking => ("booking", None),
@@ -209,6 +211,7 @@ fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
         max_on_s: seconds(actuator.max_on),
         must_rest_s: seconds(must_rest),
         held,
+        doses_unknown: unknown,
         actuator: actuator.id,
         zone: actuator.zone,
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Page, Transition};
-use tilth_core::engine::{Engine, Reserve, Standing};
+use tilth_core::engine::{Engine, Input, Reserve, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::interlock;
@@ -85,8 +85,10 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         alerts_after: Some(AlertId(alerts_after)),
         reserve: Some(reserve),
     };
+    let mut is_unreadable = false;
     let Resumed { mut engine, effects, heard_until } = start.resume(&plan).unwrap_or_else(|error| {
         remarks.push(unreadable(&error));
+        is_unreadable = true;
         start.snapshot = None;
         start.fresh(&plan)
     });
@@ -118,6 +120,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         outcomes: handles.outputs.1,
         pending_outputs: super::outputs::PendingOutputs::default(),
         sirens: super::sirens::Sirens::of(&channels),
+        booking_failed: false,
         replaced: handles.replaced,
         notify: handles.notify,
         unsent: VecDeque::new(),
@@ -155,7 +158,14 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     decide.follow_sirens();
     decide.follow_clock();
     decide.report_start(restored.boot, heard_until, &remarks);
-    restored.missing.iter().for_each(|missing| decide.report_lost_history(missing));
+    if let Some(missing) = &restored.missing {
+        decide.report_lost_history(missing);
+        decide.lose_doses(missing);
+    }
+    if is_unreadable {
+        decide.handle(Input::Output(interlock::Input::DosesUnknown));
+    }
+    decide.read_doses();
     decide.flush();
     decide
 }

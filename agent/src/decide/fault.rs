@@ -75,7 +75,7 @@ impl Decide {
             let down = self.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
             down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, &context, &key.sensor))
         };
-        let cause = cause(&self.engine, &context, key);
+        let cause = cause(&self.engine, &context, key).or_else(|| self.cause_of_doses(key));
         cause.or_else(|| Some(Explanation { why: of_bus()?, advice: None }))
     }
 }

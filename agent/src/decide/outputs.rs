@@ -5,13 +5,25 @@
 
 use std::mem;
 
+use tilth_core::actuator::Actuator;
 use tilth_core::engine::Input;
-use tilth_core::id::Id;
+use tilth_core::id::{Id, SensorId};
 use tilth_core::interlock::{self, Actuation, Event, Refusal, Wanted};
+use tilth_core::plan::AlertKey;
 use tokio::sync::oneshot;
 
 use super::Decide;
 use crate::checkpoint::OutputsBefore;
+use crate::notify::dispatch::Explanation;
+use crate::output::listed;
+use crate::store::LostHistory;
+
+/// Zones that a notification names; the rest is counted.
+const MAX_ZONES: usize = 5;
+
+/// Advice where doses of before are unknown.
+const UNKNOWN_ADVICE: &str =
+    "Look at the tanks and measure. Where a zone may be dosed again: tilth-agent hold ZONE --end";
 
 /// Answer to a person: why not, where an actuator was not switched.
 pub(crate) type Actuated = Result<(), Refusal>;
@@ -31,8 +43,14 @@ impl Decide {
         match effect {
             interlock::Effect::Book { order, .. } => self.pending_outputs.bookings.push(order),
             interlock::Effect::Switch(switch) => self.outputs.send(switch),
-            interlock::Effect::Report(actuation) => self.answer(&actuation),
-            interlock::Effect::Hold(_) => {}
+            interlock::Effect::Report(actuation) => {
+                self.answer(&actuation);
+                self.follow_bookings(&actuation);
+            }
+            interlock::Effect::Hold(_) => {
+                self.read_doses();
+                self.stage_site_state();
+            }
         }
     }
 
@@ -55,6 +73,56 @@ impl Decide {
         };
         if self.store_writer.flush(answer).is_err() {
             orders.into_iter().for_each(|order| self.outputs.report(interlock::Input::NotBooked(order)));
+        }
+    }
+
+    /// A booking that failed is for people to know, until one is kept again.
+    fn follow_bookings(&mut self, actuation: &Actuation) {
+        let has_failed = match &actuation.event {
+            Event::Refused(refusal) if *refusal == Refusal::NotBooked => true,
+            Event::On { .. } if self.has_total(&actuation.actuator) => false,
+            _ => return,
+        };
+        if self.booking_failed != has_failed {
+            self.booking_failed = has_failed;
+            self.read_doses();
+        }
+    }
+
+    fn has_total(&self, actuator: &Id) -> bool {
+        self.engine.plan().actuators().get(actuator).is_some_and(Actuator::has_total)
+    }
+
+    /// Zones whose doses of before are unknown.
+    fn unknown_zones(&self) -> Vec<Id> {
+        self.engine.holds().filter(|hold| hold.by.is_none()).map(|hold| hold.zone).collect()
+    }
+
+    /// Reads the sensor that stands for doses.
+    pub(super) fn read_doses(&mut self) {
+        let is_good = !self.booking_failed && self.unknown_zones().is_empty();
+        self.read_state(&SensorId::doses(), is_good);
+    }
+
+    /// Why the sensor that stands for doses is bad, and what to do.
+    pub(super) fn cause_of_doses(&self, key: &AlertKey) -> Option<Explanation> {
+        if key.sensor != SensorId::doses() {
+            return None;
+        }
+        let zones = self.unknown_zones();
+        if zones.is_empty() {
+            let why = "the disk did not record the last dose that was wanted, so it was not given".to_owned();
+            return self.booking_failed.then_some(Explanation { why, advice: None });
+        }
+        let zones = listed(zones.iter().map(Id::as_str), MAX_ZONES);
+        let why = format!("history is missing, so what was dosed within the last day is unknown; zones: {zones}");
+        Some(Explanation { why, advice: Some(UNKNOWN_ADVICE) })
+    }
+
+    /// History is missing. Where a kill alone explains what was found, what was booked is there.
+    pub(super) fn lose_doses(&mut self, missing: &LostHistory) {
+        if !missing.is_perhaps_a_kill {
+            self.handle(Input::Output(interlock::Input::DosesUnknown));
         }
     }
 
@@ -97,5 +165,6 @@ impl Decide {
         let now = self.engine.now().uptime;
         self.engine.restore_outputs(&before.record, now - before.at);
         self.drain();
+        self.read_doses();
     }
 }

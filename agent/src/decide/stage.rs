@@ -8,10 +8,10 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Report, Transition};
 use tilth_core::engine::{AlertView, Engine, Input, Standing};
 use tilth_core::id::Id;
-use tilth_core::interlock;
+use tilth_core::interlock::{self, HoldView};
 use tilth_core::plan::Plan;
 use tilth_core::site::SiteState;
-use tilth_core::time::{Span, Stamp, WallTime};
+use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_notify::notification::INSTEAD_OF;
 
 use super::{Decide, new_event, trust_name};
@@ -81,8 +81,26 @@ impl Decide {
             self.calibrated.hash.clone(),
             &site,
         ));
-        self.stage_event("site", serde_json::to_value(&site).unwrap_or(Value::Null));
+        let mut body = serde_json::to_value(&site).unwrap_or(Value::Null);
+        body["holds"] = self.held();
+        body["doses"] = self.doses();
+        self.stage_event("site", body);
         self.commit.site = Some(site);
+    }
+
+    /// Zones on hold, for the hub.
+    fn held(&self) -> Value {
+        let now = self.engine.now();
+        let wall = |at: Uptime| now.wall.map(|wall| WallTime(wall.0.saturating_add((at - now.uptime).0)));
+        let stamp = |at: Uptime| Stamp { uptime: at, wall: wall(at), ..now };
+        let hold = |hold: HoldView| json!({ "zone": hold.zone, "by": hold.by, "until": hold.until.map(stamp) });
+        self.engine.holds().map(hold).collect()
+    }
+
+    /// Time on of actuators with a total within the last hour and day, in ms, for the hub.
+    fn doses(&self) -> Value {
+        let with_total = self.engine.actuators().filter(|view| view.actuator.has_total());
+        with_total.map(|view| json!({ "actuator": view.actuator.id, "hour": view.hour, "day": view.day })).collect()
     }
 
     pub(super) fn stage_anchor(&mut self, anchor: clock::Anchor) {
@@ -96,6 +114,8 @@ impl Decide {
     /// Gives a new database the boot, the site state and all open alerts.
     pub(super) fn store_replaced(&mut self) {
         let StoreReplaced { boot, alerts, site, outputs, missing } = self.replaced.borrow_and_update().clone();
+        // Whatever else is gone with a file that is replaced under way, doses are in memory.
+        let is_first = boot.is_some() && self.engine.now().boot == 0;
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
             let now = self.now();
             if let Some(recording) = &mut self.recording {
@@ -108,11 +128,16 @@ impl Decide {
             self.decide(now, Input::Reserved { after: AlertId(alerts.after), through: AlertId(alerts.through) });
         }
         self.stage_everything();
-        missing.iter().for_each(|missing| self.report_lost_history(missing));
+        if let Some(missing) = &missing {
+            self.report_lost_history(missing);
+            if is_first {
+                self.lose_doses(missing);
+            }
+        }
     }
 
     pub(super) fn report_lost_history(&mut self, missing: &LostHistory) {
-        let LostHistory { reason, from, until, is_all, is_certain } = missing;
+        let LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill: _ } = missing;
         let body = json!({
             "message": missing.said(self.engine.now().wall, |at| at.to_string()),
             "reason": reason,

@@ -1,5 +1,5 @@
-//! State sensors: `bus/NAME` is 0 while a bus is down, `hub/accepts` while the hub rejects this device, so that rules can watch
-//! them.
+//! State sensors: `bus/NAME` is 0 while a bus is down, `hub/accepts` while the hub rejects this device, `agent/doses` while actuators with
+//! a total must not run, so that rules can watch them.
 
 use serde_json::json;
 use tilth_core::engine::Input;
@@ -38,9 +38,10 @@ impl Decide {
         if let Some(accepts) = self.hub_accepts {
             self.read_state(&SensorId::hub_accepts(), accepts);
         }
+        self.read_doses();
     }
 
-    fn read_state(&mut self, sensor: &SensorId, is_good: bool) {
+    pub(super) fn read_state(&mut self, sensor: &SensorId, is_good: bool) {
         self.follow_clock();
         let Some(sensor) = self.engine.plan().sensor_ix(sensor.as_str()) else { return };
         let (at, value) = (self.now(), f64::from(u8::from(is_good)));

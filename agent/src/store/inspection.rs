@@ -37,14 +37,17 @@ impl Inspection {
 
     /// Whether all that shows is a log that ends within a transaction, as a kill may leave it. Then the stream goes on: where the hub has
     /// confirmed what was cut off, it refuses the sequences that come again, and another stream begins.
-    pub(super) fn is_perhaps_a_kill(&self, opened: &Opened) -> bool {
-        self.log == Log::Unfinished && opened.missing.as_ref().is_some_and(|missing| !missing.is_certain)
+    pub(super) fn is_perhaps_a_kill(opened: &Opened) -> bool {
+        opened.missing.as_ref().is_some_and(|missing| missing.is_perhaps_a_kill)
     }
 
     /// What was there before and is not any more.
     pub(super) fn missing(&self, store: &Store, opened: &Opened) -> Result<Option<LostHistory>, StoreError> {
         let until = self.known.as_ref().and_then(|known| known.at);
-        let all = |reason| LostHistory { reason, from: None, until, is_all: true, is_certain: true };
+        let all = |reason| {
+            let (is_all, is_certain, is_perhaps_a_kill) = (true, true, false);
+            LostHistory { reason, from: None, until, is_all, is_certain, is_perhaps_a_kill }
+        };
         match &opened.found {
             Found::Damaged { reason, .. } => Ok(Some(all(format!("the database was damaged ({reason})")))),
             Found::Nothing if self.known.is_some() || self.has_run => {
@@ -61,6 +64,7 @@ impl Inspection {
                         until,
                         is_all: false,
                         is_certain: false,
+                        is_perhaps_a_kill: self.log == Log::Unfinished,
                     }),
                 };
                 missing.map(|missing| Ok(LostHistory { from: store.newest_wall()?, ..missing })).transpose()

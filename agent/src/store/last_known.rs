@@ -62,6 +62,8 @@ pub(crate) struct LostHistory {
     pub(crate) is_all: bool,
     /// The history was there. Else it may have been: what a lost log held may be in the database already.
     pub(crate) is_certain: bool,
+    /// A kill while the log was written explains what was found: nothing that was committed is gone.
+    pub(crate) is_perhaps_a_kill: bool,
 }
 
 impl LastKnown {
@@ -77,8 +79,10 @@ impl LastKnown {
 
     /// What the database that is found, with its log, lacks of what was known.
     pub(super) fn missing_in(&self, found: &LastKnown, log: Log) -> Option<LostHistory> {
-        let missing =
-            |reason, is_all, is_certain| LostHistory { reason, from: None, until: self.at, is_all, is_certain };
+        let missing = |reason, is_all, is_certain: bool| {
+            let is_perhaps_a_kill = log == Log::Unfinished && !is_certain;
+            LostHistory { reason, from: None, until: self.at, is_all, is_certain, is_perhaps_a_kill }
+        };
         if found.database != self.database {
             return Some(missing("another database is in the place of tilth.db".to_owned(), true, true));
         }
@@ -119,13 +123,14 @@ impl LostHistory {
     /// All of the history, in a file that was deleted while it was in use.
     pub(super) fn of_deleted_file(known: &LastKnown) -> LostHistory {
         let reason = "tilth.db was deleted while the agent ran".to_owned();
-        LostHistory { reason, from: None, until: known.at, is_all: true, is_certain: true }
+        let (from, until) = (None, known.at);
+        LostHistory { reason, from, until, is_all: true, is_certain: true, is_perhaps_a_kill: false }
     }
 
     /// `now` is when it was noticed, where the clock is trusted; `shown` says a time: in UTC for programs, by the farm's clock for
     /// people.
     pub(crate) fn said(&self, now: Option<WallTime>, shown: impl Fn(WallTime) -> String) -> String {
-        let LostHistory { reason, from, until, is_all, is_certain } = self.clone();
+        let LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill: _ } = self.clone();
         let is = if is_certain { "is" } else { "may be" };
         let at_least =
             until.map(|until| format!("; it was recorded at least until {}", shown(until))).unwrap_or_default();

@@ -113,7 +113,7 @@ impl Store {
             // Numbers that were given out are not given out again, whatever the older database knows.
             let known = before.known.as_ref().map_or(0, |known| known.alerts_through);
             store.alerts_through = store.alerts_through.max(known);
-            if !before.is_perhaps_a_kill(&opened) {
+            if !Inspection::is_perhaps_a_kill(&opened) {
                 store.go_on_after_a_loss(&before, &mut opened)?;
             }
         }

@@ -123,8 +123,8 @@ impl StoreAdapter {
     /// an older copy this is the only sign.
     async fn report_lost_history(&self) {
         let reason = "the hub knows another stream of this device, so the data folder is an older copy, or two agents use this key";
-        let (from, until, is_all, is_certain) = (None, None, false, false);
-        let missing = LostHistory { reason: reason.to_owned(), from, until, is_all, is_certain };
+        let (from, until, is_all, is_certain, is_perhaps_a_kill) = (None, None, false, false, false);
+        let missing = LostHistory { reason: reason.to_owned(), from, until, is_all, is_certain, is_perhaps_a_kill };
         self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
         let _ = self.commands.send(Command::LostHistory(Box::new(missing))).await;
     }

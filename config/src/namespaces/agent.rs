@@ -7,7 +7,7 @@ use super::{Key, KeyTable, TIMEZONE, Value, key, table};
 
 pub(crate) static AGENT: KeyTable = table("agent", &[&KEYS]);
 
-static KEYS: [Key; 6] = [
+static KEYS: [Key; 7] = [
     key(
         "timezone",
         Value::Text(TIMEZONE),
@@ -43,6 +43,12 @@ static KEYS: [Key; 6] = [
         Value::Table(&ALERT),
         Described("after `1m`, warning"),
         "alert for a hub that rejects this device: the same keys",
+    ),
+    key(
+        "dosing_stopped",
+        Value::Table(&ALERT),
+        Described("at once, critical"),
+        "alert for a dose that the disk did not record, and for doses of before that are unknown: the same keys",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! Built-in sensors and rules: the state of each bus and of the hub, which the agent itself feeds.
+//! Built-in sensors and rules: the state of each bus, of the hub and of dosing, which the agent itself feeds.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,7 @@ impl<'a> Binder<'a> {
     pub(super) fn built_in(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
         let mut made = self.buses(within);
         made.extend(self.hub());
+        made.extend(self.doses());
         made
     }
 
@@ -118,6 +119,20 @@ impl<'a> Binder<'a> {
             rule: rules::HUB_REFUSES,
             resolved: "the hub accepts this device again",
             alert,
+            place: None,
+        })
+    }
+
+    /// Whether actuators with a total may run.
+    fn doses(&mut self) -> Option<Sensor> {
+        let parts = self.parts;
+        parts.agent_toml?;
+        parts.actuators.values().flatten().find(|actuator| actuator.has_total())?;
+        self.watch(&Watched {
+            id: SensorId::doses(),
+            rule: rules::DOSING_STOPPED,
+            resolved: "doses are recorded, and those of before are known",
+            alert: parts.zones.device().dosing_stopped.as_ref(),
             place: None,
         })
     }

@@ -7,7 +7,7 @@ use crate::time::{Span, Stamp, Uptime, WallTime};
 use crate::windows::Grain;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     boot: u32,
     /// Time of day at uptime zero, in milliseconds since 1970, where the clock is trusted.
     offset: Option<i64>,
@@ -30,13 +30,13 @@ struct Carried {
 }
 
 impl Clock {
-    pub(super) fn new(start: Start) -> Clock {
+    pub(crate) fn new(start: Start) -> Clock {
         let offset = start.wall.map(|wall| wall.0 - start.at.0);
         Clock { boot: start.boot, offset, phase: None, carried: None }
     }
 
     /// The clock of a new boot.
-    pub(super) fn restart(&self, last: Uptime, start: Start) -> Clock {
+    pub(crate) fn restart(&self, last: Uptime, start: Start) -> Clock {
         let carried = match (self.wall(last), self.carried) {
             (Some(wall), _) => Some(Carried { boot: self.boot, wall, counted: Span::ZERO, counted_to: start.at }),
             (None, Some(carried)) => {
@@ -49,19 +49,19 @@ impl Clock {
     }
 
     /// The clock is trusted from here on: the time of day at `now`.
-    pub(super) fn set(&mut self, now: Uptime, wall: WallTime) {
+    pub(crate) fn set(&mut self, now: Uptime, wall: WallTime) {
         self.offset = Some(wall.0 - now.0);
     }
 
     /// Once, when the clock is trusted: how long the device was off before, for waits that were set up to a boot.
-    pub(super) fn time_off(&mut self, now: Uptime) -> Option<(u32, Span)> {
+    pub(crate) fn time_off(&mut self, now: Uptime) -> Option<(u32, Span)> {
         let elapsed = self.wall(now)? - self.carried?.wall;
         let carried = self.carried.take()?;
         let off = elapsed.0 - carried.counted.0 - (now - carried.counted_to).0;
         Some((carried.boot, Span(off.max(0))))
     }
 
-    pub(super) fn boot(&self) -> u32 {
+    pub(crate) fn boot(&self) -> u32 {
         self.boot
     }
 
@@ -74,7 +74,7 @@ impl Clock {
         self.offset.map(|offset| WallTime(offset.saturating_add(at.0)))
     }
 
-    pub(super) fn stamp(&self, uptime: Uptime) -> Stamp {
+    pub(crate) fn stamp(&self, uptime: Uptime) -> Stamp {
         Stamp { boot: self.boot, uptime, wall: self.wall(uptime) }
     }
 

@@ -11,7 +11,7 @@ use crate::actuator::Actuator;
 use crate::time::{Due, Span, Stamp, Uptime};
 
 const HOUR: Span = Span::from_mins(60);
-const DAY: Span = Span::from_mins(24 * 60);
+pub(super) const DAY: Span = Span::from_mins(24 * 60);
 
 /// Doses that begin within this part of a period count as one, which bounds the ledger to as many entries and some.
 const PARTS: i64 = 60;

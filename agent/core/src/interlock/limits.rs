@@ -53,6 +53,9 @@ impl Interlock {
         if !actuator.is_alarm && self.holds.contains_key(&actuator.zone) {
             return Some(Refusal::Hold);
         }
+        if self.has_unknown_doses(actuator) {
+            return Some(Refusal::DosesUnknown);
+        }
         if self.buses_down.contains(actuator.output.bus()) {
             return Some(Refusal::BusDown);
         }

@@ -46,6 +46,15 @@ pub enum Input {
         /// Who.
         by: String,
     },
+    /// History is missing: what was dosed before is not known.
+    DosesUnknown,
+    /// A person lets the actuators of a zone dose again of which nobody knows what they dosed before.
+    ReleaseDoses {
+        /// The zone.
+        zone: Id,
+        /// Who.
+        by: String,
+    },
     /// The agent stops: everything is switched off. What rests energised falls with the link once nobody watches.
     Stop,
 }
@@ -156,6 +165,8 @@ pub enum OffReason {
     TimeOver,
     /// The zone of the actuator is on hold.
     Hold,
+    /// History is missing, so what was dosed before is not known.
+    DosesUnknown,
     /// A sensor that it needs is not believed, or has no recent value.
     NotFresh(SensorId),
     /// The bus of the output is down.
@@ -189,6 +200,8 @@ pub enum Refusal {
     Disabled,
     /// The zone of the actuator is on hold.
     Hold,
+    /// History is missing, so what was dosed before is not known.
+    DosesUnknown,
     /// The bus of the output is down.
     BusDown,
     /// Another actuator that it excludes is on, or may be.
@@ -218,7 +231,7 @@ pub enum Refusal {
         /// Time to wait until the dose asked for fits; none if it never does.
         wait: Option<Span>,
     },
-    /// The store could not keep the booking.
+    /// The store could not keep the booking, or not before the command expired.
     NotBooked,
     /// The command was ended before the actuator was on.
     Stopped(OffReason),
@@ -235,6 +248,8 @@ pub struct HoldChange {
     pub by: Option<String>,
     /// Whether the zone is on hold now.
     pub held: bool,
+    /// Only actuators with a total are meant, of which nobody knows what they dosed before.
+    pub only_doses: bool,
 }
 
 impl Switch {
@@ -274,6 +289,7 @@ impl Refusal {
             Refusal::TooMany => "too-many",
             Refusal::Disabled => "disabled",
             Refusal::Hold => "hold",
+            Refusal::DosesUnknown => "doses-unknown",
             Refusal::BusDown => "bus-down",
             Refusal::Excluded(_) => "excluded",
             Refusal::NotFresh(_) => "not-fresh",
@@ -298,6 +314,7 @@ impl OffReason {
             OffReason::Command => "command",
             OffReason::TimeOver => "time-over",
             OffReason::Hold => "hold",
+            OffReason::DosesUnknown => "doses-unknown",
             OffReason::NotFresh(_) => "not-fresh",
             OffReason::BusDown => "bus-down",
             OffReason::Lost => "lost",
@@ -324,6 +341,9 @@ impl fmt::Display for Refusal {
             Refusal::TooMany => write!(f, "more than {} commands wait for their expiry", super::MAX_COMMANDS),
             Refusal::Disabled => f.write_str("disabled by the configuration"),
             Refusal::Hold => f.write_str("its zone is on hold"),
+            Refusal::DosesUnknown => f.write_str(
+                "history is missing, so what was dosed within the last day is unknown; tilth-agent hold says until when, and how to go on",
+            ),
             Refusal::BusDown => f.write_str("its bus is down"),
             Refusal::Excluded(other) => write!(f, "{other} is on, or may be"),
             Refusal::NotFresh(sensor) => write!(f, "{sensor} has no recent value that can be believed"),
@@ -347,6 +367,7 @@ impl fmt::Display for OffReason {
             OffReason::Command => "by command",
             OffReason::TimeOver => "its time is over",
             OffReason::Hold => "its zone is on hold",
+            OffReason::DosesUnknown => "history is missing, so what was dosed before is unknown",
             OffReason::NotFresh(sensor) => {
                 return write!(f, "{sensor} has no recent value that can be believed");
             }

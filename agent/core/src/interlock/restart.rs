@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{self, History};
+use super::unknown::UnknownDoses;
 use super::{Actuation, Actuators, Effect, Event, Hold, Interlock, OffReason, Running, SWITCH_WITHIN, State, Switch};
 use crate::id::Id;
 use crate::time::{Due, Span, Stamp};
@@ -17,6 +18,8 @@ pub struct Record {
     history: BTreeMap<String, History>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     holds: BTreeMap<Id, Hold>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<UnknownDoses>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     commands: BTreeMap<Id, Due>,
     last_order: u64,
@@ -38,6 +41,7 @@ impl Interlock {
             running: self.running.values().filter(|running| running.state != State::Off).cloned().collect(),
             history: self.history.clone(),
             holds: self.holds.clone(),
+            unknown: self.unknown.clone(),
             commands: self.commands.clone(),
             last_order: self.last_order,
         }
@@ -52,6 +56,7 @@ impl Interlock {
             running: running.collect(),
             history: record.history.clone(),
             holds: record.holds.clone(),
+            unknown: record.unknown.clone(),
             commands: record.commands.clone(),
             fresh: BTreeSet::new(),
             buses_down: BTreeSet::new(),
@@ -104,6 +109,7 @@ impl Interlock {
     pub(crate) fn shift(&mut self, up_to_boot: u32, by: Span) {
         self.history.values_mut().for_each(|history| history.shift(up_to_boot, by));
         self.commands.values_mut().for_each(|until| until.shift(up_to_boot, by));
+        self.unknown.iter_mut().for_each(|unknown| unknown.shift(up_to_boot, by));
         for hold in self.holds.values_mut() {
             hold.until.iter_mut().for_each(|until| until.shift(up_to_boot, by));
         }
@@ -122,6 +128,7 @@ impl Interlock {
             self.stop_all(now, |actuator| actuator.zone == zone && !actuator.is_alarm, &OffReason::Hold);
             self.holds.entry(zone).or_insert(hold);
         }
+        self.unknown = self.unknown.take().or(before.unknown);
         before.commands.append(&mut self.commands);
         self.commands = before.commands;
         self.last_order = self.last_order.max(before.last_order);

@@ -78,7 +78,10 @@ pub(crate) fn in_words(effect: &Effect) -> String {
                 Event::Refused(refusal) => format!("{name} refused {}", refusal.name()),
             }
         }
-        Effect::Hold(change) => format!("{} {}", change.zone, if change.held { "held" } else { "released" }),
+        Effect::Hold(change) => {
+            let what = if change.only_doses { " doses" } else { "" };
+            format!("{}{what} {}", change.zone, if change.held { "held" } else { "released" })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the interlock knows, for people who ask. Reading changes nothing.
 
+use super::unknown::UnknownDoses;
 use super::{Interlock, State, ledger};
 use crate::actuator::Actuator;
 use crate::id::Id;
@@ -20,6 +21,8 @@ pub struct ActuatorView {
     pub must_rest: Option<Span>,
     /// Whether its zone is on hold.
     pub held: bool,
+    /// Whether it must not run because history is missing, so that what it dosed before is not known.
+    pub unknown: bool,
 }
 
 /// What an actuator does.
@@ -40,8 +43,8 @@ pub enum Standing {
 pub struct HoldView {
     /// The zone.
     pub zone: Id,
-    /// Who holds it.
-    pub by: String,
+    /// Who holds it; none where history is missing, so that actuators with a total must not run.
+    pub by: Option<String>,
     /// End of the hold; none: until a person ends it.
     pub until: Option<Uptime>,
 }
@@ -52,13 +55,16 @@ impl Interlock {
         self.actuators.values().map(move |actuator| self.view(now, actuator))
     }
 
-    /// The zones on hold, by name.
+    /// The zones on hold, by name; then those of which nobody knows what was dosed in them.
     pub fn holds(&self) -> impl Iterator<Item = HoldView> + '_ {
-        self.holds.iter().map(|(zone, hold)| HoldView {
+        let held = self.holds.iter().map(|(zone, hold)| HoldView {
             zone: zone.clone(),
-            by: hold.by.clone(),
+            by: Some(hold.by.clone()),
             until: hold.until.map(|until| until.at),
-        })
+        });
+        let until = self.unknown.as_ref().map(UnknownDoses::until);
+        let unknown = self.unknown_zones().into_iter();
+        held.chain(unknown.map(move |zone| HoldView { zone, by: None, until }))
     }
 
     fn view(&self, now: Uptime, actuator: &Actuator) -> ActuatorView {
@@ -77,6 +83,7 @@ impl Interlock {
         }
         let must_rest = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
         let held = self.holds.contains_key(&actuator.zone);
-        ActuatorView { actuator: actuator.clone(), standing, hour, day, must_rest, held }
+        let unknown = self.has_unknown_doses(actuator);
+        ActuatorView { actuator: actuator.clone(), standing, hour, day, must_rest, held, unknown }
     }
 }

@@ -28,8 +28,22 @@ pub(in crate::commands) fn switched(row: &ActuatorRow) -> String {
 }
 
 pub(in crate::commands) fn holds(rows: &[HoldRow], times: &Times) -> Table {
-    let row = |row: &HoldRow| [row.zone.to_string(), until(row, times), row.by.clone()];
-    Table::new(["ZONE", "UNTIL", "BY"], rows.iter().map(row))
+    let row = |row: &HoldRow| {
+        let (what, by) = match &row.by {
+            Some(by) => ("all actuators", by.as_str()),
+            None => ("doses", "history is missing"),
+        };
+        [row.zone.to_string(), what.to_owned(), until(row, times), by.to_owned()]
+    };
+    Table::new(["ZONE", "HELD", "UNTIL", "BY"], rows.iter().map(row))
+}
+
+/// A hold that a person ended.
+pub(in crate::commands) fn ended(row: &HoldRow) -> String {
+    match row.by {
+        Some(_) => format!("the hold of zone {} is ended", row.zone),
+        None => format!("zone {} may be dosed again; totals begin with 0", row.zone),
+    }
 }
 
 /// A hold that began, with the command that ends it.
@@ -57,6 +71,7 @@ fn state(row: &ActuatorRow) -> String {
         "booking" => "being booked".to_owned(),
         _ if !row.enabled => "disabled".to_owned(),
         _ if row.held => "on hold".to_owned(),
+        _ if row.doses_unknown => "off, doses of before are unknown".to_owned(),
         _ => match row.must_rest_s {
             Some(rest) => format!("off, must rest {}", for_long(rest)),
             None => "off".to_owned(),
@@ -97,6 +112,7 @@ mod tests {
             max_on_s: Some(3.0),
             must_rest_s: None,
             held: false,
+            doses_unknown: false,
         }
     }
 
@@ -107,5 +123,7 @@ mod tests {
         assert_eq!(switched(&rests), "acid-pump is off, must rest 9m30s; 5s of 10s used within the hour");
         let held = ActuatorRow { held: true, ..row("off") };
         assert_eq!(switched(&held), "acid-pump is on hold; 5s of 10s used within the hour");
+        let unknown = ActuatorRow { doses_unknown: true, ..row("off") };
+        assert_eq!(switched(&unknown), "acid-pump is off, doses of before are unknown; 5s of 10s used within the hour");
     }
 }

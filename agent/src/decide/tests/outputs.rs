@@ -179,3 +179,62 @@ async fn doses_of_before_count_once_their_database_is_there() {
     board.life.decide.restore_outputs(&known);
     assert_eq!(board.hour().0, Span::from_secs(3));
 }
+
+/// The farm as it runs: with its bus, so that the agent watches whether it may dose.
+fn watched() -> Configured {
+    let farm = format!("{FARM}{DOSER}").replace("line:gateway/level", "board:gateway/0");
+    let mut documents = tilth_config::base();
+    documents.layers.push(Document::toml(Layer::ConfigD, "farm.toml", &farm));
+    let agent_toml = "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'board'\nport = '/dev/ttyACM0'\n";
+    documents.agent_toml = Some(Document::agent_toml(agent_toml));
+    let loaded: Loaded = tilth_config::load_documents(documents, Purpose::Run);
+    let merged = Merged::of(&loaded);
+    let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    Configured { plan: Arc::new(plan), hash: String::new(), channels: loaded.channels, merged }
+}
+
+impl Board {
+    fn is_stopped(&self) -> bool {
+        self.life.decide.engine.alerts().any(|alert| alert.report.key.rule.as_str() == "dosing-stopped")
+    }
+}
+
+#[tokio::test]
+async fn a_booking_that_is_not_kept_is_an_alert_until_one_is() {
+    let mut board = Board::begin(0, None);
+    board.life.decide.configure(watched());
+    board.obey();
+    let answered = board.command("one", on(2));
+    let outcome = timeout(Duration::from_secs(20), board.life.decide.outcomes.recv()).await.unwrap();
+    let Some(interlock::Input::Booked(order)) = outcome else { panic!("{outcome:?}") };
+    assert!(!board.is_stopped());
+    board.life.decide.handle(Input::Output(interlock::Input::NotBooked(order)));
+    assert_eq!(answer(answered).await, Err(Refusal::NotBooked));
+    assert!(board.is_stopped() && board.obey().is_empty());
+    let answered = board.command("two", on(2));
+    board.booked().await;
+    assert_eq!((answer(answered).await, board.is_stopped()), (Ok(()), false));
+}
+
+#[tokio::test]
+async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
+    let mut board = Board::begin(0, None);
+    board.life.decide.configure(watched());
+    board.obey();
+    let lost = |is_perhaps_a_kill| {
+        let (from, until, is_all, is_certain) = (None, None, false, false);
+        let reason = "its log was cut".to_owned();
+        let lost = crate::store::LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill };
+        Command::LostHistory(Box::new(lost))
+    };
+    board.life.decide.handle_command(lost(true));
+    assert!(!board.is_stopped());
+    board.life.decide.handle_command(lost(false));
+    assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
+    assert!(board.is_stopped());
+    let (done, released) = oneshot::channel();
+    let change = interlock::Input::ReleaseDoses { zone: Id::new("room").unwrap(), by: "ann".to_owned() };
+    board.life.decide.handle_command(Command::Hold { change, answer: done });
+    released.await.unwrap();
+    assert!(!board.is_stopped());
+}

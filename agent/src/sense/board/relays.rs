@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tilth_core::actuator::Output;
-use tilth_core::interlock::{Input as Outcome, Switch as Order};
+use tilth_core::interlock::{Input as Outcome, SWITCH_WITHIN, Switch as Order};
 use tilth_wire::{MAX_RELAYS, Refusal, Switch, Switched, ToBoard, UNLIMITED};
 
 /// Seconds after which an order to switch on that has no answer is lost.
 const LOST_AFTER: u32 = 3;
 
-/// How far ahead of the newest board time an order to switch on expires, in milliseconds: half a second on a demo's fast clock.
-const EXPIRES_AFTER: u32 = 30_000;
+/// How far ahead of the newest board time an order to switch on expires, in milliseconds. No later than the interlock expects it.
+const EXPIRES_AFTER: u32 = SWITCH_WITHIN.0 as u32;
 
 /// An order that the board has not answered.
 #[derive(Debug, Clone, PartialEq)]

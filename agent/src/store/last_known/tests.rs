@@ -57,7 +57,10 @@ fn after_a_clean_end_there_is_no_log() {
 #[test]
 fn what_is_missing_is_dated() {
     let at = |seconds: i64| Some(WallTime(1_772_323_200_000 + seconds * 1000));
-    let missing = |is_all, from, until| LostHistory { reason: "why".to_owned(), from, until, is_all, is_certain: true };
+    let missing = |is_all, from, until| {
+        let (reason, is_certain, is_perhaps_a_kill) = ("why".to_owned(), true, false);
+        LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill }
+    };
     let table = [
         (
             missing(true, None, at(0)),

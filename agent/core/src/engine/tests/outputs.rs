@@ -123,7 +123,7 @@ fn a_restart_switches_off_first_and_counts_what_is_not_known() {
     let mut bench = Bench::of(engine);
     bench.expect(&["switch acid off", "acid off restarted"]);
     let view = bench.engine.actuators().next().unwrap();
-    assert_eq!((view.hour, view.standing), (Span::from_secs(2), Standing::Stopping(Some(Uptime(132_000)))));
+    assert_eq!((view.hour, view.standing), (Span::from_secs(2), Standing::Stopping(Some(Uptime(152_000)))));
     settle(&mut bench, 2.0);
     command(&mut bench, 2.5, "no-value-since");
     bench.expect(&["acid refused not-fresh"]);

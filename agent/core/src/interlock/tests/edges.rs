@@ -38,7 +38,7 @@ fn booking_to_off() {
     let first = order(&bench);
     bench.handle(10, Input::NotBooked(first)).expect(&["book acid 2s", "acid refused not-booked"]);
     bench.on(20, "acid", 2).off(21, "acid").expect(&["book acid 2s", "acid refused stopped"]);
-    bench.on(30, "acid", 2).tick(35).expect(&["book acid 2s", "acid refused expired"]);
+    bench.on(30, "acid", 2).tick(35).expect(&["book acid 2s", "acid refused not-booked"]);
     // The store answers too late, and for what is no longer wanted.
     let last = order(&bench);
     bench.handle(36, Input::Booked(first)).handle(36, Input::Booked(last)).expect(&[]);
@@ -80,10 +80,10 @@ fn on_to_stopping_for_each_reason() {
 fn stopping_to_off_without_a_word_of_the_output() {
     let mut bench = Bench::new(vec![doser()]);
     bench.on(10, "acid", 2).booked(10).tick(12);
-    bench.tick(21);
-    assert_eq!(standing(&bench, 21, "acid"), Standing::Stopping(Some(at(22).uptime)));
-    bench.tick(22);
-    assert_eq!(standing(&bench, 22, "acid"), Standing::Off);
+    bench.tick(41);
+    assert_eq!(standing(&bench, 41, "acid"), Standing::Stopping(Some(at(12).uptime + SWITCH_WITHIN)));
+    bench.tick(42);
+    assert_eq!(standing(&bench, 42, "acid"), Standing::Off);
 }
 
 #[test]
@@ -118,5 +118,5 @@ fn outcomes_of_orders_that_were_replaced_do_nothing() {
     bench.off(11, "fan").expect(&["switch fan on 3s", "fan on", "switch fan off", "fan off command"]);
     bench.handle(11, Input::Switched { order: on, on: false }).handle(11, Input::Lost(on)).expect(&[]);
     bench.handle(11, Input::Switched { order: 9999, on: true }).handle(11, Input::Booked(0)).expect(&[]);
-    assert_eq!(standing(&bench, 11, "fan"), Standing::Stopping(Some(at(23).uptime)));
+    assert_eq!(standing(&bench, 11, "fan"), Standing::Stopping(Some(at(13).uptime + SWITCH_WITHIN)));
 }

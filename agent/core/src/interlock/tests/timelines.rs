@@ -23,7 +23,7 @@ fn an_hour_and_a_day_have_their_limits() {
     refused(&mut bench, 3599, 1, "dose-per-hour");
     // The first dose has left the hour; those of the same minute leave it together.
     bench.said.clear();
-    bench.on(3620, "acid", 3).expect(&["book acid 3s"]).booked(3620).confirmed(3623, false);
+    bench.on(3640, "acid", 3).expect(&["book acid 3s"]).booked(3640).confirmed(3643, false);
     let mut bench = Bench::new(vec![Actuator { min_off: Span::ZERO, dose_per_hour: None, ..doser() }]);
     for dose in 0..20 {
         bench.dose(dose * 2000, "acid", 3);
@@ -99,6 +99,28 @@ fn a_hold_stops_and_locks_a_zone_over_a_restart() {
     bench.restart(100).on(200, "fan", 1).expect(&["switch fan off", "fan refused hold"]);
     bench.handle(300, Input::EndHold { zone: id("tower-1"), by: "ann".to_owned() }).on(300, "fan", 1);
     bench.expect(&["tower-1 released", "switch fan on 1s", "fan on"]);
+}
+
+#[test]
+fn doses_that_are_unknown_hold_what_has_a_total_for_a_day_or_until_somebody_looked() {
+    let other = Actuator { zone: id("tower-2"), ..Actuator { id: id("base"), ..doser() } };
+    let output = Output::Board { bus: id("gateway"), channel: id("relay-2") };
+    let farm = || vec![doser(), Actuator { output: output.clone(), ..other.clone() }, pump("fan", "relay-3")];
+    let mut bench = Bench::new(farm());
+    bench.on(10, "acid", 2).booked(10).said.clear();
+    bench.handle(11, Input::DosesUnknown);
+    bench.expect(&["switch acid off", "acid off doses-unknown", "tower-1 doses held", "tower-2 doses held"]);
+    bench.confirmed(12, false).on(700, "acid", 2).on(700, "base", 2).on(700, "fan", 2);
+    bench.expect(&["acid refused doses-unknown", "base refused doses-unknown", "switch fan on 2s", "fan on"]);
+    bench.handle(701, Input::ReleaseDoses { zone: id("tower-1"), by: "ann".to_owned() }).restart(710);
+    bench.confirm_all_off(710);
+    bench.said.clear();
+    bench.on(1400, "acid", 2).on(1400, "base", 2).expect(&["book acid 2s", "base refused doses-unknown"]);
+    bench.handle(1401, Input::ReleaseDoses { zone: id("tower-1"), by: "ann".to_owned() }).expect(&[]);
+    // A day after the last dose of before may have ended: 3 s long, and switched 30 s late.
+    bench.tick(11 + 86_400 + 32).said.clear();
+    bench.tick(11 + 86_400 + 33).expect(&["tower-2 doses released"]);
+    bench.on(90_000, "base", 2).expect(&["book base 2s"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tilth_core::actuator::{Actuator, Output};
 use tilth_core::id::{Id, SensorId};
+use tilth_core::target::Target;
 use tilth_core::time::Span;
 
 use crate::BusKind;
@@ -14,7 +15,9 @@ use crate::namespaces::ACTUATOR;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::sensor_list::Sensors;
+use crate::settings::Zones;
 use crate::source::Place;
+use crate::targets;
 use crate::tree::{Content, Entry, Node};
 
 /// Enough for a large farm on one device.
@@ -26,6 +29,7 @@ const OTHER_KINDS: [&str; 4] = ["modbus", "gpio", "mqtt", "webhook"];
 /// Reads the entries of `actuators`.
 pub(crate) struct Reader<'a> {
     pub(crate) effective: &'a Effective,
+    pub(crate) zones: &'a Zones,
     pub(crate) sensors: &'a Sensors,
     pub(crate) agent_toml: Option<&'a AgentToml>,
     /// The buses that `agent.toml` names, also those that are wrong.
@@ -43,10 +47,12 @@ struct Written {
     path: String,
     output: Place,
     excludes: Place,
+    target: Option<Target>,
 }
 
 impl Reader<'_> {
-    pub(crate) fn read(&self) -> Actuators {
+    /// The actuators, and what some of them follow.
+    pub(crate) fn read(&self) -> (Actuators, Vec<Target>) {
         let mut all = self.of_device();
         self.add_of_zones(&mut all);
         if let Some((name, Some(written))) = all.iter().nth(MAX_ACTUATORS) {
@@ -54,7 +60,8 @@ impl Reader<'_> {
             self.log.error(written.output, &path::join("actuators", name), problem);
         }
         self.check_names(&all);
-        all.into_iter().map(|(name, written)| (name, written.map(|written| written.actuator))).collect()
+        let targets = all.values().flatten().filter_map(|written| written.target.clone()).collect();
+        (all.into_iter().map(|(name, written)| (name, written.map(|written| written.actuator))).collect(), targets)
     }
 
     /// Actuators that the device has, each with what its zone says of it.
@@ -105,7 +112,9 @@ impl Reader<'_> {
         if let Some(output) = &output {
             self.check_output(&fields, output);
         }
-        let needs_fresh = self.needs_fresh(&fields);
+        let mut needs_fresh = self.needs_fresh(&fields);
+        let target = self.target(&fields, id.as_ref(), zone.as_ref());
+        needs_fresh.extend(target.iter().map(|target| target.sensor.clone()));
         let excludes = fields.list("excludes", "a list of actuators such as [\"base-pump\"]", reader::id);
         let normally_energised = fields.or_default("normally_energised", reader::boolean);
         let limit = |key| fields.optional(key, reader::some_duration);
@@ -125,32 +134,40 @@ impl Reader<'_> {
         };
         check_limits(&fields, &actuator);
         let (path, output, excludes) = (fields.path.clone(), fields.place("output"), fields.place("excludes"));
-        fields.finish_but(|key, _| {
-            let help = "take the key out: rules switch an actuator by actions";
-            (key == "target").then(|| Problem::new("this version cannot do that yet").help(help))
-        });
-        Some(Written { actuator, path, output, excludes })
+        fields.finish();
+        Some(Written { actuator, path, output, excludes, target })
+    }
+
+    /// What an actuator follows.
+    fn target(&self, fields: &Fields<'_>, id: Option<&Id>, zone: Option<&Id>) -> Option<Target> {
+        let table = fields.table("target")?;
+        if fields.or_default("normally_energised", reader::boolean) {
+            let problem = Problem::new("an actuator that is normally energised follows no sensor");
+            fields.error("target", problem.help("take the table out").across_documents());
+        }
+        let schedules = &zone.map_or(self.zones.device(), |zone| self.zones.settings(zone.as_str())).schedules;
+        targets::read(table, id?, |node| self.needed(node), schedules, self.log)
     }
 
     /// The sensors that an actuator needs. Each must be able to become stale, or its last value would count for ever.
     fn needs_fresh(&self, fields: &Fields<'_>) -> BTreeSet<SensorId> {
-        let read = |node: &Node| {
-            let id = reader::sensor_id(node)?;
-            match self.sensors.get(&id) {
-                None if self.sensors.names.contains_key(id.as_str()) => Ok(id),
-                None => {
-                    Err(reader::unknown_name("sensor", id.as_str(), "sensors", self.sensors.names.keys(), self.log))
-                }
-                Some(entry) if !entry.enabled => Err(Problem::new(format!("{id} is not enabled"))),
-                Some(entry) if entry.sensor.stale_after.is_none() => {
-                    let problem = Problem::new(format!("{id} is never stale, so its last value would count for ever"));
-                    Err(problem.help("set interval or stale_after of the sensor").across_documents())
-                }
-                Some(_) => Ok(id),
-            }
-        };
+        let read = |node: &Node| self.needed(node);
         let named = fields.list("needs_fresh", "a list of sensors such as [\"tower-1/ph\"]", read);
         named.unwrap_or_default().into_iter().collect()
+    }
+
+    fn needed(&self, node: &Node) -> Result<SensorId, Problem> {
+        let id = reader::sensor_id(node)?;
+        match self.sensors.get(&id) {
+            None if self.sensors.names.contains_key(id.as_str()) => Ok(id),
+            None => Err(reader::unknown_name("sensor", id.as_str(), "sensors", self.sensors.names.keys(), self.log)),
+            Some(entry) if !entry.enabled => Err(Problem::new(format!("{id} is not enabled"))),
+            Some(entry) if entry.sensor.stale_after.is_none() => {
+                let problem = Problem::new(format!("{id} is never stale, so its last value would count for ever"));
+                Err(problem.help("set interval or stale_after of the sensor").across_documents())
+            }
+            Some(_) => Ok(id),
+        }
     }
 
     /// Whether the machine has the bus of an output.
@@ -176,7 +193,7 @@ impl Reader<'_> {
     fn check_names(&self, all: &BTreeMap<String, Option<Written>>) {
         let mut outputs = BTreeMap::new();
         for written in all.values().flatten() {
-            let Written { actuator, path, output, excludes } = written;
+            let Written { actuator, path, output, excludes, target: _ } = written;
             if let Some(other) = outputs.insert(&actuator.output, &actuator.id) {
                 let problem = Problem::new(format!("{other} has this output as well")).across_documents();
                 self.log.error(*output, &path::join(path, "output"), problem.help("one output drives one actuator"));

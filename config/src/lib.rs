@@ -54,6 +54,7 @@ mod sha256;
 mod sirens;
 mod source;
 mod suggest;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod toml_hints;
@@ -199,13 +200,14 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
     }
     let reader = actuators::Reader {
         effective: &effective,
+        zones: &zones,
         sensors: &sensors,
         agent_toml: agent_toml.as_ref(),
         named_buses: &named_buses,
         purpose,
         log: &log,
     };
-    let mut actuators = reader.read();
+    let (mut actuators, targets) = reader.read();
     sirens::attach(&effective, &zones, &mut actuators, &log);
     let lines = agent_toml.as_ref().filter(|_| purpose == Purpose::Run);
     let parts = plan::Parts {
@@ -214,6 +216,7 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
         zones: &zones,
         sensors: &sensors,
         actuators: &actuators,
+        targets,
         agent_toml: lines,
         log: &log,
     };

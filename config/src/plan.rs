@@ -14,6 +14,7 @@ use tilth_core::plan::{self, Action, AlertKey, Plan, Policy};
 use tilth_core::rules::Condition;
 use tilth_core::schedule::Schedule;
 use tilth_core::sensor::Sensor;
+use tilth_core::target::Target;
 use tilth_core::time::Span;
 
 use crate::actuators::Actuators;
@@ -46,6 +47,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) zones: &'a Zones,
     pub(crate) sensors: &'a Sensors,
     pub(crate) actuators: &'a Actuators,
+    pub(crate) targets: Vec<Target>,
     /// The machine whose lines are watched as well; none where there is none to watch.
     pub(crate) agent_toml: Option<&'a AgentToml>,
     pub(crate) log: &'a Diagnostics,
@@ -82,7 +84,8 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     });
     let actuators = parts.actuators.values().flatten().cloned().collect();
     let plan = Plan::new(sensors.chain(built_in).collect(), binder.bound);
-    match plan.and_then(|plan| plan.with_actuators(actuators)) {
+    let plan = plan.and_then(|plan| plan.with_actuators(actuators));
+    match plan.and_then(|plan| plan.with_targets(parts.targets.clone())) {
         Ok(plan) => {
             let local = Local::new(parts.zones.device().timezone.clone());
             Some(plan.read_by(local).remembering_removed(REMEMBER_REMOVED))

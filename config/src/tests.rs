@@ -11,7 +11,7 @@ use crate::{BusKind, Document, Documents, Level, Purpose, Text, base, load_docum
 fn farm() -> Json {
     json!({
         "sensors": {
-            "a/ph": { "quantity": "ph", "calibration": { "gain": 1.1 } },
+            "a/ph": { "quantity": "ph", "interval": "10s", "calibration": { "gain": 1.1 } },
             "a/b": { "quantity": "ph" },
         },
         "rules": {
@@ -32,7 +32,14 @@ fn farm() -> Json {
             "webhook": { "kind": "webhook", "url": "https://office.example", "secret": "secret:office" },
         },
         "schedules": { "lamps": { "from": "04:00", "to": "22:00", "days": ["mon"] } },
-        "actuators": { "pump": { "zone": "a", "output": "board:board/relay-1", "max_on": "3s" } },
+        "actuators": {
+            "pump": {
+                "zone": "a",
+                "output": "board:board/relay-1",
+                "max_on": "3s",
+                "target": { "sensor": "a/ph", "on_below": 5, "off_above": 6, "during": "lamps" },
+            },
+        },
         "agent": { "timezone": "Europe/Amsterdam" },
     })
 }
@@ -71,6 +78,7 @@ fn places() -> Vec<(&'static KeyTable, Vec<&'static str>)> {
         ),
         (&SCHEDULE, vec!["schedules", "day"]),
         (&ACTUATOR, vec!["actuators", "pump"]),
+        (ACTUATOR.get("target").unwrap().value.table().unwrap(), vec!["actuators", "pump", "target"]),
         (&AGENT, vec!["agent"]),
         (&QUANTITY, vec!["agent", "quantities", "ph"]),
         (AGENT.get("bus_down").unwrap().value.table().unwrap(), vec!["agent", "bus_down"]),

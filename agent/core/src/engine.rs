@@ -21,6 +21,7 @@ mod raise;
 mod read;
 mod removed;
 mod snapshot;
+mod targets;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -17,6 +17,7 @@ mod limits;
 mod order;
 mod plan;
 mod restart;
+mod steer;
 mod unknown;
 mod view;
 
@@ -53,6 +54,8 @@ pub struct Interlock {
     unknown: Option<UnknownDoses>,
     /// Commands that were carried out, until they expire.
     commands: BTreeMap<Id, Due>,
+    /// Actuators that targets want on.
+    steered: BTreeSet<Id>,
     fresh: BTreeSet<SensorId>,
     buses_down: BTreeSet<Id>,
     last_order: u64,

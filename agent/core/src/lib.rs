@@ -30,6 +30,7 @@ pub mod rules;
 pub mod schedule;
 pub mod sensor;
 pub mod site;
+pub mod target;
 pub mod time;
 pub mod unit;
 pub mod value;

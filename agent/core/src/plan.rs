@@ -17,6 +17,7 @@ use crate::reading::SensorIx;
 use crate::rules::{Condition, Input, Test};
 use crate::schedule::Schedule;
 use crate::sensor::Sensor;
+use crate::target::{self, Target};
 use crate::time::Span;
 use crate::value::{Steps, Value};
 
@@ -106,7 +107,7 @@ pub struct Policy {
 pub struct Plan {
     pub(crate) sensors: Vec<Sensor>,
     pub(crate) rules: Vec<Bound>,
-    /// The schedules that rules use, in the order of the first rule that does.
+    /// The schedules that rules and targets use, in the order of the first that does.
     pub(crate) schedules: Vec<Arc<Schedule>>,
     /// For each sensor what its values are held against.
     pub(crate) bounds: Vec<Bounds>,
@@ -122,6 +123,7 @@ pub struct Plan {
     /// How long an alert is remembered whose rule is gone; not at all, where it is zero.
     pub(crate) remember_removed: Span,
     pub(crate) actuators: Actuators,
+    pub(crate) targets: Vec<target::Bound>,
     /// For each sensor whether an actuator needs it.
     pub(crate) needed: Vec<bool>,
 }
@@ -195,6 +197,7 @@ impl Plan {
             bus_of: Vec::new(),
             remember_removed: Span::ZERO,
             actuators: Actuators::default(),
+            targets: Vec::new(),
             needed,
         };
         for (ix, rule) in rules.into_iter().enumerate() {
@@ -243,6 +246,27 @@ impl Plan {
             return Err(PlanError::Unknown(unknown.to_string()));
         }
         self.actuators = Arc::new(by_name);
+        Ok(self)
+    }
+
+    /// The same, with actuators that follow sensors.
+    ///
+    /// # Errors
+    /// [`PlanError`] for an actuator or a sensor that the plan lacks, for a sensor that the actuator does not need, and for two targets of
+    /// one actuator.
+    pub fn with_targets(mut self, targets: Vec<Target>) -> Result<Plan, PlanError> {
+        for target in targets {
+            let name = &target.actuator;
+            let actuator = self.actuators.get(name).ok_or_else(|| PlanError::Unknown(name.to_string()))?;
+            let sensor =
+                self.sensor_ix(target.sensor.as_str()).filter(|_| actuator.needs_fresh.contains(&target.sensor));
+            let sensor = sensor.ok_or_else(|| PlanError::Unknown(target.sensor.to_string()))?;
+            if self.targets.iter().any(|other| other.target.actuator == *name) {
+                return Err(PlanError::Twice(name.to_string()));
+            }
+            let schedule = target.during.as_ref().map(|during| self.schedule_ix(during));
+            self.targets.push(target::Bound { target, sensor, schedule });
+        }
         Ok(self)
     }
 

@@ -1,11 +1,14 @@
-//! Keys of `[actuators.NAME]`.
+//! Keys of `[actuators.NAME]` and of its target.
 
 use super::DefaultValue::{Described, Flag, Text};
+use super::sensors::UNIT;
 use super::{Form, ID, Key, KeyTable, SENSOR_ID, Value, form, key, table};
 
 const OUTPUT: Form = form("output", "^(board|modbus|gpio|mqtt|webhook):.+$");
 
-pub(crate) static ACTUATOR: KeyTable = table("actuators.NAME", &[&WIRING, &LIMITS]);
+pub(crate) static ACTUATOR: KeyTable = table("actuators.NAME", &[&WIRING, &LIMITS, &FOLLOWS]);
+
+static TARGET: KeyTable = table("actuators.NAME.target", &[&TARGET_KEYS]);
 
 static WIRING: [Key; 4] = [
     key("enabled", Value::Flag, Flag(true), "`false`: the actuator is kept off"),
@@ -50,5 +53,31 @@ static LIMITS: [Key; 6] = [
         Value::List(&Value::Text(SENSOR_ID)),
         Described("none"),
         "sensors without whose recent value of good quality it is off",
+    ),
+];
+
+static FOLLOWS: [Key; 1] = [key(
+    "target",
+    Value::Table(&TARGET),
+    Described("none"),
+    "a sensor that it follows, as a heater with a thermostat does",
+)];
+
+static TARGET_KEYS: [Key; 6] = [
+    key(
+        "sensor",
+        Value::Text(SENSOR_ID),
+        Described("required"),
+        "the sensor; without a recent value of good quality the actuator is off",
+    ),
+    key("on_below", Value::Number(UNIT), Described("none"), "below this it is switched on; with `off_above`"),
+    key("off_above", Value::Number(UNIT), Described("none"), "above this it is switched off"),
+    key("on_above", Value::Number(UNIT), Described("none"), "above this it is switched on; with `off_below`"),
+    key("off_below", Value::Number(UNIT), Described("none"), "below this it is switched off"),
+    key(
+        "during",
+        Value::Text(ID),
+        Described("always"),
+        "[schedule](#hours-of-the-day) in which it follows the sensor; else it is off",
     ),
 ];

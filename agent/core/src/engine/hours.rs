@@ -34,7 +34,7 @@ impl Engine {
         self.set_open(of, was_open);
     }
 
-    /// Follows a schedule that opened or closed with its rules.
+    /// Follows a schedule that opened or closed with its rules and targets.
     fn set_open(&mut self, of: u32, was_open: bool) {
         let open = self.schedules[of as usize].open;
         if open == was_open {
@@ -54,5 +54,6 @@ impl Engine {
                 self.stop(rule, Reason::ScheduleClosed);
             }
         }
+        self.follow_targets_during(of);
     }
 }

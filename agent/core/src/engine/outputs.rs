@@ -61,6 +61,7 @@ impl Engine {
             self.interlock.set_fresh(self.clock.stamp(self.now), &self.plan.sensors[ix.0 as usize].id, fresh);
             self.follow_interlock();
         }
+        self.follow_targets_of(ix);
     }
 
     /// The plan changed under running actuators.
@@ -68,7 +69,7 @@ impl Engine {
         let now = self.clock.stamp(self.now);
         (0..self.sensors.len() as u32).for_each(|ix| self.follow_freshness(SensorIx(ix)));
         self.interlock.set_actuators(now, &self.plan.actuators);
-        self.follow_interlock();
+        self.follow_all_targets();
     }
 
     /// An alert fires: what its rule does about it, once for each alert.

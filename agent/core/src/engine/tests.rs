@@ -10,4 +10,5 @@ mod over;
 mod properties;
 mod several;
 mod silence;
+mod targets;
 mod timelines;

@@ -84,6 +84,8 @@ pub enum Origin {
     Rule(AlertKey),
     /// A channel that tells people by the actuator.
     Channel(Id),
+    /// The target of the actuator.
+    Target,
 }
 
 /// One thing to do.
@@ -161,6 +163,8 @@ pub enum Event {
 pub enum OffReason {
     /// A command.
     Command,
+    /// Its target is reached, or the hours of the target are over.
+    Target,
     /// The time that was asked for is over.
     TimeOver,
     /// The zone of the actuator is on hold.
@@ -312,6 +316,7 @@ impl OffReason {
     pub const fn name(&self) -> &'static str {
         match self {
             OffReason::Command => "command",
+            OffReason::Target => "target",
             OffReason::TimeOver => "time-over",
             OffReason::Hold => "hold",
             OffReason::DosesUnknown => "doses-unknown",
@@ -365,6 +370,7 @@ impl fmt::Display for OffReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             OffReason::Command => "by command",
+            OffReason::Target => "its target is reached, or its hours are over",
             OffReason::TimeOver => "its time is over",
             OffReason::Hold => "its zone is on hold",
             OffReason::DosesUnknown => "history is missing, so what was dosed before is unknown",
@@ -389,6 +395,7 @@ impl fmt::Display for Origin {
             Origin::Person(name) => f.write_str(name),
             Origin::Rule(key) => write!(f, "rule {} of {}", key.rule, key.sensor),
             Origin::Channel(channel) => write!(f, "channel {channel}"),
+            Origin::Target => f.write_str("its target"),
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Record {
     holds: BTreeMap<Id, Hold>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unknown: Option<UnknownDoses>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    steered: BTreeSet<Id>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     commands: BTreeMap<Id, Due>,
     last_order: u64,
@@ -42,6 +44,7 @@ impl Interlock {
             history: self.history.clone(),
             holds: self.holds.clone(),
             unknown: self.unknown.clone(),
+            steered: self.steered.clone(),
             commands: self.commands.clone(),
             last_order: self.last_order,
         }
@@ -57,6 +60,7 @@ impl Interlock {
             history: record.history.clone(),
             holds: record.holds.clone(),
             unknown: record.unknown.clone(),
+            steered: record.steered.clone(),
             commands: record.commands.clone(),
             fresh: BTreeSet::new(),
             buses_down: BTreeSet::new(),

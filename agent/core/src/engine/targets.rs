@@ -1,0 +1,48 @@
+//! Actuators that follow a sensor: what its value wants, within the hours of the target.
+
+use super::Engine;
+use crate::id::Id;
+use crate::reading::SensorIx;
+use crate::value::Value;
+
+impl Engine {
+    /// A sensor spoke, or can no longer be believed.
+    pub(super) fn follow_targets_of(&mut self, ix: SensorIx) {
+        for place in 0..self.plan.targets.len() {
+            if self.plan.targets[place].sensor == ix {
+                self.follow_target(place);
+            }
+        }
+    }
+
+    /// A schedule opened or closed.
+    pub(super) fn follow_targets_during(&mut self, schedule: u32) {
+        for place in 0..self.plan.targets.len() {
+            if self.plan.targets[place].schedule == Some(schedule) {
+                self.follow_target(place);
+            }
+        }
+    }
+
+    /// Another plan: an actuator that followed a sensor and no longer does goes off, the others follow theirs.
+    pub(super) fn follow_all_targets(&mut self) {
+        let is_followed = |id: &&Id| self.plan.targets.iter().any(|bound| bound.target.actuator == **id);
+        let gone: Vec<Id> = self.interlock.steered().filter(|id| !is_followed(id)).cloned().collect();
+        gone.iter().for_each(|id| self.interlock.steer(self.clock.stamp(self.now), id, Some(false)));
+        (0..self.plan.targets.len()).for_each(|place| self.follow_target(place));
+        self.follow_interlock();
+    }
+
+    fn follow_target(&mut self, place: usize) {
+        let bound = &self.plan.targets[place];
+        let is_open = bound.schedule.is_none_or(|schedule| self.schedules[schedule as usize].open);
+        let wants = match self.facts(bound.sensor).value {
+            _ if !is_open => Some(false),
+            // The interlock switches off what needs the sensor.
+            None => return,
+            Some(steps) => bound.target.wants(Value { steps, resolution: self.plan.sensor(bound.sensor).resolution }),
+        };
+        self.interlock.steer(self.clock.stamp(self.now), &bound.target.actuator, wants);
+        self.follow_interlock();
+    }
+}

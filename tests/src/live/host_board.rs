@@ -80,6 +80,8 @@ const fn duration(kind: ChannelKind) -> u32 {
 pub struct HostBoard {
     node: Node<HostWiring, CHANNELS, RELAYS, QUEUE>,
     wired: Wired,
+    /// When the last round was.
+    last: BoardTime,
 }
 
 impl HostBoard {
@@ -92,6 +94,7 @@ impl HostBoard {
             settings,
             started: Instant::now(),
             time_scale,
+            late: None,
             samples: [None; CHANNELS],
             measurements: VecDeque::new(),
             outputs: [false; RELAYS],
@@ -101,7 +104,8 @@ impl HostBoard {
         for (slot, record) in (0..).zip(wired.kept().as_chunks::<RECORD_LEN>().0) {
             node.restore(slot, record);
         }
-        Self { node, wired }
+        let last = wired.now();
+        Self { node, wired, last }
     }
 
     /// Starts the board anew, as after a reset: what it held in memory is gone.
@@ -130,12 +134,29 @@ impl HostBoard {
     /// # Errors
     /// When the line fails for good.
     pub fn run(&mut self, patience: Duration) -> io::Result<()> {
+        self.catch_up();
         round(&mut self.node, &mut self.wired);
         self.wired.line.flush()?;
         let now = self.wired.now();
+        self.last = now;
         let due = self.wired.measurements.iter().map(|(due, _, _)| *due).fold(self.node.deadline(), BoardTime::earlier);
         let millis = if now.has_reached(due) { 1 } else { due.since(now).div_ceil(self.wired.time_scale) };
         self.wired.line.wait(patience.min(Duration::from_millis(millis.into())))
+    }
+
+    /// Does what was due while the machine was late, each at its own instant: a relay is on no longer than its time.
+    fn catch_up(&mut self) {
+        let now = self.wired.now();
+        let is_later = |due: BoardTime, last| due != last && due.has_reached(last);
+        loop {
+            let due = self.node.deadline();
+            if !now.has_reached(due) || !is_later(due, self.last) {
+                break;
+            }
+            (self.wired.late, self.last) = (Some(due), due);
+            round(&mut self.node, &mut self.wired);
+        }
+        self.wired.late = None;
     }
 
     /// The next relay that was switched since this was last asked: its number, whether it is on, and the board time.
@@ -157,6 +178,8 @@ struct Wired {
     settings: Option<PathBuf>,
     started: Instant,
     time_scale: u32,
+    /// The instant of a round that comes late.
+    late: Option<BoardTime>,
     /// What a test made the channels show.
     samples: [Option<Sample>; CHANNELS],
     /// Measurements under way: when each ends, its channel and its kind.
@@ -177,7 +200,7 @@ impl Wired {
 impl Board for Wired {
     fn now(&mut self) -> BoardTime {
         let millis = self.started.elapsed().as_millis() * u128::from(self.time_scale);
-        BoardTime::from_millis(millis as u32)
+        self.late.unwrap_or(BoardTime::from_millis(millis as u32))
     }
 
     fn receive(&mut self) -> Option<u8> {

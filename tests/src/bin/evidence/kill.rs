@@ -10,7 +10,7 @@
 //! - an acknowledged alert does not page before its time;
 //! - what was lost with a database is said.
 
-mod damage;
+pub(crate) mod damage;
 mod judge;
 mod pages;
 

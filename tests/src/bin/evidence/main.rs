@@ -2,6 +2,7 @@
 //!
 //! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
 
+mod dosing;
 mod flash;
 mod footprint;
 mod frames;
@@ -58,6 +59,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "rules", measure: |run| rules::measure(run.length) },
     Evidence { name: "way", measure: way::measure },
     Evidence { name: "kill", measure: kill::measure },
+    Evidence { name: "dosing", measure: dosing::measure },
     Evidence { name: "footprint", measure: |run| footprint::measure(run.length) },
     Evidence { name: "latency", measure: |run| latency::measure(run.length) },
     Evidence { name: "frames", measure: frames::measure },

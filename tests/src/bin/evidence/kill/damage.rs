@@ -9,7 +9,7 @@ use tilth_tests::agent::Folder;
 
 /// What happens to the disk around a kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Damage {
+pub(crate) enum Damage {
     /// Nothing: a power cut.
     None,
     /// The disk is full before the kill, at it, and at the start.
@@ -67,7 +67,7 @@ impl Damage {
     }
 
     /// Does it to a data folder.
-    pub(super) fn does(self, data: &Path, older: Option<&Folder>) -> anyhow::Result<()> {
+    pub(crate) fn does(self, data: &Path, older: Option<&Folder>) -> anyhow::Result<()> {
         let (database, log) = (data.join("tilth.db"), data.join("tilth.db-wal"));
         let remove = |path: &Path| match fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -121,7 +121,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// A copy of a data folder.
-pub(super) fn copy_of(data: &Path) -> anyhow::Result<Folder> {
+pub(crate) fn copy_of(data: &Path) -> anyhow::Result<Folder> {
     let folder = Folder::new("kill-older");
     copy(data, folder.path())?;
     Ok(folder)

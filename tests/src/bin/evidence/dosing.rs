@@ -1,0 +1,493 @@
+//! That no dose passes its limit: random histories of the interlock on paper, and the real agent with the firmware on a
+//! pseudo-terminal, ended -9 again and again around its bookings.
+//!
+//! What flowed is measured at the board's relays, not asked of the agent. Two dosers are asked for more than they may: `acid` has a
+//! limit for an hour, `base` one for a day. After each start what the agent says was dosed must be no less than what flowed, and at
+//! the end no hour and no day may hold more than its limit. With a disk that is frozen or full a third one is on, and must go off at
+//! once. A dose that cannot be booked is refused and said, and so is each one after the database was lost.
+//!
+//! The saboteur makes the disk forget one booking: it puts the data folder back as it was before.
+
+mod flow;
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use tilth_tests::agent::{Folder, Run as Ran, profile_folder, program};
+use tilth_tests::live::Running;
+use tilth_tests::live::disk::Disk;
+use tilth_tests::live::farm::Farm;
+use tilth_tests::random::Random;
+use tilth_tests::workspace;
+
+use crate::kill::damage::{Damage, copy_of};
+use crate::{Length, Outcome, Run, outcome};
+use flow::Board;
+
+/// Board and agent run so many times as fast as the machine.
+const TIME_SCALE: u32 = 20;
+
+/// A dose of the two dosers, and the one that the saboteur makes forgotten.
+const DOSE_S: f64 = 2.0;
+const FORGOTTEN_S: f64 = 6.0;
+
+/// What is on while the disk takes nothing: its relay, and the time that is asked for, in seconds.
+const FEED: (&str, u8, f64) = ("feed", 2, 400.0);
+
+/// `ACID` and `BASE` stand for their limits.
+const CONFIG: &str = "
+[sensors.'tank/temperature']
+quantity = 'water_temperature'
+input = 'board:doser/4'
+[actuators.acid]
+zone = 'tank'
+output = 'board:doser/relay-0'
+max_on = '6s'
+min_off = '6s'
+dose_per_hour = 'ACID'
+[actuators.base]
+zone = 'tank'
+output = 'board:doser/relay-1'
+max_on = '6s'
+min_off = '6s'
+dose_per_day = 'BASE'
+excludes = ['acid']
+[actuators.feed]
+zone = 'tank'
+output = 'board:doser/relay-2'
+max_on = '400s'
+dose_per_day = '4000s'
+";
+
+/// Longer than a dose takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Doses after which a limit that is not reached is no limit.
+const MOST_DOSES: usize = 200;
+
+/// A doser with one limit.
+#[derive(Debug, Clone, Copy)]
+struct Doser {
+    name: &'static str,
+    relay: u8,
+    period: Period,
+    limit_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Period {
+    Hour,
+    Day,
+}
+
+/// When the agent is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// At any time after it was asked.
+    Any,
+    /// Soon after the store began to write.
+    Booking,
+    /// While the relay is on.
+    On,
+}
+
+/// A row of `actuators --json`.
+#[derive(Debug, Deserialize)]
+struct Row {
+    actuator: String,
+    state: String,
+    hour_s: f64,
+    day_s: f64,
+    must_rest_s: Option<f64>,
+    doses_unknown: bool,
+}
+
+/// How often each thing was done.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Kills before the dose was booked, and between the booking and the switching.
+    before: usize,
+    between: usize,
+    /// Kills after the relay was switched on.
+    after: usize,
+    /// Kills while the limit allowed no dose.
+    used_up: usize,
+    /// Times at which something that was on went off with a disk that took nothing.
+    off: usize,
+    /// Doses that were refused, and said, because they could not be booked or those of before were unknown.
+    refused: usize,
+}
+
+impl Tally {
+    fn kills(&self) -> usize {
+        self.before + self.between + self.after + self.used_up
+    }
+}
+
+pub(crate) fn measure(run: Run) -> Outcome {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
+    let seed = std::env::var("TILTH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
+    println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
+    let (histories_wanted, kills, limits_s) = match (run.length, run.sabotage) {
+        (_, true) => (0, 0, [12, 6]),
+        (Length::Full, false) => (10_000, 100, [240, 60]),
+        (Length::Short, false) => (1000, 6, [30, 12]),
+    };
+    let mut rig = Rig::new(Random::new(seed), limits_s).map_err(|error| format!("{error:#}"))?;
+    if run.sabotage {
+        rig.forget_a_booking().and_then(|()| rig.use_up()).map_err(|error| format!("{error:#}"))?;
+        return rig.end("one booking skipped");
+    }
+    let said = histories(histories_wanted).map_err(|error| format!("{error:#}"))?;
+    rig.walk(kills).map_err(|error| format!("{error:#}"))?;
+    if rig.tally.between == 0 || rig.tally.after == 0 || (rig.tally.off == 0 && rustix::process::geteuid().is_root()) {
+        return Err(format!("not enough was exercised: {:?}", rig.tally));
+    }
+    rig.end(&said)
+}
+
+/// Runs random histories of the interlock, by the property test of the core, and answers with its counts.
+fn histories(wanted: u32) -> anyhow::Result<String> {
+    let folder = profile_folder();
+    let profile = folder.file_name().and_then(|name| name.to_str()).context("a profile's folder")?;
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["test", "--quiet", "--locked", "--package", "tilth-core", "--lib", "--profile"])
+        .arg(if profile == "debug" { "dev" } else { profile })
+        .args(["--", "--nocapture", "--exact", "interlock::tests::properties::no_history_passes_a_limit"])
+        .env("TILTH_HISTORIES", wanted.to_string())
+        .current_dir(workspace())
+        .output()?;
+    let run = Ran::of(output);
+    ensure!(run.code == Some(0), "random histories of the interlock: {}{}", run.out, run.err);
+    let counts = run.out.lines().find(|line| line.starts_with(&format!("{wanted} histories")));
+    counts.map(str::to_owned).with_context(|| format!("no count of histories:\n{}", run.out))
+}
+
+/// The farm, its board and its disk.
+struct Rig {
+    farm: Farm,
+    board: Board,
+    dosers: [Doser; 2],
+    disk: Option<Disk>,
+    random: Random,
+    findings: Vec<String>,
+    tally: Tally,
+}
+
+impl Rig {
+    /// With the limits of `acid` for an hour and of `base` for a day, in seconds.
+    fn new(random: Random, [acid_s, base_s]: [i64; 2]) -> anyhow::Result<Rig> {
+        let folder = Folder::new("dosing");
+        let config = CONFIG.replace("ACID", &format!("{acid_s}s")).replace("BASE", &format!("{base_s}s"));
+        folder.write("etc/config.d/dosing.toml", config);
+        folder.write("etc/agent.toml", "[device]\nid = 'pi'\n[bus.doser]\nkind = 'board'\nport = 'board'\n");
+        let board = Board::start(&folder.path().join("board"), TIME_SCALE)?;
+        let mut farm = Farm::found(folder);
+        farm.pull_out();
+        farm.clock = "x20";
+        let disk = Disk::ext4(&farm.data(), "evidence dosing with frozen and full disks");
+        let dosers = [
+            Doser { name: "acid", relay: 0, period: Period::Hour, limit_ms: acid_s * 1000 },
+            Doser { name: "base", relay: 1, period: Period::Day, limit_ms: base_s * 1000 },
+        ];
+        let mut rig = Rig { farm, board, dosers, disk, random, findings: Vec::new(), tally: Tally::default() };
+        rig.start();
+        Ok(rig)
+    }
+
+    fn start(&mut self) {
+        self.farm.launch();
+        self.farm.until("the board is there", |farm| {
+            farm.status().is_some_and(|status| status["buses"][0]["state"] == "up")
+        });
+    }
+
+    fn walk(&mut self, between: usize) -> anyhow::Result<()> {
+        self.off_never_waits()?;
+        let mut rounds = 0;
+        while self.tally.between < between {
+            let doser = self.dosers[rounds % 2];
+            let moment = [Moment::Booking, Moment::Any, Moment::Booking, Moment::On][rounds / 2 % 4];
+            rounds += 1;
+            self.round(doser, moment)?;
+            ensure!(self.findings.len() < 5, "given up: {}", self.findings.join("; "));
+        }
+        self.use_up()?;
+        self.lose_the_database()
+    }
+
+    /// Asks for a dose, and kills the agent about then.
+    fn round(&mut self, doser: Doser, moment: Moment) -> anyhow::Result<()> {
+        let before = self.ready(doser.name);
+        let doses = self.board.flow().doses(doser.relay);
+        let may_dose = doser.limit_ms as f64 / 1000.0 - before.used_s(doser.period) >= DOSE_S;
+        let written = self.log_state();
+        let asked = Running::start(&mut self.actuate(doser.name, DOSE_S))?;
+        match moment {
+            Moment::Any => self.wait_up_to(40_000),
+            Moment::Booking => {
+                self.look_until(may_dose, |rig| rig.log_state() != written);
+                self.wait_up_to(3000);
+            }
+            Moment::On => {
+                self.look_until(may_dose, |rig| rig.board.flow().doses(doser.relay) > doses);
+                self.wait_up_to(80_000);
+            }
+        }
+        self.farm.kill();
+        drop(asked);
+        self.wait_up_to(100_000);
+        self.start();
+        self.compare(doser, moment);
+        // Everything that was under way has come to an end now.
+        let after = self.ready(doser.name);
+        let is_booked = after.day_s > before.day_s + DOSE_S / 2.0;
+        let flowed = self.board.flow().doses(doser.relay) > doses;
+        match (is_booked, flowed) {
+            (false, true) => self.findings.push(format!("{} was switched on without a booking", doser.name)),
+            (true, true) => self.tally.after += 1,
+            (true, false) => self.tally.between += 1,
+            (false, false) if may_dose => self.tally.before += 1,
+            (false, false) => self.tally.used_up += 1,
+        }
+        Ok(())
+    }
+
+    /// What the agent says was dosed is no less than what flowed.
+    fn compare(&mut self, doser: Doser, moment: Moment) {
+        let (flow, until) = (self.board.flow(), self.board.now_ms());
+        let Some(row) = self.row(doser.name) else { return };
+        let from = self.board.now_ms() - doser.period.millis();
+        let (flowed_s, said_s) = (flow.between_ms(doser.relay, from, until) as f64 / 1000.0, row.used_s(doser.period));
+        if said_s + 0.001 < flowed_s {
+            let name = doser.name;
+            self.findings.push(format!("killed at {moment:?}: {flowed_s} s of {name} flowed and {said_s} s are known"));
+        }
+    }
+
+    /// Asks for doses until the limits refuse them.
+    fn use_up(&mut self) -> anyhow::Result<()> {
+        for doser in self.dosers {
+            let mut asked = 0;
+            loop {
+                self.ready(doser.name);
+                let ran = Ran::of(self.actuate(doser.name, DOSE_S).output()?);
+                if ran.err.contains("is used up") {
+                    break;
+                }
+                asked += 1;
+                ensure!(asked < MOST_DOSES, "{} has no limit: {}{}", doser.name, ran.out, ran.err);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is on goes off at once while the disk takes nothing: by a hold where it is frozen, by a command where it is full. And a dose
+    /// that cannot be booked is not given, and said.
+    fn off_never_waits(&mut self) -> anyhow::Result<()> {
+        let Some(disk) = self.disk.take() else { return Ok(()) };
+        self.feed()?;
+        let frozen = disk.freeze();
+        let mut held = Running::start(&mut self.command(&["hold", "tank", "--by", "robin"]))?;
+        self.goes_off()?;
+        drop(frozen);
+        held.0.wait()?;
+        self.end_hold()?;
+        self.feed()?;
+        disk.fill();
+        let mut switched = Running::start(&mut self.command(&["actuate", FEED.0, "off", "--by", "robin"]))?;
+        self.goes_off()?;
+        switched.0.wait()?;
+        self.is_refused("could not be kept on the disk")?;
+        disk.free();
+        self.disk = Some(disk);
+        Ok(())
+    }
+
+    /// Switches on what must go off.
+    fn feed(&mut self) -> anyhow::Result<()> {
+        let (feed, relay, asked_s) = FEED;
+        self.ready(feed);
+        let on = Ran::of(self.actuate(feed, asked_s).output()?);
+        ensure!(on.code == Some(0), "{feed}: {}", on.err);
+        self.look_until(true, |rig| rig.board.flow().is_on(relay));
+        Ok(())
+    }
+
+    /// Waits until it is off, and looks whether that was before its own timer.
+    fn goes_off(&mut self) -> anyhow::Result<()> {
+        let (feed, relay, asked_s) = FEED;
+        self.look_until(true, |rig| !rig.board.flow().is_on(relay));
+        let flowed_ms = self.board.flow().last_ms(relay).context("the relay stays on")?;
+        if flowed_ms < (asked_s * 1000.0) as i64 {
+            self.tally.off += 1;
+        } else {
+            self.findings.push(format!("{feed} went off by its own timer, after {flowed_ms} ms"));
+        }
+        Ok(())
+    }
+
+    /// A dose is refused for this reason, does not flow, and an alert says so. What a disk has allocated is used up before it is full.
+    fn is_refused(&mut self, why: &str) -> anyhow::Result<()> {
+        let (feed, relay, _) = FEED;
+        for _ in 0..MOST_DOSES {
+            self.ready(feed);
+            let doses = self.board.flow().doses(relay);
+            let ran = Ran::of(self.actuate(feed, DOSE_S).output()?);
+            if ran.code == Some(0) {
+                continue;
+            }
+            ensure!(ran.err.contains(why), "expected {why:?}, got {}", ran.err);
+            self.farm.until("an alert says that dosing is stopped", |farm| {
+                farm.ask(&["alerts", "--json"]).out.contains("\"rule\":\"dosing-stopped\"")
+            });
+            ensure!(self.board.flow().doses(relay) == doses, "{feed} flowed all the same");
+            self.tally.refused += 1;
+            return Ok(());
+        }
+        anyhow::bail!("no dose is refused: expected {why:?}")
+    }
+
+    /// Without its database nobody knows what was dosed: nothing is, until a person says so.
+    fn lose_the_database(&mut self) -> anyhow::Result<()> {
+        self.farm.kill();
+        Damage::DatabaseDeleted.does(&self.farm.data(), None)?;
+        self.start();
+        self.is_refused("history is missing")?;
+        self.end_hold()?;
+        ensure!(self.row(FEED.0).is_some_and(|row| !row.doses_unknown), "the zone stays held");
+        Ok(())
+    }
+
+    fn end_hold(&self) -> anyhow::Result<()> {
+        let ended = self.farm.ask(&["hold", "tank", "--end", "--by", "robin"]);
+        ensure!(ended.code == Some(0), "the hold does not end: {}", ended.err);
+        Ok(())
+    }
+
+    /// What the saboteur does: a dose that flowed is in no database.
+    fn forget_a_booking(&mut self) -> anyhow::Result<()> {
+        let doser = self.dosers[0];
+        self.ready(doser.name);
+        self.farm.kill();
+        let before = copy_of(&self.farm.data())?;
+        self.start();
+        self.ready(doser.name);
+        let ran = Ran::of(self.actuate(doser.name, FORGOTTEN_S).output()?);
+        ensure!(ran.code == Some(0), "{}", ran.err);
+        self.ready(doser.name);
+        ensure!(self.board.flow().doses(doser.relay) == 1, "expected one dose to flow");
+        self.farm.kill();
+        Damage::Older.does(&self.farm.data(), Some(&before))?;
+        self.start();
+        self.compare(doser, Moment::Any);
+        Ok(())
+    }
+
+    /// The verdict over everything that flowed.
+    fn end(mut self, said: &str) -> Outcome {
+        let flow = self.board.flow();
+        let mut most = Vec::new();
+        for Doser { name, relay, period, limit_ms } in self.dosers {
+            let most_ms = flow.most_within_ms(relay, period.millis());
+            let within = format!(
+                "{:.1} s of {name} within {period}, limit {:.0} s",
+                most_ms as f64 / 1000.0,
+                limit_ms as f64 / 1000.0
+            );
+            if most_ms > limit_ms {
+                self.findings.push(format!("too much: {within}"));
+            }
+            most.push(within);
+        }
+        let Tally { before, between, after, used_up, off, refused } = self.tally;
+        let figures = format!(
+            "{said}; {} kills of the agent: {before} before the booking, {between} between booking and switching, {after} after it, \
+             {used_up} with the limit reached; at most {}; {off} times off at once with a frozen or full disk; \
+             {refused} doses refused and said, with a full disk and without the database",
+            self.tally.kills(),
+            most.join(", and ")
+        );
+        outcome(figures, &self.findings)
+    }
+
+    /// Waits until an actuator is off and has rested.
+    fn ready(&mut self, name: &str) -> Row {
+        let is_ready = |row: &Row| row.state == "off" && row.must_rest_s.is_none();
+        let mut found = None;
+        self.farm.until(&format!("{name} is off and has rested"), |farm| {
+            found = row(farm, name).filter(is_ready);
+            found.is_some()
+        });
+        found.expect("it was found")
+    }
+
+    fn row(&self, name: &str) -> Option<Row> {
+        row(&self.farm, name)
+    }
+
+    fn actuate(&self, name: &str, on_s: f64) -> Command {
+        self.command(&["actuate", name, "on", "--for", &format!("{on_s}s"), "--by", "robin"])
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(words).arg("--socket").arg(self.farm.socket()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Changes with each write to the log of the database.
+    fn log_state(&self) -> Option<(u64, SystemTime)> {
+        let file = fs::metadata(self.farm.data().join("tilth.db-wal")).ok()?;
+        Some((file.len(), file.modified().ok()?))
+    }
+
+    fn wait_up_to(&mut self, micros: u64) {
+        sleep(Duration::from_micros(self.random.below(micros)));
+    }
+
+    /// Looks often until something is so, if it is `expected`; what comes of it is judged later.
+    fn look_until(&self, expected: bool, is_so: impl Fn(&Rig) -> bool) {
+        let began = Instant::now();
+        while expected && !is_so(self) && began.elapsed() < PATIENCE {
+            sleep(Duration::from_micros(50));
+        }
+    }
+}
+
+impl Period {
+    const fn millis(self) -> i64 {
+        match self {
+            Period::Hour => 3_600_000,
+            Period::Day => 86_400_000,
+        }
+    }
+}
+
+impl std::fmt::Display for Period {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Period::Hour => "an hour",
+            Period::Day => "a day",
+        })
+    }
+}
+
+impl Row {
+    fn used_s(&self, period: Period) -> f64 {
+        match period {
+            Period::Hour => self.hour_s,
+            Period::Day => self.day_s,
+        }
+    }
+}
+
+fn row(farm: &Farm, name: &str) -> Option<Row> {
+    let said = farm.ask(&["actuators", "--json"]).out;
+    let mut rows = said.lines().filter_map(|line| serde_json::from_str::<Row>(line).ok());
+    rows.find(|row| row.actuator == name)
+}

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::agent_toml::Purpose;
 use crate::document::{Document, Documents, Text};
+use crate::namespaces::{CHANNEL, Privacy};
 use crate::redact;
 use crate::source::Layer;
 use crate::{Loaded, load_documents};
@@ -48,18 +49,36 @@ impl Merged {
     }
 }
 
-/// Leaves of each channel's address its server alone, and nothing of its topic: whoever knows them may write there, or read. Numbers
-/// are people's.
+/// Leaves of each channel what others may see by the table of its keys: whoever knows its address or topic may write there, or read,
+/// and phone numbers are personal.
 fn cut_channels(channels: &mut Json) {
-    for channel in channels.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Json::as_object_mut) {
-        for (key, value) in channel {
-            match (key.as_str(), value) {
-                ("url", Json::String(text)) => *text = redact::server(text),
-                ("topic", Json::String(text)) => *text = "topic".to_owned(),
-                ("numbers", numbers) => *numbers = serde_json::json!(["+10000000"]),
-                _ => {}
-            }
+    channels.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Json::as_object_mut).for_each(cut_keys);
+}
+
+fn cut_keys(table: &mut Map<String, Json>) {
+    for (name, value) in table {
+        let keys: Vec<_> = CHANNEL.all().into_iter().filter_map(|table| table.get(name)).collect();
+        // Texts without a form are words and times.
+        let privacy = keys.iter().filter_map(|key| Some(key.value.form()?.privacy)).max();
+        match (value, privacy) {
+            (Json::Object(inner), _) => cut_keys(inner),
+            (value, Some(privacy)) => cut(value, privacy),
+            (value, None) if keys.is_empty() => *value = Json::Null,
+            _ => {}
         }
+    }
+}
+
+fn cut(value: &mut Json, privacy: Privacy) {
+    match (value, privacy) {
+        (Json::Null, _) | (_, Privacy::Public) => {}
+        (Json::Array(items), _) => {
+            items.iter_mut().for_each(|item| cut(item, privacy));
+            items.dedup();
+        }
+        (Json::String(text), Privacy::Server) => *text = redact::server(text),
+        (value, Privacy::Private(stand_in)) => *value = stand_in.into(),
+        (value, Privacy::Server | Privacy::Unstated) => *value = Json::Null,
     }
 }
 

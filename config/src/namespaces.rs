@@ -111,10 +111,31 @@ pub struct Form {
     pub name: &'static str,
     /// A regular expression that every such text matches, and few others.
     pub pattern: &'static str,
+    /// Who may see such a text of a channel.
+    pub(crate) privacy: Privacy,
+}
+
+/// Who may see a text of a channel. What nobody stated is private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Privacy {
+    /// Everybody who may see the configuration.
+    Public,
+    /// Others see the server of the address alone.
+    Server,
+    /// Others see this text, of the same form, in its place.
+    Private(&'static str),
+    /// Not stated, as for texts outside channels.
+    Unstated,
 }
 
 const fn form(name: &'static str, pattern: &'static str) -> Form {
-    Form { name, pattern }
+    Form { name, pattern, privacy: Privacy::Unstated }
+}
+
+impl Form {
+    const fn with(self, privacy: Privacy) -> Form {
+        Form { privacy, ..self }
+    }
 }
 
 const ANY_TEXT: Form = form("text", r"\S");
@@ -245,6 +266,15 @@ impl Value {
             Value::Table(table) | Value::Named(_, table) | Value::ByWord(_, table) => Some(table),
             Value::List(item) => item.table(),
             Value::Either([one, other]) => one.table().or_else(|| other.table()),
+            _ => None,
+        }
+    }
+
+    /// The form of the text that the value is, or that its items are.
+    pub(crate) fn form(&self) -> Option<&Form> {
+        match self {
+            Value::Text(form) => Some(form),
+            Value::List(item) => item.form(),
             _ => None,
         }
     }

@@ -51,6 +51,17 @@ fn it_does_not_tell_where_channels_lead() {
     assert_eq!(again.agent_toml, loaded.agent_toml);
 }
 
+/// Guards against: a new kind of channel whose keys nobody asked who may see them.
+#[test]
+fn every_text_of_a_channel_states_who_may_see_it() {
+    for table in CHANNEL.all() {
+        for key in table.keys() {
+            let privacy = key.value.form().map(|form| form.privacy);
+            assert_ne!(privacy, Some(Privacy::Unstated), "{} of {}", key.name, table.path);
+        }
+    }
+}
+
 /// What a plan depends on, after it was written down and read again.
 #[test]
 fn it_gives_the_same_plan_again() {

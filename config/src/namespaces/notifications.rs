@@ -1,11 +1,15 @@
 //! Keys of `[notifications.NAME]`, by kind of channel.
 
 use super::DefaultValue::{Described, Whole};
-use super::{ANY_TEXT, Form, ID, Key, KeyTable, Value, WEB_ADDRESS, form, key, table};
+use super::{ANY_TEXT, Form, ID, Key, KeyTable, Privacy, Value, WEB_ADDRESS, form, key, table};
 
-const TOPIC: Form = form("topic", "^[A-Za-z0-9_-]{1,64}$");
-const PHONE: Form = form("phone number", r"^\+[0-9 ./()-]{7,25}$");
-const SECRET: Form = form("secret:NAME", "^secret:.+$");
+// Each text of a channel states who may see it.
+const ADDRESS: Form = WEB_ADDRESS.with(Privacy::Server);
+const NAME: Form = ID.with(Privacy::Public);
+const PORT: Form = ANY_TEXT.with(Privacy::Public);
+const PHONE: Form = form("phone number", r"^\+[0-9 ./()-]{7,25}$").with(Privacy::Private("+10000000"));
+const TOPIC: Form = form("topic", "^[A-Za-z0-9_-]{1,64}$").with(Privacy::Private("topic"));
+const SECRET: Form = form("secret:NAME", "^secret:.+$").with(Privacy::Public);
 
 /// A channel whose kind is not known yet: of another layer, or wrong.
 pub(crate) static CHANNEL: KeyTable = KeyTable {
@@ -28,7 +32,7 @@ static SIREN: KeyTable = table("notifications.NAME, kind siren", &[&KIND, &SIREN
 static WEBHOOK: KeyTable = table("notifications.NAME, kind webhook", &[&KIND, &WEBHOOK_KEYS, &CAP]);
 
 static MODEM_KEYS: [Key; 4] = [
-    key("port", Value::Text(ANY_TEXT), Described("required"), "device file of the modem, or `tcp://HOST:PORT`"),
+    key("port", Value::Text(PORT), Described("required"), "device file of the modem, or `tcp://HOST:PORT`"),
     key("baud", Value::Whole { unit: "Bd", least: 300, most: 4_000_000 }, Whole(115_200), "speed"),
     key(
         "numbers",
@@ -40,7 +44,7 @@ static MODEM_KEYS: [Key; 4] = [
 ];
 
 static NTFY_KEYS: [Key; 3] = [
-    key("url", Value::Text(WEB_ADDRESS), Described("required"), "address of the server"),
+    key("url", Value::Text(ADDRESS), Described("required"), "address of the server"),
     key("topic", Value::Text(TOPIC), Described("required"), "topic; whoever knows it can read it"),
     key("token", Value::Text(SECRET), Described("none"), "secret with the access token of the server"),
 ];
@@ -50,7 +54,7 @@ const fn sounds(severity: &'static str, default: &'static str) -> Key {
 }
 
 static SIREN_KEYS: [Key; 5] = [
-    key("actuator", Value::Text(ID), Described("required"), "[actuator](channels.md#siren) that is heard"),
+    key("actuator", Value::Text(NAME), Described("required"), "[actuator](channels.md#siren) that is heard"),
     sounds("preventive", "1s on, 60s off"),
     sounds("warning", "2s on, 30s off"),
     sounds("critical", "10s on, 10s off"),
@@ -65,7 +69,7 @@ static PATTERN_KEYS: [Key; 2] = [
 ];
 
 static WEBHOOK_KEYS: [Key; 2] = [
-    key("url", Value::Text(WEB_ADDRESS), Described("required"), "address of the program that takes the events"),
+    key("url", Value::Text(ADDRESS), Described("required"), "address of the program that takes the events"),
     key("secret", Value::Text(SECRET), Described("required"), "secret that signs what is sent"),
 ];
 

@@ -3,8 +3,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use crate::namespaces::{AGENT_TOML, CONFIG, Value};
+use crate::namespaces::{AGENT_TOML, CHANNEL, CONFIG, Key, Privacy, Value};
 use crate::suggest;
 
 /// A key with this in it, whatever stands between its letters, names a secret.
@@ -51,8 +52,11 @@ const FILES: [&str; 2] = ["signing_key", "key_file"];
 /// Keys whose value is an address, which may be written without its scheme.
 const ADDRESSES: [&str; 9] = ["url", "uri", "urls", "server", "host", "broker", "address", "endpoint", "hub"];
 
-/// An ntfy topic, since whoever knows it may read there, and write; and phone numbers, since they are people's.
-const PRIVATE: [&str; 2] = ["topic", "numbers"];
+/// Keys of private texts of channels, such as the topic of ntfy.
+static PRIVATE: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let is_private = |key: &&Key| key.value.form().is_some_and(|form| matches!(form.privacy, Privacy::Private(_)));
+    CHANNEL.all().into_iter().flat_map(|table| table.keys().filter(is_private)).map(|key| key.name).collect()
+});
 
 /// Words that are no names of channels or rules: a table under one of them lacks the name before it.
 const NO_NAMES: [&str; 7] = ["token", "secret", "password", "passwd", "auth", "authorization", "credentials"];

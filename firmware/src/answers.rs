@@ -1,6 +1,6 @@
 //! Commands that were done or refused: each is done once, and its answer can be repeated.
 
-use tilth_wire::{Ack, CommandError, FromBoard, Refusal};
+use tilth_wire::{Ack, CommandError, Refusal, Writer};
 
 /// Commands that are remembered. The agent has one under way for each relay or setting, and repeats the newest.
 const REMEMBERED: usize = 4;
@@ -24,9 +24,9 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    pub(crate) const fn new() -> Self {
-        Self { answers: [Answer { command: 0, outcome: Ok(false), is_pending: false }; REMEMBERED], next: 0 }
-    }
+    /// No command yet.
+    pub(crate) const NONE: Self =
+        Self { answers: [Answer { command: 0, outcome: Ok(false), is_pending: false }; REMEMBERED], next: 0 };
 
     /// Whether the command is known, whose answer is then sent once more.
     pub(crate) fn repeat(&mut self, command: u32) -> bool {
@@ -39,16 +39,23 @@ impl Answers {
         self.next = (self.next + 1) % REMEMBERED as u8;
     }
 
-    /// The next answer to send, the oldest first.
-    pub(crate) fn next_pending(&mut self) -> Option<FromBoard<'static>> {
-        let (newer, older) = self.answers.split_at_mut(usize::from(self.next));
-        let answer = older.iter_mut().chain(newer).find(|answer| answer.is_pending)?;
-        answer.is_pending = false;
-        let command = answer.command;
-        Some(match answer.outcome {
-            Ok(limited) => FromBoard::Ack(Ack { command, limited }),
-            Err(reason) => FromBoard::Error(CommandError { command, reason }),
-        })
+    /// The next answer to send, that to the oldest command first: the command and its outcome.
+    pub(crate) fn next_pending(&mut self) -> Option<(u32, Outcome)> {
+        for age in 0..REMEMBERED as u8 {
+            let answer = &mut self.answers[usize::from((self.next + age) % REMEMBERED as u8)];
+            if core::mem::take(&mut answer.is_pending) {
+                return Some((answer.command, answer.outcome));
+            }
+        }
+        None
+    }
+}
+
+/// Writes the answer to a command.
+pub(crate) fn write(command: u32, outcome: Outcome, frame: &mut Writer<'_>) {
+    match outcome {
+        Ok(limited) => Ack { command, limited }.write(frame),
+        Err(reason) => CommandError { command, reason }.write(frame),
     }
 }
 
@@ -56,27 +63,23 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn ack(command: u32) -> Option<FromBoard<'static>> {
-        Some(FromBoard::Ack(Ack { command, limited: false }))
-    }
-
     #[test]
     fn answers_leave_in_the_order_of_their_commands() {
-        let mut answers = Answers::new();
+        let mut answers = Answers::NONE;
         for command in 1..=6 {
             answers.add(command, Ok(false));
         }
         for command in 3..=6 {
-            assert_eq!(answers.next_pending(), ack(command));
+            assert_eq!(answers.next_pending(), Some((command, Ok(false))));
         }
         assert_eq!(answers.next_pending(), None);
     }
 
     #[test]
     fn a_repeated_command_gets_its_first_answer() {
-        let mut answers = Answers::new();
+        let mut answers = Answers::NONE;
         answers.add(9, Err(Refusal::TooSoon));
-        let error = Some(FromBoard::Error(CommandError { command: 9, reason: Refusal::TooSoon }));
+        let error = Some((9, Err(Refusal::TooSoon)));
         assert_eq!(answers.next_pending(), error);
         assert!(answers.repeat(9));
         assert_eq!(answers.next_pending(), error);

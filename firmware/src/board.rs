@@ -58,12 +58,21 @@ pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE:
         let Some(byte) = node.next_byte() else { break };
         board.send(byte);
     }
-    if board.can_keep()
-        && let Some(record) = node.next_record()
-    {
-        board.keep(&record);
+    if board.can_keep() {
+        keep_next(node, board);
     }
     if node.take_progress() {
         board.feed_watchdog();
+    }
+}
+
+/// Keeps the next record. A function of its own, so that the stack holds no record while the loop does other things.
+#[inline(never)]
+fn keep_next<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize>(
+    node: &mut Node<W, CHANNELS, RELAYS, QUEUE>,
+    board: &mut impl Board,
+) {
+    if let Some(record) = node.next_record() {
+        board.keep(&record);
     }
 }

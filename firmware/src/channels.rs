@@ -1,6 +1,6 @@
 //! Channels: what is measured where, and when each measurement begins and ends.
 
-use tilth_wire::{ChannelKind, Fault, Sample};
+use tilth_wire::{ChannelKind, Writer};
 
 use crate::time::BoardTime;
 
@@ -27,10 +27,19 @@ impl Kinds {
     /// The channel can be switched off, and measures nothing else.
     pub const OFF: Self = Self(1);
 
+    /// Every kind.
+    pub const ALL: Self = Self(u16::MAX);
+
     /// These kinds and one more.
     #[must_use]
     pub const fn or(self, kind: ChannelKind) -> Self {
         Self(self.0 | 1 << kind.number())
+    }
+
+    /// The kinds that are among these and among the others.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
     }
 
     /// Whether the kind is one of these.
@@ -131,14 +140,22 @@ impl<const N: usize> Channels<N> {
         Some(began)
     }
 
-    /// A channel whose measurement takes too long, ended with a fault.
-    pub(crate) fn next_timeout(&mut self, now: BoardTime) -> Option<(BoardTime, u8, Sample)> {
-        let is_over = |channel: &Channel| match channel.state {
-            State::Measuring { began } => now.has_reached(began.after(MEASUREMENT_TIMEOUT)),
-            State::Waiting { .. } => false,
-        };
-        let number = self.channels.iter().position(is_over)? as u8;
-        Some((self.end(number)?, number, Sample::Fault(Fault::Timeout)))
+    /// Whether the measurement of a channel takes too long.
+    pub(crate) fn is_overdue(&self, now: BoardTime, number: u8) -> bool {
+        match self.channels.get(usize::from(number)) {
+            Some(Channel { state: State::Measuring { began }, .. }) => now.since(*began) >= MEASUREMENT_TIMEOUT,
+            _ => false,
+        }
+    }
+
+    /// Writes each channel's kind and unit, as a Hello lists them.
+    #[inline(never)]
+    pub(crate) fn write(&self, hello: &mut Writer<'_>) {
+        hello.byte(2 * N as u8);
+        for channel in &self.channels {
+            hello.byte(channel.settings.kind.number());
+            hello.byte(channel.settings.kind.unit().number());
+        }
     }
 
     /// When a measurement begins, or ends by timeout.

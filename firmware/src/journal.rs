@@ -5,9 +5,9 @@
 //! | bytes | head | record |
 //! | --- | --- | --- |
 //! | 0 | `H` | slot |
-//! | 1 to 16 | generation, 4 bytes; 12 of 0xFF | the record |
-//! | 17, 18 | CRC-16/IBM-3740 of the bytes before, low byte first | the same |
-//! | 19 to 31 | 0xFF | 0xFF |
+//! | 1 to 28 | generation, 4 bytes; 24 of 0xFF | the record |
+//! | 29, 30 | CRC-16/IBM-3740 of the bytes before, low byte first | the same |
+//! | 31 | 0xFF | 0xFF |
 //!
 //! The sector whose head is whole and has the newest generation is in use. When it is full, the newest record of each slot is copied to
 //! the other one, whose head comes last. A record that is damaged counts as absent, and the one before it as the newest.

@@ -11,18 +11,22 @@ const MAX_ECHO_AGE: u32 = 10_000;
 const SILENCE: u32 = 3_000;
 
 /// What the board knows of the agent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Link {
     /// When its newest valid heartbeat came.
     heard: Option<BoardTime>,
 }
 
 impl Link {
+    /// No heartbeat yet.
+    pub(crate) const UNHEARD: Self = Self { heard: None };
+
     pub(crate) fn heard(&self) -> Option<BoardTime> {
         self.heard
     }
 
     /// How long the agent has been silent, in milliseconds; `u32::MAX` if it was not heard for longer than any relay waits.
+    #[inline(never)]
     pub(crate) fn silence(&self, now: BoardTime) -> u32 {
         self.heard.map_or(u32::MAX, |heard| now.since(heard))
     }

@@ -23,12 +23,17 @@ use tilth_sensors::one_wire::OneWire;
 use tilth_sensors::{Fault, bme280, dht22, ds18b20, sht3x};
 use tilth_wire::{ChannelKind, Sample};
 
+use crate::channels::Kinds;
+
 /// What a board's channels are connected to.
 pub trait Inputs {
     /// Pin with an open drain.
     type Line: InputPin + OutputPin;
     /// Delays of some microseconds.
     type Delay: DelayNs;
+
+    /// Kinds that the board measures. The drivers of others are no part of its image.
+    const KINDS: Kinds;
 
     /// The I2C bus.
     fn i2c(&mut self) -> &mut impl I2c;
@@ -51,9 +56,11 @@ pub trait Inputs {
 /// Measurements of `CHANNELS` channels.
 #[derive(Debug)]
 pub struct Measurer<const CHANNELS: usize> {
-    /// What each channel waits for.
-    queued: [Option<Request>; CHANNELS],
-    active: Option<Active>,
+    /// What each channel waits for; `Off` for nothing.
+    queued: [Request; CHANNELS],
+    /// The channel whose measurement is under way.
+    channel: u8,
+    step: Step,
     converting: Option<Conversion>,
 }
 
@@ -63,14 +70,12 @@ struct Request {
     oversampling: u8,
 }
 
+// Numbered from 0, so that the first one is of zeros.
 #[derive(Debug)]
-struct Active {
-    channel: u8,
-    step: Step,
-}
-
-#[derive(Debug)]
+#[repr(u8)]
 enum Step {
+    /// No measurement is under way.
+    Idle,
     /// An analog input is being converted, again and again.
     Analog(Mean),
     /// A contact is coming to rest.
@@ -99,19 +104,21 @@ enum Chip {
 }
 
 impl<const CHANNELS: usize> Measurer<CHANNELS> {
-    /// No measurement.
-    pub const fn new() -> Self {
-        Self { queued: [None; CHANNELS], active: None, converting: None }
-    }
+    /// No measurement. A constant of zeros, which is made where it stays.
+    pub const NONE: Self = {
+        let nothing = Request { kind: ChannelKind::Off, oversampling: 0 };
+        Self { queued: [nothing; CHANNELS], channel: 0, step: Step::Idle, converting: None }
+    };
 
     /// Asks for a measurement. A channel that is being measured already is measured once; one that now measures something else
     /// begins anew.
     pub fn request(&mut self, channel: u8, kind: ChannelKind, oversampling: u8) {
         let Some(queued) = self.queued.get_mut(usize::from(channel)) else { return };
-        let wanted = (kind != ChannelKind::Off).then_some(Request { kind, oversampling });
-        let before = core::mem::replace(queued, wanted);
-        if before.is_some_and(|before| before.kind != kind) {
-            self.active.take_if(|active| active.channel == channel);
+        let before = core::mem::replace(queued, Request { kind, oversampling }).kind;
+        if before != ChannelKind::Off && before != kind {
+            if self.channel == channel {
+                self.step = Step::Idle;
+            }
             self.converting.take_if(|conversion| conversion.channel == channel);
         }
     }
@@ -121,18 +128,18 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
     pub fn poll(&mut self, now: u32, inputs: &mut impl Inputs) -> Option<(u8, Sample)> {
         // Waits are short: the low 16 bits of the clock tell them.
         let now = now as u16;
-        let outcome = if self.active.is_some() { self.proceed(now, inputs) } else { self.begin_next(now, inputs) };
-        let (channel, outcome) = outcome?;
-        self.queued[usize::from(channel)] = None;
-        Some((channel, outcome.map_or_else(|fault| Sample::Fault(named(fault)), Sample::Value)))
+        let is_idle = matches!(self.step, Step::Idle);
+        let outcome = if is_idle { self.begin_next(now, inputs) } else { self.proceed(now, inputs) }?;
+        self.queued[usize::from(self.channel)].kind = ChannelKind::Off;
+        Some((self.channel, outcome.map_or_else(|fault| Sample::Fault(named(fault)), Sample::Value)))
     }
 
     /// Goes on with the measurement that is under way.
     #[inline(never)]
     fn proceed(&mut self, now: u16, inputs: &mut impl Inputs) -> Option<Outcome> {
-        let Active { channel, step } = self.active.as_mut()?;
-        let channel = *channel;
-        let outcome = match step {
+        let channel = self.channel;
+        let outcome = match &mut self.step {
+            Step::Idle => return None,
             Step::Analog(mean) => {
                 let Some(value) = mean.add(inputs.conversion()?) else {
                     inputs.convert(channel);
@@ -144,104 +151,105 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
             Step::Scratchpad(reader) => reader.poll(&mut one_wire(inputs, channel).ok()?)?,
             Step::Chip(chip, until) => {
                 if reached(now, *until) {
-                    *step = Step::Measured(*chip, fetch(*chip, channel, inputs));
+                    let chip = *chip;
+                    self.step = Step::Measured(chip, fetch(chip, channel, inputs));
                 }
                 return None;
             }
             Step::Measured(chip, values) => {
-                let (chip, values) = (*chip, *values);
-                let asking = self.asks_for(chip, channel, inputs);
-                if asking.is_none() {
-                    self.active = None;
+                if let Some((asking, index)) = asks_for(&self.queued, *chip, channel, inputs) {
+                    self.channel = asking;
+                    return Some(match values {
+                        Ok(values) => values.get(index).copied().ok_or(Fault::Range),
+                        Err(fault) => Err(*fault),
+                    });
                 }
-                return asking.map(|(channel, index)| (channel, values.map(|values| values[index])));
+                self.step = Step::Idle;
+                return None;
             }
         };
-        self.active = None;
-        Some((channel, outcome))
+        self.step = Step::Idle;
+        Some(outcome)
     }
 
     /// Begins a measurement, if one is due.
     #[inline(never)]
     fn begin_next(&mut self, now: u16, inputs: &mut impl Inputs) -> Option<Outcome> {
         if let Some(Conversion { channel, .. }) = self.converting.take_if(|conversion| reached(now, conversion.until)) {
-            let begun = one_wire(inputs, channel).and_then(|mut line| ds18b20::Reader::begin(&mut line));
-            return self.then(channel, begun.map(Step::Scratchpad));
+            self.channel = channel;
+            return match one_wire(inputs, channel).and_then(|mut line| ds18b20::Reader::begin(&mut line)) {
+                Ok(reader) => {
+                    self.step = Step::Scratchpad(reader);
+                    None
+                }
+                Err(fault) => Some(Err(fault)),
+            };
         }
-        let is_free = |channel: &usize| {
-            let converts = self.converting.is_some_and(|conversion| usize::from(conversion.channel) == *channel);
-            let waits = matches!(self.queued[*channel], Some(Request { kind: ChannelKind::Ds18b20, .. }))
-                && self.converting.is_some();
-            self.queued[*channel].is_some() && !converts && !waits
+        // One DS18B20 converts at a time, while other sensors are measured.
+        let can_begin = |queued: &Request| match queued.kind {
+            ChannelKind::Off => false,
+            ChannelKind::Ds18b20 => self.converting.is_none(),
+            _ => true,
         };
-        let channel = (0..CHANNELS).find(is_free)?;
-        let request = self.queued[channel]?;
-        self.begin(channel as u8, request, now, inputs)
+        self.channel = self.queued.iter().position(can_begin)? as u8;
+        self.begin(now, inputs)
     }
 
+    /// Begins the measurement of the channel.
     #[inline(never)]
-    fn begin(&mut self, channel: u8, request: Request, now: u16, inputs: &mut impl Inputs) -> Option<Outcome> {
-        match request.kind {
+    fn begin(&mut self, now: u16, inputs: &mut impl Inputs) -> Option<Outcome> {
+        let channel = self.channel;
+        let Request { kind, oversampling } = self.queued[usize::from(channel)];
+        match kind {
             ChannelKind::Analog => {
                 inputs.convert(channel);
-                self.then(channel, Ok(Step::Analog(Mean::new(request.oversampling))))
+                self.step = Step::Analog(Mean::new(oversampling));
             }
-            ChannelKind::Contact => {
-                let begun = inputs.is_open(channel).map(|open| Step::Settling(Settling::new(now, open)));
-                self.then(channel, begun.ok_or(Fault::Absent))
-            }
+            ChannelKind::Contact => match inputs.is_open(channel) {
+                Some(open) => self.step = Step::Settling(Settling::new(now, open)),
+                None => return Some(Err(Fault::Absent)),
+            },
             ChannelKind::Pulse => {
                 // The agent takes the difference of two counts, whatever the sign of the bits.
                 let count = inputs.pulses(channel).map(|count| count as i32);
-                Some((channel, count.ok_or(Fault::Absent)))
+                return Some(count.ok_or(Fault::Absent));
             }
             ChannelKind::Ds18b20 => match one_wire(inputs, channel).and_then(|mut line| ds18b20::start(&mut line)) {
                 Ok(()) => {
                     let until = now.wrapping_add(ds18b20::CONVERSION_MS + TICK);
                     self.converting = Some(Conversion { channel, until });
-                    None
                 }
-                Err(fault) => Some((channel, Err(fault))),
+                Err(fault) => return Some(Err(fault)),
             },
             kind => {
                 let (chip, _) = quantity(kind)?;
-                let step = match start(chip, channel, inputs) {
+                self.step = match start(chip, channel, inputs) {
                     Ok(wait) => Step::Chip(chip, now.wrapping_add(wait + TICK)),
                     // The other quantities of this chip have the same fault.
                     Err(fault) => Step::Measured(chip, Err(fault)),
                 };
-                self.then(channel, Ok(step))
             }
         }
+        None
     }
+}
 
-    fn then(&mut self, channel: u8, step: Result<Step, Fault>) -> Option<Outcome> {
-        match step {
-            Ok(step) => {
-                self.active = Some(Active { channel, step });
-                None
-            }
-            Err(fault) => Some((channel, Err(fault))),
-        }
-    }
-
-    /// The next channel that asks for a quantity of the chip that was measured for channel `at`, and which one.
-    #[inline(never)]
-    fn asks_for(&self, chip: Chip, at: u8, inputs: &impl Inputs) -> Option<(u8, usize)> {
-        (0..CHANNELS as u8).find_map(|channel| {
-            let (wanted, index) = quantity(self.queued[usize::from(channel)]?.kind)?;
-            (wanted == chip && inputs.share_a_line(channel, at)).then_some((channel, index))
-        })
-    }
+/// The next channel that asks for a quantity of the chip that was measured for channel `at`, and which one.
+#[inline(never)]
+fn asks_for(queued: &[Request], chip: Chip, at: u8, inputs: &impl Inputs) -> Option<(u8, usize)> {
+    (0..).zip(queued).find_map(|(channel, request)| {
+        let (wanted, index) = quantity(request.kind)?;
+        (wanted == chip && inputs.share_a_line(channel, at)).then_some((channel, index))
+    })
 }
 
 impl<const CHANNELS: usize> Default for Measurer<CHANNELS> {
     fn default() -> Self {
-        Self::new()
+        Self::NONE
     }
 }
 
-type Outcome = (u8, Result<i32, Fault>);
+type Outcome = Result<i32, Fault>;
 
 /// A tick that has begun already counts less than a millisecond: waits are longer by one.
 const TICK: u16 = 1;
@@ -273,33 +281,45 @@ fn quantity(kind: ChannelKind) -> Option<(Chip, usize)> {
 
 /// Begins a chip's measurement; how long it takes, in milliseconds.
 #[inline(never)]
-fn start(chip: Chip, channel: u8, inputs: &mut impl Inputs) -> Result<u16, Fault> {
+fn start<I: Inputs>(chip: Chip, channel: u8, inputs: &mut I) -> Result<u16, Fault> {
     match chip {
         Chip::Sht3x => sht3x::start(inputs.i2c(), sht3x::ADDRESS).map(|()| sht3x::MEASUREMENT_MS),
-        Chip::Bme280 => bme280::start(inputs.i2c(), bme280::ADDRESS).map(|()| bme280::MEASUREMENT_MS),
-        Chip::Dht22 => {
+        Chip::Bme280 if has_bme280::<I>() => {
+            bme280::start(inputs.i2c(), bme280::ADDRESS).map(|()| bme280::MEASUREMENT_MS)
+        }
+        Chip::Dht22 if has_dht22::<I>() => {
             dht22::start(&mut inputs.line(channel).ok_or(Fault::Absent)?);
             Ok(dht22::WAKE_MS)
         }
+        Chip::Bme280 | Chip::Dht22 => Err(Fault::Absent),
     }
 }
 
 #[inline(never)]
-fn fetch(chip: Chip, channel: u8, inputs: &mut impl Inputs) -> Result<[i32; 3], Fault> {
+fn fetch<I: Inputs>(chip: Chip, channel: u8, inputs: &mut I) -> Result<[i32; 3], Fault> {
     match chip {
         Chip::Sht3x => {
             let measured = sht3x::read(inputs.i2c(), sht3x::ADDRESS)?;
             Ok([measured.temperature, measured.humidity, 0])
         }
-        Chip::Bme280 => {
+        Chip::Bme280 if has_bme280::<I>() => {
             let measured = bme280::read(inputs.i2c(), bme280::ADDRESS)?;
             Ok([measured.temperature, measured.humidity, measured.pressure])
         }
-        Chip::Dht22 => {
+        Chip::Dht22 if has_dht22::<I>() => {
             let measured = dht22::read(&mut inputs.line(channel).ok_or(Fault::Absent)?)?;
             Ok([measured.temperature, measured.humidity, 0])
         }
+        Chip::Bme280 | Chip::Dht22 => Err(Fault::Absent),
     }
+}
+
+const fn has_bme280<I: Inputs>() -> bool {
+    I::KINDS.has(ChannelKind::Bme280Temperature)
+}
+
+const fn has_dht22<I: Inputs>() -> bool {
+    I::KINDS.has(ChannelKind::Dht22Temperature)
 }
 
 /// The wire's name of a driver's fault.

@@ -1,15 +1,15 @@
 //! The node: what happened goes in with its time, what is to be done comes out. No clock, no pin, no wait.
 
 use tilth_wire::{
-    BoardId, BoardKind, ChannelKind, Decoder, FromBoard, Heartbeat, Hello, MAX_BODY_TO_BOARD, MAX_FRAME, Refusal,
-    ResetCause, Sample, SetChannel, SetRelay, ToBoard, version,
+    BoardId, BoardKind, Decoder, Fault, Heartbeat, Hello, MAX_FRAME, MAX_FRAME_TO_BOARD, Refusal, ResetCause, Sample,
+    SetChannel, SetRelay, Switch, ToBoard, Writer, version,
 };
 
-use crate::answers::{Answers, Outcome};
+use crate::answers::{self, Answers, Outcome};
 use crate::channels::{ChannelSettings, Channels, Kinds};
 use crate::link::Link;
 use crate::queue::Queue;
-use crate::record::{Content, RECORD_LEN, Record};
+use crate::record::{RECORD_LEN, Record};
 use crate::relay::Limits;
 use crate::relays::Relays;
 use crate::time::BoardTime;
@@ -17,8 +17,11 @@ use crate::time::BoardTime;
 /// Time between heartbeats of the board, in milliseconds.
 const HEARTBEAT: u32 = 1_000;
 
-/// Longest frame that a board takes, without its closing zero: code byte, body, checksum.
-const MAX_RECEIVED: usize = MAX_BODY_TO_BOARD + 3;
+/// Longest frame that a board takes, without its closing zero.
+const MAX_RECEIVED: usize = MAX_FRAME_TO_BOARD - 1;
+
+/// Most records of a board, by which the bits of those to keep are counted: its id, its channels and its relays.
+const MAX_RECORDS: usize = 1 + tilth_wire::MAX_CHANNELS + tilth_wire::MAX_RELAYS;
 
 /// What is wired to a board. Each board's `main.rs` states it, one line a channel and relay.
 pub trait Wiring {
@@ -85,7 +88,7 @@ pub struct Node<W, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usiz
     frame_length: u8,
     frame_sent: u8,
     /// Slots whose record changed, as bits.
-    unsaved: u32,
+    unsaved: [u8; MAX_RECORDS.div_ceil(8)],
     id: Option<BoardId>,
     link: Link,
     answers: Answers,
@@ -109,66 +112,74 @@ enum Progress {
 }
 
 impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> Node<W, CHANNELS, RELAYS, QUEUE> {
-    /// The node of a board that starts now, for a reason. Its relays are off.
-    pub fn new(now: BoardTime, reset: ResetCause) -> Self {
-        let mut node = Self::unwired(now, reset);
-        node.wire();
-        node
-    }
-
-    /// The same with its channels off until [`Node::wire`]: a board that has little stack makes the node where it stays.
-    #[inline(always)]
-    pub fn unwired(now: BoardTime, reset: ResetCause) -> Self {
-        const { assert!(CHANNELS <= tilth_wire::MAX_CHANNELS && RELAYS <= tilth_wire::MAX_RELAYS, "too many") };
+    /// A node before [`Node::start`]. A constant of zeros: a board that has little stack makes it where it stays.
+    pub const UNSTARTED: Self = {
+        assert!(CHANNELS <= tilth_wire::MAX_CHANNELS && RELAYS <= tilth_wire::MAX_RELAYS, "too many");
+        let now = BoardTime::from_millis(0);
         Self {
             wiring: core::marker::PhantomData,
             now,
-            reset,
-            id: None,
-            link: Link::default(),
-            answers: const { Answers::new() },
-            relays: Relays::new(now, W::relay),
-            channels: Channels::OFF,
-            queue: Queue::new(),
-            decoder: Decoder::new(),
-            bad_frames: 0,
-            unsaved: 0,
+            next_heartbeat: now,
+            progress: Progress::None,
             is_greeted: false,
             hello_due: false,
             heartbeat_due: false,
-            next_heartbeat: now,
-            // A zero ends the noise that was on the line while the board started.
-            frame: [0; MAX_FRAME],
-            frame_length: 1,
+            bad_frames: 0,
+            reset: ResetCause::PowerOn,
+            frame_length: 0,
             frame_sent: 0,
-            progress: Progress::None,
+            unsaved: [0; MAX_RECORDS.div_ceil(8)],
+            id: None,
+            link: Link::UNHEARD,
+            answers: Answers::NONE,
+            relays: Relays::OFF,
+            channels: Channels::OFF,
+            decoder: Decoder::new(),
+            frame: [0; MAX_FRAME],
+            queue: Queue::EMPTY,
         }
+    };
+
+    /// The node of a board that starts now, for a reason. Its relays are off.
+    pub fn new(now: BoardTime, reset: ResetCause) -> Self {
+        let mut node = Self::UNSTARTED;
+        node.start(now, reset);
+        node
     }
 
-    /// Sets every channel as it is wired.
+    /// Starts at the board time `now`, for a reason, with channels and relays as they are wired.
     #[inline(never)]
-    pub fn wire(&mut self) {
+    pub fn start(&mut self, now: BoardTime, reset: ResetCause) {
+        self.now = now;
+        self.next_heartbeat = now;
+        self.reset = reset;
+        // The zero of an empty frame ends the noise that was on the line while the board started.
+        self.frame_length = 1;
         for channel in 0..CHANNELS as u8 {
-            self.channels.set(self.now, channel, W::channel(channel).1);
+            self.channels.set(now, channel, W::channel(channel).1);
+        }
+        for relay in 0..RELAYS as u8 {
+            self.relays.start(now, relay, W::relay(relay));
         }
     }
 
-    /// Takes up a record that was kept, before the first input. Damaged ones, and what the wiring does not allow, are left out.
-    #[inline(never)]
-    pub fn restore(&mut self, slot: u8, bytes: &[u8; RECORD_LEN]) {
-        let Some(Content { numbers: [first, second, third], byte }) = Content::unpack(bytes) else { return };
-        let (command, channel, relay) = (0, slot.wrapping_sub(1), slot.wrapping_sub(1 + CHANNELS as u8));
-        if slot == 0 {
-            let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
-            self.id = Some(BoardId([a, b, c, d, e, f, g, h]));
-        } else if usize::from(relay) < RELAYS {
-            let (max_on, min_off, link_timeout, excludes) = (first, second, third, byte);
-            let _ = self.set_relay(SetRelay { command, relay, max_on, min_off, link_timeout, excludes });
-        } else if let Some(kind) = ChannelKind::from_number(second as u8) {
-            let (interval, oversampling) = (first, third as u8);
-            let _ = self.set_channel(SetChannel { command, channel, kind, interval, oversampling });
+    /// Takes up the records that were kept, one slot after the other, before the first input. Damaged ones, and what the wiring does not
+    /// allow, are left out.
+    pub fn restore(&mut self, records: impl IntoIterator<Item = u8>) {
+        for byte in records {
+            self.restore_byte(byte);
         }
-        self.unsaved = 0;
+        // Ends what is no frame at the end of the last slot.
+        self.restore_byte(0);
+        self.unsaved = Self::UNSTARTED.unsaved;
+        self.bad_frames = 0;
+    }
+
+    #[inline(never)]
+    fn restore_byte(&mut self, byte: u8) {
+        if let Some(setting) = self.message(byte) {
+            let _ = self.execute(&setting);
+        }
     }
 
     /// Takes what happened at the board time `now`; first does everything that was due until then.
@@ -182,11 +193,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         }
         match input {
             Input::Byte(byte) => self.handle_byte(byte),
-            Input::Measured { channel, sample } => {
-                if let Some(began) = self.channels.end(channel) {
-                    self.queue.push(began, channel, sample);
-                }
-            }
+            Input::Measured { channel, sample } => self.end_measurement(channel, sample),
             Input::Tick => {}
         }
     }
@@ -227,23 +234,34 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     /// The next record to keep; to be asked when the one before is kept.
     #[inline(never)]
     pub fn next_record(&mut self) -> Option<Record> {
-        let slot = (0..1 + CHANNELS as u8 + RELAYS as u8).find(|slot| self.unsaved & (1 << slot) != 0)?;
-        self.unsaved &= !(1 << slot);
-        Some(Record { slot, bytes: self.content(slot)?.pack() })
+        let is_unsaved = |slot: &u8| self.unsaved[usize::from(slot / 8)] & (1 << (slot % 8)) != 0;
+        let slot = (0..1 + CHANNELS as u8 + RELAYS as u8).find(is_unsaved)?;
+        self.unsaved[usize::from(slot / 8)] &= !(1 << (slot % 8));
+        let mut bytes = [0; RECORD_LEN];
+        let mut frame = Writer::frame(&mut bytes[1..]);
+        self.write_setting(slot, &mut frame);
+        frame.close().ok()?;
+        Some(Record { slot, bytes })
     }
 
-    /// What the record of a slot holds.
-    fn content(&self, slot: u8) -> Option<Content> {
-        if slot == 0 {
-            let BoardId([a, b, c, d, e, f, g, h]) = self.id?;
-            let numbers = [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]), 0];
-            return Some(Content { numbers, byte: 0 });
+    /// Writes the message that makes the setting of a slot.
+    #[inline(never)]
+    fn write_setting(&self, slot: u8, frame: &mut Writer<'_>) {
+        let (command, channel) = (0, slot.wrapping_sub(1));
+        let relay = channel.wrapping_sub(CHANNELS as u8);
+        if let Some(id) = self.id.filter(|_| slot == 0) {
+            id.write(frame);
+        } else if let Some(ChannelSettings { kind, interval, oversampling }) = self.channels.settings(channel) {
+            SetChannel { command, channel, kind, interval, oversampling }.write(frame);
+        } else if let Some(Limits { max_on, min_off, link_timeout, excludes }) = self.relays.limits(relay).copied() {
+            SetRelay { command, relay, max_on, min_off, link_timeout, excludes }.write(frame);
         }
-        if let Some(ChannelSettings { kind, interval, oversampling }) = self.channels.settings(slot - 1) {
-            return Some(Content { numbers: [interval, kind.number().into(), oversampling.into()], byte: 0 });
-        }
-        let Limits { max_on, min_off, link_timeout, excludes } = *self.relays.limits(slot - 1 - CHANNELS as u8)?;
-        Some(Content { numbers: [max_on, min_off, link_timeout], byte: excludes })
+    }
+
+    /// Notes that the record of a slot is to be kept.
+    #[inline(never)]
+    fn keep(&mut self, slot: u8) {
+        self.unsaved[usize::from(slot / 8)] |= 1 << (slot % 8);
     }
 
     /// Whether time went on and everything that was due is done, since this was last asked: only then is the watchdog fed.
@@ -255,11 +273,14 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         is_done
     }
 
+    #[inline(never)]
     fn advance(&mut self) {
         self.link.advance(self.now);
         self.relays.advance(self.now, self.link.silence(self.now));
-        while let Some((began, channel, sample)) = self.channels.next_timeout(self.now) {
-            self.queue.push(began, channel, sample);
+        for channel in 0..CHANNELS as u8 {
+            if self.channels.is_overdue(self.now, channel) {
+                self.end_measurement(channel, Sample::Fault(Fault::Timeout));
+            }
         }
         if self.now.has_reached(self.next_heartbeat) {
             let next = self.next_heartbeat.after(HEARTBEAT);
@@ -272,59 +293,82 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         }
     }
 
-    fn handle_byte(&mut self, byte: u8) {
-        let message = match self.decoder.push(byte) {
-            None => return,
-            Some(Ok(body)) => ToBoard::decode(body),
-            Some(Err(_)) => {
-                self.bad_frames = self.bad_frames.wrapping_add(1);
-                return;
-            }
-        };
-        match message {
-            Ok(message) => self.handle_message(message),
-            Err(_) => self.answers.add(0, Err(Refusal::NotUnderstood)),
+    /// Queues the sample of a measurement that was under way.
+    #[inline(never)]
+    fn end_measurement(&mut self, channel: u8, sample: Sample) {
+        if let Some(began) = self.channels.end(channel) {
+            self.queue.push(began, channel, sample);
         }
     }
 
-    fn handle_message(&mut self, message: ToBoard) {
+    fn handle_byte(&mut self, byte: u8) {
+        if let Some(message) = self.message(byte) {
+            self.handle_message(&message);
+        }
+    }
+
+    /// The message that a byte ends. What is no frame is counted, what is no message answered.
+    #[inline(never)]
+    fn message(&mut self, byte: u8) -> Option<ToBoard> {
+        let Ok(body) = self.decoder.push(byte)? else {
+            self.bad_frames = self.bad_frames.wrapping_add(1);
+            return None;
+        };
+        let message = ToBoard::decode(body).ok();
+        if message.is_none() {
+            self.answers.add(0, Err(Refusal::NotUnderstood));
+        }
+        message
+    }
+
+    /// Does what a message says; a command once, which is answered in any case.
+    #[inline(never)]
+    fn handle_message(&mut self, message: &ToBoard) {
         self.is_greeted = true;
         match message {
             ToBoard::Identify => {
                 self.hello_due = true;
                 self.queue.rewind();
             }
-            ToBoard::SetId(id) => {
-                if self.id.is_none() {
-                    self.id = Some(id);
-                    self.unsaved |= 1;
-                }
+            ToBoard::SetId(_) => {
+                let _ = self.execute(message);
                 self.hello_due = true;
             }
             ToBoard::Heartbeat { heard } => {
-                if self.link.heartbeat(self.now, BoardTime::from_millis(heard)) {
+                if self.link.heartbeat(self.now, BoardTime::from_millis(*heard)) {
                     self.queue.rewind();
                 }
             }
-            ToBoard::Received { through } => self.queue.confirm(through),
-            ToBoard::Switch(switch) => {
-                self.once(switch.command, |node| node.relays.switch(node.now, node.link.silence(node.now), &switch));
+            ToBoard::Received { through } => self.queue.confirm(*through),
+            ToBoard::Switch(Switch { command, .. })
+            | ToBoard::SetChannel(SetChannel { command, .. })
+            | ToBoard::SetRelay(SetRelay { command, .. }) => {
+                if !self.answers.repeat(*command) {
+                    let outcome = self.execute(message);
+                    self.answers.add(*command, outcome);
+                }
             }
-            ToBoard::SetChannel(set) => self.once(set.command, |node| node.set_channel(set)),
-            ToBoard::SetRelay(set) => self.once(set.command, |node| node.set_relay(set)),
         }
     }
 
-    /// Does a command that is not known yet, and answers it in any case.
-    fn once(&mut self, command: u32, act: impl FnOnce(&mut Self) -> Outcome) {
-        if !self.answers.repeat(command) {
-            let outcome = act(self);
-            self.answers.add(command, outcome);
+    /// Switches or sets what a message says; other messages change nothing.
+    fn execute(&mut self, message: &ToBoard) -> Outcome {
+        match message {
+            ToBoard::SetId(id) => {
+                if self.id.is_none() {
+                    self.id = Some(*id);
+                    self.keep(0);
+                }
+                Ok(false)
+            }
+            ToBoard::Switch(switch) => self.relays.switch(self.now, self.link.silence(self.now), switch),
+            ToBoard::SetChannel(set) => self.set_channel(set),
+            ToBoard::SetRelay(set) => self.set_relay(set),
+            ToBoard::Identify | ToBoard::Heartbeat { .. } | ToBoard::Received { .. } => Ok(false),
         }
     }
 
-    #[inline(never)]
-    fn set_channel(&mut self, set: SetChannel) -> Outcome {
+    fn set_channel(&mut self, set: &SetChannel) -> Outcome {
         if usize::from(set.channel) >= CHANNELS {
             return Err(Refusal::NoSuchNumber);
         }
@@ -334,100 +378,62 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         }
         // With the next heartbeat, so that channels that are set one after the other are measured in one round.
         if self.channels.set(self.next_heartbeat, set.channel, settings) {
-            self.unsaved |= 1 << (1 + set.channel);
+            self.keep(1 + set.channel);
         }
         Ok(false)
     }
 
     #[inline(never)]
-    fn set_relay(&mut self, set: SetRelay) -> Outcome {
-        let current = *self.relays.limits(set.relay).ok_or(Refusal::NoSuchNumber)?;
-        let SetRelay { max_on, min_off, link_timeout, excludes, .. } = set;
-        let asked = Limits { max_on, min_off, link_timeout, excludes };
-        let limits = W::relay(set.relay).tightened(asked);
-        if limits != current {
-            self.relays.set_limits(self.now, set.relay, limits);
-            self.unsaved |= 1 << (1 + CHANNELS as u8 + set.relay);
+    fn set_relay(&mut self, set: &SetRelay) -> Outcome {
+        if usize::from(set.relay) >= RELAYS {
+            return Err(Refusal::NoSuchNumber);
         }
-        Ok(limits != asked)
+        let SetRelay { relay, max_on, min_off, link_timeout, excludes, .. } = *set;
+        let asked = Limits { max_on, min_off, link_timeout, excludes };
+        let limits = W::relay(relay).tightened(&asked);
+        if self.relays.set_limits(self.now, relay, &limits) {
+            self.keep(1 + CHANNELS as u8 + relay);
+        }
+        Ok(limits.differ(&asked))
     }
 
     /// Writes the next frame, the most urgent first; its length, 0 if there is nothing to say.
-    ///
-    /// Each kind is a function of its own, so that the stack holds only what the frame at hand takes.
-    #[inline(never)]
     fn next_frame(&mut self) -> u8 {
         let urgent = self.write_urgent();
-        if urgent > 0 {
-            return urgent;
-        }
-        let reading = self.write_reading();
-        if reading > 0 {
-            return reading;
-        }
-        self.queue.next_batch(&mut self.frame)
+        if urgent > 0 { urgent } else { self.queue.write(&mut self.frame) }
     }
 
-    /// Everything but readings.
+    /// Writes everything but readings. A function of its own, so that the stack holds only what the frame at hand takes.
     #[inline(never)]
     fn write_urgent(&mut self) -> u8 {
-        if let Some(answer) = self.answers.next_pending() {
-            return write(&answer, &mut self.frame);
+        let mut frame = Writer::frame(&mut self.frame);
+        if let Some((command, outcome)) = self.answers.next_pending() {
+            answers::write(command, outcome, &mut frame);
+        } else if let Some(relay) = self.relays.next_report() {
+            self.relays.write_report(relay, &mut frame);
+        } else if core::mem::take(&mut self.hello_due) {
+            let hello = Hello {
+                protocol: version::CURRENT,
+                kind: W::KIND,
+                firmware: FIRMWARE_VERSION,
+                id: self.id,
+                reset: self.reset,
+                at: self.now.millis(),
+                next: self.queue.next(),
+                relays: RELAYS as u8,
+                channels: &[],
+            };
+            hello.write_head(&mut frame);
+            self.channels.write(&mut frame);
+        } else if core::mem::take(&mut self.heartbeat_due) {
+            let (at, bad_frames, on) = (self.now.millis(), self.bad_frames, self.relays.on());
+            let (next, oldest, lost) = (self.queue.next(), self.queue.oldest(), self.queue.lost());
+            Heartbeat { at, next, oldest, lost, bad_frames, on }.write(&mut frame);
+        } else {
+            return 0;
         }
-        if let Some(switched) = self.relays.next_report() {
-            return write(&FromBoard::Switched(switched), &mut self.frame);
-        }
-        if core::mem::take(&mut self.hello_due) {
-            return self.write_hello();
-        }
-        if core::mem::take(&mut self.heartbeat_due) {
-            let heartbeat = FromBoard::Heartbeat(self.heartbeat());
-            return write(&heartbeat, &mut self.frame);
-        }
-        0
+        frame.close().map_or(0, |frame| frame.len() as u8)
     }
-
-    #[inline(never)]
-    fn write_reading(&mut self) -> u8 {
-        self.queue.next_reading().map_or(0, |reading| write(&FromBoard::Reading(reading), &mut self.frame))
-    }
-
-    #[inline(never)]
-    fn write_hello(&mut self) -> u8 {
-        let named = |channel: usize| {
-            let kind = self.channels.settings(channel as u8).map_or(ChannelKind::Off, |set| set.kind);
-            [kind.number(), kind.unit().number()]
-        };
-        let channels: [[u8; 2]; CHANNELS] = core::array::from_fn(named);
-        let hello = Hello {
-            protocol: version::CURRENT,
-            kind: W::KIND,
-            firmware: FIRMWARE_VERSION,
-            id: self.id,
-            reset: self.reset,
-            at: self.now.millis(),
-            next: self.queue.next(),
-            relays: RELAYS as u8,
-            channels: channels.as_flattened(),
-        };
-        write(&FromBoard::Hello(hello), &mut self.frame)
-    }
-
-    fn heartbeat(&self) -> Heartbeat {
-        Heartbeat {
-            at: self.now.millis(),
-            next: self.queue.next(),
-            oldest: self.queue.oldest(),
-            lost: self.queue.lost(),
-            bad_frames: self.bad_frames,
-            on: self.relays.on(),
-        }
-    }
-}
-
-#[inline(never)]
-fn write(message: &FromBoard<'_>, frame: &mut [u8; MAX_FRAME]) -> u8 {
-    message.encode(frame).map_or(0, |frame| frame.len() as u8)
 }
 
 /// Version of the firmware, which is that of the whole project: major, minor, patch.

@@ -1,15 +1,15 @@
-//! Send queue: readings that the agent has not confirmed, packed into a ring of bytes. When it is full the oldest go, counted.
+//! Send queue: readings that the agent has not confirmed, packed one after the other. When there is no more room the oldest go, counted.
 //!
-//! A reading takes about three bytes: a header, the time since the reading before unless the header says it, and the difference to the
-//! channel's value before.
+//! A reading takes two or three bytes: a header, the time since the reading before unless the header says it, and the difference to
+//! the channel's value before.
 //!
 //! | part | holds |
 //! | --- | --- |
-//! | header | bits 0 to 3: channel; bit 4: fault; bits 5 and 6: time, 0 as the reading before, 1 by the same gap again, 2 by a gap that follows |
+//! | header | bits 0 to 3: channel; bit 4: fault; bits 5 and 6: time, 0 as the reading before, 1 by the same gap again, 2 by a gap that follows; bit 7: the value fell |
 //! | gap | varint of milliseconds, if the header says so |
-//! | value | zigzag varint of the difference to the channel's last value, or the fault's number |
+//! | value | varint of how much the value rose or fell, or the fault's number |
 
-use tilth_wire::{BatchFrame, Fault, MAX_FRAME, Reading, Sample};
+use tilth_wire::{BatchFrame, Fault, MAX_FRAME, Reader, Reading, Sample, Writer};
 
 use crate::time::BoardTime;
 
@@ -23,17 +23,19 @@ const SAME_GAP: u8 = 0x20;
 /// The gap follows.
 const NEW_GAP: u8 = 0x40;
 
+/// The value is below the one before.
+const FALL_BIT: u8 = 0x80;
+
 /// Longest packed reading, in bytes: a header and two varints.
 const MAX_PACKED: usize = 11;
 
-/// A place in the queue, with what is known of the readings before it.
+/// What a reading is packed against: what is known after the reading before.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-struct Cursor<const CHANNELS: usize> {
-    offset: u16,
-    /// Sequence number of the next reading.
+struct Before<const CHANNELS: usize> {
+    /// Sequence number of the reading.
     seq: u32,
-    /// Board time of the last reading.
+    /// Board time of the reading before.
     at: BoardTime,
     /// The last time between two readings that differed in time, in milliseconds.
     gap: u32,
@@ -45,25 +47,25 @@ struct Cursor<const CHANNELS: usize> {
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(crate) struct Queue<const BYTES: usize, const CHANNELS: usize> {
-    /// Offset behind the newest reading.
-    end: u16,
+    /// Bytes in use.
+    length: u16,
     /// Sequence number of the next reading to add.
     next: u32,
     /// Sequence number of the next reading to send.
     send: u32,
     /// Readings that were dropped unconfirmed.
     lost: u32,
-    /// At the oldest reading.
-    oldest: Cursor<CHANNELS>,
+    /// What the oldest reading is packed against.
+    oldest: Before<CHANNELS>,
     bytes: [u8; BYTES],
 }
 
 impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
-    pub(crate) fn new() -> Self {
-        const { assert!(BYTES > 2 * MAX_PACKED && BYTES <= i16::MAX as usize, "a queue has 23 to 32,767 bytes") };
-        let oldest = Cursor { offset: 0, seq: 0, at: BoardTime::from_millis(0), gap: 0, values: [0; CHANNELS] };
-        Self { end: 0, next: 0, send: 0, lost: 0, oldest, bytes: [0; BYTES] }
-    }
+    pub(crate) const EMPTY: Self = {
+        assert!(BYTES >= MAX_PACKED && BYTES <= u16::MAX as usize, "a queue has 11 to 65,535 bytes");
+        let oldest = Before { seq: 0, at: BoardTime::from_millis(0), gap: 0, values: [0; CHANNELS] };
+        Self { length: 0, next: 0, send: 0, lost: 0, oldest, bytes: [0; BYTES] }
+    };
 
     /// Sequence number of the next reading.
     pub(crate) fn next(&self) -> u32 {
@@ -81,43 +83,31 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
     }
 
     /// Adds a reading; drops the oldest ones until there is room.
+    #[inline(never)]
     pub(crate) fn push(&mut self, at: BoardTime, channel: u8, sample: Sample) {
         if usize::from(channel) >= CHANNELS {
             return;
         }
-        while self.free() < MAX_PACKED {
-            self.drop_oldest();
+        let mut before = self.oldest;
+        before.skip_to(self.next, &mut self.packed());
+        loop {
+            let length = usize::from(self.length);
+            let mut packed = Writer::new(&mut self.bytes[length..]);
+            before.pack(at, channel, &sample, &mut packed);
+            if let Some(packed) = packed.finish() {
+                self.length += packed.len() as u16;
+                break;
+            }
+            self.drop_before(self.oldest.seq.wrapping_add(1));
             self.lost = self.lost.wrapping_add(1);
         }
-        if self.oldest.seq == self.next {
-            self.oldest.at = at;
-        }
-        let mut before = self.oldest;
-        walk(&self.bytes, &mut before, self.next);
-        let gap = at.since(before.at);
-        let time = match gap {
-            0 => SAME_TIME,
-            _ if gap == before.gap => SAME_GAP,
-            _ => NEW_GAP,
-        };
-        let (fault, number) = match sample {
-            Sample::Value(value) => (0, zigzag(value.wrapping_sub(before.values[usize::from(channel)]))),
-            Sample::Fault(fault) => (FAULT_BIT, u32::from(fault.number())),
-        };
-        self.put(channel | fault | time);
-        if time == NEW_GAP {
-            self.put_varint(gap);
-        }
-        self.put_varint(number);
         self.next = self.next.wrapping_add(1);
     }
 
     /// Forgets all readings up to a sequence number. One that is confirmed already, or was never given, changes nothing.
     pub(crate) fn confirm(&mut self, through: u32) {
-        if is_before(through, self.next) {
-            while is_before(self.oldest.seq, through.wrapping_add(1)) {
-                self.drop_oldest();
-            }
+        if is_before(through, self.next) && !is_before(through, self.oldest.seq) {
+            self.drop_before(through.wrapping_add(1));
         }
     }
 
@@ -126,137 +116,129 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         self.send = self.oldest.seq;
     }
 
-    /// The next reading to send, if no other one waits.
+    /// Writes the next readings to send into a frame: one alone as a Reading, more as a Batch of as many as fit. Its length, 0 if there
+    /// are none.
     #[inline(never)]
-    pub(crate) fn next_reading(&mut self) -> Option<Reading> {
-        if self.next.wrapping_sub(self.send) != 1 {
-            return None;
-        }
-        let mut cursor = self.oldest;
-        walk(&self.bytes, &mut cursor, self.send);
-        self.send = self.next;
-        Some(step(&self.bytes, &mut cursor))
-    }
-
-    /// Packs the next readings to send into a frame, as many as fit; its length, 0 if there are none.
-    #[inline(never)]
-    pub(crate) fn next_batch(&mut self, frame: &mut [u8; MAX_FRAME]) -> u8 {
+    pub(crate) fn write(&mut self, frame: &mut [u8; MAX_FRAME]) -> u8 {
         if self.send == self.next {
             return 0;
         }
-        let mut cursor = self.oldest;
-        walk(&self.bytes, &mut cursor, self.send);
-        let mut reading = step(&self.bytes, &mut cursor);
-        let mut batch = BatchFrame::new(frame, reading.seq, reading.at);
-        while batch.push(reading.at, reading.channel, reading.sample) {
-            self.send = cursor.seq;
-            if self.send == self.next {
-                break;
-            }
-            reading = step(&self.bytes, &mut cursor);
-        }
-        batch.finish().len() as u8
-    }
-
-    fn drop_oldest(&mut self) {
-        let is_unsent = self.send == self.oldest.seq;
-        step(&self.bytes, &mut self.oldest);
-        if is_unsent {
-            self.send = self.oldest.seq;
-        }
-    }
-
-    /// Bytes that are free; one always is, by which a full ring differs from an empty one.
-    fn free(&self) -> usize {
-        let (oldest, end) = (usize::from(self.oldest.offset), usize::from(self.end));
-        if oldest > end { oldest - end - 1 } else { BYTES - 1 + oldest - end }
-    }
-
-    fn put(&mut self, byte: u8) {
-        self.bytes[usize::from(self.end)] = byte;
-        self.end = after::<BYTES>(self.end);
+        let mut before = self.oldest;
+        let mut packed = self.packed();
+        before.skip_to(self.send, &mut packed);
+        let is_alone = self.next.wrapping_sub(self.send) == 1;
+        let frame = if is_alone {
+            before.write_reading(&mut packed, frame)
+        } else {
+            before.write_batch(self.next, &mut packed, frame)
+        };
+        self.send = before.seq;
+        frame.len() as u8
     }
 
     #[inline(never)]
-    fn put_varint(&mut self, mut number: u32) {
-        while number >= 0x80 {
-            self.put(number as u8 | 0x80);
-            number >>= 7;
+    fn packed(&self) -> Reader<'_> {
+        Reader::new(&self.bytes[..usize::from(self.length)])
+    }
+
+    /// Drops the readings before one that is held, or before the next one.
+    #[inline(never)]
+    fn drop_before(&mut self, seq: u32) {
+        let end = usize::from(self.length);
+        let mut packed = Reader::new(&self.bytes[..end]);
+        self.oldest.skip_to(seq, &mut packed);
+        let left = packed.rest().map_or(0, <[u8]>::len);
+        self.bytes.copy_within(end - left..end, 0);
+        self.length = left as u16;
+        if is_before(self.send, seq) {
+            self.send = seq;
         }
-        self.put(number as u8);
     }
 }
 
-/// Moves a place on to a sequence number that is held, or to the end.
-#[inline(never)]
-fn walk<const BYTES: usize, const N: usize>(bytes: &[u8; BYTES], cursor: &mut Cursor<N>, seq: u32) {
-    while cursor.seq != seq {
-        step(bytes, cursor);
-    }
-}
-
-/// Unpacks the reading at a place and moves the place behind it.
-#[inline(never)]
-fn step<const BYTES: usize, const N: usize>(bytes: &[u8; BYTES], cursor: &mut Cursor<N>) -> Reading {
-    let header = take(bytes, cursor);
-    let channel = header & CHANNEL_BITS;
-    if header & NEW_GAP != 0 {
-        cursor.gap = take_varint(bytes, cursor);
-    }
-    if header & (NEW_GAP | SAME_GAP) != 0 {
-        cursor.at = BoardTime::from_millis(cursor.at.millis().wrapping_add(cursor.gap));
-    }
-    let number = take_varint(bytes, cursor);
-    let sample = if header & FAULT_BIT == 0 {
-        let value = &mut cursor.values[usize::from(channel)];
-        *value = value.wrapping_add(unzigzag(number));
-        Sample::Value(*value)
-    } else {
-        Sample::Fault(Fault::from_number(number as u8).unwrap_or(Fault::Bus))
-    };
-    let seq = cursor.seq;
-    cursor.seq = seq.wrapping_add(1);
-    Reading { seq, at: cursor.at.millis(), channel, sample }
-}
-
-fn take<const BYTES: usize, const N: usize>(bytes: &[u8; BYTES], cursor: &mut Cursor<N>) -> u8 {
-    let byte = bytes[usize::from(cursor.offset)];
-    cursor.offset = after::<BYTES>(cursor.offset);
-    byte
-}
-
-#[inline(never)]
-fn take_varint<const BYTES: usize, const N: usize>(bytes: &[u8; BYTES], cursor: &mut Cursor<N>) -> u32 {
-    let mut number = 0;
-    let mut shift = 0;
-    loop {
-        let byte = take(bytes, cursor);
-        number |= u32::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            return number;
+impl<const CHANNELS: usize> Before<CHANNELS> {
+    /// Goes on to the reading with a sequence number.
+    #[inline(never)]
+    fn skip_to(&mut self, seq: u32, packed: &mut Reader<'_>) {
+        while self.seq != seq {
+            self.unpack(packed);
         }
-        shift += 7;
     }
-}
 
-/// The next offset round a ring.
-const fn after<const BYTES: usize>(offset: u16) -> u16 {
-    if offset + 1 == BYTES as u16 { 0 } else { offset + 1 }
+    #[inline(never)]
+    fn pack(&self, at: BoardTime, channel: u8, sample: &Sample, packed: &mut Writer<'_>) {
+        let gap = at.since(self.at);
+        let time = match gap {
+            0 => SAME_TIME,
+            _ if gap == self.gap => SAME_GAP,
+            _ => NEW_GAP,
+        };
+        let (header, number) = match *sample {
+            Sample::Fault(fault) => (FAULT_BIT, u32::from(fault.number())),
+            Sample::Value(value) => {
+                let rise = value.wrapping_sub(self.values[usize::from(channel)]);
+                (if rise < 0 { FALL_BIT } else { 0 }, rise.unsigned_abs())
+            }
+        };
+        packed.byte(channel | time | header);
+        if time == NEW_GAP {
+            packed.u32(gap);
+        }
+        packed.u32(number);
+    }
+
+    /// Writes the next reading alone.
+    #[inline(never)]
+    fn write_reading<'a>(&mut self, packed: &mut Reader<'_>, frame: &'a mut [u8; MAX_FRAME]) -> &'a [u8] {
+        let mut frame = Writer::frame(frame);
+        self.unpack(packed).write(&mut frame);
+        frame.close().unwrap_or_default()
+    }
+
+    /// Writes a batch of the next readings before `end`, as many as fit; goes on to the first that is not in it.
+    #[inline(never)]
+    fn write_batch<'a>(&mut self, end: u32, packed: &mut Reader<'_>, frame: &'a mut [u8; MAX_FRAME]) -> &'a [u8] {
+        let mut reading = self.unpack(packed);
+        let mut batch = BatchFrame::new(frame, reading.seq, reading.at);
+        while batch.push(reading.at, reading.channel, reading.sample) {
+            if self.seq == end {
+                return batch.finish();
+            }
+            reading = self.unpack(packed);
+        }
+        self.seq = reading.seq;
+        batch.finish()
+    }
+
+    /// Takes the next reading from the bytes; goes on to the one behind it.
+    #[inline(never)]
+    fn unpack(&mut self, packed: &mut Reader<'_>) -> Reading {
+        let header = packed.byte();
+        if header & NEW_GAP != 0 {
+            self.gap = packed.u32();
+        }
+        if header & (NEW_GAP | SAME_GAP) != 0 {
+            self.at = BoardTime::from_millis(self.at.millis().wrapping_add(self.gap));
+        }
+        let number = packed.u32();
+        let channel = header & CHANNEL_BITS;
+        let sample = if header & FAULT_BIT == 0 {
+            let rise = if header & FALL_BIT == 0 { number } else { number.wrapping_neg() };
+            let value = &mut self.values[usize::from(channel)];
+            *value = value.wrapping_add(rise as i32);
+            Sample::Value(*value)
+        } else {
+            Sample::Fault(Fault::from_number(number as u8).unwrap_or(Fault::Bus))
+        };
+        let seq = self.seq;
+        self.seq = seq.wrapping_add(1);
+        Reading { seq, at: self.at.millis(), channel, sample }
+    }
 }
 
 /// Whether a sequence number comes before another one, over the wrap.
 const fn is_before(seq: u32, other: u32) -> bool {
     (seq.wrapping_sub(other) as i32) < 0
-}
-
-/// 0, -1, 1, -2, 2 become 0, 1, 2, 3, 4.
-const fn zigzag(number: i32) -> u32 {
-    ((number << 1) ^ (number >> 31)) as u32
-}
-
-/// Undoes [`zigzag`].
-const fn unzigzag(number: u32) -> i32 {
-    (number >> 1) as i32 ^ -((number & 1) as i32)
 }
 
 #[cfg(test)]
@@ -294,14 +276,12 @@ mod tests {
     }
 
     fn send(queue: &mut Queue<64, 5>) -> Option<std::vec::Vec<Reading>> {
-        if let Some(reading) = queue.next_reading() {
-            return Some(std::vec![reading]);
-        }
         let mut frame = [0; MAX_FRAME];
-        let length = queue.next_batch(&mut frame);
+        let length = queue.write(&mut frame);
         let mut decoder = Decoder::<{ MAX_FRAME - 1 }>::new();
         let frame = &frame[..usize::from(length)];
         frame.iter().find_map(|byte| match FromBoard::decode(decoder.push(*byte)?.unwrap()).unwrap() {
+            FromBoard::Reading(reading) => Some(std::vec![reading]),
             FromBoard::Batch(batch) => Some(batch.readings().collect()),
             other => panic!("expected a batch, not {other:?}"),
         })
@@ -311,7 +291,7 @@ mod tests {
         /// Against a plain list: what was pushed comes out in order as it was, or is counted as lost.
         #[test]
         fn readings_are_held_sent_confirmed_or_counted(steps in vec(step(), 1..200)) {
-            let mut queue = Queue::<64, 5>::new();
+            let mut queue = Queue::<64, 5>::EMPTY;
             let mut held: VecDeque<Reading> = VecDeque::new();
             let (mut at, mut next, mut sent, mut confirmed) = (0_u32, 0_u32, 0_u32, 0_u32);
             for step in steps {

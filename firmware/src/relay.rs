@@ -21,16 +21,30 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// None at all, of a relay that does not exist yet.
+    pub(crate) const NONE: Self = Self { max_on: 0, min_off: 0, link_timeout: 0, excludes: 0 };
+
     /// For each limit the tighter one of this and `asked`.
     #[must_use]
-    pub fn tightened(self, asked: Self) -> Self {
-        Self {
-            max_on: self.max_on.min(asked.max_on),
-            min_off: self.min_off.max(asked.min_off),
-            link_timeout: self.link_timeout.min(asked.link_timeout).min(MAX_LINK_TIMEOUT),
-            excludes: self.excludes | asked.excludes,
-        }
+    pub fn tightened(mut self, asked: &Self) -> Self {
+        lower(&mut self.max_on, asked.max_on);
+        self.min_off = self.min_off.max(asked.min_off);
+        lower(&mut self.link_timeout, asked.link_timeout);
+        lower(&mut self.link_timeout, MAX_LINK_TIMEOUT);
+        self.excludes |= asked.excludes;
+        self
     }
+
+    /// Whether any limit is another one.
+    #[inline(never)]
+    pub(crate) fn differ(&self, other: &Self) -> bool {
+        self != other
+    }
+}
+
+#[inline(never)]
+fn lower(limit: &mut u32, other: u32) {
+    *limit = (*limit).min(other);
 }
 
 /// State of a relay; [`Relay::since`] says since when.
@@ -47,8 +61,8 @@ enum State {
     Resting,
     /// Off, may go on.
     Ready,
-    /// On for a time in milliseconds, which is over for `reason`; [`UNLIMITED`] until switched off.
-    On { time: u32, reason: OffReason },
+    /// On for a time in milliseconds; [`UNLIMITED`] until switched off.
+    On { time: u32 },
 }
 
 /// A relay.
@@ -60,14 +74,19 @@ pub(crate) struct Relay {
     pub(crate) since: BoardTime,
     /// Id of the command that last switched on; 0 for none.
     pub(crate) command: u32,
-    /// Why it is off; `None` while it is on, and before it was ever on.
-    pub(crate) off: Option<OffReason>,
+    /// Why it went off, or will when its time is over.
+    reason: OffReason,
 }
 
 impl Relay {
     /// A relay that is off, as every relay after a start.
-    pub(crate) fn new(now: BoardTime, limits: Limits) -> Self {
-        Self { limits, state: State::Resting, since: now, command: 0, off: None }
+    pub(crate) const fn new(now: BoardTime, limits: Limits) -> Self {
+        Self { limits, state: State::Resting, since: now, command: 0, reason: OffReason::Done }
+    }
+
+    /// Why it is off; `None` while it is on.
+    pub(crate) fn off(&self) -> Option<OffReason> {
+        (!self.is_on()).then_some(self.reason)
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -94,18 +113,15 @@ impl Relay {
             return Err(Refusal::LinkLost);
         }
         match self.state {
-            State::On { time: UNLIMITED, .. } if on_for == UNLIMITED => return Ok(false),
+            State::On { time: UNLIMITED } if on_for == UNLIMITED => return Ok(false),
             State::On { .. } => return Err(Refusal::AlreadyOn),
             State::Resting => return Err(Refusal::TooSoon),
             State::Ready => {}
         }
         let limited = on_for > self.limits.max_on;
-        self.state = if limited {
-            State::On { time: self.limits.max_on, reason: OffReason::MaxOn }
-        } else {
-            State::On { time: on_for, reason: OffReason::Done }
-        };
-        (self.since, self.command, self.off) = (now, command, None);
+        let (time, reason) = if limited { (self.limits.max_on, OffReason::MaxOn) } else { (on_for, OffReason::Done) };
+        self.state = State::On { time };
+        (self.since, self.command, self.reason) = (now, command, reason);
         Ok(limited)
     }
 
@@ -114,7 +130,7 @@ impl Relay {
         let was_on = self.is_on();
         if was_on {
             self.state = State::Resting;
-            (self.since, self.off) = (now, Some(reason));
+            (self.since, self.reason) = (now, reason);
         }
         was_on
     }
@@ -130,15 +146,19 @@ impl Relay {
                 false
             }
             State::Ready => false,
-            State::On { time, reason } if time != UNLIMITED && elapsed >= time => self.switch_off(now, reason),
+            State::On { time } if time != UNLIMITED && elapsed >= time => self.switch_off(now, self.reason),
             State::On { .. } => silence >= self.limits.link_timeout && self.switch_off(now, OffReason::LinkLost),
         }
     }
 
-    /// Sets the limits; whether the relay went off, as it does when they change. A relay that rests does so by the new ones.
-    pub(crate) fn set_limits(&mut self, now: BoardTime, limits: Limits) -> bool {
-        self.limits = limits;
-        self.switch_off(now, OffReason::Settings)
+    /// Sets the limits; whether that changed them, at which the relay goes off. A relay that rests does so by the new ones.
+    pub(crate) fn set_limits(&mut self, now: BoardTime, limits: &Limits) -> bool {
+        let changes = self.limits.differ(limits);
+        if changes {
+            self.limits = *limits;
+            self.switch_off(now, OffReason::Settings);
+        }
+        changes
     }
 
     /// When [`Relay::advance`] has something to do, if the agent was last heard then; `None` while nothing is to come.
@@ -146,7 +166,7 @@ impl Relay {
         match self.state {
             State::Resting => Some(self.since.after(self.limits.min_off)),
             State::Ready => None,
-            State::On { time, .. } => {
+            State::On { time } => {
                 let over = (time != UNLIMITED).then(|| self.since.after(time));
                 let lost = heard.map_or(self.since, |heard| heard.after(self.limits.link_timeout));
                 Some(over.map_or(lost, |over| over.earlier(lost)))

@@ -1,6 +1,6 @@
 //! All relays of a board: commands, mutual exclusion, and which outputs must be set.
 
-use tilth_wire::{OffReason, Refusal, Switch, Switched};
+use tilth_wire::{OffReason, Refusal, Switch, Switched, Writer};
 
 use crate::relay::{Limits, Relay};
 use crate::time::BoardTime;
@@ -23,10 +23,20 @@ pub(crate) struct Relays<const N: usize> {
 }
 
 impl<const N: usize> Relays<N> {
-    /// Relays that are off; their outputs are set before anything else.
-    pub(crate) fn new(now: BoardTime, limits: impl Fn(u8) -> Limits) -> Self {
-        let relays = core::array::from_fn(|relay| Relay::new(now, limits(relay as u8)));
-        Self { on: 0, unset: ((1_u16 << N) - 1) as u8, unreported: 0, relays }
+    /// Relays that are off, and have no limits yet.
+    pub(crate) const OFF: Self = Self {
+        on: 0,
+        unset: 0,
+        unreported: 0,
+        relays: [const { Relay::new(BoardTime::from_millis(0), Limits::NONE) }; N],
+    };
+
+    /// Starts a relay off; its output is set before anything else.
+    pub(crate) fn start(&mut self, now: BoardTime, number: u8, limits: Limits) {
+        if let Some(relay) = self.relays.get_mut(usize::from(number)) {
+            *relay = Relay::new(now, limits);
+            self.unset |= bit(number);
+        }
     }
 
     pub(crate) fn limits(&self, relay: u8) -> Option<&Limits> {
@@ -60,6 +70,7 @@ impl<const N: usize> Relays<N> {
     }
 
     /// Whether a relay is on that this one excludes, or that excludes this one.
+    #[inline(never)]
     fn is_excluded(&self, number: u8) -> bool {
         let excludes = self.limits(number).map_or(0, |limits| limits.excludes);
         let excludes_this = |relay: &Relay| relay.limits().excludes & bit(number) != 0;
@@ -77,12 +88,12 @@ impl<const N: usize> Relays<N> {
         }
     }
 
-    /// Sets the limits of a relay that exists.
-    pub(crate) fn set_limits(&mut self, now: BoardTime, number: u8, limits: Limits) {
-        if let Some(relay) = self.relays.get_mut(usize::from(number)) {
-            relay.set_limits(now, limits);
-            self.note(number);
-        }
+    /// Sets the limits of a relay; whether that changed them.
+    pub(crate) fn set_limits(&mut self, now: BoardTime, number: u8, limits: &Limits) -> bool {
+        let relay = self.relays.get_mut(usize::from(number));
+        let changes = relay.is_some_and(|relay| relay.set_limits(now, limits));
+        self.note(number);
+        changes
     }
 
     /// Notes whether a relay changed.
@@ -103,12 +114,20 @@ impl<const N: usize> Relays<N> {
         Some((number, self.on & bit(number) != 0))
     }
 
-    /// The next change to report.
-    pub(crate) fn next_report(&mut self) -> Option<Switched> {
+    /// The next relay whose change is to be reported.
+    pub(crate) fn next_report(&mut self) -> Option<u8> {
         let number = lowest(self.unreported)?;
         self.unreported &= !bit(number);
-        let relay = self.relays.get(usize::from(number))?;
-        Some(Switched { at: relay.since.millis(), relay: number, command: relay.command, off: relay.off })
+        Some(number)
+    }
+
+    /// Writes what became of a relay.
+    #[inline(never)]
+    pub(crate) fn write_report(&self, number: u8, frame: &mut Writer<'_>) {
+        if let Some(relay) = self.relays.get(usize::from(number)) {
+            let (at, command, off) = (relay.since.millis(), relay.command, relay.off());
+            Switched { at, relay: number, command, off }.write(frame);
+        }
     }
 
     /// Relays that are on, as bits.
@@ -127,7 +146,8 @@ const fn bit(number: u8) -> u8 {
     1 << (number & 7)
 }
 
-/// Number of the lowest bit that is set.
+/// Number of the lowest bit that is set. Counted one by one: an AVR has no instruction for it.
+#[inline(never)]
 fn lowest(bits: u8) -> Option<u8> {
-    (bits != 0).then_some(bits.trailing_zeros() as u8)
+    (0..8).find(|number| bits & bit(*number) != 0)
 }

@@ -37,15 +37,15 @@ pub struct Relay<P> {
 }
 
 impl<P> Channel<P> {
-    /// Kinds that the channel can measure, and its settings until the agent says otherwise.
-    pub fn first_settings(self) -> (Kinds, ChannelSettings) {
+    /// Kinds that the channel can measure, of those that the board has drivers for; and its settings until the agent says otherwise.
+    pub fn first_settings(self, drivers: Kinds) -> (Kinds, ChannelSettings) {
         let kinds = match self.at {
             Connection::Analog(_) => ANALOG,
             Connection::I2c => I2C,
             Connection::Pin(_) => DIGITAL,
         };
         // Sixteen conversions: their mean is quieter than one by a factor of four, and takes 16 ms.
-        (kinds, ChannelSettings { kind: self.measures, interval: u32::from(self.every), oversampling: 4 })
+        (kinds.and(drivers), ChannelSettings { kind: self.measures, interval: u32::from(self.every), oversampling: 4 })
     }
 }
 

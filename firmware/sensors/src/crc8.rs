@@ -6,7 +6,7 @@ pub fn sensirion(bytes: &[u8]) -> u8 {
     let mut crc = 0xFF;
     for byte in bytes {
         crc ^= byte;
-        for _ in 0..8 {
+        for _ in 0..8_u8 {
             crc = if crc & 0x80 == 0 { crc << 1 } else { (crc << 1) ^ 0x31 };
         }
     }
@@ -17,7 +17,7 @@ pub fn sensirion(bytes: &[u8]) -> u8 {
 /// (Maxim application note 27, CRC-8/MAXIM-DOW of the catalogue). Over bytes and their own checksum it is 0.
 pub fn one_wire(crc: u8, byte: u8) -> u8 {
     let mut crc = crc ^ byte;
-    for _ in 0..8 {
+    for _ in 0..8_u8 {
         crc = if crc & 1 == 0 { crc >> 1 } else { (crc >> 1) ^ 0x8C };
     }
     crc

@@ -43,7 +43,7 @@ pub fn read<P: InputPin + OutputPin>(pin: &mut P) -> Result<Measurement, Fault> 
     pulse(pin, true).ok_or(Fault::Timeout)?;
     let mut bytes = [0; 5];
     for byte in &mut bytes {
-        for _ in 0..8 {
+        for _ in 0..8_u8 {
             let low = pulse(pin, false).ok_or(Fault::Timeout)?;
             let high = pulse(pin, true).ok_or(Fault::Timeout)?;
             *byte = *byte << 1 | u8::from(high > low);

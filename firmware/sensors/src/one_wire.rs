@@ -48,15 +48,15 @@ impl<P: InputPin + OutputPin, D: DelayNs> OneWire<P, D> {
 
     /// Writes a byte, least significant bit first.
     pub fn write(&mut self, byte: u8) {
-        for bit in 0..8 {
-            self.slot(byte & (1 << bit) != 0);
+        for bit in 0..8_u8 {
+            self.slot(byte >> bit & 1 != 0);
         }
     }
 
     /// Reads a byte, least significant bit first.
     pub fn read(&mut self) -> u8 {
         // To read is to write ones: a device that sends a zero holds the line down.
-        (0..8).fold(0, |byte, bit| byte | (u8::from(self.slot(true)) << bit))
+        (0..8_u8).fold(0, |byte, _| byte >> 1 | (u8::from(self.slot(true)) << 7))
     }
 
     /// One bit; what the line was 15 us after the slot began.

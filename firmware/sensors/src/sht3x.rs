@@ -55,16 +55,20 @@ pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
 
 /// Thousandths of a degree: -45,000 + 175,000 * raw / 65,535 (section 4.13), rounded, in 32 bits.
 fn temperature(raw: u16) -> i32 {
-    let raw = u32::from(raw);
     // 175,000 = 2 * 65,535 + 43,930, which keeps the product below 2^32.
-    (2 * raw + (43_930 * raw + 32_767) / 65_535) as i32 - 45_000
+    (2 * u32::from(raw) + part(raw, 43_930)) as i32 - 45_000
 }
 
 /// Thousandths of a percent: 100,000 * raw / 65,535 (section 4.13), rounded, in 32 bits.
 fn humidity(raw: u16) -> i32 {
-    let raw = u32::from(raw);
     // 100,000 = 65,535 + 34,465, as above.
-    (raw + (34_465 * raw + 32_767) / 65_535) as i32
+    (u32::from(raw) + part(raw, 34_465)) as i32
+}
+
+/// `full` * raw / 65,535, rounded.
+#[inline(never)]
+fn part(raw: u16, full: u16) -> u32 {
+    (u32::from(full) * u32::from(raw) + 32_767) / 65_535
 }
 
 #[cfg(test)]

@@ -82,6 +82,8 @@ impl Inputs for Bench {
     type Line = Empty;
     type Delay = Empty;
 
+    const KINDS: Kinds = Kinds::ALL;
+
     fn i2c(&mut self) -> &mut impl I2c {
         &mut self.i2c
     }
@@ -118,7 +120,7 @@ impl Inputs for Bench {
 
 /// Asks for measurements and polls for a second, a millisecond a step; samples with their times.
 fn measure(bench: &mut Bench, wanted: &[(u8, ChannelKind)]) -> Vec<(u32, u8, Sample)> {
-    let mut measurer = Measurer::<8>::new();
+    let mut measurer = Measurer::<8>::NONE;
     for (channel, kind) in wanted {
         measurer.request(*channel, *kind, 2);
     }
@@ -195,7 +197,7 @@ fn a_kind_that_the_connection_cannot_measure_is_a_fault() {
 #[test]
 fn a_channel_that_changes_its_kind_begins_anew() {
     let mut bench = Bench { is_open: true, ..Bench::default() };
-    let mut measurer = Measurer::<8>::new();
+    let mut measurer = Measurer::<8>::NONE;
     measurer.request(2, ChannelKind::Sht3xTemperature, 0);
     assert_eq!(measurer.poll(0, &mut bench), None);
     measurer.request(2, ChannelKind::Off, 0);

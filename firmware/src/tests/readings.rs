@@ -156,3 +156,41 @@ fn readings_go_out_alone_as_they_come_and_together_when_they_gathered() {
     rig.input(Input::Measured { channel: 0, sample: Sample::Fault(Fault::Bus) });
     assert_eq!(rig.said(), [Said::Readings([reading(7, 0, Sample::Fault(Fault::Bus))].to_vec())]);
 }
+
+/// Four channels at 10 s whose values move by `step` from reading to reading. The agent confirms what it has at 20 s, would do so again at
+/// 50 s, and is gone from then on. Readings that are lost when it is back after `absence` seconds.
+fn lost_after(absence: u32, step: i32) -> u32 {
+    let mut rig = Rig::slow();
+    for channel in 0..4 {
+        let (command, kind, interval) = (1 + u32::from(channel), ChannelKind::Analog, 10_000);
+        rig.send(ToBoard::SetChannel(SetChannel { command, channel, kind, interval, oversampling: 0 }));
+    }
+    let mut through = 0;
+    for round in 0..6 + absence / 10 {
+        rig.at(10_000 * round + 1_000);
+        for channel in core::mem::take(&mut rig.measuring) {
+            let value = if round % 2 == 0 { 30_000 } else { 30_000 + step };
+            rig.input(Input::Measured { channel, sample: Sample::Value(value) });
+        }
+        if round == 2 {
+            through = *seqs(&rig.readings()).last().expect("readings");
+            rig.send(ToBoard::Received { through });
+        }
+    }
+    rig.readings();
+    rig.send(ToBoard::Identify);
+    let held = seqs(&rig.readings());
+    assert!(held.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap in {held:?}");
+    held[0] - (through + 1)
+}
+
+/// What the agent has not stored for up to 30 s is in the queue already when it goes.
+#[test]
+fn the_queue_of_an_uno_holds_180_seconds_of_four_channels_beside_those_before() {
+    // Three bytes a reading: the most of a channel that jumps by less than a quarter of the scale.
+    assert_eq!(lost_after(180, 16_383), 0);
+    assert_eq!(lost_after(190, 16_383), 3, "252 of 256 bytes were in use");
+    // Two bytes: two counts of a converter of 10 bits, 0.127 degrees, 0.127 %.
+    assert_eq!(lost_after(290, 127), 0);
+    assert_eq!(lost_after(300, 127), 4);
+}

@@ -1,7 +1,7 @@
 //! Batches: readings that follow each other, packed into one message.
 
 use crate::body::{Reader, Writer};
-use crate::frame::{self, MAX_FRAME};
+use crate::frame::MAX_FRAME;
 use crate::reading::{Reading, Sample};
 
 /// Longest items of a batch, in bytes: about eight readings.
@@ -69,11 +69,9 @@ impl Iterator for Readings<'_> {
 /// A batch that is being packed, straight into its frame: an Uno has no memory for both.
 #[derive(Debug)]
 pub struct BatchFrame<'a> {
-    frame: &'a mut [u8; MAX_FRAME],
+    frame: Writer<'a>,
     /// Where the items begin in the frame, after their length.
-    items: u8,
-    /// Where the next item goes.
-    end: u8,
+    items: usize,
     /// Board time of the last reading.
     last_at: u32,
 }
@@ -81,30 +79,32 @@ pub struct BatchFrame<'a> {
 impl<'a> BatchFrame<'a> {
     /// A batch whose first reading has the sequence number `first` and was taken at the board time `at`.
     pub fn new(frame: &'a mut [u8; MAX_FRAME], first: u32, at: u32) -> Self {
-        let mut body = Writer::new(&mut frame[1..]);
-        Batch { first, at, items: &[] }.write(&mut body);
-        let end = 1 + body.finish().unwrap_or(0) as u8;
-        Self { frame, items: end, end, last_at: at }
+        let mut frame = Writer::frame(frame);
+        Batch { first, at, items: &[] }.write(&mut frame);
+        Self { items: frame.len(), frame, last_at: at }
     }
 
     /// Adds the reading with the next sequence number; false when it does not fit, which leaves the batch as it was.
-    #[inline(never)]
     pub fn push(&mut self, at: u32, channel: u8, sample: Sample) -> bool {
-        let places = usize::from(self.end)..usize::from(self.items) + ITEMS_LEN;
-        let mut item = Writer::new(self.frame.get_mut(places).unwrap_or_default());
-        item.u32(at.wrapping_sub(self.last_at));
-        item.byte(channel);
-        sample.write(&mut item);
-        let Some(length) = item.finish() else { return false };
-        self.end += length as u8;
-        self.last_at = at;
-        true
+        let before = self.frame.len();
+        self.frame.u32(at.wrapping_sub(self.last_at));
+        self.frame.byte(channel);
+        sample.write(&mut self.frame);
+        let fits = self.frame.len() - self.items <= ITEMS_LEN;
+        if fits {
+            self.last_at = at;
+        } else {
+            self.frame.truncate(before);
+        }
+        fits
     }
 
     /// The frame of what was added, closing zero included.
-    pub fn finish(self) -> &'a [u8] {
+    pub fn finish(mut self) -> &'a [u8] {
         // A varint of one byte: items are shorter than 128 bytes.
-        self.frame[usize::from(self.items) - 1] = self.end - self.items;
-        frame::close(self.frame, usize::from(self.end) - 1)
+        let length = self.frame.len() - self.items;
+        self.frame.replace(self.items - 1, length as u8);
+        // The longest batch fits a frame.
+        self.frame.close().unwrap_or_default()
     }
 }

@@ -1,26 +1,31 @@
 //! Bodies: integers, options and byte strings in the format of postcard 1.0 (<https://postcard.jamesmunns.com/wire-format>).
 //!
-//! Written out by hand: derived code takes 11 KB of an Uno's flash, this takes three. The tests hold every message against postcard
+//! Written out by hand: derived code takes 11 KB of an Uno's flash, this takes two. The tests hold every message against postcard
 //! itself. An overflow or a wrong byte is remembered until the end, so that messages are written and read without a branch a field.
 
 /// Bits of a byte of a varint that belong to the number; the highest says that another byte follows.
-const VARINT_BITS: u32 = 7;
+const VARINT_BITS: u8 = 7;
 
-/// Writes a body.
+/// Where the fifth byte of a varint belongs, which has the highest four bits of 32.
+const LAST_SHIFT: u8 = 28;
+
+/// Writes integers one after the other.
 #[derive(Debug)]
-pub(crate) struct Writer<'a> {
+pub struct Writer<'a> {
     out: &'a mut [u8],
     /// Bytes written; more than `out` holds when they did not fit.
     length: usize,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(out: &'a mut [u8]) -> Self {
+    /// Writes to these bytes.
+    pub fn new(out: &'a mut [u8]) -> Self {
         Self { out, length: 0 }
     }
 
+    /// One byte as it is.
     #[inline(never)]
-    pub(crate) fn byte(&mut self, byte: u8) {
+    pub fn byte(&mut self, byte: u8) {
         if let Some(place) = self.out.get_mut(self.length) {
             *place = byte;
         }
@@ -29,7 +34,7 @@ impl<'a> Writer<'a> {
 
     /// A varint: groups of seven bits, the lowest first.
     #[inline(never)]
-    pub(crate) fn u32(&mut self, mut number: u32) {
+    pub fn u32(&mut self, mut number: u32) {
         while number >= 1 << VARINT_BITS {
             self.byte(number as u8 | 0x80);
             number >>= VARINT_BITS;
@@ -49,52 +54,73 @@ impl<'a> Writer<'a> {
     }
 
     /// The bytes without their length.
+    #[inline(never)]
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.byte(*byte);
         }
     }
 
-    /// The number of bytes written; `None` when they did not fit.
-    pub(crate) fn finish(self) -> Option<usize> {
-        (self.length <= self.out.len()).then_some(self.length)
-    }
-}
-
-/// Reads a body. After a failure every number is 0, and [`Reader::rest`] is `None`.
-#[derive(Debug)]
-pub(crate) struct Reader<'a> {
-    bytes: &'a [u8],
-    failed: bool,
-}
-
-impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, failed: false }
-    }
-
-    #[inline(never)]
-    pub(crate) fn byte(&mut self) -> u8 {
-        match self.bytes.split_first() {
-            Some((first, rest)) => {
-                self.bytes = rest;
-                *first
-            }
-            None => {
-                self.fail();
-                0
-            }
+    /// Replaces a byte that was written.
+    pub(crate) fn replace(&mut self, at: usize, byte: u8) {
+        if let Some(place) = self.out.get_mut(at) {
+            *place = byte;
         }
     }
 
-    /// A varint of at most five bytes; the fifth has the highest four bits.
+    /// Bytes written so far.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// What was written so far, as far as it fitted.
+    pub(crate) fn written(&self) -> &[u8] {
+        self.out.get(..self.length).unwrap_or_default()
+    }
+
+    /// Forgets what was written behind the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = length;
+    }
+
+    /// What was written; `None` when it did not fit.
+    pub fn finish(self) -> Option<&'a mut [u8]> {
+        self.out.get_mut(..self.length)
+    }
+}
+
+/// Reads integers one after the other. After a failure every number is 0, and [`Reader::rest`] is `None`.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    /// What is not yet read; `None` after a failure.
+    bytes: Option<&'a [u8]>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads these bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes: Some(bytes) }
+    }
+
+    /// One byte as it is.
     #[inline(never)]
-    pub(crate) fn u32(&mut self) -> u32 {
+    pub fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.bytes.and_then(<[u8]>::split_first) else {
+            self.fail();
+            return 0;
+        };
+        self.bytes = Some(rest);
+        *first
+    }
+
+    /// A varint.
+    #[inline(never)]
+    pub fn u32(&mut self) -> u32 {
         let mut number = 0;
-        let mut shift = 0;
+        let mut shift = 0_u8;
         loop {
             let byte = self.byte();
-            if shift == 4 * VARINT_BITS && byte > 0x0F {
+            if shift == LAST_SHIFT && byte > 0x0F {
                 self.fail();
                 return 0;
             }
@@ -119,23 +145,20 @@ impl<'a> Reader<'a> {
 
     /// A byte that is 0 or 1.
     pub(crate) fn bool(&mut self) -> bool {
-        match self.byte() {
-            0 => false,
-            1 => true,
-            _ => {
-                self.fail();
-                false
-            }
+        let byte = self.byte();
+        if byte > 1 {
+            self.fail();
         }
+        byte == 1
     }
 
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = usize::try_from(self.u32()).unwrap_or(usize::MAX);
-        let Some((bytes, rest)) = self.bytes.split_at_checked(length) else {
+        let Some((bytes, rest)) = self.bytes.and_then(|bytes| bytes.split_at_checked(length)) else {
             self.fail();
             return &[];
         };
-        self.bytes = rest;
+        self.bytes = Some(rest);
         bytes
     }
 
@@ -149,13 +172,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn fail(&mut self) {
-        self.failed = true;
-        self.bytes = &[];
+        self.bytes = None;
     }
 
     /// What follows; `None` when something before it was wrong.
-    pub(crate) fn rest(&self) -> Option<&'a [u8]> {
-        (!self.failed).then_some(self.bytes)
+    pub fn rest(&self) -> Option<&'a [u8]> {
+        self.bytes
     }
 }
 

@@ -14,16 +14,8 @@ impl<'a> FromBoard<'a> {
             Self::Hello(hello) => hello.write(body),
             Self::Reading(reading) => reading.write(body),
             Self::Batch(batch) => batch.write(body),
-            Self::Ack(ack) => {
-                body.byte(3);
-                body.u32(ack.command);
-                body.byte(u8::from(ack.limited));
-            }
-            Self::Error(error) => {
-                body.byte(4);
-                body.u32(error.command);
-                body.byte(error.reason.number());
-            }
+            Self::Ack(ack) => ack.write(body),
+            Self::Error(error) => error.write(body),
             Self::Switched(switched) => switched.write(body),
             Self::Heartbeat(heartbeat) => heartbeat.write(body),
         }
@@ -47,10 +39,7 @@ impl ToBoard {
     pub(crate) fn write(&self, body: &mut Writer<'_>) {
         match self {
             Self::Identify => body.byte(0),
-            Self::SetId(id) => {
-                body.byte(1);
-                body.raw(&id.0);
-            }
+            Self::SetId(id) => id.write(body),
             Self::Heartbeat { heard } => {
                 body.byte(2);
                 body.u32(*heard);
@@ -80,8 +69,17 @@ impl ToBoard {
 }
 
 impl<'a> Hello<'a> {
-    fn write(&self, body: &mut Writer<'_>) {
-        body.raw(&[0, self.protocol, self.kind.number()]);
+    pub(crate) fn write(&self, body: &mut Writer<'_>) {
+        self.write_head(body);
+        body.bytes(self.channels);
+    }
+
+    /// Writes all but the channels to the body of a frame. A board writes them one by one: the length of the list in bytes, then
+    /// each channel's kind and unit.
+    pub fn write_head(&self, body: &mut Writer<'_>) {
+        body.byte(0);
+        body.byte(self.protocol);
+        body.byte(self.kind.number());
         body.raw(&self.firmware);
         body.byte(u8::from(self.id.is_some()));
         if let Some(id) = self.id {
@@ -91,7 +89,6 @@ impl<'a> Hello<'a> {
         body.u32(self.at);
         body.u32(self.next);
         body.byte(self.relays);
-        body.bytes(self.channels);
     }
 
     fn read(body: &mut Reader<'a>) -> Self {
@@ -109,8 +106,27 @@ impl<'a> Hello<'a> {
     }
 }
 
+impl Ack {
+    /// Writes the message to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
+        body.byte(3);
+        body.u32(self.command);
+        body.byte(u8::from(self.limited));
+    }
+}
+
+impl CommandError {
+    /// Writes the message to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
+        body.byte(4);
+        body.u32(self.command);
+        body.byte(self.reason.number());
+    }
+}
+
 impl Reading {
-    fn write(&self, body: &mut Writer<'_>) {
+    /// Writes the message to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
         body.byte(1);
         body.u32(self.seq);
         body.u32(self.at);
@@ -143,7 +159,8 @@ impl Sample {
 }
 
 impl Switched {
-    fn write(&self, body: &mut Writer<'_>) {
+    /// Writes the message to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
         body.byte(5);
         body.u32(self.at);
         body.byte(self.relay);
@@ -165,7 +182,8 @@ impl Switched {
 }
 
 impl Heartbeat {
-    fn write(&self, body: &mut Writer<'_>) {
+    /// Writes the message to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
         body.byte(6);
         body.u32(self.at);
         body.u32(self.next);
@@ -187,6 +205,14 @@ impl Heartbeat {
     }
 }
 
+impl BoardId {
+    /// Writes the message that sets this id to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
+        body.byte(1);
+        body.raw(&self.0);
+    }
+}
+
 impl Switch {
     fn write(&self, body: &mut Writer<'_>) {
         body.byte(4);
@@ -202,7 +228,8 @@ impl Switch {
 }
 
 impl SetChannel {
-    fn write(&self, body: &mut Writer<'_>) {
+    /// Writes the message to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
         body.byte(5);
         body.u32(self.command);
         body.byte(self.channel);
@@ -223,7 +250,8 @@ impl SetChannel {
 }
 
 impl SetRelay {
-    fn write(&self, body: &mut Writer<'_>) {
+    /// Writes the message to the body of a frame.
+    pub fn write(&self, body: &mut Writer<'_>) {
         body.byte(6);
         body.u32(self.command);
         body.byte(self.relay);

@@ -33,62 +33,68 @@ pub enum FrameError {
 #[error("the message is longer than a frame")]
 pub struct TooLong;
 
-/// CRC-16/IBM-3740 (polynomial 0x1021, initial value 0xFFFF), bit by bit: a table would take a quarter of an Uno's memory.
-pub fn crc16(bytes: &[u8]) -> u16 {
-    let mut crc = u16::MAX;
-    for byte in bytes {
-        crc ^= u16::from(*byte) << 8;
-        for _ in 0..8 {
-            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
-        }
-    }
-    crc
-}
-
-/// Writes the frame of the body that `write` writes to `out` and returns it, closing zero included.
-pub(crate) fn encode(out: &mut [u8; MAX_FRAME], write: impl FnOnce(&mut Writer<'_>)) -> Result<&[u8], TooLong> {
-    let mut body = Writer::new(&mut out[1..=MAX_BODY]);
-    write(&mut body);
-    let length = body.finish().ok_or(TooLong)?;
-    Ok(close(out, length))
-}
-
-/// Adds checksum and closing zero to a body of `length` bytes, and stuffs it.
+/// CRC-16/IBM-3740 (polynomial 0x1021, initial value 0xFFFF), a byte at a time without a table, which would take a quarter of an Uno's
+/// memory. The shifts are what eight steps of the polynomial come to.
 #[inline(never)]
-pub(crate) fn close(out: &mut [u8; MAX_FRAME], length: usize) -> &[u8] {
-    let end = 1 + length;
-    let checksum = crc16(&out[1..end]).to_le_bytes();
-    out[end..end + CRC_LEN].copy_from_slice(&checksum);
-    let frame = &mut out[..=end + CRC_LEN];
-    stuff(frame);
-    frame
+pub fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(u16::MAX, |crc, byte| {
+        let mut high = (crc >> 8) as u8 ^ byte;
+        high ^= high >> 4;
+        let high = u16::from(high);
+        (crc << 8) ^ (high << 12) ^ (high << 5) ^ high
+    })
 }
 
-/// COBS in place, of at most 254 bytes: the first byte of `frame` is free for the first code, the last for the closing zero.
+impl<'a> Writer<'a> {
+    /// Begins a frame, whose body is to be written next.
+    pub fn frame(out: &'a mut [u8]) -> Self {
+        let mut frame = Self::new(out);
+        // The place of the first code, which stuffing finds by its zero.
+        frame.byte(0);
+        frame
+    }
+
+    /// Ends a frame that [`Writer::frame`] began; returns it, closing zero included.
+    ///
+    /// # Errors
+    ///
+    /// When the frame does not fit.
+    #[inline(never)]
+    pub fn close(mut self) -> Result<&'a [u8], TooLong> {
+        let body = self.written().get(1..).unwrap_or_default();
+        let checksum = crc16(body).to_le_bytes();
+        self.raw(&checksum);
+        self.byte(0);
+        let frame = self.finish().ok_or(TooLong)?;
+        stuff(frame);
+        Ok(frame)
+    }
+}
+
+/// COBS in place, of at most 255 bytes: each zero becomes the distance to the next one. The first byte is the place of the first code, the
+/// last one the closing zero.
 fn stuff(frame: &mut [u8]) {
-    let end = frame.len() - 1;
-    frame[end] = 0;
-    let mut code_at = 0;
-    for at in 1..=end {
-        if frame[at] == 0 {
-            frame[code_at] = (at - code_at) as u8;
-            code_at = at;
+    let mut distance = 0;
+    for byte in frame.iter_mut().rev() {
+        if *byte == 0 {
+            *byte = distance;
+            distance = 0;
         }
+        distance += 1;
     }
 }
 
-/// Undoes [`stuff`] in place, of a frame without its closing zero; the result begins at its second byte.
+/// Undoes [`stuff`] in place; the result begins at the second byte.
 fn unstuff(frame: &mut [u8]) -> Option<&[u8]> {
-    let mut code_at = 0;
-    while let Some(code) = frame.get_mut(code_at) {
-        // 255 is a block without a zero after it: longer than any frame.
-        let length = usize::from(core::mem::take(code));
-        if length == 0 || length == 0xFF {
-            return None;
+    let mut distance = 0;
+    for byte in &mut *frame {
+        if distance == 0 {
+            // Never 0, which would have ended the frame; and 255, a block without a zero after it, leads beyond any frame.
+            distance = core::mem::take(byte);
         }
-        code_at += length;
+        distance = distance.wrapping_sub(1);
     }
-    if code_at == frame.len() { frame.get(1..) } else { None }
+    if distance == 0 { frame.get(1..) } else { None }
 }
 
 /// Finds frames in bytes as they come; `N` is the longest frame that it takes, without the closing zero, at most 254.

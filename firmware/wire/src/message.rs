@@ -4,8 +4,8 @@
 //! started; it wraps after 49.7 days, so times are compared by their wrapping difference.
 
 use crate::batch::Batch;
-use crate::body::Reader;
-use crate::frame::{self, MAX_FRAME, TooLong};
+use crate::body::{Reader, Writer};
+use crate::frame::{MAX_BODY, MAX_FRAME, TooLong};
 use crate::reading::Reading;
 use crate::version;
 
@@ -17,6 +17,9 @@ pub const MAX_RELAYS: usize = 8;
 
 /// Longest body that a board receives, in bytes: that of a [`SetRelay`].
 pub const MAX_BODY_TO_BOARD: usize = 23;
+
+/// Longest frame that a board receives, in bytes: code byte, body, checksum, closing zero.
+pub const MAX_FRAME_TO_BOARD: usize = MAX_FRAME - MAX_BODY + MAX_BODY_TO_BOARD;
 
 /// As an on-time: until switched off. As a maximum on-time: none.
 pub const UNLIMITED: u32 = u32::MAX;
@@ -84,9 +87,12 @@ impl<'a> FromBoard<'a> {
     ///
     /// # Errors
     ///
-    /// When the message does not fit, which takes more than [`MAX_CHANNELS`] channels or [`crate::ITEMS_LEN`] bytes of items.
-    pub fn encode<'out>(&self, out: &'out mut [u8; MAX_FRAME]) -> Result<&'out [u8], TooLong> {
-        frame::encode(out, |body| self.write(body))
+    /// When the message does not fit. [`crate::MAX_FRAME`] bytes take all but a message of more than [`MAX_CHANNELS`] channels or
+    /// [`crate::ITEMS_LEN`] bytes of items.
+    pub fn encode<'out>(&self, out: &'out mut [u8]) -> Result<&'out [u8], TooLong> {
+        let mut frame = Writer::frame(out);
+        self.write(&mut frame);
+        frame.close()
     }
 
     /// The message of a body.
@@ -113,9 +119,11 @@ impl ToBoard {
     ///
     /// # Errors
     ///
-    /// Never: the longest message takes [`MAX_BODY_TO_BOARD`] bytes.
-    pub fn encode<'out>(&self, out: &'out mut [u8; MAX_FRAME]) -> Result<&'out [u8], TooLong> {
-        frame::encode(out, |body| self.write(body))
+    /// When the message does not fit. [`MAX_FRAME_TO_BOARD`] bytes take every one.
+    pub fn encode<'out>(&self, out: &'out mut [u8]) -> Result<&'out [u8], TooLong> {
+        let mut frame = Writer::frame(out);
+        self.write(&mut frame);
+        frame.close()
     }
 
     /// The message of a body.
@@ -131,10 +139,11 @@ impl ToBoard {
 /// What `read` finds in a body, if nothing is wrong with it and nothing follows.
 fn whole<'a, M>(body: &'a [u8], read: impl FnOnce(&mut Reader<'a>) -> Option<M>) -> Result<M, DecodeError> {
     let mut body = Reader::new(body);
-    let message = read(&mut body).ok_or(DecodeError::Message)?;
-    match body.rest() {
-        Some([]) => Ok(message),
-        _ => Err(DecodeError::Message),
+    let message = read(&mut body);
+    if body.rest().is_some_and(<[u8]>::is_empty) {
+        message.ok_or(DecodeError::Message)
+    } else {
+        Err(DecodeError::Message)
     }
 }
 

@@ -99,8 +99,7 @@ fn body(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut out = [0; MAX_BODY];
     let mut body = Writer::new(&mut out);
     write(&mut body);
-    let length = body.finish().unwrap();
-    out[..length].to_vec()
+    body.finish().unwrap().to_vec()
 }
 
 proptest! {

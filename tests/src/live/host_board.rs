@@ -101,9 +101,7 @@ impl HostBoard {
             switched: VecDeque::new(),
         };
         let mut node = Node::new(wired.now(), reset);
-        for (slot, record) in (0..).zip(wired.kept().as_chunks::<RECORD_LEN>().0) {
-            node.restore(slot, record);
-        }
+        node.restore(wired.kept());
         let last = wired.now();
         Self { node, wired, last }
     }

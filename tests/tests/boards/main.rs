@@ -5,7 +5,7 @@ mod emulated;
 mod models;
 
 use emulated::Emulated;
-use models::{Model, PICO, UNO};
+use models::{Model, PICO, UNO, UNO_ALL};
 use serde_json::json;
 use tilth_wire::{
     BoardId, ChannelKind, Fault, OffReason, Reading, Refusal, ResetCause, Sample, SetChannel, SetRelay, Switch, ToBoard,
@@ -13,7 +13,12 @@ use tilth_wire::{
 
 /// Runs a test on every board; its name is that of the test.
 fn on_boards(test: &str, check: impl Fn(&Model, Emulated)) {
-    for model in [&UNO, &PICO] {
+    on(&[UNO, PICO], test, check);
+}
+
+/// Runs a test on some boards.
+fn on(models: &[Model], test: &str, check: impl Fn(&Model, Emulated)) {
+    for model in models {
         println!("{test}: {}", model.image);
         if let Some(board) = Emulated::start(model.image, model.options, test) {
             check(model, board);
@@ -78,7 +83,7 @@ fn every_sensor_gives_its_value() {
 
 #[test]
 fn channels_measure_what_the_agent_sets() {
-    on_boards("channels_measure_what_the_agent_sets", |model, mut board| {
+    on(&[UNO_ALL, PICO], "channels_measure_what_the_agent_sets", |model, mut board| {
         board.control(&json!({ "dht22": { "temperature": -4.5 }, "bme280": { "present": true } }));
         board.greeted();
         let (dht22, bme280) = (ChannelKind::Dht22Temperature, ChannelKind::Bme280Temperature);
@@ -90,6 +95,18 @@ fn channels_measure_what_the_agent_sets() {
         assert_eq!(value(&heard.readings, model.spare), -4_500);
         // The datasheet's example.
         assert_eq!(value(&heard.readings, model.temperature) / 10, 2_508);
+    });
+}
+
+#[test]
+fn a_kind_that_the_image_has_no_driver_for_is_refused() {
+    on(&[UNO], "a_kind_that_the_image_has_no_driver_for_is_refused", |model, mut board| {
+        board.greeted();
+        every_second(&mut board, model.spare, ChannelKind::Dht22Temperature);
+        every_second(&mut board, model.temperature, ChannelKind::Bme280Temperature);
+        let heard = board.run_with_agent(2_000);
+        let refused: Vec<_> = heard.errors.iter().map(|error| error.reason).collect();
+        assert_eq!(refused, [Refusal::NotPossible; 2]);
     });
 }
 

@@ -1,6 +1,6 @@
 //! The boards under test, with what is wired where: as the tables in their `main.rs` say.
 
-/// A board that has every sensor.
+/// A board and its image.
 pub(crate) struct Model {
     /// Name of its image.
     pub(crate) image: &'static str,
@@ -42,6 +42,9 @@ pub(crate) const UNO: Model = Model {
     contact_pin: "D3",
     relays: ["D7", "D6"],
 };
+
+/// The same with drivers of all sensors.
+pub(crate) const UNO_ALL: Model = Model { image: "uno-all", ..UNO };
 
 pub(crate) const PICO: Model = Model {
     image: "pico",

@@ -20,13 +20,22 @@ impl<T: Copy, const N: usize> Flash<[T; N]> {
     pub fn row(&self, number: u8) -> T {
         let mut row = core::mem::MaybeUninit::<T>::uninit();
         let first = self.0.as_ptr().wrapping_add(usize::from(number).min(N - 1)).cast::<u8>();
-        let into = row.as_mut_ptr().cast::<u8>();
-        for at in 0..size_of::<T>() {
-            // SAFETY: `at` is within the row, here and there.
-            unsafe { into.add(at).write(load(first.wrapping_add(at))) };
-        }
+        // SAFETY: the row has as many bytes, here and there.
+        unsafe { copy(first, row.as_mut_ptr().cast(), size_of::<T>()) };
         // SAFETY: all bytes of the row were copied.
         unsafe { row.assume_init() }
+    }
+}
+
+/// Copies bytes of the flash to memory.
+///
+/// # Safety
+/// As many bytes may be written at `into`.
+#[inline(never)]
+unsafe fn copy(from: *const u8, into: *mut u8, length: usize) {
+    for at in 0..length {
+        // SAFETY: the caller's.
+        unsafe { into.add(at).write(load(from.wrapping_add(at))) };
     }
 }
 

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use embedded_hal::i2c::I2c;
 use tilth_firmware::measure::{Inputs, Measurer};
-use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, RECORD_LEN, Record};
+use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, Kinds, RECORD_LEN, Record};
 use tilth_wire::{ChannelKind, ResetCause, Sample};
 
 use crate::chip::Peripherals;
@@ -18,6 +18,9 @@ pub type Relay = tilth_firmware::Relay<Pin>;
 
 /// What a board's `main.rs` wires.
 pub trait Wired {
+    /// Kinds that the image has drivers for.
+    const KINDS: Kinds;
+
     /// A channel's line.
     fn channel(channel: u8) -> Channel;
     /// The pin of a relay.
@@ -60,7 +63,7 @@ impl<W: Wired, const CHANNELS: usize> Station<W, CHANNELS> {
             clock: Clock::start(&peripherals.TC0),
             serial: Serial::start(peripherals.USART0),
             watchdog: Watchdog::start(&peripherals.WDT),
-            measurer: Measurer::new(),
+            measurer: Measurer::NONE,
             terminals: Terminals {
                 wiring: PhantomData,
                 adc: Adc::start(peripherals.ADC),
@@ -75,9 +78,9 @@ impl<W: Wired, const CHANNELS: usize> Station<W, CHANNELS> {
         (station, cause)
     }
 
-    /// The record that a slot keeps; an empty slot has bytes of 0xFF.
-    pub fn kept(&mut self, slot: u8) -> [u8; RECORD_LEN] {
-        core::array::from_fn(|at| self.eeprom.read(address(slot) + at as u16))
+    /// A byte of the records that are kept, 0xFF where there is none.
+    pub fn kept(&self, at: u16) -> u8 {
+        self.eeprom.read(at)
     }
 
     /// Sleeps until the next interrupt, at most a millisecond, if the line is quiet.
@@ -170,6 +173,8 @@ impl<W: Wired> Inputs for Terminals<W> {
     type Line = OpenDrain;
     type Delay = Delay;
 
+    const KINDS: Kinds = W::KINDS;
+
     fn i2c(&mut self) -> &mut impl I2c {
         &mut self.i2c
     }
@@ -203,6 +208,6 @@ impl<W: Wired> Inputs for Terminals<W> {
     }
 
     fn share_a_line(&self, one: u8, other: u8) -> bool {
-        W::channel(one).at == W::channel(other).at
+        Self::pin(one) == Self::pin(other)
     }
 }

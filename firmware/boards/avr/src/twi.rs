@@ -148,7 +148,7 @@ impl Twi {
         self.set_control(0);
         let mut data = OpenDrain::new(SDA);
         let mut clock = OpenDrain::new(SCL);
-        for _ in 0..9 {
+        for _ in 0..9_u8 {
             half_clock(&mut clock, false);
             half_clock(&mut clock, true);
         }

@@ -4,8 +4,8 @@
 
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
 use tilth_avr::{Channel, Flash, Pin, Place, Port, Relay, Station, Wired, entry, reset};
-use tilth_firmware::{Board, BoardTime, ChannelSettings, Kinds, Limits, Node, Wiring, round};
-use tilth_wire::{BoardKind, ChannelKind, ResetCause};
+use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, RECORD_LEN, Wiring, round};
+use tilth_wire::{BoardKind, ChannelKind};
 
 const CHANNELS: usize = 16;
 const RELAYS: usize = 4;
@@ -59,7 +59,7 @@ impl Wiring for Mega {
     const KIND: BoardKind = BoardKind::Mega2560;
 
     fn channel(channel: u8) -> (Kinds, ChannelSettings) {
-        CHANNEL.row(channel).first_settings()
+        CHANNEL.row(channel).first_settings(Self::KINDS)
     }
 
     fn relay(relay: u8) -> Limits {
@@ -68,6 +68,8 @@ impl Wiring for Mega {
 }
 
 impl Wired for Mega {
+    const KINDS: Kinds = Kinds::ALL;
+
     fn channel(channel: u8) -> Channel {
         CHANNEL.row(channel)
     }
@@ -80,11 +82,15 @@ impl Wired for Mega {
 static STATION: Place<Station<Mega, CHANNELS>> = Place::new();
 static NODE: Place<MegaNode> = Place::new();
 
+/// Bytes of the settings that the board keeps.
+const KEPT: u16 = ((1 + CHANNELS + RELAYS) * RECORD_LEN) as u16;
+
 #[entry]
 fn main() -> ! {
     let (station, cause) = Station::start(&STATION);
-    let node = start_node(station.now(), cause);
-    restore(node, station);
+    let node = NODE.fill(|| Node::UNSTARTED);
+    node.start(station.now(), cause);
+    node.restore((0..KEPT).map(|at| station.kept(at)));
     loop {
         round(node, station);
         station.idle();
@@ -92,23 +98,6 @@ fn main() -> ! {
 }
 
 type MegaNode = Node<Mega, CHANNELS, RELAYS, QUEUE>;
-
-// What the start needs of the stack is free again in the loop: functions of their own.
-
-#[inline(never)]
-fn start_node(now: BoardTime, cause: ResetCause) -> &'static mut MegaNode {
-    let node = NODE.fill(|| Node::unwired(now, cause));
-    node.wire();
-    node
-}
-
-/// Takes up the settings that the board kept.
-#[inline(never)]
-fn restore(node: &mut MegaNode, station: &mut Station<Mega, CHANNELS>) {
-    for slot in 0..=(CHANNELS + RELAYS) as u8 {
-        node.restore(slot, &station.kept(slot));
-    }
-}
 
 /// Opens the relays first; the watchdog then restarts the board.
 #[panic_handler]

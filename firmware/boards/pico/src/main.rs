@@ -80,7 +80,7 @@ impl Wiring for Pico {
     const KIND: BoardKind = BoardKind::Pico;
 
     fn channel(channel: u8) -> (Kinds, ChannelSettings) {
-        CHANNEL[usize::from(channel).min(CHANNELS - 1)].first_settings()
+        CHANNEL[usize::from(channel).min(CHANNELS - 1)].first_settings(Kinds::ALL)
     }
 
     fn relay(relay: u8) -> Limits {
@@ -93,9 +93,7 @@ fn main() -> ! {
     let (chip, usb, cause) = Chip::start();
     let mut station = Station::new(chip, &usb);
     let mut node = Node::<Pico, CHANNELS, RELAYS, QUEUE>::new(station.now(), cause);
-    for slot in 0..=(CHANNELS + RELAYS) as u8 {
-        node.restore(slot, &station.kept(slot));
-    }
+    node.restore((0..=(CHANNELS + RELAYS) as u8).flat_map(|slot| station.kept(slot)));
     loop {
         round(&mut node, &mut station);
         station.idle();

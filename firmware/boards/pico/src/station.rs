@@ -1,7 +1,7 @@
 //! The board as the node sees it: [`Board`] over the chip's peripherals, and [`Inputs`] for its measurements.
 
 use tilth_firmware::measure::{Inputs, Measurer};
-use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, RECORD_LEN, Record};
+use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, Kinds, RECORD_LEN, Record};
 use tilth_wire::{ChannelKind, Sample};
 
 use crate::adc::Adc;
@@ -46,7 +46,7 @@ impl<'bus> Station<'bus> {
             clock: chip.clock,
             line: Line::start(chip.uart, usb),
             watchdog: chip.watchdog,
-            measurer: Measurer::new(),
+            measurer: Measurer::NONE,
             terminals: Terminals { adc: chip.adc, i2c: chip.i2c },
             keeping: None,
         }
@@ -143,6 +143,8 @@ fn pin(channel: u8) -> Option<Pin> {
 impl Inputs for Terminals {
     type Line = OpenDrain;
     type Delay = Delay;
+
+    const KINDS: Kinds = Kinds::ALL;
 
     fn i2c(&mut self) -> &mut impl embedded_hal::i2c::I2c {
         &mut self.i2c

@@ -4,8 +4,8 @@
 
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
 use tilth_avr::{Channel, Flash, Pin, Place, Port, Relay, Station, Wired, entry, reset};
-use tilth_firmware::{Board, BoardTime, ChannelSettings, Kinds, Limits, Node, Wiring, round};
-use tilth_wire::{BoardKind, ChannelKind, ResetCause};
+use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, RECORD_LEN, Wiring, round};
+use tilth_wire::{BoardKind, ChannelKind};
 
 const CHANNELS: usize = 8;
 const RELAYS: usize = 2;
@@ -30,6 +30,19 @@ static CHANNEL: Flash<[Channel; CHANNELS]> = unsafe {
     ])
 };
 
+/// Kinds that the image has drivers for. Those of BME280 and DHT22 take 4 KB of flash: they are in the image `uno-all`.
+const KINDS: Kinds = if cfg!(feature = "all-sensors") {
+    Kinds::ALL
+} else {
+    Kinds::OFF
+        .or(ChannelKind::Analog)
+        .or(ChannelKind::Sht3xTemperature)
+        .or(ChannelKind::Sht3xHumidity)
+        .or(ChannelKind::Ds18b20)
+        .or(ChannelKind::Pulse)
+        .or(ChannelKind::Contact)
+};
+
 /// Hard limits of both relays, in milliseconds: no command and no setting passes them.
 const LIMITS: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
 
@@ -49,7 +62,7 @@ impl Wiring for Uno {
     const KIND: BoardKind = BoardKind::Uno;
 
     fn channel(channel: u8) -> (Kinds, ChannelSettings) {
-        CHANNEL.row(channel).first_settings()
+        CHANNEL.row(channel).first_settings(Self::KINDS)
     }
 
     fn relay(relay: u8) -> Limits {
@@ -58,6 +71,8 @@ impl Wiring for Uno {
 }
 
 impl Wired for Uno {
+    const KINDS: Kinds = KINDS;
+
     fn channel(channel: u8) -> Channel {
         CHANNEL.row(channel)
     }
@@ -70,11 +85,15 @@ impl Wired for Uno {
 static STATION: Place<Station<Uno, CHANNELS>> = Place::new();
 static NODE: Place<UnoNode> = Place::new();
 
+/// Bytes of the settings that the board keeps.
+const KEPT: u16 = ((1 + CHANNELS + RELAYS) * RECORD_LEN) as u16;
+
 #[entry]
 fn main() -> ! {
     let (station, cause) = Station::start(&STATION);
-    let node = start_node(station.now(), cause);
-    restore(node, station);
+    let node = NODE.fill(|| Node::UNSTARTED);
+    node.start(station.now(), cause);
+    node.restore((0..KEPT).map(|at| station.kept(at)));
     loop {
         round(node, station);
         station.idle();
@@ -82,23 +101,6 @@ fn main() -> ! {
 }
 
 type UnoNode = Node<Uno, CHANNELS, RELAYS, QUEUE>;
-
-// What the start needs of the stack is free again in the loop: functions of their own.
-
-#[inline(never)]
-fn start_node(now: BoardTime, cause: ResetCause) -> &'static mut UnoNode {
-    let node = NODE.fill(|| Node::unwired(now, cause));
-    node.wire();
-    node
-}
-
-/// Takes up the settings that the board kept.
-#[inline(never)]
-fn restore(node: &mut UnoNode, station: &mut Station<Uno, CHANNELS>) {
-    for slot in 0..=(CHANNELS + RELAYS) as u8 {
-        node.restore(slot, &station.kept(slot));
-    }
-}
 
 /// Opens the relays first; the watchdog then restarts the board.
 #[panic_handler]

@@ -7,6 +7,7 @@
 
 mod difference;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -351,8 +352,8 @@ impl Condition {
     }
 
     /// What tells whether a change of configuration changed the condition itself or only its limit.
-    pub(crate) fn identity(&self) -> String {
-        self.others().fold(self.name().to_owned(), |identity, other| format!("{identity} {other}"))
+    pub(crate) fn identity(&self) -> Cow<'static, str> {
+        self.others().fold(self.name().into(), |identity, other| format!("{identity} {other}").into())
     }
 
     /// The unit of this condition's figures for a sensor of that quantity.

@@ -2,6 +2,7 @@
 
 mod changes;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,7 @@ struct BusRecord {
 pub(super) struct AlertRecord {
     pub(super) key: AlertKey,
     /// Tells whether the condition changed, and not only its limit.
-    condition: String,
+    condition: Cow<'static, str>,
     hold: Span,
     pub(super) alert: Alert,
     escalation: Option<Escalation>,

@@ -48,6 +48,8 @@ pub(super) type LabelIx = usize;
 #[derive(Debug)]
 pub(super) struct KnownLabel {
     label: Label,
+    /// How well it answers any name.
+    best_fit: Option<Fit>,
     /// A path without its indices in lists, a label without its heading: by this selected values are found.
     without_context: Option<Label>,
     /// As the board prints it.
@@ -254,9 +256,15 @@ impl Names {
 
     /// How well a label matches any name.
     pub(super) fn best_fit(&self, text: &str) -> Option<Fit> {
-        let label = Label::of(text)?;
-        let fits = self.wanted.iter().filter_map(|wanted| label.fit(wanted.label.as_ref()?));
-        fits.max()
+        match self.find(text) {
+            Some(known) => self.known[known].best_fit,
+            None => self.best_fit_of(&Label::of(text)?),
+        }
+    }
+
+    /// As [`Names::best_fit`], by a look at every name.
+    fn best_fit_of(&self, label: &Label) -> Option<Fit> {
+        self.wanted.iter().filter_map(|wanted| label.fit(wanted.label.as_ref()?)).max()
     }
 
     /// Index of a label, which is learnt where it is new. `without_context` is a path without its indices in lists, or a label without its
@@ -278,6 +286,7 @@ impl Names {
             in_ms: number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms"),
             is_node: beside::is_node(&label),
             unit_of,
+            best_fit: self.best_fit_of(&label),
             label,
         };
         let mut changed = Vec::new();

@@ -155,7 +155,7 @@ fn check_started(port: &str, model: &Model, image: &Image) -> anyhow::Result<Str
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let asked = runtime.block_on(board::ask(serial));
     let (id, kind, firmware) = asked.map_err(|why| {
-        anyhow::anyhow!("the firmware is written and was read back, but {why}. Run the same command again; if that does not help, unplug the board for a moment")
+        anyhow::anyhow!("the firmware is written and was read back, but: {why}\nunplug the board for a moment, and run the same command again")
     })?;
     if (kind, &firmware) != (model.kind, &image.firmware) {
         bail!(

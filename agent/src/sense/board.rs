@@ -43,6 +43,10 @@ pub(crate) use words::{REASONS, board_kind};
 /// Between two tries of a port without a board: a board that is plugged in is found within 5 s, its bootloader included.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// Seconds for which a board that was just written is listened to before it is asked: the bootloader of a Mega 2560, which waits for a
+/// second or more, takes any byte for a programmer and waits on.
+const BOOTLOADER_S: u32 = 8;
+
 /// Between two looks at the board's silence, the agent's heartbeats and repeated commands; always of the machine's time.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -53,13 +57,13 @@ pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, c
     tokio::join!(keep_port(place, owners, context), board.serve(arrivals));
 }
 
-/// Opens a serial port and asks which board is there; one without an id gets one. Returns its id in words, its model and the version
+/// Opens a serial port of a board that may just start, and asks which board is there; one without an id gets one. Returns its id in words, its model and the version
 /// of its firmware.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
 pub(crate) async fn ask(serial: Serial) -> Result<(String, BoardKind, String), String> {
-    let (line, _) = find_board(&Place::Serial(serial), || None, |_| (), &Ports::default()).await?;
+    let (line, _) = find_board(&Place::Serial(serial), || None, |_| (), &Ports::default(), BOOTLOADER_S).await?;
     Ok((words::id(line.board), line.kind, words::firmware(line.firmware)))
 }
 
@@ -68,7 +72,7 @@ async fn keep_port(place: Place, owners: Owners, context: BusContext) {
     let bus = &context.id;
     let failed = |why: String| owners.give(bus, Arrival::Failed(why));
     loop {
-        match find_board(&place, || owners.missing_board(bus), failed, &context.ports).await {
+        match find_board(&place, || owners.missing_board(bus), failed, &context.ports, 0).await {
             Ok((line, closed)) => match owners.owner(bus, line.board) {
                 Ok(owner) => {
                     owners.give(&owner, Arrival::Line(line));

@@ -42,8 +42,8 @@ struct Identity {
     firmware: [u8; 3],
 }
 
-/// Opens the line and asks which board is there; one without an id gets `spare`, or a new one. Returns the line, and what ends
-/// when it is dropped.
+/// Opens the line, listens for so many seconds and then asks which board is there; one without an id gets `spare`, or a new one. Returns
+/// the line, and what ends when it is dropped.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
@@ -52,10 +52,11 @@ pub(super) async fn find_board(
     spare: impl Fn() -> Option<BoardId>,
     hangs: impl Fn(String),
     ports: &Ports,
+    listens: u32,
 ) -> Result<(Line, oneshot::Receiver<()>), String> {
     let mut stream = place.open(hangs, ports).await?;
     let Identity { board, kind, firmware } =
-        identify(&mut stream, spare).await.map_err(|why| format!("{}: {why}", place.name()))?;
+        identify(&mut stream, spare, listens).await.map_err(|why| format!("{}: {why}", place.name()))?;
     let (closed, is_closed) = oneshot::channel();
     Ok((Line { stream, place: place.name().to_owned(), board, kind, firmware, _closed: closed }, is_closed))
 }
@@ -98,12 +99,14 @@ async fn send(stream: &mut Stream, message: &ToBoard) -> io::Result<()> {
     stream.write(&[&[0], frame].concat()).await
 }
 
-/// Asks until a board says who it is.
-async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>) -> Result<Identity, String> {
+/// Listens for so many seconds, then asks, until a board says who it is. A board that has just started says so by itself.
+async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>, listens: u32) -> Result<Identity, String> {
     let mut decoder: Decoder<{ MAX_FRAME - 1 }> = Decoder::new();
     let (mut bytes, mut bad_frames, mut came) = ([0; CHUNK], 0, 0);
-    for _ in 0..QUESTIONS {
-        send(stream, &ToBoard::Identify).await.map_err(|error| error.to_string())?;
+    for second in 0..listens + QUESTIONS {
+        if second >= listens {
+            send(stream, &ToBoard::Identify).await.map_err(|error| error.to_string())?;
+        }
         let until = Instant::now() + ASK_AGAIN;
         while let Ok(read) = timeout_at(until, stream.read(&mut bytes)).await {
             let read = read.map_err(|error| error.to_string())?;

@@ -1,6 +1,8 @@
 //! Channels: the ways to tell people, namespace `notifications`. [`KINDS`] says which kinds there are and how each is read; what a
 //! kind sends is one file of `tilth-notify`.
 
+mod siren;
+
 use std::collections::BTreeMap;
 
 use tilth_core::id::Id;
@@ -14,9 +16,10 @@ use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::SecretName;
 use crate::resources;
-use crate::sirens::{self, Patterns};
 use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
+
+pub use siren::{Pattern, Patterns};
 
 /// Reads the keys of one kind; none where one is wrong.
 type ReadKind = fn(&Fields<'_>) -> Option<Channel>;
@@ -26,7 +29,7 @@ const KINDS: [(&str, ReadKind); 5] = [
     ("log", |_| Some(Channel::LOG)),
     ("modem", read_modem),
     ("ntfy", read_ntfy),
-    ("siren", sirens::read),
+    ("siren", siren::read),
     ("webhook", read_webhook),
 ];
 

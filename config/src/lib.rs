@@ -74,7 +74,7 @@ use crate::resources::UnplacedRef;
 use crate::settings::Zones;
 
 pub use crate::agent_toml::{AgentToml, Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial};
-pub use crate::channels::{Channel, Target};
+pub use crate::channels::{Channel, Pattern, Patterns, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
 pub use crate::duration::parse_duration;
@@ -90,7 +90,6 @@ pub use crate::redact::SecretName;
 pub use crate::resources::{Resource, ResourceRef};
 pub use crate::sensor_list::{InputSettings, Stamping};
 pub use crate::sha256::sha256;
-pub use crate::sirens::{Pattern, Patterns};
 pub use crate::source::{Layer, Position, Source, Sources};
 pub use crate::suggest::nearest;
 

@@ -1,53 +1,19 @@
-//! Channels of kind `siren`: their patterns, and whether their actuators can sound them.
+//! Actuators of channels of kind `siren`, and whether they can sound the patterns.
 
 use std::collections::BTreeMap;
 
 use tilth_core::actuator::Actuator;
 use tilth_core::id::Id;
 use tilth_core::plan::Severity;
-use tilth_core::time::Span;
 
 use crate::actuators::Actuators;
-use crate::channels::{Channel, Target};
+use crate::channels::{Channel, Patterns, Target};
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::Effective;
 use crate::path;
-use crate::reader::{self, Fields};
+use crate::reader;
 use crate::settings::Zones;
 use crate::tree::Entry;
-
-/// How a siren sounds: on for a time, off for a time, again and again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pattern {
-    /// Time on.
-    pub on: Span,
-    /// Time off.
-    pub off: Span,
-}
-
-/// A pattern for each severity, in the order of [`Severity::ALL`].
-pub type Patterns = [Pattern; 4];
-
-const fn pattern(on: i64, off: i64) -> Pattern {
-    Pattern { on: Span::from_secs(on), off: Span::from_secs(off) }
-}
-
-/// Patterns where the document names none: from a chirp a minute to nearly without a pause.
-const DEFAULTS: Patterns = [pattern(1, 60), pattern(2, 30), pattern(10, 10), pattern(60, 2)];
-
-pub(crate) fn read(fields: &Fields<'_>) -> Option<Channel> {
-    let actuator = fields.required("actuator", reader::id);
-    let mut patterns = DEFAULTS;
-    for severity in Severity::ALL {
-        let Some(written) = fields.table(severity.name()) else { continue };
-        let pattern = &mut patterns[severity as usize];
-        pattern.on = written.optional("on", reader::some_duration).unwrap_or(pattern.on);
-        pattern.off = written.optional("off", reader::duration).unwrap_or(pattern.off);
-        written.finish();
-    }
-    let target = Target::Siren { actuator: actuator?, patterns };
-    Some(Channel { target, secret: None, max_per_hour: None, blocked: None })
-}
 
 /// Marks the actuators of sirens, and says what keeps one from sounding as it should.
 pub(crate) fn attach(effective: &Effective, zones: &Zones, actuators: &mut Actuators, log: &Diagnostics) {

@@ -262,3 +262,21 @@ fn secret(node: &Node) -> Result<SecretName, Problem> {
             .help("its value goes into the file secrets/NAME beside config.d, mode 0600")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_outside_a_configuration_leads_to_a_server() {
+        let read = |text: &str| Channel::from_json(text).map(|channel| channel.is_local());
+        assert_eq!(read(r#"{"kind":"ntfy","url":"https://ntfy.example","topic":"farm"}"#), Ok(false));
+        for local in [
+            r#"{"kind":"modem","port":"/dev/ttyUSB2","numbers":["+4915112345678"]}"#,
+            r#"{"kind":"siren","actuator":"horn"}"#,
+        ] {
+            let said = read(local).unwrap_err().join("; ");
+            assert!(said.starts_with("modem and siren belong to the configuration of an agent"), "{said}");
+        }
+    }
+}

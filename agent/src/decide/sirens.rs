@@ -43,6 +43,8 @@ impl Decide {
         let heard: Heard = self.engine.alerts().filter_map(|view| self.heard(&view)).collect();
         if heard != self.sirens.told {
             self.sirens.told = heard.clone();
+            // The newest alone counts: what waits for room in the queue of notify gives way.
+            self.unsent.retain(|request| !matches!(request, Request::Heard(_)));
             self.send_to_channels(Request::Heard(heard));
         }
     }

@@ -89,6 +89,7 @@ impl Modem {
             session: Session::new(None),
             outgoing: Outgoing::default(),
             page: None,
+            pin_trouble: None,
             report: None,
         };
         Modem { settings, orders, state, task: tokio::spawn(task.run(taken)).abort_handle() }
@@ -130,6 +131,8 @@ struct Task {
     outgoing: Outgoing,
     /// Who waits for the page that is under way.
     page: Option<oneshot::Sender<Result<(), Failure>>>,
+    /// Why the PIN cannot be read.
+    pin_trouble: Option<String>,
     /// The last delivery report, in words.
     report: Option<String>,
 }
@@ -159,15 +162,22 @@ impl Task {
         Uptime(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// The PIN of the SIM. One that cannot be read is none, which the session says once the SIM wants it.
+    /// Reads the PIN of the SIM. One that cannot be read is none, which the session says once the SIM wants it.
     async fn read_pin(&mut self) {
         let Some(name) = self.settings.pin.clone() else { return };
         let secrets = self.context.secrets.clone();
         let read = spawn_blocking(move || secrets.get(&name).map_err(|error| error.to_string()));
-        match read.await.map_err(|end| end.to_string()).flatten() {
-            Ok(pin) => self.session.set_pin(Some(pin)),
-            Err(why) => warn!("channel {}: PIN of the SIM: {why}", self.context.channel),
+        let why = match read.await.map_err(|end| end.to_string()).flatten() {
+            Ok(pin) => {
+                self.session.set_pin(Some(pin));
+                None
+            }
+            Err(why) => Some(why),
+        };
+        if let Some(why) = why.as_ref().filter(|_| why != self.pin_trouble) {
+            warn!("channel {}: PIN of the SIM: {why}", self.context.channel);
         }
+        self.pin_trouble = why;
     }
 
     /// Until the line is tried again, pages fail at once: another channel may be quicker.
@@ -205,9 +215,15 @@ impl Task {
                 },
                 () = sleep(due) => self.session.handle(self.now(), Input::Tick),
                 Some(order) = orders.recv(), if self.page.is_none() => self.take(order),
-                _ = look.tick() => if let Err(error) = stream.check() {
-                    return self.settings.place.reason(&error);
-                },
+                _ = look.tick() => {
+                    if let Err(error) = stream.check() {
+                        return self.settings.place.reason(&error);
+                    }
+                    // A person may have put the right one into its file.
+                    if self.session.trouble().is_some() {
+                        self.read_pin().await;
+                    }
+                }
             }
         }
     }
@@ -257,6 +273,8 @@ impl Task {
                 Told::Page(result) => {
                     let _ = self.page.take().map(|answer| answer.send(result));
                 }
+                // Why no SMS can be sent at all is said once.
+                Told::Failed(..) if self.session.trouble().is_some() => {}
                 Told::Failed(number, why) => warn!("channel {channel}: SMS to {number} not sent: {why}"),
                 Told::Arrived(number, Ok(())) => self.report = Some(format!("last SMS arrived at {number}")),
                 Told::Arrived(number, Err(status)) => {
@@ -275,8 +293,8 @@ impl Task {
         let network = [Some(self.session.network()), self.report.clone()].into_iter().flatten().collect::<Vec<_>>();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.network = network.join(", ");
-        // What was wrong before stands until it is known whether it is over.
-        if state.trouble == trouble || (trouble.is_none() && !is_settled) {
+        // What was wrong before stands until it is known what is now.
+        if state.trouble == trouble || !is_settled {
             return;
         }
         let channel = &self.context.channel;

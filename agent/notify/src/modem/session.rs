@@ -9,15 +9,21 @@
 //! [`ROUND`] is asked after the line was opened, and again every minute: a modem that restarted by itself has forgotten its settings, and
 //! messages whose notice was lost are found in the storage. Notices (unsolicited result codes) may come between anything.
 
+mod command;
+mod notices;
+
 use std::collections::{BTreeSet, VecDeque};
+use std::mem;
 
 use tilth_core::time::{Span, Uptime};
 
 use super::errors::ModemError;
 use super::lines::{Lines, Said};
-use super::pdu::{self, DeliveryReport, Incoming, Sms, Submit};
+use super::pdu::{DeliveryReport, Sms, Submit};
 use super::registration::Registration;
 use crate::secret::Secret;
+use command::{Command, ROUND};
+use notices::numbers;
 
 /// Time that the modem has for an answer, and the network for an SMS; 3GPP names none.
 const ANSWER: Span = Span::from_secs(10);
@@ -86,44 +92,6 @@ pub struct Refused {
     pub may_have_arrived: bool,
 }
 
-/// A command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Command {
-    Attention,
-    EchoOff,
-    NumericErrors,
-    Pin,
-    PinTries,
-    EnterPin,
-    PduMode,
-    /// Where messages that come are kept: on the SIM, which every modem can.
-    Storage,
-    /// Notice of messages and of delivery reports; of messages alone where a modem cannot do the second.
-    Notices,
-    NoticesOfMessages,
-    Network,
-    /// The network of data: a modem on LTE may be registered there alone.
-    DataNetwork,
-    Signal,
-    List,
-    Delete(u16),
-}
-
-/// Commands of a round, in their order.
-const ROUND: [Command; 11] = [
-    Command::Attention,
-    Command::EchoOff,
-    Command::NumericErrors,
-    Command::Pin,
-    Command::PduMode,
-    Command::Storage,
-    Command::Notices,
-    Command::Network,
-    Command::DataNetwork,
-    Command::Signal,
-    Command::List,
-];
-
 /// State of the talk with a modem.
 ///
 /// ```text
@@ -174,6 +142,8 @@ pub struct Session {
     next_round: Uptime,
     /// The first round since the line was opened is over.
     is_set_up: bool,
+    /// The SIM took its PIN in this round, whose other answers say nothing yet.
+    has_entered_pin: bool,
     silent: u32,
     line_trouble: Option<String>,
     sim: Sim,
@@ -198,6 +168,7 @@ impl Session {
             commands: VecDeque::new(),
             next_round: Uptime(i64::MIN),
             is_set_up: false,
+            has_entered_pin: false,
             silent: 0,
             line_trouble: None,
             sim: Sim::Unknown,
@@ -280,7 +251,7 @@ impl Session {
 
     fn opened(&mut self, now: Uptime) {
         self.lines = Lines::default();
-        (self.state, self.is_set_up, self.silent) = (State::Idle, false, 0);
+        (self.state, self.is_set_up, self.has_entered_pin, self.silent) = (State::Idle, false, false, 0);
         (self.sim, self.registration) = (Sim::Unknown, Registration::default());
         // Whoever had the line before may have left the modem at its prompt.
         self.write(format!("{ESCAPE}\r"));
@@ -425,7 +396,7 @@ impl Session {
                 None => self.commands.push_front(Command::EnterPin),
             },
             // The SIM takes a moment after its PIN; the next round asks for its state.
-            (Command::EnterPin, None) => self.round_soon(now),
+            (Command::EnterPin, None) => (self.has_entered_pin, self.sim) = (true, Sim::Unknown),
             (Command::EnterPin, Some(error)) => {
                 let why = format!("the SIM rejected the PIN ({error}), which is not tried again");
                 self.pin_rejected = (!error.passes_by_itself()).then(|| why.clone());
@@ -435,8 +406,9 @@ impl Session {
             (Command::Network, Some(_)) => self.registration.network = None,
             (Command::DataNetwork, Some(_)) => self.registration.data = None,
             (Command::List, _) => {
-                self.is_set_up = true;
-                if self.trouble().is_some() {
+                let is_early = mem::take(&mut self.has_entered_pin);
+                self.is_set_up |= !is_early;
+                if is_early || self.trouble().is_some() {
                     self.round_soon(now);
                 }
             }
@@ -447,82 +419,6 @@ impl Session {
 
     fn round_soon(&mut self, now: Uptime) {
         self.next_round = self.next_round.min(now + ROUND_IN_TROUBLE);
-    }
-
-    /// A line that is no final answer: part of one, or a notice that may come at any time.
-    fn told(&mut self, now: Uptime, line: &str) {
-        let Some((name, values)) = line.split_once(':') else {
-            // A modem that restarted by itself.
-            if matches!(line, "RDY" | "SMS Ready" | "SMS DONE" | "PB DONE") {
-                self.begin_round(now);
-            }
-            return;
-        };
-        match name {
-            "+CPIN" => self.lock_state(now, values.trim()),
-            "+CPINR" => self.pin_tries = numbers(values).next(),
-            "+CREG" => self.registration.network = registration_state(values),
-            "+CEREG" => self.registration.data = registration_state(values),
-            "+CSQ" => self.registration.signal = numbers(values).next().filter(|signal| *signal <= 31),
-            "+CMGL" => self.listed(values),
-            "+CMT" | "+CDS" => self.pdu_follows = Some(None),
-            // A message is in the storage.
-            "+CMTI" | "+CDSI" => {
-                self.commands.extend((!self.commands.contains(&Command::List)).then_some(Command::List));
-            }
-            _ => {}
-        }
-    }
-
-    /// `+CPIN`: what the SIM waits for (TS 27.007, section 8.3). Of the PIN the tries that are left are asked first (section 8.65).
-    fn lock_state(&mut self, now: Uptime, state: &str) {
-        let is_asked = matches!(self.state, State::Asked { command: Command::Pin, .. });
-        let locked = |why: &str| Sim::Locked(why.to_owned());
-        self.sim = match (state, &self.pin, &self.pin_rejected) {
-            ("READY", ..) => Sim::Ready,
-            ("SIM PIN", None, _) => locked("the SIM wants a PIN: set pin of the channel"),
-            ("SIM PIN", Some(_), Some(why)) => locked(why),
-            ("SIM PIN", Some(pin), None) if !is_pin(pin.expose()) => {
-                locked("the secret of the SIM's PIN is not 4 to 8 digits")
-            }
-            ("SIM PIN", Some(_), None) => {
-                self.pin_tries = None;
-                self.commands.retain(|command| !matches!(command, Command::PinTries | Command::EnterPin));
-                is_asked.then(|| self.commands.push_front(Command::PinTries));
-                locked("the SIM wants a PIN, which is being entered")
-            }
-            ("SIM PUK", ..) => locked("the SIM wants its PUK: too many wrong PINs; unlock it in a phone"),
-            (other, ..) => locked(&format!("the SIM is not ready: {}", shown(other))),
-        };
-        if !is_asked {
-            self.round_soon(now);
-        }
-    }
-
-    /// `+CMGL`: a message of the storage follows. What is to be sent is left alone.
-    fn listed(&mut self, values: &str) {
-        let mut values = values.splitn(3, ',').map(|value| value.trim().parse::<u16>().ok());
-        let (slot, status) = (values.next().flatten(), values.next().flatten());
-        let is_received = matches!(status, Some(0 | 1));
-        if let Some(slot) =
-            slot.filter(|slot| is_received && !self.slots.contains(slot) && self.slots.len() < MAX_SLOTS)
-        {
-            self.slots.insert(slot);
-            self.pdu_follows = Some(Some(slot));
-        }
-    }
-
-    fn message(&mut self, digits: &str, slot: Option<u16>) {
-        let delete = slot.map(Command::Delete);
-        match pdu::read(digits) {
-            Some(Incoming::Message(sms)) => self.effects.push_back(Effect::Received(sms, slot)),
-            Some(Incoming::Report(report)) => {
-                self.effects.push_back(Effect::Reported(report));
-                self.commands.extend(delete);
-            }
-            // Left there, it would fill the storage.
-            None => self.commands.extend(delete),
-        }
     }
 
     /// No answer came in time.
@@ -567,51 +463,6 @@ impl Session {
     fn write(&mut self, text: String) {
         self.effects.push_back(Effect::Write(text));
     }
-}
-
-impl Command {
-    fn text(self) -> String {
-        let text = match self {
-            Command::Attention => "AT",
-            Command::EchoOff => "ATE0",
-            Command::NumericErrors => "AT+CMEE=1",
-            Command::Pin => "AT+CPIN?",
-            Command::PinTries => "AT+CPINR=\"SIM PIN\"",
-            Command::EnterPin => "AT+CPIN=",
-            Command::PduMode => "AT+CMGF=0",
-            Command::Storage => "AT+CPMS=\"SM\",\"SM\",\"SM\"",
-            Command::Notices => "AT+CNMI=2,1,0,1,0",
-            Command::NoticesOfMessages => "AT+CNMI=2,1",
-            Command::Network => "AT+CREG?",
-            Command::DataNetwork => "AT+CEREG?",
-            Command::Signal => "AT+CSQ",
-            Command::List => "AT+CMGL=4",
-            Command::Delete(slot) => return format!("AT+CMGD={slot}"),
-        };
-        text.to_owned()
-    }
-}
-
-/// State of registration: of an answer the second value, of a notice the first, which a location in quotes may follow.
-fn registration_state(values: &str) -> Option<u16> {
-    let mut values = values.split(',').map(|value| value.trim().parse().ok());
-    let first = values.next().flatten();
-    values.next().flatten().or(first)
-}
-
-/// The numbers among values that commas part.
-fn numbers(values: &str) -> impl Iterator<Item = u16> + '_ {
-    values.split(',').filter_map(|value| value.trim().parse().ok())
-}
-
-/// Whether a text is a PIN: anything else would be a command of its own.
-fn is_pin(text: &str) -> bool {
-    (4..=8).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
-}
-
-/// The beginning of what a modem said.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::Sent;
 fn address(number: &str) -> String {
     let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
     let pairs = digits.chunks(2).map(|pair| format!("{}{}", pair.get(1).unwrap_or(&'F'), pair[0]));
-    format!("{:02X}91{}", digits.len(), pairs.collect::<String>())
+    let kind = if number.starts_with('+') { "91" } else { "81" };
+    format!("{:02X}{kind}{}", digits.len(), pairs.collect::<String>())
 }
 
 /// An SMS-DELIVER in UCS-2, which needs no packing.

@@ -124,6 +124,14 @@ fn doses_that_are_unknown_hold_what_has_a_total_for_a_day_or_until_somebody_look
 }
 
 #[test]
+fn a_hold_leaves_an_alarm_alone() {
+    let mut bench = Bench::new(vec![Actuator { is_alarm: true, ..pump("horn", "relay-2") }, pump("fan", "relay-1")]);
+    bench.on(10, "horn", 3).hold(11, None).expect(&["switch horn on 3s", "horn on", "switch fan off", "tower-1 held"]);
+    bench.tick(13).confirmed(13, false).on(14, "horn", 3).on(14, "fan", 1);
+    bench.expect(&["switch horn off", "horn off time-over", "switch horn on 3s", "horn on", "fan refused hold"]);
+}
+
+#[test]
 fn another_name_or_output_forgets_no_dose() {
     let used_up = || {
         let mut bench = Bench::new(vec![Actuator { min_off: Span::ZERO, ..doser() }]);

@@ -1,0 +1,107 @@
+//! What a modem tells in lines that are no final answer: parts of an answer, and notices that may come at any time (unsolicited result codes).
+
+use tilth_core::time::Uptime;
+
+use super::super::pdu::{self, Incoming};
+use super::command::Command;
+use super::{Effect, MAX_SLOTS, Session, Sim, State};
+
+impl Session {
+    /// A line that is no final answer: part of one, or a notice that may come at any time.
+    pub(super) fn told(&mut self, now: Uptime, line: &str) {
+        let Some((name, values)) = line.split_once(':') else {
+            // A modem that restarted by itself.
+            if matches!(line, "RDY" | "SMS Ready" | "SMS DONE" | "PB DONE") {
+                self.begin_round(now);
+            }
+            return;
+        };
+        match name {
+            "+CPIN" => self.lock_state(now, values.trim()),
+            "+CPINR" => self.pin_tries = numbers(values).next(),
+            "+CREG" => self.registration.network = registration_state(values),
+            "+CEREG" => self.registration.data = registration_state(values),
+            "+CSQ" => self.registration.signal = numbers(values).next().filter(|signal| *signal <= 31),
+            "+CMGL" => self.listed(values),
+            "+CMT" | "+CDS" => self.pdu_follows = Some(None),
+            // A message is in the storage.
+            "+CMTI" | "+CDSI" => {
+                self.commands.extend((!self.commands.contains(&Command::List)).then_some(Command::List));
+            }
+            _ => {}
+        }
+    }
+
+    /// `+CPIN`: what the SIM waits for (TS 27.007, section 8.3). Of the PIN the tries that are left are asked first (section 8.65).
+    fn lock_state(&mut self, now: Uptime, state: &str) {
+        let is_asked = matches!(self.state, State::Asked { command: Command::Pin, .. });
+        let locked = |why: &str| Sim::Locked(why.to_owned());
+        self.sim = match (state, &self.pin, &self.pin_rejected) {
+            ("READY", ..) => Sim::Ready,
+            ("SIM PIN", None, _) => locked("the SIM wants a PIN: set pin of the channel"),
+            ("SIM PIN", Some(_), Some(why)) => locked(why),
+            ("SIM PIN", Some(pin), None) if !is_pin(pin.expose()) => {
+                locked("the secret of the SIM's PIN is not 4 to 8 digits")
+            }
+            ("SIM PIN", Some(_), None) => {
+                self.pin_tries = None;
+                self.commands.retain(|command| !matches!(command, Command::PinTries | Command::EnterPin));
+                is_asked.then(|| self.commands.push_front(Command::PinTries));
+                locked("the SIM wants a PIN, which is being entered")
+            }
+            ("SIM PUK", ..) => locked("the SIM wants its PUK: too many wrong PINs; unlock it in a phone"),
+            (other, ..) => locked(&format!("the SIM is not ready: {}", shown(other))),
+        };
+        if !is_asked {
+            self.round_soon(now);
+        }
+    }
+
+    /// `+CMGL`: a message of the storage follows. What is to be sent is left alone.
+    fn listed(&mut self, values: &str) {
+        let mut values = values.splitn(3, ',').map(|value| value.trim().parse::<u16>().ok());
+        let (slot, status) = (values.next().flatten(), values.next().flatten());
+        let is_received = matches!(status, Some(0 | 1));
+        if let Some(slot) =
+            slot.filter(|slot| is_received && !self.slots.contains(slot) && self.slots.len() < MAX_SLOTS)
+        {
+            self.slots.insert(slot);
+            self.pdu_follows = Some(Some(slot));
+        }
+    }
+
+    pub(super) fn message(&mut self, digits: &str, slot: Option<u16>) {
+        let delete = slot.map(Command::Delete);
+        match pdu::read(digits) {
+            Some(Incoming::Message(sms)) => self.effects.push_back(Effect::Received(sms, slot)),
+            Some(Incoming::Report(report)) => {
+                self.effects.push_back(Effect::Reported(report));
+                self.commands.extend(delete);
+            }
+            // Left there, it would fill the storage.
+            None => self.commands.extend(delete),
+        }
+    }
+}
+
+/// State of registration: of an answer the second value, of a notice the first, which a location in quotes may follow.
+fn registration_state(values: &str) -> Option<u16> {
+    let mut values = values.split(',').map(|value| value.trim().parse().ok());
+    let first = values.next().flatten();
+    values.next().flatten().or(first)
+}
+
+/// The numbers among values that commas part.
+pub(super) fn numbers(values: &str) -> impl Iterator<Item = u16> + '_ {
+    values.split(',').filter_map(|value| value.trim().parse().ok())
+}
+
+/// Whether a text is a PIN: anything else would be a command of its own.
+fn is_pin(text: &str) -> bool {
+    (4..=8).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// The beginning of what a modem said.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}

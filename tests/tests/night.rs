@@ -1,0 +1,249 @@
+//! The night without internet: a siren on a board's relay and SMS wake somebody, who takes the alert on by SMS. No server can be reached.
+#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tilth_tests::agent::Folder;
+use tilth_tests::live::Running;
+use tilth_tests::live::farm::Farm;
+use tilth_tests::live::modem::Modem;
+use tilth_tests::live::tail::Tail;
+
+const ANNA: &str = "+4915112345678";
+const BEN: &str = "+4915187654321";
+
+/// A thermometer and a horn on one board; nobody answers at the addresses of the phone and the hub.
+const FARM: &str = "
+[sensors.'room/temp']
+quantity = 'temperature'
+input = 'board:board/2'
+max_rate = 1000
+[rules.too-warm]
+sensor = 'room/temp'
+above = 28
+severity = 'preventive'
+[rules.temperature-high]
+enabled = false
+[actuators.horn]
+zone = 'room'
+output = 'board:board/relay-2'
+max_on = '30s'
+[notifications.phone]
+kind = 'ntfy'
+url = 'http://127.0.0.1:1'
+topic = 'farm'
+[notifications.siren]
+kind = 'siren'
+actuator = 'horn'
+[notifications.sms]
+kind = 'modem'
+port = 'usb-modem'
+numbers = ['+49 151 12345678', '+4915187654321']
+[escalation.default]
+preventive = { wait = '1m', channels = ['phone'] }
+warning = { wait = '1m', channels = ['phone', 'siren'] }
+critical = { wait = '1m', channels = ['phone', 'siren', 'sms'] }
+urgent = { wait = '10m', channels = ['phone', 'siren', 'sms'] }
+";
+
+/// The board and what its relay for the horn does.
+struct Board {
+    _process: Running,
+    commands: ChildStdin,
+    /// Whether the relay is on, and how often it was switched on.
+    horn: Arc<Mutex<(bool, usize)>>,
+}
+
+impl Board {
+    fn start(line: &Path) -> Board {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tilth-board"));
+        command.arg(line).args(["--time-scale", "10"]);
+        let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+        let commands = process.0.stdin.take().unwrap();
+        let events = BufReader::new(process.0.stdout.take().unwrap()).lines();
+        let horn = Arc::new(Mutex::new((false, 0)));
+        let heard = Arc::clone(&horn);
+        std::thread::spawn(move || {
+            for event in events.map_while(Result::ok) {
+                let event: Value = serde_json::from_str(&event).unwrap_or_default();
+                if event["relay"] == 2 {
+                    let on = event["on"] == true;
+                    let mut horn = heard.lock().unwrap();
+                    *horn = (on, horn.1 + usize::from(on));
+                }
+            }
+        });
+        Board { _process: process, commands, horn }
+    }
+
+    fn show(&mut self, milli: i32) {
+        writeln!(self.commands, "value 2 {milli}").unwrap();
+    }
+
+    fn is_on(&self) -> bool {
+        self.horn.lock().unwrap().0
+    }
+
+    fn times_on(&self) -> usize {
+        self.horn.lock().unwrap().1
+    }
+}
+
+/// A farm whose agent runs ten times as fast as the machine, as its board does.
+fn farm(name: &str) -> (Farm, Board, Modem) {
+    let folder = Folder::new(name);
+    folder.write("etc/config.d/farm.toml", FARM);
+    folder.write("etc/agent.toml", "[device]\nid = 'pi'\n[bus.board]\nkind = 'board'\nport = 'board'\n");
+    let board = Board::start(&folder.path().join("board"));
+    let modem = Modem::plug_in(&folder.path().join("usb-modem"));
+    let mut farm = Farm::found(folder);
+    farm.clock = "x10";
+    (farm, board, modem)
+}
+
+fn channel(farm: &Farm, name: &str) -> Value {
+    let status = farm.status().unwrap_or_default();
+    let channels = status["notify"]["channels"].as_array().cloned().unwrap_or_default();
+    channels.into_iter().find(|channel| channel["channel"] == name).unwrap_or_default()
+}
+
+fn launch(farm: &mut Farm) {
+    farm.launch();
+    farm.until("the modem is registered", |farm| {
+        channel(farm, "sms")["server"].as_str().is_some_and(|server| server.contains(", registered"))
+    });
+    farm.until("the board is up", |farm| farm.status().is_some_and(|status| status["buses"][0]["state"] == "up"));
+}
+
+fn alert(farm: &Farm) -> Value {
+    let rows = farm.ask(&["alerts", "--json"]).out;
+    let mut rows = rows.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    rows.find(|row| row["rule"] == "too-warm").unwrap_or_default()
+}
+
+fn texts(modem: &Modem, number: &str) -> Vec<String> {
+    modem.script().texts_to(number)
+}
+
+/// Times of the pages about the temperature, in seconds after the first.
+fn pages(tail: &Tail) -> Vec<(f64, String)> {
+    let rows = tail.transitions().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+    let pages = rows.filter(|row| row["event"] == "notify" && row["rule"] == "too-warm");
+    let pages = pages.map(|row| {
+        let at: jiff::Timestamp = row["at"].as_str().unwrap().parse().unwrap();
+        (at.as_millisecond() as f64 / 1000.0, row["severity"].as_str().unwrap().to_owned())
+    });
+    let pages: Vec<(f64, String)> = pages.collect();
+    let first = pages.first().map_or(0.0, |(at, _)| *at);
+    pages.into_iter().map(|(at, severity)| (at - first, severity)).collect()
+}
+
+#[test]
+fn siren_and_sms_wake_somebody_who_takes_the_alert_on_by_sms() {
+    let (mut farm, mut board, modem) = farm("night");
+    launch(&mut farm);
+    let tail = Tail::of(&mut farm, "seen");
+
+    // From preventive to urgent, a minute each: the phone alone, then the siren, then SMS.
+    board.show(31_000);
+    farm.until("the siren sounds", |_| board.is_on());
+    assert_eq!(texts(&modem, ANNA), Vec::<String>::new(), "no SMS before it is critical");
+    farm.until("everybody has the urgent SMS", |_| {
+        [ANNA, BEN].iter().all(|number| texts(&modem, number).iter().any(|text| text.starts_with("Urgent")))
+    });
+    let expected = [(0.0, "preventive"), (60.0, "warning"), (120.0, "critical"), (180.0, "urgent")];
+    assert_eq!(pages(&tail), expected.map(|(at, severity)| (at, severity.to_owned())));
+    let number = alert(&farm)["alert"].as_u64().unwrap();
+    let [critical, urgent] = &texts(&modem, ANNA)[..] else { panic!("{:?}", texts(&modem, ANNA)) };
+    assert!(critical.starts_with(&format!("Critical {number}: room/temp 31")), "{critical}");
+    assert!(urgent.contains("limit 28") && urgent.ends_with(&format!("Reply ACK {number}")), "{urgent}");
+    assert!(urgent.len() <= 160, "{urgent}");
+    assert!(modem.script().sent.iter().all(|sent| sent.valid_min == 60), "it must not arrive tomorrow");
+    assert!(channel(&farm, "phone")["waiting"].as_u64() > Some(0), "nobody can reach the phone");
+
+    // Killed and started again: the siren goes on, and nobody is told twice.
+    farm.kill();
+    farm.until("the board's own timer ends the sound", |_| !board.is_on());
+    launch(&mut farm);
+    farm.until("the siren sounds again", |_| board.is_on());
+    // What the network had when the agent was killed may come again, and says so.
+    let told = texts(&modem, ANNA);
+    assert!(told[2..].iter().all(|text| text.starts_with("Repeat: Urgent")) && told.len() <= 3, "{told:?}");
+
+    // Somebody else may not, and hears nothing.
+    modem.receive("+491700000000", &format!("ACK {number}"));
+    farm.until("the stranger's SMS is deleted", |_| modem.script().stored() == 0);
+    assert_eq!(alert(&farm)["state"], "firing");
+    assert_eq!(texts(&modem, "+491700000000"), Vec::<String>::new());
+    assert!(farm.log().contains("SMS from +49..0000 ignored"), "{}", farm.log());
+    assert!(!farm.log().contains("+491700000000") && !farm.log().contains(ANNA), "{}", farm.log());
+
+    // A wrong number is answered with what is open.
+    modem.receive(BEN, "ACK 999999");
+    farm.until("Ben hears what is open", |_| {
+        texts(&modem, BEN).iter().any(|text| text.contains(&format!("Open: {number} urgent room/temp")))
+    });
+
+    // Anna takes it on for five minutes: both are quiet until then.
+    modem.receive("015112345678", &format!("ack #{number} 5m"));
+    farm.until("the siren stops", |farm| !board.is_on() && alert(farm)["state"] == "acknowledged");
+    farm.until("Anna is answered", |_| {
+        let taken = format!("{number} taken by +49..5678, quiet ");
+        texts(&modem, ANNA).iter().any(|text| text.starts_with(&taken))
+    });
+    let (told, heard) = (texts(&modem, BEN).len(), board.times_on());
+    farm.until("it is over", |farm| alert(farm)["state"] == "firing");
+    assert_eq!(board.times_on().saturating_sub(heard), usize::from(board.is_on()), "quiet until the end");
+    farm.until("the siren comes back", |_| board.is_on());
+    farm.until("so do the SMS", |_| texts(&modem, BEN).len() > told);
+
+    // A reply that comes while the agent is off counts at its start.
+    farm.kill();
+    modem.receive(BEN, &format!("Ack {number}"));
+    launch(&mut farm);
+    farm.until("Ben has it", |farm| alert(farm)["by"] == "+49..4321");
+    farm.until("the siren is quiet", |farm| {
+        !board.is_on() && channel(farm, "siren")["server"] == "actuator horn, quiet"
+    });
+}
+
+#[test]
+fn a_modem_that_cannot_send_says_why_and_sends_once_it_can() {
+    let (mut farm, mut board, modem) = farm("modem-trouble");
+    modem.script().is_registered = false;
+    farm.launch();
+    farm.until("there is no network", |farm| {
+        channel(farm, "sms")["lack"] == "not registered: no network or no antenna"
+    });
+    let tried = farm.ask(&["notify-test", "sms", "--by", "anna"]);
+    assert!(tried.code == Some(1) && tried.err.contains("not registered: no network or no antenna"), "{tried:?}");
+    farm.until("the board is up", |farm| farm.status().is_some_and(|status| status["buses"][0]["state"] == "up"));
+    board.show(31_000);
+    farm.until("an SMS waits", |farm| channel(farm, "sms")["waiting"].as_u64() > Some(0));
+    modem.script().errors.extend([38, 38, 42]);
+    modem.script().is_registered = true;
+    farm.until("it is sent", |_| !texts(&modem, ANNA).is_empty() && !texts(&modem, BEN).is_empty());
+    farm.until("its arrival is reported", |farm| {
+        channel(farm, "sms")["server"].as_str().is_some_and(|server| server.contains("last SMS arrived at +49.."))
+    });
+    assert!(farm.log().contains("the network is congested (+CMS ERROR: 42)"), "{}", farm.log());
+
+    // Pulled out and plugged in again.
+    let link = farm.folder.path().join("usb-modem");
+    drop(modem);
+    farm.until("it is gone", |farm| {
+        channel(farm, "sms")["lack"].as_str().is_some_and(|why| why.contains("there is no such port"))
+    });
+    let modem = Modem::plug_in(&link);
+    farm.until("it is back", |farm| channel(farm, "sms")["lack"].is_null());
+    let tried = farm.ask(&["notify-test", "sms", "--by", "anna"]);
+    assert!(tried.out.contains("channel sms delivered the test"), "{tried:?}");
+    assert!(texts(&modem, ANNA).contains(&"Test: channel sms works; anna asked for this.".to_owned()));
+
+    let tried = farm.ask(&["notify-test", "siren", "--by", "anna"]);
+    assert!(tried.out.contains("channel siren delivered the test"), "{tried:?}");
+}

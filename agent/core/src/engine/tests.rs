@@ -2,6 +2,7 @@
 
 mod bench;
 mod comeback;
+mod doses;
 mod doubt;
 mod edges;
 mod memory;

@@ -1,7 +1,6 @@
-//! Timelines, every edge of an actuator's chart, and what holds in every history.
+//! Timelines, and every edge of an actuator's chart. What holds in every history is tested with the engine's clock, in `engine/tests/doses.rs`.
 
 mod edges;
-mod properties;
 mod timelines;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,11 +11,11 @@ use crate::actuator::{Actuator, Output};
 use crate::id::{Id, SensorId};
 use crate::time::{Span, Stamp, Uptime};
 
-fn id(text: &str) -> Id {
+pub(crate) fn id(text: &str) -> Id {
     Id::new(text).unwrap()
 }
 
-fn ph() -> SensorId {
+pub(crate) fn ph() -> SensorId {
     SensorId::new("tower-1/ph").unwrap()
 }
 
@@ -25,7 +24,7 @@ fn at(secs: i64) -> Stamp {
 }
 
 /// On for at most 3 s, without any other limit.
-fn pump(name: &str, relay: &str) -> Actuator {
+pub(crate) fn pump(name: &str, relay: &str) -> Actuator {
     Actuator {
         id: id(name),
         zone: id("tower-1"),
@@ -43,7 +42,7 @@ fn pump(name: &str, relay: &str) -> Actuator {
 }
 
 /// The acid pump of the documents: 10 s an hour, 60 s a day, a pause of 10 minutes.
-fn doser() -> Actuator {
+pub(crate) fn doser() -> Actuator {
     Actuator {
         min_off: Span::from_mins(10),
         dose_per_hour: Some(Span::from_secs(10)),
@@ -56,7 +55,7 @@ fn siren() -> Actuator {
     Actuator { normally_energised: true, max_on: None, ..pump("siren", "relay-3") }
 }
 
-fn actuators(all: Vec<Actuator>) -> Actuators {
+pub(crate) fn actuators(all: Vec<Actuator>) -> Actuators {
     Arc::new(all.into_iter().map(|actuator| (actuator.id.clone(), actuator)).collect::<BTreeMap<_, _>>())
 }
 

@@ -157,7 +157,7 @@ fn histories(wanted: u32) -> anyhow::Result<String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["test", "--quiet", "--locked", "--package", "tilth-core", "--lib", "--profile"])
         .arg(if profile == "debug" { "dev" } else { profile })
-        .args(["--", "--nocapture", "--exact", "interlock::tests::properties::no_history_passes_a_limit"])
+        .args(["--", "--nocapture", "--exact", "engine::tests::doses::no_history_passes_a_limit"])
         .env("TILTH_HISTORIES", wanted.to_string())
         .current_dir(workspace())
         .output()?;

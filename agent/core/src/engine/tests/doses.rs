@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Actuators, actuators, doser, id, ph, pump};
 use crate::actuator::{Actuator, Output};
 use crate::engine::Start;
 use crate::engine::clock::Clock;
 use crate::id::Id;
-use crate::interlock::{Command, Effect, Input, Interlock, Origin, Record, SWITCH_WITHIN, Switch, Wanted};
+use crate::interlock::tests::{actuators, doser, id, ph, pump};
+use crate::interlock::{Actuators, Command, Effect, Input, Interlock, Origin, Record, SWITCH_WITHIN, Switch, Wanted};
 use crate::time::{Span, Stamp, Uptime, WallTime};
 
 /// Unless the variable `TILTH_HISTORIES` says otherwise.

@@ -28,11 +28,12 @@ fn farm() -> Json {
         "notifications": {
             "modem": { "kind": "modem", "port": "/dev/modem", "numbers": ["+49 151 12345678"], "pin": "secret:sim" },
             "ntfy": { "kind": "ntfy", "url": "https://ntfy.example", "topic": "farm" },
-            "siren": { "kind": "siren", "actuator": "pump", "urgent": { "on": "2s", "off": "0s" } },
+            "siren": { "kind": "siren", "actuator": "horn", "urgent": { "on": "2s", "off": "0s" } },
             "webhook": { "kind": "webhook", "url": "https://office.example", "secret": "secret:office" },
         },
         "schedules": { "lamps": { "from": "04:00", "to": "22:00", "days": ["mon"] } },
         "actuators": {
+            "horn": { "zone": "a", "output": "board:board/relay-2", "max_on": "2m" },
             "pump": {
                 "zone": "a",
                 "output": "board:board/relay-1",

@@ -172,6 +172,7 @@ impl Scan<'_> {
         let words = &self.text[from..line.end];
         let begin = from + (words.len() - words.trim_start().len());
         let words = &self.text[begin..line.end];
+        let is_in_table = self.text[line.start..from].contains('{');
         let end = match words.chars().next() {
             None | Some('#') => {
                 self.open = Some(Open::Missing);
@@ -188,8 +189,10 @@ impl Scan<'_> {
                 }
             }
             Some(quote @ ('"' | '\'')) => match quoted(words, quote) {
-                Some(end) if follows_well(&words[end..]) && is_name(&words[1..end - 1]) => return begin + end,
-                Some(end) if follows_well(&words[end..]) => begin + end,
+                Some(end) if follows_well(&words[end..], is_in_table) => match is_name(&words[1..end - 1]) {
+                    true => return begin + end,
+                    false => begin + end,
+                },
                 Some(_) => line.end,
                 None => {
                     self.open = Some(Open::Broken(quote));
@@ -323,12 +326,12 @@ fn quoted(words: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// Whether only what may follow a value follows.
-fn follows_well(rest: &str) -> bool {
+/// Whether only what may follow a value follows: another pair only in an inline table, elsewhere a secret may go on after a comma.
+fn follows_well(rest: &str, is_in_table: bool) -> bool {
     let rest = rest.trim_start();
     rest.is_empty()
         || rest.starts_with(['}', ']', '#'])
-        || rest.strip_prefix(',').is_some_and(|rest| !rest.trim().is_empty())
+        || is_in_table && rest.strip_prefix(',').is_some_and(|rest| !rest.trim().is_empty())
 }
 
 /// Byte at which all brackets of a text are closed, `depth` being open before; else the number that is open at its end.

@@ -8,6 +8,7 @@ fn what_is_hidden_of_a_line() {
         ("token = \"secret:phone\" # the phone's", "token = \"secret:phone\" # the phone's"),
         ("token = abc # old", "token = *********"),
         ("{ token = \"abc\", url = \"x\" }", "{ token = *****, url = \"x\" }"),
+        ("token = \"abc\" ,def", "token = **********"),
         ("priority = 5 # token: abc", "priority = 5 # token: ***"),
         ("[secrets.ntfy]\nhosts = [\"a\"]\nvalue = 5", "[secrets.ntfy]\nhosts = [\"a\"]\nvalue = *"),
         ("[rules.token-lost]\nabove = 5", "[rules.token-lost]\nabove = 5"),

@@ -93,7 +93,7 @@ impl Outgoing {
         self.end_page();
     }
 
-    /// Answers somebody; dropped past [`ANSWERS_PER_HOUR`].
+    /// Answers somebody; dropped past 20 answers in an hour.
     pub fn answer(&mut self, now: Uptime, number: &str, text: &str) {
         if self.budget.left(now) > 0 && self.answers.len() < MAX_ANSWERS {
             self.budget.take(now);

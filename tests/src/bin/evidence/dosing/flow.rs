@@ -30,10 +30,10 @@ pub(super) struct Board {
 impl Flow {
     fn switched(&mut self, relay: u8, on: bool, at: i64) {
         let times = &mut self.0[usize::from(relay)];
-        match times.last_mut() {
-            Some((_, end @ None)) if !on => *end = Some(at),
-            _ if on => times.push((at, None)),
-            _ => {}
+        match (times.last_mut(), on) {
+            (Some((_, end @ None)), false) => *end = Some(at),
+            (Some((_, None)), true) | (_, false) => {}
+            (_, true) => times.push((at, None)),
         }
     }
 
@@ -59,7 +59,7 @@ impl Flow {
         self.0[usize::from(relay)].iter().map(part).sum()
     }
 
-    /// The longest time on within any period of this length. It begins with a dose.
+    /// The longest time on within any period of this length. It begins with a dose. A relay that is on counts as on until the period ends.
     pub(super) fn most_within_ms(&self, relay: u8, period: i64) -> i64 {
         let begins = self.0[usize::from(relay)].iter().map(|(begin, _)| *begin);
         begins.map(|begin| self.between_ms(relay, begin, begin + period)).max().unwrap_or(0)
@@ -110,5 +110,7 @@ fn the_most_within_a_period_counts_parts_of_doses() {
         flow.switched(1, on, at);
     }
     assert_eq!((flow.doses(1), flow.is_on(1), flow.is_on(0), flow.last_ms(1)), (3, true, false, None));
-    assert_eq!((flow.most_within_ms(1, 100), flow.between_ms(1, 100, 210)), (30, 30));
+    assert_eq!((flow.most_within_ms(1, 100), flow.between_ms(1, 100, 210)), (100, 30));
+    flow.switched(1, false, 205);
+    assert_eq!((flow.most_within_ms(1, 100), flow.last_ms(1)), (30, Some(5)));
 }

@@ -165,12 +165,12 @@ impl Board {
             if let Some(ended) = ended {
                 return ended;
             }
-            // The board holds what is not taken: a full queue loses nothing of it.
-            self.context.queue.ready().await;
+            let queue = &self.context.queue;
             ended = tokio::select! {
                 biased;
                 Some(order) = orders.recv() => self.handle(&mut line, Input::Order(order)).await,
-                read = line.read(&mut bytes) => match read {
+                // Only reading waits for a full queue, which loses nothing: the board holds what is not taken.
+                read = async { queue.ready().await; line.read(&mut bytes).await } => match read {
                     Ok(read) => {
                         self.context.health.lock().bytes += read as u64;
                         self.handle(&mut line, Input::Bytes(&bytes[..read])).await
@@ -330,3 +330,6 @@ enum Ended {
     Newer(Line),
     Lost(String),
 }
+
+#[cfg(test)]
+mod tests;

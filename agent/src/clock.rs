@@ -3,7 +3,7 @@
 //! | source | uptime | time of day |
 //! | --- | --- | --- |
 //! | system | since the machine booted, sleep included | the machine's, once it is synchronised or where it has a battery; else none |
-//! | scaled | the same, times a factor | begins at the machine's, and runs as fast |
+//! | scaled | the same, times a factor | begins at the machine's, runs as fast, and goes on over a restart |
 //! | input | the greatest stamp seen | the same |
 //!
 //! The last two are for the demo and for tests. Uptime goes on over a restart of the agent within one boot of the machine,

@@ -126,12 +126,18 @@ fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) 
     if is_unknown { random::alert_number(last) } else { last }
 }
 
-/// Sets the time of day that an earlier run of this boot learnt, until something better is known.
+/// Sets the time of day that an earlier run of this boot learnt, until something better is known. A simulated one goes on over a restart
+/// as well.
 fn recall_time(store: &Store, boot: u32, clock: &Clock) {
+    let trust = match clock.anchor() {
+        None => Trust::Told,
+        Some(Anchor { trust: Trust::Made, .. }) => Trust::Made,
+        Some(_) => return,
+    };
     let boots = store.reader().boots().unwrap_or_default();
     let known = boots.into_iter().find(|known| known.number == boot).and_then(|known| known.wall_at_zero);
-    if let (Some(offset), None) = (known, clock.anchor()) {
-        clock.trust(Anchor { offset_ms: offset.0, trust: Trust::Told, error: None });
+    if let Some(offset) = known {
+        clock.trust(Anchor { offset_ms: offset.0, trust, error: None });
     }
 }
 
@@ -286,11 +292,12 @@ fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
 #[cfg(test)]
 mod tests {
     use tilth_core::local::Local;
+    use tilth_core::time::Span;
 
     use super::*;
     use crate::clock::ClockMode;
-    use crate::store::Commit;
     use crate::store::tests::farm::{Folder, booted, calibrated, note, open, options};
+    use crate::store::{BootTime, Commit};
 
     /// Guards against: a boot that an engine which began without a database never hears of, and rows without one.
     #[test]
@@ -330,5 +337,19 @@ mod tests {
         let boots: Vec<u32> = store.reader().boots().unwrap().iter().map(|boot| boot.number).collect();
         assert_eq!(boots, [1, 2]);
         assert_eq!(store.lanes().of(Lane::Events).committed, 1, "what waited is stored");
+    }
+
+    /// Guards against: a restart that sets the time of day of a scaled clock back to the machine's.
+    #[test]
+    fn a_scaled_time_of_day_goes_on_over_a_restart() {
+        let folder = Folder::new();
+        let mut store = booted(&folder);
+        let mut commit = Commit::new(Uptime(1000), calibrated(1));
+        commit.boot_time =
+            Some(BootTime { wall_at_zero: WallTime(5_000), source: "made".to_owned(), error: Span::ZERO });
+        store.commit(&commit).unwrap();
+        let clock = Clock::new(ClockMode::Scaled(60));
+        recall_time(&store, 1, &clock);
+        assert_eq!(clock.anchor(), Some(Anchor { offset_ms: 5_000, trust: Trust::Made, error: None }));
     }
 }

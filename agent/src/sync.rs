@@ -161,6 +161,7 @@ fn intervals(mode: ClockMode) -> Intervals {
         live: Some(second),
         heartbeat: Span::from_secs(2),
         pull: second,
+        offline: Span::from_secs(4),
         key_rejected: Span::from_secs(10),
     }
 }

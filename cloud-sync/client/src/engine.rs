@@ -36,7 +36,7 @@ pub use crate::transport::KnownBundle;
 use backoff::Backoff;
 use encoded_batch::{EncodeError, EncodedBatch};
 use lane_progress::LaneProgress;
-use limits::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};
+use limits::{MAX_BACKOFF, MAX_FETCH_BYTES, REQUEST_TIMEOUT, STORE_TIMEOUT};
 pub use messages::{
     Effect, Heads, LaneRange, LaneState, Outbox, ProblemKind, Report, Rows, RowsRequest, Setup, StoreCommand,
     SyncInput, SyncProblem,
@@ -105,7 +105,7 @@ impl SyncEngine {
             last_new_stream: None,
             last_epoch: None,
             trouble: Backoff::new(MAX_BACKOFF, seed),
-            offline: Backoff::new(MAX_OFFLINE, seed ^ 0x6f66_666c),
+            offline: Backoff::new(intervals.offline, seed ^ 0x6f66_666c),
             pull: Pull::new(now, known, &intervals, seed ^ 0x7075_6c6c),
             effects: VecDeque::new(),
             problems: BTreeSet::new(),

@@ -7,9 +7,7 @@ use tilth_protocol::{Lane, RejectedRow};
 
 use super::SyncEngine;
 use super::lane_progress::Confirmation;
-use super::limits::{
-    CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_QUARANTINE_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT,
-};
+use super::limits::{CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_QUARANTINE_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT};
 use super::messages::{Effect, ProblemKind, StoreCommand};
 use super::meter::Traffic;
 use super::search::{Finding, Search, Suspect};
@@ -48,7 +46,7 @@ impl SyncEngine {
             Verdict::Trouble { why, wait } => self.back_off(why, wait),
             Verdict::Slow(why) => self.slow(&sent, why),
             Verdict::Unreachable(why) => {
-                let wait = self.offline.next().min(MAX_OFFLINE);
+                let wait = self.offline.next();
                 self.state = State::Offline { until: self.now + wait, why };
             }
         }

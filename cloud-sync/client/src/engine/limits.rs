@@ -80,6 +80,8 @@ pub struct Intervals {
     pub heartbeat: Span,
     /// See [`PULL_PERIOD`].
     pub pull: Span,
+    /// See [`MAX_OFFLINE`].
+    pub offline: Span,
     /// See [`REJECTED_WAIT`].
     pub key_rejected: Span,
 }
@@ -93,6 +95,7 @@ impl Default for Intervals {
             live: Some(LIVE_PERIOD),
             heartbeat: HEARTBEAT,
             pull: PULL_PERIOD,
+            offline: MAX_OFFLINE,
             key_rejected: REJECTED_WAIT,
         }
     }

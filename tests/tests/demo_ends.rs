@@ -21,8 +21,12 @@ esac
 "#;
 
 const AGENT: &str = r#"#!/bin/sh
+case $1 in
+    run) : >"$7" ;;
+    tail) ;;
+    *) exit 0 ;;
+esac
 echo $$ >>"$PIDS"
-[ "$1" = tail ] || : >"$7"
 STUBBORN exec sleep 60
 "#;
 

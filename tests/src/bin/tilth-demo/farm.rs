@@ -2,92 +2,106 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use crate::hub::{CLIENT, DEVICE, Hub};
+use crate::time::Place;
 
-/// What is watched, and where on the two lines it is found.
-pub(crate) const SENSORS: [&str; 8] = [
-    "room-1/ph",
-    "room-1/ec",
-    "room-1/water-temperature",
-    "room-1/water-level",
-    "room-1/flow",
-    "room-1/temperature",
-    "room-1/humidity",
-    "room-1/light",
-];
+/// Sensors of the room.
+pub(crate) const SENSORS: [&str; 5] = ["room-1/ph", "room-1/ec", "room-1/air", "room-1/humidity", "room-1/water"];
 
-/// The rule that the acid's end breaks.
+/// The rule that an empty canister breaks.
 pub(crate) const RULE: &str = "ph-high";
+
+/// The pump of the acid doser, as the configuration names it.
+pub(crate) const DOSER: &str = "acid-doser";
+
+/// Anna's number.
+pub(crate) const ANNA: &str = "+4915112345678";
 
 /// What the kernel takes as the path of a socket, with the zero at its end.
 const LONGEST_SOCKET: usize = 108;
 
-const CONFIGURATION: &str = r#"# A hydroponic room with two boards: one at the tank, one under the ceiling. Silence of five minutes is stale: at the demo's
-# speed that is less than a second, for which a busy machine may well hold everything up.
+const CONFIGURATION: &str = r#"# A hydroponic room: one board with the probes, the pump of the acid doser and a siren. Five minutes of silence are stale: at the
+# demo's speed that is four seconds, for which a busy machine may well hold everything up.
 
 [sensors."room-1/ph"]
 quantity = "ph"
-input = "line:tank/ph"
-interval = "20s"
+input = "board:room/0"
+interval = "10s"
 stale_after = "5m"
+calibration = { points = [[26214, 4.0], [32768, 7.0]] } # counts in two buffer solutions, and their pH
 
 [sensors."room-1/ec"]
 quantity = "ec"
-input = "line:tank/ec"
-interval = "20s"
+input = "board:room/1"
+interval = "10s"
 stale_after = "5m"
+calibration = { points = [[0, 0.0], [18510, 1.413]] }
 
-[sensors."room-1/water-temperature"]
+[sensors."room-1/air"]
 quantity = "temperature"
-input = "line:tank/temp"
-interval = "20s"
-stale_after = "5m"
-
-[sensors."room-1/water-level"]
-quantity = "water_level"
-input = "line:tank/level"
-interval = "20s"
-stale_after = "5m"
-
-[sensors."room-1/flow"]
-quantity = "flow"
-input = "line:tank/flow"
-interval = "20s"
-stale_after = "5m"
-
-[sensors."room-1/temperature"]
-quantity = "temperature"
-input = "line:air/temp"
-interval = "20s"
+input = "board:room/2"
+interval = "10s"
 stale_after = "5m"
 
 [sensors."room-1/humidity"]
 quantity = "humidity"
-input = "line:air/hum"
-interval = "20s"
+input = "board:room/3"
+interval = "10s"
 stale_after = "5m"
-stuck_for = "10m"
 
-[sensors."room-1/light"]
-quantity = "light"
-input = "line:air/light"
-interval = "20s"
+[sensors."room-1/water"]
+quantity = "water_temperature"
+input = "board:room/4"
+interval = "10s"
 stale_after = "5m"
+
+# Doses acid above 6.2 until the pH is 6.0 again, within limits that no rule and no person passes.
+[actuators.acid-doser]
+zone = "room-1"
+output = "board:room/relay-2"
+max_on = "4m"
+min_off = "6m"
+dose_per_hour = "24m"
+needs_fresh = ["room-1/ph"]
+
+[actuators.acid-doser.target]
+sensor = "room-1/ph"
+on_above = 6.2
+off_below = 6.0
+
+[actuators.horn]
+zone = "room-1"
+output = "board:room/relay-1"
+max_on = "55s"
+min_off = "5s"
 
 # Narrower than the shipped rule; what is not said here is taken from it.
 [rules.ph-high]
 above = 6.5
-clear = 6.3
-for = "5m"
+clear = 6.4
+for = "2m"
+severity = "preventive"
+message = "pH {value} in {zone}, limit {limit}: check the acid canister"
 
-# These lamps keep their own hours.
-[rules.light-missing-by-day]
-enabled = false
+[notifications.siren]
+kind = "siren"
+actuator = "horn"
+warning = { on = "10s", off = "50s" }
+critical = { on = "20s", off = "20s" }
+urgent = { on = "55s", off = "5s" }
+
+# Short waits: the night is short, too.
+[escalation.default]
+preventive = { wait = "3m", channels = ["phone"] }
+warning = { wait = "3m", channels = ["phone", "siren"] }
+critical = { wait = "6m", channels = ["phone", "siren", "sms"] }
+urgent = { wait = "15m", channels = ["phone", "siren", "sms"] }
 "#;
 
 /// The folders.
@@ -159,8 +173,23 @@ impl Farm {
         self.root.join("logs")
     }
 
-    /// Writes the agent's configuration: the hub, the two lines, sensors and rules.
-    pub(crate) fn configure(&self, hub: &Hub, tank: &str, air: &str) -> anyhow::Result<()> {
+    pub(crate) fn board(&self) -> PathBuf {
+        self.root.join("usb-board")
+    }
+
+    pub(crate) fn modem(&self) -> PathBuf {
+        self.root.join("usb-modem")
+    }
+
+    /// Writes the agent's configuration: the hub, the board, the modem, and what a person wrote. Without a siren in the escalation the
+    /// demo must notice.
+    pub(crate) fn configure(
+        &self,
+        hub: &Hub,
+        phone: SocketAddr,
+        place: &Place,
+        with_siren: bool,
+    ) -> anyhow::Result<()> {
         let config = self.config();
         let secrets = config.join("secrets");
         for folder in [self.data(), config.join("config.d"), secrets.clone()] {
@@ -170,28 +199,43 @@ impl Farm {
         let key = secrets.join("device-key");
         fs::write(&key, format!("{}\n", hub.device_key))?;
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+        let (board, modem) = (self.board(), self.modem());
+        let (board, modem, hub) = (board.display(), modem.display(), hub.address);
         let agent = format!(
             r#"[device]
 id = "{DEVICE}"
 client = "{CLIENT}"
 
 [hub]
-url = "http://{}"
+url = "http://{hub}"
 signing_key = "hub.pub"
 key_file = "secrets/device-key"
 
-[bus.tank]
-kind = "line"
-port = "{tank}"
-
-[bus.air]
-kind = "line"
-port = "{air}"
-"#,
-            hub.address
+[bus.room]
+kind = "board"
+port = "{board}"
+"#
         );
+        let site = format!(
+            r#"[agent]
+timezone = "{}"
+
+[notifications.phone]
+kind = "ntfy"
+url = "http://{phone}"
+topic = "room-1"
+
+[notifications.sms]
+kind = "modem"
+port = "{modem}"
+numbers = ["{ANNA}"]
+"#,
+            place.zone
+        );
+        let escalation = if with_siren { CONFIGURATION.to_owned() } else { CONFIGURATION.replace(", \"siren\"", "") };
         fs::write(config.join("agent.toml"), agent)?;
-        fs::write(config.join("config.d/room-1.toml"), CONFIGURATION)?;
+        fs::write(config.join("config.d/site.toml"), site)?;
+        fs::write(config.join("config.d/room-1.toml"), escalation)?;
         Ok(())
     }
 }

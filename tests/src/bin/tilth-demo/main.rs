@@ -1,25 +1,32 @@
-//! Shows the whole way of a reading with the real programs: hub and agent in a fresh folder, and a simulated room.
+//! The night the internet was cut, with the real programs: hub and agent in a fresh folder, a board's firmware, and a simulated room.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `boards` | the room's two boards, which print lines on pseudo-terminals |
+//! | `agent` | the agent's process, its transitions, and commands to it |
+//! | `board` | the room's board: firmware on a pseudo-terminal, wired to the room |
 //! | `farm` | the folders and the configuration |
+//! | `heard` | what agent, board and modem do, told and kept for what follows |
 //! | `hub` | the hub's process, and its answers to a reader |
+//! | `phone` | a phone that ntfy pushes to |
 //! | `processes` | starting and ending programs, so that none is left |
-//! | `proof` | whether it happened, by the hub's answers |
-//! | `show` | the order of events |
+//! | `proof` | whether it happened |
+//! | `show` | the order of events, and what makes each of them happen |
 //! | `story` | the sentences |
-//! | `time` | the demo's clock |
+//! | `time` | the demo's clock and place |
 
-mod boards;
+mod agent;
+mod board;
 mod farm;
+mod heard;
 mod hub;
+mod phone;
 mod processes;
 mod proof;
 mod show;
 mod story;
 mod time;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Sender};
@@ -33,11 +40,12 @@ use crate::show::Ended;
 use crate::story::say;
 
 const HELP: &str = "\
-Shows Tilth with the real programs: a hub, an agent, and a simulated hydroponic room on two serial lines.
+Shows the night the internet was cut, with the real agent, hub and firmware of a board, in a simulated hydroponic room.
 
-tilth-demo [--bounded] [--dir DIR]
+tilth-demo [--bounded] [--sabotage] [--dir DIR]
 
   --bounded   end within a minute with `demo: ok, ..` or `demo: short, WHAT`, as the hub's API tells it
+  --sabotage  take the siren out of the escalation: --bounded must then end with `demo: short, the siren did not sound`
   --dir DIR   where to put everything; expected to be empty or not there [default: a new folder for temporary things]
 
 Without --bounded it goes on until Ctrl-C. Exit codes: 0 done, 1 failed or short, 2 bad usage.";
@@ -50,10 +58,14 @@ const BOUND: Duration = Duration::from_secs(58);
 
 /// What the demo hears.
 enum Heard {
-    /// Since the start of the room's clock.
-    Room(Duration, boards::Seen),
     /// A line of `tilth-agent tail --json`.
     Agent(String),
+    /// The board switched a relay, by its own time.
+    Switched { relay: board::Relay, on: bool, at: Duration },
+    /// Title of a message on the phone.
+    Pushed(String),
+    /// The board's line is of no more use; nothing follows.
+    Broken(io::Error),
     /// Somebody wants it to end.
     Stop,
 }
@@ -62,6 +74,7 @@ enum Heard {
 #[derive(Default)]
 struct Wanted {
     bounded: bool,
+    sabotage: bool,
     dir: Option<PathBuf>,
 }
 
@@ -75,6 +88,7 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             Some("--bounded") => wanted.bounded = true,
+            Some("--sabotage") => wanted.sabotage = true,
             Some("--dir") => match words.next() {
                 Some(dir) => wanted.dir = Some(dir.into()),
                 None => return refuse("--dir needs a folder"),

@@ -1,48 +1,37 @@
-//! The order of events: starts everything, tells what happens, takes the hub away and gives it back, and ends it all.
+//! The night as it goes: starts everything, makes each thing happen once the one before has, tells it, and ends it all.
 
-use std::io::{BufRead, BufReader};
-use std::ops::Range;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use tilth_tests::demo::room::{CYCLE, Room};
+use tilth_tests::live::modem::Modem;
 
-use crate::boards::{self, Seen, SerialLine};
-use crate::farm::{Farm, RULE};
+use crate::agent::Agent;
+use crate::board::{self, Relay, SharedRoom};
+use crate::farm::{ANNA, Farm};
+use crate::heard::Night;
 use crate::hub::Hub;
-use crate::processes::{self, Group, output, program};
-use crate::proof::{self, Span};
-use crate::story::{self, Transition, say, tell};
-use crate::time::{Clock, FACTOR, hour};
+use crate::phone::Phone;
+use crate::processes::{self, Group, program};
+use crate::proof::{self, Span, Witness};
+use crate::story::{self, introduce, say};
+use crate::time::{Clock, FACTOR, Place};
 use crate::{Heard, Wanted};
 
 /// The room of every demo.
 const SEED: u64 = 1;
 
-/// In each cycle the hub is away for this time.
-const HUB_AWAY: Range<Duration> = minutes(70)..minutes(145);
+/// The next night begins so long after the one before.
+const NIGHT: Duration = minutes(180);
 
-/// A bounded run has shown everything by then, and asks the hub.
-const SHOWN: Duration = minutes(195);
-
-/// By the wall's clock: within this the hub has to show it all. A minute, less a hub that hangs and what stopping takes.
-const PATIENCE: Duration = Duration::from_secs(50);
-
-/// The agent has this long to start.
-const START: Duration = Duration::from_secs(10);
-
-/// How long after the escalation a person answers.
-const PERSON: Duration = minutes(4);
+/// By the machine's clock: within this the hub has to show it all. A minute, less a hub that hangs and what stopping takes.
+const PATIENCE: Duration = Duration::from_secs(53);
 
 /// How often the clock is looked at, and how often the hub is asked while something is awaited of it.
 const LOOK: Duration = Duration::from_millis(50);
 const ASK: Duration = Duration::from_millis(400);
 
-const fn minutes(count: u64) -> Duration {
+pub(crate) const fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
 }
 
@@ -50,41 +39,53 @@ const fn minutes(count: u64) -> Duration {
 pub(crate) enum Ended {
     /// As asked.
     Stopped,
-    /// What the hub has shown.
+    /// What was shown.
     Proved(String),
 }
 
-/// Everything that runs.
-struct Show {
-    clock: Clock,
-    farm: Farm,
-    hub: Hub,
-    agent: Child,
-    agent_program: PathBuf,
-    tail: Child,
-    group: Group,
-    /// The alert to acknowledge, and when.
-    to_acknowledge: Option<(Duration, u64)>,
-    away: Away,
-    asked: Instant,
+/// Where the night is. Each chapter ends with what its name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Chapter {
+    PhoneTested,
+    InternetCut,
+    AcidEmpty,
+    AgentKilled,
+    AgentBack,
+    AnnaAnswers,
+    AcidReplaced,
+    LinkBack,
+    CaughtUp,
+    NextNight,
 }
 
-/// How it is with the hub. Times are the demo's.
-#[derive(Debug, Clone, Copy)]
-enum Away {
-    NotYet,
-    Since(Duration),
-    /// It is back and does not have everything yet.
-    Back(Duration, Duration),
-    /// It has everything.
-    CaughtUp(Duration, Duration),
+/// Everything that runs, and how far the night is.
+pub(crate) struct Show {
+    pub(crate) clock: Clock,
+    pub(crate) place: Place,
+    farm: Farm,
+    hub: Hub,
+    phone: Phone,
+    pub(crate) modem: Modem,
+    room: SharedRoom,
+    pub(crate) agent: Agent,
+    group: Group,
+    tell: Sender<Heard>,
+    is_bounded: bool,
+    pub(crate) chapter: Chapter,
+    /// When the chapter began, by the demo's clock.
+    since: Duration,
+    pub(crate) night: Night,
+    /// SMS that the modem had sent before this night.
+    pub(crate) earlier_texts: usize,
+    pub(crate) witness: Witness,
+    asked: Instant,
 }
 
 /// Shows it all, and leaves no process behind.
 pub(crate) fn run(wanted: Wanted, tell: Sender<Heard>, heard: &Receiver<Heard>) -> anyhow::Result<Ended> {
-    let began = Instant::now();
-    let mut show = Show::start(wanted.dir, tell)?;
-    let ended = show.go_on(wanted.bounded.then_some(began + PATIENCE), heard);
+    let deadline = wanted.bounded.then(|| Instant::now() + PATIENCE);
+    let mut show = Show::start(wanted, tell)?;
+    let ended = show.go_on(deadline, heard);
     show.stop(matches!(ended, Ok(Ended::Proved(_))));
     // Whoever stops reading has seen enough.
     match ended {
@@ -98,41 +99,37 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 impl Show {
-    fn start(dir: Option<PathBuf>, tell: Sender<Heard>) -> anyhow::Result<Show> {
-        let (agent_program, hub_program) = (program("TILTH_AGENT", "tilth-agent")?, program("TILTH_HUB", "tilth-hub")?);
-        let farm = Farm::make(dir)?;
+    fn start(wanted: Wanted, tell: Sender<Heard>) -> anyhow::Result<Show> {
+        let (agent, hub) = (program("TILTH_AGENT", "tilth-agent")?, program("TILTH_HUB", "tilth-hub")?);
+        let farm = Farm::make(wanted.dir)?;
         let group = Group::new(&farm.logs())?;
-        let hub = Hub::make(hub_program, &farm.hub(), &group)?;
-        let (tank, air) = (SerialLine::new()?, SerialLine::new()?);
-        farm.configure(&hub, &tank.path, &air.path)?;
+        let place = Place::of_evening(jiff::Timestamp::now());
+        let hub = Hub::make(hub, &farm.hub(), &group)?;
+        let phone = Phone::start(tell.clone())?;
+        farm.configure(&hub, phone.address, &place, !wanted.sabotage)?;
+        let modem = Modem::plug_in(&farm.modem());
         let clock = Clock::start();
-        let mut agent = Command::new(&agent_program);
-        agent.arg("run").arg("--config").arg(farm.config()).arg("--data").arg(farm.data());
-        agent.arg("--socket").arg(farm.socket()).arg("--clock").arg(format!("x{FACTOR}"));
-        let mut agent = group.start("agent", &mut agent, Stdio::null())?;
-        let deadline = Instant::now() + START;
-        while !farm.socket().exists() {
-            if let Some(status) = agent.try_wait()? {
-                bail!("the agent did not start ({status}); see {}", farm.logs().join("agent.log").display());
-            }
-            if Instant::now() > deadline {
-                bail!("the agent does not listen; see {}", farm.logs().join("agent.log").display());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        let tail = follow(&group, &agent_program, &farm, tell.clone())?;
-        introduce(&farm, &hub, &agent_program, [&tank.path, &air.path])?;
-        boards::run(clock, Room::new(SEED), tank, air, tell);
+        let room = SharedRoom::new(SEED);
+        board::run(&farm.board(), clock, room.clone(), tell.clone()).context("the board's serial line")?;
+        introduce(&farm, &hub, &agent.display().to_string(), &place)?;
+        let agent = Agent::start(agent, &farm, &group, tell.clone())?;
         Ok(Show {
             clock,
+            place,
             farm,
             hub,
+            phone,
+            modem,
+            room,
             agent,
-            agent_program,
-            tail,
             group,
-            to_acknowledge: None,
-            away: Away::NotYet,
+            tell,
+            is_bounded: wanted.bounded,
+            chapter: Chapter::PhoneTested,
+            since: Duration::ZERO,
+            night: Night::default(),
+            earlier_texts: 0,
+            witness: Witness::default(),
             asked: Instant::now(),
         })
     }
@@ -142,108 +139,158 @@ impl Show {
         loop {
             match heard.recv_timeout(LOOK) {
                 Ok(Heard::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Stopped),
-                Ok(Heard::Room(at, seen)) => self.tell_seen(at, seen)?,
-                Ok(Heard::Agent(line)) => self.tell_transition(&line)?,
+                Ok(Heard::Agent(line)) => self.handle_transition(&line)?,
+                Ok(Heard::Switched { relay: Relay::Doser, on, .. }) => self.handle_doser(on)?,
+                Ok(Heard::Switched { relay: Relay::Siren, on, at }) => self.handle_siren(on, at)?,
+                Ok(Heard::Pushed(title)) => self.say("phone", &title)?,
+                Ok(Heard::Broken(error)) => return Err(error).context("the board's serial line"),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.watch_processes()?;
-            self.acknowledge()?;
-            self.move_hub()?;
-            if let Some(deadline) = deadline
-                && let Some(proved) = self.prove(deadline)?
+            self.read_texts()?;
+            self.turn_page()?;
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if is_late && self.chapter != Chapter::NextNight {
+                bail!("{}", self.chapter.lacks());
+            }
+            if deadline.is_some()
+                && let Some(proved) = self.prove(is_late)?
             {
                 return Ok(Ended::Proved(proved));
             }
         }
     }
 
-    fn tell_seen(&self, at: Duration, seen: Seen) -> anyhow::Result<()> {
-        let at = self.clock.wall(at);
-        match seen {
-            Seen::Happening(happening) => tell(at, "room", story::of_room(happening))?,
-            Seen::Displays(readings) => tell(at, "room", &story::of_displays(&readings))?,
-            Seen::Broken(error) => return Err(error).context("a serial line"),
-        }
-        Ok(())
+    /// Tells what happens now.
+    pub(crate) fn say(&self, who: &str, what: &str) -> anyhow::Result<()> {
+        self.say_at(self.clock.wall(self.clock.now()), who, what)
     }
 
-    fn tell_transition(&mut self, line: &str) -> anyhow::Result<()> {
-        let transition: Transition = serde_json::from_str(line).with_context(|| format!("tilth-agent tail: {line}"))?;
-        if let Some(sentence) = transition.sentence() {
-            tell(transition.at.unwrap_or_else(|| self.clock.wall(self.clock.now())), "agent", &sentence)?;
-        }
-        if transition.event == "escalated" && transition.rule.as_deref() == Some(RULE) && self.to_acknowledge.is_none()
-        {
-            self.to_acknowledge = transition.alert.map(|alert| (self.clock.now() + PERSON, alert));
-        }
-        Ok(())
+    pub(crate) fn say_at(&self, at: jiff::Timestamp, who: &str, what: &str) -> anyhow::Result<()> {
+        Ok(say(&format!("{}  {who:<5}  {what}", self.place.hour(at)))?)
     }
 
     fn watch_processes(&mut self) -> anyhow::Result<()> {
-        let mut logs = vec![("agent", self.agent.try_wait()?), ("tail", self.tail.try_wait()?)];
-        if let Some(hub) = self.hub.process() {
-            logs.push(("hub", hub.try_wait()?));
+        let mut running: Vec<_> = self.hub.process().map(|hub| ("hub", hub)).into_iter().collect();
+        if self.chapter != Chapter::AgentBack {
+            running.extend(self.agent.processes());
         }
-        for (name, ended) in logs {
-            if let Some(status) = ended {
+        for (name, process) in running {
+            if let Some(status) = process.try_wait()? {
                 bail!("{name} ended ({status}); see {}", self.farm.logs().join(format!("{name}.log")).display());
             }
         }
         Ok(())
     }
 
-    /// A person answers the page, with the command that people have.
-    fn acknowledge(&mut self) -> anyhow::Result<()> {
+    /// Makes the next thing happen once it is time for it.
+    fn turn_page(&mut self) -> anyhow::Result<()> {
         let now = self.clock.now();
-        let Some((_, alert)) = self.to_acknowledge.filter(|(at, _)| now >= *at) else { return Ok(()) };
-        self.to_acknowledge = None;
-        tell(self.clock.wall(now), "you", &format!("$ tilth-agent ack {alert} --for 2h --by robin"))?;
-        let mut command = Command::new(&self.agent_program);
-        command.arg("ack").arg(alert.to_string()).args(["--for", "2h", "--by", "robin", "--socket"]);
-        match output(command.arg(self.farm.socket())) {
-            Ok(_) => Ok(()),
-            // It may be over already.
-            Err(error) => Ok(tell(self.clock.wall(now), "agent", &format!("{error:#}"))?),
-        }
+        let passed = now - self.since;
+        let next = match self.chapter {
+            Chapter::PhoneTested if passed >= minutes(1) => self.test_phone()?,
+            Chapter::InternetCut if passed >= minutes(4) && self.night.doser.doses > 0 && !self.night.doser.is_on => {
+                self.cut_internet()?
+            }
+            Chapter::AcidEmpty if passed >= minutes(2) => self.empty_canister()?,
+            Chapter::AgentKilled if self.was_sent("Critical", minutes(2)) => self.kill_agent()?,
+            Chapter::AgentBack if passed >= minutes(1) => self.start_agent()?,
+            Chapter::AnnaAnswers if self.was_sent("Urgent", minutes(2)) => self.answer()?,
+            Chapter::AcidReplaced if self.night.acknowledged.is_some() && passed >= minutes(4) => {
+                self.replace_canister()?
+            }
+            Chapter::LinkBack if passed >= minutes(2) => self.mend_internet()?,
+            Chapter::CaughtUp if self.night.is_resolved => match self.end_night()? {
+                Some(next) => next,
+                None => return Ok(()),
+            },
+            Chapter::NextNight if now - self.night.began >= NIGHT => self.begin_night(now),
+            _ => return Ok(()),
+        };
+        (self.chapter, self.since) = (next, self.clock.now());
+        Ok(())
     }
 
-    /// Takes the hub away and gives it back when it is time, and tells what it caught up.
-    fn move_hub(&mut self) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        let is_away_time = HUB_AWAY.contains(&Duration::from_secs(now.as_secs() % CYCLE.as_secs()));
-        let clock = self.clock;
-        let say_at = |at, what: &str| tell(clock.wall(at), "hub", what);
-        let away = self.away;
-        match away {
-            Away::NotYet | Away::CaughtUp(..) if is_away_time => {
-                say_at(
-                    now,
-                    "The hub goes away: the internet is cut. The agent keeps watching, and keeps what it sees.",
-                )?;
-                self.hub.stop();
-                self.away = Away::Since(self.clock.now());
-            }
-            Away::Since(since) if !is_away_time => {
-                self.hub.start(&self.group)?;
-                let back = self.clock.now();
-                let absence = (back - since).as_secs() / 60;
-                say_at(back, &format!("The hub is back after {absence} minutes, on the same port, with what it had."))?;
-                self.away = Away::Back(since, back);
-            }
-            Away::Back(since, back) if self.may_ask() => {
-                // It may not know the sensors yet.
-                if let Ok((there, 0)) = proof::caught_up(&self.hub, self.span(since, back)) {
-                    let took = (now - back).as_secs_f64() / f64::from(FACTOR);
-                    let what = format!(
-                        "The hub has caught up: {there} windows of its absence came within {took:.0} seconds of yours."
-                    );
-                    say_at(now, &what)?;
-                    self.away = Away::CaughtUp(since, back);
-                }
-            }
-            _ => {}
+    fn test_phone(&mut self) -> anyhow::Result<Chapter> {
+        let readings = self.room.lock().readings();
+        self.say("room", &format!("A calm evening: {}", story::of_readings(&readings)))?;
+        self.say("anna", "$ tilth-agent notify-test phone --by anna")?;
+        self.agent.ask(&["notify-test", "phone", "--by", "anna"])?;
+        Ok(Chapter::InternetCut)
+    }
+
+    fn cut_internet(&mut self) -> anyhow::Result<Chapter> {
+        self.say("link", "THE INTERNET IS CUT: hub and phone are out of reach.")?;
+        self.hub.stop();
+        self.phone.cut();
+        self.night.cut = Some(self.clock.now());
+        Ok(Chapter::AcidEmpty)
+    }
+
+    fn empty_canister(&mut self) -> anyhow::Result<Chapter> {
+        self.room.lock().canister(false);
+        self.say("room", "The acid canister is empty. Nothing holds the pH down any more.")?;
+        Ok(Chapter::AgentKilled)
+    }
+
+    fn kill_agent(&mut self) -> anyhow::Result<Chapter> {
+        self.say("agent", "KILLED (kill -9). The board measures on, and its own timers switch its relays off.")?;
+        self.agent.kill()?;
+        self.witness.kills += 1;
+        self.night.siren.is_told = false;
+        Ok(Chapter::AgentBack)
+    }
+
+    fn start_agent(&mut self) -> anyhow::Result<Chapter> {
+        self.agent = Agent::start(self.agent.program().clone(), &self.farm, &self.group, self.tell.clone())?;
+        self.say("agent", "Starts again, as systemd would start it, and takes from the board what it missed.")?;
+        Ok(Chapter::AnnaAnswers)
+    }
+
+    fn answer(&mut self) -> anyhow::Result<Chapter> {
+        let alert = self.night.alert.context("there is no alert")?;
+        let text = format!("ACK {alert} 2h");
+        self.say("anna", &format!("Answers by SMS: {text}"))?;
+        self.modem.receive(ANNA, &text);
+        Ok(Chapter::AcidReplaced)
+    }
+
+    fn replace_canister(&mut self) -> anyhow::Result<Chapter> {
+        self.room.lock().canister(true);
+        self.night.doser.doses += usize::from(self.night.doser.is_on);
+        let comes = if self.night.doser.is_on { " The doser runs, and acid comes again." } else { "" };
+        self.say("anna", &format!("Puts a full acid canister in its place.{comes}"))?;
+        Ok(Chapter::LinkBack)
+    }
+
+    fn mend_internet(&mut self) -> anyhow::Result<Chapter> {
+        self.hub.start(&self.group)?;
+        self.phone.connect()?;
+        let back = self.clock.now();
+        self.night.back = Some(back);
+        let away = (back - self.night.cut.unwrap_or(back)).as_secs() / 60;
+        self.say("link", &format!("The internet is back after {away} minutes."))?;
+        Ok(Chapter::CaughtUp)
+    }
+
+    /// The night is over once the hub has everything of the time without a link.
+    fn end_night(&mut self) -> anyhow::Result<Option<Chapter>> {
+        let Some((away, back)) = self.away().zip(self.night.back).filter(|_| self.may_ask()) else { return Ok(None) };
+        // The hub may not know the sensors yet.
+        let Ok((there, 0)) = proof::caught_up(&self.hub, away) else { return Ok(None) };
+        let took = (self.clock.now() - back).as_secs_f64() / f64::from(FACTOR);
+        self.say("hub", &format!("Caught up: {there} one-minute records in {took:.0} s."))?;
+        if !self.is_bounded {
+            let next = self.place.hour(self.clock.wall(self.night.began + NIGHT));
+            self.say("demo", &format!("The next night begins at {next}; Ctrl-C ends everything."))?;
         }
-        Ok(())
+        Ok(Some(Chapter::NextNight))
+    }
+
+    fn begin_night(&mut self, now: Duration) -> Chapter {
+        self.earlier_texts += self.night.texts.len();
+        self.night = Night { began: now, ..Night::default() };
+        Chapter::PhoneTested
     }
 
     /// Not more often than the hub likes to be asked.
@@ -255,24 +302,20 @@ impl Show {
         may
     }
 
-    fn span(&self, from: Duration, to: Duration) -> Span {
-        Span { from: self.clock.wall(from), to: self.clock.wall(to) }
+    /// The time without a link, as far as it is over.
+    fn away(&self) -> Option<Span> {
+        Some(Span { from: self.clock.wall(self.night.cut?), to: self.clock.wall(self.night.back?) })
     }
 
     /// Asks the hub once everything has been shown, until it has it all; fails at the deadline with what is short.
-    fn prove(&mut self, deadline: Instant) -> anyhow::Result<Option<String>> {
-        let now = self.clock.now();
-        let is_late = Instant::now() >= deadline;
-        if !is_late && (now < SHOWN || !self.may_ask()) {
+    fn prove(&mut self, is_late: bool) -> anyhow::Result<Option<String>> {
+        if !is_late && (self.chapter != Chapter::NextNight || !self.may_ask()) {
             return Ok(None);
         }
-        let away = match self.away {
-            Away::Back(since, back) | Away::CaughtUp(since, back) => Some(self.span(since, back)),
-            Away::NotYet | Away::Since(_) => None,
-        };
-        // A minute more on both sides: the agent's clock and this one were not started at one instant.
-        let all = Span { from: self.clock.wall(Duration::ZERO) - minutes(10), to: self.clock.wall(now + minutes(10)) };
-        match proof::prove(&self.hub, all, away) {
+        // A few minutes more on both sides: the agent's clock and this one were not started at one instant.
+        let from = self.clock.wall(Duration::ZERO) - minutes(10);
+        let all = Span { from, to: self.clock.wall(self.clock.now() + minutes(10)) };
+        match proof::prove(&self.hub, all, self.away(), &self.witness) {
             Ok(proved) => Ok(Some(proved)),
             Err(error) if is_late => Err(error),
             Err(_) => Ok(None),
@@ -281,8 +324,7 @@ impl Show {
 
     /// Stops everything, and removes what nobody will look at.
     fn stop(mut self, is_proved: bool) {
-        let _ = tell(self.clock.wall(self.clock.now()), "demo", "Stopping everything.");
-        let mut running = vec![&mut self.tail, &mut self.agent];
+        let mut running: Vec<_> = self.agent.processes().into_iter().map(|(_, process)| process).collect();
         running.extend(self.hub.process());
         processes::stop(&mut running);
         if is_proved && self.farm.remove() {
@@ -292,55 +334,19 @@ impl Show {
     }
 }
 
-/// Hears what the agent decides, as anybody can.
-fn follow(group: &Group, agent: &PathBuf, farm: &Farm, tell: Sender<Heard>) -> anyhow::Result<Child> {
-    let mut command = Command::new(agent);
-    command.args(["tail", "--json", "--socket"]).arg(farm.socket());
-    let mut tail = group.start("tail", &mut command, Stdio::piped())?;
-    let lines = BufReader::new(tail.stdout.take().context("it is piped")?).lines();
-    thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            if tell.send(Heard::Agent(line)).is_err() {
-                return;
+impl Chapter {
+    /// What has not happened while the chapter goes on.
+    const fn lacks(self) -> &'static str {
+        match self {
+            Chapter::PhoneTested | Chapter::AcidEmpty | Chapter::AgentBack | Chapter::LinkBack => {
+                "the demo was too slow"
             }
+            Chapter::InternetCut => "the doser gave no acid",
+            Chapter::AgentKilled => "no SMS came when the alert was critical",
+            Chapter::AnnaAnswers => "no SMS came when the alert was urgent",
+            Chapter::AcidReplaced => "the answer by SMS acknowledged nothing",
+            Chapter::CaughtUp => "the alert was not resolved, or the hub does not have everything",
+            Chapter::NextNight => "the night is not over",
         }
-    });
-    Ok(tail)
-}
-
-/// Says what this is and where to look.
-fn introduce(farm: &Farm, hub: &Hub, agent: &std::path::Path, lines: [&str; 2]) -> anyhow::Result<()> {
-    let root = farm.root().display();
-    let (agent, socket) = (agent.display(), farm.socket());
-    let socket = socket.display();
-    let now = hour(jiff::Timestamp::now());
-    say(&format!(
-        "\
-A hydroponic room with two boards, simulated; agent and hub are the real programs. An hour takes {} seconds, from {now} UTC on.
-
-  {root}/config   the agent's configuration
-  {root}/data     what the agent keeps
-  {root}/hub      what the hub keeps
-  {root}/logs     what the programs say
-  {} and {}   the boards' serial lines
-
-In the first minute of yours: a sensor sticks, the acid runs out, the hub goes away, a person answers the page, the hub comes back,
-a board falls silent. Then it all comes again.
-
-In another terminal, while this runs:
-  {agent} status --socket {socket}
-  {agent} alerts --socket {socket}
-  {agent} tail --socket {socket}
-  curl -s -H 'X-Device-Key: {}' http://{}/api/data/latest
-  and /api/alerts?state=all, /api/events, /api/health there
-
-Ctrl-C ends everything.
-",
-        3600 / FACTOR,
-        lines[0],
-        lines[1],
-        hub.read_key,
-        hub.address
-    ))?;
-    Ok(())
+    }
 }

@@ -1,0 +1,150 @@
+//! What is heard of agent, board and modem, told to whoever watches, and kept for what happens next.
+
+use std::mem;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::Value as Json;
+
+use crate::farm::{ANNA, DOSER, RULE};
+use crate::show::{Chapter, Show, minutes};
+use crate::story::Transition;
+
+/// What has happened in a night. Times are the demo's.
+#[derive(Default)]
+pub(crate) struct Night {
+    pub(crate) began: Duration,
+    /// SMS to Anna.
+    pub(crate) texts: Vec<(Duration, String)>,
+    pub(crate) doser: Doser,
+    pub(crate) siren: Siren,
+    /// Number of the alert.
+    pub(crate) alert: Option<u64>,
+    pub(crate) acknowledged: Option<Duration>,
+    pub(crate) is_resolved: bool,
+    /// When the internet was cut, and when it was back.
+    pub(crate) cut: Option<Duration>,
+    pub(crate) back: Option<Duration>,
+}
+
+/// What is known of the doser's pump.
+#[derive(Default)]
+pub(crate) struct Doser {
+    pub(crate) is_on: bool,
+    pub(crate) doses: usize,
+    /// Somebody was told that it runs in vain.
+    is_told: bool,
+}
+
+/// What is heard of the siren.
+#[derive(Default)]
+pub(crate) struct Siren {
+    /// Board time since which it is on.
+    since: Option<Duration>,
+    /// Somebody was told that it sounds.
+    pub(crate) is_told: bool,
+}
+
+impl Show {
+    pub(crate) fn handle_transition(&mut self, line: &str) -> anyhow::Result<()> {
+        let transition: Transition = serde_json::from_str(line).with_context(|| format!("tilth-agent tail: {line}"))?;
+        let now = self.clock.now();
+        if let Some(sentence) = transition.sentence(&self.place) {
+            self.say_at(transition.at.unwrap_or_else(|| self.clock.wall(now)), "agent", &sentence)?;
+        }
+        if transition.rule.as_deref() != Some(RULE) {
+            return Ok(());
+        }
+        self.night.alert = transition.alert.or(self.night.alert);
+        match transition.event.as_str() {
+            "acknowledged" => {
+                self.night.acknowledged = Some(now);
+                self.tell_silence()?;
+            }
+            "resolved" => self.night.is_resolved = true,
+            "notify" if transition.severity.as_deref() == Some("warning") => self.tell_unreachable()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the agent says of the phone while the internet is cut.
+    fn tell_unreachable(&self) -> anyhow::Result<()> {
+        let status: Json = serde_json::from_str(&self.agent.ask(&["status", "--json"])?)?;
+        let channels = status["notify"]["channels"].as_array().context("status has no channels")?;
+        let phone = channels.iter().find(|channel| channel["channel"] == "phone").context("status has no phone")?;
+        self.say("phone", &format!("Out of reach: {} message waits for the internet.", phone["waiting"]))
+    }
+
+    pub(crate) fn handle_doser(&mut self, on: bool) -> anyhow::Result<()> {
+        self.night.doser.is_on = on;
+        let is_empty = self.chapter > Chapter::AcidEmpty && self.chapter <= Chapter::AcidReplaced;
+        match (on, is_empty) {
+            (true, false) => {
+                self.night.doser.doses += 1;
+                self.say(
+                    "doser",
+                    "Gives acid, since the pH is above 6.2. The dose was booked first, for at most 4 min.",
+                )
+            }
+            (false, false) if self.night.doser.doses > 0 => self.say("doser", &format!("Stops. {}", self.booked()?)),
+            (true, true) if !mem::replace(&mut self.night.doser.is_told, true) => {
+                self.say("doser", "Runs, but no acid comes: the pH goes on climbing.")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the interlock has booked for the doser.
+    fn booked(&self) -> anyhow::Result<String> {
+        let rows = self.agent.ask(&["actuators", "--json"])?;
+        let mut rows = rows.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+        let row = rows.find(|row| row["actuator"] == DOSER).context("the agent has no doser")?;
+        let minutes = |name: &str| row[name].as_f64().unwrap_or_default() / 60.0;
+        Ok(format!("Booked in this hour: {:.0} of {:.0} min.", minutes("hour_s"), minutes("dose_per_hour_s")))
+    }
+
+    pub(crate) fn handle_siren(&mut self, on: bool, at: Duration) -> anyhow::Result<()> {
+        if !on {
+            self.witness.siren += self.night.siren.since.take().map_or(Duration::ZERO, |since| at - since);
+            return self.tell_silence();
+        }
+        self.night.siren.since = Some(at);
+        let is_after = self.night.acknowledged.is_some_and(|acknowledged| self.clock.now() > acknowledged + minutes(1));
+        self.witness.after_acknowledgement += usize::from(is_after);
+        self.witness.after_kill += usize::from(self.chapter == Chapter::AnnaAnswers);
+        if mem::replace(&mut self.night.siren.is_told, true) {
+            return Ok(());
+        }
+        let again = if self.chapter > Chapter::AgentBack { " again" } else { "" };
+        self.say("siren", &format!("SOUNDS{again}, on a relay of the board."))
+    }
+
+    fn tell_silence(&mut self) -> anyhow::Result<()> {
+        if self.night.acknowledged.is_none()
+            || self.night.siren.since.is_some()
+            || !mem::take(&mut self.night.siren.is_told)
+        {
+            return Ok(());
+        }
+        self.say("siren", "Silent.")
+    }
+
+    /// Tells the SMS that the modem has sent since the last look.
+    pub(crate) fn read_texts(&mut self) -> anyhow::Result<()> {
+        let texts = self.modem.script().texts_to(ANNA);
+        for text in texts.into_iter().skip(self.earlier_texts + self.night.texts.len()) {
+            self.say("sms", &format!("To Anna: {text}"))?;
+            self.witness.sms += 1;
+            self.witness.repeated += usize::from(self.night.texts.iter().any(|(_, before)| *before == text));
+            self.night.texts.push((self.clock.now(), text));
+        }
+        Ok(())
+    }
+
+    /// Whether an SMS that begins so was sent, and so long ago.
+    pub(crate) fn was_sent(&self, begins: &str, ago: Duration) -> bool {
+        let found = self.night.texts.iter().find(|(_, text)| text.trim_start_matches("Repeat: ").starts_with(begins));
+        found.is_some_and(|(at, _)| self.clock.now() >= *at + ago)
+    }
+}

@@ -116,8 +116,17 @@ impl Configuration {
         startup: Startup,
         context: ConfigContext<'_>,
     ) -> io::Result<(Configuration, Configured, SensorInputs)> {
-        let Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, versions } =
-            startup;
+        let Startup {
+            compiled,
+            enrolment,
+            active,
+            state,
+            state_unreadable,
+            bundle_unavailable,
+            previous,
+            versions,
+            ..
+        } = startup;
         let ConfigContext { folder, data, mode, status, health, commands, inputs } = context;
         let files =
             FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));

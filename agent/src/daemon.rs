@@ -10,6 +10,7 @@
 //! unwritten readings are logged. The end of any task is a stop, too, with exit code 1. Nothing depends on a stop: a power cut is
 //! the ordinary one.
 
+mod configured;
 mod opened;
 mod signals;
 mod start;
@@ -17,12 +18,11 @@ mod systemd;
 mod tasks;
 
 use anyhow::Context;
-use tilth_config::ClockTrust;
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::cli;
 use crate::clock::Clock;
-use crate::configuration::{self, Startup};
+use crate::configuration;
 use crate::exit::Exit;
 use crate::output::journal;
 use tasks::Tasks;
@@ -30,25 +30,23 @@ use tasks::Tasks;
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.
 pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
     journal::start().context("the thread of the log")?;
-    let clock = Clock::new(wanted.clock);
-    let Some(startup) = Startup::read(&wanted.config.folder, &wanted.data, &clock) else { return Ok(Exit::Refused) };
-    if let Some(problem) = startup.compiled.forbids(wanted.clock) {
-        warn!("--clock {}: {problem}", wanted.clock);
-        return Ok(Exit::Refused);
-    }
-    if startup.compiled.clock_trust == ClockTrust::Rtc {
-        clock.trust_battery();
-    }
-    let stop = signals::Stop::new().context("signals")?;
+    let (clock, stop) = (Clock::new(wanted.clock), signals::Stop::new().context("signals")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-    let ended = runtime.block_on(live(wanted, startup, clock, stop));
+    let ended = runtime.block_on(live(wanted, clock, stop));
     // Does not wait for system calls that may never return.
     runtime.shutdown_background();
-    ended.map(|()| Exit::Done)
+    ended
 }
 
-async fn live(wanted: &cli::Run, startup: Startup, clock: Clock, mut stop: signals::Stop) -> anyhow::Result<()> {
-    let mut tasks = Tasks::start(wanted, startup, clock).await?;
+async fn live(wanted: &cli::Run, clock: Clock, mut stop: signals::Stop) -> anyhow::Result<Exit> {
+    let started = tokio::select! {
+        started = Tasks::start(wanted, clock) => started?,
+        () = stop.asked() => {
+            configuration::save_end(&wanted.data, None).await;
+            return Ok(Exit::Done);
+        }
+    };
+    let Some(mut tasks) = started else { return Ok(Exit::Refused) };
     let ended = tasks.run(stop.asked()).await;
     if ended.is_err() {
         error!("a task ended unexpectedly; the agent saves its state and stops");
@@ -58,5 +56,5 @@ async fn live(wanted: &cli::Run, startup: Startup, clock: Clock, mut stop: signa
     if !ended.as_ref().is_err_and(tasks::is_of_sync) {
         configuration::save_end(&wanted.data, ended.as_ref().err()).await;
     }
-    ended
+    ended.map(|()| Exit::Done)
 }

@@ -399,7 +399,7 @@ fn a_disk_that_hangs_and_a_hub_that_is_away_leave_the_watchdog_alone() {
     {
         let _frozen = disk.freeze();
         story.farm.launch();
-        assert_eq!(systemd.until("READY=1", || ()), ["READY=1\nSTATUS=starting: opening the database"]);
+        assert_eq!(systemd.until("READY=1", || ()), ["READY=1\nSTATUS=starting: reading the configuration"]);
         let said = systemd.until("WATCHDOG=1", || ());
         assert_eq!(said.len(), 1, "not before decide answers: {said:?}");
     }

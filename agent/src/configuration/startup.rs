@@ -40,6 +40,8 @@ pub(crate) struct Startup {
     pub(super) bundle_unavailable: Option<String>,
     /// What the configuration before the start had, where that is known.
     pub(super) previous: Option<Inventory>,
+    /// A file shows that the agent ran with this data folder before, or the folder does not say.
+    pub(crate) has_run: bool,
     /// Versions of the files before they were read.
     pub(super) versions: FileVersions,
 }
@@ -67,15 +69,23 @@ pub(super) enum SavedBundle {
 impl ConfigSet {
     /// The files in the folder.
     pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
-        ConfigSet::of(tilth_config::load(folder, purpose), bundle::agent_toml(folder), folder, data, purpose)
+        let (loaded, agent_toml) = (tilth_config::load(folder, purpose), bundle::agent_toml(folder));
+        ConfigSet::of(loaded, agent_toml, (folder, data), purpose, BundleFiles::active)
     }
 
-    fn of(loaded: Loaded, agent_toml: Option<Document>, folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
+    /// `saved` reads the saved bundle.
+    fn of(
+        loaded: Loaded,
+        agent_toml: Option<Document>,
+        (folder, data): (&Path, &Path),
+        purpose: Purpose,
+        saved: impl FnOnce(&Enrolment) -> Result<Option<Bundle>, Unavailable>,
+    ) -> ConfigSet {
         let is_broken =
             loaded.diagnostics.iter().any(|found| found.level == Level::Error && found.file == "agent.toml");
         let agent_toml_if_whole = loaded.agent_toml.as_ref().filter(|_| !is_broken);
         let enrolment = agent_toml_if_whole.and_then(|agent_toml| Enrolment::of(agent_toml, folder, data));
-        let bundle = match enrolment.as_ref().map_or(Ok(None), BundleFiles::active) {
+        let bundle = match enrolment.as_ref().map_or(Ok(None), saved) {
             Ok(None) => SavedBundle::None,
             Ok(Some(bundle)) => {
                 let compiled = bundle::compile(&bundle, agent_toml.clone(), purpose);
@@ -110,23 +120,26 @@ impl ConfigSet {
 }
 
 impl Startup {
-    /// Whether a file shows that the agent ran with this data folder before.
-    pub(crate) fn has_run(&self, data: &Path) -> bool {
-        self.previous.is_some() || BundleFiles::new(data).has_active()
-    }
-
     /// Chooses what to start with. `None` where the files have errors and there was never a good configuration; the log has the errors.
     pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
-        let start = Start { folder, data, clock };
+        let start = Start { folder, data, clock, is_data_read: true };
         let (state, state_unreadable) = start.bundle_state();
         let mut startup = start.choose()?;
         state.iter().for_each(|state| startup.active.load_state(state));
-        Some(Startup { state, state_unreadable, ..startup })
+        let has_run = startup.previous.is_some() || BundleFiles::new(data).has_active();
+        Some(Startup { state, state_unreadable, has_run, ..startup })
+    }
+
+    /// Chooses without a look into the data folder, which does not answer. `None` where the files have errors.
+    pub(crate) fn read_without_data(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
+        let state_unreadable = Some(format!("bundle.state {}; {UNTIL_STATE_IS_READ}", hangs()));
+        let startup = Start { folder, data, clock, is_data_read: false }.choose()?;
+        Some(Startup { state_unreadable, has_run: true, ..startup })
     }
 
     /// Chooses what returns once a bundle has failed its probation, as a start would.
     pub(super) fn again(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
-        Start { folder, data, clock }.choose()
+        Start { folder, data, clock, is_data_read: true }.choose()
     }
 }
 
@@ -136,17 +149,19 @@ struct Start<'a> {
     folder: &'a Path,
     data: &'a Path,
     clock: &'a Clock,
+    /// False while the data folder does not answer.
+    is_data_read: bool,
 }
 
 impl Start<'_> {
     fn choose(self) -> Option<Startup> {
         let versions = watch::versions(self.folder);
-        let in_folder = ConfigSet::read(self.folder, self.data, Purpose::Run);
+        let (loaded, agent_toml) = (tilth_config::load(self.folder, Purpose::Run), bundle::agent_toml(self.folder));
+        let in_folder = self.config_set(loaded, agent_toml);
         let (files, previous) = self.last_good().map(|LastGood { files, inventory }| (files, inventory)).unzip();
-        let last_good = files.filter(|_| !in_folder.candidate().is_sound()).map(|files| {
-            let loaded = load_documents(files.documents(), Purpose::Run);
-            ConfigSet::of(loaded, files.agent_toml(), self.folder, self.data, Purpose::Run)
-        });
+        let last_good = files
+            .filter(|_| !in_folder.candidate().is_sound())
+            .map(|files| self.config_set(load_documents(files.documents(), Purpose::Run), files.agent_toml()));
         let choice = choose(in_folder.candidate(), last_good.as_ref().map(ConfigSet::candidate));
         let Choice::Run(origin, generation) = choice else {
             self.log_rejected(&in_folder, last_good.as_ref());
@@ -168,8 +183,26 @@ impl Start<'_> {
         let compiled = compiled?.instead_of(rejected);
         let active = ActiveConfig::new(bundle, compiled.configured.hash.clone(), compiled.sensors());
         self.log_last_good(&compiled.summary.rejected, active.name());
-        let (enrolment, state, state_unreadable) = (chosen.enrolment, None, None);
-        Some(Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, versions })
+        let (enrolment, state, state_unreadable, has_run) = (chosen.enrolment, None, None, false);
+        Some(Startup {
+            compiled,
+            enrolment,
+            active,
+            state,
+            state_unreadable,
+            bundle_unavailable,
+            previous,
+            has_run,
+            versions,
+        })
+    }
+
+    fn config_set(self, loaded: Loaded, agent_toml: Option<Document>) -> ConfigSet {
+        let saved = |enrolment: &Enrolment| match self.is_data_read {
+            true => BundleFiles::active(enrolment),
+            false => Err(hangs().into()),
+        };
+        ConfigSet::of(loaded, agent_toml, (self.folder, self.data), Purpose::Run, saved)
     }
 
     fn compile(
@@ -225,7 +258,7 @@ impl Start<'_> {
                 Some(BundleState::default()),
                 "which bundles were rejected is lost; versions below the last good one are still rejected",
             ),
-            Unreadable::Unusable(_) => (None, "no bundle is applied until the file can be read"),
+            Unreadable::Unusable(_) => (None, UNTIL_STATE_IS_READ),
         };
         let said = format!("{}; {effect}", self.describe_file("bundle.state", unreadable));
         warn!("{said}");
@@ -234,6 +267,9 @@ impl Start<'_> {
 
     /// Content of `config.good`. A damaged file is moved aside.
     fn last_good(self) -> Option<LastGood> {
+        if !self.is_data_read {
+            return None;
+        }
         LastGood::read(self.data).unwrap_or_else(|unreadable| {
             warn!("{}", self.describe_file("config.good", unreadable));
             None
@@ -294,6 +330,11 @@ impl Start<'_> {
 }
 
 const BUNDLE: &str = "the last good bundle";
+const UNTIL_STATE_IS_READ: &str = "no bundle is applied until the file can be read";
+
+fn hangs() -> Unreadable {
+    Unreadable::Unusable("the data folder does not answer".to_owned())
+}
 
 /// Logs what runs in place of the saved bundle; returns it with why the bundle does not.
 fn log_instead(

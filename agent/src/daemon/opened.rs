@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
@@ -11,7 +10,7 @@ use tilth_core::time::{Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::checkpoint;
@@ -30,10 +29,6 @@ use crate::store::{
 pub(super) const DEFAULT_POLICY: Policy =
     Policy { keep_days: 30, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
 
-/// Longest wait for the database at the start: more than a card takes to recover a long log. A farm that is not watched for
-/// longer is worse than alerts that begin anew.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-
 pub(super) struct OpenStore {
     pub(super) restored: RestoredState,
     pub(super) store_writer: StoreWriter,
@@ -45,8 +40,8 @@ pub(super) struct OpenStore {
     pub(super) thread: JoinHandle<()>,
 }
 
-/// Starts the store's thread, which opens the database in a folder, and waits for the state that it restores. A damaged database
-/// is moved aside. Where none can be opened, or the disk hangs, the thread keeps trying and the agent starts without.
+/// Starts the store's thread, which opens the database in a folder, and waits `until` then for the state that it restores. A damaged
+/// database is moved aside. Where none can be opened, or the disk hangs, the thread keeps trying and the agent starts without.
 /// `has_run` says that something other than the database shows that this device ran before.
 pub(super) async fn open(
     data: &Path,
@@ -55,6 +50,7 @@ pub(super) async fn open(
     config: ConfigStatus,
     has_run: bool,
     commands: mpsc::Sender<Command>,
+    until: Instant,
 ) -> anyhow::Result<OpenStore> {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let options = Options { has_run, ..Options::new(machine.trim(), clock.mark()) };
@@ -81,7 +77,7 @@ pub(super) async fn open(
     let (answer, answered) = oneshot::channel();
     let (store_writer, handle, thread) =
         thread::start(move || opening.open(answer), settings).context("store thread")?;
-    let restored = match timeout(OPEN_TIMEOUT, answered).await {
+    let restored = match timeout_at(until, answered).await {
         Ok(Ok(restored)) => restored,
         Ok(Err(_)) | Err(_) => monitor.without(&hangs()),
     };

@@ -1,17 +1,20 @@
-//! Start of the tasks: the store first, then the configuration, then the tasks that work by it.
+//! Start of the tasks: the configuration and the store first, then the tasks that work by them.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::Context;
 use tilth_core::id::Id;
 use tilth_core::interlock;
 use tilth_notify::secret::Secrets;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::configured;
 use super::opened::{self, OpenStore};
 use super::systemd::{Notifier, Reporter};
 use super::tasks::Tasks;
@@ -34,6 +37,10 @@ use crate::sense::{BusTasks, SensorInputs};
 use crate::store::thread::StoreWriter;
 use crate::sync::{self, status::SyncStatus};
 
+/// Longest wait for disks at the start, all in all: more than a card takes to recover a long log. A farm that is not watched for
+/// longer is worse than alerts that begin anew.
+const DISKS: Duration = Duration::from_secs(30);
+
 /// Most commands to decide that wait; people are slower than that.
 const COMMANDS: usize = 256;
 
@@ -53,20 +60,22 @@ struct Base<'a> {
 }
 
 impl Tasks {
-    /// Starts all tasks. Takes the control socket first: another agent there is an error.
-    pub(super) async fn start(wanted: &cli::Run, startup: Startup, clock: Clock) -> anyhow::Result<Tasks> {
+    /// Starts all tasks; none where the configuration is rejected, which the log says. Takes the control socket first: another agent
+    /// there is an error.
+    pub(super) async fn start(wanted: &cli::Run, clock: Clock) -> anyhow::Result<Option<Tasks>> {
+        let (notifier, until) = (notifier().map(Arc::new), Instant::now() + DISKS);
+        // Before the first wait for a disk.
+        notifier.iter().for_each(|notifier| notifier.ready("starting: reading the configuration"));
         if clock.mode() != ClockMode::System {
             warn!("the clock is {}: for the demo and tests", clock.mode());
         }
-        let socket = take_socket(wanted)?;
+        let socket = take_socket(wanted, until).await?;
+        let Some(startup) = configured::read(wanted, &clock, until).await? else { return Ok(None) };
         let (commands, heard) = mpsc::channel(COMMANDS);
         let enrolment = startup.enrolment.clone();
         let (outputs, switched) = Outputs::new();
         let base = Base::new(wanted, &startup, clock, commands, outputs);
-        let notifier = notifier().map(Arc::new);
-        // Before the first wait for a disk.
-        notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
-        let store = base.open_store(startup.has_run(&wanted.data)).await?;
+        let store = base.open_store(startup.has_run, until).await?;
         info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), base.device);
         let (changed_inputs, inputs) = mpsc::channel(1);
         let begun = Configuration::begin(startup, base.configuration_context(changed_inputs)).await;
@@ -117,7 +126,7 @@ impl Tasks {
             storing: thread,
         };
         tasks.read(first_inputs);
-        Ok(tasks)
+        Ok(Some(tasks))
     }
 }
 
@@ -159,9 +168,9 @@ impl<'a> Base<'a> {
         }
     }
 
-    async fn open_store(&self, has_run: bool) -> anyhow::Result<OpenStore> {
+    async fn open_store(&self, has_run: bool, until: Instant) -> anyhow::Result<OpenStore> {
         let (health, config) = (self.health.clone(), self.config.clone());
-        opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone()).await
+        opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone(), until).await
     }
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {
@@ -207,7 +216,7 @@ impl<'a> Base<'a> {
             device: self.device.clone(),
             boot: store.restored.boot,
             clock: self.clock.clone(),
-            started: Instant::now(),
+            started: std::time::Instant::now(),
             config: self.config.clone(),
             health: self.health.clone(),
             commands: self.commands.clone(),
@@ -219,7 +228,7 @@ impl<'a> Base<'a> {
             database: opened::database(&self.wanted.data),
             policy: opened::DEFAULT_POLICY,
             sync: self.sync.clone(),
-            limits: Limits::new(Instant::now()),
+            limits: Limits::new(std::time::Instant::now()),
         }
     }
 
@@ -249,8 +258,11 @@ fn notifier() -> Option<Notifier> {
 }
 
 /// Takes the control socket; none where that fails, and the agent runs without it. Another agent there is an error.
-fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
-    match socket::take(&socket::of(wanted.socket.as_deref(), &wanted.data)) {
+async fn take_socket(wanted: &cli::Run, until: Instant) -> anyhow::Result<Option<Taken>> {
+    let path = socket::of(wanted.socket.as_deref(), &wanted.data);
+    let hangs = NotTaken::Failed(path.display().to_string(), ErrorKind::TimedOut.into());
+    let taking = timeout_at(until, spawn_blocking(move || socket::take(&path))).await;
+    match taking.map_or(Ok(Err(hangs)), |taken| taken)? {
         Ok(taken) => Ok(Some(taken)),
         Err(lives @ NotTaken::Lives(_)) => Err(lives.into()),
         Err(failed @ NotTaken::Failed(..)) => {

@@ -5,7 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use crate::bundles::of_hub;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::bundles::{LOCAL, of_hub};
 use crate::room::{Agent, FARM, Room};
 
 /// The end of systemd.
@@ -48,7 +50,7 @@ fn a_store_that_cannot_write_and_sync_that_cannot_start_leave_the_watchdog_alone
     let mut command = room.start_command("system");
     let mut agent = room.start_by(command.env("NOTIFY_SOCKET", room.path("notify")).env("WATCHDOG_USEC", "600000"));
     systemd.wait_for("READY=1");
-    assert_eq!(systemd.said, ["READY=1\nSTATUS=starting: opening the database"], "before anything else");
+    assert_eq!(systemd.said, ["READY=1\nSTATUS=starting: reading the configuration"], "before anything else");
     let status = systemd.wait_for("; sync: not started ");
     assert!(status.starts_with("STATUS=monitoring; store: nothing written "), "{status}");
     for value in 0..5 {
@@ -60,6 +62,40 @@ fn a_store_that_cannot_write_and_sync_that_cannot_start_leave_the_watchdog_alone
     systemd.wait_for("WATCHDOG=1");
     agent.terminate();
     systemd.wait_for("STOPPING=1");
+}
+
+/// Guards against: a farm that nobody watches, and an agent that never counts as started nor hears a signal, while the disk of the data
+/// folder does not answer.
+#[test]
+fn a_data_folder_that_hangs_at_the_start_leaves_config_d_in_force() {
+    let (room, _) = of_hub("hanging-data", FARM);
+    let probation = r#"{"hash":"","trusted":"","version":7,"content":"","times":1,"sensors":{}}"#;
+    room.write("data/bundle.state", &format!(r#"{{"highest":7,"probation":{probation}}}"#));
+    // The state is written anew at each start; a pipe that nobody reads takes nothing.
+    let pipe = room.path("data/bundle.state.new");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    let mut systemd = Systemd::of(&room);
+    systemd.socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    let mut board = room.plug_in();
+    let mut start = |log: &str| {
+        let file = fs::File::create(room.path(log)).expect("a log");
+        let mut command = room.start_command("system");
+        let child = command.env("NOTIFY_SOCKET", room.path("notify")).stderr(file).spawn().expect("the program starts");
+        systemd.wait_for("READY=1");
+        Agent { child, log: room.path(log) }
+    };
+    let mut told_to_stop = start("log-0.txt");
+    assert_eq!(told_to_stop.terminate().code(), Some(0), "{}", told_to_stop.log());
+    let mut agent = start("log-1.txt");
+    systemd.wait_for("STATUS=monitoring");
+    assert!(agent.log().contains("the data folder data does not answer; starting without it\n"), "{}", agent.log());
+    room.wait_for_bus("up");
+    board.level(0, 20.0);
+    room.wait_for_value(LOCAL, 20.0);
+    let lost = room.status()["sync"]["lost"].clone();
+    let why = "the last good bundle cannot be used: the data folder does not answer; config.d is in force until ";
+    assert!(lost.as_str().is_some_and(|said| said.starts_with(why)), "{lost}");
+    assert_eq!(agent.terminate().code(), Some(0), "{}", agent.log());
 }
 
 #[test]

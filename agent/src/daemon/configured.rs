@@ -1,0 +1,47 @@
+//! Reading the configuration that the agent starts with, while disks may hang.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tilth_config::ClockTrust;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use crate::cli;
+use crate::clock::Clock;
+use crate::configuration::Startup;
+
+/// What to start with; none where that is rejected, which the log says. A data folder that does not answer until then is done without.
+pub(super) async fn read(wanted: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Result<Option<Startup>> {
+    let Some(startup) = choose(wanted, clock, until).await? else { return Ok(None) };
+    if let Some(problem) = startup.compiled.forbids(wanted.clock) {
+        warn!("--clock {}: {problem}", wanted.clock);
+        return Ok(None);
+    }
+    if startup.compiled.clock_trust == ClockTrust::Rtc {
+        clock.trust_battery();
+    }
+    Ok(Some(startup))
+}
+
+async fn choose(wanted: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Result<Option<Startup>> {
+    let on_a_thread = |read: fn(&Path, &Path, &Clock) -> Option<Startup>| {
+        let (folder, data, clock) = (wanted.config.folder.clone(), wanted.data.clone(), clock.clone());
+        spawn_blocking(move || read(&folder, &data, &clock))
+    };
+    let mut whole = on_a_thread(Startup::read);
+    if let Ok(startup) = timeout_at(until, &mut whole).await {
+        return startup.context("configuration");
+    }
+    warn!("the data folder {} does not answer; starting without it", wanted.data.display());
+    tokio::select! {
+        startup = &mut whole => startup,
+        startup = on_a_thread(Startup::read_without_data) => match startup {
+            // What the folder keeps may be better than files with errors.
+            Ok(None) => whole.await,
+            startup => startup,
+        }
+    }
+    .context("configuration")
+}

@@ -148,18 +148,12 @@ impl Decide {
                 },
                 Some(asked) = asks.recv() => { self.handle_asked(asked); None }
                 Some(outcome) = self.outcomes.recv() => { self.handle(Input::Output(outcome)); None }
-                message = queue.next() => {
-                    self.handle_message(message);
-                    for _ in 0..BURST {
-                        let Some(message) = queue.try_next() else { break };
-                        self.handle_message(message);
-                    }
-                    None
-                }
+                message = queue.next() => { self.handle_message(message); None }
                 Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
                 Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
-                () = clock.sleep_until(due) => { self.handle(Input::Tick); None }
+                () = clock.sleep_until(due) => None,
             };
+            self.finish_turn(&queue, &mut asks, &mut deliveries);
             // Pages and live lines leave before the commit costs time, and other tasks run between two bursts.
             yield_now().await;
             self.report_drops(queue.dropped(), done.is_some());
@@ -173,6 +167,38 @@ impl Decide {
                 let _ = done.send(());
                 return;
             }
+        }
+    }
+
+    /// Gives each source its share of a turn, whichever began it: clients that ask without pause delay no value and no deadline.
+    fn finish_turn(
+        &mut self,
+        queue: &Queue,
+        asks: &mut mpsc::Receiver<Asked>,
+        deliveries: &mut mpsc::Receiver<Delivery>,
+    ) {
+        if let Ok(asked) = asks.try_recv() {
+            self.handle_asked(asked);
+        }
+        if let Ok(outcome) = self.outcomes.try_recv() {
+            self.handle(Input::Output(outcome));
+        }
+        let mut left = BURST;
+        while left > 0
+            && let Some(message) = queue.try_next()
+        {
+            self.handle_message(message);
+            left -= 1;
+        }
+        if self.replaced.has_changed().unwrap_or(false) {
+            self.store_replaced();
+        }
+        if let Ok(delivery) = deliveries.try_recv() {
+            self.note_delivery(&delivery);
+        }
+        // Values that still wait bring the time with them, and no instant ends between two of them.
+        if left > 0 && self.engine.deadline().is_some_and(|due| due <= self.now()) {
+            self.handle(Input::Tick);
         }
     }
 

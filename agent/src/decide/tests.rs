@@ -270,6 +270,55 @@ fn channels_outlast_a_queue_that_is_full() {
     assert_eq!(waits, 1);
 }
 
+/// A value above the rule's limit, stamped so many seconds after the beginning.
+fn high(at_s: i64) -> SenseMessage {
+    SenseMessage::Value(Sample {
+        sensor: SensorId::new("room/level").unwrap(),
+        value: 31.0,
+        quality: Quality::Good,
+        fault: None,
+        arrived: Uptime(0),
+        taken: None,
+        source_time: Some(WallTime(at_s * 1000)),
+        rejected: None,
+    })
+}
+
+/// Guards against: a farm that is not watched as long as a few programs poll the API without pause.
+#[tokio::test]
+async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
+    let farm = format!("{FARM}{}", RULE.replace("cooldown", "for = '1m'\ncooldown"));
+    let Life { decide, clock, mut asked, _folder, .. } = Life::begin(0, &farm, None);
+    let queue = Queue::new(1);
+    let (commands, heard) = mpsc::channel(4);
+    let (_outcomes, told) = mpsc::channel(1);
+    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue.clone(), heard, told, crate::notify::asked::asks().1));
+    // The queue of commands is never empty meanwhile.
+    let ask_often = async || {
+        for _ in 0..100 {
+            commands.send(Command::Probe(oneshot::channel().0)).await.unwrap();
+        }
+    };
+    let look = async || {
+        let (look, looked) = oneshot::channel();
+        let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.readings.decided).unwrap();
+        commands.send(Command::Query(Box::new(count))).await.unwrap();
+        looked.await.unwrap()
+    };
+    ask_often().await;
+    queue.push(high(1));
+    ask_often().await;
+    assert_eq!(look().await, 1, "expected the value to be decided on");
+    ask_often().await;
+    clock.observe(WallTime(90_000));
+    ask_often().await;
+    let mut pages = 0;
+    while let Ok(command) = asked.try_recv() {
+        pages += u32::from(matches!(command, notify::Command::Request(Request::Page(..))));
+    }
+    assert_eq!(pages, 1, "expected the page that was due after a minute");
+}
+
 /// Guards against: pages, sockets and buses that wait until a long queue is decided on, or until the store has its part.
 #[tokio::test]
 async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_burst() {
@@ -281,22 +330,7 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     }
     let values = 4 * BURST as i64;
     let queue = Queue::new(values as usize);
-    for second in 1..=values {
-        let sensor = SensorId::new("room/level").unwrap();
-        let stamp = Some(WallTime(second * 1000));
-        let (quality, fault) = (Quality::Good, None);
-        let sample = Sample {
-            sensor,
-            value: 31.0,
-            quality,
-            fault,
-            arrived: Uptime(0),
-            taken: None,
-            source_time: stamp,
-            rejected: None,
-        };
-        queue.push(SenseMessage::Value(sample));
-    }
+    (1..=values).for_each(|second| queue.push(high(second)));
     let (commands, heard) = mpsc::channel(1);
     let (_outcomes, told) = mpsc::channel(1);
     tokio::spawn(decide.run(Vec::new(), Vec::new(), queue, heard, told, crate::notify::asked::asks().1));

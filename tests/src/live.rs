@@ -2,7 +2,9 @@
 
 pub mod board;
 pub mod disk;
+pub mod emulator;
 pub mod farm;
+pub mod flow;
 pub mod host_board;
 pub mod hub;
 pub mod modem;

@@ -1,10 +1,10 @@
 //! A board's image in the emulator of `firmware/emulator`, in virtual time: it stands still but for [`Emulated::run`].
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
+use tilth_tests::live::emulator::{NOT_BUILT, emulator};
 use tilth_wire::{
     Ack, BoardId, ChannelKind, CommandError, Decoder, FromBoard, Heartbeat, MAX_FRAME, Reading, ResetCause, Switched,
     ToBoard,
@@ -52,27 +52,17 @@ impl Emulated {
     /// The image of this name as `firmware/boards/build` made it, with these options of the emulator. `None`, which is said, where it was
     /// not built or cannot run; with TILTH_BOARDS set that is a failure.
     pub(crate) fn start(image: &str, options: &[&str], test: &str) -> Option<Self> {
-        let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
-        let elf = firmware.join(format!("boards/target/images/{image}.elf"));
-        let emulator = firmware.join("emulator");
-        if !elf.exists() || !emulator.join("node_modules").exists() {
-            let skipped = format!("skipped: {test}: run firmware/boards/build first, and npm ci in firmware/emulator");
+        let Some(mut command) = emulator(image, options) else {
+            let skipped = format!("skipped: {test}: {NOT_BUILT}");
             assert!(std::env::var_os("TILTH_BOARDS").is_none(), "{skipped}");
             let _ = writeln!(std::io::stderr().lock(), "\n{skipped}");
             return None;
-        }
-        Some(Self::spawn(&emulator, &elf, options))
+        };
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        Some(Self::new(child.expect("node is installed")))
     }
 
-    fn spawn(emulator: &Path, elf: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new("node")
-            .arg(emulator.join("emulator.mjs"))
-            .arg(elf)
-            .args(options)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node is installed");
+    fn new(mut child: Child) -> Self {
         let input = child.stdin.take().expect("its input is a pipe");
         let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         Self {

@@ -2,11 +2,10 @@
 //! agent's absence, settings that outlive power. Skipped where the images were not built.
 
 mod emulated;
-mod models;
 
 use emulated::Emulated;
-use models::{Model, PICO, UNO, UNO_ALL};
 use serde_json::json;
+use tilth_tests::live::emulator::{Model, PICO, UNO, UNO_ALL};
 use tilth_wire::{
     BoardId, ChannelKind, Fault, OffReason, Reading, Refusal, ResetCause, Sample, SetChannel, SetRelay, Switch, ToBoard,
 };

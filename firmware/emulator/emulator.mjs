@@ -9,6 +9,7 @@
 //   {"analog": {"0": VOLTS}}   {"pin": {"D3": 0}}      levels at inputs
 //   {"pulses": {"pin": "D2", "count": N, "hz": F}}     falling edges at an input
 //   {"sht3x": {..}}   {"bme280": {..}}   {"ds18b20": {..}}   {"dht22": {..}}    fields of the models, e.g. {"present": false}
+//   {"stuck": "D7"}                                    the contact of a relay at this pin does not open any more, once it has closed
 //   {"i2c_held": true}   {"hang": true}   {"panic": true}   {"reset": "external"}   {"power_cycle": true}   {"quit": true}
 // Standard output: {"port"}, {"pin", "level", "ms"} when an output changes, {"reset", "ms"}, {"error"}; of a Pico
 // {"written": ADDRESS, "ms"} when its flash is written.
@@ -31,6 +32,10 @@ const { values: options, positionals } = parseArgs({
 });
 
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+const stuck = new Set();
+const report = (event) => {
+  if (event.level !== 0 || !stuck.has(event.pin)) say(event);
+};
 let sent = [];
 let client = null;
 
@@ -40,7 +45,7 @@ const board = new (isPico ? Pico : Board)(positionals[0], {
   usb: options.usb,
   oneWirePin: options['one-wire-pin'] ?? (isPico ? 'GP6' : 'D4'),
   dhtPin: options['dht-pin'] ?? (isPico ? 'GP9' : 'D5'),
-  report: say,
+  report,
   transmit: (byte) => {
     if (client) client.write(Buffer.from([byte]));
     else if (options.tcp === undefined) sent.push(byte);
@@ -61,6 +66,7 @@ const commands = {
   bme280: (fields) => Object.assign(board.bme280, fields),
   ds18b20: (fields) => Object.assign(board.ds18b20, fields).changed(),
   dht22: (fields) => Object.assign(board.dht22, fields),
+  stuck: (pin) => stuck.add(pin),
   i2c_held: (held) => (board.i2cHeld = held),
   hang: () => board.hang(),
   panic: () => board.panic(),

@@ -2,6 +2,7 @@
 //!
 //! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
 
+mod boards;
 mod dosing;
 mod flash;
 mod footprint;
@@ -64,6 +65,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "latency", measure: |run| latency::measure(run.length) },
     Evidence { name: "frames", measure: frames::measure },
     Evidence { name: "flash", measure: flash::measure },
+    Evidence { name: "boards", measure: boards::measure },
     Evidence { name: "sizes", measure: |run| sizes::measure(run.length) },
 ];
 

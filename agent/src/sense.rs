@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tilth_config::{AgentToml, BusKind, Input, InputSettings, Link};
+use tilth_core::actuator::Actuator;
 use tilth_core::id::{Id, SensorId};
 use tilth_wire::BoardId;
 use tokio::sync::watch;
@@ -89,10 +90,13 @@ impl SensorInputs {
     pub(crate) fn of(
         agent_toml: Option<&AgentToml>,
         input_settings: &BTreeMap<SensorId, InputSettings>,
+        actuators: &BTreeMap<Id, Actuator>,
     ) -> SensorInputs {
         let mut inputs = SensorInputs::default();
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
-            let wanted = BusInputs { columns: bus.columns.clone(), sensors: Vec::new() };
+            let (columns, channels) = (bus.columns.clone(), bus.channels.clone());
+            let on_bus = actuators.values().filter(|actuator| actuator.output.bus() == id);
+            let wanted = BusInputs { columns, sensors: Vec::new(), channels, actuators: on_bus.cloned().collect() };
             let (kind, link, board) = (bus.kind, bus.link.clone(), bus.board.map(BoardId));
             inputs.buses.insert(id.clone(), ConfiguredBus { kind, link, board, wanted });
         }
@@ -258,7 +262,8 @@ mod tests {
         documents.agent_toml = Some(Document::agent_toml(agent_toml));
         let loaded = load_documents(documents, Purpose::Check);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-        let SensorInputs { buses, host } = SensorInputs::of(loaded.agent_toml.as_ref(), &loaded.input_settings);
+        let SensorInputs { buses, host } =
+            SensorInputs::of(loaded.agent_toml.as_ref(), &loaded.input_settings, &BTreeMap::new());
         let said: Vec<String> = buses
             .iter()
             .map(|(id, ConfiguredBus { link, wanted, .. })| {

@@ -1,11 +1,14 @@
 //! `agent.toml`: what a technician knows on site.
 
+mod channels;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use tilth_core::id::Id;
 use tilth_core::label::Label;
 
+use crate::board::BoardChannel;
 use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
@@ -89,6 +92,8 @@ pub struct Bus {
     pub columns: Option<Vec<String>>,
     /// Id of the board that belongs to the bus, whatever port it is plugged into; of a board alone.
     pub board: Option<[u8; 8]>,
+    /// What is wired to channels of the board, by number; it keeps the settings of others. Of a board alone.
+    pub channels: BTreeMap<u8, BoardChannel>,
 }
 
 /// Port or address of a bus.
@@ -281,8 +286,9 @@ fn read_bus(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Id, Bus)> {
     };
     let columns = if kind == BusKind::Line { fields.optional("columns", columns) } else { None };
     let board = if kind == BusKind::Board { fields.optional("board", board_id) } else { None };
+    let channels = if kind == BusKind::Board { channels::read(&fields, log) } else { BTreeMap::new() };
     fields.finish();
-    Some((id?, Bus { kind, link: link?, columns, board }))
+    Some((id?, Bus { kind, link: link?, columns, board, channels }))
 }
 
 /// Names of columns, each once; an empty name skips its column.

@@ -16,7 +16,7 @@ use crate::tree::Node;
 const MAX_NAME: usize = 200;
 
 /// Most channels of a board; their numbers begin at 0.
-const MAX_CHANNELS: u8 = 16;
+pub(crate) const MAX_CHANNELS: u8 = 16;
 
 /// A source of raw values.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod actuators;
 mod agent_toml;
 mod base;
 mod blocked_channels;
+mod board;
 pub mod bundle;
 mod channels;
 mod conditions;
@@ -74,6 +75,7 @@ use crate::resources::UnplacedRef;
 use crate::settings::Zones;
 
 pub use crate::agent_toml::{AgentToml, Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial};
+pub use crate::board::{BoardChannel, BoardChannelKind};
 pub use crate::channels::{Channel, Pattern, Patterns, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 
 pub(crate) use actuators::ACTUATOR;
 pub(crate) use agent::{AGENT, QUANTITY};
-pub(crate) use agent_toml::{AGENT_TOML, BUS, SECRET};
+pub(crate) use agent_toml::{AGENT_TOML, BOARD_CHANNEL, BUS, SECRET};
 pub(crate) use escalation::POLICY;
 pub(crate) use notifications::CHANNEL;
 pub(crate) use rules::{ACTION, CONDITIONS, RULE};

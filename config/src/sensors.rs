@@ -83,6 +83,7 @@ impl Reader<'_> {
         self.say_without_input();
         self.say_same_inputs(&known);
         self.say_wrong_chips(&known);
+        self.say_wrong_channels(&known);
         let sensors = Sensors::new(known, names);
         for pair in &pairs {
             self.check_pair(pair, &sensors);
@@ -279,6 +280,19 @@ impl Reader<'_> {
                         .across_documents()
                         .help("expected another address: most chips have a pin that sets it"),
                 );
+            }
+        }
+    }
+
+    /// A channel that `agent.toml` sets to something else than the sensor shows. No error: what is wired is changed on site, at once.
+    fn say_wrong_channels(&self, known: &[SensorEntry]) {
+        for known in known.iter().filter(|known| known.enabled) {
+            let Some(Input::Board { bus, channel }) = &known.settings.input else { continue };
+            let buses = self.agent_toml.map(|agent_toml| &agent_toml.buses);
+            let Some(stated) = buses.and_then(|buses| buses.get(bus)?.channels.get(channel)) else { continue };
+            let table = format!("bus.{bus}.channels.{channel}");
+            if let Some(problem) = stated.problem(known.sensor.quantity, known.settings.interval, &table) {
+                self.log.warning(known.input, &path::join(&known.path, "input"), problem);
             }
         }
     }

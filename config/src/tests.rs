@@ -56,6 +56,7 @@ fn agent_toml() -> Json {
         }
         bus.insert(kind.to_owned(), keys);
     }
+    bus["board"]["channels"] = json!({ "0": { "kind": "analog", "oversampling": 16 } });
     json!({
         "device": { "id": "pi-1", "client": "acme" },
         "hub": { "url": "https://hub.example", "signing_key": "hub.pub", "key_file": "device.key" },
@@ -84,6 +85,7 @@ fn places() -> Vec<(&'static KeyTable, Vec<&'static str>)> {
         (&QUANTITY, vec!["agent", "quantities", "ph"]),
         (AGENT.get("bus_down").unwrap().value.table().unwrap(), vec!["agent", "bus_down"]),
         (&AGENT_TOML, vec![]),
+        (&BOARD_CHANNEL, vec!["bus", "board", "channels", "0"]),
         (&SECRET, vec!["secrets", "office"]),
         (AGENT_TOML.get("device").unwrap().value.table().unwrap(), vec!["device"]),
         (AGENT_TOML.get("hub").unwrap().value.table().unwrap(), vec!["hub"]),

@@ -1,7 +1,10 @@
 //! `agent.toml`: what is taken and what is refused.
 
+use std::collections::BTreeMap;
+
 use tilth_config::{
-    Bus, BusKind, ClockTrust, Document, Layer, Link, Loaded, Parity, Purpose, Serial, base, load_documents,
+    BoardChannel, Bus, BusKind, ClockTrust, Document, Layer, Link, Loaded, Parity, Purpose, Serial, base,
+    load_documents,
 };
 
 fn load(text: &str) -> Loaded {
@@ -64,7 +67,7 @@ fn each_kind_of_bus_has_its_link() {
         assert_eq!(said(&loaded), Vec::<String>::new(), "{text}");
         assert_eq!(
             loaded.agent_toml.unwrap().buses.get("b"),
-            Some(&Bus { kind, link, columns: None, board: None }),
+            Some(&Bus { kind, link, columns: None, board: None, channels: BTreeMap::new() }),
             "{text}"
         );
     }
@@ -95,6 +98,85 @@ fn a_board_is_at_a_port_or_an_address_and_may_be_known_by_its_id() {
          [bus.b]\nkind = 'board'\nport = 'b'\nboard = '00112233445566FF'",
     );
     assert!(said(&twice)[0].contains("this board belongs to bus a already"), "{:?}", said(&twice));
+}
+
+#[test]
+fn a_channel_of_a_board_says_what_is_wired_to_it_and_how_often_it_is_measured() {
+    let channels = |text: &str| {
+        let loaded = load(&format!("[bus.b]\nkind = 'board'\nport = 'a'\n{text}"));
+        let buses = loaded.agent_toml.as_ref().map(|agent_toml| &agent_toml.buses);
+        let channels = buses.and_then(|buses| buses.values().next()).map(|bus| bus.channels.clone());
+        let shown = channels.into_iter().flatten().map(|(number, BoardChannel { kind, interval, oversampling })| {
+            format!("{number}: {kind} every {interval}, 2^{oversampling}")
+        });
+        (shown.collect::<Vec<_>>(), said(&loaded))
+    };
+    let (shown, said) = channels(
+        "[bus.b.channels.0]\nkind = 'analog'\noversampling = 16\ninterval = '500ms'\n\
+         [bus.b.channels.15]\nkind = 'ds18b20'\n[bus.b.channels.4]\nkind = 'off'",
+    );
+    assert_eq!(shown, ["0: analog every 500ms, 2^4", "4: off every 10s, 2^6", "15: ds18b20 every 10s, 2^6"]);
+    assert_eq!(said, Vec::<String>::new());
+    for (text, problem) in [
+        (
+            "[bus.b.channels.16]\nkind = 'analog'",
+            "bus.b.channels.16: \"16\" is no number of a channel; expected 0 to 15",
+        ),
+        ("[bus.b.channels.04]\nkind = 'analog'", "\"04\" is no number of a channel"),
+        ("[bus.b.channels.4]\ninterval = '1s'", "bus.b.channels.4: kind is missing"),
+        ("[bus.b.channels.4]\nkind = 'ds18b2'", "did you mean \"ds18b20\"?"),
+        (
+            "[bus.b.channels.4]\nkind = 'dht22-humidity'\ninterval = '1s'",
+            "1s is no interval of dht22-humidity; expected \"2s\" to \"1d\"",
+        ),
+        (
+            "[bus.b.channels.4]\nkind = 'contact'\ninterval = '99ms'",
+            "99ms is no interval of contact; expected \"100ms\"",
+        ),
+        ("[bus.b.channels.4]\nkind = 'analog'\noversampling = 12", "expected a power of two"),
+        ("[bus.b.channels.4]\nkind = 'ds18b20'\noversampling = 4", "only a channel of kind analog has oversampling"),
+        ("[bus.b.channels.4]\nkind = 'analog'\nintervall = '1s'", "did you mean \"interval\"?"),
+        ("channels = 4", "bus.b.channels: expected a table"),
+    ] {
+        let (_, said) = channels(text);
+        assert!(said.len() == 1 && said[0].contains(problem), "{text}: {said:?}");
+    }
+    let line = load("[bus.b]\nkind = 'line'\nport = 'a'\n[bus.b.channels.4]\nkind = 'analog'");
+    assert!(line.diagnostics.iter().any(|found| found.path == "bus.b.channels"), "{:?}", self::said(&line));
+}
+
+#[test]
+fn a_sensor_that_its_channel_cannot_show_is_warned_of() {
+    for (channel, sensor, problem) in [
+        ("kind = 'ds18b20'", "quantity = 'water_temperature'\ninterval = '10s'", None),
+        ("kind = 'analog'", "quantity = 'ph'", None),
+        ("kind = 'off'", "quantity = 'ph'", Some("agent.toml turns this channel off ([bus.b.channels.4])")),
+        (
+            "kind = 'ds18b20'",
+            "quantity = 'ph'",
+            Some("ds18b20 of [bus.b.channels.4] in agent.toml is no ph; expected analog, pulses or contact"),
+        ),
+        (
+            "kind = 'analog'\ninterval = '1m'",
+            "quantity = 'ph'\ninterval = '10s'",
+            Some("measures every 1m; expected the same interval in both"),
+        ),
+    ] {
+        let mut documents = base();
+        let agent_toml =
+            format!("[device]\nid = 'pi'\n[bus.b]\nkind = 'board'\nport = 'a'\n[bus.b.channels.4]\n{channel}");
+        documents.agent_toml = Some(Document::agent_toml(&agent_toml));
+        let farm = format!("[sensors.'a/b']\ninput = 'board:b/4'\n{sensor}");
+        documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &farm));
+        let loaded = load_documents(documents, Purpose::Run);
+        let said = said(&loaded);
+        assert!(!loaded.has_errors(), "{said:?}");
+        assert_eq!(said.len(), usize::from(problem.is_some()), "{said:?}");
+        assert!(
+            problem.is_none_or(|problem| said[0].contains("sensors.\"a/b\".input") && said[0].contains(problem)),
+            "{said:?}"
+        );
+    }
 }
 
 #[test]
@@ -149,7 +231,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
             vec![
                 "agent.toml:2:5: error: bus.tank: kind is missing",
                 "agent.toml:2:14: error: bus.tank.knid: unknown key; did you mean \"kind\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url, columns, board",
+                 parity, stop_bits, url, columns, board, channels",
             ],
         ),
         (
@@ -158,7 +240,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
                 "agent.toml:2:21: error: bus.tank.kind: expected one of line, board, modbus, i2c, mqtt, w1, gpio, sdi12, \
                  found \"lien\"; did you mean \"line\"?",
                 "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url, columns, board",
+                 parity, stop_bits, url, columns, board, channels",
             ],
         ),
         (

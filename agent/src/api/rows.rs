@@ -356,6 +356,11 @@ pub(crate) struct BoardRow {
     pub(crate) held: u32,
     /// Frames of the agent that did not reach the board whole, since it started.
     pub(crate) bad_frames: u16,
+    /// Settings of channels and relays that it refuses, why, and what to do; and how many it has not answered yet.
+    #[serde(default)]
+    pub(crate) refused: Vec<String>,
+    #[serde(default)]
+    pub(crate) unanswered: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

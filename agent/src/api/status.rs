@@ -168,10 +168,12 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
 }
 
 fn board_row(board: health::BoardHealth) -> BoardRow {
-    let health::BoardHealth { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames } =
-        board;
+    let health::BoardHealth {
+        id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames, ..
+    } = board;
+    let (refused, unanswered) = (board.refused, board.unanswered);
     let (kind, last_start) = (kind.to_owned(), last_start.to_owned());
-    BoardRow { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames }
+    BoardRow { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames, refused, unanswered }
 }
 
 fn rejected_stamps(

@@ -43,7 +43,7 @@ impl Compiled {
         let summary = ConfigSummary::of(hash.clone(), files, &loaded);
         let plan = Arc::new(loaded.plan?);
         let agent_toml = loaded.agent_toml?;
-        let inputs = SensorInputs::of(Some(&agent_toml), &loaded.input_settings);
+        let inputs = SensorInputs::of(Some(&agent_toml), &loaded.input_settings, plan.actuators());
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
         let (device, input_settings) = (agent_toml.device?, Arc::new(loaded.input_settings));
         Some(Compiled { device: device.id, clock_trust: device.clock, input_settings, configured, inputs, summary })

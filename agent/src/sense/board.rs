@@ -6,11 +6,13 @@
 mod channels;
 mod clock;
 mod commands;
+mod kinds;
 mod line;
 mod owners;
 mod relays;
 mod sequence;
 mod session;
+mod settings;
 mod words;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,7 @@ use super::released::Ports;
 use super::stream::Place;
 use crate::random;
 use channels::Channels;
+use commands::Setting;
 use line::{CHUNK, Line, find_board};
 use owners::Arrival;
 use session::{Effect, Input, Session};
@@ -93,6 +96,8 @@ struct Board {
     owners: Owners,
     session: Option<Session>,
     channels: Channels,
+    /// What the configuration states of the board.
+    settings: Vec<Setting>,
     /// What decide was told of sensors without values.
     absent: Option<Absent>,
     /// Where receipts say what is stored.
@@ -105,7 +110,7 @@ impl Board {
         let mut seconds = interval(SECOND);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (channels, stored) = (Channels::default(), watch::Sender::new(0));
-        Board { context, owners, session: None, channels, absent: None, stored, seconds }
+        Board { context, owners, session: None, channels, settings: Vec::new(), absent: None, stored, seconds }
     }
 
     /// Takes lines as they arrive, for ever.
@@ -143,6 +148,8 @@ impl Board {
     fn take_wanted(&mut self) {
         let wanted = self.context.inputs.borrow_and_update().clone();
         self.channels.set_sensors(&wanted.sensors);
+        self.channels.set_stated(&wanted.channels);
+        self.settings = settings::settings(&wanted.channels, &wanted.actuators);
         self.tell_absent();
     }
 
@@ -160,6 +167,8 @@ impl Board {
         }
         let mut stored = self.stored.subscribe();
         let mut bytes = [0; CHUNK];
+        self.take_wanted();
+        self.handle(&mut line, Input::Settings(self.settings.clone())).await;
         let mut ended = self.handle(&mut line, Input::Opened).await;
         loop {
             if let Some(ended) = ended {
@@ -189,7 +198,7 @@ impl Board {
                 },
                 Ok(()) = self.context.inputs.changed() => {
                     self.take_wanted();
-                    None
+                    self.handle(&mut line, Input::Settings(self.settings.clone())).await
                 }
             };
         }
@@ -216,6 +225,7 @@ impl Board {
                 Effect::Outcome(outcome) => self.context.outputs.report(outcome),
                 Effect::Greeted => self.greeted(),
                 Effect::Remark(text) => warn!(bus = %self.context.id, "{text}"),
+                Effect::Refused => self.tell_absent(),
                 Effect::Stranger => ended = Some(Ended::Lost(format!("{}: another board answers", line.place))),
                 Effect::Down(why) => {
                     self.context.down(&format!("{}: {why}", line.place));
@@ -264,7 +274,6 @@ impl Board {
         };
         let (id, kind, firmware) = (words::id(session.id()), greeting.kind, words::firmware(greeting.firmware));
         info!(bus = %self.context.id, "board {id}, {kind}, firmware {firmware}");
-        self.channels.set_kinds(&greeting.channels);
         if self.context.health.get().state.name() != "up" {
             self.context.up();
         }
@@ -273,9 +282,11 @@ impl Board {
 
     /// Tells decide which sensors get no values, when that changes.
     fn tell_absent(&mut self) {
-        if self.session.as_ref().is_none_or(|session| session.greeting().is_none()) {
+        let Some((session, greeting)) = self.session.as_ref().and_then(|session| Some((session, session.greeting()?)))
+        else {
             return;
-        }
+        };
+        self.channels.set_board(&greeting.channels, session.commands().refused());
         let absent = self.channels.absent();
         if self.absent.as_ref() != Some(&absent) {
             absent.iter().for_each(|(sensor, why)| warn!(%sensor, "{why}"));
@@ -321,6 +332,8 @@ fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
         lost: counts.lost,
         held: heartbeat.map_or(0, |heartbeat| heartbeat.next.wrapping_sub(heartbeat.oldest)),
         bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
+        refused: session.commands().refused().map(|(setting, reason)| words::refused(&setting, reason)).collect(),
+        unanswered: session.commands().unanswered(),
     })
 }
 

@@ -10,7 +10,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tilth_config::InputSettings;
+use tilth_config::{BoardChannel, InputSettings};
+use tilth_core::actuator::Actuator;
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -34,6 +35,10 @@ pub(crate) struct BusInputs {
     pub(crate) columns: Option<Vec<String>>,
     /// The sensors on the bus, and how each is read.
     pub(crate) sensors: Vec<(SensorId, InputSettings)>,
+    /// What is wired to channels of a board.
+    pub(crate) channels: BTreeMap<u8, BoardChannel>,
+    /// Actuators on the outputs of the bus.
+    pub(crate) actuators: Vec<Actuator>,
 }
 
 /// Context of the task of a bus. Clones are of the same bus.

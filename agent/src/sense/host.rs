@@ -216,7 +216,8 @@ mod tests {
             };
             let (load, memory) = (input("pi/load", HostMetric::Load), input("pi/memory", HostMetric::MemoryUsed));
             let queue = Queue::new(2);
-            let (sender, wanted) = watch::channel(BusInputs { columns: None, sensors: vec![load.clone(), memory] });
+            let (sender, wanted) =
+                watch::channel(BusInputs { sensors: vec![load.clone(), memory], ..BusInputs::default() });
             let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
             let context = BusContext {
                 id,
@@ -233,7 +234,7 @@ mod tests {
             };
             let test = async {
                 assert_eq!([next().await, next().await], ["pi/load", "pi/memory"]);
-                sender.send_replace(BusInputs { columns: None, sensors: vec![load] });
+                sender.send_replace(BusInputs { sensors: vec![load], ..BusInputs::default() });
                 assert_eq!(next().await, "pi/load");
             };
             tokio::select! {

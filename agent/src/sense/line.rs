@@ -165,7 +165,7 @@ impl LineReader {
     }
 
     fn update_sensors(&mut self) {
-        let BusInputs { columns, sensors } = self.context.inputs.borrow_and_update().clone();
+        let BusInputs { columns, sensors, .. } = self.context.inputs.borrow_and_update().clone();
         let mut wanted: Vec<LineSensor> = sensors.into_iter().filter_map(LineSensor::of).collect();
         // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
         if columns == self.columns

@@ -1,6 +1,8 @@
 //! Keys of `agent.toml`.
 
 use super::DefaultValue::{Described, Required, Text, Whole};
+use crate::board::BoardChannelKind;
+
 use super::{ANY_TEXT, Form, ID, Key, KeyTable, Value, WEB_ADDRESS, form, key, table};
 
 const BROKER: Form = form("address", r"^mqtts?://\S+$");
@@ -46,7 +48,7 @@ static HUB_KEYS: [Key; 4] = [
 /// A bus whose kind is wrong.
 pub(crate) static BUS: KeyTable = KeyTable {
     path: "bus.NAME",
-    groups: &[&KIND, &PORT, &BAUD_115200, &FRAME, &URL, &COLUMNS, &BOARD_ID],
+    groups: &[&KIND, &PORT, &BAUD_115200, &FRAME, &URL, &COLUMNS, &BOARD_ID, &BOARD_CHANNELS],
     kinds: &[
         ("line", &LINE),
         ("board", &BOARD),
@@ -60,7 +62,7 @@ pub(crate) static BUS: KeyTable = KeyTable {
 };
 
 static LINE: KeyTable = table("bus.NAME, kind line", &[&KIND, &PORT, &BAUD_115200, &COLUMNS]);
-static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &BOARD_PORT, &BAUD_115200, &BOARD_ID]);
+static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &BOARD_PORT, &BAUD_115200, &BOARD_ID, &BOARD_CHANNELS]);
 static MODBUS: KeyTable = table("bus.NAME, kind modbus", &[&KIND, &PORT, &BAUD_9600, &FRAME]);
 static I2C: KeyTable = table("bus.NAME, kind i2c", &[&KIND, &I2C_PORT]);
 static MQTT: KeyTable = table("bus.NAME, kind mqtt", &[&KIND, &URL]);
@@ -108,6 +110,36 @@ static BOARD_ID: [Key; 1] = [key(
     Described("the board at `port`"),
     "[id of the board](boards.md#which-board-is-which), which is then found at the port of any bus of this kind",
 )];
+
+static BOARD_CHANNELS: [Key; 1] = [key(
+    "channels",
+    Value::Named(form("number of a channel", "^([0-9]|1[0-5])$"), &BOARD_CHANNEL),
+    Described("what the board keeps"),
+    "[what is wired to each channel](boards.md#settings-of-channels), and how often it is measured",
+)];
+
+pub(crate) static BOARD_CHANNEL: KeyTable = table("bus.NAME.channels.NUMBER", &[&BOARD_CHANNEL_KEYS]);
+
+static BOARD_CHANNEL_KEYS: [Key; 3] = [
+    key(
+        "kind",
+        Value::Word(|| BoardChannelKind::ALL.map(BoardChannelKind::name).to_vec()),
+        Required,
+        "[what is wired to it](boards.md#settings-of-channels)",
+    ),
+    key(
+        "interval",
+        Value::PositiveDuration,
+        Text("10s"),
+        "time between readings, `\"100ms\"` to `\"1d\"`; of a DHT22 at least `\"2s\"`",
+    ),
+    key(
+        "oversampling",
+        Value::Whole { unit: "conversions", least: 1, most: 64 },
+        Whole(64),
+        "of kind `analog`: conversions of which a value is the mean, a power of two",
+    ),
+];
 
 static COLUMNS: [Key; 1] = [key(
     "columns",

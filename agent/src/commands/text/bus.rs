@@ -25,6 +25,7 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
         lines.push(format!("last not used ({}): {}", not_used(last), line(&last.line)));
     }
     lines.extend(bus.board.iter().map(board));
+    lines.extend(bus.board.iter().flat_map(|board| &board.refused).map(|refused| line(refused)));
     for FaultRow { sensor, why } in bus.faults.iter().take(MAX_SHOWN) {
         lines.push(format!("{sensor} reads a fault: {}", line(why)));
     }
@@ -50,13 +51,19 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
 
 /// Who the board is, and what became of its readings.
 fn board(board: &BoardRow) -> String {
-    let BoardRow { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames } = board;
+    let BoardRow {
+        id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames, unanswered, ..
+    } = board;
     let restarts = if *restarts == 0 { String::new() } else { format!(", {} since", counted(*restarts, "restart")) };
     let lost = if *lost == 0 { String::new() } else { format!(", {lost} lost because its memory was full") };
     let bad = if *bad_frames == 0 { String::new() } else { format!(", {bad_frames} frames did not reach it whole") };
+    let unanswered = match *unanswered {
+        0 => String::new(),
+        unanswered => format!("; {} not answered yet", counted(unanswered as u64, "setting")),
+    };
     format!(
         "board {id} ({kind}, firmware {firmware}) at {}; last start: {last_start}{restarts}; {}{lost}, {held} held until \
-         they are stored{bad}",
+         they are stored{bad}{unanswered}",
         line(port),
         counted(*readings, "reading"),
     )

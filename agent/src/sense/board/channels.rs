@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{Input, InputSettings};
+use tilth_config::{BoardChannel, Input, InputSettings};
 use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
 use tilth_core::reading::Quality;
 use tilth_core::time::Uptime;
 use tilth_core::unit::{Conversion, Unit};
-use tilth_wire::{ChannelKind, Sample as Measured, Unit as WireUnit};
+use tilth_wire::{ChannelKind, Refusal, Sample as Measured, SetChannel, Unit as WireUnit};
 
+use super::commands::Setting;
+use super::kinds::Kind;
 use super::session::Value;
 use super::words;
 use crate::sense::bus::Absent;
@@ -29,8 +31,12 @@ struct Shown {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Channels {
     sensors: BTreeMap<u8, Vec<Shown>>,
+    /// What `agent.toml` states. While the board measures something else there, its readings are of no sensor.
+    stated: BTreeMap<u8, ChannelKind>,
     /// What the board has, by number; none for a kind that this version does not know.
-    kinds: Vec<Option<(ChannelKind, WireUnit)>>,
+    kinds: Vec<Kind>,
+    /// Settings of channels that the board refuses.
+    refused: BTreeMap<u8, (Setting, Refusal)>,
 }
 
 impl Channels {
@@ -44,9 +50,19 @@ impl Channels {
         }
     }
 
-    /// Replaces what the board has, as its Hello says it.
-    pub(super) fn set_kinds(&mut self, kinds: &[Option<(ChannelKind, WireUnit)>]) {
+    /// Replaces what `agent.toml` states.
+    pub(super) fn set_stated(&mut self, channels: &BTreeMap<u8, BoardChannel>) {
+        self.stated = channels.iter().map(|(number, channel)| (*number, words::channel_kind(channel.kind))).collect();
+    }
+
+    /// Replaces what the board has, as its Hello says it, and what it refuses.
+    pub(super) fn set_board(&mut self, kinds: &[Kind], refused: impl Iterator<Item = (Setting, Refusal)>) {
         self.kinds = kinds.to_vec();
+        let of_channel = |(setting, reason)| match setting {
+            Setting::Channel(SetChannel { channel, .. }) => Some((channel, (setting, reason))),
+            Setting::Relay(_) => None,
+        };
+        self.refused = refused.filter_map(of_channel).collect();
     }
 
     /// Sensors whose channel the board does not have or measure, and why.
@@ -63,7 +79,12 @@ impl Channels {
     }
 
     fn why_absent(&self, channel: u8, shown: &Shown) -> Option<String> {
-        match self.kinds.get(usize::from(channel)) {
+        let kind = self.kinds.get(usize::from(channel));
+        if kind.is_some_and(|kind| !self.is_as_stated(channel, *kind)) {
+            // A setting that is still on its way is no reason.
+            return self.refused.get(&channel).map(|(setting, reason)| words::refused(setting, *reason));
+        }
+        match kind {
             None => Some(words::no_channel(channel, self.kinds.len())),
             Some(Some((ChannelKind::Off, _))) => Some(words::channel_off(channel)),
             Some(Some((_, unit))) if shown.conversion(*unit).is_none() => {
@@ -73,11 +94,16 @@ impl Channels {
         }
     }
 
+    /// Whether a channel that measures this does as `agent.toml` states, if that states it.
+    fn is_as_stated(&self, channel: u8, kind: Kind) -> bool {
+        self.stated.get(&channel).is_none_or(|stated| kind.is_some_and(|(kind, _)| kind == *stated))
+    }
+
     /// The values of a reading that came at `arrived`: one for each sensor that shows its channel.
     pub(super) fn samples(&self, value: Value, arrived: Uptime) -> impl Iterator<Item = Sample> {
-        let unit =
-            self.kinds.get(usize::from(value.channel)).copied().flatten().map_or(WireUnit::Raw, |(_, unit)| unit);
-        let shown = self.sensors.get(&value.channel).into_iter().flatten();
+        let unit = value.kind.map_or(WireUnit::Raw, |(_, unit)| unit);
+        let is_used = self.is_as_stated(value.channel, value.kind);
+        let shown = self.sensors.get(&value.channel).filter(|_| is_used).into_iter().flatten();
         shown.filter_map(move |shown| shown.sample(value, unit, arrived))
     }
 }
@@ -107,8 +133,9 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
-    use tilth_config::Stamping;
+    use tilth_config::{BoardChannelKind, Stamping};
     use tilth_core::id::Id;
+    use tilth_core::time::Span;
     use tilth_wire::Fault;
 
     use super::*;
@@ -126,9 +153,15 @@ mod tests {
             .map(|(sensor, quantity, channel)| (SensorId::new(sensor).unwrap(), input(*quantity, *channel)))
             .collect();
         channels.set_sensors(&sensors);
-        let kinds = [ChannelKind::Analog, ChannelKind::Sht3xTemperature, ChannelKind::Bme280Pressure, ChannelKind::Off];
-        channels.set_kinds(&kinds.map(|kind| Some((kind, kind.unit()))));
+        channels.set_board(&KINDS.map(of), std::iter::empty());
         channels
+    }
+
+    const KINDS: [ChannelKind; 4] =
+        [ChannelKind::Analog, ChannelKind::Sht3xTemperature, ChannelKind::Bme280Pressure, ChannelKind::Off];
+
+    fn of(kind: ChannelKind) -> Kind {
+        Some((kind, kind.unit()))
     }
 
     #[test]
@@ -140,7 +173,7 @@ mod tests {
             ("a/air", Quantity::Pressure, 2),
         ]);
         let samples = |channel, sample, at| {
-            let value = Value { channel, at: Uptime(at), sample };
+            let value = Value { channel, kind: of(KINDS[usize::from(channel)]), at: Uptime(at), sample };
             let text = |sample: Sample| format!("{}={} @{}", sample.sensor, sample.value, sample.taken.unwrap().0);
             channels.samples(value, Uptime(9_000)).map(text).collect::<Vec<_>>()
         };
@@ -154,7 +187,8 @@ mod tests {
     #[test]
     fn a_fault_of_a_channel_is_a_reading_with_a_fault() {
         let channels = channels(&[("a/temp", Quantity::Temperature, 1)]);
-        let value = Value { channel: 1, at: Uptime(1), sample: Measured::Fault(Fault::Checksum) };
+        let (kind, sample) = (of(KINDS[1]), Measured::Fault(Fault::Checksum));
+        let value = Value { channel: 1, kind, at: Uptime(1), sample };
         let sample = channels.samples(value, Uptime(2)).next().unwrap();
         assert_eq!((sample.value.is_nan(), sample.quality), (true, Quality::Fault));
         assert_eq!(sample.fault.as_deref(), Some("the checksum of the sensor's answer is wrong"));
@@ -173,9 +207,28 @@ mod tests {
             absent,
             [
                 "a/b: channel 1 of the board measures C, which is no unit of ph",
-                "a/c: channel 3 of the board is off",
+                "a/c: channel 3 of the board is off; its kind in agent.toml switches it on",
                 "a/d: the board has no channel 9; its 4 channels begin at 0",
             ]
         );
+    }
+    #[test]
+    fn a_channel_that_is_not_yet_as_stated_gives_no_values_and_one_that_the_board_refuses_says_why() {
+        let mut channels = channels(&[("a/water", Quantity::WaterTemperature, 0)]);
+        let stated = BoardChannel { kind: BoardChannelKind::Ds18b20, interval: Span(1_000), oversampling: 6 };
+        channels.set_stated(&BTreeMap::from([(0, stated)]));
+        let value = |kind| Value { channel: 0, kind: of(kind), at: Uptime(1), sample: Measured::Value(19_000) };
+        let shown =
+            |channels: &Channels, kind| channels.samples(value(kind), Uptime(2)).next().map(|sample| sample.value);
+        assert_eq!((shown(&channels, ChannelKind::Analog), channels.absent().len()), (None, 0));
+        assert_eq!(shown(&channels, ChannelKind::Ds18b20), Some(19.0));
+
+        let set = SetChannel { command: 0, channel: 0, kind: ChannelKind::Ds18b20, interval: 1_000, oversampling: 6 };
+        channels.set_board(&KINDS.map(of), [(Setting::Channel(set), Refusal::NotPossible)].into_iter());
+        let absent: Vec<String> = channels.absent().values().map(ToString::to_string).collect();
+        assert!(absent[0].starts_with("the board refuses channel 0 as ds18b20 every 1s: its pin"), "{absent:?}");
+        // One whose interval alone is refused measures the right thing.
+        channels.set_board(&[of(ChannelKind::Ds18b20)], [(Setting::Channel(set), Refusal::NotPossible)].into_iter());
+        assert_eq!(channels.absent().len(), 0);
     }
 }

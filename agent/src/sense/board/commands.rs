@@ -1,60 +1,101 @@
 //! Settings on their way to a board: one command at a time, repeated until it is answered. Pure.
 
-use std::collections::VecDeque;
+use tilth_wire::{Refusal, SetChannel, SetRelay, ToBoard};
 
-use tilth_wire::{ChannelKind, SetChannel, ToBoard};
+/// Seconds after which a command without an answer is sent again, counted from the first whole one.
+const AGAIN_AFTER: u32 = 2;
 
-/// What a channel of a board is set to.
+/// Seconds after which it is said that a board does not answer a setting.
+const OVERDUE_AFTER: u32 = 10;
+
+/// What the configuration says of a channel or relay of the board. The command has its id once it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Setting {
-    pub(super) channel: u8,
-    pub(super) kind: ChannelKind,
-    /// Milliseconds of board time between readings.
-    pub(super) interval: u32,
-    /// Conversions of which a value is the mean, as a power of two.
-    pub(super) oversampling: u8,
+pub(super) enum Setting {
+    Channel(SetChannel),
+    Relay(SetRelay),
 }
 
-/// The settings of one board, and those that it has not answered yet.
+/// How far a setting got.
+///
+/// ```text
+///          sent                 Ack, Error
+///   Due ---------> Sent --------------------> Answered
+///    ^              |  ^ again after a second     |
+///    +--- Hello ----+-----------------------------+
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Due,
+    Sent { command: u32, seconds: u32 },
+    Answered,
+}
+
+/// A setting of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stated {
+    setting: Setting,
+    progress: Progress,
+    /// Why the board refused it when it last answered.
+    refused: Option<Refusal>,
+}
+
+/// An answer of the board to a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) setting: Setting,
+    /// It answered otherwise before, or not at all.
+    pub(super) is_news: bool,
+}
+
+/// The settings of one board.
 #[derive(Debug)]
 pub(super) struct Commands {
-    settings: Vec<Setting>,
-    /// Settings that are not answered, the one under way first, with its id once it was sent.
-    waiting: VecDeque<Setting>,
-    under_way: Option<u32>,
+    stated: Vec<Stated>,
     last_id: u32,
 }
 
 impl Commands {
     /// No settings; ids begin after `last_id`.
     pub(super) fn new(last_id: u32) -> Commands {
-        Commands { settings: Vec::new(), waiting: VecDeque::new(), under_way: None, last_id }
+        Commands { stated: Vec::new(), last_id }
     }
 
-    /// Replaces the settings; sends them if they differ.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the configuration states no settings of channels yet"))]
+    /// Replaces the settings; those that differ are due.
     pub(super) fn set(&mut self, settings: Vec<Setting>) {
-        if settings != self.settings {
-            self.settings = settings;
-            self.begin();
-        }
-    }
-
-    /// Begins anew with all settings: the board may have been set otherwise meanwhile. It keeps those that do not differ.
-    pub(super) fn begin(&mut self) {
-        self.waiting = self.settings.iter().copied().collect();
-        self.under_way = None;
-    }
-
-    /// The command to send now, again if it is not answered.
-    pub(super) fn next(&mut self) -> Option<ToBoard> {
-        let Setting { channel, kind, interval, oversampling } = *self.waiting.front()?;
-        let command = match self.under_way {
-            Some(command) => command,
-            None => self.next_id(),
+        let before = std::mem::take(&mut self.stated);
+        let stated = |setting| {
+            let same = before.iter().find(|stated| stated.setting == setting).copied();
+            same.unwrap_or(Stated { setting, progress: Progress::Due, refused: None })
         };
-        self.under_way = Some(command);
-        Some(ToBoard::SetChannel(SetChannel { command, channel, kind, interval, oversampling }))
+        self.stated = settings.into_iter().map(stated).collect();
+    }
+
+    /// Begins anew with all settings: the board may have been set otherwise meanwhile. It writes only those that differ.
+    pub(super) fn begin(&mut self) {
+        self.stated.iter_mut().for_each(|stated| stated.progress = Progress::Due);
+    }
+
+    /// The command to send now; none while one is under way.
+    pub(super) fn next(&mut self) -> Option<ToBoard> {
+        let place = self.stated.iter().position(|stated| stated.progress != Progress::Answered)?;
+        if self.stated[place].progress != Progress::Due {
+            return None;
+        }
+        let command = self.next_id();
+        self.stated[place].progress = Progress::Sent { command, seconds: 0 };
+        Some(self.stated[place].setting.message(command))
+    }
+
+    /// A second passed: the command to send again, and the setting that is overdue from now on.
+    pub(super) fn second(&mut self) -> (Option<ToBoard>, Option<Setting>) {
+        for Stated { setting, progress, .. } in &mut self.stated {
+            if let Progress::Sent { command, seconds } = progress {
+                *seconds = seconds.saturating_add(1);
+                let again = (*seconds >= AGAIN_AFTER).then(|| setting.message(*command));
+                return (again, (*seconds == OVERDUE_AFTER).then_some(*setting));
+            }
+        }
+        (None, None)
     }
 
     /// An id for another command to the same board; 0 is none.
@@ -63,47 +104,128 @@ impl Commands {
         self.last_id
     }
 
-    /// A command was answered: the one under way, if it is its id.
-    pub(super) fn answered(&mut self, command: u32) -> Option<Setting> {
-        if self.under_way != Some(command) {
-            return None;
+    /// A command was done or refused: what that says of a setting, if it is the one under way.
+    pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<Answer> {
+        let is_meant =
+            |stated: &&mut Stated| matches!(stated.progress, Progress::Sent { command: sent, .. } if sent == command);
+        let stated = self.stated.iter_mut().find(is_meant)?;
+        stated.progress = Progress::Answered;
+        let before = std::mem::replace(&mut stated.refused, refusal);
+        Some(Answer { setting: stated.setting, is_news: before != refusal })
+    }
+
+    /// Settings that the board refused, and why.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (Setting, Refusal)> {
+        self.stated.iter().filter_map(|stated| Some((stated.setting, stated.refused?)))
+    }
+
+    /// How many settings the board has not answered since its last Hello.
+    pub(super) fn unanswered(&self) -> usize {
+        self.stated.iter().filter(|stated| stated.progress != Progress::Answered).count()
+    }
+}
+
+impl Setting {
+    fn message(self, command: u32) -> ToBoard {
+        match self {
+            Setting::Channel(set) => ToBoard::SetChannel(SetChannel { command, ..set }),
+            Setting::Relay(set) => ToBoard::SetRelay(SetRelay { command, ..set }),
         }
-        self.under_way = None;
-        self.waiting.pop_front()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tilth_wire::ChannelKind;
+
     use super::*;
 
-    fn setting(channel: u8) -> Setting {
-        Setting { channel, kind: ChannelKind::Analog, interval: 1_000, oversampling: 6 }
+    fn channel(channel: u8) -> Setting {
+        Setting::Channel(SetChannel {
+            command: 0,
+            channel,
+            kind: ChannelKind::Analog,
+            interval: 1_000,
+            oversampling: 6,
+        })
     }
 
-    /// Id and channel of the next command.
-    fn next(commands: &mut Commands) -> Option<(u32, u8)> {
-        match commands.next()? {
-            ToBoard::SetChannel(set) => Some((set.command, set.channel)),
-            other => panic!("{other:?}"),
+    fn relay(relay: u8) -> Setting {
+        let set = SetRelay { command: 0, relay, max_on: 3_000, min_off: 0, link_timeout: 600_000, excludes: 0 };
+        Setting::Relay(set)
+    }
+
+    /// A command in short: its id, and the channel or relay.
+    fn short(message: Option<ToBoard>) -> String {
+        match message {
+            Some(ToBoard::SetChannel(set)) => format!("{}: channel {}", set.command, set.channel),
+            Some(ToBoard::SetRelay(set)) => format!("{}: relay {}", set.command, set.relay),
+            other => format!("{other:?}"),
         }
     }
 
     #[test]
-    fn one_setting_at_a_time_is_sent_until_it_is_answered() {
+    fn one_setting_at_a_time_is_sent_and_again_after_a_second_until_it_is_answered() {
         let mut commands = Commands::new(u32::MAX);
-        assert_eq!(next(&mut commands), None);
-        commands.set(vec![setting(0), setting(3)]);
-        assert_eq!([next(&mut commands), next(&mut commands)], [Some((1, 0)), Some((1, 0))]);
-        assert_eq!(commands.answered(9), None);
-        assert_eq!(commands.answered(1), Some(setting(0)));
-        assert_eq!(next(&mut commands), Some((2, 3)));
-        assert_eq!(commands.answered(1), None, "expected a late answer to end nothing");
-        assert_eq!(commands.answered(2), Some(setting(3)));
-        assert_eq!(next(&mut commands), None);
-        commands.set(vec![setting(0), setting(3)]);
-        assert_eq!(next(&mut commands), None, "expected equal settings to be sent once");
+        assert_eq!(commands.next(), None);
+        commands.set(vec![relay(1), channel(3)]);
+        assert_eq!([short(commands.next()), short(commands.next())], ["1: relay 1", "None"]);
+        assert_eq!(short(commands.second().0), "None", "expected a whole second to pass");
+        assert_eq!([(); 2].map(|()| short(commands.second().0)), ["1: relay 1", "1: relay 1"]);
+        assert_eq!(commands.answered(9, None), None);
+        assert_eq!(commands.answered(1, None), Some(Answer { setting: relay(1), is_news: false }));
+        assert_eq!((short(commands.next()), commands.unanswered()), ("2: channel 3".to_owned(), 1));
+        assert_eq!(commands.answered(1, None), None, "expected a late answer to end nothing");
+        assert!(commands.answered(2, None).is_some());
+        assert_eq!((commands.next(), commands.second(), commands.unanswered()), (None, (None, None), 0));
+    }
+
+    #[test]
+    fn what_the_configuration_changes_is_sent_alone_and_all_of_it_after_a_hello() {
+        let mut commands = Commands::new(0);
+        commands.set(vec![channel(0), channel(3)]);
+        for command in 1..=2 {
+            commands.next();
+            commands.answered(command, None);
+        }
+        commands.set(vec![channel(0), channel(3)]);
+        assert_eq!(commands.next(), None, "expected equal settings to be sent once");
+        commands.set(vec![channel(0), channel(3), channel(4)]);
+        assert_eq!(short(commands.next()), "3: channel 4");
+        commands.set(vec![channel(3)]);
+        assert_eq!((commands.next(), commands.answered(3, None)), (None, None), "expected no setting that is gone");
         commands.begin();
-        assert_eq!(next(&mut commands), Some((3, 0)));
+        assert_eq!(short(commands.next()), "4: channel 3");
+        commands.begin();
+        assert_eq!(short(commands.next()), "5: channel 3", "expected another id on the next line");
+    }
+
+    #[test]
+    fn a_refusal_is_news_once_and_stands_until_another_answer_comes() {
+        let mut commands = Commands::new(0);
+        commands.set(vec![channel(0), channel(9)]);
+        let answer = |commands: &mut Commands, refusal| {
+            let Some(ToBoard::SetChannel(SetChannel { command, .. })) = commands.next() else { panic!("no command") };
+            commands.answered(command, refusal).map(|answer| answer.is_news)
+        };
+        assert_eq!(answer(&mut commands, None), Some(false));
+        assert_eq!(answer(&mut commands, Some(Refusal::NoSuchNumber)), Some(true));
+        commands.begin();
+        assert_eq!(commands.refused().collect::<Vec<_>>(), [(channel(9), Refusal::NoSuchNumber)]);
+        assert_eq!(answer(&mut commands, None), Some(false));
+        assert_eq!(answer(&mut commands, Some(Refusal::NoSuchNumber)), Some(false));
+        commands.begin();
+        answer(&mut commands, None);
+        assert_eq!(answer(&mut commands, None), Some(true));
+        assert_eq!(commands.refused().count(), 0);
+    }
+
+    #[test]
+    fn a_setting_without_an_answer_is_said_once() {
+        let mut commands = Commands::new(0);
+        commands.set(vec![channel(0)]);
+        commands.next();
+        let overdue: Vec<Setting> = (0..30).filter_map(|_| commands.second().1).collect();
+        assert_eq!(overdue, [channel(0)]);
     }
 }

@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 use tilth_core::interlock::{Input as Outcome, Switch as Order};
 use tilth_core::time::{Span, Uptime};
 use tilth_wire::{
-    BoardId, ChannelKind, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Sample,
-    ToBoard, Unit,
+    BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Refusal, Sample,
+    ToBoard,
 };
 
 use super::clock::BoardClock;
-use super::commands::Commands;
+use super::commands::{Answer, Commands, Setting};
+use super::kinds::{Kind, Kinds};
 use super::relays::{self, Relays};
 use super::sequence::{Position, Sequence, is_before};
 use super::words;
@@ -37,6 +38,8 @@ pub(super) enum Input<'a> {
     Stored(u64),
     /// The interlock orders a relay on or off.
     Order(Order),
+    /// What the configuration states of channels and relays from now on.
+    Settings(Vec<Setting>),
 }
 
 /// What is to be done.
@@ -52,6 +55,8 @@ pub(super) enum Effect {
     Outcome(Outcome),
     /// Something for the log.
     Remark(String),
+    /// The board refuses a setting, or no longer does.
+    Refused,
     /// The board cannot be read over this line, and why.
     Down(String),
     /// Another board is on the line.
@@ -62,6 +67,8 @@ pub(super) enum Effect {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Value {
     pub(super) channel: u8,
+    /// What the channel measured then.
+    pub(super) kind: Kind,
     pub(super) at: Uptime,
     pub(super) sample: Sample,
 }
@@ -89,7 +96,7 @@ pub(super) struct Greeting {
     pub(super) kind: &'static str,
     pub(super) firmware: [u8; 3],
     pub(super) reset: &'static str,
-    pub(super) channels: Vec<Option<(ChannelKind, Unit)>>,
+    pub(super) channels: Vec<Kind>,
 }
 
 /// Counts since the agent first heard the board.
@@ -130,6 +137,7 @@ pub(super) struct Session {
     /// Whether Identify was sent since a reading was last taken.
     is_asked_again: bool,
     commands: Commands,
+    kinds: Kinds,
     relays: Relays,
     greeting: Option<Greeting>,
     heartbeat: Option<Heartbeat>,
@@ -152,6 +160,7 @@ impl Session {
             is_echoed: false,
             is_asked_again: false,
             commands: Commands::new(first_command),
+            kinds: Kinds::default(),
             relays: Relays::default(),
             greeting: None,
             heartbeat: None,
@@ -173,6 +182,11 @@ impl Session {
         self.heartbeat
     }
 
+    /// The settings on their way, and what the board answered.
+    pub(super) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }
@@ -187,6 +201,10 @@ impl Session {
             Input::Bytes(bytes) => self.handle_bytes(now, bytes),
             Input::Second => self.handle_second(),
             Input::Order(order) => self.handle_order(order),
+            Input::Settings(settings) => {
+                self.commands.set(settings);
+                self.send_setting();
+            }
             Input::Stored(mark) => {
                 if (mark >> 32) as u32 == self.starts {
                     self.stored = Some(mark as u32);
@@ -258,7 +276,7 @@ impl Session {
                     self.echo();
                     self.is_echoed = false;
                 }
-                self.commands.next().into_iter().for_each(|command| self.send(command));
+                self.repeat_setting();
                 let (again, lost) = self.relays.second();
                 again.into_iter().for_each(|message| self.send(message));
                 self.outcomes(lost);
@@ -316,25 +334,44 @@ impl Session {
             FromBoard::Heartbeat(heartbeat) => self.handle_heartbeat(now, heartbeat),
             FromBoard::Reading(reading) => self.handle_reading(reading),
             FromBoard::Batch(batch) => batch.readings().for_each(|reading| self.handle_reading(reading)),
-            FromBoard::Ack(ack) => {
-                self.commands.answered(ack.command);
-                let outcome = self.relays.answered(ack.command, None);
-                self.outcomes(outcome);
-                self.commands.next().into_iter().for_each(|command| self.send(command));
-            }
-            FromBoard::Error(error) => {
-                let outcome = self.relays.answered(error.command, Some(error.reason));
-                self.outcomes(outcome);
-                if let Some(command) = self.commands.answered(error.command) {
-                    self.effects.push_back(Effect::Remark(words::refused(&command, error.reason)));
-                }
-                self.commands.next().into_iter().for_each(|command| self.send(command));
-            }
+            FromBoard::Ack(ack) => self.handle_answer(ack.command, None),
+            FromBoard::Error(error) => self.handle_answer(error.command, Some(error.reason)),
             FromBoard::Switched(switched) => {
                 let outcome = self.relays.switched(&switched);
                 self.outcomes(outcome);
             }
         }
+    }
+
+    /// Sends the next setting; none before the board was greeted, or while one is under way.
+    fn send_setting(&mut self) {
+        if let State::Greeted { .. } = self.state {
+            self.commands.next().into_iter().for_each(|command| self.send(command));
+        }
+    }
+
+    fn repeat_setting(&mut self) {
+        let (again, overdue) = self.commands.second();
+        again.into_iter().for_each(|command| self.send(command));
+        self.effects.extend(overdue.map(|setting| Effect::Remark(words::unanswered(&setting))));
+    }
+
+    /// A command was done or refused.
+    fn handle_answer(&mut self, command: u32, refusal: Option<Refusal>) {
+        let outcome = self.relays.answered(command, refusal);
+        self.outcomes(outcome);
+        let Some(Answer { setting, is_news }) = self.commands.answered(command, refusal) else { return };
+        if is_news {
+            self.effects.extend(refusal.map(|reason| Effect::Remark(words::refused(&setting, reason))));
+            self.effects.push_back(Effect::Refused);
+        }
+        if let (Setting::Channel(set), None) = (setting, refusal)
+            && self.kinds.now(set.channel) != Some(Some((set.kind, set.kind.unit())))
+        {
+            // A Hello says from which reading on it is of that kind.
+            self.send(ToBoard::Identify);
+        }
+        self.send_setting();
     }
 
     fn handle_hello(&mut self, now: Uptime, hello: &Hello<'_>) {
@@ -357,6 +394,7 @@ impl Session {
             reset: words::reset(hello.reset),
             channels: hello.channels().collect(),
         };
+        self.kinds.hello(&greeting.channels, hello.next);
         let is_changed = self.greeting.as_ref() != Some(&greeting);
         self.greeting = Some(greeting);
         self.hear(now, hello.at);
@@ -368,7 +406,7 @@ impl Session {
                 self.send_order(relay, order);
             }
             self.commands.begin();
-            self.commands.next().into_iter().for_each(|command| self.send(command));
+            self.send_setting();
         }
     }
 
@@ -391,6 +429,7 @@ impl Session {
         self.counts.restarts += 1;
         self.clock = BoardClock::default();
         self.sequence = Sequence::of_started_board();
+        self.kinds = Kinds::default();
         (self.stored, self.heard, self.heartbeat) = (None, None, None);
         let off = self.relays.restarted();
         self.outcomes(off);
@@ -452,7 +491,9 @@ impl Session {
                 self.counts.readings += 1;
                 self.is_asked_again = false;
                 let Reading { channel, sample, .. } = reading;
-                self.effects.push_back(Effect::Value(Value { channel, at, sample }));
+                if let Some(kind) = self.kinds.of(&reading) {
+                    self.effects.push_back(Effect::Value(Value { channel, kind, at, sample }));
+                }
             }
             Position::Repeated => self.counts.repeated += 1,
             Position::Beyond if !self.is_asked_again => {

@@ -1,7 +1,9 @@
 //! What messages of a board mean in the words of a technician, and why frames are not used.
 
+use tilth_config::BoardChannelKind;
 use tilth_core::quantity::Quantity;
-use tilth_wire::{BoardId, BoardKind, Fault, Refusal, ResetCause, Unit, version};
+use tilth_core::time::Span;
+use tilth_wire::{BoardId, BoardKind, ChannelKind, Fault, Refusal, ResetCause, SetChannel, SetRelay, Unit, version};
 
 use super::commands::Setting;
 use crate::sense::bus::health::Reason;
@@ -71,16 +73,62 @@ pub(super) fn lost(readings: u32) -> String {
     format!("{readings} readings lost: the board's memory was full before the agent had stored them")
 }
 
-/// A setting that the board does not take.
-pub(super) fn refused(setting: &Setting, reason: Refusal) -> String {
-    let why = match reason {
-        Refusal::NoSuchNumber => "the board has no such channel",
-        Refusal::NotPossible => {
-            "its connection cannot measure that kind, or the interval or oversampling is out of range"
+/// A kind of channel as the wire has it.
+pub(super) const fn channel_kind(kind: BoardChannelKind) -> ChannelKind {
+    match kind {
+        BoardChannelKind::Off => ChannelKind::Off,
+        BoardChannelKind::Analog => ChannelKind::Analog,
+        BoardChannelKind::Sht3xTemperature => ChannelKind::Sht3xTemperature,
+        BoardChannelKind::Sht3xHumidity => ChannelKind::Sht3xHumidity,
+        BoardChannelKind::Bme280Temperature => ChannelKind::Bme280Temperature,
+        BoardChannelKind::Bme280Humidity => ChannelKind::Bme280Humidity,
+        BoardChannelKind::Bme280Pressure => ChannelKind::Bme280Pressure,
+        BoardChannelKind::Dht22Temperature => ChannelKind::Dht22Temperature,
+        BoardChannelKind::Dht22Humidity => ChannelKind::Dht22Humidity,
+        BoardChannelKind::Ds18b20 => ChannelKind::Ds18b20,
+        BoardChannelKind::Pulses => ChannelKind::Pulse,
+        BoardChannelKind::Contact => ChannelKind::Contact,
+    }
+}
+
+/// The word of a kind of channel in `agent.toml`.
+pub(super) fn kind_name(kind: ChannelKind) -> &'static str {
+    let word = BoardChannelKind::ALL.into_iter().find(|word| channel_kind(*word) == kind);
+    word.map_or("another kind", BoardChannelKind::name)
+}
+
+/// A setting in short.
+fn setting(setting: &Setting) -> String {
+    match setting {
+        Setting::Channel(SetChannel { channel, kind: ChannelKind::Off, .. }) => format!("channel {channel} off"),
+        Setting::Channel(SetChannel { channel, kind, interval, .. }) => {
+            format!("channel {channel} as {} every {}", kind_name(*kind), Span(i64::from(*interval)))
         }
-        _ => "the board's firmware does not understand it",
+        Setting::Relay(SetRelay { relay, .. }) => format!("the limits of relay {relay}"),
+    }
+}
+
+/// A setting that the board does not take, and what to do.
+pub(super) fn refused(refused: &Setting, reason: Refusal) -> String {
+    let why = match (refused, reason) {
+        (Setting::Channel(_), Refusal::NoSuchNumber) => {
+            "it has no such channel; correct the number in agent.toml, docs/boards.md has the wiring"
+        }
+        (Setting::Relay(_), Refusal::NoSuchNumber) => {
+            "it has no such relay; correct the output of the actuator, docs/boards.md has the wiring"
+        }
+        (_, Refusal::NotPossible) => {
+            "its pin or its image cannot measure that; use a channel that can, or flash the image with that sensor \
+             (docs/boards.md, Sensors)"
+        }
+        _ => "its firmware does not understand that; flash it anew (docs/boards.md, Flashing)",
     };
-    format!("setting of channel {} refused: {why}", setting.channel)
+    format!("the board refuses {}: {why}", setting(refused))
+}
+
+/// A setting that the board does not answer, though it speaks.
+pub(super) fn unanswered(unanswered: &Setting) -> String {
+    format!("the board does not answer the setting of {}; it is sent again each second", setting(unanswered))
 }
 
 /// Name of a unit, and how many of the board's numbers make one of it.
@@ -99,7 +147,7 @@ pub(super) fn no_channel(channel: u8, channels: usize) -> String {
 }
 
 pub(super) fn channel_off(channel: u8) -> String {
-    format!("channel {channel} of the board is off")
+    format!("channel {channel} of the board is off; its kind in agent.toml switches it on")
 }
 
 pub(super) fn wrong_unit(channel: u8, unit: &str, quantity: Quantity) -> String {

@@ -60,6 +60,10 @@ pub(crate) struct BoardHealth {
     pub(crate) held: u32,
     /// Frames of the agent that did not reach it whole, since it started.
     pub(crate) bad_frames: u16,
+    /// Settings that it refuses, why, and what to do.
+    pub(crate) refused: Vec<String>,
+    /// Settings that it has not answered since its last Hello.
+    pub(crate) unanswered: usize,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -35,7 +35,7 @@ fn with_bus<F: Future<Output = ()>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let queue = Queue::new(64);
-        let (sender, wanted) = watch::channel(BusInputs { columns: None, sensors });
+        let (sender, wanted) = watch::channel(BusInputs { sensors, ..BusInputs::default() });
         let (id, health) = (Id::new("main").unwrap(), HealthHandle::default());
         let clock = Clock::new(ClockMode::System);
         let context = BusContext {
@@ -122,7 +122,7 @@ fn one_chip_feeds_several_sensors_in_their_own_units() {
     with_bus(bus, inputs.clone(), async move |queue, _, sender| {
         assert_eq!([told(&queue).await, told(&queue).await], ["up", "room/temp 25.00"]);
         let humidity = input("room/rh", I2cChip::Sht3x, 0x44, "humidity", Quantity::Humidity);
-        sender.send_replace(BusInputs { columns: None, sensors: [inputs, vec![humidity]].concat() });
+        sender.send_replace(BusInputs { sensors: [inputs, vec![humidity]].concat(), ..BusInputs::default() });
         assert_eq!(told_after(&queue, "room/temp 25.00").await, "room/rh 50.00");
     });
 }

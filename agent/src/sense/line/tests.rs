@@ -132,7 +132,7 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
         input("temp", "room/temp-stamped", true),
         input("ph", "tank/ph", false),
     ];
-    let (sender, wanted) = watch::channel(BusInputs { columns: None, sensors: inputs });
+    let (sender, wanted) = watch::channel(BusInputs { sensors: inputs, ..BusInputs::default() });
     let serial =
         Serial { port: by_id.link().to_str().unwrap().to_owned(), baud: 115_200, parity: Parity::None, stop_bits: 1 };
     let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
@@ -222,7 +222,9 @@ fn other_sensors_are_read_without_opening_the_port_again() {
         for expected in ["room/temp=1", "room/temp-stamped=1", "tank/ph=2"] {
             assert_eq!(watched.next().await, expected);
         }
-        watched.wanted.send_replace(BusInputs { columns: None, sensors: vec![input("co2", "room/co2", false)] });
+        watched
+            .wanted
+            .send_replace(BusInputs { sensors: vec![input("co2", "room/co2", false)], ..BusInputs::default() });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");
         assert_eq!(watched.health.get().opened, 1);

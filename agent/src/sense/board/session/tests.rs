@@ -1,6 +1,6 @@
 //! Timelines of a board and its line: each edge of the chart, and what lines and boards do wrong.
 
-use tilth_wire::{Batch, BoardKind, ResetCause};
+use tilth_wire::{Ack, Batch, BoardKind, ChannelKind, CommandError, ResetCause, SetChannel, SetRelay, Unit};
 
 use super::*;
 
@@ -58,6 +58,8 @@ impl Timeline {
             Effect::Send(ToBoard::Heartbeat { heard }) => format!("heard {heard}"),
             Effect::Send(ToBoard::Received { through }) => format!("received {through}"),
             Effect::Send(ToBoard::SetId(_)) => "set id".to_owned(),
+            Effect::Send(ToBoard::SetChannel(set)) => format!("set channel {} ({})", set.channel, set.command),
+            Effect::Send(ToBoard::SetRelay(set)) => format!("set relay {} ({})", set.relay, set.command),
             Effect::Send(other) => format!("{other:?}"),
             Effect::Greeted => "greeted".to_owned(),
             Effect::Value(Value { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
@@ -65,6 +67,7 @@ impl Timeline {
             Effect::Mark(mark) => format!("mark {}:{}", mark >> 32, mark as u32),
             Effect::Outcome(outcome) => format!("{outcome:?}"),
             Effect::Remark(text) => format!("says {text}"),
+            Effect::Refused => "refused".to_owned(),
             Effect::Down(why) => format!("down: {why}"),
             Effect::Stranger => "stranger".to_owned(),
         };
@@ -254,6 +257,83 @@ fn another_board_on_the_line_is_no_board_of_this_session() {
     assert_eq!(timeline.hear(2_000, &other), ["stranger"]);
     let blank = FromBoard::Hello(Hello { id: None, ..hello });
     assert_eq!(timeline.hear(2_000, &blank), ["set id"]);
+}
+
+const WATER: Setting = Setting::Channel(SetChannel {
+    command: 0,
+    channel: 0,
+    kind: ChannelKind::Ds18b20,
+    interval: 1_000,
+    oversampling: 6,
+});
+
+fn pump() -> Setting {
+    let set = SetRelay { command: 0, relay: 1, max_on: 3_000, min_off: 0, link_timeout: 600_000, excludes: 0 };
+    Setting::Relay(set)
+}
+
+fn ack(command: u32) -> FromBoard<'static> {
+    FromBoard::Ack(Ack { command, limited: false })
+}
+
+/// A Hello whose channel 0 is a thermometer.
+fn hello_of_water(at: u32, next: u32) -> FromBoard<'static> {
+    let FromBoard::Hello(hello) = hello(at, next) else { unreachable!() };
+    FromBoard::Hello(Hello { channels: &[9, 1, 2, 1], ..hello })
+}
+
+#[test]
+fn settings_go_out_after_each_hello_one_at_a_time_and_when_the_configuration_changes() {
+    let mut timeline = Timeline::new();
+    assert_eq!(timeline.input(0, Input::Settings(vec![pump()])), Vec::<String>::new(), "expected a greeting first");
+    assert_eq!(timeline.hear(1_000, &hello(0, 0)), ["heard 0", "greeted", "set relay 1 (1)"]);
+    assert_eq!(timeline.second(1_100), Vec::<String>::new());
+    assert_eq!(timeline.second(2_100), ["heard 0", "set relay 1 (1)"]);
+    assert_eq!(timeline.input(2_200, Input::Settings(vec![pump(), WATER])), Vec::<String>::new());
+    assert_eq!(timeline.hear(2_300, &ack(1)), ["set channel 0 (2)"]);
+    assert_eq!(timeline.hear(2_400, &ack(1)), Vec::<String>::new(), "expected the answer to the repeated command");
+    assert_eq!(timeline.hear(2_500, &ack(2)), ["identify"]);
+    assert_eq!(timeline.hear(2_600, &hello_of_water(1_600, 0)), ["heard 1600", "greeted"]);
+    assert_eq!(timeline.0.commands().unanswered(), 0);
+
+    timeline.hear(9_000, &heartbeat(8_000, 0, 0));
+    let said = timeline.hear(10_000, &hello_of_water(0, 0));
+    assert_eq!(said, ["says the board restarted: power on", "heard 0", "greeted", "set relay 1 (3)"]);
+    assert_eq!(timeline.hear(10_100, &ack(3)), ["set channel 0 (4)"]);
+    assert_eq!(timeline.hear(10_200, &ack(4)), Vec::<String>::new(), "expected nothing to ask: it is as it was");
+}
+
+/// 32,768 of an analog pin would be 32.8 C.
+#[test]
+fn readings_from_before_a_channel_was_set_are_confirmed_and_not_taken_for_what_it_measures_now() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 100, 32_768));
+    assert_eq!(timeline.input(1_200, Input::Settings(vec![WATER])), ["set channel 0 (1)"]);
+    assert_eq!(timeline.hear(1_300, &ack(1)), ["identify"]);
+    assert_eq!(timeline.hear(1_400, &hello_of_water(400, 2)), ["heard 400", "greeted"]);
+    assert_eq!(timeline.hear(1_500, &reading(1, 200, 32_768)), ["mark 0:1"]);
+    timeline.0.handle(Uptime(1_600), Input::Bytes(&frame(&reading(2, 600, 19_000))));
+    let kind = Some((ChannelKind::Ds18b20, Unit::MilliCelsius));
+    let value = Value { channel: 0, kind, at: Uptime(1_600), sample: Sample::Value(19_000) };
+    assert_eq!(timeline.0.poll(), Some(Effect::Value(value)));
+}
+
+#[test]
+fn a_setting_that_the_board_refuses_is_said_once_and_holds_up_no_other() {
+    let mut timeline = Timeline::greeted();
+    assert_eq!(timeline.input(1_100, Input::Settings(vec![WATER, pump()])), ["set channel 0 (1)"]);
+    let refuse = |command| FromBoard::Error(CommandError { command, reason: Refusal::NotPossible });
+    let said = timeline.hear(1_200, &refuse(1));
+    assert!(
+        said[0].starts_with("says the board refuses channel 0 as ds18b20 every 1s: its pin or its image"),
+        "{said:?}"
+    );
+    assert_eq!(said[1..], ["refused", "set relay 1 (2)"]);
+    timeline.hear(1_300, &ack(2));
+    timeline.input(9_000, Input::Opened);
+    assert_eq!(timeline.hear(9_100, &hello(8_100, 0))[2..], ["set channel 0 (3)"]);
+    assert_eq!(timeline.hear(9_200, &refuse(3)), ["set relay 1 (4)"]);
+    assert_eq!(timeline.0.commands().refused().count(), 1);
 }
 
 /// Any bytes at all: no panic, and the next whole frame is taken.

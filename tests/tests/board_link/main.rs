@@ -1,6 +1,8 @@
 //! Boards at the real agent: the firmware's own program on pseudo-terminals and TCP, with everything that may happen to a cable.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
+mod settings;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::net::TcpListener;

@@ -107,6 +107,19 @@ impl Relays {
         let rests = |(_, order): &(&u8, &Order)| order.normally_energised && !order.on;
         self.newest.iter().filter(rests).map(|(relay, order)| (*relay, order.clone())).collect()
     }
+
+    /// Relays that should be energised while their actuator is off, and are not: the order to raise each again. `on` are those that
+    /// are, as bits.
+    pub(super) fn dropped(&self, on: u8) -> Vec<(u8, Order)> {
+        let is_waiting = |relay| self.waiting.iter().any(|waiting| waiting.relay == relay);
+        self.fallen().into_iter().filter(|(relay, _)| on & 1 << relay == 0 && !is_waiting(*relay)).collect()
+    }
+
+    /// The relay of a command that the board does for a shorter time than it must last: of a siren that rests energised.
+    pub(super) fn limited(&self, command: u32) -> Option<u8> {
+        let waiting = self.waiting.iter().find(|waiting| waiting.command == command)?;
+        (waiting.order.normally_energised && !waiting.order.on).then_some(waiting.relay)
+    }
 }
 
 impl Waiting {
@@ -179,6 +192,13 @@ mod tests {
         assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: false }));
         assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true }]);
         assert_eq!(relays.fallen(), [(1, order(1, false, true))]);
+        assert_eq!((relays.dropped(0b01), relays.dropped(0b10)), (relays.fallen(), vec![]));
+        relays.order(order(1, false, true), 1, 52, 0);
+        assert_eq!(
+            (relays.dropped(0), relays.limited(52)),
+            (vec![], Some(1)),
+            "expected an order under way to be enough"
+        );
         assert_eq!(on_for(relays.order(order(2, true, true), 1, 51, 0)), 0);
         assert!(relays.fallen().is_empty());
     }

@@ -334,7 +334,11 @@ impl Session {
             FromBoard::Heartbeat(heartbeat) => self.handle_heartbeat(now, heartbeat),
             FromBoard::Reading(reading) => self.handle_reading(reading),
             FromBoard::Batch(batch) => batch.readings().for_each(|reading| self.handle_reading(reading)),
-            FromBoard::Ack(ack) => self.handle_answer(ack.command, None),
+            FromBoard::Ack(ack) => {
+                let limited = self.relays.limited(ack.command).filter(|_| ack.limited);
+                self.effects.extend(limited.map(|relay| Effect::Remark(words::limited(relay))));
+                self.handle_answer(ack.command, None);
+            }
             FromBoard::Error(error) => self.handle_answer(error.command, Some(error.reason)),
             FromBoard::Switched(switched) => {
                 let outcome = self.relays.switched(&switched);
@@ -456,6 +460,10 @@ impl Session {
             self.send(ToBoard::Identify);
         }
         self.heartbeat = Some(heartbeat);
+        // By a limit, a change of its limits, or because it was refused so soon after the board's start.
+        for (relay, order) in self.relays.dropped(heartbeat.on) {
+            self.send_order(relay, order);
+        }
         // A Received was lost.
         if heartbeat.oldest != heartbeat.next && self.stored.is_some_and(|stored| !is_before(stored, heartbeat.oldest))
         {

@@ -131,6 +131,14 @@ pub(super) fn unanswered(unanswered: &Setting) -> String {
     format!("the board does not answer the setting of {}; it is sent again each second", setting(unanswered))
 }
 
+/// A siren that rests energised, on a relay that the board does not hold for ever.
+pub(super) fn limited(relay: u8) -> String {
+    format!(
+        "relay {relay} of the board has a maximum on-time, after which a siren that rests energised sounds for a moment; give it a relay \
+         without one, by the table at the top of the board's main.rs"
+    )
+}
+
 /// Name of a unit, and how many of the board's numbers make one of it.
 pub(super) const fn unit(unit: Unit) -> (&'static str, f64) {
     match unit {

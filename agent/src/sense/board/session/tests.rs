@@ -1,6 +1,10 @@
 //! Timelines of a board and its line: each edge of the chart, and what lines and boards do wrong.
 
-use tilth_wire::{Ack, Batch, BoardKind, ChannelKind, CommandError, ResetCause, SetChannel, SetRelay, Unit};
+use tilth_core::actuator::Output;
+use tilth_core::id::Id;
+use tilth_wire::{
+    Ack, Batch, BoardKind, ChannelKind, CommandError, ResetCause, SetChannel, SetRelay, Switch, UNLIMITED, Unit,
+};
 
 use super::*;
 
@@ -334,6 +338,28 @@ fn a_setting_that_the_board_refuses_is_said_once_and_holds_up_no_other() {
     assert_eq!(timeline.hear(9_100, &hello(8_100, 0))[2..], ["set channel 0 (3)"]);
     assert_eq!(timeline.hear(9_200, &refuse(3)), ["set relay 1 (4)"]);
     assert_eq!(timeline.0.commands().refused().count(), 1);
+}
+
+/// Guards against: a siren that sounds for ever, because its relay was refused so soon after the board's start.
+#[test]
+fn a_relay_that_should_rest_energised_is_raised_until_it_is() {
+    let mut timeline = Timeline::greeted();
+    let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
+    let actuator = Id::new("siren").unwrap();
+    let siren = Order { order: 1, actuator, output, normally_energised: true, on: false, at_most: None };
+    let switch = |command| {
+        let expires = 30_000;
+        format!("{:?}", ToBoard::Switch(Switch { command, relay: 1, on_for: UNLIMITED, expires }))
+    };
+    assert_eq!(timeline.input(1_100, Input::Order(siren)), [switch(1)]);
+    let too_soon = FromBoard::Error(CommandError { command: 1, reason: Refusal::TooSoon });
+    timeline.hear(1_200, &too_soon);
+    let said = timeline.hear(2_000, &heartbeat(0, 0, 0));
+    assert_eq!(said, ["heard 0".to_owned(), switch(2)]);
+    let limited = timeline.hear(2_100, &FromBoard::Ack(Ack { command: 2, limited: true }));
+    assert!(limited[0].starts_with("says relay 1 of the board has a maximum on-time"), "{limited:?}");
+    let FromBoard::Heartbeat(raised) = heartbeat(0, 0, 0) else { unreachable!() };
+    assert_eq!(timeline.hear(3_000, &FromBoard::Heartbeat(Heartbeat { on: 0b10, ..raised })), ["heard 0"]);
 }
 
 /// Any bytes at all: no panic, and the next whole frame is taken.

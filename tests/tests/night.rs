@@ -1,6 +1,8 @@
-//! The night without internet: a siren on a board's relay and SMS wake somebody, who takes the alert on by SMS. No server can be reached.
+//! The night without internet: a siren on a board's relay and SMS wake somebody, who takes the alert on by SMS. The agent has no route to
+//! any network, where the machine can give a process a network of its own; elsewhere only the phone's port is closed.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
@@ -16,7 +18,11 @@ use tilth_tests::live::tail::Tail;
 const ANNA: &str = "+4915112345678";
 const BEN: &str = "+4915187654321";
 
-/// A thermometer and a horn on one board; nobody answers at the addresses of the phone and the hub.
+/// Starts what follows in a network of its own that has nothing but the loopback; needs root, or user namespaces that are allowed.
+const NO_NETWORK: [&str; 7] =
+    ["unshare", "--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"];
+
+/// A thermometer and a horn on one board; nobody answers at the address of the phone.
 const FARM: &str = "
 [sensors.'room/temp']
 quantity = 'temperature'
@@ -93,6 +99,24 @@ impl Board {
     }
 }
 
+/// Whether the machine lets a process have a network of its own.
+fn can_cut_network() -> bool {
+    let [program, words @ ..] = NO_NETWORK;
+    let why = match Command::new(program).args(words).arg("true").output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    eprintln!("this machine gives a process no network of its own ({why}): only the phone's port is closed");
+    false
+}
+
+/// Routes of the agent's network, IPv4; the loopback needs none.
+fn routes(farm: &Farm) -> Vec<String> {
+    let table = fs::read_to_string(format!("/proc/{}/net/route", farm.process())).unwrap();
+    table.lines().skip(1).map(str::to_owned).collect()
+}
+
 /// A farm whose agent runs ten times as fast as the machine, as its board does.
 fn farm(name: &str) -> (Farm, Board, Modem) {
     let folder = Folder::new(name);
@@ -145,7 +169,12 @@ fn pages(tail: &Tail) -> Vec<(f64, String)> {
 #[test]
 fn siren_and_sms_wake_somebody_who_takes_the_alert_on_by_sms() {
     let (mut farm, mut board, modem) = farm("night");
+    let is_cut = can_cut_network();
+    if is_cut {
+        farm.inside = NO_NETWORK.to_vec();
+    }
     launch(&mut farm);
+    assert!(!is_cut || routes(&farm).is_empty(), "the agent has a way out: {:?}", routes(&farm));
     let tail = Tail::of(&mut farm, "seen");
 
     // From preventive to urgent, a minute each: the phone alone, then the siren, then SMS.

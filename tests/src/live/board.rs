@@ -2,18 +2,19 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, ioctl_tiocnxcl, tcgetattr, tcsetattr};
 
 /// A board that is plugged in; dropped, it is pulled out.
 #[derive(Debug)]
 pub struct Board {
     end: File,
     /// Held open here as well: a pty that nobody reads hangs up its writer.
-    _port: File,
+    port: File,
     link: PathBuf,
 }
 
@@ -37,6 +38,12 @@ pub fn serial_line() -> io::Result<(File, File, PathBuf)> {
     Ok((end.into(), port.into(), path.into()))
 }
 
+/// Lets another program open a port that one before wanted for itself. The last close of a port does that; one that is held open here is
+/// never closed, and then only root may open it.
+pub fn release(port: impl AsFd) {
+    let _ = ioctl_tiocnxcl(port);
+}
+
 impl Board {
     /// Plugs a board in, so that its line is found at a link.
     ///
@@ -46,7 +53,12 @@ impl Board {
     pub fn plug_in(link: &Path) -> Board {
         let (end, port, path) = serial_line().expect("a pseudo-terminal");
         symlink(path, link).expect("a link to it");
-        Board { end, _port: port, link: link.to_owned() }
+        Board { end, port, link: link.to_owned() }
+    }
+
+    /// Whoever had the line is gone, and another program may open it.
+    pub fn release(&self) {
+        release(&self.port);
     }
 
     /// Says bytes; waits while the line is full.

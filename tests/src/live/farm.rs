@@ -1,5 +1,6 @@
 //! The real `tilth-agent` in a folder of its own, with a board on the line `gateway`.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,6 +29,8 @@ pub struct Farm {
     pub clock: &'static str,
     /// Further options of `run`.
     pub options: Vec<String>,
+    /// Command that starts it, such as one that takes its network away; none for itself.
+    pub inside: Vec<&'static str>,
     /// Variables of its environment beside the test's own.
     pub environment: Vec<(&'static str, String)>,
     agent: Option<Running>,
@@ -49,7 +52,15 @@ impl Farm {
     #[must_use]
     pub fn found(folder: Folder) -> Farm {
         let board = Board::plug_in(&folder.path().join("usb-board"));
-        Farm { folder, board: Some(board), clock: "input", options: Vec::new(), environment: Vec::new(), agent: None }
+        Farm {
+            folder,
+            board: Some(board),
+            clock: "input",
+            options: Vec::new(),
+            inside: Vec::new(),
+            environment: Vec::new(),
+            agent: None,
+        }
     }
 
     /// A farm that trusts a hub's key and talks to a hub over plain HTTP at its port.
@@ -131,8 +142,10 @@ impl Farm {
     /// When it does not start.
     pub fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
-        let mut call = Command::new(program());
-        call.args(["run", "--clock", self.clock, "--config"])
+        let mut words = self.inside.iter().map(OsStr::new).chain([program().as_os_str()]);
+        let mut call = Command::new(words.next().expect("at least the agent itself"));
+        call.args(words)
+            .args(["run", "--clock", self.clock, "--config"])
             .arg(self.folder.path().join("etc"))
             .arg("--data")
             .arg(self.data())
@@ -151,6 +164,7 @@ impl Farm {
     /// Ends the agent as a power cut would.
     pub fn kill(&mut self) {
         self.agent = None;
+        self.board.iter().for_each(Board::release);
     }
 
     /// Asks the agent to stop, and waits until it has.

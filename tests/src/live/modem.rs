@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use super::board::serial_line;
+use super::board::{release, serial_line};
 
 /// How often the modem looks at its line.
 const LOOK: Duration = Duration::from_millis(3);
@@ -76,6 +76,8 @@ pub struct Modem {
 /// The modem at its end of the line.
 struct Device {
     end: File,
+    /// Held open: a pty that nobody reads hangs up its writer.
+    port: File,
     script: Arc<Mutex<Script>>,
     typed: Vec<u8>,
     has_echo: bool,
@@ -167,6 +169,7 @@ impl Modem {
         let script = Arc::new(Mutex::new(script));
         let mut device = Device {
             end,
+            port,
             script: Arc::clone(&script),
             typed: Vec::new(),
             has_echo: true,
@@ -174,11 +177,7 @@ impl Modem {
             prompted: None,
             reference: 40,
         };
-        let thread = std::thread::spawn(move || {
-            // Held open: a pty that nobody reads hangs up its writer.
-            let _port = port;
-            device.run();
-        });
+        let thread = std::thread::spawn(move || device.run());
         Modem { script, link: link.to_owned(), thread: Some(thread) }
     }
 
@@ -223,7 +222,10 @@ impl Device {
             }
             match self.end.read(&mut bytes) {
                 Ok(read) => bytes[..read].iter().for_each(|byte| self.take(*byte)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(LOOK),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    release(&self.port);
+                    std::thread::sleep(LOOK);
+                }
                 Err(_) => std::thread::sleep(LOOK),
             }
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use crate::live::board::serial_line;
+use crate::live::board::{release, serial_line};
 
 /// Bytes on their way out at most: one longest frame and its beginning again. More waits in the node.
 const OUT: usize = 128;
@@ -32,7 +32,7 @@ enum End {
     /// The port is held open here as well: a pty that nobody reads hangs up its writer.
     Pty {
         board: File,
-        _port: File,
+        port: File,
         link: PathBuf,
     },
     Tcp {
@@ -50,7 +50,7 @@ impl Line {
         let (board, port, path) = serial_line()?;
         fcntl_setfl(&board, OFlags::RDWR | OFlags::NONBLOCK)?;
         symlink(path, link)?;
-        Ok(Self::new(End::Pty { board, _port: port, link: link.to_owned() }))
+        Ok(Self::new(End::Pty { board, port, link: link.to_owned() }))
     }
 
     /// A TCP port on which one agent at a time is served, the newest. With the port 0 the machine chooses one.
@@ -112,6 +112,12 @@ impl Line {
         }
         let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
         match poll(&mut [PollFd::from_borrowed_fd(self.readable(), PollFlags::IN)], Some(&time)) {
+            Ok(0) => {
+                if let End::Pty { port, .. } = &self.end {
+                    release(port);
+                }
+                Ok(())
+            }
             Err(rustix::io::Errno::INTR) | Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -7,43 +7,9 @@ use anyhow::Context;
 use serde_json::Value as Json;
 
 use crate::farm::{ANNA, DOSER, RULE};
-use crate::show::{Chapter, Show, minutes};
+use crate::night::{Chapter, minutes};
+use crate::show::Show;
 use crate::story::Transition;
-
-/// What has happened in a night. Times are the demo's.
-#[derive(Default)]
-pub(crate) struct Night {
-    pub(crate) began: Duration,
-    /// SMS to Anna.
-    pub(crate) texts: Vec<(Duration, String)>,
-    pub(crate) doser: Doser,
-    pub(crate) siren: Siren,
-    /// Number of the alert.
-    pub(crate) alert: Option<u64>,
-    pub(crate) acknowledged: Option<Duration>,
-    pub(crate) is_resolved: bool,
-    /// When the internet was cut, and when it was back.
-    pub(crate) cut: Option<Duration>,
-    pub(crate) back: Option<Duration>,
-}
-
-/// What is known of the doser's pump.
-#[derive(Default)]
-pub(crate) struct Doser {
-    pub(crate) is_on: bool,
-    pub(crate) doses: usize,
-    /// Somebody was told that it runs in vain.
-    is_told: bool,
-}
-
-/// What is heard of the siren.
-#[derive(Default)]
-pub(crate) struct Siren {
-    /// Board time since which it is on.
-    since: Option<Duration>,
-    /// Somebody was told that it sounds.
-    pub(crate) is_told: bool,
-}
 
 impl Show {
     pub(crate) fn handle_transition(&mut self, line: &str) -> anyhow::Result<()> {

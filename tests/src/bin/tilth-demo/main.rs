@@ -7,6 +7,7 @@
 //! | `farm` | the folders and the configuration |
 //! | `heard` | what agent, board and modem do, told and kept for what follows |
 //! | `hub` | the hub's process, and its answers to a reader |
+//! | `night` | how far the night is, and what has happened in it |
 //! | `phone` | a phone that ntfy pushes to |
 //! | `processes` | starting and ending programs, so that none is left |
 //! | `proof` | whether it happened |
@@ -19,6 +20,7 @@ mod board;
 mod farm;
 mod heard;
 mod hub;
+mod night;
 mod phone;
 mod processes;
 mod proof;

@@ -3,14 +3,14 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tilth_tests::live::modem::Modem;
 
 use crate::agent::Agent;
 use crate::board::{self, Relay, SharedRoom};
 use crate::farm::{ANNA, Farm};
-use crate::heard::Night;
 use crate::hub::Hub;
+use crate::night::{Chapter, Night, minutes};
 use crate::phone::Phone;
 use crate::processes::{self, Group, program};
 use crate::proof::{self, Span, Witness};
@@ -31,31 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(53);
 const LOOK: Duration = Duration::from_millis(50);
 const ASK: Duration = Duration::from_millis(400);
 
-pub(crate) const fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
-}
-
 /// How a demo ends that does not fail.
 pub(crate) enum Ended {
     /// As asked.
     Stopped,
     /// What was shown.
     Proved(String),
-}
-
-/// Where the night is. Each chapter ends with what its name says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Chapter {
-    PhoneTested,
-    InternetCut,
-    AcidEmpty,
-    AgentKilled,
-    AgentBack,
-    AnnaAnswers,
-    AcidReplaced,
-    LinkBack,
-    CaughtUp,
-    NextNight,
 }
 
 /// Everything that runs, and how far the night is.
@@ -200,10 +181,11 @@ impl Show {
                 self.replace_canister()?
             }
             Chapter::LinkBack if passed >= minutes(2) => self.mend_internet()?,
-            Chapter::CaughtUp if self.night.is_resolved => match self.end_night()? {
+            Chapter::CaughtUp if self.may_ask() => match self.catch_up()? {
                 Some(next) => next,
                 None => return Ok(()),
             },
+            Chapter::AlertResolved if self.night.is_resolved => self.end_night()?,
             Chapter::NextNight if now - self.night.began >= NIGHT => self.begin_night(now),
             _ => return Ok(()),
         };
@@ -234,6 +216,7 @@ impl Show {
     }
 
     fn kill_agent(&mut self) -> anyhow::Result<Chapter> {
+        ensure!(!self.witness.siren.is_zero(), "the siren did not sound");
         self.say("agent", "KILLED (kill -9). The board measures on, and its own timers switch its relays off.")?;
         self.agent.kill()?;
         self.witness.kills += 1;
@@ -273,18 +256,23 @@ impl Show {
         Ok(Chapter::CaughtUp)
     }
 
-    /// The night is over once the hub has everything of the time without a link.
-    fn end_night(&mut self) -> anyhow::Result<Option<Chapter>> {
-        let Some((away, back)) = self.away().zip(self.night.back).filter(|_| self.may_ask()) else { return Ok(None) };
+    /// Asks the hub whether it has everything of the time without a link.
+    fn catch_up(&mut self) -> anyhow::Result<Option<Chapter>> {
+        let Some((away, back)) = self.away().zip(self.night.back) else { return Ok(None) };
+        self.asked = Instant::now();
         // The hub may not know the sensors yet.
         let Ok((there, 0)) = proof::caught_up(&self.hub, away) else { return Ok(None) };
         let took = (self.clock.now() - back).as_secs_f64() / f64::from(FACTOR);
         self.say("hub", &format!("Caught up: {there} one-minute records in {took:.0} s."))?;
+        Ok(Some(Chapter::AlertResolved))
+    }
+
+    fn end_night(&mut self) -> anyhow::Result<Chapter> {
         if !self.is_bounded {
             let next = self.place.hour(self.clock.wall(self.night.began + NIGHT));
             self.say("demo", &format!("The next night begins at {next}; Ctrl-C ends everything."))?;
         }
-        Ok(Some(Chapter::NextNight))
+        Ok(Chapter::NextNight)
     }
 
     fn begin_night(&mut self, now: Duration) -> Chapter {
@@ -294,12 +282,8 @@ impl Show {
     }
 
     /// Not more often than the hub likes to be asked.
-    fn may_ask(&mut self) -> bool {
-        let may = self.asked.elapsed() >= ASK;
-        if may {
-            self.asked = Instant::now();
-        }
-        may
+    fn may_ask(&self) -> bool {
+        self.asked.elapsed() >= ASK
     }
 
     /// The time without a link, as far as it is over.
@@ -312,6 +296,7 @@ impl Show {
         if !is_late && (self.chapter != Chapter::NextNight || !self.may_ask()) {
             return Ok(None);
         }
+        self.asked = Instant::now();
         // A few minutes more on both sides: the agent's clock and this one were not started at one instant.
         let from = self.clock.wall(Duration::ZERO) - minutes(10);
         let all = Span { from, to: self.clock.wall(self.clock.now() + minutes(10)) };
@@ -331,22 +316,5 @@ impl Show {
             return;
         }
         let _ = say(&format!("\nWhat was kept is in {}: remove it when you have seen it.", self.farm.root().display()));
-    }
-}
-
-impl Chapter {
-    /// What has not happened while the chapter goes on.
-    const fn lacks(self) -> &'static str {
-        match self {
-            Chapter::PhoneTested | Chapter::AcidEmpty | Chapter::AgentBack | Chapter::LinkBack => {
-                "the demo was too slow"
-            }
-            Chapter::InternetCut => "the doser gave no acid",
-            Chapter::AgentKilled => "no SMS came when the alert was critical",
-            Chapter::AnnaAnswers => "no SMS came when the alert was urgent",
-            Chapter::AcidReplaced => "the answer by SMS acknowledged nothing",
-            Chapter::CaughtUp => "the alert was not resolved, or the hub does not have everything",
-            Chapter::NextNight => "the night is not over",
-        }
     }
 }

@@ -49,7 +49,6 @@ mod watch;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tilth_sync::engine::KnownBundle;
@@ -128,8 +127,7 @@ impl Configuration {
             ..
         } = startup;
         let ConfigContext { folder, data, mode, status, health, commands, inputs } = context;
-        let files =
-            FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
+        let files = FileChanges::new(folder.to_owned());
         let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), versions)?);
         let rejected = compiled.summary.rejected.clone();
         status.update_bundle(|status| {

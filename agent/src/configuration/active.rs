@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tilth_config::Files;
 use tilth_config::bundle::{Bundle, ContentHash};
 use tilth_sync::engine::KnownBundle;
 
@@ -22,15 +23,17 @@ pub(crate) struct ActiveConfig {
     /// Hash that names the configuration, wherever it is from.
     hash: String,
     pub(super) sensors: SensorConfig,
+    /// Files that it was made of; under a bundle `agent.toml` alone.
+    pub(super) files: Files,
     /// Version and content of the hub's bundle that was rejected or reverted last.
     rejected: Option<(u64, String)>,
 }
 
 impl ActiveConfig {
-    /// A bundle, or the files of `config.d`; with its hash and its sensors.
-    pub(super) fn new(bundle: Option<Arc<Bundle>>, hash: String, sensors: SensorConfig) -> ActiveConfig {
+    /// A bundle, or the files of `config.d`; with its hash, its sensors and its files.
+    pub(super) fn new(bundle: Option<Arc<Bundle>>, hash: String, sensors: SensorConfig, files: Files) -> ActiveConfig {
         let highest = bundle.as_ref().map_or(0, |bundle| bundle.version);
-        ActiveConfig { bundle, highest, hash, sensors, rejected: None }
+        ActiveConfig { bundle, highest, hash, sensors, files, rejected: None }
     }
 
     /// Takes over what `bundle.state` has of earlier bundles.

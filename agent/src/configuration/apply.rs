@@ -59,6 +59,7 @@ impl Applier {
     ) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
         let Compiled { configured, inputs, summary, .. } = compiled;
+        self.active.files.clone_from(&summary.files);
         let is_changed = self.active.set_hash(&configured.hash);
         if is_changed {
             self.active.sensors = sensors;

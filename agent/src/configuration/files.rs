@@ -1,15 +1,14 @@
 //! Files that change under a running agent: read and checked, then applied or rejected. A change that takes something away waits.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
 use tilth_config::bundle::Bundle;
-use tilth_config::{Files, Loaded, Purpose};
-use tilth_core::plan::Plan;
+use tilth_config::{Loaded, Purpose};
 use tracing::warn;
 
+use super::active::ActiveConfig;
 use super::apply::Applier;
 use super::bundle::{self, ignored, log_ignored};
 use super::compiled::Compiled;
@@ -20,11 +19,9 @@ use crate::findings::Problems;
 /// Upper limit of removals in the message; the rest is counted.
 const MAX_NAMED: usize = 5;
 
-/// Changes of files: what they are compared with, and the change that waits.
+/// Changes of files, and the one that waits.
 pub(crate) struct FileChanges {
     folder: PathBuf,
-    files: Files,
-    plan: Arc<Plan>,
     removal_guard: RemovalGuard,
     changed: Instant,
     /// When the waiting change is checked again.
@@ -34,11 +31,9 @@ pub(crate) struct FileChanges {
 }
 
 impl FileChanges {
-    pub(super) fn new(folder: PathBuf, files: Files, plan: Arc<Plan>) -> FileChanges {
+    pub(super) fn new(folder: PathBuf) -> FileChanges {
         FileChanges {
             folder,
-            files,
-            plan,
             removal_guard: RemovalGuard::default(),
             changed: Instant::now(),
             due: None,
@@ -63,14 +58,13 @@ impl FileChanges {
     pub(super) async fn reload(&mut self, applier: &mut Applier) {
         self.due = None;
         let (folder, bundle) = (self.folder.clone(), applier.active.bundle.clone());
-        let is_bundle = bundle.is_some();
         let read = tokio::task::spawn_blocking(move || read(&folder, bundle.as_deref())).await;
         let compiled = match read {
             Ok(Ok(compiled)) => compiled,
             Ok(Err(problems)) => return applier.reject(problems).await,
             Err(_) => return applier.reject(Problems::error("the check of the files failed".to_owned())).await,
         };
-        let removed = self.removals(&compiled, is_bundle);
+        let removed = removals(&applier.active, &compiled);
         match self.removal_guard.decide(Instant::now(), self.changed, !removed.is_empty()) {
             Decision::Wait(due) => {
                 self.due = Some(due);
@@ -78,17 +72,6 @@ impl FileChanges {
             }
             Decision::Apply => self.apply(compiled, applier).await,
         }
-    }
-
-    /// What a configuration removes from the one in force. A bundle is whole by its signature, so under it only `agent.toml` can be
-    /// unfinished.
-    fn removals(&self, compiled: &Compiled, is_bundle: bool) -> Vec<String> {
-        let files = &compiled.summary.files;
-        if is_bundle {
-            return removed_from_files(&self.files, files);
-        }
-        let before = Compared { files: &self.files, plan: &self.plan };
-        removal_guard::removals(&before, &Compared { files, plan: &compiled.configured.plan })
     }
 
     /// Logs a waiting change, once for each list of removals.
@@ -106,8 +89,7 @@ impl FileChanges {
     }
 
     async fn apply(&mut self, compiled: Compiled, applier: &mut Applier) {
-        let (files, plan) = (compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
-        *self = FileChanges::new(self.folder.clone(), files, plan);
+        *self = FileChanges::new(self.folder.clone());
         let hash = compiled.configured.hash.clone();
         let expected = applier.expected_sensors(&compiled).await;
         let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
@@ -116,6 +98,17 @@ impl FileChanges {
         }
         applier.reporter.set_active(summary, is_changed);
     }
+}
+
+/// What a configuration removes from the active one. A bundle is whole by its signature, so under it only `agent.toml` can be
+/// unfinished.
+fn removals(active: &ActiveConfig, compiled: &Compiled) -> Vec<String> {
+    let files = &compiled.summary.files;
+    if active.bundle.is_some() {
+        return removed_from_files(&active.files, files);
+    }
+    let before = Compared { files: &active.files, plan: &active.sensors.plan };
+    removal_guard::removals(&before, &Compared { files, plan: &compiled.configured.plan })
 }
 
 /// Reads the current files. Under a bundle only `agent.toml` counts, and `config.d` is ignored.

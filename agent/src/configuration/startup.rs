@@ -181,7 +181,12 @@ impl Start<'_> {
         let bundle_unavailable = log_instead(origin, unavailable, &chosen, !rejected.is_empty());
         let (compiled, bundle) = self.compile(origin, chosen.loaded, chosen.bundle);
         let compiled = compiled?.instead_of(rejected);
-        let active = ActiveConfig::new(bundle, compiled.configured.hash.clone(), compiled.sensors());
+        let active = ActiveConfig::new(
+            bundle,
+            compiled.configured.hash.clone(),
+            compiled.sensors(),
+            compiled.summary.files.clone(),
+        );
         self.log_last_good(&compiled.summary.rejected, active.name());
         let (enrolment, state, state_unreadable, has_run) = (chosen.enrolment, None, None, false);
         Some(Startup {

@@ -55,8 +55,10 @@ struct Bench {
     has_sensor: bool,
     /// Whether the next bundle names it otherwise.
     silences: bool,
-    /// Kept open: changes of files come through here, and these tests change none.
-    _changes: mpsc::Sender<std::time::Instant>,
+    /// What the hub is told of changed files.
+    diagnostics: Vec<Value>,
+    /// Changes of files.
+    changes: mpsc::Sender<std::time::Instant>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -81,6 +83,10 @@ fn configure(folder: &Path) {
     fs::write(folder.join("agent.toml"), agent_toml).unwrap();
 }
 
+fn files_in(folder: &Path) -> Files {
+    Files::of(&tilth_config::load(folder, tilth_config::Purpose::Run))
+}
+
 /// An agent that holds what is in this folder.
 fn bench(folder: PathBuf) -> Bench {
     let files = BundleFiles::new(&folder);
@@ -103,8 +109,8 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let files = BundleFiles::new(&folder);
     let good = files.verified(key.trusted(), &enrolment).unwrap();
     let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
-    let sensors = SensorConfig { plan: Arc::clone(&plan), input_settings: Arc::default() };
-    let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned(), sensors);
+    let sensors = SensorConfig { plan, input_settings: Arc::default() };
+    let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned(), sensors, files_in(&folder));
     state.iter().for_each(|state| active.load_state(state));
     let held = active.known_bundle();
     // A probation takes a few seconds.
@@ -133,7 +139,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
             health,
             probation: None,
         },
-        files: FileChanges::new(folder.clone(), Files::default(), plan),
+        files: FileChanges::new(folder.clone()),
         bundles: Some(Bundles::new(enrolment, ClockMode::System, state)),
         changes,
     };
@@ -154,7 +160,8 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         bus,
         has_sensor,
         silences,
-        _changes: changed,
+        diagnostics: Vec::new(),
+        changes: changed,
         task,
     }
 }
@@ -234,6 +241,7 @@ impl Bench {
                 let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
                 return Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));
             }
+            Command::StoreDiagnostic("configuration", body) => self.diagnostics.push(body),
             _ => panic!("another command"),
         }
         None
@@ -267,14 +275,28 @@ impl Bench {
         }
     }
 
-    /// Goes on until no bundle is on probation any more, as far as the disk knows.
-    async fn settles(&mut self) {
-        while self.state().get("probation").is_some() {
+    /// A person changes `agent.toml`.
+    async fn edit(&mut self, from: &str, to: &str) {
+        let path = self.folder.join("agent.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).unwrap();
+        self.changes.send(std::time::Instant::now()).await.unwrap();
+    }
+
+    /// Goes on until this holds.
+    async fn until(&mut self, holds: impl Fn(&Bench) -> bool) {
+        while !holds(self) {
             tokio::select! {
                 command = self.commands.recv() => assert_eq!(self.obey(command.unwrap()), None),
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
         }
+    }
+
+    /// Goes on until no bundle is on probation any more, as far as the disk knows.
+    async fn settles(&mut self) {
+        self.until(|bench| bench.state().get("probation").is_none()).await;
     }
 
     /// A person says retry.

@@ -125,3 +125,14 @@ fn a_probation_goes_on_after_an_end_that_nobody_noted_and_not_after_a_crash_or_t
         }
     });
 }
+
+/// Guards against: a change of `agent.toml` that waits, since `config.d` was in force before the bundle and seems to be removed.
+#[test]
+fn changed_files_are_compared_with_the_bundle_that_began_since() {
+    run(async {
+        let (mut bench, _) = proven().await;
+        bench.edit("port = 'p'", "port = 'p'\nbaud = 9600").await;
+        bench.until(|bench| !bench.diagnostics.is_empty()).await;
+        assert_eq!(bench.diagnostics[0]["state"], "applied", "{:?}", bench.diagnostics);
+    });
+}

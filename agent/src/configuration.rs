@@ -208,8 +208,8 @@ pub(crate) async fn save_end(data: &Path, why: Option<&anyhow::Error>) {
 
 /// Judges the configuration on probation by its sensors. A bundle that fails is reverted; about files people are warned.
 async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
-    let verdict = applier.judge().await;
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
+    let verdict = applier.judge().await;
     if bundles.is_some() {
         let awaited = applier.probation.as_ref().map(Probation::awaited);
         applier.reporter.status.update_bundle(|status| status.probation = awaited);
@@ -219,6 +219,13 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
         (Verdict::Pass, Some(bundles)) => bundles.pass(applier).await,
         (Verdict::Pass, None) => applier.end_probation(),
         (Verdict::Fail(reason), Some(bundles)) => bundles.revert(&reason, applier).await,
-        (Verdict::Fail(reason), None) => applier.warn_about_files(&reason).await,
+        (Verdict::FailOfFiles(reason), Some(bundles)) => {
+            applier.warn_about_files(&reason).await;
+            bundles.forgive_files(applier).await;
+        }
+        (Verdict::Fail(reason) | Verdict::FailOfFiles(reason), None) => {
+            applier.warn_about_files(&reason).await;
+            applier.end_probation();
+        }
     }
 }

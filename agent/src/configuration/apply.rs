@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use super::active::ActiveConfig;
 use super::compiled::Compiled;
-use super::probation::{self, BusActivity, Expected, Observation, Observed, Probation, Verdict};
+use super::probation::{self, BusActivity, Expected, Observation, Observed, Origin, Probation, Verdict};
 use super::reporter::{ConfigReporter, ConfigSummary};
 use crate::clock::{self, Clock, ClockMode};
 use crate::decide::{Command, EngineContext};
@@ -37,10 +37,14 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    /// Sensors that must be good again under a configuration, by what is observed before it becomes active.
-    pub(super) async fn expected_sensors(&self, compiled: &Compiled) -> BTreeMap<SensorId, Expected> {
+    /// Sensors that must be good again under a configuration of this origin, by what is observed before it becomes active.
+    pub(super) async fn expected_sensors(&self, compiled: &Compiled, origin: Origin) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
+        expected.values_mut().for_each(|expected| expected.origin = origin);
+        for (id, awaited) in self.probation.iter().flat_map(Probation::awaited_since) {
+            expected.entry(id).and_modify(|expected| expected.origin = awaited);
+        }
         // One that the active configuration has silenced must still be good again.
         let before = self.probation.iter().flat_map(|probation| &probation.expected);
         let is_there = |id: &SensorId| compiled.input_settings.contains_key(id);
@@ -50,12 +54,12 @@ impl Applier {
         expected
     }
 
-    /// Hands a configuration to the tasks that work by it, on probation where something is expected of its sensors. Returns what
-    /// people are told of it, and whether it is another one: the same content changes nothing.
+    /// Hands a configuration to the tasks that work by it. Returns what people are told of it, and whether it is another one: the same
+    /// content changes nothing.
     pub(super) async fn hand_over(
         &mut self,
         compiled: Compiled,
-        expected: Option<BTreeMap<SensorId, Expected>>,
+        probation: Option<Probation>,
     ) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
         let Compiled { configured, inputs, summary, .. } = compiled;
@@ -65,7 +69,7 @@ impl Applier {
             self.active.sensors = sensors;
             let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
             let _ = self.inputs.send(inputs).await;
-            self.probation = expected.map(Probation::new);
+            self.probation = probation;
             self.judge().await;
         }
         (summary, is_changed)
@@ -90,9 +94,8 @@ impl Applier {
         self.reporter.status.update_bundle(|status| status.probation = None);
     }
 
-    /// Ends the probation of files with a warning: files on site are not reverted.
-    pub(super) async fn warn_about_files(&mut self, reason: &str) {
-        self.end_probation();
+    /// Warns about files that do not work: files on site are not reverted.
+    pub(super) async fn warn_about_files(&self, reason: &str) {
         let said = format!("since the configuration changed, {reason}");
         warn!("{said}; the changed files stay in force");
         self.store_diagnostic(json!({ "state": "warning", "reason": reason })).await;

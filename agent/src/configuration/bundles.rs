@@ -32,7 +32,7 @@ use super::bundle_files::{
 };
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
-use super::probation::Probation;
+use super::probation::{Origin, Probation};
 use super::startup::Startup;
 use crate::clock::ClockMode;
 use crate::findings::Problems;
@@ -82,7 +82,7 @@ impl Bundles {
                 self.finish_revert(&reason, applier).await;
             }
             Some(probation) if applier.active.version().is_some_and(|(version, _)| version == probation.version) => {
-                applier.probation = Some(Probation::new(probation.sensors.clone()));
+                applier.probation = Some(Probation::new(probation.sensors.clone(), Origin::Bundle));
             }
             Some(_) | None => {}
         }
@@ -243,7 +243,7 @@ impl Bundles {
         signed: SignedBytes,
         applier: &mut Applier,
     ) -> Result<Option<KnownBundle>, NotSaved> {
-        let expected = applier.expected_sensors(&compiled).await;
+        let expected = applier.expected_sensors(&compiled, Origin::Bundle).await;
         let probation = OnProbation {
             hash: signed.hash,
             trusted: signed.trusted,
@@ -259,7 +259,8 @@ impl Bundles {
         let save_previous = move |files: &BundleFiles| if is_first { files.save_previous() } else { Ok(()) };
         let version = bundle.version;
         self.save(state, save_previous).await.map_err(|why| NotSaved { version, why })?;
-        let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
+        let probation = Probation::new(expected, Origin::Bundle);
+        let (summary, is_changed) = applier.hand_over(compiled, Some(probation)).await;
         // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_taken().await else { return Ok(None) };
         let kept = self.blocking_files(BundleFiles::save_staged).await;
@@ -289,6 +290,15 @@ impl Bundles {
 
     pub(super) fn is_on_probation(&self) -> bool {
         self.state.probation.is_some()
+    }
+
+    /// Sensors that changed files silenced are no fault of the bundle, also after a restart.
+    pub(super) async fn forgive_files(&mut self, applier: &mut Applier) {
+        if let (Some(judged), Some(saved)) = (&mut applier.probation, &mut self.state.probation) {
+            judged.forgive_files();
+            saved.sensors.clone_from(&judged.expected);
+            self.save_current_state().await;
+        }
     }
 
     /// The active bundle has passed its probation.

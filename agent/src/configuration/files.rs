@@ -13,6 +13,7 @@ use super::apply::Applier;
 use super::bundle::{self, ignored, log_ignored};
 use super::compiled::Compiled;
 use super::first_of;
+use super::probation::{Origin, Probation};
 use super::removal_guard::{self, Compared, Decision, QUIET, RemovalGuard, removed_from_files};
 use crate::findings::Problems;
 
@@ -91,8 +92,9 @@ impl FileChanges {
     async fn apply(&mut self, compiled: Compiled, applier: &mut Applier) {
         *self = FileChanges::new(self.folder.clone());
         let hash = compiled.configured.hash.clone();
-        let expected = applier.expected_sensors(&compiled).await;
-        let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
+        let expected = applier.expected_sensors(&compiled, Origin::Files).await;
+        let probation = Probation::new(expected, Origin::Files);
+        let (summary, is_changed) = applier.hand_over(compiled, Some(probation)).await;
         if is_changed {
             applier.store_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
         }

@@ -49,6 +49,17 @@ pub(super) struct Expected {
     within: Span,
     /// The configuration reads or judges the sensor in another way: its values are enough, whatever their quality.
     is_changed: bool,
+    /// Whose fault its silence is.
+    #[serde(skip)]
+    pub(super) origin: Origin,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Origin {
+    #[default]
+    Bundle,
+    Files,
 }
 
 /// State of sensors and buses at one instant.
@@ -90,6 +101,8 @@ pub(super) enum Verdict {
     Pass,
     /// The configuration does not work, and why in words.
     Fail(String),
+    /// The files that changed last do not work, and why in words; a bundle on probation is not to blame for that.
+    FailOfFiles(String),
 }
 
 /// A configuration on probation.
@@ -107,6 +120,8 @@ pub(super) enum Verdict {
 pub(super) struct Probation {
     /// Sensors that must be good again, as they are kept over a restart.
     pub(super) expected: BTreeMap<SensorId, Expected>,
+    /// Where the configuration that became active last came from.
+    origin: Origin,
     /// `None` before the first observation under the configuration.
     running: Option<Running>,
 }
@@ -153,7 +168,7 @@ pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observa
         }
         let within = within(new_settings.interval.or(observed.spacing)?)?;
         let is_changed = is_changed((sensor, settings), (new_sensor, new_settings));
-        Some((id.clone(), Expected { bus: settings.bus.clone(), within, is_changed }))
+        Some((id.clone(), Expected { bus: settings.bus.clone(), within, is_changed, origin: Origin::Bundle }))
     };
     before.input_settings.keys().filter_map(expect).collect()
 }
@@ -172,8 +187,22 @@ fn is_changed((before, old): (&Sensor, &InputSettings), (now, settings): (&Senso
 }
 
 impl Probation {
-    pub(super) fn new(expected: BTreeMap<SensorId, Expected>) -> Probation {
-        Probation { expected, running: None }
+    pub(super) fn new(expected: BTreeMap<SensorId, Expected>, origin: Origin) -> Probation {
+        Probation { expected, origin, running: None }
+    }
+
+    /// Sensors that are not back yet, and whose fault that is.
+    pub(super) fn awaited_since(&self) -> Vec<(SensorId, Origin)> {
+        self.awaited().into_iter().filter_map(|id| Some((id.clone(), self.expected.get(&id)?.origin))).collect()
+    }
+
+    /// Awaits no sensor any more that changed files silenced.
+    pub(super) fn forgive_files(&mut self) {
+        self.expected.retain(|_, expected| expected.origin != Origin::Files);
+        if let Some(running) = &mut self.running {
+            running.awaited.retain(|_, awaited| awaited.expected.origin != Origin::Files);
+            running.memory = None;
+        }
     }
 
     /// Sensors that are not back yet.
@@ -190,10 +219,14 @@ impl Probation {
             self.running = Some(Running::new(&self.expected, seen));
             return Verdict::Wait;
         };
+        let fail = |origin, reason| match origin {
+            Origin::Bundle => Verdict::Fail(reason),
+            Origin::Files => Verdict::FailOfFiles(reason),
+        };
         if let (Some(before), Some(now)) = (running.memory, seen.memory)
             && now > before.saturating_add(MOST_GROWTH)
         {
-            return Verdict::Fail(format!("the agent's memory grew from {} to {} MB", before >> 20, now >> 20));
+            return fail(self.origin, format!("the agent's memory grew from {} to {} MB", before >> 20, now >> 20));
         }
         let age = seen.at - running.began;
         if age < SETTLE {
@@ -208,12 +241,17 @@ impl Probation {
             awaited.is_late = is_late;
             may_come |= is_late && !was_late;
             if is_late && was_late {
-                overdue.push(awaited.describe(id, seen.sensors.get(id)));
+                overdue.push((awaited.expected.origin, awaited.describe(id, seen.sensors.get(id))));
             }
         }
-        if !overdue.is_empty() {
-            Verdict::Fail(first_of(&overdue, MAX_NAMED, "; ", "more sensors"))
-        } else if age >= LONGEST && !may_come || running.awaited.is_empty() && age >= SHORTEST {
+        for origin in [Origin::Bundle, Origin::Files] {
+            let of_it = overdue.iter().filter(|(of, _)| *of == origin);
+            let of_it: Vec<String> = of_it.map(|(_, why)| why.clone()).collect();
+            if !of_it.is_empty() {
+                return fail(origin, first_of(&of_it, MAX_NAMED, "; ", "more sensors"));
+            }
+        }
+        if age >= LONGEST && !may_come || running.awaited.is_empty() && age >= SHORTEST {
             Verdict::Pass
         } else {
             Verdict::Wait

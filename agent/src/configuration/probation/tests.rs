@@ -88,7 +88,7 @@ fn judge(now: &str, each: impl FnMut(i64, &mut Farm)) -> (i64, Verdict) {
 
 fn judge_from(farm: &Farm, now: &str, mut each: impl FnMut(i64, &mut Farm)) -> (i64, Verdict) {
     let mut farm = farm.clone();
-    let mut probation = Probation::new(expected(&config(FARM), &config(now), &farm.0));
+    let mut probation = Probation::new(expected(&config(FARM), &config(now), &farm.0), Origin::Bundle);
     for second in 0..=600 {
         farm.0.at = Uptime(second * 1000);
         if second > 0 {
@@ -329,4 +329,32 @@ fn a_reason_names_a_few_sensors_and_counts_the_rest() {
         said.starts_with("room/s1 is ") && said.ends_with("room/s5 is not good: doubt; and 2 more sensors"),
         "{said}"
     );
+}
+
+#[test]
+fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_own() {
+    let silent = |of_files: &[&str], silent: &[&str]| {
+        let mut farm = Farm::new();
+        let mut expected = expected(&config(FARM), &config(FARM), &farm.0);
+        for id in of_files {
+            expected.get_mut(&SensorId::new(id).unwrap()).unwrap().origin = Origin::Files;
+        }
+        let mut probation = Probation::new(expected, Origin::Files);
+        for second in 1..600 {
+            farm.0.at = Uptime(second * 1000);
+            let before = farm.0.sensors.clone();
+            all_speak(second, &mut farm);
+            silent.iter().for_each(|id| *farm.sensor(id) = before[&SensorId::new(id).unwrap()].clone());
+            match probation.judge(&farm.0) {
+                Verdict::FailOfFiles(_) if second < 60 => probation.forgive_files(),
+                Verdict::Wait => {}
+                verdict => return verdict,
+            }
+        }
+        panic!("it never ends")
+    };
+    let since = "has had no value since 2026-03-01T00:00:00Z";
+    assert_eq!(silent(&["room/temp"], &["room/temp"]), Verdict::Pass, "the rest is awaited on");
+    assert_eq!(silent(&["room/temp"], &["room/temp", "pi/load"]), fails(&format!("pi/load {since}")));
+    assert_eq!(silent(&["room/hum"], &["room/hum"]), Verdict::FailOfFiles(format!("room/hum {since}")));
 }

@@ -126,6 +126,26 @@ fn a_probation_goes_on_after_an_end_that_nobody_noted_and_not_after_a_crash_or_t
     });
 }
 
+/// Guards against: a good bundle that is reverted for a technician's mistake in `agent.toml`, which stays.
+#[test]
+fn a_bundle_is_not_reverted_for_files_that_changed_after_it() {
+    run(async {
+        let (mut bench, _) = proven().await;
+        let two = bench.seal(2, "31");
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        bench.until(|bench| bench.shown()["probation"] == json!([])).await;
+        bench.edit("port = 'p'", "port = 'p'\nbaud = 9600").await;
+        bench.has_sensor = false;
+        bench.settles().await;
+        assert_eq!((bench.good(), &bench.shown()["refused"]), (Some(two), &Value::Null));
+        let last = bench.diagnostics.last().unwrap();
+        assert_eq!(
+            (&last["state"], &last["reason"]),
+            (&json!("warning"), &json!(SILENT.split_once("reverted: ").unwrap().1))
+        );
+    });
+}
+
 /// Guards against: a change of `agent.toml` that waits, since `config.d` was in force before the bundle and seems to be removed.
 #[test]
 fn changed_files_are_compared_with_the_bundle_that_began_since() {

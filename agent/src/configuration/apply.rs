@@ -161,7 +161,7 @@ fn sensors(engine: &Engine, context: &EngineContext<'_>) -> BTreeMap<SensorId, O
 }
 
 /// Anonymous memory of this process in bytes.
-fn anonymous_memory() -> Option<u64> {
+pub(super) fn anonymous_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)

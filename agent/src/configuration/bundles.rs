@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::active::short;
-use super::apply::Applier;
+use super::apply::{Applier, anonymous_memory};
 use super::bundle::{self, Rejection, log_ignored};
 use super::bundle_files::{
     ApplyAttempt, BundleFiles, BundleState, MAX_ATTEMPTS, OnProbation, RejectedBundle, Reverted,
@@ -82,7 +82,7 @@ impl Bundles {
                 self.finish_revert(&reason, applier).await;
             }
             Some(probation) if applier.active.version().is_some_and(|(version, _)| version == probation.version) => {
-                applier.probation = Some(Probation::new(probation.sensors.clone(), Origin::Bundle));
+                applier.probation = Some(Probation::new(probation.sensors.clone(), Origin::Bundle, None));
             }
             Some(_) | None => {}
         }
@@ -161,6 +161,7 @@ impl Bundles {
         signed: SignedBytes,
         applier: &mut Applier,
     ) -> Result<Option<KnownBundle>, NotSaved> {
+        let memory = anonymous_memory();
         let attempts = self
             .state
             .attempt
@@ -182,7 +183,7 @@ impl Bundles {
             blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, mode, active)).await;
         match compiled {
             Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
-            Ok(compiled) => self.apply(bundle, compiled, signed, applier).await,
+            Ok(compiled) => self.apply(bundle, compiled, signed, memory, applier).await,
         }
     }
 
@@ -241,6 +242,7 @@ impl Bundles {
         bundle: Arc<Bundle>,
         compiled: Compiled,
         signed: SignedBytes,
+        memory: Option<u64>,
         applier: &mut Applier,
     ) -> Result<Option<KnownBundle>, NotSaved> {
         let expected = applier.expected_sensors(&compiled, Origin::Bundle).await;
@@ -259,7 +261,7 @@ impl Bundles {
         let save_previous = move |files: &BundleFiles| if is_first { files.save_previous() } else { Ok(()) };
         let version = bundle.version;
         self.save(state, save_previous).await.map_err(|why| NotSaved { version, why })?;
-        let probation = Probation::new(expected, Origin::Bundle);
+        let probation = Probation::new(expected, Origin::Bundle, memory);
         let (summary, is_changed) = applier.hand_over(compiled, Some(probation)).await;
         // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_taken().await else { return Ok(None) };

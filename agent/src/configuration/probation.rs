@@ -120,6 +120,8 @@ pub(super) enum Verdict {
 pub(super) struct Probation {
     /// Sensors that must be good again, as they are kept over a restart.
     pub(super) expected: BTreeMap<SensorId, Expected>,
+    /// Anonymous memory of the agent before the configuration was read, in bytes; `None` where that is not known.
+    memory: Option<u64>,
     /// Where the configuration that became active last came from.
     origin: Origin,
     /// `None` before the first observation under the configuration.
@@ -187,8 +189,8 @@ fn is_changed((before, old): (&Sensor, &InputSettings), (now, settings): (&Senso
 }
 
 impl Probation {
-    pub(super) fn new(expected: BTreeMap<SensorId, Expected>, origin: Origin) -> Probation {
-        Probation { expected, origin, running: None }
+    pub(super) fn new(expected: BTreeMap<SensorId, Expected>, origin: Origin, memory: Option<u64>) -> Probation {
+        Probation { expected, memory, origin, running: None }
     }
 
     /// Sensors that are not back yet, and whose fault that is.
@@ -216,7 +218,8 @@ impl Probation {
     /// Judges by what is known now. The first observation only says what was there before.
     pub(super) fn judge(&mut self, seen: &Observation) -> Verdict {
         let Some(running) = &mut self.running else {
-            self.running = Some(Running::new(&self.expected, seen));
+            let running = Running::new(&self.expected, seen);
+            self.running = Some(Running { memory: self.memory.or(running.memory), ..running });
             return Verdict::Wait;
         };
         let fail = |origin, reason| match origin {

@@ -88,7 +88,7 @@ fn judge(now: &str, each: impl FnMut(i64, &mut Farm)) -> (i64, Verdict) {
 
 fn judge_from(farm: &Farm, now: &str, mut each: impl FnMut(i64, &mut Farm)) -> (i64, Verdict) {
     let mut farm = farm.clone();
-    let mut probation = Probation::new(expected(&config(FARM), &config(now), &farm.0), Origin::Bundle);
+    let mut probation = Probation::new(expected(&config(FARM), &config(now), &farm.0), Origin::Bundle, None);
     for second in 0..=600 {
         farm.0.at = Uptime(second * 1000);
         if second > 0 {
@@ -331,6 +331,18 @@ fn a_reason_names_a_few_sensors_and_counts_the_rest() {
     );
 }
 
+/// Guards against: a bundle whose plan fills the memory before anybody looks.
+#[test]
+fn what_it_took_to_compile_a_configuration_counts_as_growth() {
+    let mut farm = Farm::new();
+    let expected = expected(&config(FARM), &config(FARM), &farm.0);
+    let mut probation = Probation::new(expected, Origin::Bundle, Some(50 << 20));
+    farm.0.memory = Some(500 << 20);
+    assert_eq!(probation.judge(&farm.0), Verdict::Wait);
+    farm.0.at = Uptime(1000);
+    assert_eq!(probation.judge(&farm.0), fails("the agent's memory grew from 50 to 500 MB"));
+}
+
 #[test]
 fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_own() {
     let silent = |of_files: &[&str], silent: &[&str]| {
@@ -339,7 +351,7 @@ fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_ow
         for id in of_files {
             expected.get_mut(&SensorId::new(id).unwrap()).unwrap().origin = Origin::Files;
         }
-        let mut probation = Probation::new(expected, Origin::Files);
+        let mut probation = Probation::new(expected, Origin::Files, None);
         for second in 1..600 {
             farm.0.at = Uptime(second * 1000);
             let before = farm.0.sensors.clone();

@@ -84,7 +84,12 @@ impl Bundles {
             Some(probation) if applier.active.version().is_some_and(|(version, _)| version == probation.version) => {
                 applier.probation = Some(Probation::new(probation.sensors.clone(), Origin::Bundle, None));
             }
-            Some(_) | None => {}
+            Some(_) => {
+                // The agent ended before the bundle began, and it comes again.
+                self.state.probation = None;
+                self.save_current_state().await;
+            }
+            None => {}
         }
         if self.is_known && self.state.highest < highest {
             self.state.highest = highest;

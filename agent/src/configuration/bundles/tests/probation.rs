@@ -146,6 +146,23 @@ fn a_bundle_is_not_reverted_for_files_that_changed_after_it() {
     });
 }
 
+/// Guards against: a bundle that is reported as reverted though it never ran.
+#[test]
+fn a_probation_that_was_saved_before_its_bundle_is_forgotten() {
+    run(async {
+        let (mut bench, one) = proven().await;
+        bench.end().await;
+        let mut state = bench.state();
+        state["probation"] = json!({
+            "hash": "2", "trusted": "", "version": 2, "content": "2", "times": 1, "sensors": {},
+        });
+        fs::write(bench.folder.join("bundle.state"), state.to_string()).unwrap();
+        bench = bench.again().await;
+        bench.settles().await;
+        assert_eq!((bench.good(), &bench.shown()["refused"]), (Some(one), &Value::Null));
+    });
+}
+
 /// Guards against: a change of `agent.toml` that waits, since `config.d` was in force before the bundle and seems to be removed.
 #[test]
 fn changed_files_are_compared_with_the_bundle_that_began_since() {

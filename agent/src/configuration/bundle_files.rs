@@ -236,6 +236,16 @@ impl BundleFiles {
         File::open(&self.folder)?.sync_all()
     }
 
+    /// Puts the reverted bundle with this hash back, where the one before it cannot be used.
+    pub(super) fn restore_reverted(&self, hash: &str) -> io::Result<()> {
+        let reverted = self.folder.join(REVERTED);
+        let is_it = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash);
+        if durable::read(&reverted).is_ok_and(is_it) {
+            fs::rename(reverted, self.folder.join(ACTIVE))?;
+        }
+        File::open(&self.folder)?.sync_all()
+    }
+
     /// The bytes of a bundle that was rejected, where they are still here.
     pub(super) fn rejected(&self, hash: &str) -> Option<Vec<u8>> {
         let files = [REVERTED.to_owned(), format!("{ACTIVE}.new")];

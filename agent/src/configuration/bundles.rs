@@ -327,16 +327,23 @@ impl Bundles {
             probation.failed = Some(reason.to_owned());
             self.save_current_state().await;
         }
-        if let Err(why) = self.blocking_files(move |files| files.restore_previous(&hash)).await {
-            return log_postponed(
-                &format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}"),
-                applier,
-            );
+        let failed = |why: String, applier: &Applier| {
+            let said =
+                format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}");
+            log_postponed(&said, applier);
+        };
+        let to_restore = hash.clone();
+        if let Err(why) = self.blocking_files(move |files| files.restore_previous(&to_restore)).await {
+            return failed(why, applier);
         }
         let (folder, data) = (self.enrolment.folder.clone(), self.enrolment.data.clone());
         let clock = applier.clock.clone();
         let again = tokio::task::spawn_blocking(move || Startup::again(&folder, &data, &clock)).await;
         let Ok(Some(Startup { compiled, active, bundle_unavailable, .. })) = again else {
+            // So that the disk has what runs, too.
+            if let Err(why) = self.blocking_files(move |files| files.restore_reverted(&hash)).await {
+                return failed(why, applier);
+            }
             error!(target: "sync", "bundle {version} failed its probation and stays in force, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };

@@ -163,6 +163,21 @@ fn a_probation_that_was_saved_before_its_bundle_is_forgotten() {
     });
 }
 
+/// Guards against: an agent that runs one bundle while its disk has another one for the next start.
+#[test]
+fn a_bundle_that_stays_since_nothing_before_it_can_be_used_is_on_the_disk_too() {
+    run(async {
+        let (mut bench, _) = proven().await;
+        let two = bench.seal(2, "31");
+        bench.silences = true;
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        fs::write(bench.folder.join("bundle.before"), "damaged").unwrap();
+        fs::write(bench.folder.join("agent.toml"), "[device").unwrap();
+        bench.settles().await;
+        assert_eq!((bench.good(), &bench.shown()["refused"]), (Some(two), &Value::Null));
+    });
+}
+
 /// Guards against: a change of `agent.toml` that waits, since `config.d` was in force before the bundle and seems to be removed.
 #[test]
 fn changed_files_are_compared_with_the_bundle_that_began_since() {

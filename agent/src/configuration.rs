@@ -209,7 +209,11 @@ pub(crate) async fn save_end(data: &Path, why: Option<&anyhow::Error>) {
 /// Judges the configuration on probation by its sensors. A bundle that fails is reverted; about files people are warned.
 async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
-    let verdict = applier.judge().await;
+    let verdict = match bundles.as_ref().and_then(|bundles| bundles.failed()) {
+        // Whatever its sensors do by now: reverting it was not possible yet.
+        Some(reason) => Verdict::Fail(reason),
+        None => applier.judge().await,
+    };
     if bundles.is_some() {
         let awaited = applier.probation.as_ref().map(Probation::awaited);
         applier.reporter.status.update_bundle(|status| status.probation = awaited);

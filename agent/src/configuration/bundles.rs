@@ -76,20 +76,20 @@ impl Bundles {
         let rejected = self.state.rejected.clone();
         applier.reporter.status.update_bundle(|status| status.rejected = rejected);
         let highest = applier.active.highest;
-        match &self.state.probation {
-            Some(OnProbation { failed: Some(reason), .. }) => {
-                let reason = reason.clone();
-                self.finish_revert(&reason, applier).await;
-            }
-            Some(probation) if applier.active.version().is_some_and(|(version, _)| version == probation.version) => {
-                applier.probation = Some(Probation::new(probation.sensors.clone(), Origin::Bundle, None));
-            }
-            Some(_) => {
+        if let Some(OnProbation { version, failed, sensors, .. }) = &self.state.probation {
+            let is_active = applier.active.version().is_some_and(|(active, _)| active == *version);
+            match failed.clone() {
+                // One that has failed and could not be reverted before the start is reverted with the first judgement.
+                _ if is_active => {
+                    applier.probation = Some(Probation::new(sensors.clone(), Origin::Bundle, None));
+                }
+                Some(reason) => self.finish_revert(&reason, applier).await,
                 // The agent ended before the bundle began, and it comes again.
-                self.state.probation = None;
-                self.save_current_state().await;
+                None => {
+                    self.state.probation = None;
+                    self.save_current_state().await;
+                }
             }
-            None => {}
         }
         if self.is_known && self.state.highest < highest {
             self.state.highest = highest;
@@ -297,6 +297,11 @@ impl Bundles {
 
     pub(super) fn is_on_probation(&self) -> bool {
         self.state.probation.is_some()
+    }
+
+    /// Why the active bundle has failed its probation, where reverting it was not possible yet.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.state.probation.as_ref().and_then(|probation| probation.failed.clone())
     }
 
     /// Sensors that changed files silenced are no fault of the bundle, also after a restart.

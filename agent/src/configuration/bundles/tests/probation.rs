@@ -1,5 +1,7 @@
 //! Bundles on probation.
 
+use tilth_core::time::Span;
+
 use super::*;
 
 /// A device whose hub and its key `agent.toml` names, and under whose bundle 1 the sensor is good.
@@ -123,6 +125,31 @@ fn a_probation_goes_on_after_an_end_that_nobody_noted_and_not_after_a_crash_or_t
             }
             fs::remove_dir_all(&bench.folder).unwrap();
         }
+    });
+}
+
+/// Guards against: a bundle without readings that stays for good since the disk was read-only when it was to be reverted.
+#[test]
+fn a_bundle_that_failed_does_not_pass_because_reverting_it_failed_at_first() {
+    run(async {
+        let (mut bench, one) = proven().await;
+        let two = bench.seal(2, "31");
+        bench.silences = true;
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        let in_the_way = bench.folder.join("bundle.reverted");
+        fs::create_dir_all(in_the_way.join("full")).unwrap();
+        bench
+            .until(|bench| bench.shown()["waits"].as_str().is_some_and(|why| why.contains("reverting it failed")))
+            .await;
+        // Its sensor speaks again, for longer than it takes to pass.
+        bench.has_sensor = true;
+        let later = bench.clock.uptime() + Span::from_secs(90);
+        bench.until(|bench| bench.clock.uptime() > later).await;
+        assert_eq!(bench.state()["probation"]["version"], 2);
+        fs::remove_dir_all(in_the_way).unwrap();
+        assert_eq!(bench.said().await, SILENT);
+        bench.settles().await;
+        assert_eq!(bench.good(), Some(one));
     });
 }
 

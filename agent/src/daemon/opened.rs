@@ -27,7 +27,7 @@ use crate::store::{
 
 /// Retention without a tier: that of silver.
 pub(super) const DEFAULT_POLICY: Policy =
-    Policy { keep_days: 30, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
+    Policy { keep_days: 30, has_hub: true, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
 
 pub(super) struct OpenStore {
     pub(super) restored: RestoredState,
@@ -42,13 +42,13 @@ pub(super) struct OpenStore {
 
 /// Starts the store's thread, which opens the database in a folder, and waits `until` then for the state that it restores. A damaged
 /// database is moved aside. Where none can be opened, or the disk hangs, the thread keeps trying and the agent starts without.
-/// `has_run` says that something other than the database shows that this device ran before.
+/// `has_run` says that something other than the database shows that this device ran before; `has_hub` that a hub confirms rows.
 pub(super) async fn open(
     data: &Path,
     clock: &Clock,
     health: HealthBoard,
     config: ConfigStatus,
-    has_run: bool,
+    (has_run, has_hub): (bool, bool),
     commands: mpsc::Sender<Command>,
     until: Instant,
 ) -> anyhow::Result<OpenStore> {
@@ -69,7 +69,7 @@ pub(super) async fn open(
     let (opening, listening) = (Arc::clone(&monitor), Arc::clone(&monitor));
     let settings = Settings {
         interval: BLOCK_INTERVAL,
-        policy: DEFAULT_POLICY,
+        policy: Policy { has_hub, ..DEFAULT_POLICY },
         options,
         free_bytes: free_bytes(data),
         report: Box::new(move |news| listening.handle(news)),

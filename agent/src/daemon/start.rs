@@ -75,7 +75,7 @@ impl Tasks {
         let enrolment = startup.enrolment.clone();
         let (outputs, switched) = Outputs::new();
         let base = Base::new(wanted, &startup, clock, commands, outputs);
-        let store = base.open_store(startup.has_run, until).await?;
+        let store = base.open_store((startup.has_run, startup.enrolment.is_some()), until).await?;
         info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), base.device);
         let (changed_inputs, inputs) = mpsc::channel(1);
         let begun = Configuration::begin(startup, base.configuration_context(changed_inputs)).await;
@@ -168,9 +168,9 @@ impl<'a> Base<'a> {
         }
     }
 
-    async fn open_store(&self, has_run: bool, until: Instant) -> anyhow::Result<OpenStore> {
+    async fn open_store(&self, has: (bool, bool), until: Instant) -> anyhow::Result<OpenStore> {
         let (health, config) = (self.health.clone(), self.config.clone());
-        opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone(), until).await
+        opened::open(&self.wanted.data, &self.clock, health, config, has, self.commands.clone(), until).await
     }
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {

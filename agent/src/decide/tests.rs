@@ -57,7 +57,13 @@ impl Life {
         let folder = Folder::new();
         let settings = Settings {
             interval: BLOCK_INTERVAL,
-            policy: Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 },
+            policy: Policy {
+                keep_days: 1,
+                has_hub: true,
+                most_bytes: 1 << 30,
+                least_free_bytes: 0,
+                events_bytes: 1 << 20,
+            },
             options: options(),
             free_bytes: Box::new(|| None),
             report: Box::new(|_| ()),

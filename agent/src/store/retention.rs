@@ -5,7 +5,7 @@
 //! events over their share ----------> repeats of alerts that are over ---> one counted digest row
 //! over the cap, or the disk nearly full:
 //!   raw, its windows confirmed -> raw -> windows confirmed -> minutes whose quarter is kept: replaced by it
-//!     -> the oldest quarters: lost -> over the cap: the oldest events that are of no open alert: lost
+//!     -> diagnostics: lost -> the oldest quarters: lost -> over the cap: the oldest events that are of no open alert: lost
 //! ```
 
 /// How long and how much is kept.
@@ -13,6 +13,8 @@
 pub(crate) struct Policy {
     /// Confirmed rows older than this many days go: 7, 30 or 90 by tier.
     pub(crate) keep_days: u32,
+    /// Whether a hub confirms rows. Without one age alone decides on diagnostics, which only a hub reads.
+    pub(crate) has_hub: bool,
     /// The most that the tables may hold.
     pub(crate) most_bytes: u64,
     /// With less than this free on the disk, the file does not grow.
@@ -66,6 +68,7 @@ pub(super) struct Usage {
     pub(super) confirmed_minutes: bool,
     pub(super) confirmed_quarters: bool,
     pub(super) can_thin: bool,
+    pub(super) diagnostics: bool,
     pub(super) quarters: bool,
     pub(super) closed_events: bool,
 }
@@ -86,6 +89,8 @@ pub(crate) enum Step {
     ConfirmedQuarters,
     /// Minutes are replaced by their quarter.
     Thin,
+    /// The oldest diagnostics are lost.
+    LoseDiagnostics,
     /// The oldest quarters are lost.
     LoseQuarters,
     /// The oldest events are lost.
@@ -101,6 +106,7 @@ impl Step {
             Step::ConfirmedRaw | Step::Raw => Some(RowKind::Raw),
             Step::ConfirmedMinutes | Step::Thin => Some(RowKind::Minutes),
             Step::ConfirmedQuarters | Step::LoseQuarters => Some(RowKind::Quarters),
+            Step::LoseDiagnostics => Some(RowKind::Diagnostics),
             Step::LoseEvents => Some(RowKind::Events),
         }
     }
@@ -134,6 +140,7 @@ pub(super) fn next_step(policy: &Policy, usage: &Usage) -> Step {
         (usage.confirmed_minutes, Step::ConfirmedMinutes),
         (usage.confirmed_quarters, Step::ConfirmedQuarters),
         (usage.can_thin, Step::Thin),
+        (usage.diagnostics, Step::LoseDiagnostics),
         (usage.quarters, Step::LoseQuarters),
         // Not for empty pages: what else there is has made room, and what comes waits in memory at first.
         (usage.closed_events && is_over, Step::LoseEvents),

@@ -32,6 +32,7 @@ struct Bounds {
     confirmed_raw: BootInstant,
     /// The last raw block that is in the checkpoint.
     position: i64,
+    has_hub: bool,
 }
 
 impl Store {
@@ -65,7 +66,7 @@ impl Store {
         match step {
             Step::Collapse => collapse(&transaction, &mut lanes)?,
             Step::LoseEvents => lose_events(&transaction, lanes, reason)?,
-            _ => delete(&transaction, step, &going, reason)?,
+            _ => delete(&transaction, step, &going, lanes, reason)?,
         }
         forget_gaps(&transaction, lanes)?;
         lanes.write(&transaction)?;
@@ -96,7 +97,8 @@ fn going(connection: &Connection, step: Step, bounds: &Bounds) -> Result<Vec<Old
         Step::Outdated(_) => bounds.is_outdated(row),
         Step::ConfirmedRaw | Step::ConfirmedMinutes | Step::ConfirmedQuarters => bounds.is_confirmed(row),
         Step::Raw => row.key <= bounds.position,
-        Step::Thin | Step::LoseQuarters | Step::LoseEvents | Step::Collapse | Step::Rest => true,
+        Step::Thin | Step::LoseDiagnostics | Step::LoseQuarters => true,
+        Step::LoseEvents | Step::Collapse | Step::Rest => true,
     };
     Ok(oldest.into_iter().take_while(may_go).collect())
 }
@@ -128,7 +130,8 @@ impl Bounds {
     }
 
     fn is_outdated(&self, row: &Oldest) -> bool {
-        self.cut.is_some_and(|cut| row.at < cut) && self.is_confirmed(row)
+        let is_for_nobody = row.rows == RowKind::Diagnostics && !self.has_hub;
+        self.cut.is_some_and(|cut| row.at < cut) && (is_for_nobody || self.is_confirmed(row))
     }
 }
 
@@ -156,7 +159,8 @@ fn bounds(
         }
     };
     let position = checkpoint::position(connection, is_old)?;
-    Ok(Bounds { lanes, cut, confirmed_raw: first_unconfirmed.unwrap_or((u32::MAX, 0)), position })
+    let confirmed_raw = first_unconfirmed.unwrap_or((u32::MAX, 0));
+    Ok(Bounds { lanes, cut, confirmed_raw, position, has_hub: policy.has_hub })
 }
 
 fn usage(
@@ -185,6 +189,7 @@ fn usage(
         confirmed_minutes: confirmed(RowKind::Minutes),
         confirmed_quarters: confirmed(RowKind::Quarters),
         can_thin: !thinnable(connection, 1)?.is_empty(),
+        diagnostics: there(RowKind::Diagnostics).is_some(),
         quarters: there(RowKind::Quarters).is_some(),
         ..Usage::default()
     };
@@ -232,8 +237,14 @@ fn oldest(connection: &Connection, rows: RowKind, count: i64) -> Result<Vec<Olde
     Ok(oldest.collect::<Result<_, _>>()?)
 }
 
-/// Deletes rows from the front of their table. Windows that the hub does not have leave a gap.
-fn delete(connection: &Connection, step: Step, going: &[Oldest], why: &str) -> Result<(), StoreError> {
+/// Deletes rows from the front of their table. Windows and diagnostics that the hub does not have leave a gap.
+fn delete(
+    connection: &Connection,
+    step: Step,
+    going: &[Oldest],
+    lanes: LaneStates,
+    why: &str,
+) -> Result<(), StoreError> {
     let Some(last) = going.last() else { return Ok(()) };
     let sql = match last.rows {
         RowKind::Raw => "DELETE FROM raw WHERE id <= ?",
@@ -243,13 +254,23 @@ fn delete(connection: &Connection, step: Step, going: &[Oldest], why: &str) -> R
         RowKind::Diagnostics => "DELETE FROM diagnostic WHERE seq <= ?",
     };
     connection.prepare_cached(sql)?.execute([last.key])?;
-    let (kind, reason) = match step {
-        Step::Thin => (GapKind::Replaced, format!("no room for minutes, their quarters of an hour are kept: {why}")),
-        Step::LoseQuarters => (GapKind::Lost, format!("no room: {why}")),
+    let (lane, kind, reason) = match step {
+        Step::Thin => {
+            let reason = format!("no room for minutes, their quarters of an hour are kept: {why}");
+            (Lane::Windows, GapKind::Replaced, reason)
+        }
+        Step::LoseQuarters => (Lane::Windows, GapKind::Lost, format!("no room: {why}")),
+        Step::LoseDiagnostics => (Lane::Diagnostics, GapKind::Lost, format!("no room: {why}")),
+        Step::Outdated(RowKind::Diagnostics) => (Lane::Diagnostics, GapKind::Lost, "older than it is kept".to_owned()),
         _ => return Ok(()),
     };
     for row in going {
-        gaps::add(connection, Lane::Windows, uint(row.key)..=uint(row.last), kind, &reason)?;
+        let range = uint(row.key)..=uint(row.last);
+        let is_missed = lane == Lane::Windows
+            || (*range.end() > lanes.of(lane).confirmed && gaps::within(connection, lane, &range)?.is_empty());
+        if is_missed {
+            gaps::add(connection, lane, range, kind, &reason)?;
+        }
     }
     Ok(())
 }

@@ -25,7 +25,8 @@ use crate::sync::status::SyncStatus;
 
 /// A router of an agent whose engine has stopped.
 fn router_of(folder: &Folder) -> Router {
-    let policy = Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 };
+    let policy =
+        Policy { keep_days: 1, has_hub: true, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 };
     let settings = Settings {
         interval: BLOCK_INTERVAL,
         policy,

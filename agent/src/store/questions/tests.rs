@@ -26,7 +26,13 @@ fn bench(store: Store) -> Bench {
     let (says, replaced) = mpsc::channel();
     let settings = Settings {
         interval: BLOCK_INTERVAL,
-        policy: Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX },
+        policy: Policy {
+            keep_days: 7,
+            has_hub: true,
+            most_bytes: u64::MAX,
+            least_free_bytes: 0,
+            events_bytes: u64::MAX,
+        },
         options: options(),
         free_bytes: Box::new(|| None),
         report: Box::new(move |news| {
@@ -182,7 +188,13 @@ fn without_a_database_a_question_hears_so() {
     let error = StoreError::Unreachable("no disk".to_owned());
     let settings = Settings {
         interval: BLOCK_INTERVAL,
-        policy: Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX },
+        policy: Policy {
+            keep_days: 7,
+            has_hub: true,
+            most_bytes: u64::MAX,
+            least_free_bytes: 0,
+            events_bytes: u64::MAX,
+        },
         options: options(),
         free_bytes: Box::new(|| None),
         report: Box::new(|_| ()),

@@ -1,6 +1,7 @@
 use super::*;
 
-const POLICY: Policy = Policy { keep_days: 7, most_bytes: 1000, least_free_bytes: 50, events_bytes: 100 };
+const POLICY: Policy =
+    Policy { keep_days: 7, has_hub: true, most_bytes: 1000, least_free_bytes: 50, events_bytes: 100 };
 
 /// Everything that could be given up, with so many bytes used.
 fn plenty(used_bytes: u64) -> Usage {
@@ -13,6 +14,7 @@ fn plenty(used_bytes: u64) -> Usage {
         confirmed_minutes: true,
         confirmed_quarters: true,
         can_thin: true,
+        diagnostics: true,
         quarters: true,
         closed_events: true,
         ..Usage::default()
@@ -23,12 +25,13 @@ fn plenty(used_bytes: u64) -> Usage {
 fn at_the_cap_things_go_in_order_until_nothing_is_left() {
     let mut usage = plenty(1001);
     type Gone = fn(&mut Usage);
-    let order: [(Step, Gone); 7] = [
+    let order: [(Step, Gone); 8] = [
         (Step::ConfirmedRaw, |usage| usage.confirmed_raw = false),
         (Step::Raw, |usage| usage.raw = false),
         (Step::ConfirmedMinutes, |usage| usage.confirmed_minutes = false),
         (Step::ConfirmedQuarters, |usage| usage.confirmed_quarters = false),
         (Step::Thin, |usage| usage.can_thin = false),
+        (Step::LoseDiagnostics, |usage| usage.diagnostics = false),
         (Step::LoseQuarters, |usage| usage.quarters = false),
         (Step::LoseEvents, |usage| usage.closed_events = false),
     ];

@@ -12,7 +12,8 @@ use crate::store::buffer::Buffer;
 use crate::store::retention::{RowKind, Step};
 use crate::store::{BLOCK_INTERVAL, BootTime, Commit, Options, Policy, Store, StoreError};
 
-const ROOMY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
+const ROOMY: Policy =
+    Policy { keep_days: 7, has_hub: true, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
 
 fn minute(farm: &mut Farm, chance: &mut Chance) -> Commit {
     for sensor in 0..8 {
@@ -176,6 +177,40 @@ fn confirmed_rows_go_with_age_and_others_stay() {
     assert!((60..80).contains(&count("raw")), "{}", count("raw"));
     drop(store);
     assert_eq!(open(&folder).0.lanes().of(Lane::Events).committed, 120);
+}
+
+/// Guards against: a farm without a hub that gives up its history for what a flapping adapter wrote.
+#[test]
+fn diagnostics_go_by_age_where_no_hub_reads_them_and_at_the_cap_before_history() {
+    let folder = Folder::new();
+    let (mut store, mut farm, mut chance) = (booted(&folder), Farm::new(8), Chance::new(4));
+    let mut first = farm.take();
+    first.boot_time = Some(BootTime { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
+    store.commit(&first).unwrap();
+    let mut hour = |store: &mut Store| {
+        for _ in 0..60 {
+            let mut commit = minute(&mut farm, &mut chance);
+            commit.diagnostics.push(note(farm.now, "the adapter is back"));
+            store.commit(&commit).unwrap();
+        }
+    };
+    let count = |store: &Store, table: &str| -> i64 {
+        store.reader().0.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    let later = Some(WallTime(WALL.0 + 30 * 86_400_000));
+    hour(&mut store);
+    assert_eq!(store.give_up(&ROOMY, later, None).unwrap(), Step::Rest, "the hub has none of them yet");
+    while store.give_up(&Policy { has_hub: false, ..ROOMY }, later, None).unwrap() != Step::Rest {}
+    assert_eq!((count(&store, "diagnostic"), count(&store, "event")), (0, 60));
+    law::holds(&store);
+    hour(&mut store);
+    let tight = Policy { most_bytes: 1, ..ROOMY };
+    while store.give_up(&tight, None, None).unwrap() != Step::LoseDiagnostics {}
+    let quarters = count(&store, "quarter");
+    while store.give_up(&tight, None, None).unwrap() == Step::LoseDiagnostics {}
+    assert_eq!((count(&store, "diagnostic"), count(&store, "event")), (0, 120));
+    assert!(quarters > 0);
+    law::holds(&store);
 }
 
 /// Guards against: sequences that come a second time when no row is left to count from.

@@ -11,7 +11,8 @@ use crate::store::handle::{Busy, LAST_WAIT};
 use crate::store::tests::farm::{Farm, Folder, booted, note, open, options};
 use crate::store::tests::law;
 
-const POLICY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
+const POLICY: Policy =
+    Policy { keep_days: 7, has_hub: true, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
 
 struct Bench {
     folder: Folder,

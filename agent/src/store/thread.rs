@@ -98,8 +98,10 @@ struct StoreThread {
     must_reopen: bool,
     /// What was known of a file that was deleted while it was in use.
     deleted: Option<LastKnown>,
-    /// The stream of the database that was closed last.
+    /// The stream of the database that was written to last.
     stream: Option<Stream>,
+    /// How a database was found that is not reported yet, since its first transaction failed.
+    unreported: Option<Opened>,
     /// Why nothing can be written, as it was said last.
     trouble: Option<String>,
     buffer: Buffer,
@@ -141,6 +143,7 @@ impl StoreThread {
             must_reopen: false,
             deleted: None,
             stream: None,
+            unreported: None,
             trouble,
             buffer: Buffer::new(settings.interval),
             heard,
@@ -326,7 +329,9 @@ impl StoreThread {
     fn open(&mut self) -> Result<(), StoreError> {
         // Closed before: connections of one process share what they know of a file, such as that it is read-only.
         self.access.close();
-        if let Some(store) = self.store.take() {
+        if let Some(store) = self.store.take()
+            && self.unreported.is_none()
+        {
             self.stream = Some(store.stream());
         }
         let (mut store, mut opened) = Store::open(self.running.path(), &self.settings.options)?;
@@ -343,9 +348,14 @@ impl StoreThread {
             let resumed = store.resume(&self.running);
             let is_another = self.stream != Some(store.stream());
             self.use_store(store);
-            resumed?;
+            let found = self.unreported.take().filter(|_| opened.found == Found::Database).unwrap_or(opened);
+            if let Err(error) = resumed {
+                // It has no row of this boot yet: nothing else is written to it before.
+                (self.must_reopen, self.unreported) = (true, is_another.then_some(found));
+                return Err(error);
+            }
             if is_another {
-                (self.settings.report)(StoreReport::Replaced(&opened));
+                (self.settings.report)(StoreReport::Replaced(&found));
             }
         } else {
             let known = store.begin_late(&self.running)?;

@@ -231,6 +231,44 @@ fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
     bench.thread.join().unwrap();
 }
 
+/// Guards against: a database without the boot, the clock and the open alerts of the run that writes to it.
+#[test]
+fn a_database_in_the_place_of_another_is_reported_though_it_was_busy_at_first() {
+    let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(1), 0);
+    minute(&mut bench, &mut farm, &mut minutes);
+    assert!(flush(&bench.store_writer));
+    let other = Folder::new();
+    drop(booted(&other));
+    let ((begin, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel::<()>());
+    let wait = move |_: &mut Store| {
+        begin.send(()).unwrap();
+        held.recv().unwrap_or_default();
+    };
+    bench.handle.ask(wait).unwrap();
+    begun.recv().unwrap();
+    let database = bench.folder.database();
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", database.display()));
+    }
+    std::fs::copy(other.database(), &database).unwrap();
+    let another_program = rusqlite::Connection::open(&database).unwrap();
+    another_program.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let_go.send(()).unwrap();
+    for _ in 0..2 {
+        minute(&mut bench, &mut farm, &mut minutes);
+        assert!(!flush(&bench.store_writer), "{:?}", bench.news.lock().unwrap());
+    }
+    drop(another_program);
+    minute(&mut bench, &mut farm, &mut minutes);
+    assert!(flush(&bench.store_writer));
+    let news = bench.news.lock().unwrap().clone();
+    assert_eq!(news.iter().filter(|news| *news == "replaced: false").count(), 1, "{news:?}");
+    let boots = ask(&bench.handle, |store| store.reader().boots().unwrap().len());
+    assert!(boots >= 1);
+    bench.store_writer.stop();
+    bench.thread.join().unwrap();
+}
+
 /// Guards against: windows given up because the store had fallen behind, under a reason that names the disk.
 #[test]
 fn what_is_given_up_because_the_store_fell_behind_says_so() {

@@ -21,15 +21,14 @@ use super::caller::MayChange;
 use super::handlers::{Answered, Api, Body, Number};
 use super::problem::Problem;
 use super::rows::{Acknowledge, AlertRow, Note, RetryRow, Silence, SilenceRow, Test, TestRow};
-use super::state::PATIENCE;
 use super::views;
 use crate::cli::LONGEST;
 use crate::decide::Command;
 use crate::output::listed;
 use crate::{notify, random};
 
-/// How long a test of a channel is waited for: less than a client waits.
-const TEST_PATIENCE: Duration = Duration::from_secs(12);
+/// Longest wait for what takes its time, a test of a channel or a bundle that is compiled and saved: less than a client waits.
+const LONG_PATIENCE: Duration = Duration::from_secs(12);
 
 /// Longest name, in characters; the rest is cut off.
 const MAX_NAME: usize = 80;
@@ -124,7 +123,7 @@ pub(super) async fn test(
     let test = notify::Command::Test(channel.clone(), Box::new(notification), answer);
     api.limits.change(Instant::now())?;
     api.notify.upgrade().and_then(|notify| notify.try_send(test).ok()).ok_or_else(hangs)?;
-    match timeout(TEST_PATIENCE, answered).await {
+    match timeout(LONG_PATIENCE, answered).await {
         Ok(Ok(Ok(()))) => api.answer(vec![TestRow { channel, delivered: true }]),
         Ok(Ok(Err(why))) => Err(Problem::new(StatusCode::CONFLICT, format!("channel {channel}: {why}"))),
         Ok(Err(_)) => Err(hangs()),
@@ -135,7 +134,8 @@ pub(super) async fn test(
 /// Tries the bundle that was rejected or reverted last once more.
 pub(super) async fn retry(State(api): Api, _: MayChange) -> Answered<RetryRow> {
     let (answer, answered) = oneshot::channel();
-    let asked = timeout(PATIENCE, async {
+    api.limits.change(Instant::now())?;
+    let asked = timeout(LONG_PATIENCE, async {
         api.retries.send(answer).await.ok()?;
         answered.await.ok()
     });

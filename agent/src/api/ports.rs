@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::path::Path;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -25,6 +26,7 @@ pub(super) async fn release(
 ) -> Result<impl IntoResponse, Problem> {
     let Json(ReleasePort { port }) = body?;
     let permit = api.limits.watch()?;
+    api.limits.change(Instant::now())?;
     let failed = |error| Problem::new(StatusCode::CONFLICT, format!("{port}: {error}"));
     let released = api.ports.release(Path::new(&port)).await.map_err(failed)?;
     info!("{port} is left to another program until its connection ends");

@@ -53,6 +53,10 @@ impl Limits {
         permit.map_err(|_| Problem::unavailable(format!("{MAX_WATCHERS} others watch already")))
     }
 
+    /// Counts a change that a person makes.
+    ///
+    /// # Errors
+    /// Above [`MAX_CHANGES`] in a minute.
     pub(super) fn change(&self, now: Instant) -> Result<(), Problem> {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(changes.0) >= MINUTE {

@@ -15,7 +15,7 @@ use crate::api::caller::Caller;
 use crate::api::problem::MEDIA_TYPE;
 use crate::api::state::Limits;
 use crate::clock::{Clock, ClockMode};
-use crate::configuration::ConfigStatus;
+use crate::configuration::{ConfigStatus, Retry};
 use crate::health::HealthBoard;
 use crate::sense::released::Ports;
 use crate::store::tests::farm::{Folder, booted, options};
@@ -23,8 +23,12 @@ use crate::store::thread::{self, InitialStore, Settings};
 use crate::store::{BLOCK_INTERVAL, Policy};
 use crate::sync::status::SyncStatus;
 
-/// A router of an agent whose engine has stopped.
+/// A router of an agent whose engine and configuration have stopped.
 fn router_of(folder: &Folder) -> Router {
+    router_with_retries(folder, mpsc::channel(1).0)
+}
+
+fn router_with_retries(folder: &Folder, retries: mpsc::Sender<Retry>) -> Router {
     let policy =
         Policy { keep_days: 1, has_hub: true, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 };
     let settings = Settings {
@@ -45,7 +49,7 @@ fn router_of(folder: &Folder) -> Router {
         config: ConfigStatus::new(clock.clone(), "0".to_owned(), Local::new(None)),
         health: HealthBoard::new(clock),
         commands: mpsc::channel(1).0,
-        retries: mpsc::channel(1).0,
+        retries,
         ports: Ports::default(),
         notify: mpsc::channel(1).0.downgrade(),
         live: broadcast::channel(1).0,
@@ -108,6 +112,30 @@ async fn over_tcp_everything_is_read_and_nothing_is_changed() {
         let (status, said) = ask(&router, Some(caller), (Method::GET, "/api/v1/status", "")).await;
         assert!(status == 200 && said.contains(r#""device":"pi-7""#), "{said}");
     }
+}
+
+/// Guards against: a retry that is said to have failed while the bundle is compiled and saved.
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_for_a_bundle_that_is_compiled_and_the_minutes_limit_counts_it() {
+    let folder = Folder::new();
+    let (retries, mut retried) = mpsc::channel::<Retry>(1);
+    let router = router_with_retries(&folder, retries);
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+        while let Some(answer) = retried.recv().await {
+            answer.send(Ok(7)).unwrap();
+        }
+    });
+    let retry = || ask(&router, Some(Caller::Socket), (Method::POST, "/api/v1/configuration/retry", ""));
+    let (status, said) = retry().await;
+    assert!(status == 200 && said.contains(r#""bundle":7"#), "{said}");
+    let mut answers = Vec::new();
+    for _ in 0..300 {
+        answers.push(retry().await.0);
+    }
+    assert_eq!((answers[0], answers[299]), (200, 429));
+    let release = (Method::POST, "/api/v1/ports/release", r#"{"port":"/dev/null-not-there"}"#);
+    assert_eq!(ask(&router, Some(Caller::Socket), release).await.0, 429);
 }
 
 #[tokio::test]

@@ -53,6 +53,17 @@ pub enum Refusal {
     NoSuchSensor,
 }
 
+impl Refusal {
+    /// In rows and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::TooManySilences => "too-many-silences",
+            Refusal::NoSuchSensor => "no-such-sensor",
+        }
+    }
+}
+
 /// How an alert changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {

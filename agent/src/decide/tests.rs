@@ -353,6 +353,16 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
 }
 
 #[test]
+fn what_is_refused_is_a_diagnostic_with_a_name() {
+    let mut life = Life::begin(0, FARM, None);
+    for _ in 0..=tilth_core::site::MAX_SILENCES {
+        life.decide.silence(Matcher::default(), Span::from_mins(60), "anna".to_owned());
+    }
+    let last = life.decide.commit.diagnostics.last().unwrap();
+    assert_eq!((last.kind.as_str(), &last.body["reason"]), ("refused", &json!("too-many-silences")));
+}
+
+#[test]
 fn values_that_were_left_out_are_said_once_a_minute() {
     let mut life = Life::begin(0, FARM, None);
     let said = |life: &mut Life, at_s: i64, dropped: u64, is_last: bool| {

@@ -31,8 +31,9 @@ use flow::Board;
 /// Board and agent run so many times as fast as the machine.
 const TIME_SCALE: u32 = 20;
 
-/// A dose of the two dosers, and the one that the saboteur makes forgotten.
+/// A dose of the two dosers, the longest one, and the one that the saboteur makes forgotten.
 const DOSE_S: f64 = 2.0;
+const LONGEST_S: f64 = 6.0;
 const FORGOTTEN_S: f64 = 6.0;
 
 /// What is on while the disk takes nothing: its relay, and the time that is asked for, in seconds.
@@ -65,6 +66,16 @@ dose_per_day = '4000s'
 
 /// Longer than a dose takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Kills for each one that is wanted between booking and switching, after which there are no more: whatever the seed, a run ends.
+const MOST_KILLS: usize = 8;
+
+/// Longest wait for a kill after the store began to write, in microseconds: at first, and as it is learnt from the kills.
+const AIM: u64 = 3000;
+const AIMS: std::ops::RangeInclusive<u64> = 100..=50_000;
+
+/// Of so many kills, two are at a doser whose limit is reached.
+const USED_UP: usize = 16;
 
 /// Doses after which a limit that is not reached is no limit.
 const MOST_DOSES: usize = 200;
@@ -135,7 +146,7 @@ pub(crate) fn measure(run: Run) -> Outcome {
     let (histories_wanted, kills, limits_s) = match (run.length, run.sabotage) {
         (_, true) => (0, 0, [12, 6]),
         (Length::Full, false) => (10_000, 100, [240, 60]),
-        (Length::Short, false) => (1000, 6, [30, 12]),
+        (Length::Short, false) => (1000, 6, [60, 30]),
     };
     let mut rig = Rig::new(Random::new(seed), limits_s).map_err(|error| format!("{error:#}"))?;
     if run.sabotage {
@@ -144,7 +155,8 @@ pub(crate) fn measure(run: Run) -> Outcome {
     }
     let said = histories(histories_wanted).map_err(|error| format!("{error:#}"))?;
     rig.walk(kills).map_err(|error| format!("{error:#}"))?;
-    if rig.tally.between == 0 || rig.tally.after == 0 || (rig.tally.off == 0 && rustix::process::geteuid().is_root()) {
+    let wanted = if matches!(run.length, Length::Full) { kills } else { 1 };
+    if rig.tally.between < wanted || rig.tally.after == 0 || (rig.tally.off == 0 && rustix::process::geteuid().is_root()) {
         return Err(format!("not enough was exercised: {:?}", rig.tally));
     }
     rig.end(&said)
@@ -174,6 +186,8 @@ struct Rig {
     dosers: [Doser; 2],
     disk: Option<Disk>,
     random: Random,
+    /// Longest wait for the next kill between booking and switching, in microseconds.
+    aim: u64,
     findings: Vec<String>,
     tally: Tally,
 }
@@ -194,7 +208,7 @@ impl Rig {
             Doser { name: "acid", relay: 0, period: Period::Hour, limit_ms: acid_s * 1000 },
             Doser { name: "base", relay: 1, period: Period::Day, limit_ms: base_s * 1000 },
         ];
-        let mut rig = Rig { farm, board, dosers, disk, random, findings: Vec::new(), tally: Tally::default() };
+        let mut rig = Rig { farm, board, dosers, disk, random, aim: AIM, findings: Vec::new(), tally: Tally::default() };
         rig.start();
         Ok(rig)
     }
@@ -208,11 +222,15 @@ impl Rig {
 
     fn walk(&mut self, between: usize) -> anyhow::Result<()> {
         self.off_never_waits()?;
-        let mut rounds = 0;
-        while self.tally.between < between {
-            let doser = self.dosers[rounds % 2];
-            let moment = [Moment::Booking, Moment::Any, Moment::Booking, Moment::On][rounds / 2 % 4];
-            rounds += 1;
+        for round in 0..MOST_KILLS * between {
+            if self.tally.between >= between {
+                break;
+            }
+            let [mut doser, other] = [self.dosers[round % 2], self.dosers[(round + 1) % 2]];
+            if round % USED_UP > 1 && !self.may_dose(doser) {
+                doser = other;
+            }
+            let moment = [Moment::Booking, Moment::Any, Moment::Booking, Moment::On][round / 2 % 4];
             self.round(doser, moment)?;
             ensure!(self.findings.len() < 5, "given up: {}", self.findings.join("; "));
         }
@@ -220,18 +238,23 @@ impl Rig {
         self.lose_the_database()
     }
 
+    /// Whether the limit of a doser allows a dose.
+    fn may_dose(&mut self, doser: Doser) -> bool {
+        doser.may_dose(&self.ready(doser.name))
+    }
+
     /// Asks for a dose, and kills the agent about then.
     fn round(&mut self, doser: Doser, moment: Moment) -> anyhow::Result<()> {
         let before = self.ready(doser.name);
         let doses = self.board.flow().doses(doser.relay);
-        let may_dose = doser.limit_ms as f64 / 1000.0 - before.used_s(doser.period) >= DOSE_S;
+        let may_dose = doser.may_dose(&before);
         let written = self.log_state();
         let asked = Running::start(&mut self.actuate(doser.name, DOSE_S))?;
         match moment {
             Moment::Any => self.wait_up_to(40_000),
             Moment::Booking => {
                 self.look_until(may_dose, |rig| rig.log_state() != written);
-                self.wait_up_to(3000);
+                self.wait_up_to(self.aim);
             }
             Moment::On => {
                 self.look_until(may_dose, |rig| rig.board.flow().doses(doser.relay) > doses);
@@ -247,6 +270,9 @@ impl Rig {
         let after = self.ready(doser.name);
         let is_booked = after.day_s > before.day_s + DOSE_S / 2.0;
         let flowed = self.board.flow().doses(doser.relay) > doses;
+        if let (Moment::Booking, true) = (moment, may_dose) {
+            self.learn(is_booked, flowed);
+        }
         match (is_booked, flowed) {
             (false, true) => self.findings.push(format!("{} was switched on without a booking", doser.name)),
             (true, true) => self.tally.after += 1,
@@ -255,6 +281,17 @@ impl Rig {
             (false, false) => self.tally.used_up += 1,
         }
         Ok(())
+    }
+
+    /// How long after the first write a dose is booked and not switched yet depends on disk and machine: a kill that was late makes the
+    /// next ones earlier, and one that was early later.
+    fn learn(&mut self, is_booked: bool, flowed: bool) {
+        let aim = match (is_booked, flowed) {
+            (_, true) => self.aim / 2,
+            (false, false) => self.aim * 2,
+            (true, false) => self.aim,
+        };
+        self.aim = aim.clamp(*AIMS.start(), *AIMS.end());
     }
 
     /// What the agent says was dosed is no less than what flowed.
@@ -271,11 +308,11 @@ impl Rig {
 
     /// Asks for doses until the limits refuse them.
     fn use_up(&mut self) -> anyhow::Result<()> {
-        for doser in self.dosers {
+        for (doser, dose_s) in self.dosers.into_iter().flat_map(|doser| [(doser, LONGEST_S), (doser, DOSE_S)]) {
             let mut asked = 0;
             loop {
                 self.ready(doser.name);
-                let ran = Ran::of(self.actuate(doser.name, DOSE_S).output()?);
+                let ran = Ran::of(self.actuate(doser.name, dose_s).output()?);
                 if ran.err.contains("is used up") {
                     break;
                 }
@@ -456,6 +493,12 @@ impl Rig {
         while expected && !is_so(self) && began.elapsed() < PATIENCE {
             sleep(Duration::from_micros(50));
         }
+    }
+}
+
+impl Doser {
+    fn may_dose(&self, row: &Row) -> bool {
+        self.limit_ms as f64 / 1000.0 - row.used_s(self.period) >= DOSE_S
     }
 }
 

@@ -38,7 +38,7 @@ use tracing::warn;
 use crate::act::Outputs;
 use crate::checkpoint::{AcknowledgedBy, LastPages};
 use crate::clock::{Anchor, Clock, Trust};
-use crate::notify::asked::Asked;
+use crate::notify::asked::{Asks, Troubles};
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
 use crate::random::{self, RunId};
@@ -106,6 +106,8 @@ pub(crate) struct Decide {
     live: live::LiveOutput,
     /// Why each bus is down; `None` for a bus that is up.
     buses: BTreeMap<Id, Option<String>>,
+    /// Why each modem cannot send; `None` for one that can.
+    channels: Troubles,
     /// Why the last message of a bus matched no sensor.
     unmatched: BTreeMap<Id, String>,
     absent: AbsentOf,
@@ -131,7 +133,7 @@ impl Decide {
         queue: Queue,
         mut commands: mpsc::Receiver<Command>,
         mut deliveries: mpsc::Receiver<Delivery>,
-        mut asks: mpsc::Receiver<Asked>,
+        mut asks: Asks,
     ) {
         early.into_iter().for_each(|command| self.handle_command(command));
         first.into_iter().for_each(|first| self.handle_message(first));
@@ -146,7 +148,8 @@ impl Decide {
                     Some(command) => { self.handle_command(command); None }
                     None => return,
                 },
-                Some(asked) = asks.recv() => { self.handle_asked(asked); None }
+                Some(asked) = asks.0.recv() => { self.handle_asked(asked); None }
+                Ok(()) = asks.1.changed() => { self.follow_channels(&mut asks.1); None }
                 Some(outcome) = self.outcomes.recv() => { self.handle(Input::Output(outcome)); None }
                 message = queue.next() => { self.handle_message(message); None }
                 Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
@@ -171,14 +174,12 @@ impl Decide {
     }
 
     /// Gives each source its share of a turn, whichever began it: clients that ask without pause delay no value and no deadline.
-    fn finish_turn(
-        &mut self,
-        queue: &Queue,
-        asks: &mut mpsc::Receiver<Asked>,
-        deliveries: &mut mpsc::Receiver<Delivery>,
-    ) {
-        if let Ok(asked) = asks.try_recv() {
+    fn finish_turn(&mut self, queue: &Queue, asks: &mut Asks, deliveries: &mut mpsc::Receiver<Delivery>) {
+        if let Ok(asked) = asks.0.try_recv() {
             self.handle_asked(asked);
+        }
+        if asks.1.has_changed().unwrap_or(false) {
+            self.follow_channels(&mut asks.1);
         }
         if let Ok(outcome) = self.outcomes.try_recv() {
             self.handle(Input::Output(outcome));

@@ -26,7 +26,7 @@ use tilth_notify::queue::{self, Next};
 use tilth_notify::secret::Secrets;
 use tilth_notify::text::Text;
 use tilth_notify::{HttpClients, kinds};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tracing::warn;
 
@@ -35,7 +35,7 @@ use crate::output::journal::Priority;
 use crate::output::{self, counted};
 use crate::sense::released::Ports;
 use crate::sense::stream::Place;
-use asked::Asked;
+use asked::{Asked, Asking, Troubles};
 use dispatch::{Dispatch, Heard, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
@@ -124,10 +124,10 @@ pub(crate) async fn run(
     ports: Ports,
     mut commands: mpsc::Receiver<Command>,
     deliveries: mpsc::Sender<Delivery>,
-    asks: mpsc::Sender<Asked>,
+    asking: Asking,
 ) {
     let mut channels = Channels {
-        sender: Sender::new(secrets, clock.clone(), ports, asks),
+        sender: Sender::new(secrets, clock.clone(), ports, asking),
         clock: clock.clone(),
         dispatch: Dispatch::default(),
         failures: Failures::default(),
@@ -206,6 +206,7 @@ impl Channels {
     fn statuses(&self) -> Vec<ChannelStatus> {
         let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| {
             let (server, lack) = self.sender.clients.get(channel).map_or((None, None), Client::state);
+            let lack = lack.or_else(|| self.sender.troubles.borrow().get(channel).cloned().flatten());
             ChannelStatus {
                 channel: channel.clone(),
                 server,
@@ -245,15 +246,12 @@ enum Client {
 }
 
 impl Client {
-    /// Server or modem, and why it cannot be used.
+    /// Server, modem or actuator; and why a siren cannot be used.
     fn state(&self) -> (Option<String>, Option<String>) {
         match self {
             Client::Log => (None, None),
             Client::Server(client) => (client.server(), None),
-            Client::Modem(modem) => {
-                let state = modem.state();
-                (Some(format!("{}, {}", modem.settings.place.name(), state.network)), state.trouble)
-            }
+            Client::Modem(modem) => (Some(modem.state()), None),
             Client::Siren(siren) => {
                 let state = siren.state();
                 let heard = state.worst.map_or("quiet".to_owned(), |worst| format!("sounds, {worst}"));
@@ -270,6 +268,7 @@ struct Sender {
     http: Arc<HttpClients>,
     ports: Ports,
     asks: mpsc::Sender<Asked>,
+    troubles: watch::Sender<Troubles>,
     clients: BTreeMap<Id, Client>,
     /// Alerts that sirens tell of.
     heard: Heard,
@@ -285,13 +284,14 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(secrets: Secrets, clock: Clock, ports: Ports, asks: mpsc::Sender<Asked>) -> Sender {
+    fn new(secrets: Secrets, clock: Clock, ports: Ports, (asks, troubles): Asking) -> Sender {
         let (works, recovered) = mpsc::channel(RECOVERED);
         Sender {
             secrets,
             clock,
             ports,
             asks,
+            troubles,
             works,
             recovered,
             http: Arc::new(HttpClients::new(USER_AGENT)),
@@ -315,6 +315,8 @@ impl Sender {
             }
             self.clients.insert(id.clone(), client);
         }
+        let is_modem = |id: &Id| matches!(self.clients.get(id), Some(Client::Modem(_)));
+        self.troubles.send_modify(|troubles| troubles.retain(|id, _| is_modem(id)));
         self.sound();
     }
 
@@ -359,8 +361,14 @@ impl Sender {
     }
 
     fn context(&self, id: &Id) -> modem::Context {
-        let (secrets, ports) = (self.secrets.clone(), self.ports.clone());
-        modem::Context { channel: id.clone(), secrets, ports, asks: self.asks.clone(), works: self.works.clone() }
+        modem::Context {
+            channel: id.clone(),
+            secrets: self.secrets.clone(),
+            ports: self.ports.clone(),
+            asks: self.asks.clone(),
+            works: self.works.clone(),
+            troubles: self.troubles.clone(),
+        }
     }
 
     fn prepare(&mut self, id: Id, client: Arc<ChannelClient>, after: Span) {

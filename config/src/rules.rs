@@ -28,6 +28,9 @@ pub(crate) const BUS_DOWN: &str = "bus-down";
 /// The name of the rule that tells of a line that carries nothing although it is up.
 pub(crate) const BUS_SILENT: &str = "bus-silent";
 
+/// The name of the rule that tells of a channel that cannot send.
+pub(crate) const CHANNEL_DOWN: &str = "channel-down";
+
 /// The name under which a hub that refuses the device is told.
 pub(crate) const HUB_REFUSES: &str = "hub-refuses";
 
@@ -141,6 +144,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
         (SENSOR_FAULT, "the fault of a sensor itself", "sensor_fault"),
         (BUS_DOWN, "a bus that is down", "bus_down"),
         (BUS_SILENT, "a bus that is silent", "bus_silent"),
+        (CHANNEL_DOWN, "a channel that cannot send", "channel_down"),
         (HUB_REFUSES, "a hub that refuses this device", "hub_refuses"),
         (DOSING_STOPPED, "actuators that must not dose", "dosing_stopped"),
     ] {
@@ -196,7 +200,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     })
 }
 
-/// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent`, `agent.hub_refuses` or `agent.dosing_stopped`.
+/// Reads the table of an alert of the agent itself, such as `agent.bus_down`.
 pub(crate) fn read_alert_settings(fields: Fields<'_>) -> AlertSettings {
     let alert = AlertSettings::read(&fields, default_message(None));
     if alert.message.is_about_another() {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tilth_core::calibrate::{Calibration, Points};
-use tilth_core::id::{AGENT_ZONE, BUS_ZONE, HUB_ZONE, Id, SensorId};
+use tilth_core::id::{AGENT_ZONE, BUS_ZONE, CHANNEL_ZONE, HUB_ZONE, Id, SensorId};
 use tilth_core::quantity::Quantity;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
@@ -121,6 +121,7 @@ impl Reader<'_> {
         let zone = only_in.and_then(|zone| Id::new(zone).ok()).unwrap_or_else(|| zone_of(&id, entry));
         for (kept, what) in [
             (BUS_ZONE, "the lines that sensors are on"),
+            (CHANNEL_ZONE, "the channels that tell people"),
             (HUB_ZONE, "what the hub says"),
             (AGENT_ZONE, "the state of the agent itself"),
         ] {

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) bus_down: Option<AlertSettings>,
     /// Alert for a bus that carries nothing.
     pub(crate) bus_silent: Option<AlertSettings>,
+    /// Alert for a channel that cannot send; the same for all zones.
+    pub(crate) channel_down: Option<AlertSettings>,
     pub(crate) hub_refuses: Option<AlertSettings>,
     /// Alert for actuators with a total that must not run.
     pub(crate) dosing_stopped: Option<AlertSettings>,
@@ -96,8 +98,8 @@ fn read(view: View<'_>, at: &str, log: &Diagnostics) -> Settings {
         zone.or_else(|| fields.has("timezone").then_some(TimeZone::UTC))
     });
     let alert = |key| fields.as_ref().and_then(|fields| fields.table(key)).map(rules::read_alert_settings);
-    let [sensor_fault, bus_down, bus_silent, hub_refuses, dosing_stopped] =
-        ["sensor_fault", "bus_down", "bus_silent", "hub_refuses", "dosing_stopped"].map(alert);
+    let [sensor_fault, bus_down, bus_silent, channel_down, hub_refuses, dosing_stopped] =
+        ["sensor_fault", "bus_down", "bus_silent", "channel_down", "hub_refuses", "dosing_stopped"].map(alert);
     let quantities = fields.as_ref().map(|fields| read_quantities(fields, log)).unwrap_or_default();
     if let Some(fields) = fields {
         fields.finish();
@@ -114,6 +116,7 @@ fn read(view: View<'_>, at: &str, log: &Diagnostics) -> Settings {
         sensor_fault,
         bus_down,
         bus_silent,
+        channel_down,
         hub_refuses,
         dosing_stopped,
     }

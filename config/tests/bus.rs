@@ -149,9 +149,51 @@ fn dosing_is_watched_where_an_actuator_has_a_total() {
     assert_eq!(of(total, Purpose::Replay), [""; 0]);
 }
 
+/// Of each level the others tell; where it had the modem alone, all there are do.
+#[test]
+fn a_modem_is_watched_and_its_alert_goes_to_the_other_channels() {
+    let modem = "
+        [notifications.sms]
+        kind = 'modem'
+        port = '/dev/ttyUSB2'
+        numbers = ['+4915112345678']
+        [notifications.phone]
+        kind = 'ntfy'
+        url = 'https://ntfy.example'
+        topic = 'farm'
+        [escalation.default]
+        critical = { wait = '10m', channels = ['phone', 'sms'] }
+        urgent = { wait = '10m', channels = ['sms'] }
+    ";
+    let loaded = load(&format!("{ROOM}{modem}"), Purpose::Run);
+    let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    let about_channels: Vec<_> = plan.rules().filter(|rule| rule.key.zone.as_str() == "notify").collect();
+    let [rule] = about_channels[..] else { panic!("{about_channels:?}") };
+    assert_eq!(rule.key.to_string(), "notify channel-down notify/sms");
+    assert_eq!((rule.hold, rule.severity), (Span::from_mins(5), Severity::Critical));
+    let channels = |severity| rule.escalation.level(severity).channels.iter().map(ToString::to_string).collect();
+    let [critical, urgent]: [Vec<String>; 2] = [Severity::Critical, Severity::Urgent].map(channels);
+    assert_eq!((critical, urgent), (vec!["phone".to_owned()], vec!["log".to_owned(), "phone".to_owned()]));
+    for (more, purpose) in [("agent.channel_down.enabled = false\n", Purpose::Run), ("", Purpose::Replay)] {
+        let loaded = load(&format!("{more}{ROOM}{modem}"), purpose);
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        assert!(plan.rules().all(|rule| rule.key.zone.as_str() != "notify"), "{more}");
+    }
+}
+
 #[test]
 fn its_names_are_kept() {
     for (farm, message) in [
+        (
+            "sensors.'notify/x' = { quantity = 'ph', input = 'line:gateway/x' }",
+            "config.d/farm.toml:1:9: error: sensors.\"notify/x\": the zone notify is kept for the channels that tell people; \
+             choose another name",
+        ),
+        (
+            "rules.channel-down = { quantity = 'ph', above = 7 }",
+            "config.d/farm.toml:1:7: error: rules.channel-down: this name is kept for a channel that cannot send; set \
+             agent.channel_down to change what is said then, or choose another name",
+        ),
         (
             "sensors.'bus/x' = { quantity = 'ph', input = 'line:gateway/x' }",
             "config.d/farm.toml:1:9: error: sensors.\"bus/x\": the zone bus is kept for the lines that sensors are on; \

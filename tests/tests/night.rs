@@ -49,6 +49,8 @@ actuator = 'horn'
 kind = 'modem'
 port = 'usb-modem'
 numbers = ['+49 151 12345678', '+4915187654321']
+[agent.channel_down]
+for = '2m'
 [escalation.default]
 preventive = { wait = '1m', channels = ['phone'] }
 warning = { wait = '1m', channels = ['phone', 'siren'] }
@@ -238,6 +240,37 @@ fn siren_and_sms_wake_somebody_who_takes_the_alert_on_by_sms() {
     farm.until("the siren is quiet", |farm| {
         !board.is_on() && channel(farm, "siren")["server"] == "actuator horn, quiet"
     });
+}
+
+/// The alert about the modem.
+fn modem_alert(farm: &Farm) -> Value {
+    let rows = farm.ask(&["alerts", "--json"]).out;
+    let mut rows = rows.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    rows.find(|row| row["rule"] == "channel-down").unwrap_or_default()
+}
+
+/// Guards against: a modem that nobody knows to be unplugged until its SMS are needed.
+#[test]
+fn a_modem_that_is_unplugged_is_an_alert_that_the_siren_sounds() {
+    let (mut farm, board, modem) = farm("modem-gone");
+    launch(&mut farm);
+    let link = farm.folder.path().join("usb-modem");
+    drop(modem);
+    farm.until("somebody is told", |farm| modem_alert(farm)["state"] == "firing");
+    let alert = modem_alert(&farm);
+    assert_eq!((&alert["sensor"], &alert["severity"]), (&Value::from("notify/sms"), &Value::from("critical")));
+    farm.until("the siren sounds", |_| board.is_on());
+    assert_eq!(channel(&farm, "sms")["waiting"], 0, "it is not told by itself");
+
+    farm.kill();
+    farm.until("the board's own timer ends the sound", |_| !board.is_on());
+    farm.launch();
+    farm.until("the siren sounds again", |_| board.is_on());
+    assert_eq!(modem_alert(&farm)["alert"], alert["alert"], "it is the same alert");
+
+    let _modem = Modem::plug_in(&link);
+    farm.until("it is over", |farm| modem_alert(farm).is_null());
+    farm.until("the siren is quiet", |_| !board.is_on());
 }
 
 #[test]

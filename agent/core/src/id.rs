@@ -16,6 +16,9 @@ pub const BUS_ZONE: &str = "bus";
 /// Zone of the sensor that stands for the hub.
 pub const HUB_ZONE: &str = "hub";
 
+/// Zone of the sensors that stand for channels.
+pub const CHANNEL_ZONE: &str = "notify";
+
 /// The zone of sensors that stand for the agent itself.
 pub const AGENT_ZONE: &str = "agent";
 
@@ -95,6 +98,12 @@ impl SensorId {
     #[must_use]
     pub fn of_bus(bus: &Id) -> SensorId {
         SensorId(format!("{BUS_ZONE}/{bus}").into())
+    }
+
+    /// The sensor that stands for a channel, `notify/NAME`: 1 while the channel can send, 0 while it cannot.
+    #[must_use]
+    pub fn of_channel(channel: &Id) -> SensorId {
+        SensorId(format!("{CHANNEL_ZONE}/{channel}").into())
     }
 
     /// The sensor that stands for the hub, `hub/accepts`: 1 while the hub takes what this device sends, 0 while it refuses.
@@ -214,7 +223,8 @@ mod tests {
     fn a_sensor_has_a_zone_and_a_name() {
         let sensor = SensorId::new("tower-1/ph").unwrap();
         assert_eq!((sensor.zone().as_str(), sensor.name()), ("tower-1", "ph"));
-        for made in [SensorId::of_bus(&Id::new("gateway").unwrap()), SensorId::hub_accepts(), SensorId::doses()] {
+        let name = Id::new("gateway").unwrap();
+        for made in [SensorId::of_bus(&name), SensorId::of_channel(&name), SensorId::hub_accepts(), SensorId::doses()] {
             assert_eq!(SensorId::new(made.as_str()), Ok(made));
         }
         for (text, expected) in [

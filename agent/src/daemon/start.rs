@@ -27,6 +27,7 @@ use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Receive
 use crate::decide::{self, Command, Handles, LiveLine, RestoredState, StoreReplaced};
 use crate::health::HealthBoard;
 use crate::notify;
+use crate::notify::asked::Asks;
 use crate::output::counted;
 use crate::random::RunId;
 use crate::recording::Recording;
@@ -277,7 +278,7 @@ async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
     mut commands: mpsc::Receiver<Command>,
-    (outcomes, asked): (mpsc::Receiver<notify::Delivery>, mpsc::Receiver<notify::asked::Asked>),
+    (outcomes, asked): (mpsc::Receiver<notify::Delivery>, Asks),
     begin: impl FnOnce() -> decide::Decide,
 ) {
     let (mut first, mut early) = (Vec::new(), Vec::new());

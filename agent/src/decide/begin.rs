@@ -22,6 +22,7 @@ use crate::act::Outputs;
 use crate::checkpoint::{Checkpoint, LastPages, unreadable};
 use crate::clock::Clock;
 use crate::notify;
+use crate::notify::asked::Troubles;
 use crate::notify::dispatch::{Request, notification_id};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
@@ -129,6 +130,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         unmatched: BTreeMap::new(),
         absent: BTreeMap::new(),
         label_matches,
+        channels: Troubles::new(),
         hub_accepts: None,
         faults: Faults::new(),
         logged_faults: LoggedFaults::default(),

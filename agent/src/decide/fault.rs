@@ -68,15 +68,20 @@ impl Decide {
         }
     }
 
-    /// Cause of an alert beyond its rule, for notifications: as [`cause`], and why a bus is down or its lines have no value.
+    /// Cause of an alert beyond its rule, for notifications: as [`cause`], and why a bus is down, its lines have no value, or a modem
+    /// cannot send.
     pub(super) fn cause(&self, key: &AlertKey) -> Option<Explanation> {
         let context = self.context();
         let of_bus = || {
             let down = self.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
             down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, &context, &key.sensor))
         };
+        let of_channel = || {
+            let down = self.channels.iter().find(|(channel, _)| key.sensor == SensorId::of_channel(channel));
+            down.and_then(|(_, why)| why.clone())
+        };
         let cause = cause(&self.engine, &context, key).or_else(|| self.cause_of_doses(key));
-        cause.or_else(|| Some(Explanation { why: of_bus()?, advice: None }))
+        cause.or_else(|| Some(Explanation { why: of_bus().or_else(of_channel)?, advice: None }))
     }
 }
 

@@ -1,12 +1,16 @@
-//! State sensors: `bus/NAME` is 0 while a bus is down, `hub/accepts` while the hub rejects this device, `agent/doses` while actuators with
-//! a total must not run, so that rules can watch them.
+//! State sensors: `bus/NAME` is 0 while a bus is down, `notify/NAME` while a modem cannot send, `hub/accepts` while the hub rejects this
+//! device, `agent/doses` while actuators with a total must not run, so that rules can watch them.
+
+use std::mem;
 
 use serde_json::json;
 use tilth_core::engine::Input;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::reading::{Quality, Raw};
+use tokio::sync::watch;
 
 use super::Decide;
+use crate::notify::asked::Troubles;
 
 impl Decide {
     /// A bus went down, for this reason, or came up.
@@ -24,6 +28,22 @@ impl Decide {
         self.handle(Input::Unmatched(bus));
     }
 
+    pub(super) fn follow_channels(&mut self, troubles: &mut watch::Receiver<Troubles>) {
+        let now = troubles.borrow_and_update().clone();
+        self.channels_changed(now);
+    }
+
+    /// Modems can send, or cannot any more.
+    pub(super) fn channels_changed(&mut self, troubles: Troubles) {
+        let before = mem::replace(&mut self.channels, troubles.clone());
+        for (channel, trouble) in troubles {
+            let can_send = trouble.is_none();
+            if before.get(&channel).is_none_or(|before| before.is_none() != can_send) {
+                self.read_state(&SensorId::of_channel(&channel), can_send);
+            }
+        }
+    }
+
     /// The hub accepts or rejects this device.
     pub(super) fn hub_changed(&mut self, accepts: bool) {
         self.hub_accepts = Some(accepts);
@@ -34,6 +54,9 @@ impl Decide {
     pub(super) fn read_states(&mut self) {
         for (bus, down) in self.buses.clone() {
             self.read_state(&SensorId::of_bus(&bus), down.is_none());
+        }
+        for (channel, trouble) in self.channels.clone() {
+            self.read_state(&SensorId::of_channel(&channel), trouble.is_none());
         }
         if let Some(accepts) = self.hub_accepts {
             self.read_state(&SensorId::hub_accepts(), accepts);

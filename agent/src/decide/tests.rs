@@ -142,9 +142,16 @@ impl Life {
 }
 
 fn configured(farm: &str) -> Configured {
+    configured_on(farm, None)
+}
+
+/// On a machine the agent watches itself as well.
+fn configured_on(farm: &str, agent_toml: Option<&str>) -> Configured {
     let mut documents = tilth_config::base();
     documents.layers.push(Document::toml(Layer::ConfigD, "farm.toml", farm));
-    let loaded: Loaded = tilth_config::load_documents(documents, Purpose::Replay);
+    documents.agent_toml = agent_toml.map(Document::agent_toml);
+    let purpose = if agent_toml.is_some() { Purpose::Run } else { Purpose::Replay };
+    let loaded: Loaded = tilth_config::load_documents(documents, purpose);
     let merged = Merged::of(&loaded);
     let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     Configured { plan: Arc::new(plan), hash: String::new(), channels: loaded.channels, merged }
@@ -323,6 +330,40 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
         pages += u32::from(matches!(command, notify::Command::Request(Request::Page(..))));
     }
     assert_eq!(pages, 1, "expected the page that was due after a minute");
+}
+
+/// Guards against: a modem that is unplugged for weeks, which nobody learns of before the night in which its SMS are needed.
+#[test]
+fn a_modem_that_cannot_send_is_told_by_the_other_channels_until_it_can() {
+    const MODEM: &str = "[notifications.sms]\nkind = 'modem'\nport = '/dev/ttyUSB2'\nnumbers = ['+4915112345678']\n";
+    let farm = format!("{FARM}{MODEM}").replace("['phone']", "['sms', 'phone']");
+    let mut life = Life::begin(0, FARM, None);
+    let machine = "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
+    life.decide.handle_command(Command::Plan(Box::new(configured_on(&farm, Some(machine)))));
+    life.expect(&["channels", "channels"]);
+    let at = |life: &mut Life, at_s: i64, trouble: Option<&str>| {
+        life.clock.observe(WallTime(at_s * 1000));
+        let troubles = Troubles::from([(Id::new("sms").unwrap(), trouble.map(str::to_owned))]);
+        life.decide.channels_changed(troubles);
+        life.decide.handle(Input::Tick);
+    };
+    at(&mut life, 10, None);
+    at(&mut life, 20, Some("there is no such port"));
+    at(&mut life, 100, Some("there is no SIM"));
+    at(&mut life, 319, Some("there is no SIM"));
+    life.expect(&[]);
+    at(&mut life, 320, Some("there is no SIM"));
+    life.expect(&["page pi-1-1-at0 phone"]);
+    let key = life.decide.engine.alerts().next().unwrap().report.key;
+    assert_eq!(key.to_string(), "notify channel-down notify/sms");
+    assert_eq!(life.decide.cause(&key).map(|cause| cause.why), Some("there is no SIM".to_owned()));
+    at(&mut life, 400, None);
+    life.expect(&["pi-1-resolved-at0"]);
+    // A modem that restarts is no news.
+    at(&mut life, 410, Some("the modem does not answer"));
+    at(&mut life, 700, None);
+    at(&mut life, 5000, None);
+    life.expect(&[]);
 }
 
 /// Guards against: pages, sockets and buses that wait until a long queue is decided on, or until the store has its part.

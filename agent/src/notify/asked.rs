@@ -1,14 +1,20 @@
-//! What channels ask decide for, each with its answer.
+//! What channels tell decide, and what they ask it for, each with its answer.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tilth_core::alert::AlertId;
+use tilth_core::id::Id;
 use tilth_core::interlock;
 use tilth_core::time::Span;
 use tilth_notify::modem::OpenAlert;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that wait for decide.
 const ASKED: usize = 64;
+
+/// Why each modem cannot send, none for one that can. One of which nothing is known yet is not there.
+pub(crate) type Troubles = BTreeMap<Id, Option<String>>;
 
 /// What a channel asks decide for.
 #[derive(Debug)]
@@ -30,7 +36,14 @@ pub(crate) struct Acknowledged {
     pub(crate) open: Vec<OpenAlert>,
 }
 
+/// The end of the channels: what they ask, and why modems cannot send.
+pub(crate) type Asking = (mpsc::Sender<Asked>, watch::Sender<Troubles>);
+
+/// The end of decide.
+pub(crate) type Asks = (mpsc::Receiver<Asked>, watch::Receiver<Troubles>);
+
 /// The way from channels to decide.
-pub(crate) fn asks() -> (mpsc::Sender<Asked>, mpsc::Receiver<Asked>) {
-    mpsc::channel(ASKED)
+pub(crate) fn asks() -> (Asking, Asks) {
+    let ((asking, asked), (troubles, changed)) = (mpsc::channel(ASKED), watch::channel(Troubles::new()));
+    ((asking, troubles), (asked, changed))
 }

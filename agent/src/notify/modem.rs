@@ -13,12 +13,12 @@ use tilth_core::time::{Span, Uptime};
 use tilth_notify::message::{Failure, Retry};
 use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, Told};
 use tilth_notify::secret::Secrets;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::asked::Asked;
+use super::asked::{Asked, Troubles};
 use crate::sense::released::Ports;
 use crate::sense::stream::{Place, Stream};
 
@@ -49,6 +49,7 @@ pub(super) struct Context {
     pub(super) asks: mpsc::Sender<Asked>,
     /// Hears of a modem that can send again.
     pub(super) works: mpsc::Sender<Id>,
+    pub(super) troubles: watch::Sender<Troubles>,
 }
 
 /// A modem, with the way to its task. Dropped, the task ends.
@@ -56,17 +57,9 @@ pub(super) struct Context {
 pub(super) struct Modem {
     pub(super) settings: Settings,
     orders: mpsc::Sender<Order>,
-    state: Arc<Mutex<State>>,
-    task: AbortHandle,
-}
-
-/// What is shown of a modem.
-#[derive(Debug, Default, Clone)]
-pub(super) struct State {
     /// Network, signal and the last delivery report.
-    pub(super) network: String,
-    /// Why no SMS can be sent.
-    pub(super) trouble: Option<String>,
+    network: Arc<Mutex<String>>,
+    task: AbortHandle,
 }
 
 /// A page to send.
@@ -80,11 +73,11 @@ struct Order {
 impl Modem {
     pub(super) fn start(settings: Settings, context: Context) -> Modem {
         let (orders, taken) = mpsc::channel(1);
-        let state = Arc::default();
+        let network = Arc::default();
         let task = Task {
             settings: settings.clone(),
             context,
-            state: Arc::clone(&state),
+            network: Arc::clone(&network),
             began: Instant::now(),
             session: Session::new(None),
             outgoing: Outgoing::default(),
@@ -92,11 +85,13 @@ impl Modem {
             pin_trouble: None,
             report: None,
         };
-        Modem { settings, orders, state, task: tokio::spawn(task.run(taken)).abort_handle() }
+        Modem { settings, orders, network, task: tokio::spawn(task.run(taken)).abort_handle() }
     }
 
-    pub(super) fn state(&self) -> State {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Port, network, signal and the last delivery report.
+    pub(super) fn state(&self) -> String {
+        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("{}, {network}", self.settings.place.name())
     }
 
     /// Sends a text to all numbers; done once the network has it for one of them.
@@ -125,7 +120,7 @@ impl Drop for Modem {
 struct Task {
     settings: Settings,
     context: Context,
-    state: Arc<Mutex<State>>,
+    network: Arc<Mutex<String>>,
     began: Instant,
     session: Session,
     outgoing: Outgoing,
@@ -141,9 +136,9 @@ impl Task {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.read_pin().await;
-            let state = Arc::clone(&self.state);
+            let Context { channel, troubles, .. } = self.context.clone();
             let hangs = |why: String| {
-                state.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(why);
+                troubles.send_modify(|troubles| drop(troubles.insert(channel.clone(), Some(why))));
             };
             let why = match self.settings.place.open(hangs, &self.context.ports).await {
                 Ok(mut stream) => {
@@ -288,24 +283,23 @@ impl Task {
 
     /// Posts state and trouble, and logs a change.
     fn show(&mut self) {
-        let trouble = self.session.trouble();
-        let is_settled = self.session.is_settled();
         let network = [Some(self.session.network()), self.report.clone()].into_iter().flatten().collect::<Vec<_>>();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.network = network.join(", ");
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network.join(", ");
+        let Context { channel, troubles, works, .. } = &self.context;
+        let (trouble, before) = (self.session.trouble(), troubles.borrow().get(channel).cloned());
         // What was wrong before stands until it is known what is now.
-        if state.trouble == trouble || !is_settled {
+        if before.as_ref() == Some(&trouble) || !self.session.is_settled() {
             return;
         }
-        let channel = &self.context.channel;
         match &trouble {
             Some(why) => warn!("channel {channel} unavailable: {why}; alerts go to the other channels"),
-            None => {
+            None if before.is_some() => {
                 info!("channel {channel} is available again");
-                let _ = self.context.works.try_send(channel.clone());
+                let _ = works.try_send(channel.clone());
             }
+            None => {}
         }
-        state.trouble = trouble;
+        troubles.send_modify(|troubles| drop(troubles.insert(channel.clone(), trouble)));
     }
 
     /// Deals with an SMS; false where nobody could, so that it must come again.

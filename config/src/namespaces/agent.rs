@@ -7,7 +7,7 @@ use super::{Key, KeyTable, TIMEZONE, Value, key, table};
 
 pub(crate) static AGENT: KeyTable = table("agent", &[&KEYS]);
 
-static KEYS: [Key; 7] = [
+static KEYS: [Key; 8] = [
     key(
         "timezone",
         Value::Text(TIMEZONE),
@@ -37,6 +37,12 @@ static KEYS: [Key; 7] = [
         Value::Table(&ALERT),
         Described("at once, critical; see [rules.md](rules.md)"),
         "alert for a bus that is up and carries nothing: the same keys",
+    ),
+    key(
+        "channel_down",
+        Value::Table(&ALERT),
+        Described("after `5m`, critical; by the other channels"),
+        "alert for a channel of kind `modem` that cannot send: the same keys",
     ),
     key(
         "hub_refuses",

@@ -1,10 +1,11 @@
-//! Built-in sensors and rules: the state of each bus, of the hub and of dosing, which the agent itself feeds.
+//! Built-in sensors and rules: the state of each bus, of modems, of the hub and of dosing, which the agent itself feeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tilth_core::calibrate::Calibration;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::plan::AlertKey;
+use tilth_core::plan::{AlertKey, Policy};
 use tilth_core::quantity::Quantity;
 use tilth_core::rules::Condition;
 use tilth_core::sensor::Sensor;
@@ -12,6 +13,7 @@ use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 
 use super::{Binder, RuleBindings};
+use crate::channels::Target;
 use crate::rules::{self, AlertSettings};
 use crate::sensor_list::SensorEntry;
 use crate::source::Place;
@@ -31,12 +33,15 @@ struct Watched<'a> {
     alert: Option<&'a AlertSettings>,
     /// Place to name where there are too many rules.
     place: Option<Place>,
+    /// A channel that cannot tell of it.
+    mute: Option<&'a Id>,
 }
 
 impl<'a> Binder<'a> {
     /// The sensors; their rules are bound.
     pub(super) fn built_in(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
         let mut made = self.buses(within);
+        made.extend(self.channels());
         made.extend(self.hub());
         made.extend(self.doses());
         made
@@ -57,7 +62,7 @@ impl<'a> Binder<'a> {
         let silent_after = self.silent_after(within);
         let watched = |(bus, place): (&Id, Place)| {
             let (rule, resolved) = (rules::BUS_DOWN, "bus {name} is back");
-            let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, alert, place: Some(place) };
+            let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, alert, place: Some(place), mute: None };
             let sensor = Sensor { state_of_bus: Some(bus.clone()), ..self.watch(&watched)? };
             silent_after.get(bus).iter().for_each(|after| self.watch_silence(&sensor, **after, place));
             Some(sensor)
@@ -109,6 +114,38 @@ impl<'a> Binder<'a> {
         self.push(key, Condition::MissingFor(after), alert, bindings, place);
     }
 
+    /// For each modem one of its own: nobody misses the SMS that it does not send.
+    fn channels(&mut self) -> Vec<Sensor> {
+        let parts = self.parts;
+        if parts.agent_toml.is_none() {
+            return Vec::new();
+        }
+        let alert = parts.zones.device().channel_down.as_ref();
+        let channels = parts.zones.all().flat_map(|settings| settings.channels.values().flatten());
+        let modems = channels.filter(|(_, channel)| matches!(channel.target, Target::Modem { .. }));
+        let modems: BTreeSet<&Id> = modems.map(|(id, _)| id).collect();
+        let watched = |channel| {
+            let (id, rule, resolved) =
+                (SensorId::of_channel(channel), rules::CHANNEL_DOWN, "channel {name} can send again");
+            self.watch(&Watched { id, rule, resolved, alert, place: None, mute: Some(channel) })
+        };
+        modems.into_iter().filter_map(watched).collect()
+    }
+
+    /// A policy by which a channel does not tell: of each level the others do, or all there are where it had this one alone.
+    fn without(&self, policy: &Policy, channel: &Id) -> Policy {
+        let all = self.parts.zones.device().channels.values().flatten().map(|(id, _)| id);
+        let others: Vec<Id> = all.filter(|other| *other != channel).cloned().collect();
+        let mut policy = policy.clone();
+        for level in &mut policy.levels {
+            level.channels.retain(|other| other != channel);
+            if level.channels.is_empty() {
+                level.channels.clone_from(&others);
+            }
+        }
+        policy
+    }
+
     /// Whether the hub takes what this device says: data that stays here unseen is for people to know.
     fn hub(&mut self) -> Option<Sensor> {
         let parts = self.parts;
@@ -120,6 +157,7 @@ impl<'a> Binder<'a> {
             resolved: "the hub accepts this device again",
             alert,
             place: None,
+            mute: None,
         })
     }
 
@@ -134,17 +172,19 @@ impl<'a> Binder<'a> {
             resolved: "doses are recorded, and those of before are known",
             alert: parts.zones.device().dosing_stopped.as_ref(),
             place: None,
+            mute: None,
         })
     }
 
     fn watch(&mut self, watched: &Watched<'_>) -> Option<Sensor> {
-        let Watched { id, rule, resolved, alert, place } = watched;
+        let Watched { id, rule, resolved, alert, place, mute } = watched;
         let sensor = contact(id.clone())?;
         let settings = self.parts.zones.device();
         if let Some(alert) = alert.filter(|alert| alert.enabled)
             && let Some(escalation) = self.policy(&alert.escalation, settings)
         {
             let key = AlertKey { zone: sensor.zone.clone(), rule: Id::new(rule).ok()?, sensor: sensor.id.clone() };
+            let escalation = mute.map_or(Arc::clone(&escalation), |mute| Arc::new(self.without(&escalation, mute)));
             let bindings = RuleBindings::built_in(escalation, Some(rules::shipped(resolved)));
             self.push(
                 key,

@@ -183,14 +183,8 @@ async fn doses_of_before_count_once_their_database_is_there() {
 /// The farm as it runs: with its bus, so that the agent watches whether it may dose.
 fn watched() -> Configured {
     let farm = format!("{FARM}{DOSER}").replace("line:gateway/level", "board:gateway/0");
-    let mut documents = tilth_config::base();
-    documents.layers.push(Document::toml(Layer::ConfigD, "farm.toml", &farm));
     let agent_toml = "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'board'\nport = '/dev/ttyACM0'\n";
-    documents.agent_toml = Some(Document::agent_toml(agent_toml));
-    let loaded: Loaded = tilth_config::load_documents(documents, Purpose::Run);
-    let merged = Merged::of(&loaded);
-    let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-    Configured { plan: Arc::new(plan), hash: String::new(), channels: loaded.channels, merged }
+    configured_on(&farm, Some(agent_toml))
 }
 
 impl Board {

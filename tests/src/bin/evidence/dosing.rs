@@ -156,7 +156,10 @@ pub(crate) fn measure(run: Run) -> Outcome {
     let said = histories(histories_wanted).map_err(|error| format!("{error:#}"))?;
     rig.walk(kills).map_err(|error| format!("{error:#}"))?;
     let wanted = if matches!(run.length, Length::Full) { kills } else { 1 };
-    if rig.tally.between < wanted || rig.tally.after == 0 || (rig.tally.off == 0 && rustix::process::geteuid().is_root()) {
+    if rig.tally.between < wanted
+        || rig.tally.after == 0
+        || (rig.tally.off == 0 && rustix::process::geteuid().is_root())
+    {
         return Err(format!("not enough was exercised: {:?}", rig.tally));
     }
     rig.end(&said)
@@ -208,7 +211,8 @@ impl Rig {
             Doser { name: "acid", relay: 0, period: Period::Hour, limit_ms: acid_s * 1000 },
             Doser { name: "base", relay: 1, period: Period::Day, limit_ms: base_s * 1000 },
         ];
-        let mut rig = Rig { farm, board, dosers, disk, random, aim: AIM, findings: Vec::new(), tally: Tally::default() };
+        let mut rig =
+            Rig { farm, board, dosers, disk, random, aim: AIM, findings: Vec::new(), tally: Tally::default() };
         rig.start();
         Ok(rig)
     }

@@ -34,6 +34,7 @@ pub mod json;
 mod limit_conflicts;
 mod merge;
 mod merged;
+mod modem_ports;
 pub mod namespaces;
 mod path;
 pub mod plain_file;
@@ -71,6 +72,7 @@ use tilth_core::plan::Plan;
 use crate::bundle::ContentHash;
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::folder::FolderFinding;
+use crate::modem_ports::TakenPort;
 use crate::resources::UnplacedRef;
 use crate::settings::Zones;
 
@@ -161,7 +163,7 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
     replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
-    let AgentTomlParts { agent_toml, references, named_buses, taken_up } =
+    let AgentTomlParts { agent_toml, references, named_buses, ports, taken_up } =
         read_agent_toml(documents.agent_toml, &mut sources, purpose, &log);
     let references = [resources::by_channels(&effective), references].concat();
     for FolderFinding { level, file, problem } in of_folder {
@@ -176,6 +178,7 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
     if let Some(agent_toml) = &agent_toml {
         blocked_channels::say(&effective, &zones, agent_toml, &log);
     }
+    modem_ports::check(&effective, &zones, ports, &sources, &log);
     let reader = sensors::Reader {
         effective: &effective,
         zones: &zones,
@@ -249,6 +252,8 @@ struct AgentTomlParts {
     references: Vec<UnplacedRef>,
     /// Names of its buses, also of those that are wrong.
     named_buses: BTreeSet<String>,
+    /// Ports of its buses.
+    ports: Vec<TakenPort>,
     /// The part that takes effect without a restart.
     taken_up: serde_json::Value,
 }
@@ -262,11 +267,12 @@ fn read_agent_toml(
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
         let (references, named_buses) = (resources::by_agent_toml(&table), agent_toml::named_buses(&table));
-        let taken_up = content_hash::of_agent_toml(&table);
+        let (ports, taken_up) = (modem_ports::of_buses(&table), content_hash::of_agent_toml(&table));
         return AgentTomlParts {
             agent_toml: Some(agent_toml::read(source, table, sources, purpose, log)),
             references,
             named_buses,
+            ports,
             taken_up,
         };
     }

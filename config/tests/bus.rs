@@ -60,6 +60,26 @@ fn a_line_that_a_sensor_is_on_is_watched_when_the_farm_runs() {
     assert_eq!(bus_rules(&load(ROOM, Purpose::Replay)), Vec::<String>::new());
 }
 
+/// Guards against: a board that only switches relays, whose pumps stay off and whose siren is mute without anybody being told.
+#[test]
+fn a_line_that_only_an_actuator_is_on_is_watched_as_well() {
+    let of = |enabled: bool| {
+        let agent_toml =
+            "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n[bus.relays]\nkind = 'board'\nport = 'b'\n";
+        let horn = format!(
+            "[actuators.horn]\nzone = 'room'\noutput = 'board:relays/relay-1'\nmax_on = '1m'\nenabled = {enabled}\n"
+        );
+        let Documents { mut layers, .. } = base();
+        let room = "[sensors.'room/temp']\nquantity = 'temperature'\ninput = 'line:gateway/temp'\n";
+        layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{room}{horn}")));
+        let documents = Documents { layers, agent_toml: Some(Document::agent_toml(agent_toml)) };
+        bus_rules(&load_documents(documents, Purpose::Run))
+    };
+    let gateway = ["bus bus-down bus/gateway", "bus bus-silent bus/gateway"];
+    assert_eq!(of(true), [gateway[0], "bus bus-down bus/relays", gateway[1]], "it has no sensor that could be silent");
+    assert_eq!(of(false), gateway);
+}
+
 #[test]
 fn what_is_said_of_a_line_can_be_set() {
     let loaded = load(&format!("agent.bus_down = {{ for = '5m', severity = 'urgent' }}\n{ROOM}"), Purpose::Run);

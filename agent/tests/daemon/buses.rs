@@ -87,7 +87,7 @@ fn a_line_that_is_down_pages_once_and_its_sensors_stay_quiet() {
     let of = |rule: &str| alerts.iter().find(|alert| alert["rule"] == rule).unwrap();
     let bus = of("bus-down");
     assert_eq!((&bus["sensor"], &bus["severity"]), (&"bus/gateway".into(), &"critical".into()));
-    assert_eq!(bus["message"], "bus gateway is down: its sensors are not watched");
+    assert_eq!(bus["message"], "bus gateway is down: nothing on it is watched or switched");
     assert_eq!((&bus["inhibited"], &bus["pages"]), (&false.into(), &1.into()));
     let level = of("level-missing");
     assert_eq!((&level["state"], &level["inhibited"], &level["pages"]), (&"firing".into(), &true.into(), &0.into()));

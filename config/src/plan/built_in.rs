@@ -47,8 +47,8 @@ impl<'a> Binder<'a> {
         made
     }
 
-    /// For each line of the machine that a sensor is on, one of the line's own: while a line is down nobody is told of the
-    /// sensors on it.
+    /// For each line of the machine that a sensor or an actuator is on, one of the line's own: while a line is down nobody is told of
+    /// the sensors on it.
     fn buses(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
         let parts = self.parts;
         let Some(agent_toml) = parts.agent_toml else { return Vec::new() };
@@ -56,15 +56,21 @@ impl<'a> Binder<'a> {
         let mut wanted = BTreeMap::new();
         for entry in parts.sensors.entries.iter().filter(|entry| entry.enabled) {
             if let Some(bus) = entry.sensor.bus.as_ref().filter(|bus| agent_toml.buses.contains_key(*bus)) {
-                wanted.entry(bus).or_insert(entry.key);
+                wanted.entry(bus).or_insert(Some(entry.key));
             }
         }
+        let actuators = parts.actuators.values().flatten().filter(|actuator| actuator.enabled);
+        for bus in actuators.map(|actuator| actuator.output.bus()).filter(|bus| agent_toml.buses.contains_key(*bus)) {
+            wanted.entry(bus).or_insert(None);
+        }
         let silent_after = self.silent_after(within);
-        let watched = |(bus, place): (&Id, Place)| {
+        let watched = |(bus, place): (&Id, Option<Place>)| {
             let (rule, resolved) = (rules::BUS_DOWN, "bus {name} is back");
-            let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, alert, place: Some(place), mute: None };
+            let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, alert, place, mute: None };
             let sensor = Sensor { state_of_bus: Some(bus.clone()), ..self.watch(&watched)? };
-            silent_after.get(bus).iter().for_each(|after| self.watch_silence(&sensor, **after, place));
+            if let (Some(after), Some(place)) = (silent_after.get(bus), place) {
+                self.watch_silence(&sensor, *after, place);
+            }
             Some(sensor)
         };
         wanted.into_iter().filter_map(watched).collect()

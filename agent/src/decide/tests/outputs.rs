@@ -180,6 +180,28 @@ async fn doses_of_before_count_once_their_database_is_there() {
     assert_eq!(board.hour().0, Span::from_secs(3));
 }
 
+/// A board without sensors that is unplugged is told of, and once it is back.
+#[test]
+fn a_board_that_only_switches_relays_and_is_away_is_an_alert() {
+    let farm = format!("{FARM}{DOSER}").replace("board:gateway/relay-1", "board:relays/relay-1");
+    let machine =
+        "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n[bus.relays]\nkind = 'board'\nport = 'b'\n";
+    let mut life = Life::begin(0, FARM, None);
+    life.decide.handle_command(Command::Plan(Box::new(configured_on(&farm, Some(machine)))));
+    life.expect(&["channels", "channels"]);
+    let relays = Id::new("relays").unwrap();
+    life.decide.bus_changed(&relays, Some("there is no such port"));
+    for (at_s, expected) in [(59, None), (60, Some("page pi-1-1-at0 phone"))] {
+        life.clock.observe(WallTime(at_s * 1000));
+        life.decide.handle(Input::Tick);
+        life.expect(expected.as_slice());
+    }
+    let key = life.decide.engine.alerts().next().unwrap().report.key;
+    assert_eq!(life.decide.cause(&key).map(|cause| cause.why), Some("there is no such port".to_owned()));
+    life.decide.bus_changed(&relays, None);
+    life.expect(&["pi-1-resolved-at0"]);
+}
+
 /// The farm as it runs: with its bus, so that the agent watches whether it may dose.
 fn watched() -> Configured {
     let farm = format!("{FARM}{DOSER}").replace("line:gateway/level", "board:gateway/0");

@@ -34,6 +34,9 @@ pub(crate) struct Checkpoint {
     /// Labels of each bus that the names of sensors have matched.
     #[serde(default, with = "shared", rename = "seen_labels", skip_serializing_if = "is_empty")]
     pub(crate) label_matches: Arc<BTreeMap<Id, LabelMatches>>,
+    /// Id of the board that each bus had last.
+    #[serde(default, with = "shared", skip_serializing_if = "is_empty")]
+    pub(crate) boards: Arc<BTreeMap<Id, [u8; 8]>>,
 }
 
 /// Number of the last page of an alert that each channel has delivered or given up; 0 for one that was asked and is not done yet.
@@ -54,6 +57,8 @@ pub(crate) struct Changes<'a> {
     page_runs: Option<Cow<'a, BTreeMap<AlertId, RunId>>>,
     #[serde(rename = "seen_labels", skip_serializing_if = "Option::is_none")]
     label_matches: Option<Cow<'a, BTreeMap<Id, LabelMatches>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boards: Option<Cow<'a, BTreeMap<Id, [u8; 8]>>>,
 }
 
 /// What a checkpoint of before knows of actuators.
@@ -80,6 +85,7 @@ impl Checkpoint {
             acknowledged_by: changed(&self.acknowledged_by, &earlier.acknowledged_by),
             page_runs: changed(&self.page_runs, &earlier.page_runs),
             label_matches: changed(&self.label_matches, &earlier.label_matches),
+            boards: changed(&self.boards, &earlier.boards),
         })
     }
 
@@ -90,6 +96,7 @@ impl Checkpoint {
         replace(&mut self.acknowledged_by, changes.acknowledged_by);
         replace(&mut self.page_runs, changes.page_runs);
         replace(&mut self.label_matches, changes.label_matches);
+        replace(&mut self.boards, changes.boards);
     }
 }
 

@@ -113,6 +113,8 @@ pub(crate) struct Decide {
     absent: AbsentOf,
     /// Labels of each bus that the names of sensors have matched; part of the checkpoint.
     label_matches: Arc<BTreeMap<Id, LabelMatches>>,
+    /// The board that each bus had last; part of the checkpoint.
+    boards: Arc<BTreeMap<Id, [u8; 8]>>,
     /// Whether the hub accepts this device; `None` before its first answer.
     hub_accepts: Option<bool>,
     faults: Faults,
@@ -220,6 +222,12 @@ impl Decide {
             SenseMessage::Labels { bus, matches } => {
                 Arc::make_mut(&mut self.label_matches).insert(bus, (*matches).clone());
                 self.stage_checkpoint();
+            }
+            SenseMessage::Board { bus, board } => {
+                if self.boards.get(&bus) != Some(&board) {
+                    Arc::make_mut(&mut self.boards).insert(bus, board);
+                    self.stage_checkpoint();
+                }
             }
             SenseMessage::Receipt { receipt, .. } => self.commit.receipts.push(receipt),
         }

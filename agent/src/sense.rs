@@ -52,6 +52,15 @@ struct ConfiguredBus {
     wanted: BusInputs,
 }
 
+/// What was known of buses before a restart.
+#[derive(Debug, Default)]
+pub(crate) struct KnownBefore {
+    /// The labels that names of sensors matched.
+    pub(crate) label_matches: BTreeMap<Id, LabelMatches>,
+    /// The board of each bus.
+    pub(crate) boards: BTreeMap<Id, [u8; 8]>,
+}
+
 /// The tasks that read. Dropping it stops them.
 pub(crate) struct BusTasks {
     clock: Clock,
@@ -113,19 +122,20 @@ impl SensorInputs {
 }
 
 impl BusTasks {
-    /// No bus is read yet. `label_matches` are those that names matched before the restart.
+    /// No bus is read yet.
     pub(crate) fn new(
         clock: Clock,
         queue: Queue,
         outputs: Outputs,
         ports: Ports,
         machine: Machine,
-        label_matches: BTreeMap<Id, LabelMatches>,
+        before: KnownBefore,
     ) -> BusTasks {
+        let KnownBefore { label_matches, boards } = before;
         let labels =
             label_matches.into_iter().map(|(id, matches)| (id, SharedLabelMatches::new(Arc::new(matches)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
-        let owners = Owners::default();
+        let owners = Owners::new(boards.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect());
         BusTasks { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, owners, labels }
     }
 

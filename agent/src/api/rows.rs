@@ -361,6 +361,9 @@ pub(crate) struct BoardRow {
     pub(crate) refused: Vec<String>,
     #[serde(default)]
     pub(crate) unanswered: usize,
+    /// Id of the board whose place it took since the agent started.
+    #[serde(default)]
+    pub(crate) instead_of: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -171,9 +171,23 @@ fn board_row(board: health::BoardHealth) -> BoardRow {
     let health::BoardHealth {
         id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames, ..
     } = board;
-    let (refused, unanswered) = (board.refused, board.unanswered);
+    let (refused, unanswered, instead_of) = (board.refused, board.unanswered, board.instead_of);
     let (kind, last_start) = (kind.to_owned(), last_start.to_owned());
-    BoardRow { id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames, refused, unanswered }
+    BoardRow {
+        id,
+        kind,
+        firmware,
+        port,
+        last_start,
+        restarts,
+        readings,
+        lost,
+        held,
+        bad_frames,
+        refused,
+        unanswered,
+        instead_of,
+    }
 }
 
 fn rejected_stamps(

@@ -34,7 +34,7 @@ use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::released::Ports;
-use crate::sense::{BusTasks, SensorInputs};
+use crate::sense::{BusTasks, KnownBefore, SensorInputs};
 use crate::store::thread::StoreWriter;
 use crate::sync::{self, status::SyncStatus};
 
@@ -176,9 +176,11 @@ impl<'a> Base<'a> {
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
-        let label_matches = restored.checkpoint.as_ref().map(|kept| (*kept.label_matches).clone()).unwrap_or_default();
+        let kept = restored.checkpoint.as_ref();
+        let before = kept
+            .map(|kept| KnownBefore { label_matches: (*kept.label_matches).clone(), boards: (*kept.boards).clone() });
         let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
-        BusTasks::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, label_matches)
+        BusTasks::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, before.unwrap_or_default())
     }
 
     fn sync_parts(
@@ -288,7 +290,10 @@ async fn decide_from_the_first(
                 match &heard {
                     SenseMessage::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
                     SenseMessage::Unmatched { .. } => continue,
-                    SenseMessage::Absent { .. } | SenseMessage::Labels { .. } | SenseMessage::Receipt { .. } => {}
+                    SenseMessage::Absent { .. }
+                    | SenseMessage::Labels { .. }
+                    | SenseMessage::Board { .. }
+                    | SenseMessage::Receipt { .. } => {}
                     SenseMessage::Value(sample) => match sample.source_time {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,

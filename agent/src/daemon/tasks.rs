@@ -186,6 +186,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ClockMode;
+    use crate::sense::KnownBefore;
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
     use crate::sense::released::Ports;
@@ -233,7 +234,7 @@ mod tests {
             Outputs::new().0,
             Ports::default(),
             Machine { root: "/nowhere".into(), disk: "/nowhere".into() },
-            std::collections::BTreeMap::new(),
+            KnownBefore::default(),
         )
     }
 

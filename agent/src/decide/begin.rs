@@ -68,12 +68,13 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = handles.clock.now();
     let mut remarks = restored.remarks;
-    let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, label_matches) = match restored.checkpoint {
-        Some(Checkpoint { engine, last_pages, acknowledged_by, page_runs, label_matches }) => {
-            (Some(engine), last_pages, acknowledged_by, page_runs, label_matches)
-        }
-        None => Default::default(),
-    };
+    let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, label_matches, boards) =
+        match restored.checkpoint {
+            Some(Checkpoint { engine, last_pages, acknowledged_by, page_runs, label_matches, boards }) => {
+                (Some(engine), last_pages, acknowledged_by, page_runs, label_matches, boards)
+            }
+            None => Default::default(),
+        };
     let AlertNumbers { after: alerts_after, through } = restored.alerts;
     let reserve = Reserve { through: AlertId(through), spare: AlertId(random::alert_number(through)) };
     let after = restored.after.into_iter().map(kept_reading).collect();
@@ -130,6 +131,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         unmatched: BTreeMap::new(),
         absent: BTreeMap::new(),
         label_matches,
+        boards,
         channels: Troubles::new(),
         hub_accepts: None,
         faults: Faults::new(),

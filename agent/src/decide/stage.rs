@@ -71,6 +71,7 @@ impl Decide {
             acknowledged_by: Arc::clone(&self.acknowledged_by),
             page_runs: Arc::clone(&self.page_runs),
             label_matches: Arc::clone(&self.label_matches),
+            boards: Arc::clone(&self.boards),
         }));
     }
 

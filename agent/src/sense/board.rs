@@ -17,7 +17,7 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tilth_config::Serial;
 use tilth_core::interlock::Switch;
@@ -37,7 +37,7 @@ use crate::random;
 use channels::Channels;
 use commands::Setting;
 use line::{CHUNK, Line, find_board};
-use owners::Arrival;
+use owners::{Arrival, Assignment};
 use session::{Effect, Input, Session};
 
 pub(crate) use owners::Owners;
@@ -55,7 +55,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Reads the board of a bus for ever.
 pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, context: BusContext) {
-    let arrivals = owners.join(&context.id, stated);
+    let arrivals = owners.join(&context.id, stated, Instant::now());
     let board = Board::new(owners.clone(), context.clone());
     tokio::join!(keep_port(place, owners, context), board.serve(arrivals));
 }
@@ -75,9 +75,12 @@ async fn keep_port(place: Place, owners: Owners, context: BusContext) {
     let bus = &context.id;
     let failed = |why: String| owners.give(bus, Arrival::Failed(why));
     loop {
-        match find_board(&place, || owners.missing_board(bus), failed, &context.ports, 0).await {
-            Ok((line, closed)) => match owners.owner(bus, line.board) {
-                Ok(owner) => {
+        match find_board(&place, || owners.stated_board(bus), failed, &context.ports, 0).await {
+            Ok((line, closed)) => match owners.owner(bus, line.board, Instant::now()) {
+                Ok(Assignment { bus: owner, instead_of }) => {
+                    if let Some(before) = instead_of {
+                        warn!(bus = %owner, "{}", words::instead_of(line.board, before));
+                    }
                     owners.give(&owner, Arrival::Line(line));
                     // Ends with the line.
                     let _ = closed.await;
@@ -133,9 +136,9 @@ impl Board {
             match arrival {
                 Arrival::Failed(why) => self.context.down(&why),
                 Arrival::Line(line) => {
-                    self.owners.set_joined(&self.context.id, true);
+                    self.owners.set_joined(&self.context.id, true, Instant::now());
                     let ended = self.talk(line, &mut arrivals, &mut orders).await;
-                    self.owners.set_joined(&self.context.id, false);
+                    self.owners.set_joined(&self.context.id, false, Instant::now());
                     match ended {
                         Ended::Newer(line) => next = Some(line),
                         Ended::Lost(why) => self.context.down(&why),
@@ -274,6 +277,8 @@ impl Board {
         };
         let (id, kind, firmware) = (words::id(session.id()), greeting.kind, words::firmware(greeting.firmware));
         info!(bus = %self.context.id, "board {id}, {kind}, firmware {firmware}");
+        let (bus, BoardId(board)) = (self.context.id.clone(), session.id());
+        self.context.queue.push(SenseMessage::Board { bus, board });
         if self.context.health.get().state.name() != "up" {
             self.context.up();
         }
@@ -314,7 +319,8 @@ impl Board {
         if is_frame {
             health.last_input = arrived.or(health.last_input);
         }
-        health.board = board_health(session, line);
+        let instead_of = self.owners.instead_of(&self.context.id).map(words::id);
+        health.board = board_health(session, line).map(|board| BoardHealth { instead_of, ..board });
     }
 }
 
@@ -334,6 +340,7 @@ fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
         bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
         refused: session.commands().refused().map(|(setting, reason)| words::refused(&setting, reason)).collect(),
         unanswered: session.commands().unanswered(),
+        instead_of: None,
     })
 }
 

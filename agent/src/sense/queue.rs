@@ -28,6 +28,8 @@ pub(crate) enum SenseMessage {
     Absent { bus: Id, sensors: Arc<Absent> },
     /// The labels of a bus that the names of sensors have matched so far.
     Labels { bus: Id, matches: Arc<LabelMatches> },
+    /// The board of a bus said who it is.
+    Board { bus: Id, board: [u8; 8] },
     /// To be confirmed once the values of a bus that came before it are stored.
     Receipt { bus: Id, receipt: Receipt },
 }
@@ -134,6 +136,7 @@ impl SenseMessage {
             | SenseMessage::Unmatched { bus, .. }
             | SenseMessage::Absent { bus, .. }
             | SenseMessage::Labels { bus, .. }
+            | SenseMessage::Board { bus, .. }
             | SenseMessage::Receipt { bus, .. } => bus.as_str(),
         };
         (discriminant(self), of)

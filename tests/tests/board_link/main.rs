@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod settings;
+mod swapped;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
@@ -142,43 +143,6 @@ fn a_fault_of_a_channel_is_named_and_over_with_the_next_value() {
     one.command("value 2 23000");
     until_shown(&mut farm, "room/temp", 23.0);
     assert_eq!(bus(&farm, "one")["faults"].as_array().unwrap().len(), 0);
-}
-
-#[test]
-fn boards_that_swap_their_ports_keep_their_values() {
-    let mut farm = farm("board-swap", [("board-one", ""), ("board-two", "")]);
-    let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
-    let mut two = HostBoard::start(&text(&farm, "board-two"), &path(&farm, "two"));
-    one.command("value 2 11000");
-    two.command("value 2 22000");
-    farm.launch();
-    until_shown(&mut farm, "room/temp", 11.0);
-    until_shown(&mut farm, "other/temp", 22.0);
-    let ids = ["one", "two"].map(|name| bus(&farm, name)["board"]["id"].clone());
-
-    // The names change under open lines.
-    for (from, to) in [("board-one", "aside"), ("board-two", "board-one"), ("aside", "board-two")] {
-        fs::rename(path(&farm, from), path(&farm, to)).unwrap();
-    }
-    one.command("value 2 12000");
-    two.command("value 2 23000");
-    until_shown(&mut farm, "room/temp", 12.0);
-    until_shown(&mut farm, "other/temp", 23.0);
-
-    // Both are pulled out, and plugged in the other way round.
-    drop((one, two));
-    for name in ["board-one", "board-two"] {
-        let _ = fs::remove_file(path(&farm, name));
-    }
-    let mut one = HostBoard::start(&text(&farm, "board-two"), &path(&farm, "one"));
-    let mut two = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "two"));
-    one.command("value 2 13000");
-    two.command("value 2 24000");
-    until_shown(&mut farm, "room/temp", 13.0);
-    until_shown(&mut farm, "other/temp", 24.0);
-    assert_eq!(["one", "two"].map(|name| bus(&farm, name)["board"]["id"].clone()), ids);
-    assert!(bus(&farm, "one")["board"]["port"].as_str().unwrap().ends_with("board-two"));
-    assert_eq!(bus(&farm, "one")["failures"], 0);
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
         lines.push(format!("last not used ({}): {}", not_used(last), line(&last.line)));
     }
     lines.extend(bus.board.iter().map(board));
+    let instead_of = bus.board.iter().filter_map(|board| Some((&board.id, board.instead_of.as_ref()?)));
+    lines.extend(
+        instead_of
+            .map(|(board, before)| format!("board {board} took the place of board {before}, which is at no port")),
+    );
     lines.extend(bus.board.iter().flat_map(|board| &board.refused).map(|refused| line(refused)));
     for FaultRow { sensor, why } in bus.faults.iter().take(MAX_SHOWN) {
         lines.push(format!("{sensor} reads a fault: {}", line(why)));

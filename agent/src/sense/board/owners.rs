@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tilth_core::id::Id;
 use tilth_wire::BoardId;
@@ -13,6 +14,9 @@ use super::words;
 /// Lines and failures that wait for a bus; more than all ports of a board are retried in a second.
 const ARRIVALS: usize = 8;
 
+/// How long a board that is gone is looked for at all ports before another one takes its place. Each port is asked twice in this time.
+const LOOKED_FOR: Duration = Duration::from_secs(15);
+
 /// What the port of a bus brings.
 #[derive(Debug)]
 pub(super) enum Arrival {
@@ -22,86 +26,129 @@ pub(super) enum Arrival {
     Failed(String),
 }
 
+/// The bus that a board belongs to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) bus: Id,
+    /// The board whose place it took just now.
+    pub(super) instead_of: Option<BoardId>,
+}
+
 /// The buses of kind board. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Owners(Arc<Mutex<BTreeMap<Id, Owner>>>);
+pub(crate) struct Owners(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    buses: BTreeMap<Id, Owner>,
+    /// The board of each bus before the agent started.
+    before: BTreeMap<Id, BoardId>,
+}
 
 #[derive(Debug)]
 struct Owner {
-    /// The board that `agent.toml` states, or the first one that was found at the port of the bus.
+    /// The board that `agent.toml` states, that of before the agent started, or the first one that was found at the port of the bus.
     board: Option<BoardId>,
     is_stated: bool,
     /// Whether a line to the board is open.
     is_joined: bool,
+    /// Since when there is none.
+    gone: Instant,
+    /// The board whose place this one took since the agent started.
+    instead_of: Option<BoardId>,
     arrivals: mpsc::Sender<Arrival>,
 }
 
 impl Owners {
-    /// A bus begins: what arrives for it comes out of the receiver. A board that was found before stays its own.
-    pub(super) fn join(&self, bus: &Id, stated: Option<BoardId>) -> mpsc::Receiver<Arrival> {
+    /// Owners that know the board of each bus from before a restart.
+    pub(crate) fn new(before: BTreeMap<Id, BoardId>) -> Owners {
+        Owners(Arc::new(Mutex::new(Known { buses: BTreeMap::new(), before })))
+    }
+
+    /// A bus begins at an instant: what arrives for it comes out of the receiver. A board that was found before stays its own.
+    pub(super) fn join(&self, bus: &Id, stated: Option<BoardId>, now: Instant) -> mpsc::Receiver<Arrival> {
         let (arrivals, receiver) = mpsc::channel(ARRIVALS);
-        let mut owners = self.lock();
-        let found = owners.get(bus).filter(|owner| !owner.is_stated).and_then(|owner| owner.board);
-        let owner = Owner { board: stated.or(found), is_stated: stated.is_some(), is_joined: false, arrivals };
-        owners.insert(bus.clone(), owner);
+        let mut known = self.lock();
+        let found = known.buses.get(bus).filter(|owner| !owner.is_stated).and_then(|owner| owner.board);
+        let found = found.or_else(|| known.before.get(bus).copied());
+        let is_free =
+            |board: &BoardId| known.buses.iter().all(|(other, owner)| other == bus || owner.board != Some(*board));
+        let board = stated.or(found.filter(is_free));
+        // What is stated holds, whatever was found.
+        let rivals =
+            known.buses.values_mut().filter(|owner| stated.is_some() && owner.board == stated && !owner.is_stated);
+        rivals.for_each(|owner| owner.board = None);
+        let is_stated = stated.is_some();
+        known
+            .buses
+            .insert(bus.clone(), Owner { board, is_stated, is_joined: false, gone: now, instead_of: None, arrivals });
         receiver
     }
 
     /// Forgets buses that are no more.
     pub(crate) fn retain(&self, is_there: impl Fn(&Id) -> bool) {
-        self.lock().retain(|bus, _| is_there(bus));
+        self.lock().buses.retain(|bus, _| is_there(bus));
     }
 
-    /// The board of a bus, where it is known; no board that is joined already is given to another port.
-    pub(super) fn missing_board(&self, bus: &Id) -> Option<BoardId> {
-        self.lock().get(bus).filter(|owner| !owner.is_joined).and_then(|owner| owner.board)
+    /// The id for a board without one at the port of a bus: the stated one, unless its board is joined already.
+    pub(super) fn stated_board(&self, bus: &Id) -> Option<BoardId> {
+        self.lock().buses.get(bus).filter(|owner| owner.is_stated && !owner.is_joined).and_then(|owner| owner.board)
+    }
+
+    /// The board whose place the one of the bus took since the agent started.
+    pub(super) fn instead_of(&self, bus: &Id) -> Option<BoardId> {
+        self.lock().buses.get(bus)?.instead_of
     }
 
     /// The bus that the board at the port of `bus` belongs to.
     ///
     /// # Errors
     /// Why it belongs to none: another board is expected there.
-    pub(super) fn owner(&self, bus: &Id, board: BoardId) -> Result<Id, String> {
-        let mut owners = self.lock();
-        if let Some((owner, _)) = owners.iter().find(|(_, owner)| owner.board == Some(board)) {
-            return Ok(owner.clone());
+    pub(super) fn owner(&self, bus: &Id, board: BoardId, now: Instant) -> Result<Assignment, String> {
+        let mut known = self.lock();
+        let place = |bus: &Id, instead_of| Ok(Assignment { bus: bus.clone(), instead_of });
+        if let Some((owner, _)) = known.buses.iter().find(|(_, owner)| owner.board == Some(board)) {
+            return place(owner, None);
         }
-        let Some(owner) = owners.get_mut(bus) else { return Ok(bus.clone()) };
+        let Some(owner) = known.buses.get_mut(bus) else { return place(bus, None) };
+        let is_there = format!("board {} is plugged in there", words::id(board));
         match owner.board {
-            Some(expected) if owner.is_stated => Err(format!(
-                "board {} is plugged in there; expected board {}, as [bus.{bus}] says",
-                words::id(board),
-                words::id(expected)
-            )),
-            Some(other) if owner.is_joined => Err(format!(
-                "board {} is plugged in there and belongs to no bus; {bus} has board {} at another port",
-                words::id(board),
-                words::id(other)
+            Some(expected) if owner.is_stated => {
+                Err(format!("{is_there}; expected board {}, as [bus.{bus}] says", words::id(expected)))
+            }
+            Some(other) if owner.is_joined => {
+                Err(format!("{is_there} and belongs to no bus; {bus} has board {} at another port", words::id(other)))
+            }
+            Some(gone) if now < owner.gone + LOOKED_FOR => Err(format!(
+                "{is_there}; {bus} has board {}, which is looked for at the other ports for {} s before this one takes its place",
+                words::id(gone),
+                LOOKED_FOR.as_secs()
             )),
             // The first one, or one that was put in its place.
-            _ => {
+            before => {
                 owner.board = Some(board);
-                Ok(bus.clone())
+                owner.instead_of = before.or(owner.instead_of);
+                place(bus, before)
             }
         }
     }
 
     /// Gives a bus what arrived; a bus that does not take it loses it, which closes the line.
     pub(super) fn give(&self, bus: &Id, arrival: Arrival) {
-        let arrivals = self.lock().get(bus).map(|owner| owner.arrivals.clone());
+        let arrivals = self.lock().buses.get(bus).map(|owner| owner.arrivals.clone());
         if let Some(arrivals) = arrivals {
             let _ = arrivals.try_send(arrival);
         }
     }
 
-    /// A line to the board of a bus is open, or closed.
-    pub(super) fn set_joined(&self, bus: &Id, is_joined: bool) {
-        if let Some(owner) = self.lock().get_mut(bus) {
-            owner.is_joined = is_joined;
+    /// A line to the board of a bus is open, or closed at an instant.
+    pub(super) fn set_joined(&self, bus: &Id, is_joined: bool, now: Instant) {
+        if let Some(owner) = self.lock().buses.get_mut(bus) {
+            (owner.is_joined, owner.gone) = (is_joined, now);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, Owner>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,28 +165,79 @@ mod tests {
     const B: BoardId = BoardId([0xB; 8]);
     const C: BoardId = BoardId([0xC; 8]);
 
+    /// Owners on a made clock, in seconds.
+    struct Timeline(Owners, Instant);
+
+    impl Timeline {
+        fn new(before: &[(&str, BoardId)]) -> Timeline {
+            let before = before.iter().map(|(name, board)| (bus(name), *board)).collect();
+            Timeline(Owners::new(before), Instant::now())
+        }
+
+        fn at(&self, second: u64) -> Instant {
+            self.1 + Duration::from_secs(second)
+        }
+
+        fn join(&self, second: u64, name: &str, stated: Option<BoardId>) -> mpsc::Receiver<Arrival> {
+            self.0.join(&bus(name), stated, self.at(second))
+        }
+
+        /// The bus of the board at a port, and whose place it took; or why it has none.
+        fn owner(&self, second: u64, name: &str, board: BoardId) -> String {
+            let place = self.0.owner(&bus(name), board, self.at(second));
+            place.map_or_else(
+                |why| why,
+                |Assignment { bus, instead_of }| match instead_of {
+                    None => bus.to_string(),
+                    Some(before) => format!("{bus} instead of {}", words::id(before)),
+                },
+            )
+        }
+    }
+
     #[test]
     fn a_board_goes_to_its_bus_whichever_port_it_is_on() {
-        let owners = Owners::default();
-        let _stated = owners.join(&bus("stated"), Some(A));
-        let _found = owners.join(&bus("found"), None);
-        assert_eq!(owners.owner(&bus("found"), A), Ok(bus("stated")));
-        assert_eq!(owners.owner(&bus("found"), B), Ok(bus("found")));
-        assert_eq!(owners.owner(&bus("stated"), B), Ok(bus("found")));
-        let error = owners.owner(&bus("stated"), C).unwrap_err();
+        let timeline = Timeline::new(&[]);
+        let _buses = [timeline.join(0, "stated", Some(A)), timeline.join(0, "found", None)];
+        assert_eq!(timeline.owner(1, "found", A), "stated");
+        assert_eq!(timeline.owner(1, "found", B), "found");
+        assert_eq!(timeline.owner(1, "stated", B), "found");
+        let error = timeline.owner(1, "stated", C);
         assert!(error.contains("0c0c") && error.contains("expected board 0a0a"), "{error}");
     }
 
     #[test]
-    fn a_board_that_was_found_may_be_replaced_while_it_is_gone_and_is_known_over_a_restart_of_the_task() {
-        let owners = Owners::default();
-        let _first = owners.join(&bus("a"), None);
-        assert_eq!(owners.owner(&bus("a"), A), Ok(bus("a")));
-        owners.set_joined(&bus("a"), true);
-        assert!(owners.owner(&bus("a"), B).is_err(), "expected the board of the bus to be joined elsewhere");
-        let _again = owners.join(&bus("a"), None);
-        assert_eq!(owners.missing_board(&bus("a")), Some(A));
-        assert_eq!(owners.owner(&bus("a"), B), Ok(bus("a")));
-        assert_eq!(owners.missing_board(&bus("a")), Some(B));
+    fn boards_that_changed_ports_while_the_agent_was_away_keep_their_buses() {
+        let timeline = Timeline::new(&[("one", A), ("two", B)]);
+        let _buses = [timeline.join(0, "one", None), timeline.join(0, "two", None)];
+        assert_eq!(timeline.owner(1, "one", B), "two");
+        assert_eq!(timeline.owner(1, "two", A), "one");
+    }
+
+    /// Guards against: a new board at one port takes the place of a board that is only asked a moment later at another one.
+    #[test]
+    fn a_board_that_is_gone_is_looked_for_before_another_one_takes_its_place() {
+        let timeline = Timeline::new(&[("one", A)]);
+        let _one = timeline.join(0, "one", None);
+        assert!(timeline.owner(14, "one", C).contains("looked for at the other ports for 15 s"));
+        assert_eq!(timeline.owner(15, "one", C), format!("one instead of {}", words::id(A)));
+        assert_eq!(timeline.0.instead_of(&bus("one")), Some(A));
+        timeline.0.set_joined(&bus("one"), true, timeline.at(15));
+        assert!(timeline.owner(100, "one", A).contains("belongs to no bus"));
+        timeline.0.set_joined(&bus("one"), false, timeline.at(100));
+        assert!(timeline.owner(114, "one", A).contains("looked for"));
+        assert_eq!(timeline.owner(115, "one", A), format!("one instead of {}", words::id(C)));
+    }
+
+    #[test]
+    fn what_is_stated_holds_over_what_was_found_and_a_board_has_one_bus() {
+        let timeline = Timeline::new(&[("one", A), ("two", A), ("three", B)]);
+        let _buses = [timeline.join(0, "one", None), timeline.join(0, "two", None), timeline.join(0, "three", None)];
+        assert_eq!(timeline.owner(1, "two", C), "two", "expected the board to be of the first bus alone");
+        let _four = timeline.join(1, "four", Some(B));
+        assert_eq!(timeline.owner(2, "three", B), "four");
+        assert_eq!([timeline.0.stated_board(&bus("one")), timeline.0.stated_board(&bus("four"))], [None, Some(B)]);
+        let _again = timeline.join(2, "one", None);
+        assert_eq!(timeline.owner(3, "two", A), "one", "expected a restart of its task to forget nothing");
     }
 }

@@ -68,6 +68,15 @@ pub(super) const fn fault(fault: Fault) -> &'static str {
     }
 }
 
+/// Another board took the place of one that is gone.
+pub(super) fn instead_of(board: BoardId, before: BoardId) -> String {
+    let (board, before) = (id(board), id(before));
+    format!(
+        "board {board} takes the place of board {before}, which is at no port: its values go to the sensors of this bus from now on. If \
+         that is not meant, plug in {before} and unplug {board}, or state board = \"{before}\" under the bus in agent.toml"
+    )
+}
+
 /// Readings that a board dropped.
 pub(super) fn lost(readings: u32) -> String {
     format!("{readings} readings lost: the board's memory was full before the agent had stored them")

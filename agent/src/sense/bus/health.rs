@@ -64,6 +64,8 @@ pub(crate) struct BoardHealth {
     pub(crate) refused: Vec<String>,
     /// Settings that it has not answered since its last Hello.
     pub(crate) unanswered: usize,
+    /// Id of the board whose place it took since the agent started.
+    pub(crate) instead_of: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

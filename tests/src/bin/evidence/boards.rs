@@ -26,6 +26,7 @@ use crate::{Length, Outcome, Run, outcome};
 use bench::{Bench, Limits};
 use line::{Side, State};
 use relays::LIMITS;
+use sensors::WIDE;
 use store::Span;
 
 /// How much of each thing is done with a board.
@@ -171,7 +172,7 @@ impl Story {
         bench.limit(LIMITS)?;
         let channels: Vec<u8> = bench.sensors.iter().map(|sensor| sensor.channel).collect();
         bench.measure(&channels, INTERVAL)?;
-        bench.show_other_values()?;
+        bench.show_other_values(WIDE)?;
         bench.start_agent()?;
         bench.lag_ms = 0;
         Ok(Story { bench, length, extent, counts: Vec::new() })
@@ -208,7 +209,7 @@ impl Story {
     fn sensors(&mut self) -> anyhow::Result<()> {
         let mut values = self.bench.until_shown()?;
         for _ in 1..self.extent.values {
-            self.bench.show_other_values()?;
+            self.bench.show_other_values(WIDE)?;
             values += self.bench.until_shown()?;
         }
         self.count("values shown", values as u64);
@@ -279,9 +280,9 @@ impl Story {
             let from = self.bench.newest_stamp()?;
             // One is ended by the lost link, the next one by its own time.
             let for_s = if absence % 2 == 0 { 60 } else { 4 };
-            let on_ms = self.bench.kill_agent(for_s, limits)?;
+            let (killed_at, on_ms) = self.bench.kill_agent(for_s, limits)?;
             self.say(&format!("agent killed: relay off after {on_ms} ms"));
-            away.push((from, self.bench.be_away(*ms)?));
+            away.push((from, self.bench.be_away_until(killed_at + ms)?));
         }
         let last = away.last().map_or(0, |(_, to)| *to);
         self.bench.until_closed(last)?;

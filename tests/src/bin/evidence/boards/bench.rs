@@ -22,13 +22,16 @@ use super::sensors::{Sensor, sensors};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two questions to the agent.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A relay is off this much after its time is over, in milliseconds: a round of the board's loop, and a sensor that is measured.
 pub(super) const SLACK_MS: i64 = 60;
 
 /// First id of the commands of this bench; those of the agent are random.
 const FIRST_COMMAND: u32 = 0x7E57_0000;
+
+/// Commands that a board remembers until it has answered them.
+const ANSWERS: usize = 4;
 
 /// How far ahead a command of this bench expires, in milliseconds of board time.
 pub(super) const EXPIRES: i64 = 5_000;
@@ -254,14 +257,27 @@ impl Bench {
         self.pass(1_100)
     }
 
-    /// Makes channels measure at an interval, in milliseconds; the others are off.
+    /// Makes channels measure at an interval, in milliseconds, all in one round; the others are off. The board keeps more readings of one time than of
+    /// several.
     pub(super) fn measure(&mut self, channels: &[u8], interval: u32) -> anyhow::Result<()> {
-        let kinds = self.model.kinds();
-        for (channel, wired) in (0..).zip(kinds) {
-            let kind = if channels.contains(&channel) { wired } else { ChannelKind::Off };
-            let set = |command| SetChannel { command, channel, kind, interval, oversampling: 0 };
-            let answer = self.command(|command| ToBoard::SetChannel(set(command)))?;
-            ensure!(answer.is_ok(), "setting of channel {channel}: {answer:?}");
+        let kinds: Vec<(u8, ChannelKind)> = (0..).zip(self.model.kinds()).collect();
+        // A channel begins with the next heartbeat after it was set.
+        self.next_heartbeat()?;
+        for some in kinds.chunks(ANSWERS) {
+            let commands: Vec<u32> = some.iter().map(|_| self.next_command()).collect();
+            for ((channel, wired), command) in some.iter().copied().zip(commands.iter().copied()) {
+                let kind = if channels.contains(&channel) { wired } else { ChannelKind::Off };
+                self.line.say(&ToBoard::SetChannel(SetChannel {
+                    command,
+                    channel,
+                    kind,
+                    interval,
+                    oversampling: 0,
+                }))?;
+            }
+            self.until("the board answers settings of channels", |bench| {
+                bench.line.heard(|heard| commands.iter().all(|command| heard.answers.get(command) == Some(&Ok(false))))
+            })?;
         }
         Ok(())
     }

@@ -148,15 +148,18 @@ impl Bench {
         Ok((off_at.unwrap_or(i64::MAX) - cut_at, back))
     }
 
-    /// The agent is killed while its pump runs for so many seconds: the relay goes off. How long it stayed on, in milliseconds.
-    pub(super) fn kill_agent(&mut self, for_s: u32, limits: Limits) -> anyhow::Result<i64> {
+    /// The agent is killed while its pump runs for so many seconds: the relay goes off. When that was, by the board's clock, and how long the relay
+    /// stayed on, in milliseconds.
+    pub(super) fn kill_agent(&mut self, for_s: u32, limits: Limits) -> anyhow::Result<(i64, i64)> {
         self.limit(limits)?;
         let on_at = self.switch_on("pump", 0, for_s)?;
+        // The switching is committed at once; what is committed and not yet confirmed to the board would be taken twice.
+        self.pass(700)?;
         self.kill();
         let killed_at = self.now_ms()?;
         let (asked, link) = (on_at + i64::from(for_s) * 1_000, killed_at + i64::from(limits.link_timeout));
         let off_at = self.off_by(0, on_at, asked.min(link), "the agent was killed")?;
-        Ok(off_at.unwrap_or(i64::MAX) - killed_at)
+        Ok((killed_at, off_at.unwrap_or(i64::MAX) - killed_at))
     }
 
     /// Whatever happened, relays that exclude each other were never on together.

@@ -17,6 +17,8 @@ pub(super) struct Sensor {
     pub(super) channel: u8,
     quantity: &'static str,
     resolution: &'static str,
+    /// What one of the board's numbers is, in the unit that the board states.
+    pub(super) board_unit: f64,
     /// What one of the board's numbers is, in the sensor's unit, where the configuration must say so.
     pub(super) step: Option<f64>,
     /// How far a value may be from what the emulator was told: a step of the converter, or of the chip's own numbers.
@@ -30,6 +32,11 @@ const HELD: &str = "the sensor's bus is held down";
 
 /// A hang ends within this: the watchdog's second, whose oscillator may be a tenth off.
 const WATCHDOG_MS: i64 = 1_100;
+
+/// Parts of a sensor's span: nearly all of it; and that in which a value moves by less than 16,384 of its steps from one reading to the next,
+/// which the Uno holds for 180 s.
+pub(super) const WIDE: f64 = 1.0;
+pub(super) const NEAR: f64 = 0.18;
 
 /// What a sensor suffers, what ends it, which sensors fail by it, and why.
 pub(super) struct Failure {
@@ -47,6 +54,7 @@ pub(super) fn sensors(model: &Model) -> Vec<Sensor> {
         channel: model.analog + number,
         quantity: "voltage",
         resolution: "0.001",
+        board_unit: 1.0,
         step: Some(volts / 65_535.0),
         tolerance: volts / 1_023.0,
     };
@@ -55,13 +63,15 @@ pub(super) fn sensors(model: &Model) -> Vec<Sensor> {
         channel,
         quantity,
         resolution,
+        board_unit: if resolution == "1" { 1.0 } else { 0.001 },
         step: None,
         tolerance,
     };
     let others = [
         other("air", model.temperature, "temperature", "0.01", 0.011),
         other("damp", model.humidity, "humidity", "0.01", 0.011),
-        other("water", model.ds18b20, "water_temperature", "0.01", 0.006),
+        // The chip's steps are sixteenths.
+        other("water", model.ds18b20, "water_temperature", "0.01", 0.037),
         other("pulses", model.pulse, "count", "1", 0.0),
         other("door", model.contact, "contact", "1", 0.0),
     ];
@@ -114,14 +124,12 @@ impl Bench {
         }
     }
 
-    /// Makes every sensor show another value; those of the pulse counter add up.
-    pub(super) fn show_other_values(&mut self) -> anyhow::Result<()> {
+    /// Makes every sensor show another value within a part of its span, around the middle; those of the pulse counter add up.
+    pub(super) fn show_other_values(&mut self, part: f64) -> anyhow::Result<()> {
         let Bench { random, model, .. } = self;
-        let analog: Vec<f64> =
-            (0..model.analogs).map(|_| model.volts * (100 + random.below(800)) as f64 / 1e3).collect();
-        let air = -20.0 + random.below(8_000) as f64 / 100.0;
-        let damp = 5.0 + random.below(9_000) as f64 / 100.0;
-        let water = random.below(800) as f64 / 16.0;
+        let mut around = |middle: f64, span: f64| middle + 0.5 * span * part * random.around_zero();
+        let analog: Vec<f64> = (0..model.analogs).map(|_| model.volts * around(0.5, 0.8)).collect();
+        let (air, damp, water) = (around(20.0, 80.0), around(50.0, 90.0), around(25.0, 50.0));
         let pulses = 1 + random.below(40) as u32;
         let door = u8::from(self.newest_shown("bench/door") != Some(1.0));
         let inputs: serde_json::Map<String, Value> =
@@ -237,7 +245,7 @@ impl Bench {
         self.line.set_noise(40, random);
         self.pass(ms)?;
         self.line.end_noise()?;
-        self.show_other_values()?;
+        self.show_other_values(WIDE)?;
         self.until_shown().map(drop)
     }
 }

@@ -11,18 +11,21 @@ use tilth_wire::{Reading, Sample};
 
 use super::bench::Bench;
 use super::heard::Start;
-use super::sensors::Sensor;
+use super::sensors::{NEAR, Sensor};
 
 /// A reading may be placed this much before or after its own time, in milliseconds.
 const JITTER_MS: i64 = 1_000;
 
 /// A late reading is in its window at the hub once its minute was closed again: a minute later, and the way there.
-const SETTLED_MS: i64 = 75_000;
+const SETTLED_MS: i64 = 150_000;
 
 /// A board that is this much behind the machine's clock looks to the agent as if it had started anew.
 const MOST_LAG_MS: i64 = 4_000;
 
 const MINUTE_MS: i64 = 60_000;
+
+/// Readings of a sensor that may be on their way, or not in the recording yet.
+const ON_THE_WAY: usize = 2;
 
 /// Readings of a full minute at 10 s.
 const FULL: usize = 6;
@@ -71,11 +74,10 @@ impl Bench {
         taken.last().map(|taken| taken.stamp).with_context(|| format!("no reading of {}", sensor.id))
     }
 
-    /// The agent stays away for so long while values change, and is back: it stores what the board held. Uptime of the agent when it was back.
-    pub(super) fn be_away(&mut self, ms: i64) -> anyhow::Result<i64> {
-        let end = self.now_ms()? + ms;
+    /// The agent stays away until a time of the board while values change, and is back: it stores what the board held. Uptime of the agent when it was back.
+    pub(super) fn be_away_until(&mut self, end: i64) -> anyhow::Result<i64> {
         while self.now_ms()? < end {
-            self.show_other_values()?;
+            self.show_other_values(NEAR)?;
             let left = end - self.now_ms()?;
             self.pass(left.min(9_000))?;
         }
@@ -109,6 +111,10 @@ impl Bench {
         if missing > 0 || lost != Some(0) {
             self.find(format!("{missing} readings of the board are missing on the line, and the agent lost {lost:?}"));
         }
+        self.until("the recording has the board's readings", |bench| {
+            let behind = |sensor| Some(bench.said(sensor).len().saturating_sub(bench.taken(sensor).ok()?.len()));
+            bench.sensors.iter().all(|sensor| behind(sensor).is_some_and(|behind| behind <= ON_THE_WAY))
+        })?;
         let mut tally = Tally::default();
         for sensor in self.sensors.clone() {
             tally.readings += self.judge_readings(&sensor)?;
@@ -139,12 +145,8 @@ impl Bench {
     fn judge_readings(&mut self, sensor: &Sensor) -> anyhow::Result<usize> {
         let id = &sensor.id;
         let taken = self.taken(sensor)?;
-        let said: Vec<Reading> = self.line.heard(|heard| {
-            let all = heard.starts.iter().flat_map(|start| start.readings.values());
-            all.filter(|reading| reading.channel == sensor.channel).copied().collect()
-        });
-        // The newest may be on their way, or not in the recording yet.
-        if taken.len() > said.len() || taken.len() + 2 < said.len() {
+        let said = self.said(sensor);
+        if taken.len() > said.len() || taken.len() + ON_THE_WAY < said.len() {
             let (said, taken) = (said.len(), taken.len());
             self.find(format!("{id}: {said} readings of the board, and the agent took {taken}"));
         }
@@ -156,16 +158,24 @@ impl Bench {
         Ok(taken.len())
     }
 
+    /// The readings of a sensor, as the board said them.
+    fn said(&self, sensor: &Sensor) -> Vec<Reading> {
+        self.line.heard(|heard| {
+            let all = heard.starts.iter().flat_map(|start| start.readings.values());
+            all.filter(|reading| reading.channel == sensor.channel).copied().collect()
+        })
+    }
+
     /// How a reading that was taken differs from what was said, and from all that the sensor was made to show.
     fn differs(&self, sensor: &Sensor, said: &Reading, taken: &Taken) -> Option<String> {
         let value = match (said.sample, taken.value) {
             (Sample::Fault(_), None) if self.failed.contains(&sensor.id) => return None,
             (Sample::Fault(_), None) => return Some("nobody made it fail".to_owned()),
-            (Sample::Value(_), Some(value)) => value,
+            // The recording has numbers before calibration, and in the sensor's unit.
+            (Sample::Value(said), Some(value)) if (f64::from(said) * sensor.board_unit - value).abs() < 1e-6 => value,
             _ => return Some(format!("the agent took {taken:?}")),
         };
         let shown = self.shown.get(&sensor.id)?;
-        // The recording has numbers before calibration.
         let value = value * sensor.step.unwrap_or(1.0);
         let is_counted = sensor.id.ends_with("/pulses") && shown.iter().any(|most| (0.0..=*most).contains(&value));
         let is_shown = shown.iter().any(|shown| (shown - value).abs() <= sensor.tolerance);

@@ -55,6 +55,6 @@ pub(crate) fn check(
 
 impl TakenPort {
     fn of(owner: String, node: &Node) -> Option<TakenPort> {
-        Some(TakenPort { port: PathBuf::from(&*node.as_text()?), owner, place: node.place })
+        Some(TakenPort { port: PathBuf::from(node.as_text()?), owner, place: node.place })
     }
 }

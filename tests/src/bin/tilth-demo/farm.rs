@@ -65,9 +65,9 @@ stale_after = "5m"
 [actuators.acid-doser]
 zone = "room-1"
 output = "board:room/relay-2"
-max_on = "4m"
+max_on = "5m"
 min_off = "6m"
-dose_per_hour = "24m"
+dose_per_hour = "30m"
 needs_fresh = ["room-1/ph"]
 
 [actuators.acid-doser.target]

@@ -42,18 +42,19 @@ impl Show {
         self.say("phone", &format!("Out of reach: {} message waits for the internet.", phone["waiting"]))
     }
 
-    pub(crate) fn handle_doser(&mut self, on: bool) -> anyhow::Result<()> {
-        self.night.doser.is_on = on;
+    pub(crate) fn handle_doser(&mut self, on: bool, at: Duration) -> anyhow::Result<()> {
+        let began = mem::replace(&mut self.night.doser.since, on.then_some(at));
+        let ran = began.map_or(Duration::ZERO, |began| at - began).as_secs();
         let is_empty = self.chapter > Chapter::AcidEmpty && self.chapter <= Chapter::AcidReplaced;
         match (on, is_empty) {
             (true, false) => {
                 self.night.doser.doses += 1;
-                self.say(
-                    "doser",
-                    "Gives acid, since the pH is above 6.2. The dose was booked first, for at most 4 min.",
-                )
+                let what = "Gives acid, since the pH is above 6.2. The dose was booked first, for at most 5 min.";
+                self.say("doser", what)
             }
-            (false, false) if self.night.doser.doses > 0 => self.say("doser", &format!("Stops. {}", self.booked()?)),
+            (false, false) if self.night.doser.doses > 0 => {
+                self.say("doser", &format!("Stops after {ran} s. A booked dose counts in full: {}.", self.booked()?))
+            }
             (true, true) if !mem::replace(&mut self.night.doser.is_told, true) => {
                 self.say("doser", "Runs, but no acid comes: the pH goes on climbing.")
             }
@@ -67,7 +68,7 @@ impl Show {
         let mut rows = rows.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
         let row = rows.find(|row| row["actuator"] == DOSER).context("the agent has no doser")?;
         let minutes = |name: &str| row[name].as_f64().unwrap_or_default() / 60.0;
-        Ok(format!("Booked in this hour: {:.0} of {:.0} min.", minutes("hour_s"), minutes("dose_per_hour_s")))
+        Ok(format!("{:.0} of {:.0} min of this hour", minutes("hour_s"), minutes("dose_per_hour_s")))
     }
 
     pub(crate) fn handle_siren(&mut self, on: bool, at: Duration) -> anyhow::Result<()> {

@@ -42,7 +42,8 @@ pub(crate) struct Night {
 /// What is known of the doser's pump.
 #[derive(Default)]
 pub(crate) struct Doser {
-    pub(crate) is_on: bool,
+    /// Board time since which it is on.
+    pub(crate) since: Option<Duration>,
     pub(crate) doses: usize,
     /// Somebody was told that it runs in vain.
     pub(crate) is_told: bool,

@@ -121,7 +121,7 @@ impl Show {
             match heard.recv_timeout(LOOK) {
                 Ok(Heard::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Stopped),
                 Ok(Heard::Agent(line)) => self.handle_transition(&line)?,
-                Ok(Heard::Switched { relay: Relay::Doser, on, .. }) => self.handle_doser(on)?,
+                Ok(Heard::Switched { relay: Relay::Doser, on, at }) => self.handle_doser(on, at)?,
                 Ok(Heard::Switched { relay: Relay::Siren, on, at }) => self.handle_siren(on, at)?,
                 Ok(Heard::Pushed(title)) => self.say("phone", &title)?,
                 Ok(Heard::Broken(error)) => return Err(error).context("the board's serial line"),
@@ -170,7 +170,9 @@ impl Show {
         let passed = now - self.since;
         let next = match self.chapter {
             Chapter::PhoneTested if passed >= minutes(1) => self.test_phone()?,
-            Chapter::InternetCut if passed >= minutes(4) && self.night.doser.doses > 0 && !self.night.doser.is_on => {
+            Chapter::InternetCut
+                if passed >= minutes(4) && self.night.doser.doses > 0 && self.night.doser.since.is_none() =>
+            {
                 self.cut_internet()?
             }
             Chapter::AcidEmpty if passed >= minutes(2) => self.empty_canister()?,
@@ -240,8 +242,8 @@ impl Show {
 
     fn replace_canister(&mut self) -> anyhow::Result<Chapter> {
         self.room.lock().canister(true);
-        self.night.doser.doses += usize::from(self.night.doser.is_on);
-        let comes = if self.night.doser.is_on { " The doser runs, and acid comes again." } else { "" };
+        self.night.doser.doses += usize::from(self.night.doser.since.is_some());
+        let comes = if self.night.doser.since.is_some() { " The doser runs, and acid comes again." } else { "" };
         self.say("anna", &format!("Puts a full acid canister in its place.{comes}"))?;
         Ok(Chapter::LinkBack)
     }

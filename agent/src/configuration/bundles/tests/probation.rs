@@ -205,13 +205,18 @@ fn a_bundle_that_stays_since_nothing_before_it_can_be_used_is_on_the_disk_too() 
     });
 }
 
-/// Guards against: a change of `agent.toml` that waits, since `config.d` was in force before the bundle and seems to be removed.
+/// Guards against: an `agent.toml` that is cut short and takes effect at once, since it is as long as the one before the bundle.
 #[test]
-fn changed_files_are_compared_with_the_bundle_that_began_since() {
+fn changed_files_are_compared_with_those_that_a_bundle_began_with() {
     run(async {
         let (mut bench, _) = proven().await;
-        bench.edit("port = 'p'", "port = 'p'\nbaud = 9600").await;
+        let path = bench.folder.join("agent.toml");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{before}[bus.spare]\nkind = 'line'\nport = 'q'\n")).unwrap();
+        assert_eq!(bench.take(&bench.seal(2, "31")).await, (Some("applied 2: ".to_owned()), true));
+        fs::write(path, before).unwrap();
+        bench.changes.send(std::time::Instant::now()).await.unwrap();
         bench.until(|bench| !bench.diagnostics.is_empty()).await;
-        assert_eq!(bench.diagnostics[0]["state"], "applied", "{:?}", bench.diagnostics);
+        assert_eq!(bench.diagnostics[0]["state"], "waiting", "{:?}", bench.diagnostics);
     });
 }

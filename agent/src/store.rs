@@ -18,7 +18,7 @@
 //! | `commit`, `window_rows`, `names`, `checkpoint`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
-//! | `read`, `span` | reading back what a checkpoint lacks, or a sensor's past |
+//! | `read` | reading back what a checkpoint lacks |
 //! | `retention`, `thin`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
 //! | `losses` | what was given up and why, for `status` |
 //! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
@@ -54,8 +54,6 @@ pub(crate) mod read;
 mod retention;
 mod row;
 mod schema;
-#[cfg_attr(not(test), expect(dead_code, reason = "charts and export read by span"))]
-mod span;
 mod thin;
 pub(crate) mod thread;
 mod varint;

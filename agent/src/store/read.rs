@@ -30,7 +30,7 @@ pub(crate) struct StoredReading {
 }
 
 impl StoredReading {
-    pub(super) fn new(series: &Series, boot: u32, point: &Point) -> StoredReading {
+    fn new(series: &Series, boot: u32, point: &Point) -> StoredReading {
         let value = Value { steps: point.steps, resolution: series.resolution };
         let raw = point.raw.unwrap_or_else(|| value.to_f64());
         StoredReading { series: series.clone(), boot, at: point.at, steps: point.steps, quality: point.quality, raw }
@@ -50,7 +50,7 @@ impl Reader {
         let mut newest = HashMap::<SensorId, (u32, Uptime)>::new();
         while let Some(row) = rows.next()? {
             let boot = row.get("boot")?;
-            for (series, point) in points(row, &series, |_| true)? {
+            for (series, point) in points(row, &series)? {
                 let place = (boot, point.at);
                 let newest = newest.entry(series.sensor.clone()).or_insert(place);
                 *newest = place.max(*newest);
@@ -63,13 +63,9 @@ impl Reader {
 }
 
 /// The readings of a block, `boot, block`; none of one that is damaged.
-pub(super) fn points<'s>(
-    row: &rusqlite::Row,
-    series: &'s HashMap<u32, Series>,
-    wanted: impl Fn(u32) -> bool,
-) -> Result<Vec<(&'s Series, Point)>, StoreError> {
+fn points<'s>(row: &rusqlite::Row, series: &'s HashMap<u32, Series>) -> Result<Vec<(&'s Series, Point)>, StoreError> {
     let block = row.get_ref("block")?.as_blob().unwrap_or_default();
-    let columns = raw_block::decode_some(block, wanted).unwrap_or_default().columns;
+    let columns = raw_block::decode_some(block, |_| true).unwrap_or_default().columns;
     let known = columns.into_iter().filter_map(|column| Some((series.get(&column.series)?, column.points)));
     Ok(known.flat_map(|(series, points)| points.into_iter().map(move |point| (series, point))).collect())
 }

@@ -1,21 +1,23 @@
 //! What was stored reads back: raw, windows, checkpoints, boots.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input};
 use tilth_core::id::SensorId;
 use tilth_core::reading::{Raw, Reading};
 use tilth_core::time::{Span, Uptime, WallTime};
-use tilth_core::windows::{Grain, Window};
+use tilth_core::value::Steps;
+use tilth_core::windows::{Grain, Sums, Window};
+use tilth_protocol::WindowRow;
 
 use super::farm::{Chance, Farm, Folder, WALL, booted, checkpoint, note, open, remembered};
+use super::law;
 use crate::checkpoint::Checkpoint;
 use crate::store::buffer::{Buffer, Losses};
 use crate::store::checkpoint::StoredCheckpoint;
+use crate::store::read::StoredReading;
 use crate::store::retention::Step;
-use crate::store::span::{BootSpan, ReadLimit};
 use crate::store::{BLOCK_INTERVAL, BootTime, Commit, Policy};
 
 /// An hour of random readings, some of them late, committed every ten seconds: the store and what it was given.
@@ -36,42 +38,42 @@ fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
     (store, farm, given)
 }
 
-fn everything() -> ReadLimit {
-    ReadLimit { rows: usize::MAX, until: Instant::now() + Duration::from_secs(3600) }
+#[test]
+fn readings_read_back_as_they_were_given() {
+    let folder = Folder::new();
+    let (store, _, given) = an_hour(&folder);
+    let number = |reading: &StoredReading| reading.series.sensor.as_str()["z/s".len()..].parse().unwrap();
+    let read = store.reader().readings_after(0).unwrap();
+    let mut read: Vec<(u32, _, _, _)> =
+        read.iter().map(|reading| (number(reading), reading.at, reading.steps, reading.raw.to_bits())).collect();
+    let mut given: Vec<_> =
+        given.iter().map(|reading| (reading.sensor.0, reading.at, reading.steps, reading.raw.to_bits())).collect();
+    read.sort_unstable();
+    given.sort_unstable();
+    assert_eq!(read, given);
+    assert!(read.len() > 500, "{}", read.len());
+    let rates = store.reader().rates().unwrap().expect("an hour is enough to judge by");
+    // Blocks of about 40 bytes every five seconds.
+    assert!((300_000.0..2_000_000.0).contains(&rates.raw) && rates.minutes > 50_000.0, "{rates:?}");
+    assert!(rates.quarters > 0.0 && rates.events == 0.0, "{rates:?}");
+    assert!(store.reader().used_bytes().unwrap() > 20_000);
 }
 
 fn sensor(number: u32) -> SensorId {
     SensorId::new(&format!("z/s{number}")).unwrap()
 }
 
-#[test]
-fn readings_of_a_span_are_those_that_were_given() {
-    let folder = Folder::new();
-    let (store, _, given) = an_hour(&folder);
-    let mut chance = Chance::new(9);
-    let mut found = 0;
-    for round in 0..60 {
-        let (number, from) = (round % 5, chance.below(4_000_000) as i64 - 1_000_000);
-        let span = BootSpan { boot: 1, from: Uptime(from), to: Uptime(from + chance.below(900_000) as i64) };
-        let mut expected: Vec<_> = given
-            .iter()
-            .filter(|reading| reading.sensor.0 == number && (span.from..=span.to).contains(&reading.at))
-            .map(|reading| (reading.at, reading.steps, reading.raw.to_bits()))
-            .collect();
-        expected.sort_unstable();
-        let read = store.reader().readings_of(&sensor(number), span, everything()).unwrap().rows;
-        assert!(read.is_sorted_by_key(|reading| reading.at));
-        let mut read: Vec<_> = read.iter().map(|reading| (reading.at, reading.steps, reading.raw.to_bits())).collect();
-        read.sort_unstable();
-        assert_eq!(read, expected);
-        found += read.len();
-    }
-    assert!(found > 500, "{found}");
-    let rates = store.reader().rates().unwrap().expect("an hour is enough to judge by");
-    // Blocks of about 40 bytes every five seconds.
-    assert!((300_000.0..2_000_000.0).contains(&rates.raw) && rates.minutes > 50_000.0, "{rates:?}");
-    assert!(rates.quarters > 0.0 && rates.events == 0.0, "{rates:?}");
-    assert!(store.reader().used_bytes().unwrap() > 20_000);
+fn window(row: &WindowRow) -> Window {
+    let good = row.sums.map(|figures| Sums {
+        count: row.count,
+        sum: figures.sum,
+        sum_sq: figures.sum_sq,
+        min: Steps(figures.min),
+        max: Steps(figures.max),
+        last: Steps(figures.last),
+        last_at: figures.last_at,
+    });
+    Window { bad: row.bad, good }
 }
 
 /// Whatever came late, the newest row of each window is the sum of its readings.
@@ -83,7 +85,11 @@ fn windows_are_the_sums_of_their_readings() {
     let last = farm.take();
     given.extend(last.readings.iter().copied());
     store.commit(&last).unwrap();
-    let (mut revised, all) = (0, BootSpan { boot: 1, from: Uptime(-2_000_000), to: farm.now });
+    let (mut revised, mut newest) = (0, BTreeMap::new());
+    for row in law::windows(store.reader(), 0).rows.into_values() {
+        revised += usize::from(row.revision > 0);
+        newest.insert((row.sensor.clone(), row.grain, row.start.uptime), window(&row));
+    }
     for (grain, number) in [Grain::Minute, Grain::Quarter].into_iter().flat_map(|grain| (0..5).map(move |n| (grain, n)))
     {
         let mut truth = BTreeMap::<Uptime, Window>::new();
@@ -92,9 +98,9 @@ fn windows_are_the_sums_of_their_readings() {
             let start = grain.start(reading.at, WALL.0);
             truth.entry(start).and_modify(|window| *window = window.merge(one)).or_insert(one);
         }
-        let read = store.reader().windows_of(&sensor(number), grain, all, everything()).unwrap().rows;
-        revised += read.iter().filter(|window| window.row.revision > 0).count();
-        assert!(read.iter().map(|window| (window.start.uptime, window.row.window)).eq(truth), "{grain} of {number}");
+        let of_it = |(sensor, of, _): &(SensorId, Grain, Uptime)| *sensor == self::sensor(number) && *of == grain;
+        let read = newest.iter().filter(|(key, _)| of_it(key)).map(|((.., start), window)| (*start, *window));
+        assert!(read.eq(truth), "{grain} of {number}");
     }
     assert!(revised > 20, "{revised}");
 }

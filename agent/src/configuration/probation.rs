@@ -183,9 +183,26 @@ fn within(interval: Span) -> Option<Span> {
 /// Whether a sensor is read or judged in another way.
 fn is_changed((before, old): (&Sensor, &InputSettings), (now, settings): (&Sensor, &InputSettings)) -> bool {
     let how = |settings: &InputSettings| InputSettings { interval: None, ..settings.clone() };
-    let judged =
-        |sensor: &Sensor| (sensor.quantity, sensor.resolution, sensor.range, sensor.max_rate, sensor.stuck_for);
-    how(old) != how(settings) || judged(before) != judged(now) || before.calibration != now.calibration
+    how(old) != how(settings) || judging(before) != judging(now)
+}
+
+/// What of a sensor says how its values are judged. Each field is here or left out by name, so that a new one is decided on.
+fn judging(sensor: &Sensor) -> impl PartialEq + '_ {
+    let Sensor {
+        quantity,
+        resolution,
+        calibration,
+        range,
+        max_rate,
+        stuck_for,
+        id: _,
+        zone: _,
+        stale_after: _,
+        bus: _,
+        speaks_within: _,
+        state_of_bus: _,
+    } = sensor;
+    (quantity, resolution, calibration, range, max_rate, stuck_for)
 }
 
 impl Probation {

@@ -20,7 +20,7 @@ pub(crate) static CHANNEL: KeyTable = KeyTable {
 
 static KIND: [Key; 1] = [key(
     "kind",
-    Value::Word(|| vec!["log", "modem", "ntfy", "siren", "webhook"]),
+    Value::Word(|| CHANNEL.kinds.iter().map(|(kind, _)| *kind).collect()),
     Described("required"),
     "kind of channel",
 )];

@@ -3,6 +3,7 @@
 //! A circuit takes a command as text, works on it, and answers when it is asked later. At the start, and after it lost its power, the
 //! driver asks what it is, why it started, what it puts out and how it is calibrated. Source: the I2C part of the datasheets.
 
+mod calibration;
 mod reply;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tracing::warn;
 
 use super::chip::{Step, Values};
 use super::wire::{Fault, Wire};
+use calibration::Point;
 use reply::Reply;
 
 /// The longest answer is that to `O,?` of the EC circuit; the buffer of the circuit has 40 bytes.
@@ -37,6 +39,8 @@ enum Command {
     Calibration,
     /// `Slope,?`: how the pH probe compares with an ideal one.
     Slope,
+    /// A step of a calibration, such as `Cal,mid,7.00`.
+    Calibrate(Point),
     /// `R`: one reading.
     Read,
     /// `RT,n`: one reading at this water temperature in C, which the circuit keeps until it loses power.
@@ -69,16 +73,19 @@ pub(super) struct Ezo {
     outputs: Vec<&'static str>,
     /// Temperature that compensates, C.
     temperature: Option<f64>,
+    /// Step of a calibration that comes before the next reading.
+    point: Option<Point>,
 }
 
 impl Command {
-    fn text(self) -> String {
+    fn text(self, chip: I2cChip) -> String {
         match self {
             Command::Info => "i".to_owned(),
             Command::Status => "Status".to_owned(),
             Command::Outputs => "O,?".to_owned(),
             Command::Calibration => "Cal,?".to_owned(),
             Command::Slope => "Slope,?".to_owned(),
+            Command::Calibrate(point) => point.text(chip).unwrap_or_default(),
             Command::Read => "R".to_owned(),
             Command::ReadAt(temperature) => format!("RT,{temperature:.1}"),
         }
@@ -91,6 +98,9 @@ impl Command {
 
     /// Processing delay of the datasheet.
     fn delay(self, chip: I2cChip) -> Duration {
+        if let Command::Calibrate(point) = self {
+            return point.delay(chip);
+        }
         Duration::from_millis(match (self, chip) {
             (Command::ReadAt(_), _) | (Command::Read, I2cChip::EzoPh) => 900,
             (Command::Read, _) => 600,
@@ -101,7 +111,7 @@ impl Command {
 
 impl Ezo {
     pub(super) fn new(chip: I2cChip) -> Ezo {
-        Ezo { chip, state: State::Idle { answered: 0 }, outputs: usual_outputs(chip), temperature: None }
+        Ezo { chip, state: State::Idle { answered: 0 }, outputs: usual_outputs(chip), temperature: None, point: None }
     }
 
     /// Sets the temperature of the water for the next readings.
@@ -109,12 +119,21 @@ impl Ezo {
         self.temperature = temperature;
     }
 
+    /// Takes a step of a calibration before the next reading, and asks the circuit afterwards how it is calibrated; false where the circuit
+    /// has no such step. After a fault it is not repeated: the circuit may have taken it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no command of a person calibrates yet"))]
+    pub(super) fn calibrate(&mut self, point: Point) -> bool {
+        let is_known = point.text(self.chip).is_some();
+        self.point = Some(point).filter(|_| is_known);
+        is_known
+    }
+
     /// Writes the next command, or reads its answer.
     pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
         match self.state {
             State::Idle { answered } => {
                 let command = self.next_command(answered);
-                wire.write(command.text().as_bytes())?;
+                wire.write(command.text(self.chip).as_bytes())?;
                 self.state = State::Asked { answered, command, reads: 0 };
                 Ok(Step::Again(command.delay(self.chip)))
             }
@@ -127,7 +146,7 @@ impl Ezo {
                     Reply::Processing => Err(Fault::NotReady),
                     Reply::NoData => Err(Fault::PowerLost),
                     Reply::SyntaxError if command.may_be_unknown() => Ok(Some(String::new())),
-                    Reply::SyntaxError => Err(Fault::NotUnderstood(command.text())),
+                    Reply::SyntaxError => Err(Fault::NotUnderstood(command.text(self.chip))),
                     Reply::Text(text) => Ok(Some(text)),
                 })?;
                 match reply {
@@ -149,6 +168,9 @@ impl Ezo {
             State::Idle { answered } | State::Asked { answered, .. } if keeps => answered,
             _ => 0,
         };
+        if let State::Asked { command: Command::Calibrate(_), .. } = self.state {
+            self.point = None;
+        }
         self.state = State::Idle { answered };
     }
 
@@ -167,6 +189,16 @@ impl Ezo {
                     );
                 }
             }
+            Command::Calibrate(_) => {
+                self.point = None;
+                let before = questions(self.chip).iter().position(|question| *question == Command::Calibration);
+                self.state = State::Idle { answered: before.unwrap_or(0) };
+                return if text.is_empty() {
+                    Ok(Step::Again(Duration::ZERO))
+                } else {
+                    Err(Fault::Answer(text.to_owned()))
+                };
+            }
             Command::Read | Command::ReadAt(_) => {
                 let numbers = reply::numbers(text, self.outputs.len())?;
                 return Ok(Step::Done(self.outputs.iter().copied().zip(numbers).collect::<Values>()));
@@ -178,7 +210,8 @@ impl Ezo {
 
     fn next_command(&self, answered: usize) -> Command {
         let read = self.temperature.map_or(Command::Read, Command::ReadAt);
-        questions(self.chip).get(answered).copied().unwrap_or(read)
+        let next = self.point.map_or(read, Command::Calibrate);
+        questions(self.chip).get(answered).copied().unwrap_or(next)
     }
 
     /// `?i,pH,1.98`: type and version of the firmware.

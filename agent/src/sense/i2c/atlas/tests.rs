@@ -138,3 +138,65 @@ fn oxygen_and_temperature_are_read_as_they_are_put_out() {
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("temperature", 21.26)]));
     assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::NoProbe));
 }
+
+/// The circuit, which is calibrated before its first reading.
+fn calibrated(
+    chip: I2cChip,
+    point: Point,
+    start: &[&str],
+    then: &[&[u8]],
+) -> (FakeBus, Driver, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    let (bus, mut driver, commands) = circuit(chip, start, then);
+    let Driver::Ezo(ezo) = &mut driver else { panic!("{driver:?}") };
+    assert!(ezo.calibrate(point), "{chip} has {point:?}");
+    (bus, driver, commands)
+}
+
+#[test]
+fn a_step_of_a_calibration_comes_before_the_reading_and_is_looked_at_afterwards() {
+    let then: [&[u8]; 5] = [b"\xfe", b"\x01", b"\x01?Cal,1", b"\x01?Slope,99.7,100.3", b"\x017.01"];
+    let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Point::Mid(7.0), &START, &then);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.01)]));
+    assert_eq!(*commands.lock().unwrap(), ["i", "Status", "Cal,?", "Slope,?", "Cal,mid,7.00", "Cal,?", "Slope,?", "R"]);
+}
+
+/// A bad solution is rejected. Whether a circuit took what was cut off nobody knows; twice the same point may be worse than none.
+#[test]
+fn a_step_that_failed_is_not_repeated() {
+    for (answer, fault) in [
+        (b"\x02".as_slice(), Fault::NotUnderstood("Cal,low,4.00".to_owned())),
+        (b"\x01what", Fault::Answer("what".to_owned())),
+        (b"\xff", Fault::PowerLost),
+    ] {
+        let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Point::Low(4.0), &START, &[answer]);
+        assert_eq!(reading(&mut driver, &mut bus, PH), Err(fault));
+        for _ in 0..40 {
+            let _ = step(&mut driver, &mut bus, PH);
+        }
+        assert_eq!(commands.lock().unwrap().iter().filter(|command| *command == "Cal,low,4.00").count(), 1);
+    }
+}
+
+#[test]
+fn each_circuit_has_steps_of_its_own() {
+    use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
+    for (chip, point, expected) in [
+        (EzoPh, Point::High(10.0), Some(("Cal,high,10.00", 900))),
+        (EzoPh, Point::Clear, Some(("Cal,clear", 300))),
+        (EzoPh, Point::Dry, None),
+        (EzoEc, Point::Dry, Some(("Cal,dry", 600))),
+        (EzoEc, Point::One(1413.0), Some(("Cal,1413", 600))),
+        (EzoEc, Point::Low(12880.0), Some(("Cal,low,12880", 600))),
+        (EzoEc, Point::High(80000.0), Some(("Cal,high,80000", 600))),
+        (EzoEc, Point::Mid(7.0), None),
+        (EzoRtd, Point::One(21.5), Some(("Cal,21.5", 600))),
+        (EzoDo, Point::Air, Some(("Cal", 1300))),
+        (EzoDo, Point::Zero, Some(("Cal,0", 1300))),
+        (EzoDo, Point::One(8.0), None),
+    ] {
+        let found = point.text(chip).map(|text| (text, point.delay(chip)));
+        let expected = expected.map(|(text, ms)| (text.to_owned(), Duration::from_millis(ms)));
+        assert_eq!(found, expected, "{chip} {point:?}");
+        assert_eq!(Ezo::new(chip).calibrate(point), expected.is_some());
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tilth_config::BusKind;
 use tilth_core::id::Id;
 use tilth_core::local::Local;
 use tilth_core::time::{Span, Uptime, WallTime};
@@ -121,6 +122,7 @@ pub(crate) struct Posted {
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
     pub(crate) id: Id,
+    pub(crate) kind: BusKind,
     pub(crate) port: String,
     pub(crate) health: HealthHandle,
 }

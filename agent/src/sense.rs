@@ -166,9 +166,9 @@ impl BusTasks {
         }
     }
 
-    /// Each bus, its port or address, and its health from now on.
-    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, &str, HealthHandle)> {
-        self.buses.iter().map(|(id, task)| (id, address(&task.link), task.health.clone()))
+    /// Each bus, its kind, its port or address, and its health from now on.
+    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, BusKind, &str, HealthHandle)> {
+        self.buses.iter().map(|(id, task)| (id, task.kind, address(&task.link), task.health.clone()))
     }
 
     /// Begins to read a bus; none of a kind that this version does not read.

@@ -300,6 +300,9 @@ pub(crate) struct RetryRow {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BusState {
     pub(crate) bus: Id,
+    /// As in `agent.toml`, such as `line`.
+    #[serde(default)]
+    pub(crate) kind: String,
     pub(crate) port: String,
     /// `up`, `down` or `opening`.
     pub(crate) state: String,

@@ -143,6 +143,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let Messages { received, matched, ignored, last_ignored, unclaimed, not_received, faults, mixed } = messages;
     BusState {
         bus: bus.id,
+        kind: bus.kind.to_string(),
         port: bus.port,
         state: state.name().to_owned(),
         reason: state.reason().map(str::to_owned),

@@ -75,7 +75,8 @@ impl Tasks {
     /// Makes the senses read these inputs.
     pub(super) fn read(&mut self, inputs: SensorInputs) {
         self.senses.read(inputs);
-        let bus = |(id, port, health): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), health };
+        let bus =
+            |(id, kind, port, health): (&Id, _, &str, _)| Bus { id: id.clone(), kind, port: port.to_owned(), health };
         self.health.posted().buses = self.senses.buses().map(bus).collect();
     }
 

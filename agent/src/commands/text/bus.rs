@@ -18,7 +18,11 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     let since = times.since(bus.since.as_ref(), bus.for_s);
     let why = bus.reason.as_ref().map_or_else(|| format!(", {}", bus.port), |reason| format!(": {}", line(reason)));
     let mut lines = vec![format!("{}{since}{why}; opened {}", bus.state, counted(bus.opened, "time"))];
-    let what = if bus.board.is_some() { "frame" } else { "line" };
+    let what = match bus.kind.as_str() {
+        "board" => "frame",
+        "i2c" => "measurement",
+        _ => "line",
+    };
     let last = bus.last_line_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
     lines.push(format!("{}, {} used{}{last}", counted(bus.lines, what), bus.used, ignored(&bus.ignored)));
     if let Some(last) = &bus.last_ignored {
@@ -106,4 +110,27 @@ fn ignored(ignored: &BTreeMap<String, u64>) -> String {
 /// A reason in words; one that this version does not know stays as it is.
 fn reason_text(name: &str) -> &str {
     sense::reason_text(name).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::commands::text::times::utc;
+
+    #[test]
+    fn each_kind_of_bus_says_in_its_own_words_what_came() {
+        let said = |kind: &str| {
+            let row = json!({
+                "bus": "main", "kind": kind, "port": "/dev/x", "state": "up", "opened": 1, "bytes": 60, "lines": 12, "used": 11,
+                "last_line_s": 2.0, "ignored": {}, "unused": [], "failures": 0
+            });
+            let bus: BusState = serde_json::from_value(row).expect("a row of a bus");
+            lines(&bus, &utc())[1].clone()
+        };
+        assert_eq!(said("i2c"), "12 measurements, 11 used; the last 2s ago");
+        assert_eq!(said("board"), "12 frames, 11 used; the last 2s ago");
+        assert_eq!(said("line"), "12 lines, 11 used; the last 2s ago");
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tilth_config::bundle::{Draft, SigningKey, seal};
-use tilth_config::{Files, Hub};
+use tilth_config::{BusKind, Files, Hub};
 use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::id::Id;
 use tilth_core::local::Local;
@@ -118,7 +118,8 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
     let (bus, health) = (HealthHandle::default(), HealthBoard::new(clock.clone()));
     bus.lock().state = State::Up;
-    health.posted().buses = vec![Bus { id: id("gateway"), port: "p".to_owned(), health: bus.clone() }];
+    health.posted().buses =
+        vec![Bus { id: id("gateway"), kind: BusKind::Line, port: "p".to_owned(), health: bus.clone() }];
     if let Some(bundle) = &active.bundle {
         status.update_bundle(|status| status.set_active(bundle, Vec::new()));
     }

@@ -178,9 +178,9 @@ impl BusTasks {
         let context = self.context(id.clone(), wanted, health.clone());
         let mut task = JoinSet::new();
         match (kind, link.clone()) {
-            (BusKind::Line, Link::Serial(serial)) => {
-                let labels = self.labels.entry(id.clone()).or_default().clone();
-                task.spawn(context.keep_running(move |context| line::run(serial.clone(), labels.clone(), context)));
+            (BusKind::Line, link) => {
+                let (place, labels) = (Place::of(&link)?, self.labels.entry(id.clone()).or_default().clone());
+                task.spawn(context.keep_running(move |context| line::run(place.clone(), labels.clone(), context)));
             }
             (BusKind::Board, link) => {
                 let (place, owners) = (Place::of(&link)?, self.owners.clone());

@@ -278,8 +278,8 @@ fn read_bus(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Id, Bus)> {
     };
     fields.of_kind(kind.name());
     let link = match kind {
-        BusKind::Line | BusKind::Sdi12 => serial(&fields).map(Link::Serial),
-        BusKind::Board => board_link(&fields),
+        BusKind::Line | BusKind::Board => serial_link(&fields),
+        BusKind::Sdi12 => serial(&fields).map(Link::Serial),
         BusKind::Modbus => modbus(&fields).map(Link::Serial),
         BusKind::I2c | BusKind::W1 | BusKind::Gpio => Some(Link::Port(fields.or_default("port", reader::text))),
         BusKind::Mqtt => fields.required("url", broker_url).map(|url| Link::Broker { url }),
@@ -341,7 +341,7 @@ fn serial(fields: &Fields<'_>) -> Option<Serial> {
 }
 
 /// A serial port, or the address of one that is reached over TCP.
-pub(crate) fn board_link(fields: &Fields<'_>) -> Option<Link> {
+pub(crate) fn serial_link(fields: &Fields<'_>) -> Option<Link> {
     let serial = serial(fields)?;
     match serial.port.strip_prefix(TCP) {
         None => Some(Link::Serial(serial)),

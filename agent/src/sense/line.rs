@@ -1,4 +1,4 @@
-//! Lines of text on a serial port: opens the port, reads it, and opens it again after it was lost.
+//! Lines of text from a serial port or over TCP: opens the line, reads it, and opens it again after it was lost.
 
 mod absent;
 mod alternating;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tilth_config::{Input, InputSettings, Serial, Stamping};
+use tilth_config::{Input, InputSettings, Stamping};
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
 use tilth_core::reading::Quality;
@@ -37,11 +37,11 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::bus::health::About;
-use super::bus::{Absent, BusContext, BusInputs, blocking};
-use super::port::{self, Port};
+use super::bus::{Absent, BusContext, BusInputs};
 use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
+use super::stream::{Place, Stream};
 use crate::clock::ClockMode;
 use absent::LineCounts;
 use names::WantedValue;
@@ -75,20 +75,21 @@ const MAX_WARNED: usize = 8;
 /// Shortest time between two warnings about one sensor's field; `status` always has the last.
 const WARN_AGAIN_AFTER: Span = Span::from_mins(60);
 
-/// Reads the bus for ever; opens its port again and again while it is missing.
-pub(crate) async fn run(serial: Serial, labels: SharedLabelMatches, context: BusContext) {
-    let mut reader = LineReader::new(serial, labels, context);
+/// Reads the bus for ever; opens its line again and again while it is missing.
+pub(crate) async fn run(place: Place, labels: SharedLabelMatches, context: BusContext) {
+    let mut reader = LineReader::new(place, labels, context);
     let mut waits = retries();
     loop {
         let began = tokio::time::Instant::now();
-        let error = match reader.open().await {
-            Ok(port) => {
+        let why = match reader.open().await {
+            Ok(stream) => {
                 reader.context.up();
-                reader.read(port).await
+                let error = reader.read(stream).await;
+                reader.place.reason(&error)
             }
-            Err(error) => error,
+            Err(why) => why,
         };
-        reader.down(&error);
+        reader.context.down(&why);
         if began.elapsed() >= STABLE_AFTER {
             waits = retries();
         }
@@ -143,7 +144,7 @@ struct Reported {
 }
 
 struct LineReader {
-    serial: Serial,
+    place: Place,
     /// Names of the columns of lines that have no header.
     columns: Option<Vec<String>>,
     /// The sensors, in the order of the decoder's wanted values.
@@ -156,9 +157,9 @@ struct LineReader {
 }
 
 impl LineReader {
-    fn new(serial: Serial, memory: SharedLabelMatches, context: BusContext) -> LineReader {
+    fn new(place: Place, memory: SharedLabelMatches, context: BusContext) -> LineReader {
         let (columns, wanted, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
-        let mut reader = LineReader { serial, columns, wanted, reported, decoder, memory, context };
+        let mut reader = LineReader { place, columns, wanted, reported, decoder, memory, context };
         reader.update_sensors();
         reader.decoder.restore(&reader.memory.borrow());
         reader
@@ -186,27 +187,24 @@ impl LineReader {
         self.reported = Reported { unmatched_at: self.reported.unmatched_at, ..Reported::default() };
     }
 
-    /// Opens the port. While it does not open and does not fail either, it is down.
-    async fn open(&self) -> io::Result<Port> {
-        let (serial, ports) = (self.serial.clone(), self.context.ports.clone());
-        let hangs = || self.down(&io::Error::new(io::ErrorKind::TimedOut, "it hangs while it is opened"));
-        blocking(move || Port::open(&serial, &ports), CHECK_AFTER, hangs).await
+    /// Opens the line. While it does not open and does not fail either, it is down.
+    async fn open(&self) -> Result<Stream, String> {
+        self.place.open_anew(|why| self.context.down(&why), &self.context.ports).await
     }
 
-    /// Reads until the port is gone.
-    async fn read(&mut self, mut port: Port) -> io::Error {
+    /// Reads until the line is gone.
+    async fn read(&mut self, mut stream: Stream) -> io::Error {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
         // There may be another board behind the port, or one that was started anew.
         self.wanted.iter_mut().for_each(|sensor| sensor.stamps = StampJudge::default());
         loop {
             self.context.ready().await;
-            match timeout(CHECK_AFTER, port.read(&mut bytes)).await {
-                Ok(Ok(0)) => return io::Error::new(io::ErrorKind::NotConnected, "the port was hung up"),
+            match timeout(CHECK_AFTER, stream.read(&mut bytes)).await {
                 Ok(Ok(count)) => self.on_bytes(&bytes[..count]),
                 Ok(Err(error)) => return error,
                 Err(_) => {
-                    if let Err(error) = port.check() {
+                    if let Err(error) = stream.check() {
                         return error;
                     }
                 }
@@ -356,10 +354,6 @@ impl LineReader {
             let bus = &self.context.id;
             warn!(%bus, "{field} is no number: {text:?} (wanted by {sensor})");
         }
-    }
-
-    fn down(&self, error: &io::Error) {
-        self.context.down(&port::reason(&self.serial.port, error));
     }
 }
 

@@ -47,17 +47,34 @@ impl Place {
         }
     }
 
-    /// Opens the line; calls `hangs` with the reason each time that this has taken long again.
+    /// Opens the line, so that opening it later restarts no board; calls `hangs` with the reason each time that this has taken long again.
     ///
     /// # Errors
     /// Why it cannot be opened, in the words of a technician.
     pub(crate) async fn open(&self, hangs: impl Fn(String), ports: &Ports) -> Result<Stream, String> {
+        self.open_by(Port::open_without_reset, hangs, ports).await
+    }
+
+    /// Opens the line as [`Place::open`] does; a board that restarts whenever its port is opened does so.
+    ///
+    /// # Errors
+    /// As [`Place::open`].
+    pub(crate) async fn open_anew(&self, hangs: impl Fn(String), ports: &Ports) -> Result<Stream, String> {
+        self.open_by(Port::open, hangs, ports).await
+    }
+
+    async fn open_by(
+        &self,
+        open_port: fn(&Serial, &Ports) -> io::Result<Port>,
+        hangs: impl Fn(String),
+        ports: &Ports,
+    ) -> Result<Stream, String> {
         let name = self.name();
         match self {
             Place::Serial(serial) => {
                 let (opened, ports) = (serial.clone(), ports.clone());
                 let hangs = || hangs(format!("{name}: it hangs while it is opened"));
-                let port = blocking(move || Port::open_without_reset(&opened, &ports), PATIENCE, hangs).await;
+                let port = blocking(move || open_port(&opened, &ports), PATIENCE, hangs).await;
                 Ok(Stream::Serial(port.map_err(|error| port::reason(name, &error))?))
             }
             Place::Tcp(address) => {

@@ -61,8 +61,8 @@ pub(crate) static BUS: KeyTable = KeyTable {
     ],
 };
 
-static LINE: KeyTable = table("bus.NAME, kind line", &[&KIND, &PORT, &BAUD_115200, &COLUMNS]);
-static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &BOARD_PORT, &BAUD_115200, &BOARD_ID, &BOARD_CHANNELS]);
+static LINE: KeyTable = table("bus.NAME, kind line", &[&KIND, &LINE_PORT, &BAUD_115200, &COLUMNS]);
+static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &LINE_PORT, &BAUD_115200, &BOARD_ID, &BOARD_CHANNELS]);
 static MODBUS: KeyTable = table("bus.NAME, kind modbus", &[&KIND, &PORT, &BAUD_9600, &FRAME]);
 static I2C: KeyTable = table("bus.NAME, kind i2c", &[&KIND, &I2C_PORT]);
 static MQTT: KeyTable = table("bus.NAME, kind mqtt", &[&KIND, &URL]);
@@ -82,8 +82,12 @@ const fn port(default: super::DefaultValue) -> Key {
 }
 
 static PORT: [Key; 1] = [port(Required)];
-static BOARD_PORT: [Key; 1] =
-    [key("port", Value::Text(ANY_TEXT), Required, "device file, or `tcp://HOST:PORT`, used by this bus alone")];
+static LINE_PORT: [Key; 1] = [key(
+    "port",
+    Value::Text(ANY_TEXT),
+    Required,
+    "device file, used by this bus alone; of `line` and `board` also `tcp://HOST:PORT`",
+)];
 static I2C_PORT: [Key; 1] = [port(Text("/dev/i2c-1"))];
 static W1_PORT: [Key; 1] = [port(Text("/sys/bus/w1/devices"))];
 static GPIO_PORT: [Key; 1] = [port(Text("/dev/gpiochip0"))];

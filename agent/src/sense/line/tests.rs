@@ -1,13 +1,14 @@
-//! A serial line on a pseudo-terminal: it comes, speaks, goes and comes back.
+//! A serial line on a pseudo-terminal, and one over TCP: it comes, speaks, goes and comes back.
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use tilth_config::{LineName, Parity};
+use tilth_config::{LineName, Parity, Serial};
 use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
@@ -127,14 +128,17 @@ fn input(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, InputSettings)
 }
 
 fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> F) {
+    let port = by_id.link().to_str().unwrap().to_owned();
+    run_at(Place::Serial(Serial { port, baud: 115_200, parity: Parity::None, stop_bits: 1 }), test);
+}
+
+fn run_at<F: Future<Output = ()>>(place: Place, test: impl FnOnce(Watched) -> F) {
     let inputs = vec![
         input("temp", "room/temp", false),
         input("temp", "room/temp-stamped", true),
         input("ph", "tank/ph", false),
     ];
     let (sender, wanted) = watch::channel(BusInputs { sensors: inputs, ..BusInputs::default() });
-    let serial =
-        Serial { port: by_id.link().to_str().unwrap().to_owned(), baud: 115_200, parity: Parity::None, stop_bits: 1 };
     let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
     let (queue, health) = (watched.queue.clone(), watched.health.clone());
     let context = BusContext {
@@ -149,8 +153,31 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         tokio::select! {
-            () = run(serial, SharedLabelMatches::default(), context) => panic!("ended"),
+            () = run(place, SharedLabelMatches::default(), context) => panic!("ended"),
             () = test(watched) => {}
+        }
+    });
+}
+
+#[test]
+fn a_serial_server_goes_and_comes_back() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    drop(server);
+    run_at(Place::Tcp(address.to_string()), async |watched| {
+        assert_eq!(watched.next().await, "gateway down", "nobody listens yet");
+        let reason = watched.health.get().state.reason().unwrap().to_owned();
+        assert!(reason.starts_with(&address.to_string()) && reason.contains("refused"), "{reason}");
+
+        for temp in 1..3 {
+            let server = TcpListener::bind(address).unwrap();
+            assert_eq!(watched.next().await, "gateway up");
+            let mut board = server.accept().unwrap().0;
+            board.write_all(format!("lf of a line temp=0\ntemp={temp}\n").as_bytes()).unwrap();
+            assert_eq!(watched.next().await, format!("room/temp={temp}"));
+            assert_eq!(watched.next().await, format!("room/temp-stamped={temp}"));
+            drop((board, server));
+            assert_eq!(watched.next().await, "gateway down");
         }
     });
 }

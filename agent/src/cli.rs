@@ -3,7 +3,9 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use anyhow::Context;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use jiff::tz::{Offset, TimeZone};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Span;
@@ -62,6 +64,41 @@ pub(crate) enum Command {
     /// Show transitions as they happen, until Ctrl-C
     Tail(AgentOptions),
     Flash(Flash),
+    Completions(Completions),
+    Manual(Manual),
+}
+
+/// Print completions of commands and options for a shell
+///
+/// The Debian package installs those of bash, zsh and fish.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    /// Writes them to standard output.
+    pub(crate) fn print(&self) -> Exit {
+        clap_complete::generate(self.shell, &mut Cli::command(), "tilth-agent", &mut std::io::stdout());
+        Exit::Done
+    }
+}
+
+/// Write the manual pages of all commands, for packages
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub(crate) struct Manual {
+    /// The folder that gets them
+    folder: PathBuf,
+}
+
+impl Manual {
+    /// Writes a page for the program and one for each command.
+    pub(crate) fn write(&self) -> anyhow::Result<Exit> {
+        clap_mangen::generate_to(Cli::command(), &self.folder).with_context(|| self.folder.display().to_string())?;
+        Ok(Exit::Done)
+    }
 }
 
 /// Watch the farm: read sensors, apply rules, page people, store readings

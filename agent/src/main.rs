@@ -56,6 +56,8 @@ fn main() -> ExitCode {
         Command::Retry(wanted) => commands::retry(&wanted),
         Command::Tail(wanted) => commands::tail(&wanted),
         Command::Flash(wanted) => commands::flash(&wanted),
+        Command::Completions(wanted) => Ok(wanted.print()),
+        Command::Manual(wanted) => wanted.write(),
     });
     output::journal::flush();
     code

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use anyhow::Context;
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use ipnet::IpNet;
 use tilth_core::id::Id;
 use tilth_core::time::Span;
@@ -43,6 +45,41 @@ pub(crate) enum Command {
     Serve(Serve),
     /// List the HTTP routes and who may call each
     Routes(Output),
+    Completions(Completions),
+    Manual(Manual),
+}
+
+/// Print completions of commands and options for a shell
+///
+/// The Debian package installs those of bash, zsh and fish.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    /// Writes them to standard output.
+    pub(crate) fn print(&self) -> Exit {
+        clap_complete::generate(self.shell, &mut Cli::command(), "tilth-hub", &mut std::io::stdout());
+        Exit::Done
+    }
+}
+
+/// Write the manual pages of all commands, for packages
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub(crate) struct Manual {
+    /// The folder that gets them
+    folder: PathBuf,
+}
+
+impl Manual {
+    /// Writes a page for the program and one for each command.
+    pub(crate) fn write(&self) -> anyhow::Result<Exit> {
+        clap_mangen::generate_to(Cli::command(), &self.folder).with_context(|| self.folder.display().to_string())?;
+        Ok(Exit::Done)
+    }
 }
 
 /// Create a hub: its database and the key that signs configurations

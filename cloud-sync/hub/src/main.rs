@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         Command::Restore(wanted) => commands::backup::restore(&wanted),
         Command::Serve(wanted) => commands::serve::run(&wanted),
         Command::Routes(output) => routes(output),
+        Command::Completions(wanted) => Ok(wanted.print()),
+        Command::Manual(wanted) => wanted.write(),
     })
 }
 

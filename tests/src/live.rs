@@ -10,6 +10,7 @@ pub mod hub;
 pub mod modem;
 pub mod proxy;
 pub mod room;
+pub mod serial_server;
 pub mod tail;
 
 use std::fs;

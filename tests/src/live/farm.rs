@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::Running;
 use super::board::Board;
 use super::hub::{CLIENT, DEVICE, Hub};
+use super::serial_server;
 use crate::agent::{Folder, Run, program};
 
 /// Longer than anything takes on a busy machine.
@@ -82,12 +83,16 @@ impl Farm {
         format!("[hub]\nurl = '{url}'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n")
     }
 
-    /// Writes `agent.toml`: the device, the line `gateway`, and further tables.
+    /// Writes `agent.toml`: the device, the line `gateway`, and further tables. With `TILTH_LINE=tcp` the agent reads the line through
+    /// a serial server.
     pub fn write_site(&self, tables: &str) {
-        let port = self.folder.path().join("usb-board");
+        let line = self.folder.path().join("usb-board");
+        let port = match std::env::var("TILTH_LINE").as_deref() {
+            Ok("tcp") => format!("tcp://127.0.0.1:{}", serial_server::serve(&line)),
+            _ => line.display().to_string(),
+        };
         let site = format!(
-            "[device]\nid = '{DEVICE}'\nclient = '{CLIENT}'\n[bus.gateway]\nkind = 'line'\nport = '{}'\n{tables}",
-            port.display()
+            "[device]\nid = '{DEVICE}'\nclient = '{CLIENT}'\n[bus.gateway]\nkind = 'line'\nport = '{port}'\n{tables}"
         );
         self.folder.write("etc/agent.toml", site);
     }

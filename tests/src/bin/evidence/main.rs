@@ -2,6 +2,7 @@
 //!
 //! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
 
+mod arm;
 mod boards;
 mod dosing;
 mod flash;
@@ -67,6 +68,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "flash", measure: flash::measure },
     Evidence { name: "boards", measure: boards::measure },
     Evidence { name: "sizes", measure: |run| sizes::measure(run.length) },
+    Evidence { name: "arm", measure: |run| arm::measure(run.length) },
 ];
 
 /// The figures, with what fell short before them.

@@ -5,8 +5,14 @@ use tilth_wire::{Ack, CommandError, Refusal, Writer};
 /// Commands that are remembered. The agent has one under way for each relay or setting, and repeats the newest.
 const REMEMBERED: usize = 4;
 
-/// What was done with a command: done (and whether limited), or why not.
-pub(crate) type Outcome = Result<bool, Refusal>;
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// Done, where the board's own limits hold in place of what was asked.
+    Limited,
+    Refused(Refusal),
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Answer {
@@ -24,9 +30,11 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// No command yet.
-    pub(crate) const NONE: Self =
-        Self { answers: [Answer { command: 0, outcome: Ok(false), is_pending: false }; REMEMBERED], next: 0 };
+    /// No command yet. A constant of zeros, which is made where it stays.
+    pub(crate) const NONE: Self = {
+        let outcome = Outcome::Refused(Refusal::NotUnderstood);
+        Self { answers: [Answer { command: 0, outcome, is_pending: false }; REMEMBERED], next: 0 }
+    };
 
     /// Whether the command is known, whose answer is then sent once more.
     pub(crate) fn repeat(&mut self, command: u32) -> bool {
@@ -54,8 +62,8 @@ impl Answers {
 /// Writes the answer to a command.
 pub(crate) fn write(command: u32, outcome: Outcome, frame: &mut Writer<'_>) {
     match outcome {
-        Ok(limited) => Ack { command, limited }.write(frame),
-        Err(reason) => CommandError { command, reason }.write(frame),
+        Outcome::Refused(reason) => CommandError { command, reason }.write(frame),
+        _ => Ack { command, limited: outcome == Outcome::Limited }.write(frame),
     }
 }
 
@@ -67,10 +75,10 @@ mod tests {
     fn answers_leave_in_the_order_of_their_commands() {
         let mut answers = Answers::NONE;
         for command in 1..=6 {
-            answers.add(command, Ok(false));
+            answers.add(command, Outcome::Done);
         }
         for command in 3..=6 {
-            assert_eq!(answers.next_pending(), Some((command, Ok(false))));
+            assert_eq!(answers.next_pending(), Some((command, Outcome::Done)));
         }
         assert_eq!(answers.next_pending(), None);
     }
@@ -78,8 +86,8 @@ mod tests {
     #[test]
     fn a_repeated_command_gets_its_first_answer() {
         let mut answers = Answers::NONE;
-        answers.add(9, Err(Refusal::TooSoon));
-        let error = Some((9, Err(Refusal::TooSoon)));
+        answers.add(9, Outcome::Refused(Refusal::TooSoon));
+        let error = Some((9, Outcome::Refused(Refusal::TooSoon)));
         assert_eq!(answers.next_pending(), error);
         assert!(answers.repeat(9));
         assert_eq!(answers.next_pending(), error);

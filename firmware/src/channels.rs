@@ -2,7 +2,7 @@
 
 use tilth_wire::{ChannelKind, Writer};
 
-use crate::time::BoardTime;
+use crate::time::{BoardTime, is_at_least};
 
 /// Shortest time between readings of a channel, in milliseconds.
 pub const MIN_INTERVAL: u32 = 100;
@@ -63,7 +63,8 @@ impl ChannelSettings {
     /// Whether a channel of these kinds can be set so.
     pub(crate) fn are_possible(&self, kinds: Kinds) -> bool {
         kinds.has(self.kind)
-            && matches!(self.interval, MIN_INTERVAL..=MAX_INTERVAL)
+            && is_at_least(self.interval, MIN_INTERVAL)
+            && is_at_least(MAX_INTERVAL, self.interval)
             && self.oversampling <= MAX_OVERSAMPLING
     }
 }
@@ -104,8 +105,8 @@ impl<const N: usize> Channels<N> {
         Self { channels: [channel; N] }
     };
 
-    pub(crate) fn settings(&self, number: u8) -> Option<ChannelSettings> {
-        self.channels.get(usize::from(number)).map(|channel| channel.settings)
+    pub(crate) fn settings(&self, number: u8) -> Option<&ChannelSettings> {
+        self.channels.get(usize::from(number)).map(|channel| &channel.settings)
     }
 
     /// Sets a channel and begins anew with it at `due`; whether that changed anything.
@@ -127,7 +128,7 @@ impl<const N: usize> Channels<N> {
         };
         let (number, channel) = (0..).zip(&mut self.channels).find(|(_, channel)| is_due(channel))?;
         let State::Waiting { due } = channel.state else { return None };
-        let began = if now.since(due) <= PUNCTUAL { due } else { now };
+        let began = if is_at_least(now.since(due), PUNCTUAL + 1) { now } else { due };
         channel.state = State::Measuring { began };
         Some((number, channel.settings))
     }
@@ -143,7 +144,9 @@ impl<const N: usize> Channels<N> {
     /// Whether the measurement of a channel takes too long.
     pub(crate) fn is_overdue(&self, now: BoardTime, number: u8) -> bool {
         match self.channels.get(usize::from(number)) {
-            Some(Channel { state: State::Measuring { began }, .. }) => now.since(*began) >= MEASUREMENT_TIMEOUT,
+            Some(Channel { state: State::Measuring { began }, .. }) => {
+                is_at_least(now.since(*began), MEASUREMENT_TIMEOUT)
+            }
             _ => false,
         }
     }

@@ -1,7 +1,7 @@
 //! The agent at the other end of the line: whether it is there, and hears the board.
 
 use crate::relay::MAX_LINK_TIMEOUT;
-use crate::time::BoardTime;
+use crate::time::{BoardTime, is_at_least};
 
 /// How old the board time may be that an agent's heartbeat echoes, in milliseconds. An older one comes from an agent that no longer
 /// hears the board; one that is in the future was heard before the board restarted.
@@ -33,17 +33,17 @@ impl Link {
 
     /// Takes a heartbeat that echoes the board time `echo`; whether it ends a silence.
     pub(crate) fn heartbeat(&mut self, now: BoardTime, echo: BoardTime) -> bool {
-        if now.since(echo) > MAX_ECHO_AGE {
+        if is_at_least(now.since(echo), MAX_ECHO_AGE + 1) {
             return false;
         }
-        let was_silent = self.silence(now) >= SILENCE;
+        let was_silent = is_at_least(self.silence(now), SILENCE);
         self.heard = Some(now);
         was_silent
     }
 
     /// Forgets a heartbeat that is too old for every relay, before the clock wraps round to it.
     pub(crate) fn advance(&mut self, now: BoardTime) {
-        if self.silence(now) > MAX_LINK_TIMEOUT {
+        if is_at_least(self.silence(now), MAX_LINK_TIMEOUT + 1) {
             self.heard = None;
         }
     }

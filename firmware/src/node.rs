@@ -1,8 +1,8 @@
 //! The node: what happened goes in with its time, what is to be done comes out. No clock, no pin, no wait.
 
 use tilth_wire::{
-    BoardId, BoardKind, Decoder, Fault, Heartbeat, Hello, MAX_FRAME, MAX_FRAME_TO_BOARD, Refusal, ResetCause, Sample,
-    SetChannel, SetRelay, Switch, ToBoard, Writer, version,
+    BoardId, BoardKind, ChannelKind, Decoder, Fault, Fields, Heartbeat, Hello, MAX_FIELDS, MAX_FRAME,
+    MAX_FRAME_TO_BOARD, Refusal, Request, ResetCause, Sample, SetChannel, SetRelay, Switch, Writer, version,
 };
 
 use crate::answers::{self, Answers, Outcome};
@@ -167,19 +167,16 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     /// allow, are left out.
     pub fn restore(&mut self, records: impl IntoIterator<Item = u8>) {
         for byte in records {
-            self.restore_byte(byte);
+            self.handle_byte(byte);
         }
         // Ends what is no frame at the end of the last slot.
-        self.restore_byte(0);
+        self.handle_byte(0);
+        // Nobody waits for an answer to a record.
+        self.answers = Answers::NONE;
+        self.is_greeted = false;
+        self.hello_due = false;
         self.unsaved = Self::UNSTARTED.unsaved;
         self.bad_frames = 0;
-    }
-
-    #[inline(never)]
-    fn restore_byte(&mut self, byte: u8) {
-        if let Some(setting) = self.message(byte) {
-            let _ = self.execute(&setting);
-        }
     }
 
     /// Takes what happened at the board time `now`; first does everything that was due until then.
@@ -249,11 +246,13 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     fn write_setting(&self, slot: u8, frame: &mut Writer<'_>) {
         let (command, channel) = (0, slot.wrapping_sub(1));
         let relay = channel.wrapping_sub(CHANNELS as u8);
-        if let Some(id) = self.id.filter(|_| slot == 0) {
-            id.write(frame);
-        } else if let Some(ChannelSettings { kind, interval, oversampling }) = self.channels.settings(channel) {
+        if slot == 0 {
+            if let Some(id) = &self.id {
+                id.write(frame);
+            }
+        } else if let Some(&ChannelSettings { kind, interval, oversampling }) = self.channels.settings(channel) {
             SetChannel { command, channel, kind, interval, oversampling }.write(frame);
-        } else if let Some(Limits { max_on, min_off, link_timeout, excludes }) = self.relays.limits(relay).copied() {
+        } else if let Some(&Limits { max_on, min_off, link_timeout, excludes }) = self.relays.limits(relay) {
             SetRelay { command, relay, max_on, min_off, link_timeout, excludes }.write(frame);
         }
     }
@@ -301,100 +300,98 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         }
     }
 
+    /// Takes a byte of the line. What is no frame is counted, what is no message answered.
+    #[inline(never)]
     fn handle_byte(&mut self, byte: u8) {
-        if let Some(message) = self.message(byte) {
-            self.handle_message(&message);
-        }
-    }
-
-    /// The message that a byte ends. What is no frame is counted, what is no message answered.
-    #[inline(never)]
-    fn message(&mut self, byte: u8) -> Option<ToBoard> {
-        let Ok(body) = self.decoder.push(byte)? else {
+        let Some(frame) = self.decoder.push(byte) else { return };
+        let Ok(body) = frame else {
             self.bad_frames = self.bad_frames.wrapping_add(1);
-            return None;
+            return;
         };
-        let message = ToBoard::decode(body).ok();
-        if message.is_none() {
-            self.answers.add(0, Err(Refusal::NotUnderstood));
+        let mut fields = [0; MAX_FIELDS];
+        let request = Request::decode(body, &mut fields);
+        if request.and_then(|request| self.handle_message(request, &fields)).is_none() {
+            self.answers.add(0, Outcome::Refused(Refusal::NotUnderstood));
         }
-        message
     }
 
-    /// Does what a message says; a command once, which is answered in any case.
-    #[inline(never)]
-    fn handle_message(&mut self, message: &ToBoard) {
+    /// Does what a message says; a command once, which is answered in any case. `None` for what is no message after all.
+    fn handle_message(&mut self, request: Request, fields: &Fields) -> Option<()> {
         self.is_greeted = true;
-        match message {
-            ToBoard::Identify => {
+        let command = fields[0];
+        match request {
+            Request::Identify => {
                 self.hello_due = true;
                 self.queue.rewind();
             }
-            ToBoard::SetId(_) => {
-                let _ = self.execute(message);
+            Request::SetId => {
+                if self.id.is_none() {
+                    self.id = Some(BoardId(fields.map(|byte| byte as u8)));
+                    self.keep(0);
+                }
                 self.hello_due = true;
             }
-            ToBoard::Heartbeat { heard } => {
-                if self.link.heartbeat(self.now, BoardTime::from_millis(*heard)) {
+            Request::Heartbeat => {
+                if self.link.heartbeat(self.now, BoardTime::from_millis(fields[0])) {
                     self.queue.rewind();
                 }
             }
-            ToBoard::Received { through } => self.queue.confirm(*through),
-            ToBoard::Switch(Switch { command, .. })
-            | ToBoard::SetChannel(SetChannel { command, .. })
-            | ToBoard::SetRelay(SetRelay { command, .. }) => {
-                if !self.answers.repeat(*command) {
-                    let outcome = self.execute(message);
-                    self.answers.add(*command, outcome);
-                }
+            Request::Received => self.queue.confirm(fields[0]),
+            _ if self.answers.repeat(command) => {}
+            _ => {
+                let outcome = self.execute(request, fields)?;
+                self.answers.add(command, outcome);
+            }
+        }
+        Some(())
+    }
+
+    /// Does a command. `None` for what is none after all.
+    fn execute(&mut self, request: Request, fields: &Fields) -> Option<Outcome> {
+        match request {
+            Request::SetChannel => {
+                let [_, channel, kind, interval, oversampling, ..] = *fields;
+                let kind = ChannelKind::from_number(kind as u8)?;
+                let settings = ChannelSettings { kind, interval, oversampling: oversampling as u8 };
+                Some(self.set_channel(channel as u8, settings))
+            }
+            Request::SetRelay => {
+                let [_, relay, max_on, min_off, link_timeout, excludes, ..] = *fields;
+                let asked = Limits { max_on, min_off, link_timeout, excludes: excludes as u8 };
+                Some(self.set_relay(relay as u8, &asked))
+            }
+            _ => {
+                let [command, relay, on_for, expires, ..] = *fields;
+                let switch = Switch { command, relay: relay as u8, on_for, expires };
+                Some(self.relays.switch(self.now, self.link.silence(self.now), &switch))
             }
         }
     }
 
-    /// Switches or sets what a message says; other messages change nothing.
-    fn execute(&mut self, message: &ToBoard) -> Outcome {
-        match message {
-            ToBoard::SetId(id) => {
-                if self.id.is_none() {
-                    self.id = Some(*id);
-                    self.keep(0);
-                }
-                Ok(false)
-            }
-            ToBoard::Switch(switch) => self.relays.switch(self.now, self.link.silence(self.now), switch),
-            ToBoard::SetChannel(set) => self.set_channel(set),
-            ToBoard::SetRelay(set) => self.set_relay(set),
-            ToBoard::Identify | ToBoard::Heartbeat { .. } | ToBoard::Received { .. } => Ok(false),
+    fn set_channel(&mut self, channel: u8, settings: ChannelSettings) -> Outcome {
+        if usize::from(channel) >= CHANNELS {
+            return Outcome::Refused(Refusal::NoSuchNumber);
         }
-    }
-
-    fn set_channel(&mut self, set: &SetChannel) -> Outcome {
-        if usize::from(set.channel) >= CHANNELS {
-            return Err(Refusal::NoSuchNumber);
-        }
-        let settings = ChannelSettings { kind: set.kind, interval: set.interval, oversampling: set.oversampling };
-        if !settings.are_possible(W::channel(set.channel).0) {
-            return Err(Refusal::NotPossible);
+        if !settings.are_possible(W::channel(channel).0) {
+            return Outcome::Refused(Refusal::NotPossible);
         }
         // With the next heartbeat, so that channels that are set one after the other are measured in one round.
-        if self.channels.set(self.next_heartbeat, set.channel, settings) {
-            self.keep(1 + set.channel);
+        if self.channels.set(self.next_heartbeat, channel, settings) {
+            self.keep(1 + channel);
         }
-        Ok(false)
+        Outcome::Done
     }
 
-    #[inline(never)]
-    fn set_relay(&mut self, set: &SetRelay) -> Outcome {
-        if usize::from(set.relay) >= RELAYS {
-            return Err(Refusal::NoSuchNumber);
+    fn set_relay(&mut self, relay: u8, asked: &Limits) -> Outcome {
+        if usize::from(relay) >= RELAYS {
+            return Outcome::Refused(Refusal::NoSuchNumber);
         }
-        let SetRelay { relay, max_on, min_off, link_timeout, excludes, .. } = *set;
-        let asked = Limits { max_on, min_off, link_timeout, excludes };
-        let limits = W::relay(relay).tightened(&asked);
+        let mut limits = W::relay(relay);
+        let limited = limits.tighten(asked);
         if self.relays.set_limits(self.now, relay, &limits) {
             self.keep(1 + CHANNELS as u8 + relay);
         }
-        Ok(limits.differ(&asked))
+        if limited { Outcome::Limited } else { Outcome::Done }
     }
 
     /// Writes the next frame, the most urgent first; its length, 0 if there is nothing to say.

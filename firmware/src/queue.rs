@@ -11,7 +11,7 @@
 
 use tilth_wire::{BatchFrame, Fault, MAX_FRAME, Reader, Reading, Sample, Writer};
 
-use crate::time::BoardTime;
+use crate::time::{BoardTime, is_before};
 
 const CHANNEL_BITS: u8 = 0x0F;
 const FAULT_BIT: u8 = 0x10;
@@ -112,6 +112,7 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
     }
 
     /// Sends everything that is held once more.
+    #[inline(never)]
     pub(crate) fn rewind(&mut self) {
         self.send = self.oldest.seq;
     }
@@ -234,11 +235,6 @@ impl<const CHANNELS: usize> Before<CHANNELS> {
         self.seq = seq.wrapping_add(1);
         Reading { seq, at: self.at.millis(), channel, sample }
     }
-}
-
-/// Whether a sequence number comes before another one, over the wrap.
-const fn is_before(seq: u32, other: u32) -> bool {
-    (seq.wrapping_sub(other) as i32) < 0
 }
 
 #[cfg(test)]

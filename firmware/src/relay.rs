@@ -2,7 +2,8 @@
 
 use tilth_wire::{OffReason, Refusal, UNLIMITED};
 
-use crate::time::BoardTime;
+use crate::answers::Outcome;
+use crate::time::{BoardTime, is_at_least};
 
 /// Longest link timeout, in milliseconds. Bounded, so that a wrapping clock never takes a long silence for a short one.
 pub(crate) const MAX_LINK_TIMEOUT: u32 = 600_000;
@@ -24,27 +25,40 @@ impl Limits {
     /// None at all, of a relay that does not exist yet.
     pub(crate) const NONE: Self = Self { max_on: 0, min_off: 0, link_timeout: 0, excludes: 0 };
 
-    /// For each limit the tighter one of this and `asked`.
-    #[must_use]
-    pub fn tightened(mut self, asked: &Self) -> Self {
-        lower(&mut self.max_on, asked.max_on);
-        self.min_off = self.min_off.max(asked.min_off);
-        lower(&mut self.link_timeout, asked.link_timeout);
-        lower(&mut self.link_timeout, MAX_LINK_TIMEOUT);
+    /// Takes for each limit the tighter one of this and `asked`; whether one of these is tighter than what was asked.
+    pub(crate) fn tighten(&mut self, asked: &Self) -> bool {
+        let times = lower(&mut self.max_on, asked.max_on)
+            | raise(&mut self.min_off, asked.min_off)
+            | lower(&mut self.link_timeout, asked.link_timeout);
         self.excludes |= asked.excludes;
-        self
-    }
-
-    /// Whether any limit is another one.
-    #[inline(never)]
-    pub(crate) fn differ(&self, other: &Self) -> bool {
-        self != other
+        times || self.excludes != asked.excludes
     }
 }
 
+/// Lowers a limit to what was asked; whether it is below that already.
 #[inline(never)]
-fn lower(limit: &mut u32, other: u32) {
-    *limit = (*limit).min(other);
+fn lower(limit: &mut u32, asked: u32) -> bool {
+    let is_below = !is_at_least(*limit, asked);
+    if !is_below {
+        *limit = asked;
+    }
+    is_below
+}
+
+/// Raises a limit to what was asked; whether it is above that already.
+#[inline(never)]
+fn raise(limit: &mut u32, asked: u32) -> bool {
+    let is_above = !is_at_least(asked, *limit);
+    if !is_above {
+        *limit = asked;
+    }
+    is_above
+}
+
+/// Sets a limit; whether that changes it.
+#[inline(never)]
+fn renew(limit: &mut u32, new: u32) -> bool {
+    core::mem::replace(limit, new) != new
 }
 
 /// State of a relay; [`Relay::since`] says since when.
@@ -97,32 +111,28 @@ impl Relay {
         matches!(self.state, State::On { .. })
     }
 
-    /// Switches on for `on_for` milliseconds; whether the maximum on-time is shorter and holds.
-    ///
-    /// # Errors
-    ///
-    /// When the relay is on or rests, or the agent's silence, in milliseconds, is over the link timeout.
-    pub(crate) fn switch_on(
-        &mut self,
-        now: BoardTime,
-        silence: u32,
-        command: u32,
-        on_for: u32,
-    ) -> Result<bool, Refusal> {
-        if silence >= self.limits.link_timeout {
-            return Err(Refusal::LinkLost);
+    /// Switches on for `on_for` milliseconds, or for the maximum on-time if that is shorter. Refused when the relay is on or rests, or the
+    /// agent's silence, in milliseconds, is over the link timeout.
+    pub(crate) fn switch_on(&mut self, now: BoardTime, silence: u32, command: u32, on_for: u32) -> Outcome {
+        if is_at_least(silence, self.limits.link_timeout) {
+            return Outcome::Refused(Refusal::LinkLost);
         }
         match self.state {
-            State::On { time: UNLIMITED } if on_for == UNLIMITED => return Ok(false),
-            State::On { .. } => return Err(Refusal::AlreadyOn),
-            State::Resting => return Err(Refusal::TooSoon),
+            State::On { time: UNLIMITED } if on_for == UNLIMITED => return Outcome::Done,
+            State::On { .. } => return Outcome::Refused(Refusal::AlreadyOn),
+            State::Resting => return Outcome::Refused(Refusal::TooSoon),
             State::Ready => {}
         }
-        let limited = on_for > self.limits.max_on;
-        let (time, reason) = if limited { (self.limits.max_on, OffReason::MaxOn) } else { (on_for, OffReason::Done) };
-        self.state = State::On { time };
-        (self.since, self.command, self.reason) = (now, command, reason);
-        Ok(limited)
+        (self.since, self.command) = (now, command);
+        if is_at_least(self.limits.max_on, on_for) {
+            self.state = State::On { time: on_for };
+            self.reason = OffReason::Done;
+            Outcome::Done
+        } else {
+            self.state = State::On { time: self.limits.max_on };
+            self.reason = OffReason::MaxOn;
+            Outcome::Limited
+        }
     }
 
     /// Switches off; whether it was on.
@@ -140,22 +150,26 @@ impl Relay {
         let elapsed = now.since(self.since);
         match self.state {
             State::Resting => {
-                if elapsed >= self.limits.min_off {
+                if is_at_least(elapsed, self.limits.min_off) {
                     self.state = State::Ready;
                 }
                 false
             }
             State::Ready => false,
-            State::On { time } if time != UNLIMITED && elapsed >= time => self.switch_off(now, self.reason),
-            State::On { .. } => silence >= self.limits.link_timeout && self.switch_off(now, OffReason::LinkLost),
+            State::On { time } if time != UNLIMITED && is_at_least(elapsed, time) => self.switch_off(now, self.reason),
+            State::On { .. } => {
+                is_at_least(silence, self.limits.link_timeout) && self.switch_off(now, OffReason::LinkLost)
+            }
         }
     }
 
     /// Sets the limits; whether that changed them, at which the relay goes off. A relay that rests does so by the new ones.
     pub(crate) fn set_limits(&mut self, now: BoardTime, limits: &Limits) -> bool {
-        let changes = self.limits.differ(limits);
+        let changes = renew(&mut self.limits.max_on, limits.max_on)
+            | renew(&mut self.limits.min_off, limits.min_off)
+            | renew(&mut self.limits.link_timeout, limits.link_timeout)
+            | (core::mem::replace(&mut self.limits.excludes, limits.excludes) != limits.excludes);
         if changes {
-            self.limits = *limits;
             self.switch_off(now, OffReason::Settings);
         }
         changes

@@ -2,8 +2,9 @@
 
 use tilth_wire::{OffReason, Refusal, Switch, Switched, Writer};
 
+use crate::answers::Outcome;
 use crate::relay::{Limits, Relay};
-use crate::time::BoardTime;
+use crate::time::{BoardTime, is_at_least};
 
 /// How far ahead a command's expiry may be, in milliseconds. One further ahead was made before the board restarted, when its clock
 /// showed more.
@@ -33,40 +34,49 @@ impl<const N: usize> Relays<N> {
 
     /// Starts a relay off; its output is set before anything else.
     pub(crate) fn start(&mut self, now: BoardTime, number: u8, limits: Limits) {
-        if let Some(relay) = self.relays.get_mut(usize::from(number)) {
+        if let Some(relay) = self.relay_mut(number) {
             *relay = Relay::new(now, limits);
             self.unset |= bit(number);
         }
     }
 
-    pub(crate) fn limits(&self, relay: u8) -> Option<&Limits> {
-        self.relays.get(usize::from(relay)).map(Relay::limits)
+    #[inline(never)]
+    fn relay(&self, number: u8) -> Option<&Relay> {
+        self.relays.get(usize::from(number))
     }
 
-    /// Switches a relay on or off; whether the board's limits hold in place of what was asked. `silence` is the agent's, in milliseconds.
-    ///
-    /// # Errors
-    ///
-    /// When the command must not be done, with the reason.
-    pub(crate) fn switch(&mut self, now: BoardTime, silence: u32, switch: &Switch) -> Result<bool, Refusal> {
+    #[inline(never)]
+    fn relay_mut(&mut self, number: u8) -> Option<&mut Relay> {
+        self.relays.get_mut(usize::from(number))
+    }
+
+    pub(crate) fn limits(&self, relay: u8) -> Option<&Limits> {
+        self.relay(relay).map(Relay::limits)
+    }
+
+    /// Switches a relay on or off. `silence` is the agent's, in milliseconds.
+    pub(crate) fn switch(&mut self, now: BoardTime, silence: u32, switch: &Switch) -> Outcome {
         let number = switch.relay;
         let is_excluded = self.is_excluded(number);
-        let relay = self.relays.get_mut(usize::from(number)).ok_or(Refusal::NoSuchNumber)?;
-        let mut limited = false;
+        let Some(relay) = self.relay_mut(number) else {
+            return Outcome::Refused(Refusal::NoSuchNumber);
+        };
+        let mut outcome = Outcome::Done;
         if switch.on_for == 0 {
             relay.switch_off(now, OffReason::Command);
         } else {
-            let left = switch.expires.wrapping_sub(now.millis());
-            if left == 0 || left > MAX_EXPIRY {
-                return Err(Refusal::Expired);
+            // 0, which has expired, becomes the largest number.
+            let left = switch.expires.wrapping_sub(now.millis()).wrapping_sub(1);
+            if is_at_least(left, MAX_EXPIRY) {
+                return Outcome::Refused(Refusal::Expired);
             }
             if is_excluded {
-                return Err(Refusal::Excluded);
+                return Outcome::Refused(Refusal::Excluded);
             }
-            limited = relay.switch_on(now, silence, switch.command, switch.on_for)?;
+            outcome = relay.switch_on(now, silence, switch.command, switch.on_for);
         }
         self.note(number);
-        Ok(limited)
+        outcome
     }
 
     /// Whether a relay is on that this one excludes, or that excludes this one.
@@ -90,7 +100,7 @@ impl<const N: usize> Relays<N> {
 
     /// Sets the limits of a relay; whether that changed them.
     pub(crate) fn set_limits(&mut self, now: BoardTime, number: u8, limits: &Limits) -> bool {
-        let relay = self.relays.get_mut(usize::from(number));
+        let relay = self.relay_mut(number);
         let changes = relay.is_some_and(|relay| relay.set_limits(now, limits));
         self.note(number);
         changes
@@ -98,7 +108,7 @@ impl<const N: usize> Relays<N> {
 
     /// Notes whether a relay changed.
     fn note(&mut self, number: u8) {
-        let is_on = self.relays.get(usize::from(number)).is_some_and(Relay::is_on);
+        let is_on = self.relay(number).is_some_and(Relay::is_on);
         let bit = bit(number);
         if is_on != (self.on & bit != 0) {
             self.on ^= bit;
@@ -124,7 +134,7 @@ impl<const N: usize> Relays<N> {
     /// Writes what became of a relay.
     #[inline(never)]
     pub(crate) fn write_report(&self, number: u8, frame: &mut Writer<'_>) {
-        if let Some(relay) = self.relays.get(usize::from(number)) {
+        if let Some(relay) = self.relay(number) {
             let (at, command, off) = (relay.since.millis(), relay.command, relay.off());
             Switched { at, relay: number, command, off }.write(frame);
         }

@@ -26,9 +26,8 @@ impl BoardTime {
     }
 
     /// Whether `due` is now or past.
-    #[inline(never)]
     pub const fn has_reached(self, due: Self) -> bool {
-        self.0.wrapping_sub(due.0) <= MAX_WAIT
+        !is_before(self.0, due.0)
     }
 
     /// Milliseconds since `earlier`; of one that is later, the time until the clock wraps round to it.
@@ -41,6 +40,19 @@ impl BoardTime {
     pub const fn earlier(self, other: Self) -> Self {
         if other.has_reached(self) { self } else { other }
     }
+}
+
+/// Whether a number comes before another one, over the wrap.
+#[inline(never)]
+pub(crate) const fn is_before(number: u32, other: u32) -> bool {
+    (number.wrapping_sub(other) as i32) < 0
+}
+
+/// Whether a time, in milliseconds, is at least as long as another one. A function: where an AVR's compiler compares 32 bits to branch, it
+/// takes twice the bytes of a call.
+#[inline(never)]
+pub(crate) const fn is_at_least(time: u32, other: u32) -> bool {
+    time >= other
 }
 
 #[cfg(test)]

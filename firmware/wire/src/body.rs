@@ -175,6 +175,11 @@ impl<'a> Reader<'a> {
         self.bytes = None;
     }
 
+    /// Whether everything was right, and nothing follows.
+    pub(crate) fn is_read(&self) -> bool {
+        self.bytes.is_some_and(<[u8]>::is_empty)
+    }
+
     /// What follows; `None` when something before it was wrong.
     pub fn rest(&self) -> Option<&'a [u8]> {
         self.bytes

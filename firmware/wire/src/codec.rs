@@ -3,8 +3,8 @@
 use crate::batch::Batch;
 use crate::body::{Reader, Writer};
 use crate::message::{
-    Ack, BoardId, BoardKind, ChannelKind, CommandError, FromBoard, Heartbeat, Hello, OffReason, Refusal, ResetCause,
-    SetChannel, SetRelay, Switch, Switched, ToBoard,
+    Ack, BoardId, BoardKind, ChannelKind, CommandError, Fields, FromBoard, Heartbeat, Hello, MAX_FIELDS, OffReason,
+    Refusal, Request, ResetCause, SetChannel, SetRelay, Switch, Switched, ToBoard,
 };
 use crate::reading::{Fault, Reading, Sample};
 
@@ -55,16 +55,56 @@ impl ToBoard {
     }
 
     pub(crate) fn read(body: &mut Reader<'_>) -> Option<Self> {
-        Some(match body.byte() {
-            0 => Self::Identify,
-            1 => Self::SetId(BoardId(body.array())),
-            2 => Self::Heartbeat { heard: body.u32() },
-            3 => Self::Received { through: body.u32() },
-            4 => Self::Switch(Switch::read(body)),
-            5 => Self::SetChannel(SetChannel::read(body)),
-            6 => Self::SetRelay(SetRelay::read(body)),
-            _ => return None,
+        let mut fields = [0; MAX_FIELDS];
+        let request = Request::read_fields(body, &mut fields)?;
+        // Fields of one byte are numbers below 256.
+        Some(match (request, fields) {
+            (Request::Identify, _) => Self::Identify,
+            (Request::SetId, id) => Self::SetId(BoardId(id.map(|byte| byte as u8))),
+            (Request::Heartbeat, [heard, ..]) => Self::Heartbeat { heard },
+            (Request::Received, [through, ..]) => Self::Received { through },
+            (Request::Switch, [command, relay, on_for, expires, ..]) => {
+                Self::Switch(Switch { command, relay: relay as u8, on_for, expires })
+            }
+            (Request::SetChannel, [command, channel, kind, interval, oversampling, ..]) => {
+                let (channel, kind, oversampling) =
+                    (channel as u8, ChannelKind::from_number(kind as u8)?, oversampling as u8);
+                Self::SetChannel(SetChannel { command, channel, kind, interval, oversampling })
+            }
+            (Request::SetRelay, [command, relay, max_on, min_off, link_timeout, excludes, ..]) => {
+                let (relay, excludes) = (relay as u8, excludes as u8);
+                Self::SetRelay(SetRelay { command, relay, max_on, min_off, link_timeout, excludes })
+            }
         })
+    }
+}
+
+impl Request {
+    /// Which fields of the message are `u32`, as bits from the first field; the others are bytes. A bit more says where they end.
+    const fn layout(self) -> u16 {
+        match self {
+            Self::Identify => 0b1,
+            Self::SetId => 0b1_0000_0000,
+            Self::Heartbeat | Self::Received => 0b11,
+            Self::Switch => 0b1_1101,
+            Self::SetChannel => 0b10_1001,
+            Self::SetRelay => 0b101_1101,
+        }
+    }
+
+    /// Reads a message's fields from its body.
+    #[inline(never)]
+    pub(crate) fn read_fields(body: &mut Reader<'_>, fields: &mut Fields) -> Option<Self> {
+        let request = Self::from_number(body.byte())?;
+        let mut layout = request.layout();
+        for field in fields {
+            if layout == 1 {
+                break;
+            }
+            *field = if layout & 1 == 0 { u32::from(body.byte()) } else { body.u32() };
+            layout >>= 1;
+        }
+        Some(request)
     }
 }
 
@@ -221,10 +261,6 @@ impl Switch {
         body.u32(self.on_for);
         body.u32(self.expires);
     }
-
-    fn read(body: &mut Reader<'_>) -> Self {
-        Self { command: body.u32(), relay: body.byte(), on_for: body.u32(), expires: body.u32() }
-    }
 }
 
 impl SetChannel {
@@ -236,16 +272,6 @@ impl SetChannel {
         body.byte(self.kind.number());
         body.u32(self.interval);
         body.byte(self.oversampling);
-    }
-
-    fn read(body: &mut Reader<'_>) -> Self {
-        Self {
-            command: body.u32(),
-            channel: body.byte(),
-            kind: ChannelKind::read(body),
-            interval: body.u32(),
-            oversampling: body.byte(),
-        }
     }
 }
 
@@ -259,16 +285,5 @@ impl SetRelay {
         body.u32(self.min_off);
         body.u32(self.link_timeout);
         body.byte(self.excludes);
-    }
-
-    fn read(body: &mut Reader<'_>) -> Self {
-        Self {
-            command: body.u32(),
-            relay: body.byte(),
-            max_on: body.u32(),
-            min_off: body.u32(),
-            link_timeout: body.u32(),
-            excludes: body.byte(),
-        }
     }
 }

@@ -71,6 +71,33 @@ pub enum ToBoard {
     SetRelay(SetRelay),
 }
 
+numbered! {
+    /// Which message of [`ToBoard`] a body holds.
+    Request {
+        /// [`ToBoard::Identify`].
+        Identify,
+        /// [`ToBoard::SetId`].
+        SetId,
+        /// [`ToBoard::Heartbeat`].
+        Heartbeat,
+        /// [`ToBoard::Received`].
+        Received,
+        /// [`ToBoard::Switch`].
+        Switch,
+        /// [`ToBoard::SetChannel`].
+        SetChannel,
+        /// [`ToBoard::SetRelay`].
+        SetRelay,
+    }
+}
+
+/// Most fields of a message to a board: the bytes of an id.
+pub const MAX_FIELDS: usize = 8;
+
+/// Fields of a message to a board as numbers, in the order of their declaration: what a board reads, which has no flash for a type a
+/// message.
+pub type Fields = [u32; MAX_FIELDS];
+
 /// Why a body is no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -133,6 +160,15 @@ impl ToBoard {
     /// [`DecodeError::Message`] when the body is none.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         whole(body, Self::read)
+    }
+}
+
+impl Request {
+    /// The message of a body, whose fields are read into `fields`; `None` when the body is none.
+    pub fn decode(body: &[u8], fields: &mut Fields) -> Option<Self> {
+        let mut body = Reader::new(body);
+        let request = Self::read_fields(&mut body, fields);
+        if body.is_read() { request } else { None }
     }
 }
 

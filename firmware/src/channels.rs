@@ -2,7 +2,7 @@
 
 use tilth_wire::{ChannelKind, Writer};
 
-use crate::time::{BoardTime, is_at_least};
+use crate::time::{BoardTime, is_at_least, renew};
 
 /// Shortest time between readings of a channel, in milliseconds.
 pub const MIN_INTERVAL: u32 = 100;
@@ -105,19 +105,31 @@ impl<const N: usize> Channels<N> {
         Self { channels: [channel; N] }
     };
 
+    #[inline(never)]
+    fn channel(&self, number: u8) -> Option<&Channel> {
+        self.channels.get(usize::from(number))
+    }
+
+    #[inline(never)]
+    fn channel_mut(&mut self, number: u8) -> Option<&mut Channel> {
+        self.channels.get_mut(usize::from(number))
+    }
+
     pub(crate) fn settings(&self, number: u8) -> Option<&ChannelSettings> {
-        self.channels.get(usize::from(number)).map(|channel| &channel.settings)
+        self.channel(number).map(|channel| &channel.settings)
     }
 
     /// Sets a channel and begins anew with it at `due`; whether that changed anything.
-    pub(crate) fn set(&mut self, due: BoardTime, number: u8, settings: ChannelSettings) -> bool {
-        match self.channels.get_mut(usize::from(number)) {
-            Some(channel) if channel.settings != settings => {
-                *channel = Channel { settings, state: State::Waiting { due } };
-                true
-            }
-            _ => false,
+    pub(crate) fn set(&mut self, due: BoardTime, number: u8, settings: &ChannelSettings) -> bool {
+        let Some(channel) = self.channel_mut(number) else { return false };
+        let ChannelSettings { kind, interval, oversampling } = &mut channel.settings;
+        let changes = renew(interval, settings.interval)
+            | (core::mem::replace(kind, settings.kind) != settings.kind)
+            | (core::mem::replace(oversampling, settings.oversampling) != settings.oversampling);
+        if changes {
+            channel.state = State::Waiting { due };
         }
+        changes
     }
 
     /// The next channel whose measurement begins now.
@@ -135,7 +147,7 @@ impl<const N: usize> Channels<N> {
 
     /// Ends the measurement of a channel; when it began. `None` if none was under way, as after a timeout.
     pub(crate) fn end(&mut self, number: u8) -> Option<BoardTime> {
-        let channel = self.channels.get_mut(usize::from(number))?;
+        let channel = self.channel_mut(number)?;
         let State::Measuring { began } = channel.state else { return None };
         channel.state = State::Waiting { due: began.after(channel.settings.interval) };
         Some(began)
@@ -143,7 +155,7 @@ impl<const N: usize> Channels<N> {
 
     /// Whether the measurement of a channel takes too long.
     pub(crate) fn is_overdue(&self, now: BoardTime, number: u8) -> bool {
-        match self.channels.get(usize::from(number)) {
+        match self.channel(number) {
             Some(Channel { state: State::Measuring { began }, .. }) => {
                 is_at_least(now.since(*began), MEASUREMENT_TIMEOUT)
             }

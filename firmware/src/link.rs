@@ -1,7 +1,6 @@
 //! The agent at the other end of the line: whether it is there, and hears the board.
 
-use crate::relay::MAX_LINK_TIMEOUT;
-use crate::time::{BoardTime, is_at_least};
+use crate::time::is_at_least;
 
 /// How old the board time may be that an agent's heartbeat echoes, in milliseconds. An older one comes from an agent that no longer
 /// hears the board; one that is in the future was heard before the board restarted.
@@ -13,38 +12,30 @@ const SILENCE: u32 = 3_000;
 /// What the board knows of the agent.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    /// When its newest valid heartbeat came.
-    heard: Option<BoardTime>,
+    /// How long ago its newest valid heartbeat came, in milliseconds.
+    silence: u32,
 }
 
 impl Link {
-    /// No heartbeat yet.
-    pub(crate) const UNHEARD: Self = Self { heard: None };
+    /// A heartbeat comes now. A constant of zeros.
+    pub(crate) const HEARD: Self = Self { silence: 0 };
 
-    pub(crate) fn heard(&self) -> Option<BoardTime> {
-        self.heard
+    /// No heartbeat yet, which is as good as none for longer than any relay waits.
+    pub(crate) const UNHEARD: Self = Self { silence: u32::MAX };
+
+    /// How long the agent has been silent, in milliseconds; no longer counted from where 32 bits end.
+    pub(crate) fn silence(&self) -> u32 {
+        self.silence
     }
 
-    /// How long the agent has been silent, in milliseconds; `u32::MAX` if it was not heard for longer than any relay waits.
-    #[inline(never)]
-    pub(crate) fn silence(&self, now: BoardTime) -> u32 {
-        self.heard.map_or(u32::MAX, |heard| now.since(heard))
+    /// Takes a heartbeat that echoes a board time of this age, in milliseconds; whether it ends a silence.
+    pub(crate) fn heartbeat(&mut self, age: u32) -> bool {
+        let is_valid = !is_at_least(age, MAX_ECHO_AGE + 1);
+        is_valid && is_at_least(core::mem::take(&mut self.silence), SILENCE)
     }
 
-    /// Takes a heartbeat that echoes the board time `echo`; whether it ends a silence.
-    pub(crate) fn heartbeat(&mut self, now: BoardTime, echo: BoardTime) -> bool {
-        if is_at_least(now.since(echo), MAX_ECHO_AGE + 1) {
-            return false;
-        }
-        let was_silent = is_at_least(self.silence(now), SILENCE);
-        self.heard = Some(now);
-        was_silent
-    }
-
-    /// Forgets a heartbeat that is too old for every relay, before the clock wraps round to it.
-    pub(crate) fn advance(&mut self, now: BoardTime) {
-        if is_at_least(self.silence(now), MAX_LINK_TIMEOUT + 1) {
-            self.heard = None;
-        }
+    /// Goes on for some milliseconds. A silence of 49 days grows no more: it must not begin anew at 0.
+    pub(crate) fn advance(&mut self, elapsed: u32) {
+        self.silence = self.silence.checked_add(elapsed).unwrap_or(self.silence);
     }
 }

@@ -130,7 +130,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             frame_sent: 0,
             unsaved: [0; MAX_RECORDS.div_ceil(8)],
             id: None,
-            link: Link::UNHEARD,
+            link: Link::HEARD,
             answers: Answers::NONE,
             relays: Relays::OFF,
             channels: Channels::OFF,
@@ -153,10 +153,11 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         self.now = now;
         self.next_heartbeat = now;
         self.reset = reset;
+        self.link = Link::UNHEARD;
         // The zero of an empty frame ends the noise that was on the line while the board started.
         self.frame_length = 1;
         for channel in 0..CHANNELS as u8 {
-            self.channels.set(now, channel, W::channel(channel).1);
+            self.channels.set(now, channel, &W::channel(channel).1);
         }
         for relay in 0..RELAYS as u8 {
             self.relays.start(now, relay, W::relay(relay));
@@ -181,8 +182,9 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
 
     /// Takes what happened at the board time `now`; first does everything that was due until then.
     pub fn handle(&mut self, now: BoardTime, input: Input) {
-        if now != self.now {
-            self.now = now;
+        let elapsed = now.since(core::mem::replace(&mut self.now, now));
+        if elapsed != 0 {
+            self.link.advance(elapsed);
             self.advance();
             if self.progress == Progress::None {
                 self.progress = Progress::Ticked;
@@ -212,7 +214,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
 
     /// When to come again at the latest, if nothing happens before.
     pub fn deadline(&self) -> BoardTime {
-        let others = [self.relays.deadline(self.link.heard()), self.channels.deadline()];
+        let others = [self.relays.deadline(self.now, self.link.silence()), self.channels.deadline()];
         others.into_iter().flatten().fold(self.next_heartbeat, BoardTime::earlier)
     }
 
@@ -274,16 +276,14 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
 
     #[inline(never)]
     fn advance(&mut self) {
-        self.link.advance(self.now);
-        self.relays.advance(self.now, self.link.silence(self.now));
+        self.relays.advance(self.now, self.link.silence());
         for channel in 0..CHANNELS as u8 {
             if self.channels.is_overdue(self.now, channel) {
                 self.end_measurement(channel, Sample::Fault(Fault::Timeout));
             }
         }
         if self.now.has_reached(self.next_heartbeat) {
-            let next = self.next_heartbeat.after(HEARTBEAT);
-            self.next_heartbeat = if self.now.has_reached(next) { self.now.after(HEARTBEAT) } else { next };
+            self.next_heartbeat = self.next_heartbeat.after(HEARTBEAT);
             if self.is_greeted {
                 self.heartbeat_due = true;
             } else {
@@ -332,7 +332,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
                 self.hello_due = true;
             }
             Request::Heartbeat => {
-                if self.link.heartbeat(self.now, BoardTime::from_millis(fields[0])) {
+                if self.link.heartbeat(self.now.since(BoardTime::from_millis(fields[0]))) {
                     self.queue.rewind();
                 }
             }
@@ -363,7 +363,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             _ => {
                 let [command, relay, on_for, expires, ..] = *fields;
                 let switch = Switch { command, relay: relay as u8, on_for, expires };
-                Some(self.relays.switch(self.now, self.link.silence(self.now), &switch))
+                Some(self.relays.switch(self.now, self.link.silence(), &switch))
             }
         }
     }
@@ -376,7 +376,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             return Outcome::Refused(Refusal::NotPossible);
         }
         // With the next heartbeat, so that channels that are set one after the other are measured in one round.
-        if self.channels.set(self.next_heartbeat, channel, settings) {
+        if self.channels.set(self.next_heartbeat, channel, &settings) {
             self.keep(1 + channel);
         }
         Outcome::Done

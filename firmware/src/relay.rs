@@ -3,10 +3,7 @@
 use tilth_wire::{OffReason, Refusal, UNLIMITED};
 
 use crate::answers::Outcome;
-use crate::time::{BoardTime, is_at_least};
-
-/// Longest link timeout, in milliseconds. Bounded, so that a wrapping clock never takes a long silence for a short one.
-pub(crate) const MAX_LINK_TIMEOUT: u32 = 600_000;
+use crate::time::{BoardTime, is_at_least, renew};
 
 /// Limits of a relay, all in milliseconds. The board's wiring states the hard ones; the agent may only tighten them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +52,10 @@ fn raise(limit: &mut u32, asked: u32) -> bool {
     is_above
 }
 
-/// Sets a limit; whether that changes it.
+/// Whether a time has no end.
 #[inline(never)]
-fn renew(limit: &mut u32, new: u32) -> bool {
-    core::mem::replace(limit, new) != new
+fn is_unlimited(time: u32) -> bool {
+    time == UNLIMITED
 }
 
 /// State of a relay; [`Relay::since`] says since when.
@@ -118,7 +115,7 @@ impl Relay {
             return Outcome::Refused(Refusal::LinkLost);
         }
         match self.state {
-            State::On { time: UNLIMITED } if on_for == UNLIMITED => return Outcome::Done,
+            State::On { time } if is_unlimited(time) && is_unlimited(on_for) => return Outcome::Done,
             State::On { .. } => return Outcome::Refused(Refusal::AlreadyOn),
             State::Resting => return Outcome::Refused(Refusal::TooSoon),
             State::Ready => {}
@@ -136,6 +133,7 @@ impl Relay {
     }
 
     /// Switches off; whether it was on.
+    #[inline(never)]
     pub(crate) fn switch_off(&mut self, now: BoardTime, reason: OffReason) -> bool {
         let was_on = self.is_on();
         if was_on {
@@ -146,6 +144,7 @@ impl Relay {
     }
 
     /// Ends what is over by now; whether the relay went off.
+    #[inline(never)]
     pub(crate) fn advance(&mut self, now: BoardTime, silence: u32) -> bool {
         let elapsed = now.since(self.since);
         match self.state {
@@ -156,7 +155,9 @@ impl Relay {
                 false
             }
             State::Ready => false,
-            State::On { time } if time != UNLIMITED && is_at_least(elapsed, time) => self.switch_off(now, self.reason),
+            State::On { time } if is_at_least(elapsed, time) && !is_unlimited(time) => {
+                self.switch_off(now, self.reason)
+            }
             State::On { .. } => {
                 is_at_least(silence, self.limits.link_timeout) && self.switch_off(now, OffReason::LinkLost)
             }
@@ -175,14 +176,14 @@ impl Relay {
         changes
     }
 
-    /// When [`Relay::advance`] has something to do, if the agent was last heard then; `None` while nothing is to come.
-    pub(crate) fn deadline(&self, heard: Option<BoardTime>) -> Option<BoardTime> {
+    /// When [`Relay::advance`] has something to do, if the agent has been silent for so long now; `None` while nothing is to come.
+    pub(crate) fn deadline(&self, now: BoardTime, silence: u32) -> Option<BoardTime> {
         match self.state {
             State::Resting => Some(self.since.after(self.limits.min_off)),
             State::Ready => None,
             State::On { time } => {
                 let over = (time != UNLIMITED).then(|| self.since.after(time));
-                let lost = heard.map_or(self.since, |heard| heard.after(self.limits.link_timeout));
+                let lost = now.after(self.limits.link_timeout.saturating_sub(silence));
                 Some(over.map_or(lost, |over| over.earlier(lost)))
             }
         }

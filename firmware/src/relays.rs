@@ -145,9 +145,9 @@ impl<const N: usize> Relays<N> {
         self.on
     }
 
-    /// When [`Relays::advance`] has something to do, if the agent was last heard then.
-    pub(crate) fn deadline(&self, heard: Option<BoardTime>) -> Option<BoardTime> {
-        self.relays.iter().filter_map(|relay| relay.deadline(heard)).reduce(BoardTime::earlier)
+    /// When [`Relays::advance`] has something to do, if the agent has been silent for so long now.
+    pub(crate) fn deadline(&self, now: BoardTime, silence: u32) -> Option<BoardTime> {
+        self.relays.iter().filter_map(|relay| relay.deadline(now, silence)).reduce(BoardTime::earlier)
     }
 }
 

@@ -55,6 +55,12 @@ pub(crate) const fn is_at_least(time: u32, other: u32) -> bool {
     time >= other
 }
 
+/// Sets a time, in milliseconds; whether that changes it.
+#[inline(never)]
+pub(crate) fn renew(time: &mut u32, new: u32) -> bool {
+    core::mem::replace(time, new) != new
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,8 @@
 
 use tilth_wire::{Ack, CommandError, Refusal, Writer};
 
+use crate::time::is_same;
+
 /// Commands that are remembered. The agent has one under way for each relay or setting, and repeats the newest.
 const REMEMBERED: usize = 4;
 
@@ -21,41 +23,36 @@ struct Answer {
     is_pending: bool,
 }
 
-/// The newest commands with their answers.
+/// The newest commands with their answers, the oldest one first.
 #[derive(Debug, Clone)]
-pub(crate) struct Answers {
-    answers: [Answer; REMEMBERED],
-    /// Where the next one goes, in place of the oldest.
-    next: u8,
-}
+pub(crate) struct Answers([Answer; REMEMBERED]);
 
 impl Answers {
     /// No command yet. A constant of zeros, which is made where it stays.
     pub(crate) const NONE: Self = {
         let outcome = Outcome::Refused(Refusal::NotUnderstood);
-        Self { answers: [Answer { command: 0, outcome, is_pending: false }; REMEMBERED], next: 0 }
+        Self([Answer { command: 0, outcome, is_pending: false }; REMEMBERED])
     };
 
     /// Whether the command is known, whose answer is then sent once more.
     pub(crate) fn repeat(&mut self, command: u32) -> bool {
-        let known = self.answers.iter_mut().find(|answer| command != 0 && answer.command == command);
+        let known = self.0.iter_mut().find(|answer| !is_same(command, 0) && is_same(answer.command, command));
         known.map(|answer| answer.is_pending = true).is_some()
     }
 
+    /// Adds the answer to a command, in place of the oldest one.
+    #[inline(never)]
     pub(crate) fn add(&mut self, command: u32, outcome: Outcome) {
-        self.answers[usize::from(self.next)] = Answer { command, outcome, is_pending: true };
-        self.next = (self.next + 1) % REMEMBERED as u8;
+        self.0.copy_within(1.., 0);
+        let [.., newest] = &mut self.0;
+        *newest = Answer { command, outcome, is_pending: true };
     }
 
     /// The next answer to send, that to the oldest command first: the command and its outcome.
     pub(crate) fn next_pending(&mut self) -> Option<(u32, Outcome)> {
-        for age in 0..REMEMBERED as u8 {
-            let answer = &mut self.answers[usize::from((self.next + age) % REMEMBERED as u8)];
-            if core::mem::take(&mut answer.is_pending) {
-                return Some((answer.command, answer.outcome));
-            }
-        }
-        None
+        let pending = self.0.iter_mut().find(|answer| answer.is_pending)?;
+        pending.is_pending = false;
+        Some((pending.command, pending.outcome))
     }
 }
 

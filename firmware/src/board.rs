@@ -26,10 +26,8 @@ pub trait Board {
     fn measure(&mut self, channel: u8, settings: ChannelSettings);
     /// A measurement that has ended: its channel, and the value or why there is none.
     fn measured(&mut self) -> Option<(u8, Sample)>;
-    /// Whether the record before is kept, so that another one can be.
-    fn can_keep(&mut self) -> bool;
-    /// Keeps a record over power loss; only asked when another one can be kept.
-    fn keep(&mut self, record: &Record);
+    /// Takes the next step towards keeping a record over power loss; whether it is kept. Asked again until it is.
+    fn keep(&mut self, record: &Record) -> bool;
     /// Holds off the watchdog for another while.
     fn feed_watchdog(&mut self);
 }
@@ -58,21 +56,20 @@ pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE:
         let Some(byte) = node.next_byte() else { break };
         board.send(byte);
     }
-    if board.can_keep() {
-        keep_next(node, board);
-    }
+    keep_next(node, board);
     if node.take_progress() {
         board.feed_watchdog();
     }
 }
 
-/// Keeps the next record. A function of its own, so that the stack holds no record while the loop does other things.
+/// Goes on with the next record to keep. A function of its own, so that the stack holds no record while the loop does other things.
 #[inline(never)]
 fn keep_next<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize>(
     node: &mut Node<W, CHANNELS, RELAYS, QUEUE>,
     board: &mut impl Board,
 ) {
-    if let Some(record) = node.next_record() {
-        board.keep(&record);
+    let mut record = Record::EMPTY;
+    if node.next_record(&mut record) && board.keep(&record) {
+        node.kept(record.slot);
     }
 }

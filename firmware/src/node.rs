@@ -1,7 +1,7 @@
 //! The node: what happened goes in with its time, what is to be done comes out. No clock, no pin, no wait.
 
 use tilth_wire::{
-    BoardId, BoardKind, ChannelKind, Decoder, Fault, Fields, Heartbeat, Hello, MAX_FIELDS, MAX_FRAME,
+    BoardId, BoardKind, ChannelKind, Decoder, Fault, Fields, Heartbeat, HelloHead, MAX_FIELDS, MAX_FRAME,
     MAX_FRAME_TO_BOARD, Refusal, Request, ResetCause, Sample, SetChannel, SetRelay, Switch, Writer, version,
 };
 
@@ -230,17 +230,20 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         Some(byte)
     }
 
-    /// The next record to keep; to be asked when the one before is kept.
+    /// Whether there is a record to keep: the next one, as the settings are now, until [`Node::kept`] says that it is.
     #[inline(never)]
-    pub fn next_record(&mut self) -> Option<Record> {
+    pub fn next_record(&self, record: &mut Record) -> bool {
         let is_unsaved = |slot: &u8| self.unsaved[usize::from(slot / 8)] & (1 << (slot % 8)) != 0;
-        let slot = (0..1 + CHANNELS as u8 + RELAYS as u8).find(is_unsaved)?;
-        self.unsaved[usize::from(slot / 8)] &= !(1 << (slot % 8));
-        let mut bytes = [0; RECORD_LEN];
-        let mut frame = Writer::frame(&mut bytes[1..]);
+        let Some(slot) = (0..1 + CHANNELS as u8 + RELAYS as u8).find(is_unsaved) else { return false };
+        *record = Record { slot, bytes: [0; RECORD_LEN] };
+        let mut frame = Writer::frame(&mut record.bytes[1..]);
         self.write_setting(slot, &mut frame);
-        frame.close().ok()?;
-        Some(Record { slot, bytes })
+        frame.close().is_some()
+    }
+
+    /// Takes note that the record of a slot is kept.
+    pub fn kept(&mut self, slot: u8) {
+        self.unsaved[usize::from(slot / 8)] &= !(1 << (slot % 8));
     }
 
     /// Writes the message that makes the setting of a slot.
@@ -326,7 +329,8 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             }
             Request::SetId => {
                 if self.id.is_none() {
-                    self.id = Some(BoardId(fields.map(|byte| byte as u8)));
+                    let BoardId(id) = self.id.insert(BoardId([0; 8]));
+                    id.iter_mut().zip(fields).for_each(|(byte, field)| *byte = *field as u8);
                     self.keep(0);
                 }
                 self.hello_due = true;
@@ -349,45 +353,43 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     /// Does a command. `None` for what is none after all.
     fn execute(&mut self, request: Request, fields: &Fields) -> Option<Outcome> {
         match request {
-            Request::SetChannel => {
-                let [_, channel, kind, interval, oversampling, ..] = *fields;
-                let kind = ChannelKind::from_number(kind as u8)?;
-                let settings = ChannelSettings { kind, interval, oversampling: oversampling as u8 };
-                Some(self.set_channel(channel as u8, settings))
-            }
-            Request::SetRelay => {
-                let [_, relay, max_on, min_off, link_timeout, excludes, ..] = *fields;
-                let asked = Limits { max_on, min_off, link_timeout, excludes: excludes as u8 };
-                Some(self.set_relay(relay as u8, &asked))
-            }
-            _ => {
-                let [command, relay, on_for, expires, ..] = *fields;
-                let switch = Switch { command, relay: relay as u8, on_for, expires };
-                Some(self.relays.switch(self.now, self.link.silence(), &switch))
-            }
+            Request::SetChannel => self.set_channel(fields),
+            Request::SetRelay => Some(self.set_relay(fields)),
+            _ => Some(self.switch(fields)),
         }
     }
 
-    fn set_channel(&mut self, channel: u8, settings: ChannelSettings) -> Outcome {
+    fn switch(&mut self, fields: &Fields) -> Outcome {
+        let [command, relay, on_for, expires, ..] = *fields;
+        let switch = Switch { command, relay: relay as u8, on_for, expires };
+        self.relays.switch(self.now, self.link.silence(), &switch)
+    }
+
+    fn set_channel(&mut self, fields: &Fields) -> Option<Outcome> {
+        let [_, channel, kind, interval, oversampling, ..] = *fields;
+        let (channel, kind) = (channel as u8, ChannelKind::from_number(kind as u8)?);
+        let settings = ChannelSettings { kind, interval, oversampling: oversampling as u8 };
         if usize::from(channel) >= CHANNELS {
-            return Outcome::Refused(Refusal::NoSuchNumber);
+            return Some(Outcome::Refused(Refusal::NoSuchNumber));
         }
         if !settings.are_possible(W::channel(channel).0) {
-            return Outcome::Refused(Refusal::NotPossible);
+            return Some(Outcome::Refused(Refusal::NotPossible));
         }
         // With the next heartbeat, so that channels that are set one after the other are measured in one round.
         if self.channels.set(self.next_heartbeat, channel, &settings) {
             self.keep(1 + channel);
         }
-        Outcome::Done
+        Some(Outcome::Done)
     }
 
-    fn set_relay(&mut self, relay: u8, asked: &Limits) -> Outcome {
+    fn set_relay(&mut self, fields: &Fields) -> Outcome {
+        let [_, relay, max_on, min_off, link_timeout, excludes, ..] = fields;
+        let relay = *relay as u8;
         if usize::from(relay) >= RELAYS {
             return Outcome::Refused(Refusal::NoSuchNumber);
         }
         let mut limits = W::relay(relay);
-        let limited = limits.tighten(asked);
+        let limited = limits.tighten(*max_on, *min_off, *link_timeout, *excludes as u8);
         if self.relays.set_limits(self.now, relay, &limits) {
             self.keep(1 + CHANNELS as u8 + relay);
         }
@@ -409,18 +411,17 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         } else if let Some(relay) = self.relays.next_report() {
             self.relays.write_report(relay, &mut frame);
         } else if core::mem::take(&mut self.hello_due) {
-            let hello = Hello {
+            let head = HelloHead {
                 protocol: version::CURRENT,
                 kind: W::KIND,
                 firmware: FIRMWARE_VERSION,
-                id: self.id,
+                id: self.id.as_ref(),
                 reset: self.reset,
                 at: self.now.millis(),
                 next: self.queue.next(),
                 relays: RELAYS as u8,
-                channels: &[],
             };
-            hello.write_head(&mut frame);
+            head.write(&mut frame);
             self.channels.write(&mut frame);
         } else if core::mem::take(&mut self.heartbeat_due) {
             let (at, bad_frames, on) = (self.now.millis(), self.bad_frames, self.relays.on());
@@ -429,7 +430,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         } else {
             return 0;
         }
-        frame.close().map_or(0, |frame| frame.len() as u8)
+        frame.close().unwrap_or_default() as u8
     }
 }
 

@@ -9,9 +9,9 @@
 //! | gap | varint of milliseconds, if the header says so |
 //! | value | varint of how much the value rose or fell, or the fault's number |
 
-use tilth_wire::{BatchFrame, Fault, MAX_FRAME, Reader, Reading, Sample, Writer};
+use tilth_wire::{BatchFrame, MAX_FRAME, Reader, Sample, Writer};
 
-use crate::time::{BoardTime, is_before};
+use crate::time::{BoardTime, is_at_least, is_same};
 
 const CHANNEL_BITS: u8 = 0x0F;
 const FAULT_BIT: u8 = 0x10;
@@ -33,8 +33,6 @@ const MAX_PACKED: usize = 11;
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 struct Before<const CHANNELS: usize> {
-    /// Sequence number of the reading.
-    seq: u32,
     /// Board time of the reading before.
     at: BoardTime,
     /// The last time between two readings that differed in time, in milliseconds.
@@ -49,32 +47,34 @@ struct Before<const CHANNELS: usize> {
 pub(crate) struct Queue<const BYTES: usize, const CHANNELS: usize> {
     /// Bytes in use.
     length: u16,
-    /// Sequence number of the next reading to add.
-    next: u32,
-    /// Sequence number of the next reading to send.
-    send: u32,
+    /// Readings that are held.
+    held: u16,
+    /// Readings of these that are sent, from the oldest.
+    sent: u16,
+    /// Sequence number of the oldest reading.
+    oldest: u32,
     /// Readings that were dropped unconfirmed.
     lost: u32,
     /// What the oldest reading is packed against.
-    oldest: Before<CHANNELS>,
+    before: Before<CHANNELS>,
     bytes: [u8; BYTES],
 }
 
 impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
     pub(crate) const EMPTY: Self = {
         assert!(BYTES >= MAX_PACKED && BYTES <= u16::MAX as usize, "a queue has 11 to 65,535 bytes");
-        let oldest = Before { seq: 0, at: BoardTime::from_millis(0), gap: 0, values: [0; CHANNELS] };
-        Self { length: 0, next: 0, send: 0, lost: 0, oldest, bytes: [0; BYTES] }
+        let before = Before { at: BoardTime::from_millis(0), gap: 0, values: [0; CHANNELS] };
+        Self { length: 0, held: 0, sent: 0, oldest: 0, lost: 0, before, bytes: [0; BYTES] }
     };
 
     /// Sequence number of the next reading.
     pub(crate) fn next(&self) -> u32 {
-        self.next
+        self.oldest.wrapping_add(u32::from(self.held))
     }
 
     /// Sequence number of the oldest reading that is held; that of the next one if none is.
     pub(crate) fn oldest(&self) -> u32 {
-        self.oldest.seq
+        self.oldest
     }
 
     /// Readings that were dropped unconfirmed because the queue was full.
@@ -88,8 +88,8 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         if usize::from(channel) >= CHANNELS {
             return;
         }
-        let mut before = self.oldest;
-        before.skip_to(self.next, &mut self.packed());
+        let mut before = self.before;
+        before.skip(self.held, &mut self.packed());
         loop {
             let length = usize::from(self.length);
             let mut packed = Writer::new(&mut self.bytes[length..]);
@@ -98,43 +98,38 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
                 self.length += packed.len() as u16;
                 break;
             }
-            self.drop_before(self.oldest.seq.wrapping_add(1));
+            self.forget(1);
             self.lost = self.lost.wrapping_add(1);
         }
-        self.next = self.next.wrapping_add(1);
+        self.held += 1;
     }
 
     /// Forgets all readings up to a sequence number. One that is confirmed already, or was never given, changes nothing.
     pub(crate) fn confirm(&mut self, through: u32) {
-        if is_before(through, self.next) && !is_before(through, self.oldest.seq) {
-            self.drop_before(through.wrapping_add(1));
+        let behind = through.wrapping_sub(self.oldest);
+        if !is_at_least(behind, u32::from(self.held)) {
+            self.forget(behind as u16 + 1);
         }
     }
 
     /// Sends everything that is held once more.
-    #[inline(never)]
     pub(crate) fn rewind(&mut self) {
-        self.send = self.oldest.seq;
+        self.sent = 0;
     }
 
-    /// Writes the next readings to send into a frame: one alone as a Reading, more as a Batch of as many as fit. Its length, 0 if there
-    /// are none.
+    /// Writes the next readings to send into a frame, as many as fit. Its length, 0 if there are none.
     #[inline(never)]
     pub(crate) fn write(&mut self, frame: &mut [u8; MAX_FRAME]) -> u8 {
-        if self.send == self.next {
+        if self.sent == self.held {
             return 0;
         }
-        let mut before = self.oldest;
+        let mut before = self.before;
         let mut packed = self.packed();
-        before.skip_to(self.send, &mut packed);
-        let is_alone = self.next.wrapping_sub(self.send) == 1;
-        let frame = if is_alone {
-            before.write_reading(&mut packed, frame)
-        } else {
-            before.write_batch(self.next, &mut packed, frame)
-        };
-        self.send = before.seq;
-        frame.len() as u8
+        before.skip(self.sent, &mut packed);
+        let first = self.oldest.wrapping_add(u32::from(self.sent));
+        let (count, length) = before.write_batch(first, self.held - self.sent, &mut packed, frame);
+        self.sent += u16::from(count);
+        length
     }
 
     #[inline(never)]
@@ -142,26 +137,26 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         Reader::new(&self.bytes[..usize::from(self.length)])
     }
 
-    /// Drops the readings before one that is held, or before the next one.
+    /// Forgets the oldest readings, so many of those that are held.
     #[inline(never)]
-    fn drop_before(&mut self, seq: u32) {
+    fn forget(&mut self, count: u16) {
         let end = usize::from(self.length);
         let mut packed = Reader::new(&self.bytes[..end]);
-        self.oldest.skip_to(seq, &mut packed);
+        self.before.skip(count, &mut packed);
         let left = packed.rest().map_or(0, <[u8]>::len);
         self.bytes.copy_within(end - left..end, 0);
         self.length = left as u16;
-        if is_before(self.send, seq) {
-            self.send = seq;
-        }
+        self.held -= count;
+        self.sent = self.sent.saturating_sub(count);
+        self.oldest = self.oldest.wrapping_add(u32::from(count));
     }
 }
 
 impl<const CHANNELS: usize> Before<CHANNELS> {
-    /// Goes on to the reading with a sequence number.
+    /// Goes on by so many readings.
     #[inline(never)]
-    fn skip_to(&mut self, seq: u32, packed: &mut Reader<'_>) {
-        while self.seq != seq {
+    fn skip(&mut self, count: u16, packed: &mut Reader<'_>) {
+        for _ in 0..count {
             self.unpack(packed);
         }
     }
@@ -169,15 +164,17 @@ impl<const CHANNELS: usize> Before<CHANNELS> {
     #[inline(never)]
     fn pack(&self, at: BoardTime, channel: u8, sample: &Sample, packed: &mut Writer<'_>) {
         let gap = at.since(self.at);
-        let time = match gap {
-            0 => SAME_TIME,
-            _ if gap == self.gap => SAME_GAP,
-            _ => NEW_GAP,
+        let time = if is_same(gap, 0) {
+            SAME_TIME
+        } else if is_same(gap, self.gap) {
+            SAME_GAP
+        } else {
+            NEW_GAP
         };
         let (header, number) = match *sample {
             Sample::Fault(fault) => (FAULT_BIT, u32::from(fault.number())),
             Sample::Value(value) => {
-                let rise = value.wrapping_sub(self.values[usize::from(channel)]);
+                let rise = value.wrapping_sub(self.value(channel));
                 (if rise < 0 { FALL_BIT } else { 0 }, rise.unsigned_abs())
             }
         };
@@ -188,32 +185,40 @@ impl<const CHANNELS: usize> Before<CHANNELS> {
         packed.u32(number);
     }
 
-    /// Writes the next reading alone.
+    /// Writes the next readings into a batch, as many of `count` as fit; how many, and the length of the batch's frame. A function of its
+    /// own, so that the locals of neither go beyond the 64 bytes that an AVR reaches at once.
     #[inline(never)]
-    fn write_reading<'a>(&mut self, packed: &mut Reader<'_>, frame: &'a mut [u8; MAX_FRAME]) -> &'a [u8] {
-        let mut frame = Writer::frame(frame);
-        self.unpack(packed).write(&mut frame);
-        frame.close().unwrap_or_default()
-    }
-
-    /// Writes a batch of the next readings before `end`, as many as fit; goes on to the first that is not in it.
-    #[inline(never)]
-    fn write_batch<'a>(&mut self, end: u32, packed: &mut Reader<'_>, frame: &'a mut [u8; MAX_FRAME]) -> &'a [u8] {
-        let mut reading = self.unpack(packed);
-        let mut batch = BatchFrame::new(frame, reading.seq, reading.at);
-        while batch.push(reading.at, reading.channel, reading.sample) {
-            if self.seq == end {
-                return batch.finish();
+    fn write_batch(
+        &mut self,
+        first: u32,
+        count: u16,
+        packed: &mut Reader<'_>,
+        frame: &mut [u8; MAX_FRAME],
+    ) -> (u8, u8) {
+        let mut unpacked = self.unpack(packed);
+        let mut batch = BatchFrame::new(frame, first, self.at.millis());
+        let mut after = 0;
+        let mut written = 0;
+        loop {
+            let channel = unpacked.channel();
+            if unpacked.header & FAULT_BIT == 0 {
+                batch.push_value(after, channel, self.value(channel));
+            } else {
+                batch.push_fault(after, channel, unpacked.fault);
             }
-            reading = self.unpack(packed);
+            written += 1;
+            if u16::from(written) == count || !batch.has_room() {
+                break;
+            }
+            unpacked = self.unpack(packed);
+            after = if unpacked.header & (NEW_GAP | SAME_GAP) == 0 { 0 } else { self.gap };
         }
-        self.seq = reading.seq;
-        batch.finish()
+        (written, batch.close() as u8)
     }
 
     /// Takes the next reading from the bytes; goes on to the one behind it.
     #[inline(never)]
-    fn unpack(&mut self, packed: &mut Reader<'_>) -> Reading {
+    fn unpack(&mut self, packed: &mut Reader<'_>) -> Unpacked {
         let header = packed.byte();
         if header & NEW_GAP != 0 {
             self.gap = packed.u32();
@@ -222,18 +227,31 @@ impl<const CHANNELS: usize> Before<CHANNELS> {
             self.at = BoardTime::from_millis(self.at.millis().wrapping_add(self.gap));
         }
         let number = packed.u32();
-        let channel = header & CHANNEL_BITS;
-        let sample = if header & FAULT_BIT == 0 {
+        if header & FAULT_BIT == 0 {
             let rise = if header & FALL_BIT == 0 { number } else { number.wrapping_neg() };
-            let value = &mut self.values[usize::from(channel)];
-            *value = value.wrapping_add(rise as i32);
-            Sample::Value(*value)
-        } else {
-            Sample::Fault(Fault::from_number(number as u8).unwrap_or(Fault::Bus))
-        };
-        let seq = self.seq;
-        self.seq = seq.wrapping_add(1);
-        Reading { seq, at: self.at.millis(), channel, sample }
+            if let Some(value) = self.values.get_mut(usize::from(header & CHANNEL_BITS)) {
+                *value = value.wrapping_add(rise as i32);
+            }
+        }
+        Unpacked { header, fault: number as u8 }
+    }
+
+    /// Last value of a channel.
+    fn value(&self, channel: u8) -> i32 {
+        self.values.get(usize::from(channel)).copied().unwrap_or_default()
+    }
+}
+
+/// A reading's header, and the number of its fault if it has one. Its value is the channel's newest.
+#[derive(Debug, Clone, Copy)]
+struct Unpacked {
+    header: u8,
+    fault: u8,
+}
+
+impl Unpacked {
+    fn channel(self) -> u8 {
+        self.header & CHANNEL_BITS
     }
 }
 
@@ -243,7 +261,7 @@ mod tests {
 
     use proptest::collection::vec;
     use proptest::prelude::*;
-    use tilth_wire::{Decoder, FromBoard};
+    use tilth_wire::{Decoder, Fault, FromBoard, Reading};
 
     use super::*;
 

@@ -17,3 +17,8 @@ pub struct Record {
     /// What to keep.
     pub bytes: [u8; RECORD_LEN],
 }
+
+impl Record {
+    /// No setting, which is as good as none.
+    pub const EMPTY: Self = Self { slot: 0, bytes: [0; RECORD_LEN] };
+}

@@ -3,7 +3,7 @@
 use tilth_wire::{OffReason, Refusal, UNLIMITED};
 
 use crate::answers::Outcome;
-use crate::time::{BoardTime, is_at_least, renew};
+use crate::time::{BoardTime, is_at_least, is_same, renew};
 
 /// Limits of a relay, all in milliseconds. The board's wiring states the hard ones; the agent may only tighten them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +22,13 @@ impl Limits {
     /// None at all, of a relay that does not exist yet.
     pub(crate) const NONE: Self = Self { max_on: 0, min_off: 0, link_timeout: 0, excludes: 0 };
 
-    /// Takes for each limit the tighter one of this and `asked`; whether one of these is tighter than what was asked.
-    pub(crate) fn tighten(&mut self, asked: &Self) -> bool {
-        let times = lower(&mut self.max_on, asked.max_on)
-            | raise(&mut self.min_off, asked.min_off)
-            | lower(&mut self.link_timeout, asked.link_timeout);
-        self.excludes |= asked.excludes;
-        times || self.excludes != asked.excludes
+    /// Takes for each limit the tighter one of this and what is asked; whether one of these is tighter than what is asked.
+    pub(crate) fn tighten(&mut self, max_on: u32, min_off: u32, link_timeout: u32, excludes: u8) -> bool {
+        let times = lower(&mut self.max_on, max_on)
+            | raise(&mut self.min_off, min_off)
+            | lower(&mut self.link_timeout, link_timeout);
+        self.excludes |= excludes;
+        times | (self.excludes != excludes)
     }
 }
 
@@ -53,9 +53,8 @@ fn raise(limit: &mut u32, asked: u32) -> bool {
 }
 
 /// Whether a time has no end.
-#[inline(never)]
 fn is_unlimited(time: u32) -> bool {
-    time == UNLIMITED
+    is_same(time, UNLIMITED)
 }
 
 /// State of a relay; [`Relay::since`] says since when.

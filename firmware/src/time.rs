@@ -26,8 +26,9 @@ impl BoardTime {
     }
 
     /// Whether `due` is now or past.
+    #[inline(never)]
     pub const fn has_reached(self, due: Self) -> bool {
-        !is_before(self.0, due.0)
+        self.0.wrapping_sub(due.0) <= MAX_WAIT
     }
 
     /// Milliseconds since `earlier`; of one that is later, the time until the clock wraps round to it.
@@ -42,12 +43,6 @@ impl BoardTime {
     }
 }
 
-/// Whether a number comes before another one, over the wrap.
-#[inline(never)]
-pub(crate) const fn is_before(number: u32, other: u32) -> bool {
-    (number.wrapping_sub(other) as i32) < 0
-}
-
 /// Whether a time, in milliseconds, is at least as long as another one. A function: where an AVR's compiler compares 32 bits to branch, it
 /// takes twice the bytes of a call.
 #[inline(never)]
@@ -55,10 +50,16 @@ pub(crate) const fn is_at_least(time: u32, other: u32) -> bool {
     time >= other
 }
 
+/// Whether two numbers are the same; a function for the same reason.
+#[inline(never)]
+pub(crate) const fn is_same(number: u32, other: u32) -> bool {
+    number == other
+}
+
 /// Sets a time, in milliseconds; whether that changes it.
 #[inline(never)]
 pub(crate) fn renew(time: &mut u32, new: u32) -> bool {
-    core::mem::replace(time, new) != new
+    !is_same(core::mem::replace(time, new), new)
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ const SCRATCHPAD: u8 = 9;
 /// Raw temperature after power-on: 85 C.
 const POWER_ON: u16 = 0x0550;
 
+/// Ends of the measuring range, -55 and 125 C, in sixteenths of a degree.
+const COLDEST: i16 = -55 * 16;
+const HOTTEST: i16 = 125 * 16;
+
 /// Begins a conversion; takes 2 ms.
 ///
 /// # Errors
@@ -79,19 +83,16 @@ impl Reader {
         if self.raw == POWER_ON {
             return Err(Fault::PowerOn);
         }
-        let temperature = in_thousandths(self.raw, self.configuration);
-        if !matches!(temperature, -55_000..=125_000) {
+        // Sixteenths of a degree; bits below the sensor's resolution are undefined (table 1) and left out.
+        let undefined_bits = 3 - ((self.configuration >> 5) & 3);
+        let sixteenths = (self.raw as i16) >> undefined_bits << undefined_bits;
+        if !matches!(sixteenths, COLDEST..=HOTTEST) {
             return Err(Fault::Range);
         }
-        Ok(temperature)
+        // Thousandths, 125 to two sixteenths: counted from the coldest, in numbers without a sign.
+        let above = u32::from((sixteenths - COLDEST) as u16) * 125 >> 1;
+        Ok(above as i32 - 55_000)
     }
-}
-
-/// Sixteenths of a degree to thousandths; bits below the sensor's resolution are undefined (table 1) and left out.
-fn in_thousandths(raw: u16, configuration: u8) -> i32 {
-    let undefined_bits = 3 - ((configuration >> 5) & 3);
-    let sixteenths = (raw as i16) >> undefined_bits << undefined_bits;
-    (i32::from(sixteenths) * 125) >> 1
 }
 
 #[cfg(test)]

@@ -12,7 +12,14 @@ fn set_channel(command: u32, channel: u8, kind: ChannelKind, interval: u32, over
 }
 
 fn records(rig: &mut Rig) -> Vec<Record> {
-    core::iter::from_fn(|| rig.node.next_record()).collect()
+    let mut record = Record::EMPTY;
+    let next = || {
+        rig.node.next_record(&mut record).then(|| {
+            rig.node.kept(record.slot);
+            record.clone()
+        })
+    };
+    core::iter::from_fn(next).collect()
 }
 
 /// A board that starts anew with what was kept.

@@ -66,6 +66,9 @@ impl Iterator for Readings<'_> {
     }
 }
 
+/// Longest item, in bytes: two varints, the channel, and whether there is a value.
+const ITEM_LEN: usize = 12;
+
 /// A batch that is being packed, straight into its frame: an Uno has no memory for both.
 #[derive(Debug)]
 pub struct BatchFrame<'a> {
@@ -79,28 +82,58 @@ pub struct BatchFrame<'a> {
 impl<'a> BatchFrame<'a> {
     /// A batch whose first reading has the sequence number `first` and was taken at the board time `at`.
     pub fn new(frame: &'a mut [u8; MAX_FRAME], first: u32, at: u32) -> Self {
-        let mut frame = Writer::frame(frame);
-        Batch { first, at, items: &[] }.write(&mut frame);
-        Self { items: frame.len(), frame, last_at: at }
+        let mut batch = Self { frame: Writer::frame(frame), items: 0, last_at: at };
+        batch.frame.byte(2);
+        batch.frame.u32(first);
+        batch.frame.u32(at);
+        // The place of the items' length.
+        batch.frame.byte(0);
+        batch.items = batch.frame.len();
+        batch
     }
 
-    /// Adds the reading with the next sequence number; false when it does not fit, which leaves the batch as it was.
+    /// Adds the reading with the next sequence number, if there is room; whether there was.
     pub fn push(&mut self, at: u32, channel: u8, sample: Sample) -> bool {
-        let before = self.frame.len();
-        self.frame.u32(at.wrapping_sub(self.last_at));
-        self.frame.byte(channel);
-        sample.write(&mut self.frame);
-        let fits = self.frame.len() - self.items <= ITEMS_LEN;
-        if fits {
-            self.last_at = at;
-        } else {
-            self.frame.truncate(before);
+        let has_room = self.has_room();
+        if has_room {
+            let after = at.wrapping_sub(core::mem::replace(&mut self.last_at, at));
+            match sample {
+                Sample::Value(value) => self.push_value(after, channel, value),
+                Sample::Fault(fault) => self.push_fault(after, channel, fault.number()),
+            }
         }
-        fits
+        has_room
+    }
+
+    /// Whether one more reading fits in any case.
+    pub fn has_room(&self) -> bool {
+        self.frame.len() - self.items <= ITEMS_LEN - ITEM_LEN
+    }
+
+    /// Adds a reading that has a value, taken so many milliseconds after the one before (0 for the first), while there is room.
+    pub fn push_value(&mut self, after: u32, channel: u8, value: i32) {
+        self.frame.u32(after);
+        self.frame.byte(channel);
+        self.frame.byte(0);
+        self.frame.i32(value);
+    }
+
+    /// Adds a reading that has a fault, by its number, as [`BatchFrame::push_value`] does.
+    pub fn push_fault(&mut self, after: u32, channel: u8, fault: u8) {
+        self.frame.u32(after);
+        self.frame.byte(channel);
+        self.frame.byte(1);
+        self.frame.byte(fault);
     }
 
     /// The frame of what was added, closing zero included.
-    pub fn finish(mut self) -> &'a [u8] {
+    pub fn finish(&mut self) -> &[u8] {
+        self.close();
+        self.frame.written()
+    }
+
+    /// Ends the frame of what was added; its length, closing zero included.
+    pub fn close(&mut self) -> usize {
         // A varint of one byte: items are shorter than 128 bytes.
         let length = self.frame.len() - self.items;
         self.frame.replace(self.items - 1, length as u8);

@@ -23,6 +23,11 @@ impl<'a> Writer<'a> {
         Self { out, length: 0 }
     }
 
+    /// Writes to these bytes, behind the first `length` ones.
+    pub(crate) fn after(out: &'a mut [u8], length: usize) -> Self {
+        Self { out, length }
+    }
+
     /// One byte as it is.
     #[inline(never)]
     pub fn byte(&mut self, byte: u8) {
@@ -78,9 +83,9 @@ impl<'a> Writer<'a> {
         self.out.get(..self.length).unwrap_or_default()
     }
 
-    /// Forgets what was written behind the first `length` bytes.
-    pub(crate) fn truncate(&mut self, length: usize) {
-        self.length = length;
+    /// What was written; `None` when it did not fit.
+    pub(crate) fn written_mut(&mut self) -> Option<&mut [u8]> {
+        self.out.get_mut(..self.length)
     }
 
     /// What was written; `None` when it did not fit.

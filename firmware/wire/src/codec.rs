@@ -3,8 +3,8 @@
 use crate::batch::Batch;
 use crate::body::{Reader, Writer};
 use crate::message::{
-    Ack, BoardId, BoardKind, ChannelKind, CommandError, Fields, FromBoard, Heartbeat, Hello, MAX_FIELDS, OffReason,
-    Refusal, Request, ResetCause, SetChannel, SetRelay, Switch, Switched, ToBoard,
+    Ack, BoardId, BoardKind, ChannelKind, CommandError, Fields, FromBoard, Heartbeat, Hello, HelloHead, MAX_FIELDS,
+    OffReason, Refusal, Request, ResetCause, SetChannel, SetRelay, Switch, Switched, ToBoard,
 };
 use crate::reading::{Fault, Reading, Sample};
 
@@ -108,27 +108,42 @@ impl Request {
     }
 }
 
-impl<'a> Hello<'a> {
-    pub(crate) fn write(&self, body: &mut Writer<'_>) {
-        self.write_head(body);
-        body.bytes(self.channels);
-    }
-
-    /// Writes all but the channels to the body of a frame. A board writes them one by one: the length of the list in bytes, then
-    /// each channel's kind and unit.
-    pub fn write_head(&self, body: &mut Writer<'_>) {
+impl HelloHead<'_> {
+    /// Writes the begin of a Hello to the body of a frame. A board then writes its channels one by one: the length of the list in bytes,
+    /// and each channel's kind and unit.
+    pub fn write(&self, body: &mut Writer<'_>) {
         body.byte(0);
         body.byte(self.protocol);
         body.byte(self.kind.number());
-        body.raw(&self.firmware);
+        for part in self.firmware {
+            body.byte(part);
+        }
         body.byte(u8::from(self.id.is_some()));
-        if let Some(id) = self.id {
-            body.raw(&id.0);
+        if let Some(BoardId(id)) = self.id {
+            body.raw(id);
         }
         body.byte(self.reset.number());
         body.u32(self.at);
         body.u32(self.next);
         body.byte(self.relays);
+    }
+}
+
+impl<'a> Hello<'a> {
+    pub(crate) fn write(&self, body: &mut Writer<'_>) {
+        let Self { protocol, kind, firmware, id, reset, at, next, relays, channels } = self;
+        let head = HelloHead {
+            protocol: *protocol,
+            kind: *kind,
+            firmware: *firmware,
+            id: id.as_ref(),
+            reset: *reset,
+            at: *at,
+            next: *next,
+            relays: *relays,
+        };
+        head.write(body);
+        body.bytes(channels);
     }
 
     fn read(body: &mut Reader<'a>) -> Self {

@@ -46,34 +46,28 @@ pub fn crc16(bytes: &[u8]) -> u16 {
 }
 
 impl<'a> Writer<'a> {
-    /// Begins a frame, whose body is to be written next.
+    /// Begins a frame, whose body is to be written next, behind the place of the first code.
     pub fn frame(out: &'a mut [u8]) -> Self {
-        let mut frame = Self::new(out);
-        // The place of the first code, which stuffing finds by its zero.
-        frame.byte(0);
-        frame
+        Self::after(out, 1)
     }
 
-    /// Ends a frame that [`Writer::frame`] began; returns it, closing zero included.
-    ///
-    /// # Errors
-    ///
-    /// When the frame does not fit.
+    /// Ends a frame that [`Writer::frame`] began; its length, closing zero included. `None` when the frame does not fit.
     #[inline(never)]
-    pub fn close(mut self) -> Result<&'a [u8], TooLong> {
-        let body = self.written().get(1..).unwrap_or_default();
-        let checksum = crc16(body).to_le_bytes();
-        self.raw(&checksum);
+    pub fn close(&mut self) -> Option<usize> {
+        let [low, high] = crc16(self.written().get(1..)?).to_le_bytes();
+        self.byte(low);
+        self.byte(high);
         self.byte(0);
-        let frame = self.finish().ok_or(TooLong)?;
+        let frame = self.written_mut()?;
         stuff(frame);
-        Ok(frame)
+        Some(frame.len())
     }
 }
 
 /// COBS in place, of at most 255 bytes: each zero becomes the distance to the next one. The first byte is the place of the first code, the
 /// last one the closing zero.
 fn stuff(frame: &mut [u8]) {
+    let Some((code, frame)) = frame.split_first_mut() else { return };
     let mut distance = 0;
     for byte in frame.iter_mut().rev() {
         if *byte == 0 {
@@ -82,6 +76,7 @@ fn stuff(frame: &mut [u8]) {
         }
         distance += 1;
     }
+    *code = distance;
 }
 
 /// Undoes [`stuff`] in place; the result begins at the second byte.

@@ -119,7 +119,8 @@ impl<'a> FromBoard<'a> {
     pub fn encode<'out>(&self, out: &'out mut [u8]) -> Result<&'out [u8], TooLong> {
         let mut frame = Writer::frame(out);
         self.write(&mut frame);
-        frame.close()
+        let length = frame.close().ok_or(TooLong)?;
+        out.get(..length).ok_or(TooLong)
     }
 
     /// The message of a body.
@@ -150,7 +151,8 @@ impl ToBoard {
     pub fn encode<'out>(&self, out: &'out mut [u8]) -> Result<&'out [u8], TooLong> {
         let mut frame = Writer::frame(out);
         self.write(&mut frame);
-        frame.close()
+        let length = frame.close().ok_or(TooLong)?;
+        out.get(..length).ok_or(TooLong)
     }
 
     /// The message of a body.
@@ -224,6 +226,27 @@ pub struct Hello<'a> {
     pub relays: u8,
     /// Kind and unit of each channel, a byte each; [`Hello::channels`] names them.
     pub channels: &'a [u8],
+}
+
+/// A [`Hello`] without its channels, as a board writes it.
+#[derive(Debug, Clone, Copy)]
+pub struct HelloHead<'a> {
+    /// As in a Hello.
+    pub protocol: u8,
+    /// As in a Hello.
+    pub kind: BoardKind,
+    /// As in a Hello.
+    pub firmware: [u8; 3],
+    /// As in a Hello, where it stands: an Uno has no stack for copies.
+    pub id: Option<&'a BoardId>,
+    /// As in a Hello.
+    pub reset: ResetCause,
+    /// As in a Hello.
+    pub at: u32,
+    /// As in a Hello.
+    pub next: u32,
+    /// As in a Hello.
+    pub relays: u8,
 }
 
 impl Hello<'_> {

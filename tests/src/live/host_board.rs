@@ -233,17 +233,14 @@ impl Board for Wired {
         Some((channel, self.samples[usize::from(channel)].unwrap_or(usual(kind))))
     }
 
-    fn can_keep(&mut self) -> bool {
-        true
-    }
-
-    fn keep(&mut self, record: &Record) {
-        let Some(file) = &self.settings else { return };
+    fn keep(&mut self, record: &Record) -> bool {
+        let Some(file) = &self.settings else { return true };
         let mut bytes = self.kept();
         let at = usize::from(record.slot) * RECORD_LEN;
         bytes[at..at + RECORD_LEN].copy_from_slice(&record.bytes);
         // As with an EEPROM that is worn out, a board whose settings cannot be kept goes on with those it has.
         let _ = fs::write(file, bytes);
+        true
     }
 
     fn feed_watchdog(&mut self) {}

@@ -13,8 +13,7 @@ impl Eeprom {
         Self(eeprom)
     }
 
-    /// Whether no byte is being written.
-    pub fn is_ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         self.0.eecr().read().eepe().bit_is_clear()
     }
 
@@ -26,10 +25,14 @@ impl Eeprom {
         self.0.eedr().read().bits()
     }
 
-    /// Begins to write a byte, unless it is there already: the EEPROM wears by writing. To be called while it is ready.
-    pub fn write(&mut self, address: u16, byte: u8) {
+    /// Whether a byte is written. If another one is there, begins to write it; not while a byte is being written. The EEPROM wears by
+    /// writing only.
+    pub fn is_written(&mut self, address: u16, byte: u8) -> bool {
+        if !self.is_ready() {
+            return false;
+        }
         if self.read(address) == byte {
-            return;
+            return true;
         }
         // SAFETY: every byte may be written.
         self.0.eedr().write(|w| unsafe { w.bits(byte) });
@@ -38,6 +41,7 @@ impl Eeprom {
             // SAFETY: sets EEMPE and then EEPE of EECR, which is at I/O address 0x1F of both chips.
             unsafe { core::arch::asm!("sbi 0x1f, 2", "sbi 0x1f, 1", options(nostack, preserves_flags)) }
         });
+        false
     }
 
     fn select(&self, address: u16) {

@@ -6,7 +6,8 @@ use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
 
 /// A port, by the address of its register PINx; DDRx and PORTx follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
+#[cfg_attr(feature = "atmega328p", repr(u8))]
+#[cfg_attr(feature = "atmega2560", repr(u16))]
 #[expect(missing_docs, reason = "ports have letters")]
 pub enum Port {
     #[cfg(feature = "atmega2560")]

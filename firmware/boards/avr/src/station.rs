@@ -8,7 +8,7 @@ use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, Kinds, RECOR
 use tilth_wire::{ChannelKind, ResetCause, Sample};
 
 use crate::chip::Peripherals;
-use crate::{Adc, Clock, Delay, Eeprom, OpenDrain, Pin, Place, Serial, Twi, Watchdog, interrupt, pulse, reset};
+use crate::{Adc, Clock, Delay, Eeprom, OpenDrain, Pin, Serial, Twi, Watchdog, interrupt, pulse, reset};
 
 /// A channel's line of the wiring table.
 pub type Channel = tilth_firmware::Channel<Pin>;
@@ -32,10 +32,9 @@ pub struct Station<W, const CHANNELS: usize> {
     clock: Clock,
     serial: Serial,
     watchdog: Watchdog,
-    measurer: Measurer<CHANNELS>,
+    measurer: &'static mut Measurer<CHANNELS>,
     terminals: Terminals<W>,
     eeprom: Eeprom,
-    keeping: Option<Keeping>,
     processor: crate::chip::CPU,
 }
 
@@ -46,33 +45,25 @@ struct Terminals<W> {
     i2c: Twi,
 }
 
-/// A record that is being written, a byte at a time.
-struct Keeping {
-    record: Record,
-    written: u8,
-}
-
 impl<W: Wired, const CHANNELS: usize> Station<W, CHANNELS> {
     /// Starts the peripherals, the watchdog and interrupts; the station, and why the board started.
-    #[inline(never)]
-    pub fn start(place: &'static Place<Self>) -> (&'static mut Self, ResetCause) {
-        // SAFETY: the place is filled once, so that this comes once, and nothing else takes peripherals.
+    pub fn start(measurer: &'static mut Measurer<CHANNELS>) -> (Self, ResetCause) {
+        // SAFETY: the measurer is given once, so that this comes once, and nothing else takes peripherals.
         let peripherals = unsafe { Peripherals::steal() };
         let cause = reset::cause(&peripherals.CPU);
-        let station = place.fill(|| Self {
+        let station = Self {
             clock: Clock::start(&peripherals.TC0),
             serial: Serial::start(peripherals.USART0),
             watchdog: Watchdog::start(&peripherals.WDT),
-            measurer: Measurer::NONE,
+            measurer,
             terminals: Terminals {
                 wiring: PhantomData,
                 adc: Adc::start(peripherals.ADC),
                 i2c: Twi::start(peripherals.TWI),
             },
             eeprom: Eeprom::new(peripherals.EEPROM),
-            keeping: None,
             processor: peripherals.CPU,
-        });
+        };
         // SAFETY: the start is no critical section.
         unsafe { interrupt::enable() };
         (station, cause)
@@ -87,21 +78,6 @@ impl<W: Wired, const CHANNELS: usize> Station<W, CHANNELS> {
     pub fn idle(&mut self) {
         if self.serial.can_send() {
             crate::idle(&self.processor, &self.serial);
-        }
-    }
-
-    /// Writes the next byte of the record that is being kept, once the byte before is written.
-    fn write_on(&mut self) {
-        let Some(Keeping { record, written }) = &mut self.keeping else { return };
-        if !self.eeprom.is_ready() {
-            return;
-        }
-        match record.bytes.get(usize::from(*written)) {
-            Some(byte) => {
-                self.eeprom.write(address(record.slot) + u16::from(*written), *byte);
-                *written += 1;
-            }
-            None => self.keeping = None,
         }
     }
 }
@@ -145,13 +121,9 @@ impl<W: Wired, const CHANNELS: usize> Board for Station<W, CHANNELS> {
         self.measurer.poll(self.clock.now(), &mut self.terminals)
     }
 
-    fn can_keep(&mut self) -> bool {
-        self.write_on();
-        self.keeping.is_none()
-    }
-
-    fn keep(&mut self, record: &Record) {
-        self.keeping = Some(Keeping { record: record.clone(), written: 0 });
+    /// Writes a byte of the record at a time: the first one that is not yet there.
+    fn keep(&mut self, record: &Record) -> bool {
+        (address(record.slot)..).zip(&record.bytes).all(|(at, byte)| self.eeprom.is_written(at, *byte))
     }
 
     fn feed_watchdog(&mut self) {

@@ -1,9 +1,11 @@
 //! Arduino Mega 2560 (256 KiB of flash, 8 KiB of memory): what is wired to it, and its loop.
 #![no_std]
 #![no_main]
+#![expect(static_mut_refs, reason = "`entry` gives the statics of `main` to it alone")]
 
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
-use tilth_avr::{Channel, Flash, Pin, Place, Port, Relay, Station, Wired, entry, reset};
+use tilth_avr::{Channel, Flash, Pin, Port, Relay, Station, Wired, entry, reset};
+use tilth_firmware::measure::Measurer;
 use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, RECORD_LEN, Wiring, round};
 use tilth_wire::{BoardKind, ChannelKind};
 
@@ -79,20 +81,19 @@ impl Wired for Mega {
     }
 }
 
-static STATION: Place<Station<Mega, CHANNELS>> = Place::new();
-static NODE: Place<MegaNode> = Place::new();
-
 /// Bytes of the settings that the board keeps.
 const KEPT: u16 = ((1 + CHANNELS + RELAYS) * RECORD_LEN) as u16;
 
 #[entry]
 fn main() -> ! {
-    let (station, cause) = Station::start(&STATION);
-    let node = NODE.fill(|| Node::UNSTARTED);
-    node.start(station.now(), cause);
-    node.restore((0..KEPT).map(|at| station.kept(at)));
+    // In static memory, whose use the linker counts: `entry` gives each to this function alone.
+    static mut NODE: MegaNode = Node::UNSTARTED;
+    static mut MEASURER: Measurer<CHANNELS> = Measurer::NONE;
+    let (mut station, cause) = Station::<Mega2560, CHANNELS>::start(MEASURER);
+    NODE.start(station.now(), cause);
+    NODE.restore((0..KEPT).map(|at| station.kept(at)));
     loop {
-        round(node, station);
+        round(NODE, &mut station);
         station.idle();
     }
 }

@@ -20,17 +20,11 @@ pub(crate) struct Station<'bus> {
     watchdog: rp2040_hal::Watchdog,
     measurer: Measurer<CHANNELS>,
     terminals: Terminals,
-    keeping: Option<Keeping>,
+    /// Steps that were taken towards the record at hand.
+    steps: u8,
 }
 
-/// A record that is being kept, a step at a time.
-struct Keeping {
-    record: Record,
-    /// Steps until a flash that does not keep it is given up.
-    left: u8,
-}
-
-/// More steps than any record takes: two erased sectors, a place for each slot, and the head.
+/// More steps than any record takes: two erased sectors, a place for each slot, and the head. Then a flash that does not keep it is given up.
 const STEPS: u8 = 64;
 
 /// What the channels are connected to.
@@ -48,7 +42,7 @@ impl<'bus> Station<'bus> {
             watchdog: chip.watchdog,
             measurer: Measurer::NONE,
             terminals: Terminals { adc: chip.adc, i2c: chip.i2c },
-            keeping: None,
+            steps: 0,
         }
     }
 
@@ -61,19 +55,6 @@ impl<'bus> Station<'bus> {
     pub(crate) fn idle(&mut self) {
         self.line.poll();
         cortex_m::asm::wfi();
-    }
-
-    /// Takes the next step towards keeping the record.
-    fn keep_on(&mut self) {
-        let Some(Keeping { record, left }) = &mut self.keeping else { return };
-        let step = flash::journal().next_step(record);
-        match step {
-            Some(step) if *left > 0 => {
-                *left -= 1;
-                flash::take(&step);
-            }
-            _ => self.keeping = None,
-        }
     }
 }
 
@@ -113,13 +94,10 @@ impl Board for Station<'_> {
         self.measurer.poll(self.clock.now(), &mut self.terminals)
     }
 
-    fn can_keep(&mut self) -> bool {
-        self.keep_on();
-        self.keeping.is_none()
-    }
-
-    fn keep(&mut self, record: &Record) {
-        self.keeping = Some(Keeping { record: record.clone(), left: STEPS });
+    fn keep(&mut self, record: &Record) -> bool {
+        let step = flash::journal().next_step(record).filter(|_| self.steps < STEPS);
+        self.steps = step.as_ref().map_or(0, |_| self.steps + 1);
+        step.map(|step| flash::take(&step)).is_none()
     }
 
     fn feed_watchdog(&mut self) {

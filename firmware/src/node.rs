@@ -160,7 +160,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             self.channels.set(now, channel, &W::channel(channel).1);
         }
         for relay in 0..RELAYS as u8 {
-            self.relays.start(now, relay, W::relay(relay));
+            self.relays.start(now, relay, &W::relay(relay));
         }
     }
 

@@ -19,9 +19,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// None at all, of a relay that does not exist yet.
-    pub(crate) const NONE: Self = Self { max_on: 0, min_off: 0, link_timeout: 0, excludes: 0 };
-
     /// Takes for each limit the tighter one of this and what is asked; whether one of these is tighter than what is asked.
     pub(crate) fn tighten(&mut self, max_on: u32, min_off: u32, link_timeout: u32, excludes: u8) -> bool {
         let times = lower(&mut self.max_on, max_on)
@@ -89,9 +86,17 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A relay that is off, as every relay after a start.
-    pub(crate) const fn new(now: BoardTime, limits: Limits) -> Self {
-        Self { limits, state: State::Resting, since: now, command: 0, reason: OffReason::Done }
+    /// A relay that is off and rests, as every relay before its start. A constant of zeros.
+    pub(crate) const OFF: Self = {
+        let limits = Limits { max_on: 0, min_off: 0, link_timeout: 0, excludes: 0 };
+        let (state, since) = (State::Resting, BoardTime::from_millis(0));
+        Self { limits, state, since, command: 0, reason: OffReason::Done }
+    };
+
+    /// Begins the rest after a start.
+    pub(crate) fn start(&mut self, now: BoardTime, limits: &Limits) {
+        self.since = now;
+        self.limits = *limits;
     }
 
     /// Why it is off; `None` while it is on.

@@ -25,18 +25,13 @@ pub(crate) struct Relays<const N: usize> {
 
 impl<const N: usize> Relays<N> {
     /// Relays that are off, and have no limits yet.
-    pub(crate) const OFF: Self = Self {
-        on: 0,
-        unset: 0,
-        unreported: 0,
-        relays: [const { Relay::new(BoardTime::from_millis(0), Limits::NONE) }; N],
-    };
+    pub(crate) const OFF: Self = Self { on: 0, unset: 0, unreported: 0, relays: [const { Relay::OFF }; N] };
 
-    /// Starts a relay off; its output is set before anything else.
-    pub(crate) fn start(&mut self, now: BoardTime, number: u8, limits: Limits) {
+    /// Starts a relay, which is off; its output is set before anything else.
+    pub(crate) fn start(&mut self, now: BoardTime, number: u8, limits: &Limits) {
+        self.unset |= bit(number);
         if let Some(relay) = self.relay_mut(number) {
-            *relay = Relay::new(now, limits);
-            self.unset |= bit(number);
+            relay.start(now, limits);
         }
     }
 

@@ -19,21 +19,21 @@ impl<T: Copy, const N: usize> Flash<[T; N]> {
     #[inline(always)]
     pub fn row(&self, number: u8) -> T {
         let mut row = core::mem::MaybeUninit::<T>::uninit();
-        let first = self.0.as_ptr().wrapping_add(usize::from(number).min(N - 1)).cast::<u8>();
         // SAFETY: the row has as many bytes, here and there.
-        unsafe { copy(first, row.as_mut_ptr().cast(), size_of::<T>()) };
+        unsafe { copy(self.0.as_ptr().cast(), number.min(N as u8 - 1), size_of::<T>() as u8, row.as_mut_ptr().cast()) };
         // SAFETY: all bytes of the row were copied.
         unsafe { row.assume_init() }
     }
 }
 
-/// Copies bytes of the flash to memory.
+/// Copies a row of a table in flash to memory, of so many bytes.
 ///
 /// # Safety
 /// As many bytes may be written at `into`.
 #[inline(never)]
-unsafe fn copy(from: *const u8, into: *mut u8, length: usize) {
-    for at in 0..length {
+unsafe fn copy(table: *const u8, row: u8, length: u8, into: *mut u8) {
+    let from = table.wrapping_add(usize::from(row) * usize::from(length));
+    for at in 0..usize::from(length) {
         // SAFETY: the caller's.
         unsafe { into.add(at).write(load(from.wrapping_add(at))) };
     }

@@ -76,6 +76,7 @@ impl Wired for Mega {
         CHANNEL.row(channel)
     }
 
+    #[inline(never)]
     fn relay_pin(relay: u8) -> Pin {
         RELAY.row(relay).pin
     }
@@ -103,6 +104,6 @@ type MegaNode = Node<Mega, CHANNELS, RELAYS, QUEUE>;
 /// Opens the relays first; the watchdog then restarts the board.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    (0..RELAYS).for_each(|relay| RELAY.row(relay as u8).pin.drive(false));
+    (0..RELAYS as u8).for_each(|relay| Mega::relay_pin(relay).drive(false));
     reset::panicked()
 }

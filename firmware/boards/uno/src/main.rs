@@ -79,6 +79,7 @@ impl Wired for Uno {
         CHANNEL.row(channel)
     }
 
+    #[inline(never)]
     fn relay_pin(relay: u8) -> Pin {
         RELAY.row(relay).pin
     }
@@ -106,6 +107,6 @@ type UnoNode = Node<Uno, CHANNELS, RELAYS, QUEUE>;
 /// Opens the relays first; the watchdog then restarts the board.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    (0..RELAYS).for_each(|relay| RELAY.row(relay as u8).pin.drive(false));
+    (0..RELAYS as u8).for_each(|relay| Uno::relay_pin(relay).drive(false));
     reset::panicked()
 }

@@ -20,39 +20,51 @@ pub(crate) enum Outcome {
 struct Answer {
     command: u32,
     outcome: Outcome,
-    is_pending: bool,
 }
 
 /// The newest commands with their answers, the oldest one first.
 #[derive(Debug, Clone)]
-pub(crate) struct Answers([Answer; REMEMBERED]);
+pub(crate) struct Answers {
+    answers: [Answer; REMEMBERED],
+    /// Answers that are to be sent, as bits.
+    pending: u8,
+}
 
 impl Answers {
     /// No command yet. A constant of zeros, which is made where it stays.
     pub(crate) const NONE: Self = {
         let outcome = Outcome::Refused(Refusal::NotUnderstood);
-        Self([Answer { command: 0, outcome, is_pending: false }; REMEMBERED])
+        Self { answers: [Answer { command: 0, outcome }; REMEMBERED], pending: 0 }
     };
 
     /// Whether the command is known, whose answer is then sent once more.
     pub(crate) fn repeat(&mut self, command: u32) -> bool {
-        let known = self.0.iter_mut().find(|answer| !is_same(command, 0) && is_same(answer.command, command));
-        known.map(|answer| answer.is_pending = true).is_some()
+        let is_known = |answer: &Answer| !is_same(command, 0) && is_same(answer.command, command);
+        let known = self.answers.iter().position(is_known);
+        self.pending |= known.map_or(0, |place| 1 << place);
+        known.is_some()
     }
 
     /// Adds the answer to a command, in place of the oldest one.
     #[inline(never)]
     pub(crate) fn add(&mut self, command: u32, outcome: Outcome) {
-        self.0.copy_within(1.., 0);
-        let [.., newest] = &mut self.0;
-        *newest = Answer { command, outcome, is_pending: true };
+        self.answers.copy_within(1.., 0);
+        let [.., newest] = &mut self.answers;
+        *newest = Answer { command, outcome };
+        self.pending = (self.pending >> 1) | (1 << (REMEMBERED - 1));
     }
 
     /// The next answer to send, that to the oldest command first: the command and its outcome.
     pub(crate) fn next_pending(&mut self) -> Option<(u32, Outcome)> {
-        let pending = self.0.iter_mut().find(|answer| answer.is_pending)?;
-        pending.is_pending = false;
-        Some((pending.command, pending.outcome))
+        let mut bit = 1;
+        for answer in &self.answers {
+            if self.pending & bit != 0 {
+                self.pending ^= bit;
+                return Some((answer.command, answer.outcome));
+            }
+            bit <<= 1;
+        }
+        None
     }
 }
 

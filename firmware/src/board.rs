@@ -1,8 +1,7 @@
 //! The loop that every board runs: one round of it, over what the board's pins and drivers can do.
 
-use tilth_wire::Sample;
+use tilth_wire::{ChannelKind, Sample};
 
-use crate::channels::ChannelSettings;
 use crate::node::{Effect, Input, Node, Wiring};
 use crate::record::Record;
 use crate::time::BoardTime;
@@ -23,9 +22,11 @@ pub trait Board {
     /// Sets a relay's output.
     fn set_relay(&mut self, relay: u8, on: bool);
     /// Begins a measurement.
-    fn measure(&mut self, channel: u8, settings: ChannelSettings);
+    fn measure(&mut self, channel: u8, kind: ChannelKind, oversampling: u8);
     /// A measurement that has ended: its channel, and the value or why there is none.
     fn measured(&mut self) -> Option<(u8, Sample)>;
+    /// Whether the next step towards keeping a record can be taken.
+    fn can_keep(&mut self) -> bool;
     /// Takes the next step towards keeping a record over power loss; whether it is kept. Asked again until it is.
     fn keep(&mut self, record: &Record) -> bool;
     /// Holds off the watchdog for another while.
@@ -33,8 +34,8 @@ pub trait Board {
 }
 
 /// One round of the board's loop. The watchdog is fed at its end, if the node made progress.
-pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize>(
-    node: &mut Node<W, CHANNELS, RELAYS, QUEUE>,
+pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize>(
+    node: &mut Node<W, CHANNELS, RELAYS, QUEUE, FRAME>,
     board: &mut impl Board,
 ) {
     let now = board.now();
@@ -49,14 +50,16 @@ pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE:
     while let Some(effect) = node.poll() {
         match effect {
             Effect::SetRelay { relay, on } => board.set_relay(relay, on),
-            Effect::Measure { channel, settings } => board.measure(channel, settings),
+            Effect::Measure { channel, kind, oversampling } => board.measure(channel, kind, oversampling),
         }
     }
     while board.can_send() {
         let Some(byte) = node.next_byte() else { break };
         board.send(byte);
     }
-    keep_next(node, board);
+    if board.can_keep() {
+        keep_next(node, board);
+    }
     if node.take_progress() {
         board.feed_watchdog();
     }
@@ -64,8 +67,8 @@ pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE:
 
 /// Goes on with the next record to keep. A function of its own, so that the stack holds no record while the loop does other things.
 #[inline(never)]
-fn keep_next<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize>(
-    node: &mut Node<W, CHANNELS, RELAYS, QUEUE>,
+fn keep_next<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize>(
+    node: &mut Node<W, CHANNELS, RELAYS, QUEUE, FRAME>,
     board: &mut impl Board,
 ) {
     let mut record = Record::EMPTY;

@@ -69,7 +69,47 @@ impl ChannelSettings {
     }
 }
 
-/// State of a channel.
+/// What is measured, in a byte: the kind's number in bits 0 to 3, the oversampling in bits 4 to 6, and a bit for its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measured(u8);
+
+impl Measured {
+    /// Nothing. A zero.
+    pub(crate) const NOTHING: Self = Self(0);
+
+    const MARK: u8 = 0x80;
+
+    pub(crate) fn new(kind: ChannelKind, oversampling: u8) -> Self {
+        Self(kind.number() | (oversampling << 4))
+    }
+
+    pub(crate) fn kind(self) -> ChannelKind {
+        ChannelKind::from_number(self.0 & 0x0F).unwrap_or(ChannelKind::Off)
+    }
+
+    /// Whether the kind is [`ChannelKind::Off`].
+    fn is_nothing(self) -> bool {
+        self.0 & 0x0F == 0
+    }
+
+    pub(crate) fn oversampling(self) -> u8 {
+        (self.0 >> 4) & 0x07
+    }
+
+    fn is_marked(self) -> bool {
+        self.0 & Self::MARK != 0
+    }
+
+    fn marked(self) -> Self {
+        Self(self.0 | Self::MARK)
+    }
+
+    fn unmarked(self) -> Self {
+        Self(self.0 & !Self::MARK)
+    }
+}
+
+/// A channel, which is in one of two states.
 ///
 /// ```text
 ///              due                  sample, or time out
@@ -77,18 +117,13 @@ impl ChannelSettings {
 ///      ^                   | new settings                |
 ///      +-------------------+-----------------------------+
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// The next measurement begins then.
-    Waiting { due: BoardTime },
-    /// A measurement is under way.
-    Measuring { began: BoardTime },
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Channel {
-    settings: ChannelSettings,
-    state: State,
+    /// Marked while a measurement is under way.
+    measured: Measured,
+    interval: u32,
+    /// When the measurement that is under way began; or when the next one is due.
+    at: BoardTime,
 }
 
 /// Channels of a board.
@@ -99,11 +134,8 @@ pub(crate) struct Channels<const N: usize> {
 
 impl<const N: usize> Channels<N> {
     /// Channels that are off. A constant of zeros, which is made where it stays.
-    pub(crate) const OFF: Self = {
-        let settings = ChannelSettings { kind: ChannelKind::Off, interval: 0, oversampling: 0 };
-        let channel = Channel { settings, state: State::Waiting { due: BoardTime::from_millis(0) } };
-        Self { channels: [channel; N] }
-    };
+    pub(crate) const OFF: Self =
+        Self { channels: [Channel { measured: Measured::NOTHING, interval: 0, at: BoardTime::from_millis(0) }; N] };
 
     #[inline(never)]
     fn channel(&self, number: u8) -> Option<&Channel> {
@@ -115,52 +147,54 @@ impl<const N: usize> Channels<N> {
         self.channels.get_mut(usize::from(number))
     }
 
-    pub(crate) fn settings(&self, number: u8) -> Option<&ChannelSettings> {
-        self.channel(number).map(|channel| &channel.settings)
+    pub(crate) fn settings(&self, number: u8) -> Option<ChannelSettings> {
+        self.channel(number).map(|Channel { measured, interval, .. }| ChannelSettings {
+            kind: measured.kind(),
+            interval: *interval,
+            oversampling: measured.oversampling(),
+        })
     }
 
     /// Sets a channel and begins anew with it at `due`; whether that changed anything.
     pub(crate) fn set(&mut self, due: BoardTime, number: u8, settings: &ChannelSettings) -> bool {
         let Some(channel) = self.channel_mut(number) else { return false };
-        let ChannelSettings { kind, interval, oversampling } = &mut channel.settings;
-        let changes = renew(interval, settings.interval)
-            | (core::mem::replace(kind, settings.kind) != settings.kind)
-            | (core::mem::replace(oversampling, settings.oversampling) != settings.oversampling);
+        let measured = Measured::new(settings.kind, settings.oversampling);
+        let changes = renew(&mut channel.interval, settings.interval) | (channel.measured.unmarked() != measured);
         if changes {
-            channel.state = State::Waiting { due };
+            channel.measured = measured;
+            channel.at = due;
         }
         changes
     }
 
-    /// The next channel whose measurement begins now.
-    pub(crate) fn next_due(&mut self, now: BoardTime) -> Option<(u8, ChannelSettings)> {
-        let is_due = |channel: &Channel| match channel.state {
-            State::Waiting { due } => channel.settings.kind != ChannelKind::Off && now.has_reached(due),
-            State::Measuring { .. } => false,
+    /// The next channel whose measurement begins now, with its kind and oversampling.
+    pub(crate) fn next_due(&mut self, now: BoardTime) -> Option<(u8, ChannelKind, u8)> {
+        let is_due = |channel: &Channel| {
+            !channel.measured.is_nothing() && !channel.measured.is_marked() && now.has_reached(channel.at)
         };
         let (number, channel) = (0..).zip(&mut self.channels).find(|(_, channel)| is_due(channel))?;
-        let State::Waiting { due } = channel.state else { return None };
-        let began = if is_at_least(now.since(due), PUNCTUAL + 1) { now } else { due };
-        channel.state = State::Measuring { began };
-        Some((number, channel.settings))
+        if is_at_least(now.since(channel.at), PUNCTUAL + 1) {
+            channel.at = now;
+        }
+        let (kind, oversampling) = (channel.measured.kind(), channel.measured.oversampling());
+        channel.measured = channel.measured.marked();
+        Some((number, kind, oversampling))
     }
 
     /// Ends the measurement of a channel; when it began. `None` if none was under way, as after a timeout.
     pub(crate) fn end(&mut self, number: u8) -> Option<BoardTime> {
-        let channel = self.channel_mut(number)?;
-        let State::Measuring { began } = channel.state else { return None };
-        channel.state = State::Waiting { due: began.after(channel.settings.interval) };
+        let channel = self.channel_mut(number).filter(|channel| channel.measured.is_marked())?;
+        channel.measured = channel.measured.unmarked();
+        let began = channel.at;
+        channel.at = began.after(channel.interval);
         Some(began)
     }
 
     /// Whether the measurement of a channel takes too long.
     pub(crate) fn is_overdue(&self, now: BoardTime, number: u8) -> bool {
-        match self.channel(number) {
-            Some(Channel { state: State::Measuring { began }, .. }) => {
-                is_at_least(now.since(*began), MEASUREMENT_TIMEOUT)
-            }
-            _ => false,
-        }
+        self.channel(number).is_some_and(|channel| {
+            channel.measured.is_marked() && is_at_least(now.since(channel.at), MEASUREMENT_TIMEOUT)
+        })
     }
 
     /// Writes each channel's kind and unit, as a Hello lists them.
@@ -168,18 +202,18 @@ impl<const N: usize> Channels<N> {
     pub(crate) fn write(&self, hello: &mut Writer<'_>) {
         hello.byte(2 * N as u8);
         for channel in &self.channels {
-            hello.byte(channel.settings.kind.number());
-            hello.byte(channel.settings.kind.unit().number());
+            let kind = channel.measured.kind();
+            hello.byte(kind.number());
+            hello.byte(kind.unit().number());
         }
     }
 
     /// When a measurement begins, or ends by timeout.
     pub(crate) fn deadline(&self) -> Option<BoardTime> {
-        let deadline = |channel: &Channel| match channel.state {
-            State::Waiting { due } => due,
-            State::Measuring { began } => began.after(MEASUREMENT_TIMEOUT),
+        let deadline = |channel: &Channel| {
+            if channel.measured.is_marked() { channel.at.after(MEASUREMENT_TIMEOUT) } else { channel.at }
         };
-        let used = self.channels.iter().filter(|channel| channel.settings.kind != ChannelKind::Off);
+        let used = self.channels.iter().filter(|channel| channel.measured.kind() != ChannelKind::Off);
         used.map(deadline).reduce(BoardTime::earlier)
     }
 }

@@ -23,7 +23,7 @@ use tilth_sensors::one_wire::OneWire;
 use tilth_sensors::{Fault, bme280, dht22, ds18b20, sht3x};
 use tilth_wire::{ChannelKind, Sample};
 
-use crate::channels::Kinds;
+use crate::channels::{Kinds, Measured};
 
 /// What a board's channels are connected to.
 pub trait Inputs {
@@ -57,17 +57,11 @@ pub trait Inputs {
 #[derive(Debug)]
 pub struct Measurer<const CHANNELS: usize> {
     /// What each channel waits for; `Off` for nothing.
-    queued: [Request; CHANNELS],
+    queued: [Measured; CHANNELS],
     /// The channel whose measurement is under way.
     channel: u8,
     step: Step,
     converting: Option<Conversion>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Request {
-    kind: ChannelKind,
-    oversampling: u8,
 }
 
 // Numbered from 0, so that the first one is of zeros.
@@ -105,16 +99,14 @@ enum Chip {
 
 impl<const CHANNELS: usize> Measurer<CHANNELS> {
     /// No measurement. A constant of zeros, which is made where it stays.
-    pub const NONE: Self = {
-        let nothing = Request { kind: ChannelKind::Off, oversampling: 0 };
-        Self { queued: [nothing; CHANNELS], channel: 0, step: Step::Idle, converting: None }
-    };
+    pub const NONE: Self =
+        { Self { queued: [Measured::NOTHING; CHANNELS], channel: 0, step: Step::Idle, converting: None } };
 
     /// Asks for a measurement. A channel that is being measured already is measured once; one that now measures something else
     /// begins anew.
     pub fn request(&mut self, channel: u8, kind: ChannelKind, oversampling: u8) {
         let Some(queued) = self.queued.get_mut(usize::from(channel)) else { return };
-        let before = core::mem::replace(queued, Request { kind, oversampling }).kind;
+        let before = core::mem::replace(queued, Measured::new(kind, oversampling)).kind();
         if before != ChannelKind::Off && before != kind {
             if self.channel == channel {
                 self.step = Step::Idle;
@@ -130,7 +122,7 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
         let now = now as u16;
         let is_idle = matches!(self.step, Step::Idle);
         let outcome = if is_idle { self.begin_next(now, inputs) } else { self.proceed(now, inputs) }?;
-        self.queued[usize::from(self.channel)].kind = ChannelKind::Off;
+        self.queued[usize::from(self.channel)] = Measured::NOTHING;
         Some((self.channel, outcome.map_or_else(|fault| Sample::Fault(named(fault)), Sample::Value)))
     }
 
@@ -186,7 +178,7 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
             };
         }
         // One DS18B20 converts at a time, while other sensors are measured.
-        let can_begin = |queued: &Request| match queued.kind {
+        let can_begin = |queued: &Measured| match queued.kind() {
             ChannelKind::Off => false,
             ChannelKind::Ds18b20 => self.converting.is_none(),
             _ => true,
@@ -199,11 +191,11 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
     #[inline(never)]
     fn begin(&mut self, now: u16, inputs: &mut impl Inputs) -> Option<Outcome> {
         let channel = self.channel;
-        let Request { kind, oversampling } = self.queued[usize::from(channel)];
-        match kind {
+        let request = self.queued[usize::from(channel)];
+        match request.kind() {
             ChannelKind::Analog => {
                 inputs.convert(channel);
-                self.step = Step::Analog(Mean::new(oversampling));
+                self.step = Step::Analog(Mean::new(request.oversampling()));
             }
             ChannelKind::Contact => match inputs.is_open(channel) {
                 Some(open) => self.step = Step::Settling(Settling::new(now, open)),
@@ -236,9 +228,9 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
 
 /// The next channel that asks for a quantity of the chip that was measured for channel `at`, and which one.
 #[inline(never)]
-fn asks_for(queued: &[Request], chip: Chip, at: u8, inputs: &impl Inputs) -> Option<(u8, usize)> {
+fn asks_for(queued: &[Measured], chip: Chip, at: u8, inputs: &impl Inputs) -> Option<(u8, usize)> {
     (0..).zip(queued).find_map(|(channel, request)| {
-        let (wanted, index) = quantity(request.kind)?;
+        let (wanted, index) = quantity(request.kind())?;
         (wanted == chip && inputs.share_a_line(channel, at)).then_some((channel, index))
     })
 }

@@ -12,13 +12,16 @@ use crate::queue::Queue;
 use crate::record::{RECORD_LEN, Record};
 use crate::relay::Limits;
 use crate::relays::Relays;
-use crate::time::BoardTime;
+use crate::time::{BoardTime, is_at_least};
 
 /// Time between heartbeats of the board, in milliseconds.
-const HEARTBEAT: u32 = 1_000;
+const HEARTBEAT: u16 = 1_000;
 
 /// Longest frame that a board takes, without its closing zero.
 const MAX_RECEIVED: usize = MAX_FRAME_TO_BOARD - 1;
+
+/// Longest frame of a Hello without its channels, which take two bytes each.
+const HELLO_FRAME: usize = 32;
 
 /// Most records of a board, by which the bits of those to keep are counted: its id, its channels and its relays.
 const MAX_RECORDS: usize = 1 + tilth_wire::MAX_CHANNELS + tilth_wire::MAX_RELAYS;
@@ -65,18 +68,21 @@ pub enum Effect {
     Measure {
         /// Number of the channel.
         channel: u8,
-        /// What to measure, and how.
-        settings: ChannelSettings,
+        /// What to measure.
+        kind: ChannelKind,
+        /// Of how many conversions an analog value is the mean, as a power of two.
+        oversampling: u8,
     },
 }
 
-/// The node of a board wired as `W`, with a send queue of `QUEUE` bytes.
+/// The node of a board wired as `W`, with a send queue of `QUEUE` bytes, and frames of at most `FRAME`.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Node<W, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> {
+pub struct Node<W, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize = MAX_FRAME> {
     wiring: core::marker::PhantomData<W>,
     now: BoardTime,
-    next_heartbeat: BoardTime,
+    /// Milliseconds until the next heartbeat.
+    until_heartbeat: u16,
     progress: Progress,
     /// Whether the agent has said anything since the start.
     is_greeted: bool,
@@ -95,7 +101,7 @@ pub struct Node<W, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usiz
     relays: Relays<RELAYS>,
     channels: Channels<CHANNELS>,
     decoder: Decoder<MAX_RECEIVED>,
-    frame: [u8; MAX_FRAME],
+    frame: [u8; FRAME],
     queue: Queue<QUEUE, CHANNELS>,
 }
 
@@ -111,15 +117,18 @@ enum Progress {
     Done,
 }
 
-impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> Node<W, CHANNELS, RELAYS, QUEUE> {
+impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize>
+    Node<W, CHANNELS, RELAYS, QUEUE, FRAME>
+{
     /// A node before [`Node::start`]. A constant of zeros: a board that has little stack makes it where it stays.
     pub const UNSTARTED: Self = {
         assert!(CHANNELS <= tilth_wire::MAX_CHANNELS && RELAYS <= tilth_wire::MAX_RELAYS, "too many");
+        assert!(FRAME >= HELLO_FRAME + 2 * CHANNELS, "a frame must hold a Hello");
         let now = BoardTime::from_millis(0);
         Self {
             wiring: core::marker::PhantomData,
             now,
-            next_heartbeat: now,
+            until_heartbeat: 0,
             progress: Progress::None,
             is_greeted: false,
             hello_due: false,
@@ -135,7 +144,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             relays: Relays::OFF,
             channels: Channels::OFF,
             decoder: Decoder::new(),
-            frame: [0; MAX_FRAME],
+            frame: [0; FRAME],
             queue: Queue::EMPTY,
         }
     };
@@ -151,7 +160,6 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     #[inline(never)]
     pub fn start(&mut self, now: BoardTime, reset: ResetCause) {
         self.now = now;
-        self.next_heartbeat = now;
         self.reset = reset;
         self.link = Link::UNHEARD;
         // The zero of an empty frame ends the noise that was on the line while the board started.
@@ -184,8 +192,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     pub fn handle(&mut self, now: BoardTime, input: Input) {
         let elapsed = now.since(core::mem::replace(&mut self.now, now));
         if elapsed != 0 {
-            self.link.advance(elapsed);
-            self.advance();
+            self.advance(elapsed);
             if self.progress == Progress::None {
                 self.progress = Progress::Ticked;
             }
@@ -203,8 +210,8 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         if let Some((relay, on)) = self.relays.next_output() {
             return Some(Effect::SetRelay { relay, on });
         }
-        if let Some((channel, settings)) = self.channels.next_due(self.now) {
-            return Some(Effect::Measure { channel, settings });
+        if let Some((channel, kind, oversampling)) = self.channels.next_due(self.now) {
+            return Some(Effect::Measure { channel, kind, oversampling });
         }
         if self.progress == Progress::Ticked {
             self.progress = Progress::Done;
@@ -215,7 +222,11 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     /// When to come again at the latest, if nothing happens before.
     pub fn deadline(&self) -> BoardTime {
         let others = [self.relays.deadline(self.now, self.link.silence()), self.channels.deadline()];
-        others.into_iter().flatten().fold(self.next_heartbeat, BoardTime::earlier)
+        others.into_iter().flatten().fold(self.next_heartbeat(), BoardTime::earlier)
+    }
+
+    fn next_heartbeat(&self) -> BoardTime {
+        self.now.after(u32::from(self.until_heartbeat))
     }
 
     /// The next byte for the agent; to be asked when the line takes one.
@@ -255,7 +266,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             if let Some(id) = &self.id {
                 id.write(frame);
             }
-        } else if let Some(&ChannelSettings { kind, interval, oversampling }) = self.channels.settings(channel) {
+        } else if let Some(ChannelSettings { kind, interval, oversampling }) = self.channels.settings(channel) {
             SetChannel { command, channel, kind, interval, oversampling }.write(frame);
         } else if let Some(&Limits { max_on, min_off, link_timeout, excludes }) = self.relays.limits(relay) {
             SetRelay { command, relay, max_on, min_off, link_timeout, excludes }.write(frame);
@@ -278,21 +289,24 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     }
 
     #[inline(never)]
-    fn advance(&mut self) {
+    fn advance(&mut self, elapsed: u32) {
+        self.link.advance(elapsed);
         self.relays.advance(self.now, self.link.silence());
         for channel in 0..CHANNELS as u8 {
             if self.channels.is_overdue(self.now, channel) {
                 self.end_measurement(channel, Sample::Fault(Fault::Timeout));
             }
         }
-        if self.now.has_reached(self.next_heartbeat) {
-            self.next_heartbeat = self.next_heartbeat.after(HEARTBEAT);
+        if is_at_least(elapsed, u32::from(self.until_heartbeat)) {
+            self.until_heartbeat += HEARTBEAT;
             if self.is_greeted {
                 self.heartbeat_due = true;
             } else {
                 self.hello_due = true;
             }
         }
+        // After a stop of more than a second the next one comes as soon as this one.
+        self.until_heartbeat = self.until_heartbeat.saturating_sub(elapsed as u16);
     }
 
     /// Queues the sample of a measurement that was under way.
@@ -376,7 +390,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             return Some(Outcome::Refused(Refusal::NotPossible));
         }
         // With the next heartbeat, so that channels that are set one after the other are measured in one round.
-        if self.channels.set(self.next_heartbeat, channel, &settings) {
+        if self.channels.set(self.next_heartbeat(), channel, &settings) {
             self.keep(1 + channel);
         }
         Some(Outcome::Done)

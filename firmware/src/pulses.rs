@@ -4,38 +4,52 @@ use tilth_sensors::pulse::Counter;
 
 /// At most `N` pins `P` that are counted at the same time.
 #[derive(Debug)]
-pub struct PulseInputs<P, const N: usize>([Option<(P, Counter)>; N]);
+pub struct PulseInputs<P, const N: usize>([Input<P>; N]);
+
+// Numbered from 0, so that free ones are of zeros.
+#[derive(Debug)]
+#[repr(u8)]
+enum Input<P> {
+    Free,
+    At(P, Counter),
+}
 
 impl<P: Copy + PartialEq, const N: usize> PulseInputs<P, N> {
     /// No pin.
     pub const fn new() -> Self {
-        Self([const { None }; N])
+        Self([const { Input::Free }; N])
     }
 
     /// Falling edges at a pin since this was first asked, when `start` makes the pin an input; `None` when all inputs are in use at
     /// other pins.
     pub fn count(&mut self, pin: P, start: impl FnOnce(P)) -> Option<u32> {
-        if let Some((_, counter)) = self.0.iter().flatten().find(|(at, _)| *at == pin) {
+        if let Some(Input::At(_, counter)) = self.input(pin) {
             return Some(counter.count());
         }
-        let free = self.0.iter_mut().find(|input| input.is_none())?;
+        let free = self.0.iter_mut().find(|input| matches!(input, Input::Free))?;
         start(pin);
-        *free = Some((pin, Counter::new()));
+        *free = Input::At(pin, Counter::new());
         Some(0)
     }
 
     /// Ends counting at a pin, which now measures something else.
     pub fn forget(&mut self, pin: P) {
-        let is_at = |input: &&mut Option<(P, Counter)>| matches!(input, Some((at, _)) if *at == pin);
-        if let Some(input) = self.0.iter_mut().find(is_at) {
-            *input = None;
+        if let Some(input) = self.input(pin) {
+            *input = Input::Free;
         }
+    }
+
+    /// The input that counts at a pin.
+    fn input(&mut self, pin: P) -> Option<&mut Input<P>> {
+        self.0.iter_mut().find(|input| matches!(input, Input::At(at, _) if *at == pin))
     }
 
     /// Samples the pins; to be called once a millisecond.
     pub fn sample(&mut self, is_high: impl Fn(P) -> bool) {
-        for (pin, counter) in self.0.iter_mut().flatten() {
-            counter.sample(is_high(*pin));
+        for input in &mut self.0 {
+            if let Input::At(pin, counter) = input {
+                counter.sample(is_high(*pin));
+            }
         }
     }
 }

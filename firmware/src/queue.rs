@@ -9,7 +9,7 @@
 //! | gap | varint of milliseconds, if the header says so |
 //! | value | varint of how much the value rose or fell, or the fault's number |
 
-use tilth_wire::{BatchFrame, MAX_FRAME, Reader, Sample, Writer};
+use tilth_wire::{BatchFrame, Reader, Sample, Writer};
 
 use crate::time::{BoardTime, is_at_least, is_same};
 
@@ -119,7 +119,7 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
 
     /// Writes the next readings to send into a frame, as many as fit. Its length, 0 if there are none.
     #[inline(never)]
-    pub(crate) fn write(&mut self, frame: &mut [u8; MAX_FRAME]) -> u8 {
+    pub(crate) fn write(&mut self, frame: &mut [u8]) -> u8 {
         if self.sent == self.held {
             return 0;
         }
@@ -188,13 +188,7 @@ impl<const CHANNELS: usize> Before<CHANNELS> {
     /// Writes the next readings into a batch, as many of `count` as fit; how many, and the length of the batch's frame. A function of its
     /// own, so that the locals of neither go beyond the 64 bytes that an AVR reaches at once.
     #[inline(never)]
-    fn write_batch(
-        &mut self,
-        first: u32,
-        count: u16,
-        packed: &mut Reader<'_>,
-        frame: &mut [u8; MAX_FRAME],
-    ) -> (u8, u8) {
+    fn write_batch(&mut self, first: u32, count: u16, packed: &mut Reader<'_>, frame: &mut [u8]) -> (u8, u8) {
         let mut unpacked = self.unpack(packed);
         let mut batch = BatchFrame::new(frame, first, self.at.millis());
         let mut after = 0;
@@ -261,7 +255,7 @@ mod tests {
 
     use proptest::collection::vec;
     use proptest::prelude::*;
-    use tilth_wire::{Decoder, Fault, FromBoard, Reading};
+    use tilth_wire::{Decoder, Fault, FromBoard, MAX_FRAME, Reading};
 
     use super::*;
 

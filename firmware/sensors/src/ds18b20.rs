@@ -90,7 +90,7 @@ impl Reader {
             return Err(Fault::Range);
         }
         // Thousandths, 125 to two sixteenths: counted from the coldest, in numbers without a sign.
-        let above = u32::from((sixteenths - COLDEST) as u16) * 125 >> 1;
+        let above = (u32::from((sixteenths - COLDEST) as u16) * 125) >> 1;
         Ok(above as i32 - 55_000)
     }
 }

@@ -7,27 +7,34 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counter {
     count: u32,
-    /// Level of the sample before.
-    last: bool,
-    /// Level that counts.
-    level: bool,
+    /// Whether levels are high, as bits.
+    levels: u8,
 }
+
+/// Level of the sample before.
+const LAST: u8 = 1;
+
+/// Level that counts.
+const COUNTS: u8 = 2;
 
 impl Counter {
     /// A counter at zero.
     pub const fn new() -> Self {
-        Self { count: 0, last: false, level: false }
+        Self { count: 0, levels: 0 }
     }
 
     /// Takes a sample.
     pub fn sample(&mut self, high: bool) {
-        if core::mem::replace(&mut self.last, high) != high {
+        if (self.levels & LAST != 0) != high {
+            self.levels ^= LAST;
             return;
         }
-        if self.level && !high {
-            self.count = self.count.wrapping_add(1);
+        if (self.levels & COUNTS != 0) != high {
+            self.levels ^= COUNTS;
+            if !high {
+                self.count = self.count.wrapping_add(1);
+            }
         }
-        self.level = high;
     }
 
     /// Falling edges so far; after `u32::MAX` comes 0.

@@ -31,7 +31,9 @@ pub struct Measurement {
 /// [`Fault::Absent`] if the sensor does not acknowledge, [`Fault::Bus`] otherwise.
 #[inline(never)]
 pub fn start(bus: &mut impl I2c, address: u8) -> Result<(), Fault> {
-    bus.write(address, &MEASURE).map_err(|error| Fault::of_i2c(&error, Fault::Absent))
+    // On the stack: a constant would stand in an AVR's memory.
+    let [high, low] = MEASURE;
+    bus.write(address, &[high, low]).map_err(|error| Fault::of_i2c(&error, Fault::Absent))
 }
 
 /// Fetches the measurement that [`start`] began at least [`MEASUREMENT_MS`] ago.
@@ -42,15 +44,24 @@ pub fn start(bus: &mut impl I2c, address: u8) -> Result<(), Fault> {
 pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
     let mut answer = [0; 6];
     bus.read(address, &mut answer).map_err(|error| Fault::of_i2c(&error, Fault::Timeout))?;
-    let [t0, t1, t_crc, h0, h1, h_crc] = answer;
-    if crc8::sensirion(&[t0, t1]) != t_crc || crc8::sensirion(&[h0, h1]) != h_crc {
+    if !(is_whole(&answer[..3]) && is_whole(&answer[3..])) {
         return Err(Fault::Checksum);
     }
-    let temperature = temperature(u16::from_be_bytes([t0, t1]));
-    if !matches!(temperature, -40_000..=125_000) {
+    let [t0, t1, _, h0, h1, _] = answer;
+    let (raw, humidity) = (u16::from_be_bytes([t0, t1]), humidity(u16::from_be_bytes([h0, h1])));
+    if !matches!(raw, COLDEST..=HOTTEST) {
         return Err(Fault::Range);
     }
-    Ok(Measurement { temperature, humidity: humidity(u16::from_be_bytes([h0, h1])) })
+    Ok(Measurement { temperature: temperature(raw), humidity })
+}
+
+/// Ends of the measuring range, -40 and 125 C, as raw values.
+const COLDEST: u16 = 1_873;
+const HOTTEST: u16 = 63_662;
+
+/// Whether a word is followed by its checksum.
+fn is_whole(word: &[u8]) -> bool {
+    word.split_last().is_some_and(|(checksum, word)| crc8::sensirion(word) == *checksum)
 }
 
 /// Thousandths of a degree: -45,000 + 175,000 * raw / 65,535 (section 4.13), rounded, in 32 bits.

@@ -1,7 +1,6 @@
 //! Batches: readings that follow each other, packed into one message.
 
 use crate::body::{Reader, Writer};
-use crate::frame::MAX_FRAME;
 use crate::reading::{Reading, Sample};
 
 /// Longest items of a batch, in bytes: about eight readings.
@@ -69,6 +68,9 @@ impl Iterator for Readings<'_> {
 /// Longest item, in bytes: two varints, the channel, and whether there is a value.
 const ITEM_LEN: usize = 12;
 
+/// What follows the items: the checksum and the closing zero.
+const END_LEN: usize = 3;
+
 /// A batch that is being packed, straight into its frame: an Uno has no memory for both.
 #[derive(Debug)]
 pub struct BatchFrame<'a> {
@@ -81,7 +83,7 @@ pub struct BatchFrame<'a> {
 
 impl<'a> BatchFrame<'a> {
     /// A batch whose first reading has the sequence number `first` and was taken at the board time `at`.
-    pub fn new(frame: &'a mut [u8; MAX_FRAME], first: u32, at: u32) -> Self {
+    pub fn new(frame: &'a mut [u8], first: u32, at: u32) -> Self {
         let mut batch = Self { frame: Writer::frame(frame), items: 0, last_at: at };
         batch.frame.byte(2);
         batch.frame.u32(first);
@@ -107,7 +109,7 @@ impl<'a> BatchFrame<'a> {
 
     /// Whether one more reading fits in any case.
     pub fn has_room(&self) -> bool {
-        self.frame.len() - self.items <= ITEMS_LEN - ITEM_LEN
+        self.frame.len() - self.items <= ITEMS_LEN - ITEM_LEN && self.frame.left() >= ITEM_LEN + END_LEN
     }
 
     /// Adds a reading that has a value, taken so many milliseconds after the one before (0 for the first), while there is room.

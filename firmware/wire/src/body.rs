@@ -78,6 +78,11 @@ impl<'a> Writer<'a> {
         self.length
     }
 
+    /// Bytes for which there is room.
+    pub(crate) fn left(&self) -> usize {
+        self.out.len().saturating_sub(self.length)
+    }
+
     /// What was written so far, as far as it fitted.
     pub(crate) fn written(&self) -> &[u8] {
         self.out.get(..self.length).unwrap_or_default()

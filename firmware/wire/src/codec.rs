@@ -115,9 +115,10 @@ impl HelloHead<'_> {
         body.byte(0);
         body.byte(self.protocol);
         body.byte(self.kind.number());
-        for part in self.firmware {
-            body.byte(part);
-        }
+        let [major, minor, patch] = self.firmware;
+        body.byte(major);
+        body.byte(minor);
+        body.byte(patch);
         body.byte(u8::from(self.id.is_some()));
         if let Some(BoardId(id)) = self.id {
             body.raw(id);

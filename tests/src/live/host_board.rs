@@ -220,10 +220,10 @@ impl Board for Wired {
         }
     }
 
-    fn measure(&mut self, channel: u8, settings: ChannelSettings) {
-        let due = self.now().after(duration(settings.kind));
+    fn measure(&mut self, channel: u8, kind: ChannelKind, _oversampling: u8) {
+        let due = self.now().after(duration(kind));
         self.measurements.retain(|(_, busy, _)| *busy != channel);
-        self.measurements.push_back((due, channel, settings.kind));
+        self.measurements.push_back((due, channel, kind));
     }
 
     fn measured(&mut self) -> Option<(u8, Sample)> {
@@ -231,6 +231,10 @@ impl Board for Wired {
         let place = self.measurements.iter().position(|(due, _, _)| now.has_reached(*due))?;
         let (_, channel, kind) = self.measurements.remove(place)?;
         Some((channel, self.samples[usize::from(channel)].unwrap_or(usual(kind))))
+    }
+
+    fn can_keep(&mut self) -> bool {
+        true
     }
 
     fn keep(&mut self, record: &Record) -> bool {

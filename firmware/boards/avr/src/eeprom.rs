@@ -13,7 +13,8 @@ impl Eeprom {
         Self(eeprom)
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether no byte is being written.
+    pub fn is_ready(&self) -> bool {
         self.0.eecr().read().eepe().bit_is_clear()
     }
 
@@ -25,12 +26,9 @@ impl Eeprom {
         self.0.eedr().read().bits()
     }
 
-    /// Whether a byte is written. If another one is there, begins to write it; not while a byte is being written. The EEPROM wears by
-    /// writing only.
+    /// Whether a byte is written. If another one is there, begins to write it. To be called while the EEPROM is ready; it wears by writing
+    /// only.
     pub fn is_written(&mut self, address: u16, byte: u8) -> bool {
-        if !self.is_ready() {
-            return false;
-        }
         if self.read(address) == byte {
             return true;
         }

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use embedded_hal::i2c::I2c;
 use tilth_firmware::measure::{Inputs, Measurer};
-use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, Kinds, RECORD_LEN, Record};
+use tilth_firmware::{Board, BoardTime, Connection, Kinds, RECORD_LEN, Record};
 use tilth_wire::{ChannelKind, ResetCause, Sample};
 
 use crate::chip::Peripherals;
@@ -32,7 +32,7 @@ pub struct Station<W, const CHANNELS: usize> {
     clock: Clock,
     serial: Serial,
     watchdog: Watchdog,
-    measurer: &'static mut Measurer<CHANNELS>,
+    measurer: Measurer<CHANNELS>,
     terminals: Terminals<W>,
     eeprom: Eeprom,
     processor: crate::chip::CPU,
@@ -47,15 +47,15 @@ struct Terminals<W> {
 
 impl<W: Wired, const CHANNELS: usize> Station<W, CHANNELS> {
     /// Starts the peripherals, the watchdog and interrupts; the station, and why the board started.
-    pub fn start(measurer: &'static mut Measurer<CHANNELS>) -> (Self, ResetCause) {
-        // SAFETY: the measurer is given once, so that this comes once, and nothing else takes peripherals.
+    pub fn start() -> (Self, ResetCause) {
+        // SAFETY: comes once, at the start of `main`, and nothing else takes peripherals.
         let peripherals = unsafe { Peripherals::steal() };
         let cause = reset::cause(&peripherals.CPU);
         let station = Self {
             clock: Clock::start(&peripherals.TC0),
             serial: Serial::start(peripherals.USART0),
             watchdog: Watchdog::start(&peripherals.WDT),
-            measurer,
+            measurer: Measurer::NONE,
             terminals: Terminals {
                 wiring: PhantomData,
                 adc: Adc::start(peripherals.ADC),
@@ -108,17 +108,21 @@ impl<W: Wired, const CHANNELS: usize> Board for Station<W, CHANNELS> {
         W::relay_pin(relay).drive(on);
     }
 
-    fn measure(&mut self, channel: u8, settings: ChannelSettings) {
+    fn measure(&mut self, channel: u8, kind: ChannelKind, oversampling: u8) {
         if let Connection::Pin(pin) = W::channel(channel).at
-            && settings.kind != ChannelKind::Pulse
+            && kind != ChannelKind::Pulse
         {
             pulse::forget(pin);
         }
-        self.measurer.request(channel, settings.kind, settings.oversampling);
+        self.measurer.request(channel, kind, oversampling);
     }
 
     fn measured(&mut self) -> Option<(u8, Sample)> {
         self.measurer.poll(self.clock.now(), &mut self.terminals)
+    }
+
+    fn can_keep(&mut self) -> bool {
+        self.eeprom.is_ready()
     }
 
     /// Writes a byte of the record at a time: the first one that is not yet there.

@@ -84,12 +84,25 @@ impl Twi {
                 self.address(address << 1 | u8::from(reads))?;
             }
             match operation {
-                Operation::Write(bytes) => bytes.iter().try_for_each(|byte| self.write(*byte))?,
+                Operation::Write(bytes) => self.write_all(bytes)?,
                 // Each read ends with a NACK: two reads in a row would need to know of each other, and no driver does that.
-                Operation::Read(into) => self.read(into)?,
+                Operation::Read(into) => self.read_all(into)?,
             }
         }
         Ok(())
+    }
+
+    /// Ends a transaction that went so far; a bus that does not come free is recovered.
+    fn end(&mut self, outcome: Result<(), BusError>) -> Result<(), BusError> {
+        let outcome = if outcome == Err(BusError::Bus) { outcome } else { outcome.and(self.stop()) };
+        if outcome == Err(BusError::Bus) {
+            self.recover();
+        }
+        outcome
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), BusError> {
+        bytes.iter().try_for_each(|byte| self.write_byte(*byte))
     }
 
     fn address(&mut self, address: u8) -> Result<(), BusError> {
@@ -104,7 +117,7 @@ impl Twi {
         }
     }
 
-    fn write(&mut self, byte: u8) -> Result<(), BusError> {
+    fn write_byte(&mut self, byte: u8) -> Result<(), BusError> {
         self.set_data(byte);
         match self.step(0)? {
             status::DATA_SENT_ACK => Ok(()),
@@ -113,7 +126,7 @@ impl Twi {
         }
     }
 
-    fn read(&mut self, into: &mut [u8]) -> Result<(), BusError> {
+    fn read_all(&mut self, into: &mut [u8]) -> Result<(), BusError> {
         let mut left = into.len();
         for byte in into {
             left -= 1;
@@ -137,7 +150,6 @@ impl Twi {
         Ok(self.0.twsr().read().bits() & 0xF8)
     }
 
-    /// Ends the transaction; a bus that does not come free is recovered.
     fn stop(&mut self) -> Result<(), BusError> {
         self.set_control(control::INTERRUPT | control::ENABLE | control::STOP);
         self.wait_for(|control| control & control::STOP == 0)
@@ -180,13 +192,20 @@ impl ErrorType for Twi {
     type Error = BusError;
 }
 
+// What is read or written at once is simpler than a transaction, which an image has only if a driver in it needs one.
 impl I2c for Twi {
+    fn read(&mut self, address: u8, into: &mut [u8]) -> Result<(), BusError> {
+        let outcome = self.address(address << 1 | 1).and_then(|()| self.read_all(into));
+        self.end(outcome)
+    }
+
+    fn write(&mut self, address: u8, bytes: &[u8]) -> Result<(), BusError> {
+        let outcome = self.address(address << 1).and_then(|()| self.write_all(bytes));
+        self.end(outcome)
+    }
+
     fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         let outcome = self.run(address, operations);
-        let outcome = if outcome == Err(BusError::Bus) { outcome } else { outcome.and(self.stop()) };
-        if outcome == Err(BusError::Bus) {
-            self.recover();
-        }
-        outcome
+        self.end(outcome)
     }
 }

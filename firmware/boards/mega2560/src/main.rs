@@ -1,11 +1,10 @@
 //! Arduino Mega 2560 (256 KiB of flash, 8 KiB of memory): what is wired to it, and its loop.
 #![no_std]
 #![no_main]
-#![expect(static_mut_refs, reason = "`entry` gives the statics of `main` to it alone")]
+#![expect(static_mut_refs, reason = "`entry` gives the static of `main` to it alone")]
 
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
 use tilth_avr::{Channel, Flash, Pin, Port, Relay, Station, Wired, entry, reset};
-use tilth_firmware::measure::Measurer;
 use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, RECORD_LEN, Wiring, round};
 use tilth_wire::{BoardKind, ChannelKind};
 
@@ -87,10 +86,9 @@ const KEPT: u16 = ((1 + CHANNELS + RELAYS) * RECORD_LEN) as u16;
 
 #[entry]
 fn main() -> ! {
-    // In static memory, whose use the linker counts: `entry` gives each to this function alone.
+    // In static memory, whose use the linker counts; `entry` gives it to this function alone.
     static mut NODE: MegaNode = Node::UNSTARTED;
-    static mut MEASURER: Measurer<CHANNELS> = Measurer::NONE;
-    let (mut station, cause) = Station::<Mega2560, CHANNELS>::start(MEASURER);
+    let (mut station, cause) = Station::<Mega, CHANNELS>::start();
     NODE.start(station.now(), cause);
     NODE.restore((0..KEPT).map(|at| station.kept(at)));
     loop {

@@ -1,7 +1,7 @@
 //! The board as the node sees it: [`Board`] over the chip's peripherals, and [`Inputs`] for its measurements.
 
 use tilth_firmware::measure::{Inputs, Measurer};
-use tilth_firmware::{Board, BoardTime, ChannelSettings, Connection, Kinds, RECORD_LEN, Record};
+use tilth_firmware::{Board, BoardTime, Connection, Kinds, RECORD_LEN, Record};
 use tilth_wire::{ChannelKind, Sample};
 
 use crate::adc::Adc;
@@ -81,17 +81,21 @@ impl Board for Station<'_> {
         }
     }
 
-    fn measure(&mut self, channel: u8, settings: ChannelSettings) {
+    fn measure(&mut self, channel: u8, kind: ChannelKind, oversampling: u8) {
         if let Some(pin) = pin(channel)
-            && settings.kind != ChannelKind::Pulse
+            && kind != ChannelKind::Pulse
         {
             pulse::forget(pin);
         }
-        self.measurer.request(channel, settings.kind, settings.oversampling);
+        self.measurer.request(channel, kind, oversampling);
     }
 
     fn measured(&mut self) -> Option<(u8, Sample)> {
         self.measurer.poll(self.clock.now(), &mut self.terminals)
+    }
+
+    fn can_keep(&mut self) -> bool {
+        true
     }
 
     fn keep(&mut self, record: &Record) -> bool {

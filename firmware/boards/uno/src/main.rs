@@ -1,11 +1,10 @@
 //! Arduino Uno (ATmega328P, 32 KiB of flash, 2 KiB of memory): what is wired to it, and its loop.
 #![no_std]
 #![no_main]
-#![expect(static_mut_refs, reason = "`entry` gives the statics of `main` to it alone")]
+#![expect(static_mut_refs, reason = "`entry` gives the static of `main` to it alone")]
 
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
 use tilth_avr::{Channel, Flash, Pin, Port, Relay, Station, Wired, entry, reset};
-use tilth_firmware::measure::Measurer;
 use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, RECORD_LEN, Wiring, round};
 use tilth_wire::{BoardKind, ChannelKind};
 
@@ -14,6 +13,9 @@ const RELAYS: usize = 2;
 
 /// Bytes of the send queue: four channels at 10 s for 180 s.
 const QUEUE: usize = 256;
+
+/// Longest frame to the agent: a Hello of all channels.
+const FRAME: usize = 48;
 
 /// Channels, from number 0. The agent can set each to another kind that its connection can measure.
 #[unsafe(link_section = ".progmem.data")]
@@ -90,10 +92,9 @@ const KEPT: u16 = ((1 + CHANNELS + RELAYS) * RECORD_LEN) as u16;
 
 #[entry]
 fn main() -> ! {
-    // In static memory, whose use the linker counts: `entry` gives each to this function alone.
+    // In static memory, whose use the linker counts; `entry` gives it to this function alone.
     static mut NODE: UnoNode = Node::UNSTARTED;
-    static mut MEASURER: Measurer<CHANNELS> = Measurer::NONE;
-    let (mut station, cause) = Station::<Uno, CHANNELS>::start(MEASURER);
+    let (mut station, cause) = Station::<Uno, CHANNELS>::start();
     NODE.start(station.now(), cause);
     NODE.restore((0..KEPT).map(|at| station.kept(at)));
     loop {
@@ -102,7 +103,7 @@ fn main() -> ! {
     }
 }
 
-type UnoNode = Node<Uno, CHANNELS, RELAYS, QUEUE>;
+type UnoNode = Node<Uno, CHANNELS, RELAYS, QUEUE, FRAME>;
 
 /// Opens the relays first; the watchdog then restarts the board.
 #[panic_handler]

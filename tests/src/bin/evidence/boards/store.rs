@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use tilth_wire::{Reading, Sample};
@@ -100,10 +100,11 @@ impl Bench {
 
     /// Compares everything; `away` are the times without the agent, in which four channels measured every 10 s.
     pub(super) fn judge_store(&mut self, away: &[Span]) -> anyhow::Result<Tally> {
-        if self.lag_ms > MOST_LAG_MS {
-            let lag = self.lag_ms;
-            self.find(format!("the machine is too slow: the board was {lag} ms late; run this with nothing beside it"));
-        }
+        let lag = self.lag_ms;
+        ensure!(
+            lag <= MOST_LAG_MS,
+            "the machine is too slow: the board was {lag} ms late; run this with nothing beside it"
+        );
         let found = self.line.heard(|heard| heard.findings.clone());
         found.into_iter().for_each(|finding| self.find(finding));
         let missing: usize = self.line.heard(|heard| heard.starts.iter().map(Start::missing).sum());

@@ -145,7 +145,7 @@ pub(crate) fn measure(run: Run) -> Outcome {
     println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
     let (histories_wanted, kills, limits_s) = match (run.length, run.sabotage) {
         (_, true) => (0, 0, [12, 6]),
-        (Length::Full, false) => (10_000, 100, [240, 60]),
+        (Length::Full, false) => (10_000, 100, [480, 90]),
         (Length::Short, false) => (1000, 6, [60, 30]),
     };
     let mut rig = Rig::new(Random::new(seed), limits_s).map_err(|error| format!("{error:#}"))?;

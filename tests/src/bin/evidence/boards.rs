@@ -169,11 +169,11 @@ impl Story {
     /// A board whose sensors show something, and the agent that reads it.
     fn begin(model: &'static Model, extent: Extent, length: Length, random: Random) -> anyhow::Result<Story> {
         let mut bench = Bench::set_up(model, extent.speed, random)?;
-        bench.limit(LIMITS)?;
         let channels: Vec<u8> = bench.sensors.iter().map(|sensor| sensor.channel).collect();
         bench.measure(&channels, INTERVAL)?;
         bench.show_other_values(WIDE)?;
         bench.start_agent()?;
+        bench.limit(LIMITS)?;
         bench.lag_ms = 0;
         Ok(Story { bench, length, extent, counts: Vec::new() })
     }

@@ -247,6 +247,8 @@ impl Bench {
     /// Tightens the limits of both relays, which exclude each other; what is on goes off.
     pub(super) fn limit(&mut self, limits: Limits) -> anyhow::Result<()> {
         let Limits { max_on, link_timeout } = limits;
+        // The agent sends those of its actuators, which are wider, whenever it greets the board.
+        self.until("the board has the agent's limits", |bench| bench.bus()["board"]["unanswered"] == 0)?;
         for relay in 0..2 {
             let set =
                 |command| SetRelay { command, relay, max_on, min_off: 1_000, link_timeout, excludes: 1 << (1 - relay) };

@@ -5,7 +5,7 @@
 //! events over their share ----------> repeats of alerts that are over ---> one counted digest row
 //! over the cap, or the disk nearly full:
 //!   raw, its windows confirmed -> raw -> windows confirmed -> minutes whose quarter is kept: replaced by it
-//!     -> diagnostics: lost -> the oldest quarters: lost -> over the cap: the oldest events that are of no open alert: lost
+//!     -> over the cap: diagnostics, lost -> the oldest quarters: lost -> over the cap: the oldest events that are of no open alert: lost
 //! ```
 
 /// How long and how much is kept.
@@ -140,9 +140,10 @@ pub(super) fn next_step(policy: &Policy, usage: &Usage) -> Step {
         (usage.confirmed_minutes, Step::ConfirmedMinutes),
         (usage.confirmed_quarters, Step::ConfirmedQuarters),
         (usage.can_thin, Step::Thin),
-        (usage.diagnostics, Step::LoseDiagnostics),
+        // Diagnostics and events go at the cap alone, not for empty pages: what else there is has made room, and what comes waits in
+        // memory at first.
+        (usage.diagnostics && is_over, Step::LoseDiagnostics),
         (usage.quarters, Step::LoseQuarters),
-        // Not for empty pages: what else there is has made room, and what comes waits in memory at first.
         (usage.closed_events && is_over, Step::LoseEvents),
     ];
     let first = in_order.into_iter().find(|(there_is, _)| *there_is).map(|(_, step)| step);

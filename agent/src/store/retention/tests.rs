@@ -64,8 +64,8 @@ fn steps() {
             Step::Rest,
         ),
         (
-            "a disk nearly full costs no events",
-            Usage { free_bytes: Some(49), closed_events: true, ..Usage::default() },
+            "a disk nearly full costs no events and no diagnostics",
+            Usage { free_bytes: Some(49), closed_events: true, diagnostics: true, ..Usage::default() },
             Step::Rest,
         ),
         ("a disk nobody can measure", Usage { free_bytes: None, ..plenty(5) }, Step::Rest),

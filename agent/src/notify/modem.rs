@@ -148,7 +148,8 @@ impl Task {
                 Err(why) => why,
             };
             self.session.handle(self.now(), Input::Closed(why));
-            self.perform().await;
+            // A page that was under way fails now, so that another channel can tell of it.
+            self.go_on().await;
             self.wait_for_line(&mut orders).await;
         }
     }
@@ -181,7 +182,7 @@ impl Task {
         loop {
             tokio::select! {
                 () = sleep_until(until) => return,
-                Some(order) = orders.recv() => {
+                Some(order) = orders.recv(), if self.page.is_none() => {
                     self.take(order);
                     self.go_on().await;
                 }

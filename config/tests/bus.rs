@@ -169,7 +169,7 @@ fn dosing_is_watched_where_an_actuator_has_a_total() {
     assert_eq!(of(total, Purpose::Replay), [""; 0]);
 }
 
-/// Of each level the others tell; where it had the modem alone, all there are do.
+/// Channels that tell of a modem that fails: at each level the other channels, or all others where the level names the modem alone.
 #[test]
 fn a_modem_is_watched_and_its_alert_goes_to_the_other_channels() {
     let modem = "

@@ -74,7 +74,7 @@ impl ChannelSettings {
 pub(crate) struct Measured(u8);
 
 impl Measured {
-    /// Nothing. A zero.
+    /// Measures nothing; all bits are 0.
     pub(crate) const NOTHING: Self = Self(0);
 
     const MARK: u8 = 0x80;

@@ -49,7 +49,7 @@ pub(super) struct Expected {
     within: Span,
     /// The configuration reads or judges the sensor in another way: its values are enough, whatever their quality.
     is_changed: bool,
-    /// Whose fault its silence is.
+    /// What a silent sensor is blamed on: the bundle, or files on site.
     #[serde(skip)]
     pub(super) origin: Origin,
 }

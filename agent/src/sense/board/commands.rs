@@ -43,7 +43,7 @@ struct Stated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) setting: Setting,
-    /// It answered otherwise before, or not at all.
+    /// Whether the board answered otherwise before, or not at all.
     pub(super) is_news: bool,
 }
 

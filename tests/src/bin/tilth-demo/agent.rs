@@ -67,7 +67,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Its processes by name.
+    /// Processes of the agent by name.
     pub(crate) fn processes(&mut self) -> [(&'static str, &mut Child); 2] {
         [("agent", &mut self.process), ("tail", &mut self.tail)]
     }

@@ -80,7 +80,7 @@ impl Place {
         Place { zone, clock: TimeZone::get(zone).unwrap_or(TimeZone::fixed(Offset::UTC)) }
     }
 
-    /// Its city.
+    /// City of the time zone.
     pub(crate) fn name(&self) -> String {
         self.zone.rsplit('/').next().unwrap_or_default().replace('_', " ")
     }

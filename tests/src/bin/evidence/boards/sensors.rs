@@ -79,7 +79,7 @@ pub(super) fn sensors(model: &Model) -> Vec<Sensor> {
 }
 
 impl Sensor {
-    /// Its table in the configuration. Jumps are believed.
+    /// Table of the sensor in the configuration, without a limit on jumps.
     pub(super) fn config(&self) -> String {
         let Sensor { id, channel, quantity, resolution, step, .. } = self;
         let points =

@@ -50,7 +50,7 @@ impl RowKind {
         [RowKind::Raw, RowKind::Minutes, RowKind::Quarters, RowKind::Events, RowKind::Diagnostics];
 }
 
-/// What there is to give up.
+/// State of the file, and what can be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Usage {
     /// In pages that hold something.
@@ -59,55 +59,50 @@ pub(super) struct Usage {
     pub(super) spare_bytes: u64,
     /// On the disk, where that is known.
     pub(super) free_bytes: Option<u64>,
-    /// Kinds whose oldest row is confirmed and older than is kept.
-    pub(super) outdated: Vec<RowKind>,
-    pub(super) events_bytes: u64,
+    /// The first kind whose oldest row is confirmed and older than it is kept.
+    pub(super) outdated: Option<RowKind>,
+    /// Events are over their share, and some are repeats.
     pub(super) can_collapse: bool,
-    pub(super) confirmed_raw: bool,
-    pub(super) raw: bool,
-    pub(super) confirmed_minutes: bool,
-    pub(super) confirmed_quarters: bool,
-    pub(super) can_thin: bool,
-    pub(super) diagnostics: bool,
-    pub(super) quarters: bool,
-    pub(super) closed_events: bool,
+    /// Steps of [`FOR_ROOM`] that would make room, in that order.
+    pub(super) possible: Vec<Step>,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// No step: room and age are within their limits, or there is no row left to give up.
+    /// No step: room and age are within their limits, or there is no row left to delete.
     Rest,
-    /// Confirmed rows are older than they are kept.
+    /// Deletes confirmed rows that are older than they are kept.
     Outdated(RowKind),
     /// Repeats of alerts become digests.
     Collapse,
-    /// Raw readings whose windows the hub has.
-    ConfirmedRaw,
-    Raw,
-    ConfirmedMinutes,
-    ConfirmedQuarters,
+    /// Deletes the oldest rows that the hub has; of raw readings those whose windows it has.
+    Confirmed(RowKind),
     /// Minutes are replaced by their quarter.
     Thin,
-    /// The oldest diagnostics are lost.
-    LoseDiagnostics,
-    /// The oldest quarters are lost.
-    LoseQuarters,
-    /// The oldest events are lost.
-    LoseEvents,
+    /// Deletes the oldest rows, whatever the hub has.
+    Lose(RowKind),
 }
 
+/// How room is made, the least loss first.
+pub(super) const FOR_ROOM: [Step; 8] = [
+    Step::Confirmed(RowKind::Raw),
+    Step::Lose(RowKind::Raw),
+    Step::Confirmed(RowKind::Minutes),
+    Step::Confirmed(RowKind::Quarters),
+    Step::Thin,
+    Step::Lose(RowKind::Diagnostics),
+    Step::Lose(RowKind::Quarters),
+    Step::Lose(RowKind::Events),
+];
+
 impl Step {
-    /// The kind of rows that it gives up; repeats of alerts are counted, not given up.
+    /// The kind of rows that it deletes; repeats of alerts are counted, not deleted.
     pub(super) const fn rows(self) -> Option<RowKind> {
         match self {
             Step::Rest | Step::Collapse => None,
-            Step::Outdated(rows) => Some(rows),
-            Step::ConfirmedRaw | Step::Raw => Some(RowKind::Raw),
-            Step::ConfirmedMinutes | Step::Thin => Some(RowKind::Minutes),
-            Step::ConfirmedQuarters | Step::LoseQuarters => Some(RowKind::Quarters),
-            Step::LoseDiagnostics => Some(RowKind::Diagnostics),
-            Step::LoseEvents => Some(RowKind::Events),
+            Step::Outdated(rows) | Step::Confirmed(rows) | Step::Lose(rows) => Some(rows),
+            Step::Thin => Some(RowKind::Minutes),
         }
     }
 }
@@ -126,28 +121,18 @@ pub(super) fn shortage(policy: &Policy, usage: &Usage) -> Option<&'static str> {
 pub(super) const SPARE_BYTES: u64 = 1 << 20;
 
 pub(super) fn next_step(policy: &Policy, usage: &Usage) -> Step {
-    if let Some(rows) = usage.outdated.first() {
-        return Step::Outdated(*rows);
+    if let Some(rows) = usage.outdated {
+        return Step::Outdated(rows);
     }
-    if usage.events_bytes > policy.events_bytes && usage.can_collapse {
+    if usage.can_collapse {
         return Step::Collapse;
     }
     let is_over = usage.used_bytes > policy.most_bytes;
-    let is_short = shortage(policy, usage).is_some();
-    let in_order = [
-        (usage.confirmed_raw, Step::ConfirmedRaw),
-        (usage.raw, Step::Raw),
-        (usage.confirmed_minutes, Step::ConfirmedMinutes),
-        (usage.confirmed_quarters, Step::ConfirmedQuarters),
-        (usage.can_thin, Step::Thin),
-        // Diagnostics and events go at the cap alone, not for empty pages: what else there is has made room, and what comes waits in
-        // memory at first.
-        (usage.diagnostics && is_over, Step::LoseDiagnostics),
-        (usage.quarters, Step::LoseQuarters),
-        (usage.closed_events && is_over, Step::LoseEvents),
-    ];
-    let first = in_order.into_iter().find(|(there_is, _)| *there_is).map(|(_, step)| step);
-    first.filter(|_| is_short).unwrap_or(Step::Rest)
+    // Diagnostics and events go at the cap alone, not for empty pages: what else there is has made room, and what comes waits in
+    // memory at first.
+    let at_cap_alone = |step: &Step| matches!(step, Step::Lose(RowKind::Diagnostics | RowKind::Events));
+    let first = usage.possible.iter().find(|step| is_over || !at_cap_alone(step));
+    first.copied().filter(|_| shortage(policy, usage).is_some()).unwrap_or(Step::Rest)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
 use super::losses::{self, Loss};
-use super::retention::{Policy, RowKind, Step, Usage, next_step, shortage};
+use super::retention::{FOR_ROOM, Policy, RowKind, Step, Usage, next_step, shortage};
 use super::row::{int, uint};
 use super::schema::pragma;
 
@@ -65,7 +65,7 @@ impl Store {
         };
         match step {
             Step::Collapse => collapse(&transaction, &mut lanes)?,
-            Step::LoseEvents => lose_events(&transaction, lanes, reason)?,
+            Step::Lose(RowKind::Events) => lose_events(&transaction, lanes, reason)?,
             _ => delete(&transaction, step, &going, lanes, reason)?,
         }
         forget_gaps(&transaction, lanes)?;
@@ -86,21 +86,14 @@ struct Oldest {
     at: BootInstant,
 }
 
-/// The rows that a step gives up, from the front of their table; of events any that are as old.
+/// The rows that a step deletes, from the front of their table; of events any that are as old.
 fn going(connection: &Connection, step: Step, bounds: &Bounds) -> Result<Vec<Oldest>, StoreError> {
     let Some(rows) = step.rows() else { return Ok(Vec::new()) };
     let oldest = match step {
         Step::Thin => thinnable(connection, STEP_ROWS)?,
         _ => oldest(connection, rows, STEP_ROWS)?,
     };
-    let may_go = |row: &Oldest| match step {
-        Step::Outdated(_) => bounds.is_outdated(row),
-        Step::ConfirmedRaw | Step::ConfirmedMinutes | Step::ConfirmedQuarters => bounds.is_confirmed(row),
-        Step::Raw => row.key <= bounds.position,
-        Step::Thin | Step::LoseDiagnostics | Step::LoseQuarters => true,
-        Step::LoseEvents | Step::Collapse | Step::Rest => true,
-    };
-    Ok(oldest.into_iter().take_while(may_go).collect())
+    Ok(oldest.into_iter().take_while(|row| bounds.may_go(step, row)).collect())
 }
 
 /// What is lost with these rows, for whoever misses it.
@@ -119,6 +112,15 @@ fn loss<'a>(connection: &Connection, going: &[Oldest], reason: &'a str) -> Resul
 }
 
 impl Bounds {
+    fn may_go(&self, step: Step, row: &Oldest) -> bool {
+        match step {
+            Step::Outdated(_) => self.is_outdated(row),
+            Step::Confirmed(_) => self.is_confirmed(row),
+            Step::Lose(RowKind::Raw) => row.key <= self.position,
+            Step::Thin | Step::Lose(_) | Step::Collapse | Step::Rest => true,
+        }
+    }
+
     fn is_confirmed(&self, row: &Oldest) -> bool {
         let lane = match row.rows {
             RowKind::Raw => return row.at < self.confirmed_raw && row.key <= self.position,
@@ -175,32 +177,29 @@ fn usage(
     for rows in RowKind::ALL {
         fronts.extend(oldest(connection, rows, 1)?);
     }
-    let there = |rows: RowKind| fronts.iter().find(|front| front.rows == rows);
-    let confirmed = |rows: RowKind| there(rows).is_some_and(|row| bounds.is_confirmed(row));
-    let outdated = fronts.iter().filter(|row| bounds.is_outdated(row)).map(|row| row.rows);
-    let mut usage = Usage {
+    let mut possible = Vec::new();
+    for step in FOR_ROOM {
+        let is_possible = match step {
+            Step::Thin => !thinnable(connection, 1)?.is_empty(),
+            // Events are read from the first on: only when it may come to them.
+            Step::Lose(RowKind::Events) => {
+                let is_next = possible.iter().all(|before| *before == Step::Lose(RowKind::Diagnostics));
+                is_next && !closed_events(connection, 1)?.is_empty()
+            }
+            _ => fronts.iter().any(|row| Some(row.rows) == step.rows() && bounds.may_go(step, row)),
+        };
+        if is_possible {
+            possible.push(step);
+        }
+    }
+    Ok(Usage {
         used_bytes: (pages - spare) * size,
         spare_bytes: spare * size,
         free_bytes,
-        outdated: outdated.collect(),
-        events_bytes: events_bytes(connection)?,
-        confirmed_raw: confirmed(RowKind::Raw),
-        raw: there(RowKind::Raw).is_some_and(|row| row.key <= bounds.position),
-        confirmed_minutes: confirmed(RowKind::Minutes),
-        confirmed_quarters: confirmed(RowKind::Quarters),
-        can_thin: !thinnable(connection, 1)?.is_empty(),
-        diagnostics: there(RowKind::Diagnostics).is_some(),
-        quarters: there(RowKind::Quarters).is_some(),
-        ..Usage::default()
-    };
-    // These two read events from the first on: only when it may come to them.
-    if usage.events_bytes > policy.events_bytes {
-        usage.can_collapse = !repeats(connection)?.is_empty();
-    }
-    if !usage.raw && !usage.can_thin && !usage.quarters {
-        usage.closed_events = !closed_events(connection, 1)?.is_empty();
-    }
-    Ok(usage)
+        outdated: fronts.iter().find(|row| bounds.is_outdated(row)).map(|row| row.rows),
+        can_collapse: events_bytes(connection)? > policy.events_bytes && !repeats(connection)?.is_empty(),
+        possible,
+    })
 }
 
 /// From the length of the newest: summing all would read all, and so would both ends asked for at once.
@@ -221,16 +220,31 @@ fn one<T>(
     Ok(connection.prepare_cached(sql)?.query_map(params, read)?.next().transpose()?)
 }
 
+/// The table of a kind, and the names of its columns.
+struct Columns {
+    table: &'static str,
+    key: &'static str,
+    /// The last sequence of a row.
+    last: &'static str,
+    at: &'static str,
+}
+
+const fn columns(rows: RowKind) -> Columns {
+    let (table, key, last, at) = match rows {
+        RowKind::Raw => ("raw", "id", "id", "at"),
+        RowKind::Minutes => ("minute", "seq", "last", "start"),
+        RowKind::Quarters => ("quarter", "seq", "last", "start"),
+        RowKind::Events => ("event", "seq", "seq", "uptime"),
+        RowKind::Diagnostics => ("diagnostic", "seq", "seq", "uptime"),
+    };
+    Columns { table, key, last, at }
+}
+
 /// The first rows of a table.
 fn oldest(connection: &Connection, rows: RowKind, count: i64) -> Result<Vec<Oldest>, StoreError> {
-    let sql = match rows {
-        RowKind::Raw => "SELECT id, id, boot, at FROM raw ORDER BY id LIMIT ?",
-        RowKind::Minutes => "SELECT seq, last, boot, start FROM minute ORDER BY seq LIMIT ?",
-        RowKind::Quarters => "SELECT seq, last, boot, start FROM quarter ORDER BY seq LIMIT ?",
-        RowKind::Events => "SELECT seq, seq, boot, uptime FROM event ORDER BY seq LIMIT ?",
-        RowKind::Diagnostics => "SELECT seq, seq, boot, uptime FROM diagnostic ORDER BY seq LIMIT ?",
-    };
-    let mut statement = connection.prepare_cached(sql)?;
+    let Columns { table, key, last, at } = columns(rows);
+    let sql = format!("SELECT {key}, {last}, boot, {at} FROM {table} ORDER BY {key} LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
     let oldest = statement.query_map([count], |row| {
         Ok(Oldest { rows, key: row.get(0)?, last: row.get(1)?, at: (row.get(2)?, row.get(3)?) })
     })?;
@@ -246,21 +260,15 @@ fn delete(
     why: &str,
 ) -> Result<(), StoreError> {
     let Some(last) = going.last() else { return Ok(()) };
-    let sql = match last.rows {
-        RowKind::Raw => "DELETE FROM raw WHERE id <= ?",
-        RowKind::Minutes => "DELETE FROM minute WHERE seq <= ?",
-        RowKind::Quarters => "DELETE FROM quarter WHERE seq <= ?",
-        RowKind::Events => "DELETE FROM event WHERE seq <= ?",
-        RowKind::Diagnostics => "DELETE FROM diagnostic WHERE seq <= ?",
-    };
-    connection.prepare_cached(sql)?.execute([last.key])?;
+    let Columns { table, key, .. } = columns(last.rows);
+    connection.prepare_cached(&format!("DELETE FROM {table} WHERE {key} <= ?"))?.execute([last.key])?;
     let (lane, kind, reason) = match step {
         Step::Thin => {
             let reason = format!("no room for minutes, their quarters of an hour are kept: {why}");
             (Lane::Windows, GapKind::Replaced, reason)
         }
-        Step::LoseQuarters => (Lane::Windows, GapKind::Lost, format!("no room: {why}")),
-        Step::LoseDiagnostics => (Lane::Diagnostics, GapKind::Lost, format!("no room: {why}")),
+        Step::Lose(RowKind::Quarters) => (Lane::Windows, GapKind::Lost, format!("no room: {why}")),
+        Step::Lose(RowKind::Diagnostics) => (Lane::Diagnostics, GapKind::Lost, format!("no room: {why}")),
         Step::Outdated(RowKind::Diagnostics) => (Lane::Diagnostics, GapKind::Lost, "older than it is kept".to_owned()),
         _ => return Ok(()),
     };

@@ -88,13 +88,13 @@ fn over_the_cap_things_are_given_up_in_order() {
     }
     let expected = [
         Step::Collapse,
-        Step::ConfirmedRaw,
-        Step::Raw,
-        Step::ConfirmedMinutes,
-        Step::ConfirmedQuarters,
+        Step::Confirmed(RowKind::Raw),
+        Step::Lose(RowKind::Raw),
+        Step::Confirmed(RowKind::Minutes),
+        Step::Confirmed(RowKind::Quarters),
         Step::Thin,
-        Step::LoseQuarters,
-        Step::LoseEvents,
+        Step::Lose(RowKind::Quarters),
+        Step::Lose(RowKind::Events),
     ];
     assert_eq!(steps, expected);
     let windows = law::windows(store.reader(), 500);
@@ -144,6 +144,8 @@ fn repeats_of_an_alert_become_a_counted_row() {
     assert_eq!(told.rows[&63].body["events"], 60);
     assert_eq!(told.rows[&63].body["alerts"], 20);
     assert_eq!(told.in_gaps(GapKind::Replaced), 60);
+    let tighter = Policy { events_bytes: 1, ..ROOMY };
+    assert_eq!(store.give_up(&tighter, None, None).unwrap(), Step::Rest, "no repeats are left");
     law::holds(&store);
 }
 
@@ -205,9 +207,9 @@ fn diagnostics_go_by_age_where_no_hub_reads_them_and_at_the_cap_before_history()
     law::holds(&store);
     hour(&mut store);
     let tight = Policy { most_bytes: 1, ..ROOMY };
-    while store.give_up(&tight, None, None).unwrap() != Step::LoseDiagnostics {}
+    while store.give_up(&tight, None, None).unwrap() != Step::Lose(RowKind::Diagnostics) {}
     let quarters = count(&store, "quarter");
-    while store.give_up(&tight, None, None).unwrap() == Step::LoseDiagnostics {}
+    while store.give_up(&tight, None, None).unwrap() == Step::Lose(RowKind::Diagnostics) {}
     assert_eq!((count(&store, "diagnostic"), count(&store, "event")), (0, 120));
     assert!(quarters > 0);
     law::holds(&store);

@@ -74,7 +74,7 @@ pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
 pub(crate) use lane::LaneStates;
-pub(crate) use last_known::LostHistory;
+pub(crate) use last_known::{LostHistory, Missing};
 pub(crate) use losses::GivenUp;
 pub(crate) use names::CalibratedPlan;
 pub(crate) use open::{Found, Opened, Options};

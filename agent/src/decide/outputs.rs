@@ -16,7 +16,7 @@ use super::Decide;
 use crate::checkpoint::OutputsBefore;
 use crate::notify::dispatch::Explanation;
 use crate::output::listed;
-use crate::store::LostHistory;
+use crate::store::{LostHistory, Missing};
 
 /// Zones that a notification names; the rest is counted.
 const MAX_ZONES: usize = 5;
@@ -121,7 +121,7 @@ impl Decide {
 
     /// History is missing. Where a kill alone explains what was found, what was booked is there.
     pub(super) fn lose_doses(&mut self, missing: &LostHistory) {
-        if !missing.is_perhaps_a_kill {
+        if missing.missing != Missing::PerhapsNone {
             self.handle(Input::Output(interlock::Input::DosesUnknown));
         }
     }

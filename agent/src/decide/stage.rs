@@ -19,7 +19,7 @@ use crate::checkpoint::{Checkpoint, OutputsBefore};
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::ChannelsByAlert;
-use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, LostHistory, NewEvent};
+use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, LostHistory, Missing, NewEvent};
 use crate::transition::TransitionRecord;
 
 /// Kind of the event about a notification that a channel will not deliver.
@@ -138,14 +138,14 @@ impl Decide {
     }
 
     pub(super) fn report_lost_history(&mut self, missing: &LostHistory) {
-        let LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill: _ } = missing;
+        let LostHistory { reason, from, until, missing: how_much } = missing;
         let body = json!({
             "message": missing.said(self.engine.now().wall, |at| at.to_string()),
             "reason": reason,
             "from": from,
             "until": until,
-            "all": is_all,
-            "certain": is_certain,
+            "all": *how_much == Missing::All,
+            "certain": how_much.is_certain(),
         });
         self.stage_event("history-missing", body);
     }

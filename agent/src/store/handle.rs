@@ -1,7 +1,5 @@
 //! The ends of the store's thread that others hold: decide records, sync and the API ask. None of them waits for a disk.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
@@ -39,8 +37,6 @@ pub(crate) struct StoreWriter {
     overflow: Buffer,
     interval: Span,
     progress: Progress,
-    /// The highest number of an alert that is reserved on the disk.
-    pub(super) alerts_through: Arc<AtomicU64>,
 }
 
 /// The end for questions and confirmations.
@@ -59,8 +55,7 @@ pub(crate) struct Busy;
 impl StoreWriter {
     /// The end of a thread that hears `commands` and gathers readings for `interval`.
     pub(super) fn new(commands: SyncSender<Command>, interval: Span) -> StoreWriter {
-        let (progress, alerts_through) = (Progress::default(), Arc::default());
-        StoreWriter { commands, overflow: Buffer::new(interval), interval, progress, alerts_through }
+        StoreWriter { commands, overflow: Buffer::new(interval), interval, progress: Progress::default() }
     }
 
     /// Hands a commit over. With the queue full it stays here until the next one; beyond the limits the oldest is dropped
@@ -85,7 +80,7 @@ impl StoreWriter {
 
     /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
     pub(crate) fn alerts_through(&self) -> u64 {
-        self.alerts_through.load(Ordering::Acquire)
+        self.progress.marks().alerts_through
     }
 
     /// How far the thread has come.

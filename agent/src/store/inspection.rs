@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::last_known::{LastKnown, LostHistory, damage};
+use super::last_known::{LastKnown, LostHistory, Missing};
 use super::log::{self, Log};
 use super::{Found, Opened, Options, Store, aside, boot};
 
@@ -38,34 +38,29 @@ impl Inspection {
     /// Whether all that shows is a log that ends within a transaction, as a kill may leave it. Then the stream goes on: where the hub has
     /// confirmed what was cut off, it refuses the sequences that come again, and another stream begins.
     pub(super) fn is_perhaps_a_kill(opened: &Opened) -> bool {
-        opened.missing.as_ref().is_some_and(|missing| missing.is_perhaps_a_kill)
+        opened.missing.as_ref().is_some_and(|history| history.missing == Missing::PerhapsNone)
     }
 
     /// What was there before and is not any more.
     pub(super) fn missing(&self, store: &Store, opened: &Opened) -> Result<Option<LostHistory>, StoreError> {
         let until = self.known.as_ref().and_then(|known| known.at);
-        let all = |reason| {
-            let (is_all, is_certain, is_perhaps_a_kill) = (true, true, false);
-            LostHistory { reason, from: None, until, is_all, is_certain, is_perhaps_a_kill }
-        };
         match &opened.found {
-            Found::Damaged { reason, .. } => Ok(Some(all(format!("the database was damaged ({reason})")))),
+            Found::Damaged { reason, .. } => {
+                Ok(Some(LostHistory::all(format!("the database was damaged ({reason})"), until)))
+            }
             Found::Nothing if self.known.is_some() || self.has_run => {
                 let aside = self.log_aside.as_ref().map(|to| format!("; its log lies in {}-wal", to.display()));
-                Ok(Some(all(format!("tilth.db was not there, or empty{}", aside.unwrap_or_default()))))
+                let reason = format!("tilth.db was not there, or empty{}", aside.unwrap_or_default());
+                Ok(Some(LostHistory::all(reason, until)))
             }
             Found::Nothing => Ok(None),
             Found::Database => {
                 let missing = match self.known.as_ref().filter(|_| !store.name.is_empty()) {
                     Some(known) => known.missing_in(&store.found()?, self.log),
-                    None => damage(self.log).map(|reason| LostHistory {
-                        reason,
-                        from: None,
-                        until,
-                        is_all: false,
-                        is_certain: false,
-                        is_perhaps_a_kill: self.log == Log::Unfinished,
-                    }),
+                    None => {
+                        let missing = self.log.missing();
+                        self.log.damage().map(|reason| LostHistory { reason, from: None, until, missing })
+                    }
                 };
                 missing.map(|missing| Ok(LostHistory { from: store.newest_wall()?, ..missing })).transpose()
             }
@@ -78,7 +73,7 @@ impl Store {
     pub(super) fn missing_since(&self, known: &LastKnown) -> Result<Option<LostHistory>, StoreError> {
         let Some(missing) = known.missing_in(&self.found()?, Log::Whole) else { return Ok(None) };
         let what = "another database was put in the place of tilth.db while the agent ran";
-        Ok(Some(if missing.is_all {
+        Ok(Some(if missing.missing == Missing::All {
             LostHistory { reason: what.to_owned(), ..missing }
         } else {
             LostHistory { reason: format!("{what}: {}", missing.reason), from: self.newest_wall()?, ..missing }

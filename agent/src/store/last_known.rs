@@ -59,11 +59,25 @@ pub(crate) struct LostHistory {
     pub(crate) from: Option<WallTime>,
     /// Recorded at least until this time.
     pub(crate) until: Option<WallTime>,
-    pub(crate) is_all: bool,
-    /// The history was there. Else it may have been: what a lost log held may be in the database already.
-    pub(crate) is_certain: bool,
+    pub(crate) missing: Missing,
+}
+
+/// How much of the history is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    All,
+    Part,
+    /// What a lost log held may be in the database already.
+    PerhapsPart,
     /// A kill while the log was written explains what was found: nothing that was committed is gone.
-    pub(crate) is_perhaps_a_kill: bool,
+    PerhapsNone,
+}
+
+impl Missing {
+    /// Whether history was there that is missing now.
+    pub(crate) fn is_certain(self) -> bool {
+        matches!(self, Missing::All | Missing::Part)
+    }
 }
 
 impl LastKnown {
@@ -79,12 +93,8 @@ impl LastKnown {
 
     /// What the database that is found, with its log, lacks of what was known.
     pub(super) fn missing_in(&self, found: &LastKnown, log: Log) -> Option<LostHistory> {
-        let missing = |reason, is_all, is_certain: bool| {
-            let is_perhaps_a_kill = log == Log::Unfinished && !is_certain;
-            LostHistory { reason, from: None, until: self.at, is_all, is_certain, is_perhaps_a_kill }
-        };
         if found.database != self.database {
-            return Some(missing("another database is in the place of tilth.db".to_owned(), true, true));
+            return Some(LostHistory::all("another database is in the place of tilth.db".to_owned(), self.at));
         }
         let behind = self.lanes.iter().find_map(|(lane, known)| {
             let found = found.lanes.get(lane).copied().unwrap_or(0);
@@ -96,45 +106,31 @@ impl LastKnown {
             Log::Empty if self.is_open => Some("its log tilth.db-wal was empty".to_owned()),
             // No kill did that.
             Log::Unfinished if is_behind => None,
-            _ => damage(log),
+            _ => log.damage(),
         };
         let older = is_behind.then(|| {
             let behind = behind.unwrap_or_else(|| format!("boot {} was known", self.boot));
             format!("tilth.db or its log was cut, or is an older copy ({behind})")
         });
-        lost_log.or(older).map(|reason| missing(reason, false, is_behind))
-    }
-}
-
-/// What is wrong with a log, whatever was known.
-pub(super) fn damage(log: Log) -> Option<String> {
-    match log {
-        Log::Unreadable => Some("its log tilth.db-wal was overwritten".to_owned()),
-        Log::Damaged(commits) => Some(format!("its log tilth.db-wal was damaged, {commits} commits from its end")),
-        Log::Unfinished => Some(
-            "its log tilth.db-wal ends within a transaction: it was cut, or the agent was ended while it wrote"
-                .to_owned(),
-        ),
-        Log::Absent | Log::Empty | Log::Whole => None,
+        let missing = if is_behind { Missing::Part } else { log.missing() };
+        lost_log.or(older).map(|reason| LostHistory { reason, from: None, until: self.at, missing })
     }
 }
 
 impl LostHistory {
-    /// All of the history, in a file that was deleted while it was in use.
-    pub(super) fn of_deleted_file(known: &LastKnown) -> LostHistory {
-        let reason = "tilth.db was deleted while the agent ran".to_owned();
-        let (from, until) = (None, known.at);
-        LostHistory { reason, from, until, is_all: true, is_certain: true, is_perhaps_a_kill: false }
+    /// All of the history, which was recorded at least `until` then.
+    pub(super) fn all(reason: String, until: Option<WallTime>) -> LostHistory {
+        LostHistory { reason, from: None, until, missing: Missing::All }
     }
 
     /// `now` is when it was noticed, where the clock is trusted; `shown` says a time: in UTC for programs, by the farm's clock for
     /// people.
     pub(crate) fn said(&self, now: Option<WallTime>, shown: impl Fn(WallTime) -> String) -> String {
-        let LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill: _ } = self.clone();
-        let is = if is_certain { "is" } else { "may be" };
+        let LostHistory { reason, from, until, missing } = self;
+        let is = if missing.is_certain() { "is" } else { "may be" };
         let at_least =
             until.map(|until| format!("; it was recorded at least until {}", shown(until))).unwrap_or_default();
-        match (is_all, from, until, now) {
+        match (*missing == Missing::All, *from, *until, now) {
             (true, _, _, Some(now)) => format!("history before {} is missing: {reason}{at_least}", shown(now)),
             (true, _, _, None) => format!("history before this start is missing: {reason}{at_least}"),
             (false, Some(from), Some(until), _) if from < until => {

@@ -7,6 +7,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::last_known::Missing;
+
 /// A larger one is not looked into: reading it would hold up the start.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -32,6 +34,26 @@ pub(super) enum Log {
     Unfinished,
     /// No damage found.
     Whole,
+}
+
+impl Log {
+    /// What is wrong with the log, whatever was known of the database.
+    pub(super) fn damage(self) -> Option<String> {
+        match self {
+            Log::Unreadable => Some("its log tilth.db-wal was overwritten".to_owned()),
+            Log::Damaged(commits) => Some(format!("its log tilth.db-wal was damaged, {commits} commits from its end")),
+            Log::Unfinished => Some(
+                "its log tilth.db-wal ends within a transaction: it was cut, or the agent was ended while it wrote"
+                    .to_owned(),
+            ),
+            Log::Absent | Log::Empty | Log::Whole => None,
+        }
+    }
+
+    /// How much is missing where the log alone says so.
+    pub(super) fn missing(self) -> Missing {
+        if self == Log::Unfinished { Missing::PerhapsNone } else { Missing::PerhapsPart }
+    }
 }
 
 /// How the log beside a database lies there.

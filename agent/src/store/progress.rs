@@ -21,6 +21,8 @@ pub(super) struct Marks {
     pub(super) cause: Option<Cause>,
     /// With what the hub confirmed and no commit has written yet.
     pub(super) lanes: LaneStates,
+    /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
+    pub(super) alerts_through: u64,
 }
 
 impl Progress {
@@ -44,6 +46,7 @@ impl Progress {
         let mut marks = self.marks();
         let is_all = marks.recorded <= Some(until);
         marks.unwritten_from = marks.unwritten_from.filter(|_| !is_all).map(|from| from.max(until));
+        marks.cause = None;
     }
 
     pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {

@@ -1,7 +1,5 @@
 //! The thread that owns the store: it gathers, commits, answers, and says what it could not do.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -81,11 +79,11 @@ pub(crate) fn start(
 ) -> Result<(StoreWriter, StoreHandle, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
     let store_writer = StoreWriter::new(commands.clone(), settings.interval);
-    let (progress, alerts_through) = (store_writer.progress(), Arc::clone(&store_writer.alerts_through));
+    let progress = store_writer.progress();
     let access = ReadAccess::default();
     let questions = Questions::start(access.clone())?;
     let handle = StoreHandle { commands, questions, progress: store_writer.progress() };
-    let run = move || StoreThread::new(open(), settings, heard, progress, alerts_through, access).run();
+    let run = move || StoreThread::new(open(), settings, heard, progress, access).run();
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
     Ok((store_writer, handle, thread))
 }
@@ -114,7 +112,6 @@ struct StoreThread {
     more_to_give_up: bool,
     notes: Notes,
     progress: Progress,
-    alerts_through: Arc<AtomicU64>,
     access: ReadAccess,
     settings: Settings,
 }
@@ -125,7 +122,6 @@ impl StoreThread {
         settings: Settings,
         heard: Receiver<Command>,
         progress: Progress,
-        alerts_through: Arc<AtomicU64>,
         access: ReadAccess,
     ) -> StoreThread {
         let (store, running, trouble) = match ground {
@@ -153,7 +149,6 @@ impl StoreThread {
             more_to_give_up: false,
             notes: Notes::default(),
             progress,
-            alerts_through,
             access,
             settings,
         }
@@ -242,11 +237,10 @@ impl StoreThread {
                     (self.settings.report)(StoreReport::Dropped(&Losses::default()));
                 }
                 let until = self.buffer.committed(self.buffer.next_transaction());
-                self.progress.marks().cause = None;
                 self.progress.written(until.unwrap_or(self.now));
                 if let Some(store) = &self.store {
-                    self.progress.marks().lanes = store.lanes();
-                    self.alerts_through.store(store.alerts_through(), Ordering::Release);
+                    let mut marks = self.progress.marks();
+                    (marks.lanes, marks.alerts_through) = (store.lanes(), store.alerts_through());
                 }
                 if self.trouble.take().is_some() {
                     (self.settings.report)(StoreReport::Recovered);
@@ -341,7 +335,9 @@ impl StoreThread {
                     (self.settings.report)(StoreReport::Exchanged);
                     store.missing_since(&known)?
                 }
-                Found::Nothing | Found::Damaged { .. } => Some(LostHistory::of_deleted_file(&known)),
+                Found::Nothing | Found::Damaged { .. } => {
+                    Some(LostHistory::all("tilth.db was deleted while the agent ran".to_owned(), known.at))
+                }
             };
         }
         if self.running.is_counted() {

@@ -15,7 +15,7 @@ use crate::configuration::ConfigStatus;
 use crate::decide::Command;
 use crate::health::HealthBoard;
 use crate::store::thread::StoreHandle;
-use crate::store::{Limit, LostHistory, Reader, Store, StoreError};
+use crate::store::{Limit, LostHistory, Missing, Reader, Store, StoreError};
 
 /// Retry interval while the store's queue is full.
 const RETRY_FULL: Duration = Duration::from_millis(50);
@@ -123,8 +123,8 @@ impl StoreAdapter {
     /// an older copy this is the only sign.
     async fn report_lost_history(&self) {
         let reason = "the hub knows another stream of this device, so the data folder is an older copy, or two agents use this key";
-        let (from, until, is_all, is_certain, is_perhaps_a_kill) = (None, None, false, false, false);
-        let missing = LostHistory { reason: reason.to_owned(), from, until, is_all, is_certain, is_perhaps_a_kill };
+        let (from, until, missing) = (None, None, Missing::PerhapsPart);
+        let missing = LostHistory { reason: reason.to_owned(), from, until, missing };
         self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
         let _ = self.commands.send(Command::LostHistory(Box::new(missing))).await;
     }

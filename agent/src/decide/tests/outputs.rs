@@ -1,5 +1,6 @@
 //! Bookings, orders and answers, with a real store.
 
+use crate::store::{LostHistory, Missing};
 use std::time::Duration;
 
 use tilth_core::interlock::{self, Origin, Refusal, Standing, Switch, Wanted};
@@ -237,15 +238,13 @@ async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
     let mut board = Board::begin(0, None);
     board.life.decide.configure(watched());
     board.obey();
-    let lost = |is_perhaps_a_kill| {
-        let (from, until, is_all, is_certain) = (None, None, false, false);
-        let reason = "its log was cut".to_owned();
-        let lost = crate::store::LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill };
-        Command::LostHistory(Box::new(lost))
+    let lost = |missing| {
+        let (reason, from, until) = ("its log was cut".to_owned(), None, None);
+        Command::LostHistory(Box::new(LostHistory { reason, from, until, missing }))
     };
-    board.life.decide.handle_command(lost(true));
+    board.life.decide.handle_command(lost(Missing::PerhapsNone));
     assert!(!board.is_stopped());
-    board.life.decide.handle_command(lost(false));
+    board.life.decide.handle_command(lost(Missing::PerhapsPart));
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
     assert!(board.is_stopped());
     let (done, released) = oneshot::channel();

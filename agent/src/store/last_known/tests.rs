@@ -58,8 +58,8 @@ fn after_a_clean_end_there_is_no_log() {
 fn what_is_missing_is_dated() {
     let at = |seconds: i64| Some(WallTime(1_772_323_200_000 + seconds * 1000));
     let missing = |is_all, from, until| {
-        let (reason, is_certain, is_perhaps_a_kill) = ("why".to_owned(), true, false);
-        LostHistory { reason, from, until, is_all, is_certain, is_perhaps_a_kill }
+        let missing = if is_all { Missing::All } else { Missing::Part };
+        LostHistory { reason: "why".to_owned(), from, until, missing }
     };
     let table = [
         (
@@ -79,7 +79,7 @@ fn what_is_missing_is_dated() {
     for (missing, now, expected) in table {
         assert_eq!(missing.said(now, |at| at.to_string()), expected);
     }
-    let unsure = LostHistory { is_certain: false, ..missing(false, at(0), None) };
+    let unsure = LostHistory { missing: Missing::PerhapsPart, ..missing(false, at(0), None) };
     assert_eq!(unsure.said(None, |at| at.to_string()), "history after 2026-03-01T00:00:00Z may be missing: why");
 }
 

@@ -207,12 +207,11 @@ impl Decide {
 
     fn handle_message(&mut self, message: SenseMessage) {
         match message {
-            SenseMessage::Value(sample) => {
-                match &sample.fault {
-                    Some(why) => self.input_fails(&sample.sensor, Arc::clone(why)),
-                    None => self.input_works(&sample),
-                }
-                self.read(&sample);
+            SenseMessage::Value(sample) => self.handle_sample(&sample),
+            SenseMessage::Held { samples, receipt } => {
+                let first = self.commit.readings.len();
+                samples.iter().for_each(|sample| self.handle_sample(sample));
+                self.commit.receipts.push(receipt.of(first..self.commit.readings.len()));
             }
             SenseMessage::Bus { bus, down } => self.bus_changed(&bus, down.as_deref()),
             SenseMessage::Unmatched { bus, why } => self.message_unmatched(bus, why),
@@ -229,8 +228,15 @@ impl Decide {
                     self.stage_checkpoint();
                 }
             }
-            SenseMessage::Receipt { receipt, .. } => self.commit.receipts.push(receipt),
         }
+    }
+
+    fn handle_sample(&mut self, sample: &Sample) {
+        match &sample.fault {
+            Some(why) => self.input_fails(&sample.sensor, Arc::clone(why)),
+            None => self.input_works(sample),
+        }
+        self.read(sample);
     }
 
     fn read(&mut self, sample: &Sample) {

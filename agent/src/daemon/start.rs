@@ -293,7 +293,7 @@ async fn decide_from_the_first(
                     SenseMessage::Absent { .. }
                     | SenseMessage::Labels { .. }
                     | SenseMessage::Board { .. }
-                    | SenseMessage::Receipt { .. } => {}
+                    | SenseMessage::Held { .. } => {}
                     SenseMessage::Value(sample) => match sample.source_time {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,

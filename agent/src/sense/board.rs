@@ -30,8 +30,9 @@ use tracing::{info, warn};
 use super::bus::health::BoardHealth;
 use super::bus::{Absent, BusContext};
 use super::queue::SenseMessage;
-use super::receipt::Receipt;
+use super::receipt::{Receipt, Receipts};
 use super::released::Ports;
+use super::sample::Sample;
 use super::stream::Place;
 use crate::random;
 use channels::Channels;
@@ -103,8 +104,8 @@ struct Board {
     settings: Vec<Setting>,
     /// What decide was told of sensors without values.
     absent: Option<Absent>,
-    /// Where receipts say what is stored.
-    stored: watch::Sender<u64>,
+    /// Where receipts say what is stored, and what was dropped.
+    receipts: watch::Sender<Receipts>,
     seconds: Interval,
 }
 
@@ -112,8 +113,16 @@ impl Board {
     fn new(owners: Owners, context: BusContext) -> Board {
         let mut seconds = interval(SECOND);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (channels, stored) = (Channels::default(), watch::Sender::new(0));
-        Board { context, owners, session: None, channels, settings: Vec::new(), absent: None, stored, seconds }
+        Board {
+            context,
+            owners,
+            session: None,
+            channels: Channels::default(),
+            settings: Vec::new(),
+            absent: None,
+            receipts: watch::Sender::default(),
+            seconds,
+        }
     }
 
     /// Takes lines as they arrive, for ever.
@@ -165,10 +174,12 @@ impl Board {
     ) -> Ended {
         let is_same = self.session.as_ref().is_some_and(|session| session.id() == line.board);
         if !is_same {
-            self.stored = watch::Sender::new(0);
+            self.receipts = watch::Sender::default();
             self.session = Some(Session::new(line.board, random::command_id()));
         }
-        let mut stored = self.stored.subscribe();
+        let mut receipts = self.receipts.subscribe();
+        // What was told while there was no line.
+        receipts.mark_changed();
         let mut bytes = [0; CHUNK];
         self.take_wanted();
         self.handle(&mut line, Input::Settings(self.settings.clone())).await;
@@ -189,9 +200,9 @@ impl Board {
                     }
                     Err(error) => Some(Ended::Lost(line.reason(&error))),
                 },
-                Ok(()) = stored.changed() => {
-                    let mark = *stored.borrow_and_update();
-                    self.handle(&mut line, Input::Stored(mark)).await
+                Ok(()) = receipts.changed() => {
+                    let told = *receipts.borrow_and_update();
+                    self.handle(&mut line, Input::Receipts(told)).await
                 }
                 _ = self.seconds.tick() => self.handle(&mut line, Input::Second).await,
                 Some(arrival) = arrivals.recv() => match arrival {
@@ -212,7 +223,7 @@ impl Board {
         let now = self.context.clock.uptime();
         let is_input = matches!(input, Input::Bytes(_));
         self.session.as_mut()?.handle(now, input);
-        let (mut used, mut ended) = (0, None);
+        let (mut samples, mut used, mut ended) = (Vec::new(), 0, None);
         while let Some(effect) = self.session.as_mut()?.poll() {
             match effect {
                 Effect::Send(message) => {
@@ -220,11 +231,12 @@ impl Board {
                         return Some(Ended::Lost(line.reason(&error)));
                     }
                 }
-                Effect::Value(value) => used += u64::from(self.push_values(value, now)),
-                Effect::Mark(mark) => {
-                    let (bus, receipt) = (self.context.id.clone(), Receipt::new(mark, &self.stored));
-                    self.context.queue.push(SenseMessage::Receipt { bus, receipt });
+                Effect::Value(value) => {
+                    let before = samples.len();
+                    samples.extend(self.channels.samples(value, now));
+                    used += u64::from(samples.len() > before);
                 }
+                Effect::Mark(mark) => self.push(std::mem::take(&mut samples), Receipt::new(mark, &self.receipts)),
                 Effect::Outcome(outcome) => self.context.outputs.report(outcome),
                 Effect::Greeted => self.greeted(),
                 Effect::Remark(text) => warn!(bus = %self.context.id, "{text}"),
@@ -254,19 +266,17 @@ impl Board {
         }
     }
 
-    fn push_values(&self, value: session::Value, now: Uptime) -> bool {
-        let mut is_used = false;
-        for sample in self.channels.samples(value, now) {
-            is_used = true;
-            let mut health = self.context.health.lock();
+    /// Hands on the values of readings that the board holds until they are stored.
+    fn push(&self, samples: Vec<Sample>, receipt: Receipt) {
+        let mut health = self.context.health.lock();
+        for sample in &samples {
             match &sample.fault {
                 Some(why) => drop(health.messages.faults.insert(sample.sensor.clone(), Arc::clone(why))),
                 None => drop(health.messages.faults.remove(&sample.sensor)),
             }
-            drop(health);
-            self.context.value(sample);
         }
-        is_used
+        drop(health);
+        self.context.queue.push(SenseMessage::Held { samples, receipt });
     }
 
     /// The board said who it is: the bus is up, and its channels are known.

@@ -30,8 +30,8 @@ pub(crate) enum SenseMessage {
     Labels { bus: Id, matches: Arc<LabelMatches> },
     /// The board of a bus said who it is.
     Board { bus: Id, board: [u8; 8] },
-    /// To be confirmed once the values of a bus that came before it are stored.
-    Receipt { bus: Id, receipt: Receipt },
+    /// Values of a board, which holds its readings until the receipt is confirmed; never dropped here.
+    Held { samples: Vec<Sample>, receipt: Receipt },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -63,15 +63,17 @@ impl Queue {
         Queue(Arc::new(Shared { waiting: Mutex::default(), came, taken, capacity }))
     }
 
-    /// Never waits. A full queue first forgets all but the newest value of each input, and counts what it forgot.
+    /// Never waits. A full queue first forgets all but the newest value of each input, and counts what it forgot. What boards hold
+    /// stays: their buses push it only while the queue is [`ready`](Queue::ready).
     pub(crate) fn push(&self, message: SenseMessage) {
         let mut waiting = self.waiting();
         if waiting.items.len() >= self.0.capacity {
             waiting.keep_newest();
         }
-        if waiting.items.len() >= self.0.capacity {
-            // More inputs than it was made for: the oldest goes.
-            waiting.items.pop_front();
+        let oldest = waiting.items.iter().position(|message| message.key().is_some());
+        // More inputs than it was made for: the oldest goes.
+        if let Some(oldest) = oldest.filter(|_| waiting.items.len() >= self.0.capacity) {
+            waiting.items.remove(oldest);
             waiting.dropped += 1;
         }
         waiting.items.push_back(message);
@@ -121,25 +123,26 @@ impl Waiting {
     fn keep_newest(&mut self) {
         let before = self.items.len();
         let mut seen = HashSet::new();
-        let mut keep: Vec<bool> = self.items.iter().rev().map(|message| seen.insert(message.key())).collect();
+        let mut keep: Vec<bool> =
+            self.items.iter().rev().map(|message| message.key().is_none_or(|key| seen.insert(key))).collect();
         self.items.retain(|_| keep.pop().unwrap_or(true));
         self.dropped += (before - self.items.len()) as u64;
     }
 }
 
 impl SenseMessage {
-    /// Messages with the same key replace each other in a full queue: their kind, and their sensor or bus.
-    fn key(&self) -> (Discriminant<SenseMessage>, &str) {
+    /// Messages with the same key replace each other in a full queue: their kind, and their sensor or bus. What boards hold has none.
+    fn key(&self) -> Option<(Discriminant<SenseMessage>, &str)> {
         let of = match self {
+            SenseMessage::Held { .. } => return None,
             SenseMessage::Value(sample) => sample.sensor.as_str(),
             SenseMessage::Bus { bus, .. }
             | SenseMessage::Unmatched { bus, .. }
             | SenseMessage::Absent { bus, .. }
             | SenseMessage::Labels { bus, .. }
-            | SenseMessage::Board { bus, .. }
-            | SenseMessage::Receipt { bus, .. } => bus.as_str(),
+            | SenseMessage::Board { bus, .. } => bus.as_str(),
         };
-        (discriminant(self), of)
+        Some((discriminant(self), of))
     }
 }
 
@@ -150,9 +153,9 @@ mod tests {
     use tilth_core::reading::Quality;
     use tilth_core::time::Uptime;
 
-    fn value(sensor: &str, value: f64) -> SenseMessage {
+    fn sample(sensor: &str, value: f64) -> Sample {
         let sensor = SensorId::new(sensor).unwrap();
-        SenseMessage::Value(Sample {
+        Sample {
             sensor,
             value,
             quality: Quality::Good,
@@ -161,7 +164,11 @@ mod tests {
             taken: None,
             source_time: None,
             rejected: None,
-        })
+        }
+    }
+
+    fn value(sensor: &str, value: f64) -> SenseMessage {
+        SenseMessage::Value(sample(sensor, value))
     }
 
     fn bus(down: bool) -> SenseMessage {
@@ -185,6 +192,21 @@ mod tests {
         queue.push(value("z/a", 3.0));
         assert_eq!(queue.dropped(), 3, "two of z/a and one of the bus");
         assert_eq!(drain(&queue), [value("z/a", 2.0), value("z/b", 7.0), bus(false), value("z/a", 3.0)]);
+    }
+
+    /// Guards against: readings that a board is told to forget, though a full queue dropped them.
+    #[test]
+    fn what_a_board_holds_is_never_dropped_for_what_other_buses_bring() {
+        let (queue, told) = (Queue::with_capacity(6), tokio::sync::watch::Sender::default());
+        let held = |n: u32| SenseMessage::Held {
+            samples: vec![sample("z/board", f64::from(n))],
+            receipt: Receipt::new(u64::from(n), &told),
+        };
+        (1..=3).for_each(|n| queue.push(held(n)));
+        (0..100).for_each(|n| queue.push(value(&format!("z/s{}", n % 17), f64::from(n))));
+        let left = drain(&queue);
+        assert_eq!(left[..3], [held(1), held(2), held(3)]);
+        assert_eq!((queue.dropped() + left.len() as u64, left.len() <= 6), (103, true));
     }
 
     #[test]

@@ -1,27 +1,70 @@
-//! Receipts of the store: how a bus whose boards hold readings until they are stored learns of the commit.
+//! Receipts of the store: how a bus whose boards hold readings until they are stored learns what became of them.
+
+use std::ops::Range;
 
 use tokio::sync::watch;
 
-/// Handed to decide behind the readings of a bus; the store's thread confirms it once all that came before it is on the disk.
+/// Handed to decide with readings of a board. The store's thread confirms it once all that came before it is on the disk, and counts in
+/// it what it had to drop of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Receipt {
     /// Mark of the bus for the newest of those readings; marks only rise.
     mark: u64,
-    /// Highest mark that is stored.
-    stored: watch::Sender<u64>,
+    /// Places of their values among the readings of the commit that holds them.
+    places: Range<usize>,
+    told: watch::Sender<Receipts>,
+}
+
+/// What a bus knows of its receipts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Receipts {
+    /// Highest mark that is confirmed: what came before it is stored, or its loss is.
+    pub(crate) stored: Option<u64>,
+    /// Values that the store dropped before they were written, since the bus began.
+    pub(crate) dropped: u64,
 }
 
 impl Receipt {
-    /// A receipt that moves `stored` to `mark`.
-    pub(crate) fn new(mark: u64, stored: &watch::Sender<u64>) -> Receipt {
-        Receipt { mark, stored: stored.clone() }
+    /// A receipt that tells `told` that what came before `mark` is stored.
+    pub(crate) fn new(mark: u64, told: &watch::Sender<Receipts>) -> Receipt {
+        Receipt { mark, places: 0..0, told: told.clone() }
+    }
+
+    /// The same receipt, of the values at these places of a commit.
+    pub(crate) fn of(self, places: Range<usize>) -> Receipt {
+        Receipt { places, ..self }
+    }
+
+    /// So many readings come before those of the commit.
+    pub(crate) fn move_back(&mut self, readings: usize) {
+        self.places = self.places.start + readings..self.places.end + readings;
+    }
+
+    /// The first readings of the commit are dropped: counts those of this receipt.
+    pub(crate) fn drop_first(&mut self, readings: usize) {
+        let left = self.places.start.saturating_sub(readings)..self.places.end.saturating_sub(readings);
+        let dropped = self.places.len() - left.len();
+        self.places = left;
+        if dropped > 0 {
+            self.told.send_modify(|told| told.dropped += dropped as u64);
+        }
+    }
+
+    /// Whether the commit has values of this receipt.
+    pub(crate) fn has_values(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// Whether confirming a later receipt says all that confirming this one does.
+    pub(crate) fn is_covered_by(&self, later: &Receipt) -> bool {
+        self.mark <= later.mark && self.told.same_channel(&later.told)
     }
 
     /// What came before the receipt is on the disk.
     pub(crate) fn confirm(&self) {
-        self.stored.send_if_modified(|stored| {
-            let is_news = self.mark > *stored;
-            *stored = self.mark.max(*stored);
+        self.told.send_if_modified(|told| {
+            let is_news = Some(self.mark) > told.stored;
+            told.stored = told.stored.max(Some(self.mark));
             is_news
         });
     }
@@ -29,7 +72,7 @@ impl Receipt {
 
 impl PartialEq for Receipt {
     fn eq(&self, other: &Receipt) -> bool {
-        self.mark == other.mark && self.stored.same_channel(&other.stored)
+        (self.mark, &self.places) == (other.mark, &other.places) && self.told.same_channel(&other.told)
     }
 }
 
@@ -39,10 +82,23 @@ mod tests {
 
     #[test]
     fn a_confirmed_mark_never_goes_back() {
-        let stored = watch::Sender::new(0);
-        let (first, second) = (Receipt::new(5, &stored), Receipt::new(9, &stored));
+        let told = watch::Sender::default();
+        let (first, second) = (Receipt::new(5, &told), Receipt::new(9, &told));
         second.confirm();
         first.confirm();
-        assert_eq!(*stored.borrow(), 9);
+        assert_eq!(told.borrow().stored, Some(9));
+    }
+
+    #[test]
+    fn values_that_are_dropped_are_counted_once_whoever_else_has_readings_in_the_commit() {
+        let told = watch::Sender::default();
+        let mut receipt = Receipt::new(5, &told).of(2..5);
+        receipt.move_back(10);
+        let dropped = [11, 2, 4].map(|readings| {
+            receipt.drop_first(readings);
+            told.borrow().dropped
+        });
+        assert_eq!(dropped, [0, 1, 3]);
+        assert!(receipt.is_covered_by(&Receipt::new(6, &told)) && !receipt.is_covered_by(&Receipt::new(4, &told)));
     }
 }

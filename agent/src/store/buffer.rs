@@ -318,17 +318,31 @@ fn drop_oldest(commit: &mut Commit, most: Sizes) -> Sizes {
     fn first<T>(list: &mut Vec<T>, most: usize) -> usize {
         list.drain(..list.len().min(most)).count()
     }
+    let readings = first(&mut commit.readings, most.readings);
+    if readings > 0 {
+        drop_of_receipts(&mut commit.receipts, readings);
+    }
     Sizes {
-        readings: first(&mut commit.readings, most.readings),
+        readings,
         windows: first(&mut commit.windows, most.windows),
         events: first(&mut commit.events, most.events),
         diagnostics: first(&mut commit.diagnostics, most.diagnostics),
     }
 }
 
+/// The first readings of a commit were dropped: what the receipts of boards say then, as few of them as that takes.
+fn drop_of_receipts(receipts: &mut Vec<Receipt>, readings: usize) {
+    receipts.iter_mut().for_each(|receipt| receipt.drop_first(readings));
+    let is_covered = |at: usize| receipts[at + 1..].iter().any(|later| receipts[at].is_covered_by(later));
+    let mut is_kept: Vec<bool> = (0..receipts.len()).map(|at| receipts[at].has_values() || !is_covered(at)).collect();
+    is_kept.reverse();
+    receipts.retain(|_| is_kept.pop().unwrap_or(true));
+}
+
 /// Two commits under one plan as one.
 fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.now = first.now.max(next.now);
+    next.receipts.iter_mut().for_each(|receipt| receipt.move_back(first.readings.len()));
     first.readings.append(&mut next.readings);
     first.receipts.append(&mut next.receipts);
     first.windows.append(&mut next.windows);

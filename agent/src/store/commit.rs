@@ -43,7 +43,7 @@ pub(crate) struct Commit {
     pub(crate) calibrated: Arc<CalibratedPlan>,
     /// Judged readings, in order of arrival.
     pub(crate) readings: Vec<Reading>,
-    /// Confirmed once this commit, and with it all before it, is on the disk.
+    /// Of readings that a board holds: confirmed once this commit, and with it all before it, is on the disk.
     pub(crate) receipts: Vec<Receipt>,
     /// Windows that closed, in order.
     pub(crate) windows: Vec<Closed>,

@@ -17,6 +17,7 @@ use super::kinds::{Kind, Kinds};
 use super::relays::{self, Relays};
 use super::sequence::{Position, Sequence, is_before};
 use super::words;
+use crate::sense::receipt::Receipts;
 
 /// Seconds without a frame after which a board is silent: it says something every second.
 const SILENT_AFTER: u32 = 5;
@@ -34,8 +35,8 @@ pub(super) enum Input<'a> {
     Bytes(&'a [u8]),
     /// A second of the machine's time passed, whatever the agent's clock.
     Second,
-    /// The store has all readings up to a mark.
-    Stored(u64),
+    /// How far the store has the readings, and how many values it dropped.
+    Receipts(Receipts),
     /// The interlock orders a relay on or off.
     Order(Order),
     /// What the configuration states of channels and relays from now on.
@@ -49,7 +50,7 @@ pub(super) enum Effect {
     /// The board said who it is, on a new line or after a silence.
     Greeted,
     Value(Value),
-    /// The values so far are all up to this mark, to be given back in [`Input::Stored`].
+    /// The values so far are all up to this mark, to be given back in [`Input::Receipts`].
     Mark(u64),
     /// What became of an order.
     Outcome(Outcome),
@@ -113,6 +114,8 @@ pub(super) struct Counts {
     pub(super) repeated: u64,
     /// Readings that the board dropped before they were confirmed.
     pub(super) lost: u64,
+    /// Values that the store dropped before they were written.
+    pub(super) dropped: u64,
     /// Frames that were asked for again because readings before them were missing.
     pub(super) gaps: u64,
     pub(super) restarts: u64,
@@ -205,12 +208,7 @@ impl Session {
                 self.commands.set(settings);
                 self.send_setting();
             }
-            Input::Stored(mark) => {
-                if (mark >> 32) as u32 == self.starts {
-                    self.stored = Some(mark as u32);
-                    self.confirm();
-                }
-            }
+            Input::Receipts(receipts) => self.handle_receipts(receipts),
         }
     }
 
@@ -483,6 +481,21 @@ impl Session {
         if let Some(heard) = self.heard {
             self.send(ToBoard::Heartbeat { heard });
             self.is_echoed = true;
+        }
+    }
+
+    /// What the store dropped reached rules and windows before, which would count it twice if the board sent it again: it is said, and
+    /// confirmed once its loss is stored.
+    fn handle_receipts(&mut self, Receipts { stored, dropped }: Receipts) {
+        let news = dropped.saturating_sub(self.counts.dropped);
+        if news > 0 {
+            self.counts.dropped = dropped;
+            self.effects.push_back(Effect::Remark(words::dropped(news)));
+        }
+        let of_this_start = stored.filter(|mark| (mark >> 32) as u32 == self.starts).map(|mark| mark as u32);
+        if of_this_start.is_some() && of_this_start != self.stored {
+            self.stored = of_this_start;
+            self.confirm();
         }
     }
 

@@ -82,6 +82,11 @@ pub(super) fn lost(readings: u32) -> String {
     format!("{readings} readings lost: the board's memory was full before the agent had stored them")
 }
 
+/// Values of a board that the store dropped.
+pub(super) fn dropped(values: u64) -> String {
+    format!("{values} values lost: the store dropped them before they were written; rules and windows had them")
+}
+
 /// A kind of channel as the wire has it.
 pub(super) const fn channel_kind(kind: BoardChannelKind) -> ChannelKind {
     match kind {

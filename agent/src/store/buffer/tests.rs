@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tilth_core::reading::{Quality, Reading, SensorIx};
 use tilth_core::value::Steps;
+use tokio::sync::watch;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
+use crate::sense::receipt::Receipts;
 use crate::store::tests::farm::{calibrated, checkpoint, note};
 use crate::store::{CalibratedPlan, Commit};
 
@@ -133,6 +135,29 @@ fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
     assert_eq!(lost.from, Some(Uptime(1000)));
     timeline.committed();
     assert!(timeline.buffer.waiting().1.is_empty());
+}
+
+/// Guards against: a board that is told to forget readings which the store dropped, without a word of it.
+#[test]
+fn a_board_hears_how_many_of_its_values_were_dropped_and_of_a_commit_only_after_it() {
+    let mut timeline = Timeline::new();
+    let told = watch::Sender::default();
+    let of_board = |timeline: &mut Timeline, secs, mark| {
+        let at = Uptime(secs * 1000);
+        let reading =
+            Reading { sensor: SensorIx(0), at, steps: Steps(1), quality: Quality::Good, raw: 0.01, late: false };
+        let receipts = vec![Receipt::new(mark, &told).of(2..5)];
+        timeline.buffer.add(Commit { readings: vec![reading; 6], receipts, ..timeline.commit(secs) });
+    };
+    (1..=3).for_each(|mark| of_board(&mut timeline, 1, mark));
+    assert_eq!(*told.borrow(), Receipts::default());
+    // Drops the first 10 of all: the 3 values of the first receipt, and 2 of the second.
+    timeline.readings(2, MOST_READINGS - 8);
+    assert_eq!(*told.borrow(), Receipts { stored: None, dropped: 5 });
+    timeline.readings(3, 8);
+    assert_eq!(*told.borrow(), Receipts { stored: None, dropped: 9 });
+    timeline.committed();
+    assert_eq!(*told.borrow(), Receipts { stored: Some(3), dropped: 9 });
 }
 
 /// Guards against: one transaction of minutes after a disk that hung, and windows that a restart would repeat because their checkpoint

@@ -38,6 +38,10 @@ fn frame(message: &FromBoard<'_>) -> Vec<u8> {
     message.encode(&mut out).unwrap().to_vec()
 }
 
+fn stored(mark: u64) -> Input<'static> {
+    Input::Receipts(Receipts { stored: Some(mark), dropped: 0 })
+}
+
 /// A session, and what it did last, a word each.
 struct Timeline(Session);
 
@@ -103,14 +107,25 @@ fn readings_are_confirmed_once_they_are_stored_and_again_if_the_board_did_not_he
     let mut timeline = Timeline::greeted();
     timeline.hear(1_100, &reading(0, 90, 1));
     assert_eq!(timeline.hear(1_200, &reading(1, 190, 2)), ["2 at 1190", "mark 0:1"]);
-    assert_eq!(timeline.input(31_000, Input::Stored(1)), ["received 1"]);
+    assert_eq!(timeline.input(31_000, stored(1)), ["received 1"]);
     assert_eq!(timeline.hear(31_500, &heartbeat(30_500, 0, 2)), ["heard 30500", "received 1"]);
     assert_eq!(timeline.hear(32_500, &heartbeat(31_500, 2, 2)), ["heard 31500"]);
+    assert_eq!(timeline.input(33_000, stored(7 << 32)), Vec::<String>::new(), "expected no mark of another start");
+}
+
+/// Guards against: readings that the board forgets though they were never stored, and nobody says so.
+#[test]
+fn values_that_the_store_dropped_are_said_and_confirmed_only_with_what_is_stored_after_them() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 90, 1));
+    let told = timeline.input(31_000, Input::Receipts(Receipts { stored: None, dropped: 1 }));
     assert_eq!(
-        timeline.input(33_000, Input::Stored(7 << 32)),
-        Vec::<String>::new(),
-        "expected no mark of another start"
+        told,
+        ["says 1 values lost: the store dropped them before they were written; rules and windows had them"]
     );
+    timeline.hear(1_200, &reading(1, 190, 2));
+    let told = timeline.input(61_000, Input::Receipts(Receipts { stored: Some(1), dropped: 1 }));
+    assert_eq!((told, timeline.0.counts().dropped), (vec!["received 1".to_owned()], 1));
 }
 
 #[test]
@@ -164,8 +179,8 @@ fn a_reset_in_the_middle_begins_anew_and_nothing_of_before_confirms_anything_aft
     let said = timeline.hear(20_000, &hello(0, 0));
     assert_eq!(said, ["says the board restarted: power on", "heard 0", "greeted"]);
     assert_eq!(timeline.hear(20_600, &reading(0, 500, 9)), ["9 at 20500", "mark 1:0"]);
-    assert_eq!(timeline.input(30_000, Input::Stored(4)), Vec::<String>::new());
-    assert_eq!(timeline.input(30_000, Input::Stored(1 << 32)), ["received 0"]);
+    assert_eq!(timeline.input(30_000, stored(4)), Vec::<String>::new());
+    assert_eq!(timeline.input(30_000, stored(1 << 32)), ["received 0"]);
 
     // Its Hello is lost, and its clock or numbers say it.
     timeline.hear(31_000, &heartbeat(11_000, 1, 1));

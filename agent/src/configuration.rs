@@ -149,7 +149,7 @@ impl Configuration {
 
     /// The newest bundle that the agent has seen, for the hub.
     pub(crate) fn known_bundle(&self) -> KnownBundle {
-        self.applier.active.known_bundle()
+        self.bundles.as_ref().map(|bundles| bundles.known_bundle(&self.applier.active)).unwrap_or_default()
     }
 
     /// Runs until the thread that watches the files ends.

@@ -64,9 +64,9 @@ impl Applier {
         let sensors = compiled.sensors();
         let Compiled { configured, inputs, summary, .. } = compiled;
         self.active.files.clone_from(&summary.files);
-        let is_changed = self.active.set_hash(&configured.hash);
+        let is_changed = self.active.hash != configured.hash;
         if is_changed {
-            self.active.sensors = sensors;
+            (self.active.hash, self.active.sensors) = (configured.hash.clone(), sensors);
             let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
             let _ = self.inputs.send(inputs).await;
             self.probation = probation;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use tilth_config::bundle::{self, Bundle, ContentHash, Order, TrustedKey};
-use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_documents, plain_file};
+use tilth_config::{Document, Documents, Files, Level, Loaded, Purpose, Text, load_documents, plain_file};
 use tracing::warn;
 
 use super::compiled::Compiled;
@@ -61,11 +61,13 @@ pub(super) fn try_compile(
     let errors = loaded.diagnostics.iter().filter(|one| one.level == Level::Error);
     let errors: Vec<String> = errors.map(ToString::to_string).collect();
     let compiled = if errors.is_empty() {
-        Compiled::of_bundle(loaded)
+        Compiled::of(loaded, Files::of_agent_toml)
     } else {
         let loaded = Some(compile(bundle, active_agent_toml, Purpose::Run)).filter(|loaded| !loaded.has_errors());
         let problems = Problems { errors: errors.len() as u64, lines: errors.clone() };
-        loaded.and_then(Compiled::of_bundle).map(|compiled| compiled.instead_of(problems))
+        loaded
+            .and_then(|loaded| Compiled::of(loaded, Files::of_agent_toml))
+            .map(|compiled| compiled.instead_of(problems))
     };
     let Some(compiled) = compiled else {
         return reject(format!("it has errors: {}", first_of(&errors, MAX_ERRORS, "; ", "more")));

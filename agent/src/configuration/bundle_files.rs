@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use tilth_config::bundle::{self, Bundle, MAX_VERSION, TrustedKey};
 use tilth_config::sha256;
 use tilth_core::id::SensorId;
+use tilth_sync::engine::KnownBundle;
 
+use super::active::ActiveConfig;
 use super::enrolment::Enrolment;
 use super::probation::Expected;
 use crate::durable::{self, Unreadable};
@@ -207,10 +209,10 @@ impl BundleFiles {
 
     /// Keeps a copy of the active bundle for the time in which the next one is on probation.
     pub(super) fn save_previous(&self) -> io::Result<()> {
-        match durable::read(&self.folder.join(ACTIVE)) {
-            Ok(Some(bytes)) => durable::write(&self.folder, PREVIOUS, &bytes),
+        match self.read(ACTIVE) {
+            Some(bytes) => durable::write(&self.folder, PREVIOUS, &bytes),
             // There is nothing to return to, and what is left of another time must not be.
-            Ok(None) | Err(_) => self.delete_previous(),
+            None => self.delete_previous(),
         }
     }
 
@@ -226,8 +228,7 @@ impl BundleFiles {
     /// done again it changes nothing.
     pub(super) fn restore_previous(&self, hash: &str) -> io::Result<()> {
         let (active, previous) = (self.folder.join(ACTIVE), self.folder.join(PREVIOUS));
-        let is_it = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash);
-        if durable::read(&active).is_ok_and(is_it) {
+        if self.holds(ACTIVE, hash) {
             fs::rename(&active, self.folder.join(REVERTED))?;
         }
         if !active.exists() && previous.exists() {
@@ -238,19 +239,26 @@ impl BundleFiles {
 
     /// Puts the reverted bundle with this hash back, where the one before it cannot be used.
     pub(super) fn restore_reverted(&self, hash: &str) -> io::Result<()> {
-        let reverted = self.folder.join(REVERTED);
-        let is_it = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash);
-        if durable::read(&reverted).is_ok_and(is_it) {
-            fs::rename(reverted, self.folder.join(ACTIVE))?;
+        if self.holds(REVERTED, hash) {
+            fs::rename(self.folder.join(REVERTED), self.folder.join(ACTIVE))?;
         }
         File::open(&self.folder)?.sync_all()
     }
 
+    /// Whether a file is the bundle with this hash.
+    fn holds(&self, name: &str, hash: &str) -> bool {
+        self.read(name).is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash)
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        durable::read(&self.folder.join(name)).ok().flatten()
+    }
+
     /// The bytes of a bundle that was rejected, where they are still here.
     pub(super) fn rejected(&self, hash: &str) -> Option<Vec<u8>> {
-        let files = [REVERTED.to_owned(), format!("{ACTIVE}.new")];
-        let read = |name: String| durable::read(&self.folder.join(name)).ok().flatten();
-        files.into_iter().filter_map(read).find(|bytes| hex::encode(sha256(bytes)) == hash)
+        let staged = format!("{ACTIVE}.new");
+        let files = [REVERTED, &staged].into_iter().filter_map(|name| self.read(name));
+        files.into_iter().find(|bytes| hex::encode(sha256(bytes)) == hash)
     }
 
     /// Resumes the probation of a bundle in a new process, or returns to the previous bundle.
@@ -282,6 +290,26 @@ impl BundleFiles {
 }
 
 impl BundleState {
+    /// Highest version that was ever active, also where the state was lost; 0 for none.
+    pub(super) fn highest(&self, active: &ActiveConfig) -> u64 {
+        self.highest.max(active.version().map_or(0, |(version, _)| version))
+    }
+
+    /// Version and tag for the hub, which issues above the highest version whatever is active now, and does not send again what was
+    /// rejected or reverted. Without the tag the hub sends the highest again: the tag is left out where that is lost.
+    pub(super) fn known_bundle(&self, active: &ActiveConfig) -> KnownBundle {
+        let highest = self.highest(active);
+        let rejected = self.rejected.as_ref().and_then(|bundle| Some((bundle.version?, bundle.content()?.to_owned())));
+        let rejected = rejected.filter(|(version, _)| *version >= highest);
+        let active = active.version().filter(|(version, _)| *version == highest);
+        let (version, content) = match rejected.or(active.map(|(version, content)| (version, content.to_string()))) {
+            Some((version, content)) => (version, Some(content)),
+            None => (highest, None),
+        };
+        // The hub's tag of a bundle is its content's hash, in quotes.
+        KnownBundle { version, etag: content.map(|content| format!("\"{content}\"")) }
+    }
+
     /// Whether the last bundle that was active did not pass its probation.
     fn is_reverted(&self) -> bool {
         self.rejected.as_ref().is_some_and(|rejected| rejected.reverted.is_some())

@@ -24,7 +24,7 @@ use tilth_sync::engine::KnownBundle;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::active::short;
+use super::active::{ActiveConfig, short};
 use super::apply::{Applier, anonymous_memory};
 use super::bundle::{self, Rejection, log_ignored};
 use super::bundle_files::{
@@ -75,7 +75,6 @@ impl Bundles {
     pub(super) async fn begin(&mut self, applier: &mut Applier) {
         let rejected = self.state.rejected.clone();
         applier.reporter.status.update_bundle(|status| status.rejected = rejected);
-        let highest = applier.active.highest;
         if let Some(OnProbation { version, failed, sensors, .. }) = &self.state.probation {
             let is_active = applier.active.version().is_some_and(|(active, _)| active == *version);
             match failed.clone() {
@@ -91,6 +90,7 @@ impl Bundles {
                 }
             }
         }
+        let highest = self.state.highest(&applier.active);
         if self.is_known && self.state.highest < highest {
             self.state.highest = highest;
             self.save_current_state().await;
@@ -106,7 +106,6 @@ impl Bundles {
         let read = tokio::task::spawn_blocking(move || files.state()).await.map_err(|error| error.to_string())?;
         self.state = read.map_err(|unreadable| format!("bundle.state {unreadable}"))?;
         self.is_known = true;
-        applier.active.load_state(&self.state);
         applier.reporter.status.update_bundle(|status| status.state_error = None);
         self.begin(applier).await;
         Ok(())
@@ -125,7 +124,7 @@ impl Bundles {
         applier: &mut Applier,
     ) -> Option<KnownBundle> {
         if let Err(why) = self.load_state(applier).await {
-            return postpone(&format!("a bundle waits: {why}"), applier);
+            return self.postpone(&format!("a bundle waits: {why}"), applier);
         }
         let signed = SignedBytes::new(bytes, &key);
         // With another signing key the same bytes may be good.
@@ -134,8 +133,19 @@ impl Bundles {
             return None;
         }
         self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
-            postpone(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
+            self.postpone(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
         })
+    }
+
+    /// Puts a bundle off, without rejecting it: without the tag the hub sends it again with the next pull.
+    fn postpone(&self, why: &str, applier: &Applier) -> Option<KnownBundle> {
+        log_postponed(why, applier);
+        Some(KnownBundle { etag: None, ..self.known_bundle(&applier.active) })
+    }
+
+    /// The newest bundle that the agent has seen, for the hub.
+    pub(super) fn known_bundle(&self, active: &ActiveConfig) -> KnownBundle {
+        self.state.known_bundle(active)
     }
 
     /// Checks a bundle, and tries one that is newer.
@@ -146,7 +156,7 @@ impl Bundles {
         applier: &mut Applier,
     ) -> Result<Option<KnownBundle>, NotSaved> {
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
-        let (active, highest) = (applier.active.version(), applier.active.highest);
+        let (active, highest) = (applier.active.version(), self.state.highest(&applier.active));
         let check = move || bundle::check(&bytes, &key, &enrolment, active, highest);
         match blocking_check(None, check).await {
             Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
@@ -183,7 +193,7 @@ impl Bundles {
         // An attempt counts once the bundle is staged, and before it begins: the agent may end within it.
         self.save(state, move |files| files.stage(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, mode) = (self.enrolment.clone(), self.mode);
-        let (to_read, active) = (Arc::clone(&bundle), applier.reporter.agent_toml.clone());
+        let (to_read, active) = (Arc::clone(&bundle), applier.active.files.agent_toml());
         let compiled =
             blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, mode, active)).await;
         match compiled {
@@ -205,7 +215,7 @@ impl Bundles {
         error!(target: "sync", "{named} rejected; still running configuration {active}: {reason}");
         applier.reporter.status.set_rejected(Problems::error(format!("{named}: {reason}")));
         self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier).await;
-        is_signed.then(|| applier.active.known_bundle())
+        is_signed.then(|| self.known_bundle(&applier.active))
     }
 
     /// Reports a bundle that is not active to the hub and to people, and remembers it.
@@ -220,7 +230,6 @@ impl Bundles {
         applier.reporter.status.update_bundle(|status| status.rejected.clone_from(&rejected));
         self.state.rejected = rejected;
         self.state.attempt = None;
-        applier.active.load_state(&self.state);
         self.save_current_state().await;
     }
 
@@ -363,7 +372,7 @@ impl Bundles {
             Some(bundle) => status.set_active(bundle, ignored),
             None => status.returns_to_files(bundle_unavailable),
         });
-        applier.active.set_bundle(bundle);
+        applier.active.bundle = bundle;
         applier.reporter.set_active(summary, is_changed);
         self.finish_revert(reason, applier).await;
     }
@@ -421,7 +430,7 @@ impl Bundles {
     /// Reports an active bundle to people and to the hub, and remembers it.
     async fn report_active(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> KnownBundle {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
-        applier.active.set_bundle(Some(Arc::clone(&bundle)));
+        applier.active.bundle = Some(Arc::clone(&bundle));
         let ignored = self.ignored().await;
         info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", short(&hash));
         log_ignored(&ignored);
@@ -431,11 +440,10 @@ impl Bundles {
             status.set_active(&bundle, ignored);
             status.rejected = None;
         });
-        let probation = self.state.probation.take();
-        self.state = BundleState { highest: applier.active.highest, probation, ..BundleState::default() };
+        let (highest, probation) = (self.state.highest(&applier.active), self.state.probation.take());
+        self.state = BundleState { highest, probation, ..BundleState::default() };
         self.save_current_state().await;
-        applier.active.load_state(&self.state);
-        applier.active.known_bundle()
+        self.known_bundle(&applier.active)
     }
 
     async fn save_current_state(&self) {
@@ -478,12 +486,6 @@ impl SignedBytes {
 struct NotSaved {
     version: u64,
     why: String,
-}
-
-/// Puts a bundle off, without rejecting it: without the tag the hub sends it again with the next pull.
-fn postpone(why: &str, applier: &Applier) -> Option<KnownBundle> {
-    log_postponed(why, applier);
-    Some(KnownBundle { etag: None, ..applier.active.known_bundle() })
 }
 
 /// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.

@@ -26,20 +26,10 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles files of the site; `None` where they have errors or name no device.
-    pub(super) fn of_files(loaded: Loaded) -> Option<Compiled> {
-        let files = Files::of(&loaded);
-        Compiled::of(loaded, files)
-    }
-
-    /// Compiles a bundle with an `agent.toml`.
-    pub(super) fn of_bundle(loaded: Loaded) -> Option<Compiled> {
-        let files = Files::of_agent_toml(&loaded);
-        Compiled::of(loaded, files)
-    }
-
-    fn of(loaded: Loaded, files: Files) -> Option<Compiled> {
-        let (hash, merged) = (loaded.hash.to_string(), Merged::of(&loaded));
+    /// Compiles what was loaded; `None` where it has errors or names no device. `files` says which of its files are saved: all of the
+    /// site's, and under a bundle `agent.toml`.
+    pub(super) fn of(loaded: Loaded, files: fn(&Loaded) -> Files) -> Option<Compiled> {
+        let (hash, merged, files) = (loaded.hash.to_string(), Merged::of(&loaded), files(&loaded));
         let summary = ConfigSummary::of(hash.clone(), files, &loaded);
         let plan = Arc::new(loaded.plan?);
         let agent_toml = loaded.agent_toml?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use tilth_config::bundle::Bundle;
-use tilth_config::{Loaded, Purpose};
+use tilth_config::{Files, Loaded, Purpose};
 use tracing::warn;
 
 use super::active::ActiveConfig;
@@ -118,14 +118,14 @@ fn removals(active: &ActiveConfig, compiled: &Compiled) -> Vec<String> {
 /// # Errors
 /// Every problem, in words.
 fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Problems> {
-    let (loaded, compiled): (Loaded, fn(Loaded) -> Option<Compiled>) = match bundle {
+    let (loaded, files): (Loaded, fn(&Loaded) -> Files) = match bundle {
         Some(bundle) => {
             log_ignored(&ignored(folder));
-            (bundle::compile(bundle, bundle::agent_toml(folder), Purpose::Run), Compiled::of_bundle)
+            (bundle::compile(bundle, bundle::agent_toml(folder), Purpose::Run), Files::of_agent_toml)
         }
-        None => (tilth_config::load(folder, Purpose::Run), Compiled::of_files),
+        None => (tilth_config::load(folder, Purpose::Run), Files::of),
     };
     let problems = Problems::of(&loaded);
-    let compiled = if loaded.has_errors() { None } else { compiled(loaded) };
+    let compiled = if loaded.has_errors() { None } else { Compiled::of(loaded, files) };
     compiled.ok_or(problems)
 }

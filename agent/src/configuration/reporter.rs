@@ -1,6 +1,6 @@
 //! Reports each configuration that becomes active to the log and to `status`, and has it saved.
 
-use tilth_config::{AgentToml, Document, Files, Hub, Inventory, Loaded};
+use tilth_config::{AgentToml, Files, Hub, Inventory, Loaded};
 use tilth_core::local::Local;
 use tracing::info;
 
@@ -17,7 +17,6 @@ pub(crate) struct ConfigReporter {
     at_start: AgentToml,
     /// Inventory of the active configuration, or of the one before the start.
     inventory: Option<Inventory>,
-    pub(super) agent_toml: Option<Document>,
 }
 
 /// The part of a configuration that is reported and saved.
@@ -51,7 +50,7 @@ impl ConfigSummary {
 impl ConfigReporter {
     /// Before any configuration is active.
     pub(super) fn new(status: ConfigStatus, last_good: LastGoodWriter) -> ConfigReporter {
-        ConfigReporter { status, last_good, at_start: AgentToml::default(), inventory: None, agent_toml: None }
+        ConfigReporter { status, last_good, at_start: AgentToml::default(), inventory: None }
     }
 
     /// The first configuration is active; `previous` is the inventory before the start, where that is known.
@@ -67,7 +66,6 @@ impl ConfigReporter {
             self.log_change(&summary);
         }
         let ConfigSummary { hash, files, inventory, agent_toml, rejected, .. } = summary;
-        self.agent_toml = files.agent_toml();
         self.last_good.save(LastGood { files, inventory });
         let is_rejected = !rejected.is_empty();
         if self.status.set_rejected(rejected) && !is_rejected && !is_changed {
@@ -93,12 +91,15 @@ impl ConfigReporter {
 
 /// Keys of `agent.toml` that are read at the start only and have changed since.
 fn changed_start_keys(at_start: &AgentToml, now: &AgentToml) -> Vec<&'static str> {
-    let device = |agent_toml: &AgentToml| agent_toml.device.as_ref().map(|device| device.id.clone());
-    let client = |agent_toml: &AgentToml| agent_toml.device.as_ref().and_then(|device| device.client.clone());
-    let mut keys =
-        vec![("device.id", device(at_start) != device(now)), ("device.client", client(at_start) != client(now))];
-    let clock = |agent_toml: &AgentToml| agent_toml.device.as_ref().map(|device| device.clock);
-    keys.push(("device.clock", clock(at_start) != clock(now)));
+    let (was, is) = (at_start.device.as_ref(), now.device.as_ref());
+    let mut keys = vec![
+        ("device.id", was.map(|device| &device.id) != is.map(|device| &device.id)),
+        (
+            "device.client",
+            was.and_then(|device| device.client.as_ref()) != is.and_then(|device| device.client.as_ref()),
+        ),
+        ("device.clock", was.map(|device| device.clock) != is.map(|device| device.clock)),
+    ];
     match (&at_start.hub, &now.hub) {
         (Some(at_start), Some(now)) => {
             let Hub { url, ca, signing_key, key_file } = at_start;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
-use tilth_config::{Document, Inventory, Level, Loaded, Purpose, load_documents};
+use tilth_config::{Document, Files, Inventory, Level, Loaded, Purpose, load_documents};
 use tracing::{error, info, warn};
 
 use super::active::ActiveConfig;
@@ -124,8 +124,7 @@ impl Startup {
     pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
         let start = Start { folder, data, clock, is_data_read: true };
         let (state, state_unreadable) = start.bundle_state();
-        let mut startup = start.choose()?;
-        state.iter().for_each(|state| startup.active.load_state(state));
+        let startup = start.choose()?;
         let has_run = startup.previous.is_some() || BundleFiles::new(data).has_active();
         Some(Startup { state, state_unreadable, has_run, ..startup })
     }
@@ -158,7 +157,7 @@ impl Start<'_> {
         let versions = watch::versions(self.folder);
         let (loaded, agent_toml) = (tilth_config::load(self.folder, Purpose::Run), bundle::agent_toml(self.folder));
         let in_folder = self.config_set(loaded, agent_toml);
-        let (files, previous) = self.last_good().map(|LastGood { files, inventory }| (files, inventory)).unzip();
+        let (files, previous) = self.last_good().map(|good| (good.files, good.inventory)).unzip();
         let last_good = files
             .filter(|_| !in_folder.candidate().is_sound())
             .map(|files| self.config_set(load_documents(files.documents(), Purpose::Run), files.agent_toml()));
@@ -181,12 +180,8 @@ impl Start<'_> {
         let bundle_unavailable = log_instead(origin, unavailable, &chosen, !rejected.is_empty());
         let (compiled, bundle) = self.compile(origin, chosen.loaded, chosen.bundle);
         let compiled = compiled?.instead_of(rejected);
-        let active = ActiveConfig::new(
-            bundle,
-            compiled.configured.hash.clone(),
-            compiled.sensors(),
-            compiled.summary.files.clone(),
-        );
+        let (hash, sensors) = (compiled.configured.hash.clone(), compiled.sensors());
+        let active = ActiveConfig { bundle, hash, sensors, files: compiled.summary.files.clone() };
         self.log_last_good(&compiled.summary.rejected, active.name());
         let (enrolment, state, state_unreadable, has_run) = (chosen.enrolment, None, None, false);
         Some(Startup {
@@ -221,10 +216,10 @@ impl Start<'_> {
                 let (bundle, loaded) = *usable;
                 info!("the hub's bundle {} is in force", bundle.version);
                 log_ignored(&ignored(self.folder));
-                (Compiled::of_bundle(loaded), Some(Arc::new(bundle)))
+                (Compiled::of(loaded, Files::of_agent_toml), Some(Arc::new(bundle)))
             }
-            (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => (Compiled::of_files(loaded), None),
-            (ConfigOrigin::Nothing, _) => (Compiled::of_bundle(loaded.watching_nothing()), None),
+            (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => (Compiled::of(loaded, Files::of), None),
+            (ConfigOrigin::Nothing, _) => (Compiled::of(loaded.watching_nothing(), Files::of_agent_toml), None),
         }
     }
 

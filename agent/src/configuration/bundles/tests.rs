@@ -110,9 +110,9 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let good = files.verified(key.trusted(), &enrolment).unwrap();
     let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
     let sensors = SensorConfig { plan, input_settings: Arc::default() };
-    let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned(), sensors, files_in(&folder));
-    state.iter().for_each(|state| active.load_state(state));
-    let held = active.known_bundle();
+    let (bundle, hash) = (good.map(Arc::new), "none".to_owned());
+    let active = ActiveConfig { bundle, hash, sensors, files: files_in(&folder) };
+    let held = state.clone().unwrap_or_default().known_bundle(&active);
     // A probation takes a few seconds.
     let clock = Clock::new(ClockMode::Scaled(20));
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);

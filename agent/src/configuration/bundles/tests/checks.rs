@@ -6,12 +6,13 @@ use super::*;
 #[test]
 fn a_bundle_goes_with_the_agent_toml_of_before_where_that_is_broken_now() {
     run(async {
-        let mut bench = bench(folder());
+        let folder = folder();
+        let agent_toml = fs::read_to_string(folder.join("agent.toml")).unwrap();
+        fs::write(folder.join("agent.toml"), agent_toml.replace("port", "prot")).unwrap();
+        let mut bench = bench(folder);
         let (five, six) = (bench.seal(5, "30"), bench.seal(6, "31"));
-        let agent_toml = fs::read_to_string(bench.folder.join("agent.toml")).unwrap();
-        fs::write(bench.folder.join("agent.toml"), agent_toml.replace("port", "prot")).unwrap();
         let (said, planned) = bench.take(&five).await;
-        assert!(said.is_some_and(|said| said.contains("bus.gateway.prot")) && !planned, "nothing was in force before");
+        assert!(said.is_some_and(|said| said.contains("bus.gateway.prot")) && !planned, "none before was good");
 
         fs::write(bench.folder.join("agent.toml"), &agent_toml).unwrap();
         assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));

@@ -121,7 +121,9 @@ impl TimestampCheck {
     /// No stamp of the recording can be later than `latest`; none where nobody knows.
     pub(crate) fn until(latest: Option<WallTime>) -> TimestampCheck {
         let bound_ms = latest.map(|latest| latest.0);
-        TimestampCheck { gaps: Gaps::until(bound_ms), future: FutureTimes::new(bound_ms), ..TimestampCheck::default() }
+        let mut check = TimestampCheck::default();
+        (check.gaps.bound_ms, check.future.bound_ms) = (bound_ms, bound_ms);
+        check
     }
 
     /// Takes the next row, and passes on those that are decided.

@@ -1,6 +1,7 @@
 //! Times as loggers and spreadsheets write them: a date, a time of day and a zone, in the orders that people use.
 
-use jiff::civil::{Date, DateTime, Time};
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
 
 use crate::cli::{self, DateOrder};
@@ -76,22 +77,14 @@ impl<'a> DateText<'a> {
     }
 
     pub(super) fn civil(&self, order: DateOrder) -> Option<DateTime> {
-        civil(self.day?.date(order)?, self.time_ms.unwrap_or(0))
+        let time = SignedDuration::from_millis(self.time_ms.unwrap_or(0));
+        self.day?.date(order)?.at(0, 0, 0, 0).checked_add(time).ok()
     }
 }
 
 /// Whether a text is a day and its hour in ten digits, as of 1990: as seconds since 1970 it would be of 2033 or later.
 pub(super) fn is_day_and_hour(text: &str) -> bool {
     text.len() == 10 && text >= "1990" && Cursor(text).digits_alone().is_some()
-}
-
-/// A day and milliseconds in it; 24:00 is the beginning of the next.
-pub(super) fn civil(date: Date, time_ms: i64) -> Option<DateTime> {
-    let (date, ms) = if time_ms == DAY_MS { (date.tomorrow().ok()?, 0) } else { (date, time_ms) };
-    let part = |unit: i64, of: i64| i8::try_from(ms / unit % of).ok();
-    let nanosecond = i32::try_from(ms % 1000 * 1_000_000).ok()?;
-    let time = Time::new(part(3_600_000, 24)?, part(60_000, 60)?, part(1000, 60)?, nanosecond).ok()?;
-    Some(date.to_datetime(time))
 }
 
 const DAY_MS: i64 = 86_400_000;

@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 use super::fields::Fields;
 use super::headings;
 use super::notes::listed;
-use super::numbers::{self, DecimalMark, Thousands};
+use super::numbers::{self, Thousands};
 use super::report::{Reason, Report, excerpt};
 use super::sample::cells;
 use super::sensors::{ReadOptions, Sensors};
@@ -24,7 +24,6 @@ pub(super) struct Decoder {
     sensors: Sensors,
     time_column: TimeColumn,
     repeated_hour: RepeatedHour,
-    mark: DecimalMark,
     thousands: Thousands,
     fields: Fields,
     pub(super) dialect: Dialect,
@@ -52,7 +51,6 @@ impl Decoder {
             sensors: Sensors::new(options),
             time_column: TimeColumn::new(dialect.times.clone(), dialect.form, dialect.zone.clone()),
             repeated_hour: RepeatedHour::default(),
-            mark: dialect.mark,
             thousands: dialect.thousands.clone(),
             fields: Fields::of(dialect.separator),
             name: Vec::new(),
@@ -133,7 +131,7 @@ impl Decoder {
         if self.thousands.is_doubtful(value, text) {
             return Err(Reason::ValueMark);
         }
-        let read = numbers::read(text, self.mark);
+        let read = numbers::read(text, self.dialect.mark);
         if let Err(reason) = read
             && numbers::truth(text).is_none()
         {
@@ -167,7 +165,8 @@ impl Decoder {
     fn decode_wide(&mut self, row: Row, line: &[u8]) -> Result<(), Reason> {
         self.report.short_lines += u64::from(self.fields.len() < self.dialect.headings.len());
         let place = self.placed(line)?;
-        let Decoder { layout: Layout::Wide { columns, .. }, fields, mark, thousands, report, rows, .. } = self else {
+        let Decoder { layout: Layout::Wide { columns, .. }, fields, dialect, thousands, report, rows, .. } = self
+        else {
             return Ok(());
         };
         // Spreadsheets end a line early when its last cells are empty.
@@ -176,7 +175,7 @@ impl Decoder {
             let text = cell(column.index);
             let read = match thousands.is_doubtful(column.index, text) {
                 true => Err(Reason::ValueMark),
-                false => column.read(cell, *mark),
+                false => column.read(cell, dialect.mark),
             };
             match read {
                 Ok((_, None)) => report.missing += 1,

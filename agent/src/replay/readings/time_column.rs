@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use super::date_text::{self, DateText, Zone};
 use super::report::Reason;
@@ -193,8 +193,7 @@ pub(super) fn is_spreadsheet_day(text: &str) -> bool {
 /// A spreadsheet's number to the nearest second, for its fractions are not exact.
 fn spreadsheet_day(days: f64) -> Option<DateTime> {
     let seconds = (FIRST_DAY..LAST_DAY).contains(&days).then(|| (days * 86_400.0).round() as i64)?;
-    let date = Date::constant(1899, 12, 30).checked_add(jiff::Span::new().days(seconds / 86_400)).ok()?;
-    date_text::civil(date, seconds % 86_400 * 1000)
+    DateTime::constant(1899, 12, 30, 0, 0, 0, 0).checked_add(SignedDuration::from_secs(seconds)).ok()
 }
 
 /// Which of two instants a local time is that came twice when clocks were set back: the order of the lines decides.

@@ -14,7 +14,7 @@ const WALKED: u64 = 100;
 #[derive(Debug, Default)]
 pub(super) struct FutureTimes {
     /// No row is later than this; none where that is not known.
-    bound_ms: Option<i64>,
+    pub(super) bound_ms: Option<i64>,
     begun: Lines,
     /// Rows beyond it that are not decided, all of them after one jump.
     beyond: Vec<Row>,
@@ -25,10 +25,6 @@ pub(super) struct FutureTimes {
 }
 
 impl FutureTimes {
-    pub(super) fn new(bound_ms: Option<i64>) -> FutureTimes {
-        FutureTimes { bound_ms, ..FutureTimes::default() }
-    }
-
     /// Takes a row, unless it is refused already.
     pub(super) fn push(
         &mut self,

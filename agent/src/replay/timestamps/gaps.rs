@@ -11,7 +11,7 @@ use crate::replay::repeats::LONG_GAP;
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     /// No row is later than this; none where that is not known.
-    bound_ms: Option<i64>,
+    pub(super) bound_ms: Option<i64>,
     /// The first rows, until there are [`LOOK`] of them: what follows may show that their clock was not set.
     head: Vec<Row>,
     head_lines: Lines,
@@ -66,11 +66,6 @@ enum Verdict {
 }
 
 impl Gaps {
-    /// No row can be later than `bound_ms`.
-    pub(super) fn until(bound_ms: Option<i64>) -> Gaps {
-        Gaps { bound_ms, ..Gaps::default() }
-    }
-
     /// Takes a row, unless it is refused already.
     pub(super) fn push(
         &mut self,

@@ -60,13 +60,11 @@ mod varint;
 mod window_block;
 mod window_rows;
 
-use std::path::PathBuf;
-
 use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
 pub(crate) use aside::move_aside;
-pub(crate) use boot::{AlertNumbers, Remembered, Running};
+pub(crate) use boot::{AlertNumbers, CurrentBoot, Remembered};
 pub(crate) use buffer::{BLOCK_INTERVAL, Losses};
 pub(crate) use checkpoint::StoredCheckpoint;
 pub(crate) use commit::{AlertRef, BootTime, Commit, NewEvent};
@@ -86,20 +84,15 @@ pub(crate) struct Store {
     /// None once its log has had its usual length. Closed before the write connection, which clears up.
     early_checkpoint: Option<early_checkpoint::EarlyCheckpoint>,
     reader: Reader,
-    path: PathBuf,
     stream: Stream,
     epoch: Option<Epoch>,
     lanes: LaneStates,
     /// Confirmations that no transaction has written yet.
     confirmed_unwritten: bool,
     names: names::Names,
-    /// The boot that runs; 0 before [`Store::begin_boot`].
-    boot: u32,
-    os_boot: String,
+    boot: CurrentBoot,
     /// The boot has no row yet: the disk could not be written when it began.
     boot_unwritten: bool,
-    /// Numbers of alerts up to this one are reserved, as far as the file holds.
-    alerts_through: u64,
     /// Tells this database from another one in its place.
     name: String,
     file: Option<open::FileId>,

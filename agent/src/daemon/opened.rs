@@ -22,7 +22,8 @@ use crate::health::{self, HealthBoard};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
-    BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError, StoredCheckpoint,
+    BLOCK_INTERVAL, CurrentBoot, Found, LaneStates, Losses, Opened, Options, Policy, Store, StoreError,
+    StoredCheckpoint,
 };
 
 /// Retention without a tier: that of silver.
@@ -169,7 +170,8 @@ impl StoreMonitor {
     /// Opens the database and answers with the state that it restores. Where nobody waits for that any more the agent has started
     /// without a database, and this one is found later.
     fn open(&self, answer: oneshot::Sender<RestoredState>) -> InitialStore {
-        let missing = |error| InitialStore::Missing(Running::uncounted(self.path.clone(), self.os_boot.clone()), error);
+        let missing =
+            |error| InitialStore::Missing(CurrentBoot::uncounted(self.path.clone(), self.os_boot.clone()), error);
         match begin(&self.path, &self.options, &self.os_boot, &self.clock) {
             Ok((restored, store)) if !answer.is_closed() => {
                 self.opened(&restored, &store);

@@ -288,7 +288,9 @@ async fn decide_from_the_first(
         tokio::select! {
             heard = queue.next() => {
                 match &heard {
-                    SenseMessage::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
+                    SenseMessage::Bus { bus, .. } => first.retain(
+                        |earlier| !matches!(earlier, SenseMessage::Bus { bus: of, .. } if of == bus),
+                    ),
                     SenseMessage::Unmatched { .. } => continue,
                     SenseMessage::Absent { .. }
                     | SenseMessage::Labels { .. }
@@ -315,8 +317,4 @@ async fn decide_from_the_first(
         }
     }
     begin().run(early, first, queue, commands, outcomes, asked).await;
-}
-
-fn is_of_bus(told: &SenseMessage, of: &Id) -> bool {
-    matches!(told, SenseMessage::Bus { bus, .. } if bus == of)
 }

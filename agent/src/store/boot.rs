@@ -1,13 +1,13 @@
 //! Boots: each has a number, and the time of day at its uptime zero where that was learnt.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tilth_core::site::SiteState;
 use tilth_core::time::{Stamp, WallTime};
 
 use super::error::StoreError;
-use super::row::{int, uint};
+use super::row::int;
 use super::{Reader, Store};
 use crate::checkpoint::Checkpoint;
 use crate::random;
@@ -20,15 +20,15 @@ pub(crate) struct Boot {
     pub(crate) wall_at_zero: Option<WallTime>,
 }
 
-/// What must go on when the database is another one, or was not there when the boot began.
+/// The boot that runs, and the database in which it is counted. Goes on when that database is replaced, or comes late.
 #[derive(Debug, Clone)]
-pub(crate) struct Running {
-    path: PathBuf,
+pub(crate) struct CurrentBoot {
+    pub(super) path: PathBuf,
     /// 0 as long as no database has counted it.
-    boot: u32,
-    os_boot: String,
-    /// Numbers of alerts up to this one are reserved.
-    alerts_through: u64,
+    pub(super) number: u32,
+    pub(super) os_boot: String,
+    /// Numbers of alerts up to this one are reserved, as far as the database holds.
+    pub(super) alerts_through: u64,
 }
 
 /// Numbers of alerts: those above `after` and through `through` are reserved, and not in use.
@@ -41,18 +41,10 @@ pub(crate) struct AlertNumbers {
 /// Numbers of alerts that are reserved when a boot begins, so that the first alert waits for no disk.
 const RESERVED: u64 = 100;
 
-impl Running {
+impl CurrentBoot {
     /// A boot that no database has counted yet.
-    pub(crate) fn uncounted(path: PathBuf, os_boot: String) -> Running {
-        Running { path, boot: 0, os_boot, alerts_through: 0 }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn is_counted(&self) -> bool {
-        self.boot > 0
+    pub(crate) fn uncounted(path: PathBuf, os_boot: String) -> CurrentBoot {
+        CurrentBoot { path, number: 0, os_boot, alerts_through: 0 }
     }
 }
 
@@ -88,7 +80,7 @@ impl Store {
             Some((number, _)) => least.max(number + 1),
             None => least,
         };
-        (self.boot, self.os_boot) = (number, os_boot.to_owned());
+        (self.boot.number, self.boot.os_boot) = (number, os_boot.to_owned());
         let mut numbers = AlertNumbers { after, through: after };
         self.boot_unwritten = match self.write_beginning(after + RESERVED) {
             Ok(()) => {
@@ -104,16 +96,16 @@ impl Store {
     fn write_beginning(&mut self, alerts_through: u64) -> Result<(), StoreError> {
         self.bring_up_to_date()?;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        write(&transaction, self.boot, &self.os_boot)?;
+        write(&transaction, &self.boot)?;
         reserve(&transaction, alerts_through)?;
         transaction.commit()?;
-        self.alerts_through = alerts_through;
+        self.boot.alerts_through = alerts_through;
         Ok(())
     }
 
     /// Numbers of alerts up to this one may be in use, as far as the file says.
     pub(crate) fn alerts_through(&self) -> u64 {
-        self.alerts_through
+        self.boot.alerts_through
     }
 
     /// Begins the boot in a database that was not there at the start. Alerts that are known by their numbers there are not
@@ -121,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; then it is to be opened again.
-    pub(super) fn begin_late(&mut self, running: &Running) -> Result<Remembered, StoreError> {
+    pub(super) fn begin_late(&mut self, boot: &CurrentBoot) -> Result<Remembered, StoreError> {
         let is_known = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();
         let checkpoint = self.checkpoint().unwrap_or_default().map(|kept| Box::new(kept.checkpoint));
@@ -129,36 +121,28 @@ impl Store {
             self.new_stream("the device began without its database")?;
         }
         // Without a word of earlier numbers: from where none of them was.
-        let after = if self.alerts_through > 0 { self.alerts_through } else { random::alert_number(0) };
-        let (_, alerts) = self.begin_boot(&running.os_boot, after)?;
+        let after = if self.boot.alerts_through > 0 { self.boot.alerts_through } else { random::alert_number(0) };
+        let (_, alerts) = self.begin_boot(&boot.os_boot, after)?;
         Ok(Remembered { is_known, site, checkpoint, alerts })
     }
 
-    pub(crate) fn running(&self) -> Running {
-        Running {
-            path: self.path.clone(),
-            boot: self.boot,
-            os_boot: self.os_boot.clone(),
-            alerts_through: self.alerts_through,
-        }
-    }
-
     /// Goes on with a boot that began in another database.
-    pub(super) fn resume(&mut self, running: &Running) -> Result<(), StoreError> {
-        (self.boot, self.os_boot) = (running.boot, running.os_boot.clone());
-        self.write_beginning(running.alerts_through.max(self.alerts_through))
+    pub(super) fn resume(&mut self, boot: &CurrentBoot) -> Result<(), StoreError> {
+        (self.boot.number, self.boot.os_boot) = (boot.number, boot.os_boot.clone());
+        self.write_beginning(boot.alerts_through.max(self.boot.alerts_through))
     }
 
     /// The time of day at this boot's uptime zero, if it was learnt.
     pub(super) fn wall_at_zero(&self) -> Result<Option<WallTime>, StoreError> {
         let sql = "SELECT wall_at_zero FROM boot WHERE id = ?";
-        let zero: Option<Option<i64>> = self.reader.0.query_row(sql, [self.boot], |row| row.get(0)).optional()?;
+        let zero: Option<Option<i64>> =
+            self.reader.0.query_row(sql, [self.boot.number], |row| row.get(0)).optional()?;
         Ok(zero.flatten().map(WallTime))
     }
 
     /// The number of the boot that runs; 0 before [`Store::begin_boot`].
     pub(crate) fn boot(&self) -> u32 {
-        self.boot
+        self.boot.number
     }
 }
 
@@ -174,8 +158,9 @@ pub(super) fn counted(at: Stamp, boot: u32) -> Stamp {
     if at.boot == 0 { Stamp { boot, ..at } } else { at }
 }
 
-pub(super) fn write(connection: &Connection, boot: u32, os_boot: &str) -> Result<(), StoreError> {
-    connection.execute("INSERT OR IGNORE INTO boot (id, os_boot) VALUES (?, ?)", (boot, os_boot))?;
+pub(super) fn write(connection: &Connection, boot: &CurrentBoot) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO boot (id, os_boot) VALUES (?, ?)";
+    connection.execute(sql, (boot.number, &boot.os_boot))?;
     Ok(())
 }
 
@@ -183,14 +168,6 @@ pub(super) fn write(connection: &Connection, boot: u32, os_boot: &str) -> Result
 pub(super) fn reserve(connection: &Connection, through: u64) -> Result<(), StoreError> {
     connection.prepare_cached("UPDATE meta SET alerts_until = ?")?.execute([int(through)])?;
     Ok(())
-}
-
-/// The highest number of an alert that is reserved; 0 in a file of a layout that has none.
-pub(super) fn reserved(connection: &Connection, is_old: bool) -> Result<u64, StoreError> {
-    if is_old {
-        return Ok(0);
-    }
-    Ok(uint(connection.query_row("SELECT alerts_until FROM meta", [], |row| row.get(0))?))
 }
 
 /// The highest number of a boot; 0 before the first.

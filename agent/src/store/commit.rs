@@ -132,16 +132,16 @@ impl Store {
         self.bring_up_to_date()?;
         self.reload_if_stale()?;
         let alerts_through =
-            commits.iter().rev().find_map(|commit| commit.alerts_through).unwrap_or(self.alerts_through);
+            commits.iter().rev().find_map(|commit| commit.alerts_through).unwrap_or(self.boot.alerts_through);
         // Until the commit is through, what is in memory may be ahead of what is on the disk.
         self.is_stale = true;
         let mut lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.boot_unwritten {
-            boot::write(&transaction, self.boot, &self.os_boot)?;
+            boot::write(&transaction, &self.boot)?;
         }
         let mut writing =
-            Writing { connection: &transaction, names: &mut self.names, lanes: &mut lanes, boot: self.boot };
+            Writing { connection: &transaction, names: &mut self.names, lanes: &mut lanes, boot: self.boot.number };
         for commit in commits {
             if let Some(boot_time) = &commit.boot_time {
                 writing.boot_time(boot_time)?;
@@ -161,11 +161,11 @@ impl Store {
         if self.confirmed_unwritten {
             lanes.write(&transaction)?;
         }
-        if alerts_through != self.alerts_through {
+        if alerts_through != self.boot.alerts_through {
             boot::reserve(&transaction, alerts_through)?;
         }
         transaction.commit()?;
-        self.alerts_through = alerts_through;
+        self.boot.alerts_through = alerts_through;
         self.lanes = lanes;
         self.last_checkpoint = last_checkpoint;
         self.confirmed_unwritten = false;

@@ -35,12 +35,6 @@ impl Inspection {
         Inspection { known, log, is_new, log_aside, has_run }
     }
 
-    /// Whether all that shows is a log that ends within a transaction, as a kill may leave it. Then the stream goes on: where the hub has
-    /// confirmed what was cut off, it refuses the sequences that come again, and another stream begins.
-    pub(super) fn is_perhaps_a_kill(opened: &Opened) -> bool {
-        opened.missing.as_ref().is_some_and(|history| history.missing == Missing::PerhapsNone)
-    }
-
     /// What was there before and is not any more.
     pub(super) fn missing(&self, store: &Store, opened: &Opened) -> Result<Option<LostHistory>, StoreError> {
         let until = self.known.as_ref().and_then(|known| known.at);

@@ -15,11 +15,11 @@ use super::early_checkpoint::EarlyCheckpoint;
 use super::error::StoreError;
 use super::inspection::Inspection;
 use super::lane::LaneStates;
-use super::last_known::{LastKnown, LostHistory};
+use super::last_known::{LastKnown, LostHistory, Missing};
 use super::names::Names;
-use super::row::lane_id;
+use super::row::{lane_id, uint};
 use super::schema;
-use super::{Reader, Store};
+use super::{CurrentBoot, Reader, Store};
 use tilth_core::site::SiteState;
 use tilth_core::time::WallTime;
 
@@ -109,11 +109,13 @@ impl Store {
         };
         let (mut store, mut opened) = opened?;
         opened.missing = before.missing(&store, &opened)?;
-        if opened.missing.is_some() {
+        if let Some(history) = &opened.missing {
             // Numbers that were given out are not given out again, whatever the older database knows.
             let known = before.known.as_ref().map_or(0, |known| known.alerts_through);
-            store.alerts_through = store.alerts_through.max(known);
-            if !Inspection::is_perhaps_a_kill(&opened) {
+            store.boot.alerts_through = store.boot.alerts_through.max(known);
+            // After a kill the stream goes on: where the hub has confirmed what was cut off, it rejects the sequences that come again,
+            // and another stream begins.
+            if history.missing != Missing::PerhapsNone {
                 store.go_on_after_a_loss(&before, &mut opened)?;
             }
         }
@@ -159,10 +161,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the disk cannot be used.
     pub(crate) fn start_anew(self, options: &Options, reason: String) -> Result<(Store, Opened), StoreError> {
-        let running = self.running();
+        let boot = self.boot.clone();
         drop(self);
-        let (mut store, opened) = Store::replace(running.path(), options, reason)?;
-        store.resume(&running)?;
+        let (mut store, opened) = Store::replace(&boot.path, options, reason)?;
+        store.resume(&boot)?;
         Ok((store, opened))
     }
 
@@ -174,7 +176,7 @@ impl Store {
 
     /// Whether the file that is written to is still the one in its place: not deleted, and no other one put there.
     pub(super) fn is_in_place(&self) -> bool {
-        match fs::metadata(&self.path) {
+        match fs::metadata(&self.boot.path) {
             Ok(file) => self.file.is_none_or(|known| known == FileId(file.dev(), file.ino())),
             // Whatever else is wrong, writing says it.
             Err(error) => error.kind() != ErrorKind::NotFound,
@@ -191,9 +193,9 @@ impl Store {
     pub(super) fn known(&self, at: Option<WallTime>, is_open: bool) -> LastKnown {
         LastKnown {
             database: self.name.clone(),
-            boot: self.boot,
+            boot: self.boot.number,
             lanes: Lane::ALL.map(|lane| (lane, self.lanes.of(lane).committed)).into(),
-            alerts_through: self.alerts_through,
+            alerts_through: self.boot.alerts_through,
             at,
             is_open,
         }
@@ -201,7 +203,7 @@ impl Store {
 
     /// Notes what is known beside the database. A disk that does not take it is no trouble of its own.
     pub(crate) fn note_known(&self, at: Option<WallTime>, is_open: bool) {
-        if let Some(folder) = self.path.parent().filter(|_| !self.boot_unwritten && !self.name.is_empty()) {
+        if let Some(folder) = self.boot.path.parent().filter(|_| !self.boot_unwritten && !self.name.is_empty()) {
             let _ = self.known(at, is_open).write(folder);
         }
     }
@@ -328,9 +330,12 @@ fn take(
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     check(&connection)?;
-    let (machine, epoch): (String, Option<[u8; 16]>) = connection
-        .query_row("SELECT machine, epoch FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(missing)?;
+    // An older layout has neither name nor reserved numbers.
+    let newer = if is_old { "'', 0" } else { "name, alerts_until" };
+    let meta = format!("SELECT machine, epoch, {newer} FROM meta");
+    let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let (machine, epoch, name, reserved): (String, Option<[u8; 16]>, _, _) =
+        connection.query_row(&meta, [], read).map_err(missing)?;
     let lanes = LaneStates::read(&connection).map_err(|error| match error {
         StoreError::Unexpected(reason) => StoreError::Damaged(reason),
         other => other,
@@ -341,11 +346,9 @@ fn take(
         lanes,
         confirmed_unwritten: false,
         names: Names::load(&connection)?,
-        boot: 0,
-        os_boot: String::new(),
+        boot: CurrentBoot { alerts_through: uint(reserved), ..CurrentBoot::uncounted(path.to_owned(), String::new()) },
         boot_unwritten: false,
-        alerts_through: boot::reserved(&connection, is_old)?,
-        name: name(&connection, is_old)?,
+        name,
         file: FileId::of(path),
         early_checkpoint: EarlyCheckpoint::of(path, &connection, options.checkpoint_pages),
         short_of: None,
@@ -353,7 +356,6 @@ fn take(
         last_checkpoint: None,
         is_stale: false,
         reader: Reader(connection),
-        path: path.to_owned(),
     };
     let found = if is_new { Found::Nothing } else { Found::Database };
     let mut opened = Opened { found, new_stream: None, missing: None };
@@ -408,14 +410,6 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
     }
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found)) }
-}
-
-/// What tells this database from others; empty in a file of a layout that has none.
-fn name(connection: &Connection, is_old: bool) -> Result<String, StoreError> {
-    if is_old {
-        return Ok(String::new());
-    }
-    connection.query_row("SELECT name FROM meta", [], |row| row.get(0)).map_err(missing)
 }
 
 pub(super) fn stream(connection: &Connection) -> Result<Stream, StoreError> {

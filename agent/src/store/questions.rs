@@ -84,7 +84,7 @@ impl ReadAccess {
     pub(super) fn open(&self, store: &Store) {
         let is_writable = store.reader.0.is_readonly("main").is_ok_and(|is_readonly| !is_readonly);
         let file = store.file.filter(|_| is_writable);
-        self.state().source = file.map_or(Source::StoreThread, |file| Source::File(store.path.clone(), file));
+        self.state().source = file.map_or(Source::StoreThread, |file| Source::File(store.boot.path.clone(), file));
     }
 
     /// Questions are left to the store's thread: its connection is of no use any more but to those who ask.

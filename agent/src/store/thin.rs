@@ -220,29 +220,20 @@ fn one<T>(
     Ok(connection.prepare_cached(sql)?.query_map(params, read)?.next().transpose()?)
 }
 
-/// The table of a kind, and the names of its columns.
-struct Columns {
-    table: &'static str,
-    key: &'static str,
-    /// The last sequence of a row.
-    last: &'static str,
-    at: &'static str,
-}
-
-const fn columns(rows: RowKind) -> Columns {
-    let (table, key, last, at) = match rows {
-        RowKind::Raw => ("raw", "id", "id", "at"),
-        RowKind::Minutes => ("minute", "seq", "last", "start"),
-        RowKind::Quarters => ("quarter", "seq", "last", "start"),
-        RowKind::Events => ("event", "seq", "seq", "uptime"),
-        RowKind::Diagnostics => ("diagnostic", "seq", "seq", "uptime"),
-    };
-    Columns { table, key, last, at }
+/// Table of a kind and three of its columns: key, last sequence of a row, and instant.
+const fn columns(rows: RowKind) -> (&'static str, [&'static str; 3]) {
+    match rows {
+        RowKind::Raw => ("raw", ["id", "id", "at"]),
+        RowKind::Minutes => ("minute", ["seq", "last", "start"]),
+        RowKind::Quarters => ("quarter", ["seq", "last", "start"]),
+        RowKind::Events => ("event", ["seq", "seq", "uptime"]),
+        RowKind::Diagnostics => ("diagnostic", ["seq", "seq", "uptime"]),
+    }
 }
 
 /// The first rows of a table.
 fn oldest(connection: &Connection, rows: RowKind, count: i64) -> Result<Vec<Oldest>, StoreError> {
-    let Columns { table, key, last, at } = columns(rows);
+    let (table, [key, last, at]) = columns(rows);
     let sql = format!("SELECT {key}, {last}, boot, {at} FROM {table} ORDER BY {key} LIMIT ?");
     let mut statement = connection.prepare_cached(&sql)?;
     let oldest = statement.query_map([count], |row| {
@@ -260,7 +251,7 @@ fn delete(
     why: &str,
 ) -> Result<(), StoreError> {
     let Some(last) = going.last() else { return Ok(()) };
-    let Columns { table, key, .. } = columns(last.rows);
+    let (table, [key, ..]) = columns(last.rows);
     connection.prepare_cached(&format!("DELETE FROM {table} WHERE {key} <= ?"))?.execute([last.key])?;
     let (lane, kind, reason) = match step {
         Step::Thin => {

@@ -17,7 +17,7 @@ use super::open::{Found, Opened, Options};
 pub(crate) use super::progress::Progress;
 use super::questions::{Questions, ReadAccess};
 use super::retention::{Policy, Step};
-use super::{Remembered, Running, Store};
+use super::{CurrentBoot, Remembered, Store};
 
 /// Between looks at whether something must be given up.
 const LOOK: Span = Span::from_mins(1);
@@ -65,7 +65,7 @@ pub(crate) enum InitialStore {
     /// An open store in which a boot has begun.
     Open(Box<Store>),
     /// No database yet, and why; the thread goes on trying to open it.
-    Missing(Running, StoreError),
+    Missing(CurrentBoot, StoreError),
 }
 
 /// Starts the thread, whose first work is to `open` the database: a disk that hangs holds up only this thread. What is
@@ -91,7 +91,7 @@ pub(crate) fn start(
 struct StoreThread {
     /// Absent where none could be opened at the start, or none be made after a damage.
     store: Option<Store>,
-    running: Running,
+    boot: CurrentBoot,
     /// The connection cannot write any more and only answers questions.
     must_reopen: bool,
     /// What was known of a file that was deleted while it was in use.
@@ -118,23 +118,23 @@ struct StoreThread {
 
 impl StoreThread {
     fn new(
-        ground: InitialStore,
+        initial: InitialStore,
         settings: Settings,
         heard: Receiver<Command>,
         progress: Progress,
         access: ReadAccess,
     ) -> StoreThread {
-        let (store, running, trouble) = match ground {
+        let (store, boot, trouble) = match initial {
             InitialStore::Open(store) => {
                 access.open(&store);
                 progress.marks().lanes = store.lanes();
-                let running = store.running();
-                (Some(*store), running, None)
+                let boot = store.boot.clone();
+                (Some(*store), boot, None)
             }
-            InitialStore::Missing(running, error) => (None, running, Some(error.to_string())),
+            InitialStore::Missing(boot, error) => (None, boot, Some(error.to_string())),
         };
         StoreThread {
-            running,
+            boot,
             store,
             must_reopen: false,
             deleted: None,
@@ -328,7 +328,7 @@ impl StoreThread {
         {
             self.stream = Some(store.stream());
         }
-        let (mut store, mut opened) = Store::open(self.running.path(), &self.settings.options)?;
+        let (mut store, mut opened) = Store::open(&self.boot.path, &self.settings.options)?;
         if let Some(known) = self.deleted.take() {
             opened.missing = match opened.found {
                 Found::Database => {
@@ -340,8 +340,8 @@ impl StoreThread {
                 }
             };
         }
-        if self.running.is_counted() {
-            let resumed = store.resume(&self.running);
+        if self.boot.number > 0 {
+            let resumed = store.resume(&self.boot);
             let is_another = self.stream != Some(store.stream());
             self.use_store(store);
             let found = self.unreported.take().filter(|_| opened.found == Found::Database).unwrap_or(opened);
@@ -354,8 +354,8 @@ impl StoreThread {
                 (self.settings.report)(StoreReport::Replaced(&found));
             }
         } else {
-            let known = store.begin_late(&self.running)?;
-            self.running = store.running();
+            let known = store.begin_late(&self.boot)?;
+            self.boot = store.boot.clone();
             (self.settings.report)(StoreReport::Begun(store.boot(), known, &opened));
             self.use_store(store);
         }

@@ -181,7 +181,7 @@ fn in_a_file_that_can_only_be_read_the_thread_of_the_store_answers() {
 #[test]
 fn without_a_database_a_question_hears_so() {
     let folder = Folder::new();
-    let running = crate::store::Running::uncounted(folder.path().join("no\0name"), "boot-a".to_owned());
+    let running = crate::store::CurrentBoot::uncounted(folder.path().join("no\0name"), "boot-a".to_owned());
     let error = StoreError::Unreachable("no disk".to_owned());
     let settings = Settings {
         interval: BLOCK_INTERVAL,

@@ -42,6 +42,7 @@ mod plan;
 mod reader;
 pub mod redact;
 pub mod reference;
+pub mod release;
 mod removals;
 mod replaced;
 mod resources;

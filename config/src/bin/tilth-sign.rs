@@ -1,4 +1,4 @@
-//! Signs firmware images: makes a key when it is asked to, and writes the manifest of an image beside it.
+//! Signs what is released: makes a key, writes the manifest of a firmware image beside it, and seals and opens lists of sums.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,14 +7,18 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tilth_config::bundle::SigningKey;
+use tilth_config::bundle::{SigningKey, TrustedKey};
 use tilth_config::firmware::{MAX_IMAGE, Manifest};
 use tilth_config::plain_file;
+use tilth_config::release::{MAX_SUMS, open_sums, seal_sums};
 
 const USAGE: &str = "usage:
   tilth-sign key FILE      makes a signing key: FILE, to be kept secret, and FILE.pub, which devices trust
   tilth-sign image KEY IMAGE BOARD CHIP FIRMWARE PROTOCOL
-                           writes IMAGE.manifest (uno.manifest for uno.hex), signed with the key in the file KEY";
+                           writes IMAGE.manifest (uno.manifest for uno.hex), signed with the key in the file KEY
+  tilth-sign sums KEY FILE writes FILE.signed: the list of sums in FILE, signed
+  tilth-sign open TRUSTED FILE
+                           prints the list in FILE, if the key in the file TRUSTED signed it";
 
 /// Largest file of a key, in bytes.
 const MAX_KEY: u64 = 4096;
@@ -25,6 +29,8 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["key", file] => make_key(file),
         ["image", key, image, ref stated @ ..] => sign(key, image, stated),
+        ["sums", key, file] => sign_sums(key, file),
+        ["open", trusted, file] => print_sums(trusted, file),
         _ => Err(USAGE.to_owned()),
     };
     match done {
@@ -52,19 +58,37 @@ fn write_new(file: &str, mode: u32, text: &str) -> io::Result<()> {
 fn sign(key: &str, image: &str, stated: &[&str]) -> Result<(), String> {
     let &[board, chip, firmware, protocol] = stated else { return Err(USAGE.to_owned()) };
     let protocol = protocol.parse().map_err(|_| format!("protocol \"{protocol}\": expected a number up to 255"))?;
-    let key = read_key(Path::new(key)).map_err(|why| format!("{key}: {why}"))?;
-    let bytes = plain_file::read(Path::new(image), MAX_IMAGE).map_err(|error| format!("{image}: {error}"))?;
+    let key = read_key(key)?;
+    let bytes = read(image, MAX_IMAGE)?;
     let manifest = Manifest { board: board.to_owned(), chip: chip.to_owned(), firmware: firmware.to_owned(), protocol };
     let file = Path::new(image).with_extension("manifest");
     fs::write(&file, manifest.seal(&bytes, &key)).map_err(|error| format!("{}: {error}", file.display()))
 }
 
+fn sign_sums(key: &str, file: &str) -> Result<(), String> {
+    let sealed = seal_sums(&read(file, MAX_SUMS)?, &read_key(key)?);
+    let signed = format!("{file}.signed");
+    fs::write(&signed, sealed).map_err(|error| format!("{signed}: {error}"))
+}
+
+fn print_sums(trusted: &str, file: &str) -> Result<(), String> {
+    let key = String::from_utf8_lossy(&read(trusted, MAX_KEY)?).into_owned();
+    let key = TrustedKey::parse(&key).map_err(|error| format!("{trusted}: {error}"))?;
+    let sealed = read(file, MAX_SUMS)?;
+    let sums = open_sums(&sealed, &key).map_err(|error| format!("{file}: {error}"))?;
+    io::stdout().write_all(sums).map_err(|error| error.to_string())
+}
+
+fn read(file: &str, most: u64) -> Result<Vec<u8>, String> {
+    plain_file::read(Path::new(file), most).map_err(|error| format!("{file}: {error}"))
+}
+
 /// Reads a signing key that only its owner may read.
-fn read_key(file: &Path) -> Result<SigningKey, String> {
-    let open = plain_file::open(file).map_err(|error| error.to_string())?;
-    if let Some(mode) = plain_file::open_to_others(&open).map_err(|error| error.to_string())? {
-        return Err(format!("other users may read it (mode {mode:03o}); expected 600"));
+fn read_key(file: &str) -> Result<SigningKey, String> {
+    let open = plain_file::open(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
+    if let Some(mode) = plain_file::open_to_others(&open).map_err(|error| format!("{file}: {error}"))? {
+        return Err(format!("{file}: other users may read it (mode {mode:03o}); expected 600"));
     }
-    let text = plain_file::read_open(open, MAX_KEY).map_err(|error| error.to_string())?;
-    SigningKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| error.to_string())
+    let text = plain_file::read_open(open, MAX_KEY).map_err(|error| format!("{file}: {error}"))?;
+    SigningKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| format!("{file}: {error}"))
 }

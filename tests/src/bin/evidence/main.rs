@@ -10,6 +10,7 @@ mod footprint;
 mod frames;
 mod kill;
 mod latency;
+mod packages;
 mod process;
 mod replay;
 mod rules;
@@ -69,6 +70,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "boards", measure: boards::measure },
     Evidence { name: "sizes", measure: |run| sizes::measure(run.length) },
     Evidence { name: "arm", measure: |run| arm::measure(run.length) },
+    Evidence { name: "packages", measure: packages::measure },
 ];
 
 /// The figures, with what fell short before them.

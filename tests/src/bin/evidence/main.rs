@@ -13,6 +13,7 @@ mod latency;
 mod packages;
 mod process;
 mod replay;
+mod reproducible;
 mod rules;
 mod sizes;
 mod way;
@@ -71,6 +72,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "sizes", measure: |run| sizes::measure(run.length) },
     Evidence { name: "arm", measure: |run| arm::measure(run.length) },
     Evidence { name: "packages", measure: packages::measure },
+    Evidence { name: "reproducible", measure: |run| reproducible::measure(run.length) },
 ];
 
 /// The figures, with what fell short before them.

@@ -19,7 +19,12 @@ use crate::cli::Map;
 const MAX_TEXTS: usize = 100;
 
 pub(super) struct Decoder {
-    layout: Layout,
+    /// Column of the unit, where each line names its sensor (the long layout).
+    unit: Option<usize>,
+    /// Columns of the wide layout: a list for each place that lines name, or one where they name none.
+    columns: Vec<Vec<ValueColumn>>,
+    /// Index in `columns` of each place so far.
+    known_places: HashMap<Vec<u8>, usize>,
     pub(super) names: SeriesNames,
     sensors: Sensors,
     time_column: TimeColumn,
@@ -35,18 +40,13 @@ pub(super) struct Decoder {
     pub(super) ambiguous: Option<String>,
 }
 
-enum Layout {
-    /// Long: each line names its sensor.
-    Named { sensor: usize, value: usize, unit: Option<usize> },
-    /// Wide: each column is a sensor, of the place that a line names where it names one. `known` has the places so far.
-    Wide { known: HashMap<Vec<u8>, usize>, columns: Vec<Vec<ValueColumn>> },
-}
-
 impl Decoder {
     /// Starts below a header. Fails where two headings are said to be one sensor.
     pub(super) fn new(dialect: Dialect, options: &ReadOptions, report: Report) -> Result<Decoder, String> {
         let mut decoder = Decoder {
-            layout: Layout::Wide { known: HashMap::new(), columns: Vec::new() },
+            unit: None,
+            columns: Vec::new(),
+            known_places: HashMap::new(),
             names: SeriesNames::default(),
             sensors: Sensors::new(options),
             time_column: TimeColumn::new(dialect.times.clone(), dialect.form, dialect.zone.clone()),
@@ -66,22 +66,20 @@ impl Decoder {
 
     fn lay_out(&mut self) -> Result<(), String> {
         let is_placed = !self.dialect.places.is_empty();
-        self.layout = match self.dialect.long {
-            Some((sensor, value)) => {
-                for name in self.dialect.names.iter().filter(|_| !is_placed) {
-                    self.sensors.find_whole(name)?;
-                }
-                let unit = headings::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
-                Layout::Named { sensor, value, unit }
+        (self.unit, self.columns, self.known_places) = (None, Vec::new(), HashMap::new());
+        if let Some((sensor, value)) = self.dialect.long {
+            for name in self.dialect.names.iter().filter(|_| !is_placed) {
+                self.sensors.find_whole(name)?;
             }
-            None if is_placed => Layout::Wide { known: HashMap::new(), columns: Vec::new() },
-            None => Layout::Wide { known: HashMap::new(), columns: vec![self.columns(None)?] },
-        };
+            self.unit = headings::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
+        } else if !is_placed {
+            self.columns = vec![self.columns_of(None)?];
+        }
         Ok(())
     }
 
     /// The columns of the wide layout; of one place, where lines are of several.
-    fn columns(&mut self, place: Option<&str>) -> Result<Vec<ValueColumn>, String> {
+    fn columns_of(&mut self, place: Option<&str>) -> Result<Vec<ValueColumn>, String> {
         let Decoder { dialect, sensors, names, report, .. } = self;
         columns::wide(dialect, place, sensors, names, report)
     }
@@ -105,28 +103,22 @@ impl Decoder {
         let at_ms = match self.time_column.read(field)? {
             Moment::At(at_ms) if !self.time_column.is_local() => at_ms,
             moment => {
-                let series = match self.layout {
-                    Layout::Named { sensor, .. } => self.named(line, sensor)?,
-                    Layout::Wide { .. } => self.placed(line)?,
+                let series = match self.dialect.long {
+                    Some((sensor, _)) => self.named(line, sensor)?,
+                    None => self.placed(line)?,
                 };
                 self.repeated_hour.decide(moment, series, number)
             }
         };
         let row = Row { line: number, at_ms, sensor: None, value: None };
-        match self.layout {
-            Layout::Named { sensor, value, unit } => self.decode_named(row, line, sensor, (value, unit)),
-            Layout::Wide { .. } => self.decode_wide(row, line),
+        match self.dialect.long {
+            Some((sensor, value)) => self.decode_named(row, line, sensor, value),
+            None => self.decode_wide(row, line),
         }
     }
 
     /// Takes the value of a line of the long layout; `row` has its time.
-    fn decode_named(
-        &mut self,
-        row: Row,
-        line: &[u8],
-        sensor: usize,
-        (value, unit): (usize, Option<usize>),
-    ) -> Result<(), Reason> {
+    fn decode_named(&mut self, row: Row, line: &[u8], sensor: usize, value: usize) -> Result<(), Reason> {
         let text = self.fields.get(line, value).ok_or(Reason::TooFewColumns)?;
         if self.thousands.is_doubtful(value, text) {
             return Err(Reason::ValueMark);
@@ -146,7 +138,7 @@ impl Decoder {
         }
         // The name comes last, so that a bad line leaves none behind.
         let sensor = self.named(line, sensor)?;
-        let Decoder { fields, names, report, .. } = self;
+        let Decoder { fields, names, report, unit, .. } = self;
         let (measurement, cell) = (names.measurements[sensor], |place| fields.get(line, place).unwrap_or_default());
         let said = unit.map_or(&b""[..], cell);
         let value = measurement.value(cell(value), read, |unit| {
@@ -165,10 +157,7 @@ impl Decoder {
     fn decode_wide(&mut self, row: Row, line: &[u8]) -> Result<(), Reason> {
         self.report.short_lines += u64::from(self.fields.len() < self.dialect.headings.len());
         let place = self.placed(line)?;
-        let Decoder { layout: Layout::Wide { columns, .. }, fields, dialect, thousands, report, rows, .. } = self
-        else {
-            return Ok(());
-        };
+        let Decoder { columns, fields, dialect, thousands, report, rows, .. } = self;
         // Spreadsheets end a line early when its last cells are empty.
         let cell = |place| fields.get(line, place).unwrap_or_default();
         for column in &columns[place] {
@@ -237,20 +226,17 @@ impl Decoder {
             return Ok(0);
         }
         self.compose_name(line, None);
-        if let Layout::Wide { known, .. } = &self.layout
-            && let Some(known) = known.get(&self.name)
-        {
+        if let Some(known) = self.known_places.get(&self.name) {
             return Ok(*known);
         }
         let name = String::from_utf8_lossy(&self.name).into_owned();
-        let found = self.columns(Some(&name)).map_err(|problem| {
+        let found = self.columns_of(Some(&name)).map_err(|problem| {
             self.ambiguous = Some(problem);
             Reason::NameRepeated
         })?;
-        let Layout::Wide { known, columns } = &mut self.layout else { return Err(Reason::TooFewColumns) };
-        columns.push(found);
-        known.insert(self.name.clone(), columns.len() - 1);
-        Ok(columns.len() - 1)
+        self.columns.push(found);
+        self.known_places.insert(self.name.clone(), self.columns.len() - 1);
+        Ok(self.columns.len() - 1)
     }
 
     /// Whether a line without a time is nothing to be counted as bad: separators alone, or the header once more.
@@ -294,7 +280,7 @@ impl Decoder {
 
     /// Whether all names are known before the first line.
     pub(super) fn is_wide(&self) -> bool {
-        matches!(self.layout, Layout::Wide { .. }) && self.dialect.places.is_empty()
+        self.dialect.long.is_none() && self.dialect.places.is_empty()
     }
 
     /// Books what only the whole file tells.

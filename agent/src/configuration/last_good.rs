@@ -94,21 +94,20 @@ fn lock(waiting: &Mutex<Option<LastGood>>) -> MutexGuard<'_, Option<LastGood>> {
 }
 
 fn keep_saved(data: &Path, waiting: &Mutex<Option<LastGood>>, woken: &Receiver<()>) {
-    let (mut unsaved, mut saved): (Option<LastGood>, Option<LastGood>) = (None, None);
-    let mut has_failed = false;
+    let (mut newest, mut is_saved, mut has_failed) = (None::<LastGood>, true, false);
     while woken.recv_timeout(AGAIN) != Err(RecvTimeoutError::Disconnected) {
         if let Some(new) = lock(waiting).take() {
-            unsaved = Some(new.or_files_of(unsaved.unwrap_or_default()));
+            newest = Some(new.or_files_of(newest.unwrap_or_default()));
+            is_saved = false;
         }
-        // A person deleted the file, or the folder with it.
-        let deleted = saved.as_ref().filter(|_| !data.join(NAME).exists());
-        let Some(good) = unsaved.clone().or(deleted.cloned()) else { continue };
+        // A person may have deleted the file, or the folder with it.
+        let Some(good) = newest.clone().filter(|_| !is_saved || !data.join(NAME).exists()) else { continue };
         match good.write(data) {
             Ok(written) => {
                 if has_failed {
                     info!(target: "config.good", "fallback copy of the configuration saved");
                 }
-                (unsaved, saved, has_failed) = (None, Some(written), false);
+                (newest, is_saved, has_failed) = (Some(written), true, false);
             }
             Err(error) => {
                 // Logged once: a disk may be full for weeks.

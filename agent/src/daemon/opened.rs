@@ -103,7 +103,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         None
     });
     let (boot, alerts) = store.begin_boot(os_boot, last_number(&store, &opened, kept.as_ref()))?;
-    recall_time(&store, boot, clock);
+    recall_time(&store, clock);
     store.note_known(clock.now().1, true);
     let after = match &kept {
         Some(kept) => store.reader().readings_after(kept.position).unwrap_or_else(|error| {
@@ -125,15 +125,13 @@ fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) 
 
 /// Sets the time of day that an earlier run of this boot learnt, until something better is known. A simulated one goes on over a restart
 /// as well.
-fn recall_time(store: &Store, boot: u32, clock: &Clock) {
+fn recall_time(store: &Store, clock: &Clock) {
     let trust = match clock.anchor() {
         None => Trust::Told,
         Some(Anchor { trust: Trust::Made, .. }) => Trust::Made,
         Some(_) => return,
     };
-    let boots = store.reader().boots().unwrap_or_default();
-    let known = boots.into_iter().find(|known| known.number == boot).and_then(|known| known.wall_at_zero);
-    if let Some(offset) = known {
+    if let Ok(Some(offset)) = store.wall_at_zero() {
         clock.trust(Anchor { offset_ms: offset.0, trust, error: None });
     }
 }
@@ -271,7 +269,7 @@ fn said_losses<'a>(
             (Some(from), Some(to)) => format!(" from {} to {}", shown(from), shown(to)),
             _ => String::new(),
         };
-        format!("{}{span}: {}", counts.join(", "), cause.words())
+        format!("{}{span}: {}", counts.join(", "), cause)
     })
 }
 
@@ -294,7 +292,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ClockMode;
-    use crate::store::tests::farm::{Folder, booted, calibrated, note, open, options};
+    use crate::store::tests::farm::{Folder, booted, boots, calibrated, note, open, options};
     use crate::store::{BootTime, Commit};
 
     /// Guards against: a boot that an engine which began without a database never hears of, and rows without one.
@@ -332,8 +330,7 @@ mod tests {
         thread.join().unwrap();
         assert_eq!(monitor.replaced.borrow().boot, Some(2), "the engine is told");
         let (store, _) = open(&folder);
-        let boots: Vec<u32> = store.reader().boots().unwrap().iter().map(|boot| boot.number).collect();
-        assert_eq!(boots, [1, 2]);
+        assert!(boots(&store).into_keys().eq([1, 2]));
         assert_eq!(store.lanes().of(Lane::Events).committed, 1, "what waited is stored");
     }
 
@@ -347,7 +344,7 @@ mod tests {
             Some(BootTime { wall_at_zero: WallTime(5_000), source: "made".to_owned(), error: Span::ZERO });
         store.commit(&commit).unwrap();
         let clock = Clock::new(ClockMode::Scaled(60));
-        recall_time(&store, 1, &clock);
+        recall_time(&store, &clock);
         assert_eq!(clock.anchor(), Some(Anchor { offset_ms: 5_000, trust: Trust::Made, error: None }));
     }
 }

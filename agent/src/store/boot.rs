@@ -1,24 +1,17 @@
 //! Boots: each has a number, and the time of day at its uptime zero where that was learnt.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tilth_core::site::SiteState;
 use tilth_core::time::{Stamp, WallTime};
 
+use super::Store;
 use super::error::StoreError;
 use super::row::int;
-use super::{Reader, Store};
 use crate::checkpoint::Checkpoint;
 use crate::random;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Boot {
-    /// Boot number of the device, starting at 1.
-    pub(crate) number: u32,
-    /// The time of day at its uptime zero, as it is known by now.
-    pub(crate) wall_at_zero: Option<WallTime>,
-}
 
 /// The boot that runs, and the database in which it is counted. Goes on when that database is replaced, or comes late.
 #[derive(Debug, Clone)]
@@ -133,7 +126,7 @@ impl Store {
     }
 
     /// The time of day at this boot's uptime zero, if it was learnt.
-    pub(super) fn wall_at_zero(&self) -> Result<Option<WallTime>, StoreError> {
+    pub(crate) fn wall_at_zero(&self) -> Result<Option<WallTime>, StoreError> {
         let sql = "SELECT wall_at_zero FROM boot WHERE id = ?";
         let zero: Option<Option<i64>> =
             self.reader.0.query_row(sql, [self.boot.number], |row| row.get(0)).optional()?;
@@ -143,13 +136,6 @@ impl Store {
     /// The number of the boot that runs; 0 before [`Store::begin_boot`].
     pub(crate) fn boot(&self) -> u32 {
         self.boot.number
-    }
-}
-
-impl Reader {
-    /// All boots, oldest first.
-    pub(crate) fn boots(&self) -> Result<Vec<Boot>, StoreError> {
-        boots(&self.0)
     }
 }
 
@@ -175,10 +161,9 @@ pub(super) fn newest(connection: &Connection) -> Result<u32, StoreError> {
     Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM boot", [], |row| row.get(0))?)
 }
 
-pub(super) fn boots(connection: &Connection) -> Result<Vec<Boot>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT id, wall_at_zero FROM boot ORDER BY id")?;
-    let boots = statement.query_map([], |row| {
-        Ok(Boot { number: row.get(0)?, wall_at_zero: row.get::<_, Option<i64>>(1)?.map(WallTime) })
-    })?;
+/// All boots, each with the time of day at its uptime zero, as it is known by now.
+pub(super) fn boots(connection: &Connection) -> Result<BTreeMap<u32, Option<WallTime>>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id, wall_at_zero FROM boot")?;
+    let boots = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(WallTime))))?;
     Ok(boots.collect::<Result<_, _>>()?)
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tilth_core::time::{Span, Uptime};
 
 use super::commit::Commit;
-use super::error::StoreError;
 use crate::sense::receipt::Receipt;
 
 /// How long readings gather unless somebody says otherwise: the shortest that keeps a small farm within 60 MB a day. With
@@ -36,18 +35,11 @@ const TRANSACTION: Sizes = Sizes { readings: BLOCK_READINGS, windows: 5_000, eve
 /// How long a commit that failed is left alone.
 pub(crate) const RETRY: Span = Span::from_secs(5);
 
-/// Why something is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Cause {
-    /// More came than the store's thread wrote, and the disk said nothing.
-    #[default]
-    Behind,
-    Full,
-    ReadOnly,
-    Unreachable,
-    Busy,
-    Unusable,
-}
+/// Why something is dropped, in words: in the log, in events and in the reasons of gaps.
+pub(super) type Cause = &'static str;
+
+/// More came than the store's thread wrote, and the disk said nothing.
+pub(super) const BEHIND: Cause = "the store did not keep up";
 
 /// What was dropped, by its cause. Goes into the next commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,41 +71,12 @@ impl Lost {
     }
 }
 
-impl Cause {
-    /// In the log, in events and in the reasons of gaps.
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Cause::Behind => "the store did not keep up",
-            Cause::Full => "the disk was full",
-            Cause::ReadOnly => "the disk was read-only",
-            Cause::Unreachable => "the disk could not be used",
-            Cause::Busy => "the database was in use by another program",
-            Cause::Unusable => "the database could not be used",
-        }
-    }
-}
-
-impl From<&StoreError> for Cause {
-    fn from(error: &StoreError) -> Cause {
-        match error {
-            StoreError::Full => Cause::Full,
-            StoreError::ReadOnly => Cause::ReadOnly,
-            StoreError::Unreachable(_) => Cause::Unreachable,
-            StoreError::Busy => Cause::Busy,
-            StoreError::Damaged(_)
-            | StoreError::Newer { .. }
-            | StoreError::Stuck { .. }
-            | StoreError::Unexpected(_) => Cause::Unusable,
-        }
-    }
-}
-
 impl Losses {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Cause, &Lost)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Lost)> {
         self.0.iter().map(|(cause, lost)| (*cause, lost))
     }
 
@@ -192,7 +155,7 @@ impl Buffer {
             interval,
             commits: Vec::new(),
             lost: Losses::default(),
-            cause: Cause::Behind,
+            cause: BEHIND,
             sizes: Sizes::default(),
             due: None,
             urgent: false,
@@ -280,7 +243,7 @@ impl Buffer {
             return None;
         }
         self.sizes = self.commits.iter().map(Sizes::of).fold(Sizes::default(), Sizes::and);
-        (self.lost, self.cause, self.not_before) = (Losses::default(), Cause::default(), None);
+        (self.lost, self.cause, self.not_before) = (Losses::default(), BEHIND, None);
         until
     }
 

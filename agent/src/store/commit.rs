@@ -197,7 +197,7 @@ impl Writing<'_> {
     fn lost(&mut self, commits: &[Commit], losses: &Losses) -> Result<(), StoreError> {
         let Some(now) = commits.last().map(|commit| commit.now) else { return Ok(()) };
         for (cause, lost) in losses.iter() {
-            let reason = format!("dropped: {}", cause.words());
+            let reason = format!("dropped: {}", cause);
             let Sizes { events, windows, diagnostics, .. } = lost.rows;
             for (lane, count) in [(Lane::Events, events), (Lane::Windows, windows), (Lane::Diagnostics, diagnostics)] {
                 if count > 0 {
@@ -208,7 +208,7 @@ impl Writing<'_> {
             }
             for (what, count) in lost.counts() {
                 let span = (lost.from.unwrap_or(now), lost.to.unwrap_or(now));
-                losses::add(self.connection, &Loss { what, reason: cause.words(), count, boot: self.boot, span })?;
+                losses::add(self.connection, &Loss { what, reason: cause, count, boot: self.boot, span })?;
             }
             self.say_lost(now, cause, lost)?;
         }
@@ -220,7 +220,7 @@ impl Writing<'_> {
         for (what, count) in lost.counts() {
             body.insert(what.to_owned(), count.into());
         }
-        body.insert("reason".to_owned(), cause.words().into());
+        body.insert("reason".to_owned(), cause.into());
         body.insert("from".to_owned(), json!(lost.from));
         body.insert("to".to_owned(), json!(lost.to));
         let at = Stamp { boot: self.boot, uptime: now, wall: None };

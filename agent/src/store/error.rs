@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use super::buffer::Cause;
 use super::varint::BlockError;
 
 /// The most characters of what SQLite says.
@@ -51,6 +52,20 @@ impl StoreError {
     /// Whether a connection that said so may be of no use even when the disk works again.
     pub(super) fn needs_reopening(&self) -> bool {
         matches!(self, StoreError::ReadOnly | StoreError::Unreachable(_))
+    }
+
+    /// Why rows were dropped as long as this lasted.
+    pub(super) fn drop_cause(&self) -> Cause {
+        match self {
+            StoreError::Full => "the disk was full",
+            StoreError::ReadOnly => "the disk was read-only",
+            StoreError::Unreachable(_) => "the disk could not be used",
+            StoreError::Busy => "the database was in use by another program",
+            StoreError::Damaged(_)
+            | StoreError::Newer { .. }
+            | StoreError::Stuck { .. }
+            | StoreError::Unexpected(_) => "the database could not be used",
+        }
     }
 
     /// Whether waiting may help.

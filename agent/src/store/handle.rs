@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tilth_core::time::Span;
 
 use super::Store;
-use super::buffer::{Buffer, Losses};
+use super::buffer::{BEHIND, Buffer, Losses};
 use super::commit::Commit;
 use super::lane::LaneStates;
 use super::progress::Progress;
@@ -62,7 +62,7 @@ impl StoreWriter {
     /// and counted.
     pub(crate) fn record(&mut self, commit: Commit) {
         self.progress.record(commit.now);
-        self.overflow.blame(self.progress.marks().cause.unwrap_or_default());
+        self.overflow.blame(self.progress.marks().cause.unwrap_or(BEHIND));
         self.overflow.add(commit);
         self.hand_over();
     }
@@ -94,7 +94,7 @@ impl StoreWriter {
             self.commands.try_send(Command::Record(commits, lost))
         {
             let mut overflow = Buffer::new(self.interval);
-            overflow.blame(self.progress.marks().cause.unwrap_or_default());
+            overflow.blame(self.progress.marks().cause.unwrap_or(BEHIND));
             overflow.add_lost(&lost);
             commits.into_iter().for_each(|commit| overflow.add(commit));
             self.overflow = overflow;

@@ -66,7 +66,7 @@ impl Reader {
         }
         let boots = boot::boots(&self.0)?;
         let wall = |number: u32, at: Option<i64>| {
-            let zero = boots.iter().find(|boot| boot.number == number)?.wall_at_zero?;
+            let zero = boots.get(&number).copied().flatten()?;
             at.map(|at| WallTime(zero.0.saturating_add(at)))
         };
         let mut select = self

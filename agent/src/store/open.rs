@@ -217,8 +217,8 @@ impl Store {
         let event = newest("SELECT boot, uptime FROM event ORDER BY seq DESC LIMIT 1")?;
         let minute = newest("SELECT boot, start + 60000 FROM minute ORDER BY seq DESC LIMIT 1")?;
         let Some((boot, uptime)) = event.into_iter().chain(minute).max() else { return Ok(None) };
-        let zero = boot::boots(&self.reader.0)?.into_iter().find(|known| known.number == boot);
-        Ok(zero.and_then(|boot| boot.wall_at_zero).map(|zero| WallTime(zero.0.saturating_add(uptime))))
+        let zero = boot::boots(&self.reader.0)?.remove(&boot).flatten();
+        Ok(zero.map(|zero| WallTime(zero.0.saturating_add(uptime))))
     }
 
     /// Brings a file of an older layout to this version's, which the disk did not take when it was opened.

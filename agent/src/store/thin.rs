@@ -155,9 +155,8 @@ fn bounds(
         None => None,
         Some(wall) => {
             // The last boot that is known to have begun before the cut; later ones without a time of day are kept.
-            let boots = boots(connection)?.into_iter().rev();
-            let zeros = boots.filter_map(|boot| Some((boot.number, boot.wall_at_zero?)));
-            zeros.map(|(boot, zero)| (boot, (wall - zero).0 - kept.0)).find(|(_, uptime)| *uptime >= 0)
+            let zeros = boots(connection)?.into_iter().rev().filter_map(|(boot, zero)| Some((boot, zero?)));
+            zeros.into_iter().map(|(boot, zero)| (boot, (wall - zero).0 - kept.0)).find(|(_, uptime)| *uptime >= 0)
         }
     };
     let position = checkpoint::position(connection, is_old)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 
-use super::buffer::{Buffer, Cause, Losses};
+use super::buffer::{Buffer, Losses};
 use super::error::StoreError;
 use super::handle::Command;
 pub(crate) use super::handle::{QUEUE, StoreHandle, StoreWriter};
@@ -254,8 +254,8 @@ impl StoreThread {
             }
             Err(error) => {
                 self.buffer.failed(self.now);
-                self.buffer.blame(Cause::from(&error));
-                self.progress.marks().cause = Some(Cause::from(&error));
+                self.buffer.blame(error.drop_cause());
+                self.progress.marks().cause = Some(error.drop_cause());
                 if !self.buffer.lost().is_empty() {
                     (self.settings.report)(StoreReport::Dropped(self.buffer.lost()));
                 }

@@ -1,5 +1,6 @@
 //! A farm on paper: sensors, the real engine, and commits made of what it says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -213,4 +214,9 @@ impl Chance {
     pub(crate) fn one_in(&mut self, of: u64) -> bool {
         self.below(of) == 0
     }
+}
+
+/// Boots of a database, each with the time of day at its uptime zero.
+pub(crate) fn boots(store: &Store) -> BTreeMap<u32, Option<WallTime>> {
+    crate::store::boot::boots(&store.reader.0).unwrap()
 }

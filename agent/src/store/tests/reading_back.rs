@@ -11,7 +11,7 @@ use tilth_core::value::Steps;
 use tilth_core::windows::{Grain, Sums, Window};
 use tilth_protocol::WindowRow;
 
-use super::farm::{Chance, Farm, Folder, WALL, booted, checkpoint, note, open, remembered};
+use super::farm::{Chance, Farm, Folder, WALL, booted, boots, checkpoint, note, open, remembered};
 use super::law;
 use crate::checkpoint::Checkpoint;
 use crate::store::buffer::{Buffer, Losses};
@@ -248,7 +248,7 @@ fn boots_are_counted_and_know_their_time_of_day() {
     store.begin_boot("c", 0).unwrap();
     commit.boot_time = Some(anchor(5000));
     store.commit(&commit).unwrap();
-    let zeros: Vec<_> = store.reader().boots().unwrap().iter().map(|boot| boot.wall_at_zero).collect();
+    let zeros: Vec<_> = boots(&store).into_values().collect();
     assert_eq!(zeros, [None, None, Some(WallTime(1000)), Some(WallTime(5000))]);
 }
 

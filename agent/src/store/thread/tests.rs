@@ -37,9 +37,8 @@ fn bench(most_pages: Option<u32>) -> Bench {
             StoreReport::Recovered => "recovered".to_owned(),
             StoreReport::Dropped(losses) => format!("dropped {}", losses.iter().count()),
             StoreReport::GivenUp(losses) => {
-                let said = losses
-                    .iter()
-                    .map(|(cause, lost)| format!("{:?} {}", lost.counts().collect::<Vec<_>>(), cause.words()));
+                let said =
+                    losses.iter().map(|(cause, lost)| format!("{:?} {}", lost.counts().collect::<Vec<_>>(), cause));
                 said.collect::<Vec<_>>().join("; ")
             }
             StoreReport::GivesUp(what, reason) => format!("{what}: {reason}"),

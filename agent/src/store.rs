@@ -3,7 +3,7 @@
 //! ```text
 //! decide -- commits --> store_writer ==(bounded)==> thread: buffer -- one transaction --> Store -- WAL, FULL --> tilth.db
 //! sync   -- queries, confirmations ----------->          `-- "rows waiting" --> sync
-//! status, sync -- questions --> store-reader: Reader, a connection for each question ----- reads -----'
+//! status, sync -- questions --> store-reader: StoreReader, a connection for each question ----- reads -----'
 //! ```
 //!
 //! Readings wait in memory for the block interval and are written as one block of all sensors; whatever else happens is
@@ -12,14 +12,14 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `schema`, `open`, `aside` | the tables, how a file is opened, what becomes of a damaged one |
+//! | `schema`, `open`, `damaged_files` | the tables, how a file is opened, what becomes of a damaged one |
 //! | `early_checkpoint` | how a new file comes to hold something before its log is long |
 //! | `last_known`, `log`, `inspection` | whether history is missing: the file `history.last`, the log before it is opened, and what both show |
 //! | `commit`, `window_rows`, `names`, `checkpoint`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
 //! | `read` | reading back what a checkpoint lacks |
-//! | `retention`, `thin`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
+//! | `retention`, `deletion`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
 //! | `losses` | what was given up and why, for `status` |
 //! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
 //! | `handle` | the ends of that thread that others hold |
@@ -27,11 +27,12 @@
 //! | `forecast` | days offline, bytes written a day; pure |
 //! | `row` | the one translation between rows and the words of core and protocol |
 
-mod aside;
 mod boot;
 mod buffer;
 mod checkpoint;
 mod commit;
+mod damaged_files;
+mod deletion;
 mod digest;
 mod early_checkpoint;
 mod error;
@@ -54,7 +55,6 @@ pub(crate) mod read;
 mod retention;
 mod row;
 mod schema;
-mod thin;
 pub(crate) mod thread;
 mod varint;
 mod window_block;
@@ -63,17 +63,17 @@ mod window_rows;
 use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
-pub(crate) use aside::move_aside;
-pub(crate) use boot::{AlertNumbers, CurrentBoot, Remembered};
+pub(crate) use boot::{AlertNumbers, CurrentBoot, EarlierState};
 pub(crate) use buffer::{BLOCK_INTERVAL, Losses};
 pub(crate) use checkpoint::StoredCheckpoint;
 pub(crate) use commit::{AlertRef, BootTime, Commit, NewEvent};
+pub(crate) use damaged_files::move_aside;
 pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
 pub(crate) use lane::LaneStates;
 pub(crate) use last_known::{LostHistory, Missing};
-pub(crate) use losses::GivenUp;
+pub(crate) use losses::RecordedLoss;
 pub(crate) use names::CalibratedPlan;
 pub(crate) use open::{Found, Opened, Options};
 pub(crate) use retention::Policy;
@@ -83,7 +83,7 @@ pub(crate) use retention::Policy;
 pub(crate) struct Store {
     /// None once its log has had its usual length. Closed before the write connection, which clears up.
     early_checkpoint: Option<early_checkpoint::EarlyCheckpoint>,
-    reader: Reader,
+    reader: StoreReader,
     stream: Stream,
     epoch: Option<Epoch>,
     lanes: LaneStates,
@@ -108,11 +108,11 @@ pub(crate) struct Store {
 
 /// A connection that reads. [`Store::reader`] reads through the writer's own.
 #[derive(Debug)]
-pub(crate) struct Reader(Connection);
+pub(crate) struct StoreReader(Connection);
 
 impl Store {
     /// Reading through the write connection.
-    pub(crate) fn reader(&self) -> &Reader {
+    pub(crate) fn reader(&self) -> &StoreReader {
         &self.reader
     }
 

@@ -23,7 +23,7 @@ use crate::health::Bus;
 use crate::notify;
 use crate::sense::bus::health::{self, About, BusHealth, Messages, State};
 use crate::sense::stamp::StampRejection;
-use crate::store::{self, Reader, forecast};
+use crate::store::{self, StoreReader, forecast};
 
 /// Upper limit of kinds of losses shown; the newest are kept.
 const MAX_GIVEN_UP: u32 = 8;
@@ -253,8 +253,8 @@ pub(crate) fn name(reason: impl serde::Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
-fn given_up(row: store::GivenUp) -> GivenUp {
-    let store::GivenUp { what, reason, count, from, to } = row;
+fn given_up(row: store::RecordedLoss) -> GivenUp {
+    let store::RecordedLoss { what, reason, count, from, to } = row;
     GivenUp { what, reason, count, from: wall(from), to: wall(to) }
 }
 
@@ -268,7 +268,7 @@ fn lane_states(lanes: &store::LaneStates) -> BTreeMap<String, Lane> {
 }
 
 /// State of the database, read on the reader's thread.
-fn stored(reader: &Reader, path: &std::path::Path, most_bytes: u64) -> StoreState {
+fn stored(reader: &StoreReader, path: &std::path::Path, most_bytes: u64) -> StoreState {
     let size = |suffix: &str| {
         let mut path = path.as_os_str().to_owned();
         path.push(suffix);
@@ -283,7 +283,7 @@ fn stored(reader: &Reader, path: &std::path::Path, most_bytes: u64) -> StoreStat
         kept_bytes_a_day: kept.filter(|kept| *kept > 0.0).map(f64::round),
         raw_days: forecast.and_then(|forecast| forecast.raw_goes).map(f64::floor),
         offline_days: forecast.and_then(|forecast| forecast.loss).map(f64::floor),
-        given_up: reader.given_up(MAX_GIVEN_UP).unwrap_or_default().into_iter().map(given_up).collect(),
+        given_up: reader.recorded_losses(MAX_GIVEN_UP).unwrap_or_default().into_iter().map(given_up).collect(),
         ..StoreState::default()
     }
 }

@@ -210,10 +210,10 @@ impl StoreMonitor {
     fn handle(&self, news: StoreReport<'_>) {
         let StoreMonitor { clock, health, config, heads, replaced, commands, .. } = self;
         match news {
-            StoreReport::Rows(stream, lanes) => {
+            StoreReport::Committed(stream, lanes) => {
                 heads.send_replace(heads_of(stream, &lanes));
             }
-            StoreReport::Trouble(error) => {
+            StoreReport::WriteFailed(error) => {
                 health.store_trouble(Some(error.to_string()));
                 error!(target: "store", "{error}; alerts and pages go on, recording resumes by itself");
             }
@@ -225,17 +225,17 @@ impl StoreMonitor {
                 let dropped = said_losses(losses, clock, |at| at.to_string()).collect();
                 health.posted().dropped = dropped;
             }
-            StoreReport::GivenUp(losses) => {
+            StoreReport::DropsRecorded(losses) => {
                 let local = config.local();
                 let lost = said_losses(losses, clock, |at| local.second(at));
                 lost.for_each(|lost| warn!(target: "store", "given up: {lost}"));
             }
-            StoreReport::GivesUp(what, reason) => {
+            StoreReport::DeletesOldest(what, reason) => {
                 warn!(target: "store", "{reason}: the oldest {what} are deleted from now on");
                 // Where the queue is full, the log and `status` have it.
                 let _ = commands.try_send(Command::StoreEvent("lost", json!({ "what": what, "reason": reason })));
             }
-            StoreReport::Exchanged => {
+            StoreReport::FileReplaced => {
                 warn!(target: "store", "another file is in the place of tilth.db; recording continues in it");
             }
             StoreReport::Replaced(opened) => {
@@ -243,7 +243,7 @@ impl StoreMonitor {
                 self.say_missing(opened);
                 replaced.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
             }
-            StoreReport::Begun(boot, known, opened) => {
+            StoreReport::OpenedLate(boot, known, opened) => {
                 let new_stream = if known.is_known { ", under a new stream" } else { "" };
                 info!(target: "store", "database available again; continuing as boot {boot}{new_stream}");
                 self.say_missing(opened);

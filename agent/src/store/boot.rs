@@ -41,9 +41,9 @@ impl CurrentBoot {
     }
 }
 
-/// What a database that was not there at the start remembers of before.
+/// State from before the start, in a database that was not there at the start.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered {
+pub(crate) struct EarlierState {
     /// Whether it holds earlier boots; else it is a new one.
     pub(crate) is_known: bool,
     /// What people did on site.
@@ -106,7 +106,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; then it is to be opened again.
-    pub(super) fn begin_late(&mut self, boot: &CurrentBoot) -> Result<Remembered, StoreError> {
+    pub(super) fn begin_late(&mut self, boot: &CurrentBoot) -> Result<EarlierState, StoreError> {
         let is_known = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();
         let checkpoint = self.checkpoint().unwrap_or_default().map(|kept| Box::new(kept.checkpoint));
@@ -116,7 +116,7 @@ impl Store {
         // Without a word of earlier numbers: from where none of them was.
         let after = if self.boot.alerts_through > 0 { self.boot.alerts_through } else { random::alert_number(0) };
         let (_, alerts) = self.begin_boot(&boot.os_boot, after)?;
-        Ok(Remembered { is_known, site, checkpoint, alerts })
+        Ok(EarlierState { is_known, site, checkpoint, alerts })
     }
 
     /// Goes on with a boot that began in another database.

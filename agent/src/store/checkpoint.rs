@@ -30,7 +30,7 @@ const HEAD: usize = 8;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredCheckpoint {
     pub(crate) checkpoint: Checkpoint,
-    /// The last raw block that the checkpoint contains; feed the readings after it ([`super::Reader::readings_after`]).
+    /// The last raw block that the checkpoint contains; feed the readings after it ([`super::StoreReader::readings_after`]).
     pub(crate) position: u64,
 }
 

@@ -197,7 +197,7 @@ impl Writing<'_> {
     fn lost(&mut self, commits: &[Commit], losses: &Losses) -> Result<(), StoreError> {
         let Some(now) = commits.last().map(|commit| commit.now) else { return Ok(()) };
         for (cause, lost) in losses.iter() {
-            let reason = format!("dropped: {}", cause);
+            let reason = format!("dropped: {cause}");
             let Sizes { events, windows, diagnostics, .. } = lost.rows;
             for (lane, count) in [(Lane::Events, events), (Lane::Windows, windows), (Lane::Diagnostics, diagnostics)] {
                 if count > 0 {
@@ -283,8 +283,8 @@ impl Writing<'_> {
                 filing.add(numbers.sensors[closed.sensor.0 as usize].series, closed)?;
             }
         }
-        for WindowBlock { place, entries } in filing.blocks {
-            let WindowStart { grain, boot, start, wall_at_zero } = place;
+        for WindowBlock { start, entries } in filing.blocks {
+            let WindowStart { grain, boot, start, wall_at_zero } = start;
             let lane = self.lanes.of_mut(Lane::Windows);
             let first = lane.take(entries.len());
             let block = window_block::encode(start, &entries);

@@ -7,11 +7,11 @@ use serde_json::json;
 use tilth_core::time::Uptime;
 use tilth_protocol::{GapKind, Lane};
 
+use super::deletion::{BootInstant, STEP_ROWS};
 use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
 use super::row::{int, uint};
-use super::thin::{BootInstant, STEP_ROWS};
 
 /// Events that are looked at to become digests, in one step.
 const COLLAPSE_ROWS: usize = 256;
@@ -25,7 +25,7 @@ pub(super) struct AlertEvent {
     about: String,
     alert: Option<i64>,
     ends: bool,
-    place: BootInstant,
+    at: BootInstant,
 }
 
 /// The first events about alerts that are over, but digests.
@@ -37,8 +37,8 @@ fn closed_alerts(connection: &Connection) -> Result<Vec<AlertEvent>, StoreError>
     let mut after = 0;
     loop {
         let events = statement.query_map((after, LOOKED_AT), |row| {
-            let place = (row.get(4)?, row.get(5)?);
-            Ok(AlertEvent { seq: row.get(0)?, about: row.get(1)?, alert: row.get(2)?, ends: row.get(3)?, place })
+            let at = (row.get(4)?, row.get(5)?);
+            Ok(AlertEvent { seq: row.get(0)?, about: row.get(1)?, alert: row.get(2)?, ends: row.get(3)?, at })
         })?;
         let events: Vec<AlertEvent> = events.collect::<Result<_, _>>()?;
         let Some(last) = events.last() else { return Ok(events) };
@@ -85,15 +85,15 @@ pub(super) fn collapse(connection: &Connection, lanes: &mut LaneStates) -> Resul
             "about": key,
             "events": events.len(),
             "alerts": alerts.len(),
-            "from": { "boot": first.place.0, "uptime": Uptime(first.place.1) },
-            "to": { "boot": last.place.0, "uptime": Uptime(last.place.1) },
+            "from": { "boot": first.at.0, "uptime": Uptime(first.at.1) },
+            "to": { "boot": last.at.0, "uptime": Uptime(last.at.1) },
         });
         let seq = lanes.of_mut(Lane::Events).take(1);
         connection
             .prepare_cached(
                 "INSERT INTO event (seq, boot, uptime, kind, about, ends, body) VALUES (?, ?, ?, 'digest', ?, 1, ?)",
             )?
-            .execute((int(seq), last.place.0, last.place.1, &key, body.to_string()))?;
+            .execute((int(seq), last.at.0, last.at.1, &key, body.to_string()))?;
         let reason = format!("repeats of one alert, counted in {seq}");
         drop_events(connection, *lanes, &events, GapKind::Replaced, &reason)?;
     }
@@ -110,8 +110,8 @@ pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec
     while let Some(row) = rows.next()?.filter(|_| closed.len() < count) {
         let seq = row.get(0)?;
         if row.get(1)? || over.contains(&seq) {
-            let place = (row.get(2)?, row.get(3)?);
-            closed.push(AlertEvent { seq, about: String::new(), alert: None, ends: false, place });
+            let at = (row.get(2)?, row.get(3)?);
+            closed.push(AlertEvent { seq, about: String::new(), alert: None, ends: false, at });
         }
     }
     Ok(closed)

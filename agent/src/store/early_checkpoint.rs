@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::aside;
+use super::damaged_files;
 use super::open::ALONE;
 use super::schema::pragma;
 
@@ -49,7 +49,7 @@ impl EarlyCheckpoint {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reading = Connection::open_with_flags_and_vfs(path, flags, ALONE).ok()?;
         reading.pragma_update(None, "cache_size", -16).ok()?;
-        let log = aside::beside(path, "-wal");
+        let log = damaged_files::beside(path, "-wal");
         // The first copy waits for no commits: a new file holds not even its tables.
         let (copied, commits, events) = (0, LEAST_COMMITS, 0);
         Some(EarlyCheckpoint { reading, log, page_size, copied, commits, events, until: u64::from(until) })

@@ -36,7 +36,7 @@ pub(crate) enum StoreError {
         /// What this version reads and writes.
         known: u32,
     },
-    /// The damaged file cannot be put aside.
+    /// The damaged file cannot be moved aside.
     #[error("cannot move {path} aside: {reason}")]
     Stuck {
         path: PathBuf,

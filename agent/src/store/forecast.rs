@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tilth_core::time::{Span, Uptime};
 
-use super::Reader;
+use super::StoreReader;
 use super::error::StoreError;
 use super::schema::pragma;
 
@@ -71,7 +71,7 @@ impl Newest {
     }
 }
 
-impl Reader {
+impl StoreReader {
     /// What each kind takes a day, from its newest rows; nothing before there is enough to judge by.
     pub(crate) fn rates(&self) -> Result<Option<Rates>, StoreError> {
         let raw = self.newest("raw", "id", "at", "block", 256)?;

@@ -1,4 +1,4 @@
-//! The ends of the store's thread that others hold: decide records, sync and the API ask. None of them waits for a disk.
+//! Handles of the store's thread: decide records, sync and the API ask. None of them waits for a disk.
 
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::lane::LaneStates;
 use super::progress::Progress;
 use super::questions::Questions;
 
-/// Commands that wait for the thread. When it is full, commits gather on the store_writer's side under the same limits as in
+/// Jobs that wait for the thread. When the queue is full, commits gather on the store_writer's side under the same limits as in
 /// the thread, and questions are refused: whoever asks comes again.
 pub(crate) const QUEUE: usize = 256;
 
@@ -22,27 +22,27 @@ pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Between two looks for that room.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(10);
 
-/// What the store's thread is told.
-pub(super) enum Command {
+/// Work for the store's thread.
+pub(super) enum StoreJob {
     Record(Vec<Commit>, Losses),
-    Use(Box<dyn FnOnce(&mut Store) + Send>),
+    Change(Box<dyn FnOnce(&mut Store) + Send>),
     /// Commits what waits, then answers whether everything is on the disk.
     Flush(Box<dyn FnOnce(bool) + Send>),
     Stop,
 }
 
-/// The end that decide holds. Recording never waits.
+/// Handle of decide. Recording never waits.
 pub(crate) struct StoreWriter {
-    commands: SyncSender<Command>,
+    jobs: SyncSender<StoreJob>,
     overflow: Buffer,
     interval: Span,
     progress: Progress,
 }
 
-/// The end for questions and confirmations.
+/// Handle for questions and confirmations.
 #[derive(Clone)]
 pub(crate) struct StoreHandle {
-    pub(super) commands: SyncSender<Command>,
+    pub(super) jobs: SyncSender<StoreJob>,
     pub(super) questions: Questions,
     pub(super) progress: Progress,
 }
@@ -53,9 +53,9 @@ pub(crate) struct StoreHandle {
 pub(crate) struct Busy;
 
 impl StoreWriter {
-    /// The end of a thread that hears `commands` and gathers readings for `interval`.
-    pub(super) fn new(commands: SyncSender<Command>, interval: Span) -> StoreWriter {
-        StoreWriter { commands, overflow: Buffer::new(interval), interval, progress: Progress::default() }
+    /// Handle of a thread that does `jobs` and gathers readings for `interval`.
+    pub(super) fn new(jobs: SyncSender<StoreJob>, interval: Span) -> StoreWriter {
+        StoreWriter { jobs, overflow: Buffer::new(interval), interval, progress: Progress::default() }
     }
 
     /// Hands a commit over. With the queue full it stays here until the next one; beyond the limits the oldest is dropped
@@ -75,7 +75,7 @@ impl StoreWriter {
         if !self.overflow.is_empty() {
             return Err(Busy);
         }
-        self.commands.try_send(Command::Flush(Box::new(answer))).map_err(|_| Busy)
+        self.jobs.try_send(StoreJob::Flush(Box::new(answer))).map_err(|_| Busy)
     }
 
     /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
@@ -90,8 +90,8 @@ impl StoreWriter {
 
     fn hand_over(&mut self) {
         let (commits, lost) = self.overflow.take();
-        if let Err(TrySendError::Full(Command::Record(commits, lost))) =
-            self.commands.try_send(Command::Record(commits, lost))
+        if let Err(TrySendError::Full(StoreJob::Record(commits, lost))) =
+            self.jobs.try_send(StoreJob::Record(commits, lost))
         {
             let mut overflow = Buffer::new(self.interval);
             overflow.blame(self.progress.marks().cause.unwrap_or(BEHIND));
@@ -111,7 +111,7 @@ impl StoreWriter {
 
     fn try_stop(&mut self) -> bool {
         self.hand_over();
-        self.overflow.is_empty() && !matches!(self.commands.try_send(Command::Stop), Err(TrySendError::Full(_)))
+        self.overflow.is_empty() && !matches!(self.jobs.try_send(StoreJob::Stop), Err(TrySendError::Full(_)))
     }
 }
 
@@ -122,7 +122,7 @@ impl StoreHandle {
     /// # Errors
     /// [`Busy`] when the queue is full: try again later.
     pub(crate) fn ask(&self, change: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Busy> {
-        self.commands.try_send(Command::Use(Box::new(change))).map_err(|_| Busy)
+        self.jobs.try_send(StoreJob::Change(Box::new(change))).map_err(|_| Busy)
     }
 
     /// Committed and confirmed sequences of each lane of the outbox.
@@ -133,6 +133,6 @@ impl StoreHandle {
     /// Commits what waits and lets the thread end, where nobody else could tell it to.
     pub(crate) fn stop(&self) {
         // A queue that is full is of a thread that hangs, and one that is closed of a thread that has ended.
-        let _ = self.commands.try_send(Command::Stop);
+        let _ = self.jobs.try_send(StoreJob::Stop);
     }
 }

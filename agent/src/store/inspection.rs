@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::StoreError;
 use super::last_known::{LastKnown, LostHistory, Missing};
 use super::log::{self, Log};
-use super::{Found, Opened, Options, Store, aside, boot};
+use super::{Found, Opened, Options, Store, boot, damaged_files};
 
 /// State of the data folder before the database is opened.
 pub(super) struct Inspection {
@@ -21,17 +21,17 @@ pub(super) struct Inspection {
 }
 
 impl Inspection {
-    /// A log without its database would be deleted by SQLite: it is put aside.
+    /// A log without its database would be deleted by SQLite: it is moved aside.
     pub(super) fn of(path: &Path, options: &Options) -> Inspection {
-        let log = log::look(&aside::beside(path, "-wal"));
+        let log = log::look(&damaged_files::beside(path, "-wal"));
         let is_new = fs::metadata(path).map_or_else(
             |error| error.kind() == ErrorKind::NotFound,
             |metadata| metadata.is_file() && metadata.len() == 0,
         );
         let has_log = !matches!(log, Log::Absent | Log::Empty);
-        let log_aside = (is_new && has_log).then(|| aside::move_aside(path, &options.mark).ok()).flatten();
+        let log_aside = (is_new && has_log).then(|| damaged_files::move_aside(path, &options.mark).ok()).flatten();
         let known = path.parent().and_then(LastKnown::read);
-        let has_run = options.has_run || has_log || aside::is_any(path);
+        let has_run = options.has_run || has_log || damaged_files::exist(path);
         Inspection { known, log, is_new, log_aside, has_run }
     }
 

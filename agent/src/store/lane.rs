@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tilth_protocol::Lane;
 
 use super::error::StoreError;
-use super::row::{int, lane_id, place, uint};
+use super::row::{int, lane_id, lane_index, uint};
 
 /// The state of a lane. Sequences begin with 1, so 0 is before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,11 +36,11 @@ pub(crate) struct LaneStates([LaneState; 3]);
 
 impl LaneStates {
     pub(crate) fn of(&self, lane: Lane) -> LaneState {
-        self.0[place(lane)]
+        self.0[lane_index(lane)]
     }
 
     pub(super) fn of_mut(&mut self, lane: Lane) -> &mut LaneState {
-        &mut self.0[place(lane)]
+        &mut self.0[lane_index(lane)]
     }
 
     /// By the hub's own words.

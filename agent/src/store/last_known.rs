@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_protocol::Lane;
 
-use super::Reader;
+use super::StoreReader;
 use super::error::StoreError;
 use super::log::Log;
 use crate::durable;
@@ -143,7 +143,7 @@ impl LostHistory {
     }
 }
 
-impl Reader {
+impl StoreReader {
     /// What earlier starts said is missing, the newest first, from the newest [`LOOKED_AT`] events.
     pub(crate) fn said_missing(&self, most: usize) -> Result<Vec<String>, StoreError> {
         let mut select = self.0.prepare(
@@ -157,7 +157,7 @@ impl Reader {
 
 /// When what is known is noted beside the database.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct NoteSchedule {
     /// The highest event, and when that was noted.
     events: u64,
     noted: Option<Uptime>,
@@ -165,7 +165,7 @@ pub(super) struct Notes {
     at_once: u32,
 }
 
-impl Notes {
+impl NoteSchedule {
     /// Whether to note it now, with this many events.
     pub(super) fn is_due(&mut self, now: Uptime, events: u64) -> bool {
         let since = self.noted.map(|noted| now - noted);

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::{Span, Uptime, WallTime};
 
-use super::Reader;
+use super::StoreReader;
 use super::boot;
 use super::error::StoreError;
 use super::row::{int, uint};
@@ -29,7 +29,7 @@ pub(super) struct Loss<'a> {
 
 /// Something that was given up, as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GivenUp {
+pub(crate) struct RecordedLoss {
     pub(crate) what: String,
     pub(crate) reason: String,
     pub(crate) count: u64,
@@ -57,9 +57,9 @@ pub(super) fn add(connection: &Connection, loss: &Loss<'_>) -> Result<bool, Stor
     Ok(true)
 }
 
-impl Reader {
+impl StoreReader {
     /// What was given up, the newest first.
-    pub(crate) fn given_up(&self, most: u32) -> Result<Vec<GivenUp>, StoreError> {
+    pub(crate) fn recorded_losses(&self, most: u32) -> Result<Vec<RecordedLoss>, StoreError> {
         let has_table = "SELECT 1 FROM sqlite_master WHERE name = 'loss'";
         if self.0.query_row(has_table, [], |_| Ok(())).optional()?.is_none() {
             return Ok(Vec::new());
@@ -75,7 +75,7 @@ impl Reader {
         let rows = select.query_map([most], |row| {
             let (boot, first, last) = (row.get(3)?, row.get(4)?, row.get(5)?);
             let (what, reason, count) = (row.get(0)?, row.get(1)?, uint(row.get(2)?));
-            Ok(GivenUp { what, reason, count, from: wall(boot, first), to: wall(boot, last) })
+            Ok(RecordedLoss { what, reason, count, from: wall(boot, first), to: wall(boot, last) })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -1,4 +1,4 @@
-//! How a database is opened: made, taken over, or put aside and made anew.
+//! How a database is opened: made, taken over, or moved aside and made anew.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 use tilth_protocol::{Epoch, Lane, Stream};
 
-use super::aside;
 use super::boot;
 use super::checkpoint::{self, StoredCheckpoint};
+use super::damaged_files;
 use super::early_checkpoint::EarlyCheckpoint;
 use super::error::StoreError;
 use super::inspection::Inspection;
@@ -19,7 +19,7 @@ use super::last_known::{LastKnown, LostHistory, Missing};
 use super::names::Names;
 use super::row::{lane_id, uint};
 use super::schema;
-use super::{CurrentBoot, Reader, Store};
+use super::{CurrentBoot, Store, StoreReader};
 use tilth_core::site::SiteState;
 use tilth_core::time::WallTime;
 
@@ -90,7 +90,7 @@ pub(crate) enum Found {
 }
 
 impl Store {
-    /// Opens the database, or makes it with the folder it is in. One that is damaged is put aside and made anew: that is an ordinary thing, and in
+    /// Opens the database, or makes it with the folder it is in. One that is damaged is moved aside and made anew: that is an ordinary thing, and in
     /// what this returns.
     ///
     /// # Errors
@@ -143,10 +143,10 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a damaged file aside and makes a new one, whose boots are numbered on from the old ones.
+    /// Moves a damaged file aside and makes a new one, whose boots are numbered on from the old ones.
     fn replace(path: &Path, options: &Options, reason: String) -> Result<(Store, Opened), StoreError> {
-        let moved_to = aside::move_aside(path, &options.mark)?;
-        let least_boot = aside::highest_boot(&moved_to).map(|boot| boot.saturating_add(1));
+        let moved_to = damaged_files::move_aside(path, &options.mark)?;
+        let least_boot = damaged_files::highest_boot(&moved_to).map(|boot| boot.saturating_add(1));
         let (mut store, _) = connect(path, options, least_boot.unwrap_or(1))?;
         if least_boot.is_none() {
             store.draw_least_boot()?;
@@ -155,7 +155,7 @@ impl Store {
         Ok((store, Opened { found: Found::Damaged { reason, moved_to }, new_stream, missing: None }))
     }
 
-    /// Puts this database aside while it runs, and goes on in a new one, in the same boot. On an error the old one is gone;
+    /// Moves this database aside while it runs, and goes on in a new one, in the same boot. On an error the old one is gone;
     /// open it again later.
     ///
     /// # Errors
@@ -254,7 +254,7 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
 fn connect(path: &Path, options: &Options, least_boot: u32) -> Result<(Store, Opened), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let is_new = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
-    take(Connection::open_with_flags_and_vfs(path, flags, ALONE)?, is_new, path, options, least_boot)
+    load(Connection::open_with_flags_and_vfs(path, flags, ALONE)?, is_new, path, options, least_boot)
 }
 
 /// Device and inode of a file.
@@ -270,7 +270,7 @@ impl FileId {
 
 /// Reading a named pipe or a device in the place of a file may wait for ever.
 fn refuse_devices(path: &Path) -> Result<(), StoreError> {
-    for file in [path.to_owned(), aside::beside(path, "-wal"), aside::beside(path, "-journal")] {
+    for file in [path.to_owned(), damaged_files::beside(path, "-wal"), damaged_files::beside(path, "-journal")] {
         // Not opened: closing it would take away locks of this process.
         let Ok(there) = fs::metadata(&file).map(|metadata| metadata.file_type()) else { continue };
         if !there.is_file() && !there.is_dir() {
@@ -300,25 +300,25 @@ fn in_words(path: &Path, reason: String) -> String {
 /// Reads a database on a disk that takes no log, no index of it and no lock, so that a restart remembers what is in it.
 /// A database opened this way is not written: it is opened again before anything is.
 pub(super) fn read_only(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
-    let has_log = fs::metadata(aside::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let has_log = fs::metadata(damaged_files::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let name = path.to_str().ok_or(StoreError::ReadOnly)?;
     let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let name = format!("file:{name}{}", if has_log { "" } else { "?immutable=1" });
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags_and_vfs(name, flags, UNLOCKED)?;
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    take(connection, false, path, options, 1)
+    load(connection, false, path, options, 1)
 }
 
-fn take(
+fn load(
     mut connection: Connection,
     is_new: bool,
     path: &Path,
     options: &Options,
     least_boot: u32,
 ) -> Result<(Store, Opened), StoreError> {
-    prepare(&connection, options)?;
-    let migrated = schema::migrate(&mut connection, |transaction| fill(transaction, options, least_boot));
+    set_pragmas(&connection, options)?;
+    let migrated = schema::migrate(&mut connection, |transaction| insert_first_rows(transaction, options, least_boot));
     let is_old = match migrated {
         Ok(()) => false,
         // An older file on a disk that takes nothing is read as it is, until it does.
@@ -355,7 +355,7 @@ fn take(
         is_old,
         last_checkpoint: None,
         is_stale: false,
-        reader: Reader(connection),
+        reader: StoreReader(connection),
     };
     let found = if is_new { Found::Nothing } else { Found::Database };
     let mut opened = Opened { found, new_stream: None, missing: None };
@@ -368,7 +368,7 @@ fn take(
     Ok((store, opened))
 }
 
-fn prepare(connection: &Connection, options: &Options) -> Result<(), StoreError> {
+fn set_pragmas(connection: &Connection, options: &Options) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY)?;
     // The first two hold from the first page on; nothing is given back to the disk, freed pages are used again.
     connection.pragma_update(None, "page_size", options.page_size)?;
@@ -392,7 +392,7 @@ fn prepare(connection: &Connection, options: &Options) -> Result<(), StoreError>
 }
 
 /// The first rows of a new database.
-fn fill(transaction: &Transaction, options: &Options, least_boot: u32) -> Result<(), StoreError> {
+fn insert_first_rows(transaction: &Transaction, options: &Options, least_boot: u32) -> Result<(), StoreError> {
     transaction.execute(
         "INSERT INTO meta (id, stream, machine, least_boot, name)
             VALUES (1, randomblob(16), ?, ?, lower(hex(randomblob(8))))",

@@ -6,8 +6,8 @@
 //!                          <-- newest first -- |
 //! ```
 //!
-//! A lane's sequences are contiguous: each is a row, or in a gap that says why not, or was confirmed. [`Reader::events`]
-//! and [`Reader::windows`] give any range of a lane as an extent in which everything is accounted for, so whoever sends may
+//! A lane's sequences are contiguous: each is a row, or in a gap that says why not, or was confirmed. [`StoreReader::events`]
+//! and [`StoreReader::windows`] give any range of a lane as an extent in which everything is accounted for, so whoever sends may
 //! send the newest windows before the backlog, and keeps book of both.
 //!
 //! The hub confirms a prefix and nothing else, so the store keeps one number a lane. What the hub took beyond it is known
@@ -30,9 +30,9 @@ use super::lane::{LaneState, LaneStates};
 use super::names::series_by_number;
 use super::row::{self, WindowStart, int, uint};
 use super::window_block;
-use super::{Reader, Store};
+use super::{Store, StoreReader};
 
-impl Reader {
+impl StoreReader {
     /// A part of the lane events or diagnostics: a range, from its first sequence on as far as the limit goes. Nothing where
     /// the range is empty. To be read within one transaction.
     pub(crate) fn events(
@@ -79,12 +79,12 @@ impl Reader {
         )?;
         let mut rows = statement.query((int(*range.start()), int(*range.end())))?;
         'blocks: while let Some(row) = rows.next()? {
-            let place = place(row)?;
+            let start = window_start(row)?;
             let first = uint(row.get("seq")?);
-            let entries = window_block::decode(place.start, row.get_ref("block")?.as_blob().unwrap_or_default());
+            let entries = window_block::decode(start.start, row.get_ref("block")?.as_blob().unwrap_or_default());
             for (seq, entry) in (first..).zip(&entries.unwrap_or_default()) {
                 if let Some(series) = series.get(&entry.series)
-                    && !extent.offer(row::window(seq, series, &place, entry), Instant::now())
+                    && !extent.offer(row::window(seq, series, &start, entry), Instant::now())
                 {
                     break 'blocks;
                 }
@@ -105,7 +105,7 @@ fn committed(
 }
 
 /// `grain, boot, start, wall_at_zero`
-pub(super) fn place(row: &rusqlite::Row) -> Result<WindowStart, StoreError> {
+pub(super) fn window_start(row: &rusqlite::Row) -> Result<WindowStart, StoreError> {
     use tilth_core::windows::Grain;
     let grain = if row.get::<_, i64>("grain")? == 0 { Grain::Minute } else { Grain::Quarter };
     let (boot, start) = (row.get("boot")?, Uptime(row.get("start")?));

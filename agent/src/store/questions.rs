@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::error::StoreError;
 use super::handle::StoreHandle;
 use super::open::{self, ALONE, FileId};
-use super::{Reader, Store};
+use super::{Store, StoreReader};
 
 /// Questions that wait at most; with more the store is busy.
 const QUEUE: usize = 16;
@@ -55,7 +55,7 @@ pub(crate) enum Unanswered {
 }
 
 /// A question with the channel for its answer.
-type Question = Box<dyn FnOnce(Result<&Reader, Unanswered>) + Send>;
+type Question = Box<dyn FnOnce(Result<&StoreReader, Unanswered>) + Send>;
 
 /// The connection that reads questions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -144,7 +144,7 @@ fn answer_all(asked: &Receiver<Question>, access: &ReadAccess) {
             continue;
         };
         // A question that panics costs no more than its answer.
-        let _ = catch_unwind(AssertUnwindSafe(|| match Reader::open(&path, file) {
+        let _ = catch_unwind(AssertUnwindSafe(|| match StoreReader::open(&path, file) {
             Ok(reader) => question(Ok(&reader)),
             Err(error) => question(Err(error)),
         }));
@@ -160,7 +160,7 @@ impl StoreHandle {
     /// [`Unanswered`], at the latest after [`ANSWER_TIME`].
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Reader, Instant) -> Result<T, StoreError> + Send + 'static,
+        question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Unanswered> {
         let (answer, answered) = oneshot::channel();
         self.put(Box::new(move |reader| {
@@ -186,9 +186,9 @@ impl StoreHandle {
     }
 }
 
-impl Reader {
+impl StoreReader {
     /// A connection beside the writer's, which never writes and leaves the log alone when it is closed.
-    fn open(path: &Path, file: FileId) -> Result<Reader, Unanswered> {
+    fn open(path: &Path, file: FileId) -> Result<StoreReader, Unanswered> {
         // Of those opened with `unix-excl` only ones that could write share the index of the log.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags_and_vfs(path, flags, ALONE).map_err(StoreError::from)?;
@@ -203,10 +203,13 @@ impl Reader {
             connection.pragma_update(None, "cache_size", -CACHE_KIB)
         };
         prepare().map_err(StoreError::from)?;
-        Ok(Reader(connection))
+        Ok(StoreReader(connection))
     }
 
-    fn answer<T>(&self, question: impl FnOnce(&Reader, Instant) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn answer<T>(
+        &self,
+        question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let _transaction = self.0.unchecked_transaction()?;
         question(self, Instant::now() + READ_TIME)
     }

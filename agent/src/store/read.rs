@@ -7,7 +7,7 @@ use tilth_core::reading::Quality;
 use tilth_core::time::Uptime;
 use tilth_core::value::{Steps, Value};
 
-use super::Reader;
+use super::StoreReader;
 use super::error::StoreError;
 use super::names::series_by_number;
 use super::raw_block::{self, Point};
@@ -37,7 +37,7 @@ impl StoredReading {
     }
 }
 
-impl Reader {
+impl StoreReader {
     /// The readings of blocks after the one that a checkpoint ends with, in an order in which the engine can be fed: each
     /// sensor's in order of arrival, sensors by time. Between sensors the order of arrival within a block interval is not
     /// kept.

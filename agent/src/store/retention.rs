@@ -79,7 +79,7 @@ pub(crate) enum Step {
     /// Deletes the oldest rows that the hub has; of raw readings those whose windows it has.
     Confirmed(RowKind),
     /// Minutes are replaced by their quarter.
-    Thin,
+    ReplaceMinutes,
     /// Deletes the oldest rows, whatever the hub has.
     Lose(RowKind),
 }
@@ -90,7 +90,7 @@ pub(super) const FOR_ROOM: [Step; 8] = [
     Step::Lose(RowKind::Raw),
     Step::Confirmed(RowKind::Minutes),
     Step::Confirmed(RowKind::Quarters),
-    Step::Thin,
+    Step::ReplaceMinutes,
     Step::Lose(RowKind::Diagnostics),
     Step::Lose(RowKind::Quarters),
     Step::Lose(RowKind::Events),
@@ -102,7 +102,7 @@ impl Step {
         match self {
             Step::Rest | Step::Collapse => None,
             Step::Outdated(rows) | Step::Confirmed(rows) | Step::Lose(rows) => Some(rows),
-            Step::Thin => Some(RowKind::Minutes),
+            Step::ReplaceMinutes => Some(RowKind::Minutes),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) const fn lane_id(lane: Lane) -> i64 {
     }
 }
 
-pub(super) const fn place(lane: Lane) -> usize {
+pub(super) const fn lane_index(lane: Lane) -> usize {
     lane_id(lane) as usize - 1
 }
 
@@ -116,7 +116,7 @@ impl WindowStart {
     }
 }
 
-pub(super) fn window(seq: u64, series: &Series, place: &WindowStart, entry: &Entry) -> WindowRow {
+pub(super) fn window(seq: u64, series: &Series, at: &WindowStart, entry: &Entry) -> WindowRow {
     let good = entry.row.window.good;
     WindowRow {
         seq,
@@ -124,8 +124,8 @@ pub(super) fn window(seq: u64, series: &Series, place: &WindowStart, entry: &Ent
         quantity: series.quantity,
         // A resolution prints as the decimal it was made from.
         resolution: series.resolution.to_string().parse().unwrap_or(1.0),
-        grain: place.grain,
-        start: place.start(),
+        grain: at.grain,
+        start: at.start(),
         revision: entry.row.revision,
         bad: entry.row.window.bad,
         count: good.map_or(0, |sums| sums.count),

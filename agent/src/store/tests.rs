@@ -1,7 +1,7 @@
 //! The store against what it was given: as histories, through crashes, on bad disks, and measured.
 
-mod aside;
 mod crash;
+mod damaged_files;
 mod disk;
 pub(crate) mod farm;
 mod history;

@@ -9,20 +9,20 @@ use tilth_protocol::{Lane, Stream};
 
 use super::buffer::{Buffer, Losses};
 use super::error::StoreError;
-use super::handle::Command;
+use super::handle::StoreJob;
 pub(crate) use super::handle::{QUEUE, StoreHandle, StoreWriter};
 use super::lane::LaneStates;
-use super::last_known::{LastKnown, LostHistory, Notes};
+use super::last_known::{LastKnown, LostHistory, NoteSchedule};
 use super::open::{Found, Opened, Options};
 pub(crate) use super::progress::Progress;
 use super::questions::{Questions, ReadAccess};
 use super::retention::{Policy, Step};
-use super::{CurrentBoot, Remembered, Store};
+use super::{CurrentBoot, EarlierState, Store};
 
-/// Between looks at whether something must be given up.
+/// Interval of the check whether rows must be deleted.
 const LOOK: Span = Span::from_mins(1);
 
-/// Steps of giving up after one commit: deleting keeps up with adding, and no commit waits long.
+/// Steps of retention after one commit: deleting keeps up with adding, and no commit waits long.
 const STEPS: u32 = 4;
 
 /// Settings of the store's thread.
@@ -41,26 +41,26 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) enum StoreReport<'a> {
     /// Rows were committed: the lanes of this stream stand so.
-    Rows(Stream, LaneStates),
-    /// Writing fails; what comes gathers in memory. Said once for each error.
-    Trouble(&'a StoreError),
-    /// There is a database, after a start without one: the boot has this number, and this was known before.
-    Begun(u32, Remembered, &'a Opened),
+    Committed(Stream, LaneStates),
+    /// Writing fails; what comes gathers in memory. Reported once for each error.
+    WriteFailed(&'a StoreError),
     /// Writing works again.
     Recovered,
-    /// Rows dropped so far that no commit has written down; empty once one has.
+    /// A database was opened after a start without one: the number of this boot in it, and the state that it holds of before.
+    OpenedLate(u32, EarlierState, &'a Opened),
+    /// Rows dropped so far that no commit has recorded; empty once one has.
     Dropped(&'a Losses),
-    /// What was dropped is written down.
-    GivenUp(&'a Losses),
-    /// Kind of rows that are deleted, the oldest first, and why room is short.
-    GivesUp(&'static str, &'a str),
-    /// The database was damaged and a new one was begun: tell it the clock anchor and the site state again.
+    /// A commit recorded what was dropped.
+    DropsRecorded(&'a Losses),
+    /// Kind of rows whose oldest are deleted from now on, and why room is short.
+    DeletesOldest(&'static str, &'a str),
+    /// The database was damaged and a new one was begun: it needs the clock anchor and the site state again.
     Replaced(&'a Opened),
-    /// Another database was put in the place of the one in use; recording goes on in it.
-    Exchanged,
+    /// Another file was put in the place of the database in use; recording goes on in it.
+    FileReplaced,
 }
 
-/// What the thread begins with.
+/// The store at the start of its thread.
 pub(crate) enum InitialStore {
     /// An open store in which a boot has begun.
     Open(Box<Store>),
@@ -77,13 +77,13 @@ pub(crate) fn start(
     open: impl FnOnce() -> InitialStore + Send + 'static,
     settings: Settings,
 ) -> Result<(StoreWriter, StoreHandle, JoinHandle<()>), std::io::Error> {
-    let (commands, heard) = mpsc::sync_channel(QUEUE);
-    let store_writer = StoreWriter::new(commands.clone(), settings.interval);
+    let (jobs, received) = mpsc::sync_channel(QUEUE);
+    let store_writer = StoreWriter::new(jobs.clone(), settings.interval);
     let progress = store_writer.progress();
     let access = ReadAccess::default();
     let questions = Questions::start(access.clone())?;
-    let handle = StoreHandle { commands, questions, progress: store_writer.progress() };
-    let run = move || StoreThread::new(open(), settings, heard, progress, access).run();
+    let handle = StoreHandle { jobs, questions, progress: store_writer.progress() };
+    let run = move || StoreThread::new(open(), settings, received, progress, access).run();
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
     Ok((store_writer, handle, thread))
 }
@@ -103,14 +103,14 @@ struct StoreThread {
     /// Why nothing can be written, as it was said last.
     trouble: Option<String>,
     buffer: Buffer,
-    heard: Receiver<Command>,
+    jobs: Receiver<StoreJob>,
     /// The latest instant of a commit.
     now: Uptime,
-    /// When something to record was heard last, on the machine's clock; or, in silence, when it was tried to commit.
+    /// When something to record came last, on the machine's clock; or, in silence, when it was tried to commit.
     recorded: Instant,
-    looked: Option<Uptime>,
-    more_to_give_up: bool,
-    notes: Notes,
+    retention_at: Option<Uptime>,
+    has_more_to_delete: bool,
+    notes: NoteSchedule,
     progress: Progress,
     access: ReadAccess,
     settings: Settings,
@@ -120,7 +120,7 @@ impl StoreThread {
     fn new(
         initial: InitialStore,
         settings: Settings,
-        heard: Receiver<Command>,
+        jobs: Receiver<StoreJob>,
         progress: Progress,
         access: ReadAccess,
     ) -> StoreThread {
@@ -142,12 +142,12 @@ impl StoreThread {
             unreported: None,
             trouble,
             buffer: Buffer::new(settings.interval),
-            heard,
+            jobs,
             now: Uptime(i64::MIN),
             recorded: Instant::now(),
-            looked: None,
-            more_to_give_up: false,
-            notes: Notes::default(),
+            retention_at: None,
+            has_more_to_delete: false,
+            notes: NoteSchedule::default(),
             progress,
             access,
             settings,
@@ -159,15 +159,15 @@ impl StoreThread {
         loop {
             let has_more = self.buffer.is_due(self.now);
             let patience = if has_more { Duration::ZERO } else { wait.saturating_sub(self.recorded.elapsed()) };
-            let mut goes_on = match self.heard.recv_timeout(patience) {
-                Ok(command) => self.hear(command),
+            let mut goes_on = match self.jobs.recv_timeout(patience) {
+                Ok(job) => self.handle(job),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,
             };
             // What has come meanwhile goes into the same transaction.
             for _ in 0..QUEUE {
-                let Ok(command) = self.heard.try_recv() else { break };
-                goes_on &= self.hear(command);
+                let Ok(job) = self.jobs.try_recv() else { break };
+                goes_on &= self.handle(job);
             }
             if !goes_on {
                 self.commit_all();
@@ -188,10 +188,10 @@ impl StoreThread {
         }
     }
 
-    /// Says whether to go on.
-    fn hear(&mut self, command: Command) -> bool {
-        match command {
-            Command::Record(commits, lost) => {
+    /// Does a job; says whether to go on.
+    fn handle(&mut self, job: StoreJob) -> bool {
+        match job {
+            StoreJob::Record(commits, lost) => {
                 self.recorded = Instant::now();
                 self.buffer.add_lost(&lost);
                 for commit in commits {
@@ -199,17 +199,17 @@ impl StoreThread {
                     self.buffer.add(commit);
                 }
             }
-            Command::Use(change) => {
+            StoreJob::Change(change) => {
                 if let Some(store) = &mut self.store {
                     change(store);
                     self.progress.marks().lanes = store.lanes();
                 }
             }
-            Command::Flush(answer) => {
+            StoreJob::Flush(answer) => {
                 self.commit_all();
                 answer(self.trouble.is_none() && self.buffer.is_empty());
             }
-            Command::Stop => return false,
+            StoreJob::Stop => return false,
         }
         true
     }
@@ -233,7 +233,7 @@ impl StoreThread {
         match written {
             Ok(lanes) => {
                 if !self.buffer.lost().is_empty() {
-                    (self.settings.report)(StoreReport::GivenUp(self.buffer.lost()));
+                    (self.settings.report)(StoreReport::DropsRecorded(self.buffer.lost()));
                     (self.settings.report)(StoreReport::Dropped(&Losses::default()));
                 }
                 let until = self.buffer.committed(self.buffer.next_transaction());
@@ -249,7 +249,7 @@ impl StoreThread {
                     if self.notes.is_due(self.now, lanes.of(Lane::Events).committed) {
                         self.note_known(true);
                     }
-                    (self.settings.report)(StoreReport::Rows(stream, lanes));
+                    (self.settings.report)(StoreReport::Committed(stream, lanes));
                 }
             }
             Err(error) => {
@@ -265,13 +265,13 @@ impl StoreThread {
                 }
                 let said = error.to_string();
                 if self.trouble.as_ref() != Some(&said) {
-                    (self.settings.report)(StoreReport::Trouble(&error));
+                    (self.settings.report)(StoreReport::WriteFailed(&error));
                     self.trouble = Some(said);
                 }
             }
         }
         // In trouble, too: room may be what is missing.
-        self.give_up();
+        self.apply_retention();
     }
 
     /// Returns the state of the lanes, if there was anything to write.
@@ -332,7 +332,7 @@ impl StoreThread {
         if let Some(known) = self.deleted.take() {
             opened.missing = match opened.found {
                 Found::Database => {
-                    (self.settings.report)(StoreReport::Exchanged);
+                    (self.settings.report)(StoreReport::FileReplaced);
                     store.missing_since(&known)?
                 }
                 Found::Nothing | Found::Damaged { .. } => {
@@ -356,7 +356,7 @@ impl StoreThread {
         } else {
             let known = store.begin_late(&self.boot)?;
             self.boot = store.boot.clone();
-            (self.settings.report)(StoreReport::Begun(store.boot(), known, &opened));
+            (self.settings.report)(StoreReport::OpenedLate(store.boot(), known, &opened));
             self.use_store(store);
         }
         self.must_reopen = false;
@@ -380,26 +380,26 @@ impl StoreThread {
         true
     }
 
-    /// Once a minute, and on while there is more to give up.
-    fn give_up(&mut self) {
-        let is_time = self.looked.is_none_or(|looked| self.now - looked >= LOOK);
+    /// Deletes rows once a minute, and on while more must go.
+    fn apply_retention(&mut self) {
+        let is_time = self.retention_at.is_none_or(|retention_at| self.now - retention_at >= LOOK);
         let wall = self.store.as_ref().and_then(|store| self.wall_of(store));
-        let Some(store) = self.store.as_mut().filter(|_| is_time || self.more_to_give_up || self.trouble.is_some())
+        let Some(store) = self.store.as_mut().filter(|_| is_time || self.has_more_to_delete || self.trouble.is_some())
         else {
             return;
         };
-        self.looked = Some(self.now);
+        self.retention_at = Some(self.now);
         let free_bytes = (self.settings.free_bytes)();
         for _ in 0..STEPS {
-            match store.give_up(&self.settings.policy, wall, free_bytes) {
+            match store.delete_step(&self.settings.policy, wall, free_bytes) {
                 Ok(Step::Rest) => {
-                    self.more_to_give_up = false;
+                    self.has_more_to_delete = false;
                     return;
                 }
                 Ok(_) => {
-                    self.more_to_give_up = true;
+                    self.has_more_to_delete = true;
                     if let Some((what, reason)) = store.short_of.take() {
-                        (self.settings.report)(StoreReport::GivesUp(what, reason));
+                        (self.settings.report)(StoreReport::DeletesOldest(what, reason));
                     }
                 }
                 // The next commit says what is wrong.

@@ -11,7 +11,7 @@ use super::window_block::{self, Entry};
 
 #[derive(Debug)]
 pub(super) struct WindowBlock {
-    pub(super) place: WindowStart,
+    pub(super) start: WindowStart,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -30,25 +30,25 @@ impl WindowBlocks<'_> {
     }
 
     pub(super) fn add(&mut self, series: u32, closed: &Closed) -> Result<(), StoreError> {
-        let place = WindowStart::of(closed.grain, boot::counted(closed.start, self.boot));
-        let before = if closed.late { self.newest(&place, series)? } else { None };
+        let start = WindowStart::of(closed.grain, boot::counted(closed.start, self.boot));
+        let before = if closed.late { self.newest(&start, series)? } else { None };
         let entry = Entry { series, row: Row::amend(before, closed.window) };
-        match self.blocks.iter_mut().rev().find(|block| block.place == place) {
+        match self.blocks.iter_mut().rev().find(|block| block.start == start) {
             Some(block) => block.entries.push(entry),
-            None => self.blocks.push(WindowBlock { place, entries: vec![entry] }),
+            None => self.blocks.push(WindowBlock { start, entries: vec![entry] }),
         }
         Ok(())
     }
 
     /// The row of a window so far: in this transaction or before it.
-    fn newest(&self, place: &WindowStart, series: u32) -> Result<Option<Row>, StoreError> {
+    fn newest(&self, start: &WindowStart, series: u32) -> Result<Option<Row>, StoreError> {
         let same = |block: &&WindowBlock| {
-            (block.place.grain, block.place.boot, block.place.start) == (place.grain, place.boot, place.start)
+            (block.start.grain, block.start.boot, block.start.start) == (start.grain, start.boot, start.start)
         };
         let here = self.blocks.iter().rev().filter(same).flat_map(|block| block.entries.iter().rev());
         match here.into_iter().find(|entry| entry.series == series) {
             Some(entry) => Ok(Some(entry.row)),
-            None => newest_row(self.connection, place.grain, place.boot, place.start, series),
+            None => newest_row(self.connection, start.grain, start.boot, start.start, series),
         }
     }
 }

@@ -2,7 +2,7 @@ use tilth_core::time::Uptime;
 
 use super::{LEAST_COMMITS, LEAST_PAGES};
 use crate::store::tests::farm::{Folder, booted, calibrated, note};
-use crate::store::{Commit, aside};
+use crate::store::{Commit, damaged_files};
 
 /// The newest row of a table in a copy of the file without its log.
 fn newest_in_file(folder: &Folder, table: &str) -> rusqlite::Result<i64> {
@@ -17,7 +17,7 @@ fn newest_in_file(folder: &Folder, table: &str) -> rusqlite::Result<i64> {
 fn the_file_follows_its_log_which_goes_on_growing() {
     let folder = Folder::new();
     let mut store = booted(&folder);
-    let length = || std::fs::metadata(aside::beside(&folder.database(), "-wal")).unwrap().len();
+    let length = || std::fs::metadata(damaged_files::beside(&folder.database(), "-wal")).unwrap().len();
     let mut before = 0;
     for number in 0..100 {
         let mut commit = Commit::new(Uptime(number), calibrated(1));
@@ -40,7 +40,7 @@ fn the_file_follows_its_log_which_goes_on_growing() {
     }
     assert!(length() < 2 << 20, "no longer young: the log begins anew at its usual length, not at {}", length());
     drop(store);
-    assert!(!aside::beside(&folder.database(), "-wal").exists(), "a clean end leaves no log");
+    assert!(!damaged_files::beside(&folder.database(), "-wal").exists(), "a clean end leaves no log");
 }
 
 /// Guards against: as many bytes for copies as for commits, as long as the database is young.

@@ -85,7 +85,7 @@ fn what_is_missing_is_dated() {
 
 #[test]
 fn it_is_noted_with_events_and_now_and_then_but_not_with_each_of_a_storm() {
-    let mut notes = Notes::default();
+    let mut notes = NoteSchedule::default();
     let at = |seconds: i64| Uptime(seconds * 1000);
     assert!(notes.is_due(at(0), 0), "at the start");
     assert!(!notes.is_due(at(300), 0), "windows alone");

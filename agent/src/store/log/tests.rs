@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::Commit;
-use crate::store::aside::beside;
+use crate::store::damaged_files::beside;
 use crate::store::tests::farm::{Folder, booted, calibrated, note};
 use tilth_core::time::Uptime;
 

@@ -55,7 +55,7 @@ impl Bench {
     }
 
     /// Asks on a thread of its own, until there is an answer: a crowded machine may be late.
-    fn asked<T: Send + 'static>(&self, question: fn(&Reader) -> Result<T, StoreError>) -> JoinHandle<T> {
+    fn asked<T: Send + 'static>(&self, question: fn(&StoreReader) -> Result<T, StoreError>) -> JoinHandle<T> {
         let handle = self.handle.clone();
         thread::spawn(move || {
             loop {
@@ -70,7 +70,7 @@ impl Bench {
         })
     }
 
-    fn ask<T: Send + 'static>(&self, question: fn(&Reader) -> Result<T, StoreError>) -> T {
+    fn ask<T: Send + 'static>(&self, question: fn(&StoreReader) -> Result<T, StoreError>) -> T {
         self.asked(question).join().unwrap()
     }
 
@@ -118,7 +118,7 @@ fn run<T>(asking: impl Future<Output = T>) -> T {
 
 const LIMIT: Limit = Limit { rows: 1000, bytes: 1 << 20, until: None };
 
-fn events(reader: &Reader) -> Result<usize, StoreError> {
+fn events(reader: &StoreReader) -> Result<usize, StoreError> {
     Ok(reader.events(Lane::Events, 1..=u64::MAX, LIMIT)?.map_or(0, |extent| extent.rows.len()))
 }
 
@@ -151,7 +151,7 @@ fn questions_are_answered_while_a_commit_hangs() {
     };
     bench.handle.ask(commit_that_hangs).unwrap();
     begun.recv().unwrap();
-    let kinds = |reader: &Reader| {
+    let kinds = |reader: &StoreReader| {
         let kind = reader.0.query_row("SELECT kind FROM event", [], |row| row.get::<_, String>(0));
         Ok(kind?)
     };
@@ -210,7 +210,7 @@ fn questions_follow_a_database_that_was_replaced() {
     let (folder, other) = (Folder::new(), Folder::new());
     let mut bench = bench(booted(&folder));
     assert!(bench.note(1));
-    let stream = bench.ask(Reader::stream);
+    let stream = bench.ask(StoreReader::stream);
     drop(booted(&other));
     let long = bench.long_question();
     std::fs::remove_file(folder.path().join("tilth.db-wal")).unwrap();
@@ -218,7 +218,7 @@ fn questions_follow_a_database_that_was_replaced() {
     assert!(bench.note(2), "in the new one");
     bench.replaced.recv().unwrap();
     assert_eq!((long.first, long.end()), (1, 1), "it ends in the file that it began in");
-    assert_ne!(bench.ask(Reader::stream), stream);
+    assert_ne!(bench.ask(StoreReader::stream), stream);
     assert_eq!(bench.ask(events), 1);
     bench.stop();
     let (store, _) = open(&folder);

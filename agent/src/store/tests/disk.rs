@@ -56,7 +56,7 @@ fn a_full_disk_is_an_ordinary_state() {
     assert_eq!(failed, 20);
     law::holds(&store);
     let policy = Policy { most_bytes: 100_000, ..ROOMY };
-    while store.give_up(&policy, None, None).unwrap() != Step::Rest {}
+    while store.delete_step(&policy, None, None).unwrap() != Step::Rest {}
     let (commits, lost) = buffer.waiting();
     store.commit_all(commits, lost).unwrap();
     assert_eq!(store.lanes().of(Lane::Events).committed, made);
@@ -77,7 +77,7 @@ fn over_the_cap_things_are_given_up_in_order() {
     let policy = Policy { most_bytes: 1, events_bytes: 10_000, ..ROOMY };
     let mut steps = Vec::new();
     loop {
-        let step = store.give_up(&policy, None, None).unwrap();
+        let step = store.delete_step(&policy, None, None).unwrap();
         if step == Step::Rest {
             break;
         }
@@ -92,7 +92,7 @@ fn over_the_cap_things_are_given_up_in_order() {
         Step::Lose(RowKind::Raw),
         Step::Confirmed(RowKind::Minutes),
         Step::Confirmed(RowKind::Quarters),
-        Step::Thin,
+        Step::ReplaceMinutes,
         Step::Lose(RowKind::Quarters),
         Step::Lose(RowKind::Events),
     ];
@@ -119,7 +119,7 @@ fn over_the_cap_things_are_given_up_in_order() {
     for lane in Lane::ALL {
         store.confirm(lane, store.lanes().of(lane).committed);
     }
-    while store.give_up(&policy, None, None).unwrap() != Step::Rest {}
+    while store.delete_step(&policy, None, None).unwrap() != Step::Rest {}
     assert_eq!(gaps(&store), 0, "what is confirmed and gone needs no account");
     law::holds(&store);
 }
@@ -136,8 +136,8 @@ fn repeats_of_an_alert_become_a_counted_row() {
     commit.events.push(alert(Uptime(61), "z/high/s1", 99, false));
     store.commit(&commit).unwrap();
     let policy = Policy { events_bytes: 1000, ..ROOMY };
-    assert_eq!(store.give_up(&policy, None, None).unwrap(), Step::Collapse);
-    assert_eq!(store.give_up(&policy, None, None).unwrap(), Step::Rest);
+    assert_eq!(store.delete_step(&policy, None, None).unwrap(), Step::Collapse);
+    assert_eq!(store.delete_step(&policy, None, None).unwrap(), Step::Rest);
     let told = law::events(store.reader(), Lane::Events, 0);
     let rows: Vec<_> = told.rows.values().map(|event| (event.seq, event.kind.as_str())).collect();
     assert_eq!(rows, [(61, "note"), (62, "alert"), (63, "digest")]);
@@ -145,7 +145,7 @@ fn repeats_of_an_alert_become_a_counted_row() {
     assert_eq!(told.rows[&63].body["alerts"], 20);
     assert_eq!(told.in_gaps(GapKind::Replaced), 60);
     let tighter = Policy { events_bytes: 1, ..ROOMY };
-    assert_eq!(store.give_up(&tighter, None, None).unwrap(), Step::Rest, "no repeats are left");
+    assert_eq!(store.delete_step(&tighter, None, None).unwrap(), Step::Rest, "no repeats are left");
     law::holds(&store);
 }
 
@@ -164,10 +164,10 @@ fn confirmed_rows_go_with_age_and_others_stay() {
     let later = |days: i64| Some(WallTime(WALL.0 + days * 86_400_000));
     let untouched = [(None, "an untrusted clock"), (later(6), "six of seven days")];
     for (wall, what) in untouched {
-        assert_eq!(store.give_up(&ROOMY, wall, None).unwrap(), Step::Rest, "{what}");
+        assert_eq!(store.delete_step(&ROOMY, wall, None).unwrap(), Step::Rest, "{what}");
     }
     let mut gone = std::collections::BTreeSet::new();
-    while let Step::Outdated(rows) = store.give_up(&ROOMY, later(30), None).unwrap() {
+    while let Step::Outdated(rows) = store.delete_step(&ROOMY, later(30), None).unwrap() {
         gone.insert(rows);
     }
     assert!(gone.is_superset(&[RowKind::Raw, RowKind::Minutes, RowKind::Events].into()), "{gone:?}");
@@ -201,15 +201,15 @@ fn diagnostics_go_by_age_where_no_hub_reads_them_and_at_the_cap_before_history()
     };
     let later = Some(WallTime(WALL.0 + 30 * 86_400_000));
     hour(&mut store);
-    assert_eq!(store.give_up(&ROOMY, later, None).unwrap(), Step::Rest, "the hub has none of them yet");
-    while store.give_up(&Policy { has_hub: false, ..ROOMY }, later, None).unwrap() != Step::Rest {}
+    assert_eq!(store.delete_step(&ROOMY, later, None).unwrap(), Step::Rest, "the hub has none of them yet");
+    while store.delete_step(&Policy { has_hub: false, ..ROOMY }, later, None).unwrap() != Step::Rest {}
     assert_eq!((count(&store, "diagnostic"), count(&store, "event")), (0, 60));
     law::holds(&store);
     hour(&mut store);
     let tight = Policy { most_bytes: 1, ..ROOMY };
-    while store.give_up(&tight, None, None).unwrap() != Step::Lose(RowKind::Diagnostics) {}
+    while store.delete_step(&tight, None, None).unwrap() != Step::Lose(RowKind::Diagnostics) {}
     let quarters = count(&store, "quarter");
-    while store.give_up(&tight, None, None).unwrap() == Step::Lose(RowKind::Diagnostics) {}
+    while store.delete_step(&tight, None, None).unwrap() == Step::Lose(RowKind::Diagnostics) {}
     assert_eq!((count(&store, "diagnostic"), count(&store, "event")), (0, 120));
     assert!(quarters > 0);
     law::holds(&store);
@@ -226,7 +226,7 @@ fn sequences_go_on_when_every_row_is_gone() {
     store.commit(&commit).unwrap();
     store.confirm(Lane::Events, 20);
     let later = Some(WallTime(WALL.0 + 30 * 86_400_000));
-    while store.give_up(&ROOMY, later, None).unwrap() != Step::Rest {}
+    while store.delete_step(&ROOMY, later, None).unwrap() != Step::Rest {}
     assert!(law::events(store.reader(), Lane::Events, 0).rows.is_empty());
     drop(store);
     let (mut store, _) = open(&folder);
@@ -350,7 +350,7 @@ fn a_disk_that_turns_read_only_is_an_ordinary_state() {
     for _ in 0..3 {
         let error = store.commit(&commit).unwrap_err();
         assert!(matches!(error, StoreError::ReadOnly) && error.is_passing(), "{error}");
-        assert!(store.give_up(&Policy { most_bytes: 1, ..ROOMY }, None, None).is_err());
+        assert!(store.delete_step(&Policy { most_bytes: 1, ..ROOMY }, None, None).is_err());
     }
     store.reader().0.pragma_update(None, "query_only", false).unwrap();
     store.commit(&commit).unwrap();

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use tilth_protocol::{Event, Extent, Gap, GapKind, Lane, Sequenced, WindowRow};
 
-use crate::store::{Limit, Reader, Store};
+use crate::store::{Limit, Store, StoreReader};
 
 /// Everything that a lane says after a sequence.
 #[derive(Debug, Default)]
@@ -41,11 +41,11 @@ pub(crate) fn walk<R: Sequenced>(
     told
 }
 
-pub(crate) fn windows(reader: &Reader, after: u64) -> Told<WindowRow> {
+pub(crate) fn windows(reader: &StoreReader, after: u64) -> Told<WindowRow> {
     walk(after, |range| reader.windows(range, LIMIT).unwrap())
 }
 
-pub(crate) fn events(reader: &Reader, lane: Lane, after: u64) -> Told<Event> {
+pub(crate) fn events(reader: &StoreReader, lane: Lane, after: u64) -> Told<Event> {
     walk(after, |range| reader.events(lane, range, LIMIT).unwrap())
 }
 

@@ -190,7 +190,7 @@ fn readings_that_a_checkpoint_never_saw_come_after_it() {
     store.commit(&remembered).unwrap();
     assert!(after(&store).is_empty());
     let everything = Policy { keep_days: 7, has_hub: true, most_bytes: 1, least_free_bytes: 0, events_bytes: u64::MAX };
-    while store.give_up(&everything, None, None).unwrap() != Step::Rest {}
+    while store.delete_step(&everything, None, None).unwrap() != Step::Rest {}
     assert_eq!(store.reader().readings_after(0).unwrap().len(), 0);
     store.commit(&reading(&mut farm, 21.0)).unwrap();
     assert_eq!(after(&store), [21.0]);

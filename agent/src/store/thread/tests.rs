@@ -31,18 +31,18 @@ fn bench(most_pages: Option<u32>) -> Bench {
     let heard = Arc::clone(&news);
     let word = move |news: StoreReport<'_>| {
         heard.lock().unwrap().push(match news {
-            StoreReport::Rows(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
-            StoreReport::Trouble(error) => error.to_string(),
-            StoreReport::Begun(boot, known, _) => format!("boot {boot}, known {}", known.is_known),
+            StoreReport::Committed(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
+            StoreReport::WriteFailed(error) => error.to_string(),
+            StoreReport::OpenedLate(boot, known, _) => format!("boot {boot}, known {}", known.is_known),
             StoreReport::Recovered => "recovered".to_owned(),
             StoreReport::Dropped(losses) => format!("dropped {}", losses.iter().count()),
-            StoreReport::GivenUp(losses) => {
+            StoreReport::DropsRecorded(losses) => {
                 let said =
                     losses.iter().map(|(cause, lost)| format!("{:?} {}", lost.counts().collect::<Vec<_>>(), cause));
                 said.collect::<Vec<_>>().join("; ")
             }
-            StoreReport::GivesUp(what, reason) => format!("{what}: {reason}"),
-            StoreReport::Exchanged => "exchanged".to_owned(),
+            StoreReport::DeletesOldest(what, reason) => format!("{what}: {reason}"),
+            StoreReport::FileReplaced => "file replaced".to_owned(),
             StoreReport::Replaced(opened) => format!("replaced: {}", matches!(opened.found, Found::Damaged { .. })),
         });
     };
@@ -288,7 +288,7 @@ fn what_is_given_up_because_the_store_fell_behind_says_so() {
     bench.store_writer.stop();
     bench.thread.join().unwrap();
     let (store, _) = open(&bench.folder);
-    let given_up = store.reader().given_up(10).unwrap();
+    let given_up = store.reader().recorded_losses(10).unwrap();
     let windows = given_up.iter().find(|lost| lost.what == "windows").unwrap();
     assert_eq!(windows.reason, "the store did not keep up");
     assert!(windows.count > 5000, "{given_up:?}");
@@ -320,7 +320,7 @@ fn what_is_given_up_because_the_disk_was_full_says_so() {
     bench.store_writer.stop();
     bench.thread.join().unwrap();
     let (store, _) = open(&bench.folder);
-    let given_up = store.reader().given_up(10).unwrap();
+    let given_up = store.reader().recorded_losses(10).unwrap();
     assert!(given_up.iter().any(|lost| lost.what == "windows" && lost.count > 1000), "{given_up:?}");
     assert!(given_up.iter().all(|lost| lost.reason == "the disk was full"), "{given_up:?}");
 }

@@ -1,4 +1,4 @@
-//! Damaged files are put aside, and recording goes on.
+//! Damaged files are moved aside, and recording goes on.
 //!
 //! Guards against: an agent that does not start because of a bad sector, boot numbers that come a second time, a disk that
 //! fills with damaged copies.

@@ -1,7 +1,7 @@
 //! Carries out what `retention` names: a few rows a call, from the front of a table, with a record of what the hub will
 //! miss.
 
-use rusqlite::{Connection, Params, Row, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::windows::Grain;
 use tilth_protocol::{GapKind, Lane};
@@ -36,12 +36,12 @@ struct Bounds {
 }
 
 impl Store {
-    /// Gives up a little where that is needed, and says what. Call it again while it is not [`Step::Rest`]. `wall` is the
+    /// Deletes a few rows where room or age demands it, and says what. Call it again while it is not [`Step::Rest`]. `wall` is the
     /// time of day, if it is trusted; `free_bytes` what is free on the disk, if that is known.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing was given up.
-    pub(crate) fn give_up(
+    /// [`StoreError`]; then nothing was deleted.
+    pub(crate) fn delete_step(
         &mut self,
         policy: &Policy,
         wall: Option<WallTime>,
@@ -57,16 +57,16 @@ impl Store {
         if step == Step::Rest {
             return Ok(step);
         }
-        let going = going(&transaction, step, &bounds)?;
+        let to_delete = rows_to_delete(&transaction, step, &bounds)?;
         // Rows that are older than they are kept are missed by nobody.
-        let is_new = match loss(&transaction, &going, reason)?.filter(|_| !matches!(step, Step::Outdated(_))) {
+        let is_new = match loss(&transaction, &to_delete, reason)?.filter(|_| !matches!(step, Step::Outdated(_))) {
             Some(loss) => losses::add(&transaction, &loss)?.then_some(loss.what),
             None => None,
         };
         match step {
             Step::Collapse => collapse(&transaction, &mut lanes)?,
             Step::Lose(RowKind::Events) => lose_events(&transaction, lanes, reason)?,
-            _ => delete(&transaction, step, &going, lanes, reason)?,
+            _ => delete(&transaction, step, &to_delete, lanes, reason)?,
         }
         forget_gaps(&transaction, lanes)?;
         lanes.write(&transaction)?;
@@ -79,7 +79,7 @@ impl Store {
 
 /// The oldest rows of a kind, with what the bounds are compared with.
 #[derive(Debug, Clone, Copy)]
-struct Oldest {
+struct OldRow {
     rows: RowKind,
     key: i64,
     last: i64,
@@ -87,24 +87,24 @@ struct Oldest {
 }
 
 /// The rows that a step deletes, from the front of their table; of events any that are as old.
-fn going(connection: &Connection, step: Step, bounds: &Bounds) -> Result<Vec<Oldest>, StoreError> {
+fn rows_to_delete(connection: &Connection, step: Step, bounds: &Bounds) -> Result<Vec<OldRow>, StoreError> {
     let Some(rows) = step.rows() else { return Ok(Vec::new()) };
     let oldest = match step {
-        Step::Thin => thinnable(connection, STEP_ROWS)?,
-        _ => oldest(connection, rows, STEP_ROWS)?,
+        Step::ReplaceMinutes => replaceable_minutes(connection, STEP_ROWS)?,
+        _ => oldest_rows(connection, rows, STEP_ROWS)?,
     };
-    Ok(oldest.into_iter().take_while(|row| bounds.may_go(step, row)).collect())
+    Ok(oldest.into_iter().take_while(|row| bounds.may_be_deleted(step, row)).collect())
 }
 
 /// What is lost with these rows, for whoever misses it.
-fn loss<'a>(connection: &Connection, going: &[Oldest], reason: &'a str) -> Result<Option<Loss<'a>>, StoreError> {
-    let (Some(first), Some(last)) = (going.first(), going.last()) else { return Ok(None) };
+fn loss<'a>(connection: &Connection, to_delete: &[OldRow], reason: &'a str) -> Result<Option<Loss<'a>>, StoreError> {
+    let (Some(first), Some(last)) = (to_delete.first(), to_delete.last()) else { return Ok(None) };
     let count = match last.rows {
         RowKind::Raw => {
             let sql = "SELECT total(readings) FROM raw WHERE id <= ?";
             connection.prepare_cached(sql)?.query_row([last.key], |row| row.get::<_, f64>(0))? as usize
         }
-        _ => going.iter().map(|row| usize::try_from(row.last - row.key + 1).unwrap_or(0)).sum(),
+        _ => to_delete.iter().map(|row| usize::try_from(row.last - row.key + 1).unwrap_or(0)).sum(),
     };
     let from = if first.at.0 == last.at.0 { first.at.1 } else { last.at.1 };
     let span = (Uptime(from), Uptime(last.at.1));
@@ -112,16 +112,16 @@ fn loss<'a>(connection: &Connection, going: &[Oldest], reason: &'a str) -> Resul
 }
 
 impl Bounds {
-    fn may_go(&self, step: Step, row: &Oldest) -> bool {
+    fn may_be_deleted(&self, step: Step, row: &OldRow) -> bool {
         match step {
             Step::Outdated(_) => self.is_outdated(row),
             Step::Confirmed(_) => self.is_confirmed(row),
             Step::Lose(RowKind::Raw) => row.key <= self.position,
-            Step::Thin | Step::Lose(_) | Step::Collapse | Step::Rest => true,
+            Step::ReplaceMinutes | Step::Lose(_) | Step::Collapse | Step::Rest => true,
         }
     }
 
-    fn is_confirmed(&self, row: &Oldest) -> bool {
+    fn is_confirmed(&self, row: &OldRow) -> bool {
         let lane = match row.rows {
             RowKind::Raw => return row.at < self.confirmed_raw && row.key <= self.position,
             RowKind::Minutes | RowKind::Quarters => Lane::Windows,
@@ -131,7 +131,7 @@ impl Bounds {
         uint(row.last) <= self.lanes.of(lane).confirmed
     }
 
-    fn is_outdated(&self, row: &Oldest) -> bool {
+    fn is_outdated(&self, row: &OldRow) -> bool {
         let is_for_nobody = row.rows == RowKind::Diagnostics && !self.has_hub;
         self.cut.is_some_and(|cut| row.at < cut) && (is_for_nobody || self.is_confirmed(row))
     }
@@ -147,7 +147,7 @@ fn bounds(
     let confirmed = int(lanes.of(Lane::Windows).confirmed);
     let unconfirmed = |table: &str| -> Result<Option<BootInstant>, StoreError> {
         let sql = format!("SELECT boot, start FROM {table} WHERE seq > ? ORDER BY seq LIMIT 1");
-        one(connection, &sql, [confirmed], |row| Ok((row.get(0)?, row.get(1)?)))
+        Ok(connection.prepare_cached(&sql)?.query_row([confirmed], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     };
     let first_unconfirmed = unconfirmed("minute")?.into_iter().chain(unconfirmed("quarter")?).min();
     let kept = Span(i64::from(policy.keep_days) * 86_400_000);
@@ -172,20 +172,20 @@ fn usage(
 ) -> Result<Usage, StoreError> {
     let (pages, spare) = (pragma(connection, "page_count")?, pragma(connection, "freelist_count")?);
     let size = pragma(connection, "page_size")?;
-    let mut fronts = Vec::new();
+    let mut first_rows = Vec::new();
     for rows in RowKind::ALL {
-        fronts.extend(oldest(connection, rows, 1)?);
+        first_rows.extend(oldest_rows(connection, rows, 1)?);
     }
     let mut possible = Vec::new();
     for step in FOR_ROOM {
         let is_possible = match step {
-            Step::Thin => !thinnable(connection, 1)?.is_empty(),
+            Step::ReplaceMinutes => !replaceable_minutes(connection, 1)?.is_empty(),
             // Events are read from the first on: only when it may come to them.
             Step::Lose(RowKind::Events) => {
                 let is_next = possible.iter().all(|before| *before == Step::Lose(RowKind::Diagnostics));
                 is_next && !closed_events(connection, 1)?.is_empty()
             }
-            _ => fronts.iter().any(|row| Some(row.rows) == step.rows() && bounds.may_go(step, row)),
+            _ => first_rows.iter().any(|row| Some(row.rows) == step.rows() && bounds.may_be_deleted(step, row)),
         };
         if is_possible {
             possible.push(step);
@@ -195,7 +195,7 @@ fn usage(
         used_bytes: (pages - spare) * size,
         spare_bytes: spare * size,
         free_bytes,
-        outdated: fronts.iter().find(|row| bounds.is_outdated(row)).map(|row| row.rows),
+        outdated: first_rows.iter().find(|row| bounds.is_outdated(row)).map(|row| row.rows),
         can_collapse: events_bytes(connection)? > policy.events_bytes && !repeats(connection)?.is_empty(),
         possible,
     })
@@ -210,15 +210,6 @@ fn events_bytes(connection: &Connection) -> Result<u64, StoreError> {
     Ok((count.unwrap_or(0) as f64 * length.unwrap_or(0.0)) as u64)
 }
 
-fn one<T>(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    read: impl FnMut(&Row) -> rusqlite::Result<T>,
-) -> Result<Option<T>, StoreError> {
-    Ok(connection.prepare_cached(sql)?.query_map(params, read)?.next().transpose()?)
-}
-
 /// Table of a kind and three of its columns: key, last sequence of a row, and instant.
 const fn columns(rows: RowKind) -> (&'static str, [&'static str; 3]) {
     match rows {
@@ -231,12 +222,12 @@ const fn columns(rows: RowKind) -> (&'static str, [&'static str; 3]) {
 }
 
 /// The first rows of a table.
-fn oldest(connection: &Connection, rows: RowKind, count: i64) -> Result<Vec<Oldest>, StoreError> {
+fn oldest_rows(connection: &Connection, rows: RowKind, count: i64) -> Result<Vec<OldRow>, StoreError> {
     let (table, [key, last, at]) = columns(rows);
     let sql = format!("SELECT {key}, {last}, boot, {at} FROM {table} ORDER BY {key} LIMIT ?");
     let mut statement = connection.prepare_cached(&sql)?;
     let oldest = statement.query_map([count], |row| {
-        Ok(Oldest { rows, key: row.get(0)?, last: row.get(1)?, at: (row.get(2)?, row.get(3)?) })
+        Ok(OldRow { rows, key: row.get(0)?, last: row.get(1)?, at: (row.get(2)?, row.get(3)?) })
     })?;
     Ok(oldest.collect::<Result<_, _>>()?)
 }
@@ -245,24 +236,24 @@ fn oldest(connection: &Connection, rows: RowKind, count: i64) -> Result<Vec<Olde
 fn delete(
     connection: &Connection,
     step: Step,
-    going: &[Oldest],
+    to_delete: &[OldRow],
     lanes: LaneStates,
-    why: &str,
+    reason: &str,
 ) -> Result<(), StoreError> {
-    let Some(last) = going.last() else { return Ok(()) };
+    let Some(last) = to_delete.last() else { return Ok(()) };
     let (table, [key, ..]) = columns(last.rows);
     connection.prepare_cached(&format!("DELETE FROM {table} WHERE {key} <= ?"))?.execute([last.key])?;
     let (lane, kind, reason) = match step {
-        Step::Thin => {
-            let reason = format!("no room for minutes, their quarters of an hour are kept: {why}");
+        Step::ReplaceMinutes => {
+            let reason = format!("no room for minutes, their quarters of an hour are kept: {reason}");
             (Lane::Windows, GapKind::Replaced, reason)
         }
-        Step::Lose(RowKind::Quarters) => (Lane::Windows, GapKind::Lost, format!("no room: {why}")),
-        Step::Lose(RowKind::Diagnostics) => (Lane::Diagnostics, GapKind::Lost, format!("no room: {why}")),
+        Step::Lose(RowKind::Quarters) => (Lane::Windows, GapKind::Lost, format!("no room: {reason}")),
+        Step::Lose(RowKind::Diagnostics) => (Lane::Diagnostics, GapKind::Lost, format!("no room: {reason}")),
         Step::Outdated(RowKind::Diagnostics) => (Lane::Diagnostics, GapKind::Lost, "older than it is kept".to_owned()),
         _ => return Ok(()),
     };
-    for row in going {
+    for row in to_delete {
         let range = uint(row.key)..=uint(row.last);
         let is_missed = lane == Lane::Windows
             || (*range.end() > lanes.of(lane).confirmed && gaps::within(connection, lane, &range)?.is_empty());
@@ -274,12 +265,13 @@ fn delete(
 }
 
 /// The first minutes, as long as the quarter of an hour that holds each is kept.
-fn thinnable(connection: &Connection, count: i64) -> Result<Vec<Oldest>, StoreError> {
-    let covered = "SELECT 1 FROM quarter WHERE boot = ?1 AND start <= ?2 AND start > ?2 - ?3 LIMIT 1";
+fn replaceable_minutes(connection: &Connection, count: i64) -> Result<Vec<OldRow>, StoreError> {
+    let mut covered = connection
+        .prepare_cached("SELECT 1 FROM quarter WHERE boot = ?1 AND start <= ?2 AND start > ?2 - ?3 LIMIT 1")?;
     let mut minutes = Vec::new();
-    for minute in oldest(connection, RowKind::Minutes, count)? {
+    for minute in oldest_rows(connection, RowKind::Minutes, count)? {
         let (boot, start) = minute.at;
-        if one(connection, covered, (boot, start, Grain::Quarter.span().0), |_| Ok(()))?.is_none() {
+        if !covered.exists((boot, start, Grain::Quarter.span().0))? {
             break;
         }
         minutes.push(minute);

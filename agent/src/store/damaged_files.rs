@@ -1,4 +1,4 @@
-//! A damaged file is put aside under a name that says when, and kept for whoever wants to look; never more than a few.
+//! Damaged files: one is moved aside under a name that says when, and kept for whoever wants to look; never more than a few.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::open::ALONE;
 
 /// How many damaged files are kept: enough to see that it happens again, too few to fill the disk.
-const MOST_ASIDE: usize = 2;
+const MOST_KEPT: usize = 2;
 
 /// Moves a file aside; a database with its log. `mark` goes into the name: the time, as far as it is known.
 pub(crate) fn move_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
@@ -29,7 +29,7 @@ pub(crate) fn move_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError>
             _ => {}
         }
     }
-    thin_out(path);
+    delete_surplus(path);
     Ok(to)
 }
 
@@ -40,14 +40,14 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Deletes the oldest files that were put aside. That one cannot be deleted is no reason to stop.
-fn thin_out(path: &Path) {
-    let mut aside: Vec<(std::time::SystemTime, PathBuf)> = all_aside(path)
+/// Deletes the oldest of these files. That one cannot be deleted is no reason to stop.
+fn delete_surplus(path: &Path) {
+    let mut aside: Vec<(std::time::SystemTime, PathBuf)> = all(path)
         .filter(|aside| !["-wal", "-shm"].iter().any(|part| aside.to_string_lossy().ends_with(part)))
         .filter_map(|aside| Some((fs::metadata(&aside).ok()?.modified().ok()?, aside)))
         .collect();
     aside.sort();
-    let surplus = aside.len().saturating_sub(MOST_ASIDE);
+    let surplus = aside.len().saturating_sub(MOST_KEPT);
     for (_, old) in &aside[..surplus] {
         for part in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(beside(old, part));
@@ -55,13 +55,13 @@ fn thin_out(path: &Path) {
     }
 }
 
-/// Whether a file was put aside before.
-pub(super) fn is_any(path: &Path) -> bool {
-    all_aside(path).next().is_some()
+/// Whether any damaged file was moved aside before.
+pub(super) fn exist(path: &Path) -> bool {
+    all(path).next().is_some()
 }
 
-/// The files that were put aside before, with their logs.
-fn all_aside(path: &Path) -> impl Iterator<Item = PathBuf> {
+/// Damaged files that were moved aside, with their logs.
+fn all(path: &Path) -> impl Iterator<Item = PathBuf> {
     let prefix = format!("{}.damaged-", path.file_name().unwrap_or_default().to_string_lossy());
     let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     let is_aside = move |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&prefix);

@@ -65,7 +65,7 @@ use bundle_files::BundleFiles;
 use bundles::{Bundles, SAVE_AGAIN};
 use files::FileChanges;
 use last_good::LastGoodWriter;
-use probation::{Probation, Verdict};
+use probation::{Probation, ProbationResult};
 use reporter::ConfigReporter;
 
 pub(crate) use active::short;
@@ -209,25 +209,25 @@ pub(crate) async fn save_end(data: &Path, why: Option<&anyhow::Error>) {
 /// Judges the configuration on probation by its sensors. A bundle that fails is reverted; about files people are warned.
 async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
-    let verdict = match bundles.as_ref().and_then(|bundles| bundles.failed()) {
+    let result = match bundles.as_ref().and_then(|bundles| bundles.failed()) {
         // Whatever its sensors do by now: reverting it was not possible yet.
-        Some(reason) => Verdict::Fail(reason),
+        Some(reason) => ProbationResult::Fail(reason),
         None => applier.judge().await,
     };
     if bundles.is_some() {
         let awaited = applier.probation.as_ref().map(Probation::awaited);
         applier.reporter.status.update_bundle(|status| status.probation = awaited);
     }
-    match (verdict, bundles) {
-        (Verdict::Wait, _) => {}
-        (Verdict::Pass, Some(bundles)) => bundles.pass(applier).await,
-        (Verdict::Pass, None) => applier.end_probation(),
-        (Verdict::Fail(reason), Some(bundles)) => bundles.revert(&reason, applier).await,
-        (Verdict::FailOfFiles(reason), Some(bundles)) => {
+    match (result, bundles) {
+        (ProbationResult::Wait, _) => {}
+        (ProbationResult::Pass, Some(bundles)) => bundles.pass(applier).await,
+        (ProbationResult::Pass, None) => applier.end_probation(),
+        (ProbationResult::Fail(reason), Some(bundles)) => bundles.revert(&reason, applier).await,
+        (ProbationResult::FailOfFiles(reason), Some(bundles)) => {
             applier.warn_about_files(&reason).await;
             bundles.forgive_files(applier).await;
         }
-        (Verdict::Fail(reason) | Verdict::FailOfFiles(reason), None) => {
+        (ProbationResult::Fail(reason) | ProbationResult::FailOfFiles(reason), None) => {
             applier.warn_about_files(&reason).await;
             applier.end_probation();
         }

@@ -154,7 +154,7 @@ struct Replay<'a> {
     notes: Vec<String>,
 }
 
-/// What is told of a replay, and what is counted.
+/// What is printed of a replay, and what is counted.
 struct Printer {
     plan: Arc<Plan>,
     json: bool,
@@ -207,7 +207,7 @@ impl<'a> Replay<'a> {
         player.wait_until(row.at_ms, printer)?;
         printer.repeats.leave().iter().try_for_each(|held| printer.print_held(held))?;
         if let Some(sensor) = sensor {
-            printer.totals.hear(sensor);
+            printer.totals.note_reading(sensor);
             player.read(row, sensor, printer)?;
         }
         player.restart_if_due();
@@ -216,7 +216,7 @@ impl<'a> Replay<'a> {
 }
 
 impl Printer {
-    fn tell(&mut self, effect: &Effect) -> anyhow::Result<()> {
+    fn print(&mut self, effect: &Effect) -> anyhow::Result<()> {
         let (held, is_printed) = self.repeats.filter(effect);
         held.iter().try_for_each(|held| self.print_held(held))?;
         let unheard = self.totals.is_unheard(effect);

@@ -75,7 +75,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     info!("sync with {} as {}/{}, key {}", enrolment.hub.url, enrolment.tenant, enrolment.device, link.key_id);
 
     let outbox = store_adapter::outbox(&store).await;
-    let (requests, asked) = mpsc::channel(QUEUE);
+    let (requests, requested) = mpsc::channel(QUEUE);
     let (reports, reported) = mpsc::channel(QUEUE);
     let (inputs, inputs_out) = mpsc::channel(QUEUE);
     let (tenant, device) = (enrolment.tenant.clone(), enrolment.device.clone());
@@ -104,7 +104,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
         },
         () = timing => anyhow::anyhow!("the requests for the time of day ended"),
         () = upkeep => anyhow::anyhow!("the check for new keys ended"),
-        () = store_adapter.run(asked) => anyhow::anyhow!("the answers from the store ended"),
+        () = store_adapter.run(requested) => anyhow::anyhow!("the answers from the store ended"),
         () = handler.run(reported) => anyhow::anyhow!("the handling of reports ended"),
     }
 }

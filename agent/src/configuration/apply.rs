@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use super::active::ActiveConfig;
 use super::compiled::Compiled;
-use super::probation::{self, BusActivity, Expected, Observation, Observed, Origin, Probation, Verdict};
+use super::probation::{self, BusActivity, Expected, Observation, Observed, Origin, Probation, ProbationResult};
 use super::reporter::{ConfigReporter, ConfigSummary};
 use crate::clock::{self, Clock, ClockMode};
 use crate::decide::{Command, EngineContext};
@@ -83,9 +83,9 @@ impl Applier {
     }
 
     /// Judges the active configuration, if it is on probation.
-    pub(super) async fn judge(&mut self) -> Verdict {
-        let Some(seen) = self.observe().await else { return Verdict::Wait };
-        self.probation.as_mut().map_or(Verdict::Wait, |probation| probation.judge(&seen))
+    pub(super) async fn judge(&mut self) -> ProbationResult {
+        let Some(seen) = self.observe().await else { return ProbationResult::Wait };
+        self.probation.as_mut().map_or(ProbationResult::Wait, |probation| probation.judge(&seen))
     }
 
     /// The active configuration is not on probation any more.

@@ -95,7 +95,7 @@ pub(super) struct BusActivity {
 
 /// Result of a probation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ProbationResult {
     Wait,
     /// Every sensor is good again, or cannot be judged.
     Pass,
@@ -125,12 +125,12 @@ pub(super) struct Probation {
     /// Where the configuration that became active last came from.
     origin: Origin,
     /// `None` before the first observation under the configuration.
-    running: Option<Running>,
+    run: Option<ProbationRun>,
 }
 
 /// Probation since its first observation.
 #[derive(Debug, Clone)]
-struct Running {
+struct ProbationRun {
     began: Uptime,
     memory: Option<u64>,
     awaited: BTreeMap<SensorId, Awaited>,
@@ -207,7 +207,7 @@ fn judging(sensor: &Sensor) -> impl PartialEq + '_ {
 
 impl Probation {
     pub(super) fn new(expected: BTreeMap<SensorId, Expected>, origin: Origin, memory: Option<u64>) -> Probation {
-        Probation { expected, memory, origin, running: None }
+        Probation { expected, memory, origin, run: None }
     }
 
     /// Sensors that are not back yet, and whose fault that is.
@@ -218,44 +218,44 @@ impl Probation {
     /// Awaits no sensor any more that changed files silenced.
     pub(super) fn forgive_files(&mut self) {
         self.expected.retain(|_, expected| expected.origin != Origin::Files);
-        if let Some(running) = &mut self.running {
-            running.awaited.retain(|_, awaited| awaited.expected.origin != Origin::Files);
-            running.memory = None;
+        if let Some(run) = &mut self.run {
+            run.awaited.retain(|_, awaited| awaited.expected.origin != Origin::Files);
+            run.memory = None;
         }
     }
 
     /// Sensors that are not back yet.
     pub(super) fn awaited(&self) -> Vec<SensorId> {
-        match &self.running {
-            Some(running) => running.awaited.keys().cloned().collect(),
+        match &self.run {
+            Some(run) => run.awaited.keys().cloned().collect(),
             None => self.expected.keys().cloned().collect(),
         }
     }
 
     /// Judges by what is known now. The first observation only says what was there before.
-    pub(super) fn judge(&mut self, seen: &Observation) -> Verdict {
-        let Some(running) = &mut self.running else {
-            let running = Running::new(&self.expected, seen);
-            self.running = Some(Running { memory: self.memory.or(running.memory), ..running });
-            return Verdict::Wait;
+    pub(super) fn judge(&mut self, seen: &Observation) -> ProbationResult {
+        let Some(run) = &mut self.run else {
+            let run = ProbationRun::new(&self.expected, seen);
+            self.run = Some(ProbationRun { memory: self.memory.or(run.memory), ..run });
+            return ProbationResult::Wait;
         };
         let fail = |origin, reason| match origin {
-            Origin::Bundle => Verdict::Fail(reason),
-            Origin::Files => Verdict::FailOfFiles(reason),
+            Origin::Bundle => ProbationResult::Fail(reason),
+            Origin::Files => ProbationResult::FailOfFiles(reason),
         };
-        if let (Some(before), Some(now)) = (running.memory, seen.memory)
+        if let (Some(before), Some(now)) = (run.memory, seen.memory)
             && now > before.saturating_add(MOST_GROWTH)
         {
             return fail(self.origin, format!("the agent's memory grew from {} to {} MB", before >> 20, now >> 20));
         }
-        let age = seen.at - running.began;
+        let age = seen.at - run.began;
         if age < SETTLE {
             let newest = |id| seen.sensors.get(id).and_then(|observed| observed.newest);
-            running.awaited.iter_mut().for_each(|(id, awaited)| awaited.baseline = newest(id));
+            run.awaited.iter_mut().for_each(|(id, awaited)| awaited.baseline = newest(id));
         }
-        running.awaited.retain(|id, awaited| !awaited.is_back(seen.sensors.get(id)));
+        run.awaited.retain(|id, awaited| !awaited.is_back(seen.sensors.get(id)));
         let (mut overdue, mut may_come) = (Vec::new(), false);
-        for (id, awaited) in &mut running.awaited {
+        for (id, awaited) in &mut run.awaited {
             awaited.note_bus(seen);
             let (was_late, is_late) = (awaited.is_late, awaited.is_overdue(seen.at));
             awaited.is_late = is_late;
@@ -271,16 +271,16 @@ impl Probation {
                 return fail(origin, first_of(&of_it, MAX_NAMED, "; ", "more sensors"));
             }
         }
-        if age >= LONGEST && !may_come || running.awaited.is_empty() && age >= SHORTEST {
-            Verdict::Pass
+        if age >= LONGEST && !may_come || run.awaited.is_empty() && age >= SHORTEST {
+            ProbationResult::Pass
         } else {
-            Verdict::Wait
+            ProbationResult::Wait
         }
     }
 }
 
-impl Running {
-    fn new(expected: &BTreeMap<SensorId, Expected>, seen: &Observation) -> Running {
+impl ProbationRun {
+    fn new(expected: &BTreeMap<SensorId, Expected>, seen: &Observation) -> ProbationRun {
         let awaited = |(id, expected): (&SensorId, &Expected)| {
             let bytes = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.bytes);
             let since = expected.bus.is_none().then_some(seen.at);
@@ -288,7 +288,7 @@ impl Running {
             let expected = expected.clone();
             (id.clone(), Awaited { expected, baseline, bytes, last_bytes: seen.at, since, is_late: false })
         };
-        Running { began: seen.at, memory: seen.memory, awaited: expected.iter().map(awaited).collect() }
+        ProbationRun { began: seen.at, memory: seen.memory, awaited: expected.iter().map(awaited).collect() }
     }
 }
 

@@ -72,7 +72,7 @@ impl Tasks {
         }
         let socket = take_socket(wanted, until).await?;
         let Some(startup) = configured::read(wanted, &clock, until).await? else { return Ok(None) };
-        let (commands, heard) = mpsc::channel(COMMANDS);
+        let (commands, command_queue) = mpsc::channel(COMMANDS);
         let enrolment = startup.enrolment.clone();
         let (outputs, switched) = Outputs::new();
         let base = Base::new(wanted, &startup, clock, commands, outputs);
@@ -84,10 +84,11 @@ impl Tasks {
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
         let (notify, notices) = mpsc::channel(notify::COMMANDS);
-        let (told, outcomes) = mpsc::channel(COMMANDS);
+        let (deliver, deliveries) = mpsc::channel(COMMANDS);
         let secrets = Secrets::of(&wanted.config.folder);
         let (asks, asked) = notify::asked::asks();
-        let notifying = tokio::spawn(notify::run(secrets, base.clock.clone(), base.ports.clone(), notices, told, asks));
+        let notifying =
+            tokio::spawn(notify::run(secrets, base.clock.clone(), base.ports.clone(), notices, deliver, asks));
         let syncing = enrolment.map(|enrolment| {
             let parts = base.sync_parts(enrolment, &configuration, bundles, &store);
             tokio::spawn(sync::run(parts))
@@ -104,8 +105,8 @@ impl Tasks {
         let deciding = tokio::spawn(decide_from_the_first(
             base.queue.clone(),
             base.clock.clone(),
-            heard,
-            (outcomes, asked),
+            command_queue,
+            (deliveries, asked),
             move || decide::begin(restored, configured, handles),
         ));
         let mut tasks = Tasks {
@@ -280,14 +281,14 @@ async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
     mut commands: mpsc::Receiver<Command>,
-    (outcomes, asked): (mpsc::Receiver<notify::Delivery>, Asks),
+    (deliveries, asked): (mpsc::Receiver<notify::Delivery>, Asks),
     begin: impl FnOnce() -> decide::Decide,
 ) {
     let (mut first, mut early) = (Vec::new(), Vec::new());
     while clock.mode() == ClockMode::Input && clock.now().1.is_none() {
         tokio::select! {
-            heard = queue.next() => {
-                match &heard {
+            message = queue.next() => {
+                match &message {
                     SenseMessage::Bus { bus, .. } => first.retain(
                         |earlier| !matches!(earlier, SenseMessage::Bus { bus: of, .. } if of == bus),
                     ),
@@ -301,7 +302,7 @@ async fn decide_from_the_first(
                         None => continue,
                     },
                 }
-                first.push(heard);
+                first.push(message);
             }
             command = commands.recv() => match command {
                 Some(Command::Stop(done)) => {
@@ -316,5 +317,5 @@ async fn decide_from_the_first(
             }
         }
     }
-    begin().run(early, first, queue, commands, outcomes, asked).await;
+    begin().run(early, first, queue, commands, deliveries, asked).await;
 }

@@ -12,7 +12,7 @@ use super::reader_thread::End;
 use super::readings::{ReadingsError, Report};
 use super::recorded_names::RecordedNames;
 use super::time_order::{Disorder, TimeOrder};
-use super::timestamps::Refusals;
+use super::timestamps::RejectedLines;
 use super::totals::{PastAlert, RuleTotals, SensorTotals, Totals};
 
 /// Names of the recording in the message that they are of no use, or that one is not among them.
@@ -25,7 +25,7 @@ pub(crate) struct Outcome {
     pub(crate) totals: Totals,
     pub(crate) report: Report,
     /// Lines that were not played because their time cannot be true.
-    pub(crate) refused: Refusals,
+    pub(crate) rejected: RejectedLines,
     /// Unknown names that are near to a sensor of the configuration, each with that.
     pub(crate) meant: Vec<(String, String)>,
     /// How the recording was read, where that is not plain.
@@ -48,10 +48,10 @@ impl Outcome {
         if let Some((_, last)) = time_order.ends() {
             totals.finish(last);
         }
-        let End { mut report, refused, broken } = end;
+        let End { mut report, rejected, broken } = end;
         let notes = std::mem::take(&mut report.notes).into_iter().chain(notes).collect();
         let meant = names.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
-        Outcome { time_order, names, totals, report, refused, meant, local: plan.local().clone(), notes, broken }
+        Outcome { time_order, names, totals, report, rejected, meant, local: plan.local().clone(), notes, broken }
     }
 
     /// Sensors of the configuration that the recording does not have.

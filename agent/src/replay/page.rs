@@ -114,7 +114,7 @@ impl<'a> Page<'a> {
             ("bad lines", report.bad_lines),
             ("bad cells of other lines", report.bad_cells),
             ("short lines", report.short_lines),
-            ("lines with a time that cannot be true", outcome.refused.lines),
+            ("lines with a time that cannot be true", outcome.rejected.lines),
             ("alerts", totals.fired()),
             ("notifications if nobody acknowledged", totals.notifications()),
         ];

@@ -53,7 +53,7 @@ impl Player {
         self.now = at;
         while let Some(due) = self.engine.deadline().filter(|due| *due <= at) {
             self.engine.handle(due, Input::Tick);
-            self.tell(printer)?;
+            self.print_effects(printer)?;
         }
         Ok(())
     }
@@ -63,18 +63,18 @@ impl Player {
         let at = Uptime(row.at_ms - self.origin_ms);
         let raw = Raw { sensor, at, value: row.value.unwrap_or(f64::NAN), quality: Quality::Good };
         self.engine.handle(self.now, Input::Reading(raw));
-        self.tell(printer)
+        self.print_effects(printer)
     }
 
     /// The recording is over, and so is its last instant.
     pub(crate) fn end(&mut self, printer: &mut Printer) -> anyhow::Result<()> {
         self.engine.end_instant();
-        self.tell(printer)
+        self.print_effects(printer)
     }
 
-    fn tell(&mut self, printer: &mut Printer) -> anyhow::Result<()> {
+    fn print_effects(&mut self, printer: &mut Printer) -> anyhow::Result<()> {
         while let Some(effect) = self.engine.poll() {
-            printer.tell(&effect)?;
+            printer.print(&effect)?;
             if let Effect::Output(effect) = &effect
                 && let Some(outcome) = outcome(effect)
             {

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use tilth_core::time::{Span, WallTime};
 
 use super::readings::{Progress, ReadOptions, Readings, ReadingsError, Report, Row};
-use super::timestamps::{Refusals, TimestampCheck};
+use super::timestamps::{RejectedLines, TimestampCheck};
 use crate::clock::{self, EARLIEST};
 use crate::sense::stamp::AHEAD;
 
@@ -40,7 +40,7 @@ pub(crate) struct ReaderThread {
 pub(crate) struct End {
     pub(crate) report: Report,
     /// Lines whose time cannot be true; they are in no batch.
-    pub(crate) refused: Refusals,
+    pub(crate) rejected: RejectedLines,
     /// Why it ended before its end.
     pub(crate) broken: Option<ReadingsError>,
 }
@@ -91,7 +91,7 @@ fn latest(path: &Path) -> Option<WallTime> {
 
 /// Reads to the end, to an error, or until the replay has ended.
 fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
-    let (mut told, mut ended, mut broken) = (0, false, None);
+    let (mut named, mut ended, mut broken) = (0, false, None);
     let mut stamps = TimestampCheck::until(latest);
     while !ended {
         let mut batch = empty.try_recv().unwrap_or_default();
@@ -105,11 +105,11 @@ fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batc
                 }
             }
         }
-        batch.names.extend_from_slice(&readings.names()[told..]);
-        told = readings.names().len();
+        batch.names.extend_from_slice(&readings.names()[named..]);
+        named = readings.names().len();
         if full.send(batch).is_err() {
             break;
         }
     }
-    End { report: readings.report().clone(), refused: stamps.refused, broken }
+    End { report: readings.report().clone(), rejected: stamps.rejected, broken }
 }

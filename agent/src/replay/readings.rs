@@ -107,22 +107,22 @@ impl Readings {
         again: impl Fn() -> Option<Again>,
     ) -> Result<Readings, ReadingsError> {
         let broken = |lines, source| ReadingsError::Read { file: file.to_owned(), lines, source };
-        let refused = |(line, what)| ReadingsError::Refused { file: file.to_owned(), line: Some(line), what };
+        let unreadable = |(line, what)| ReadingsError::Unreadable { file: file.to_owned(), line: Some(line), what };
         let (text, head, encoding) = look_into(source).map_err(|error| broken(0, error))?;
         if let Some(what) = not_text::advice(&head.bytes, file) {
-            return Err(ReadingsError::Refused { file: file.to_owned(), line: None, what });
+            return Err(ReadingsError::Unreadable { file: file.to_owned(), line: None, what });
         }
         let sample = Sample::of(&head);
         let Some((first, header)) = sample.first() else {
-            let empty = || refused((1, format!("found nothing, {EXPECTED}")));
+            let empty = || unreadable((1, format!("found nothing, {EXPECTED}")));
             return Err(head.error.map_or_else(empty, |error| broken(0, error)));
         };
         // Its first bytes are not taken for all of it: the columns beyond them would be lost unsaid.
         if header.len() > MAX_LINE_BYTES {
-            return Err(refused((first, format!("found \"{}\", longer than 1 MiB; {EXPECTED}", excerpt(header)))));
+            return Err(unreadable((first, format!("found \"{}\", longer than 1 MiB; {EXPECTED}", excerpt(header)))));
         }
         let rest = |look: &mut dyn FnMut(u64, &[u8])| again().is_some_and(|again| scan(again, encoding, look).is_ok());
-        let dialect = Dialect::find(sample, options, rest).map_err(refused)?;
+        let dialect = Dialect::find(sample, options, rest).map_err(unreadable)?;
         let lines = Lines::new(head.before(text));
         let mut readings = Readings::below(file, lines, dialect, options)?;
         let encoding = encoding.name().map(|name| format!("the text is {name}"));
@@ -132,7 +132,7 @@ impl Readings {
 
     /// Reads up to the data.
     fn below(file: &str, mut lines: Lines, dialect: Dialect, options: &ReadOptions) -> Result<Readings, ReadingsError> {
-        let refused = |line, what| ReadingsError::Refused { file: file.to_owned(), line: Some(line), what };
+        let unreadable = |line, what| ReadingsError::Unreadable { file: file.to_owned(), line: Some(line), what };
         let (header, preamble) = (dialect.header, dialect.preamble);
         let mut report = Report::default();
         while lines.number < preamble {
@@ -144,7 +144,7 @@ impl Readings {
             report.blank += u64::from(lines.number != header);
         }
         report.lines = lines.number;
-        let decoder = Decoder::new(dialect, options, report).map_err(|what| refused(header, what))?;
+        let decoder = Decoder::new(dialect, options, report).map_err(|what| unreadable(header, what))?;
         if let Some(map) = decoder.unmet().filter(|_| decoder.is_wide()) {
             let what = format!(
                 "--map \"{}={}\": there is no such heading; found {}",
@@ -152,7 +152,7 @@ impl Readings {
                 map.sensor,
                 listed(&decoder.dialect.headings)
             );
-            return Err(refused(header, what));
+            return Err(unreadable(header, what));
         }
         Ok(Readings {
             file: file.to_owned(),
@@ -209,7 +209,7 @@ impl Readings {
                 }
             }
             if let Some(what) = self.decoder.ambiguous.take() {
-                return Err(ReadingsError::Refused { file: self.file.clone(), line: Some(number), what });
+                return Err(ReadingsError::Unreadable { file: self.file.clone(), line: Some(number), what });
             }
         }
     }
@@ -232,7 +232,7 @@ pub(crate) enum ReadingsError {
     Open { file: String, source: io::Error },
     /// The file is no text or has no header, the command line must say something, or what it says is wrong.
     #[error("{file}{}: {what}", .line.map_or(String::new(), |line| format!(", line {line}")))]
-    Refused { file: String, line: Option<u64>, what: String },
+    Unreadable { file: String, line: Option<u64>, what: String },
     #[error("{file}: cannot be read further, after {lines} lines")]
     Read { file: String, lines: u64, source: io::Error },
 }

@@ -154,7 +154,7 @@ impl Player {
             let resumed = beginning.resume(&plan).with_context(|| place.to_owned())?;
             self.summary.starts += 1;
             self.session = Some(Session { engine: resumed.engine, widths: Widths::of(&plan), plan: Arc::clone(&plan) });
-            resumed.effects.iter().try_for_each(|effect| self.tell(effect, &plan))?;
+            resumed.effects.iter().try_for_each(|effect| self.print(effect, &plan))?;
             return self.drain();
         }
         let Some(session) = &mut self.session else {
@@ -171,12 +171,12 @@ impl Player {
 
     fn drain(&mut self) -> anyhow::Result<()> {
         while let Some((effect, plan)) = self.session.as_mut().and_then(Session::poll) {
-            self.tell(&effect, &plan)?;
+            self.print(&effect, &plan)?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, effect: &Effect, plan: &Plan) -> anyhow::Result<()> {
+    fn print(&mut self, effect: &Effect, plan: &Plan) -> anyhow::Result<()> {
         match effect {
             Effect::Alert(Transition::Firing, _) => self.summary.alerts += 1,
             Effect::Page(_) => self.summary.notifications += 1,

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::outcome::Outcome;
-use super::timestamps::{Refusals, Refused};
+use super::timestamps::{RejectedLine, RejectedLines};
 use super::totals::SensorTotals;
 use crate::output::{counted, listed};
 
@@ -19,7 +19,7 @@ const MAX_LISTED: usize = 50;
 impl Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.notes.iter().try_for_each(|note| entry(f, "note", note))?;
-        for part in [fmt_counts, fmt_names, fmt_bad, fmt_refused, fmt_alerts, fmt_faults] {
+        for part in [fmt_counts, fmt_names, fmt_bad, fmt_rejected, fmt_alerts, fmt_faults] {
             part(self, f)?;
         }
         self.hint(&self.local).map_or(Ok(()), |hint| entry(f, "hint", hint))
@@ -110,13 +110,13 @@ fn fmt_bad(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     rest(f, report.shown.len(), report.bad())
 }
 
-fn fmt_refused(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Refusals { lines, shown, .. } = &outcome.refused;
+fn fmt_rejected(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let RejectedLines { lines, shown, .. } = &outcome.rejected;
     if *lines == 0 {
         return Ok(());
     }
     entry(f, "refused", format_args!("{} with a time that cannot be true: not played", counted(*lines, "line")))?;
-    for Refused { line, at, why } in shown {
+    for RejectedLine { line, at, why } in shown {
         let at = outcome.local.second(*at);
         entry(f, "", format_args!("line {line} is stamped {at}: {why}"))?;
     }

@@ -4,10 +4,10 @@
 //! A file has no arrival to hold a timestamp against, so its neighbours decide, as in the live reader within a few lines:
 //!
 //! - A line or a few are up to a day ahead of their sensor's others: see [`jumps`].
-//! - The file jumps ahead and comes back: the lines in between are refused, unless what follows reaches them soon and leaves
+//! - The file jumps ahead and comes back: the lines in between are rejected, unless what follows reaches them soon and leaves
 //!   their place free, as a backlog does that was recorded after a live line.
 //! - It jumps ahead and stays there for [`CONFIRM`] lines: a gap, however long.
-//! - Fewer lines than that before or after a gap of more than 31 days that is far longer than any other: refused.
+//! - Fewer lines than that before or after a gap of more than 31 days that is far longer than any other: rejected.
 //! - Nothing is from later than the moment of the replay: see [`future`].
 //! - It begins before 2001 or more than 15 years before its other lines: a clock that was not set yet. Lines from before 2001
 //!   after later ones likewise.
@@ -45,12 +45,12 @@ const YEARS: Span = Span(5 * 365 * 24 * 3_600_000);
 /// No file pauses for so long: what lies before it is of a clock that was not set. GPS receivers lose 19.6 years.
 const AGES: Span = Span(15 * 365 * 24 * 3_600_000);
 
-/// Refused lines that are kept to be shown.
+/// Rejected lines that are kept to be shown.
 const MAX_SHOWN: usize = 10;
 
-/// Why a row is refused, as people read it.
+/// Why a row is rejected, as people read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RefusalReason {
+pub(crate) enum RejectReason {
     #[error("far ahead of the lines before and after it")]
     Ahead,
     #[error("far ahead of the lines before it, with too few after it to confirm it")]
@@ -65,17 +65,17 @@ pub(crate) enum RefusalReason {
 
 /// A line that is not played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct RejectedLine {
     pub(crate) line: u64,
     pub(crate) at: WallTime,
-    pub(crate) why: RefusalReason,
+    pub(crate) why: RejectReason,
 }
 
-/// What was refused: how many lines, and the first of them.
+/// What was rejected: how many lines, and the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Refusals {
+pub(crate) struct RejectedLines {
     pub(crate) lines: u64,
-    pub(crate) shown: Vec<Refused>,
+    pub(crate) shown: Vec<RejectedLine>,
     last_line: u64,
 }
 
@@ -93,28 +93,28 @@ impl Lines {
     }
 }
 
-impl Refusals {
-    /// Takes a row from the last step: played, or refused for a reason.
-    fn sort(&mut self, row: Row, why: Option<RefusalReason>, out: &mut Vec<Row>) {
+impl RejectedLines {
+    /// Takes a row from the last step: played, or rejected for a reason.
+    fn sort(&mut self, row: Row, why: Option<RejectReason>, out: &mut Vec<Row>) {
         let Some(why) = why else { return out.push(row) };
         if self.lines > 0 && self.last_line == row.line {
             return;
         }
         (self.lines, self.last_line) = (self.lines + 1, row.line);
         if self.shown.len() < MAX_SHOWN {
-            self.shown.push(Refused { line: row.line, at: WallTime(row.at_ms), why });
+            self.shown.push(RejectedLine { line: row.line, at: WallTime(row.at_ms), why });
         }
     }
 }
 
 /// Passes rows on whose timestamps can be true, in their order, through three steps. Each step takes rows with the reason for which one
-/// before it refused them, if any, and may hold them back.
+/// before it rejected them, if any, and may hold them back.
 #[derive(Debug, Default)]
 pub(crate) struct TimestampCheck {
     jumps: SensorJumps,
     gaps: Gaps,
     future: FutureTimes,
-    pub(crate) refused: Refusals,
+    pub(crate) rejected: RejectedLines,
 }
 
 impl TimestampCheck {
@@ -128,20 +128,20 @@ impl TimestampCheck {
 
     /// Takes the next row, and passes on those that are decided.
     pub(crate) fn push(&mut self, row: Row, out: &mut Vec<Row>) {
-        let TimestampCheck { jumps, gaps, future, refused } = self;
-        let mut sort = |row, why| refused.sort(row, why, out);
+        let TimestampCheck { jumps, gaps, future, rejected } = self;
+        let mut sort = |row, why| rejected.sort(row, why, out);
         let mut check_future = |row, why| future.push(row, why, &mut sort);
         jumps.push(row, &mut |row, why| gaps.push(row, why, &mut check_future));
     }
 
     pub(crate) fn finish(&mut self, out: &mut Vec<Row>) {
-        let TimestampCheck { jumps, gaps, future, refused } = self;
-        let mut sort = |row, why| refused.sort(row, why, out);
+        let TimestampCheck { jumps, gaps, future, rejected } = self;
+        let mut sort = |row, why| rejected.sort(row, why, out);
         let mut check_future = |row, why| future.push(row, why, &mut sort);
         jumps.finish(&mut |row, why| gaps.push(row, why, &mut check_future));
         gaps.finish(&mut check_future);
         future.finish(&mut sort);
-        refused.shown.sort_by_key(|refused| refused.line);
+        rejected.shown.sort_by_key(|rejected| rejected.line);
     }
 }
 

@@ -120,7 +120,7 @@ impl Totals {
     }
 
     /// The recording has something of a sensor, and it is about to be looked at.
-    pub(crate) fn hear(&mut self, sensor: SensorIx) {
+    pub(crate) fn note_reading(&mut self, sensor: SensorIx) {
         self.sensors[sensor.0 as usize].heard = true;
     }
 

@@ -15,7 +15,7 @@ use crate::configuration::ConfigStatus;
 use crate::decide::Command;
 use crate::health::HealthBoard;
 use crate::store::thread::StoreHandle;
-use crate::store::{Limit, LostHistory, Missing, Reader, Store, StoreError};
+use crate::store::{Limit, LostHistory, Missing, Store, StoreError, StoreReader};
 
 /// Retry interval while the store's queue is full.
 const RETRY_FULL: Duration = Duration::from_millis(50);
@@ -44,10 +44,10 @@ pub(super) struct StoreAdapter {
 
 impl StoreAdapter {
     /// Runs until the driver ends.
-    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<StoreRequest>) {
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<StoreRequest>) {
         loop {
             tokio::select! {
-                request = asked.recv() => match request {
+                request = requests.recv() => match request {
                     Some(request) => self.answer(request).await,
                     None => return,
                 },
@@ -98,7 +98,7 @@ impl StoreAdapter {
             StoreRequest::NewStream { reason, answer } => {
                 let outbox = loop {
                     let reason = reason.clone();
-                    let begun = ask(&self.store, move |store| match store.new_stream(&reason) {
+                    let begun = on_store_thread(&self.store, move |store| match store.new_stream(&reason) {
                         Ok(_) => Ok(outbox_of(store)),
                         Err(error) => Err(error.to_string()),
                     });
@@ -131,7 +131,7 @@ impl StoreAdapter {
 
     /// Changes the store by what the hub stated; if that fails, the hub states it again.
     async fn note_in_store(&self, what: impl Fn(&mut Store) -> Result<(), String> + Clone + Send + 'static) {
-        if let Some(Err(why)) = ask(&self.store, what).await {
+        if let Some(Err(why)) = on_store_thread(&self.store, what).await {
             warn!(target: "sync", "the store could not note what the hub confirmed: {why}; the hub will state it again");
         }
     }
@@ -169,17 +169,17 @@ impl StoreAdapter {
 }
 
 /// Answer of the store's thread; waits while its queue is full. `None` where it has no database.
-async fn ask<T: Send + 'static>(
+async fn on_store_thread<T: Send + 'static>(
     store: &StoreHandle,
-    question: impl Fn(&mut Store) -> T + Clone + Send + 'static,
+    work: impl Fn(&mut Store) -> T + Clone + Send + 'static,
 ) -> Option<T> {
     loop {
         let (answer, answered) = oneshot::channel();
-        let question = question.clone();
-        let asked = store.ask(move |store| {
-            let _ = answer.send(question(store));
+        let work = work.clone();
+        let queued = store.ask(move |store| {
+            let _ = answer.send(work(store));
         });
-        if asked.is_ok() {
+        if queued.is_ok() {
             return answered.await.ok();
         }
         sleep(RETRY_FULL).await;
@@ -189,7 +189,7 @@ async fn ask<T: Send + 'static>(
 /// Stream and sequences of the store, as soon as it has a database.
 pub(super) async fn outbox(store: &StoreHandle) -> Outbox {
     loop {
-        if let Some(outbox) = ask(store, |store| outbox_of(store)).await {
+        if let Some(outbox) = on_store_thread(store, |store| outbox_of(store)).await {
             return outbox;
         }
         sleep(RETRY_STREAM).await;
@@ -205,7 +205,7 @@ fn outbox_of(store: &Store) -> Outbox {
     Outbox { stream: store.stream(), epoch: store.epoch(), lanes: Lane::ALL.map(state).into() }
 }
 
-fn rows(reader: &Reader, ask: &RowsRequest, until: Instant) -> Result<(Stream, Lanes), StoreError> {
+fn rows(reader: &StoreReader, ask: &RowsRequest, until: Instant) -> Result<(Stream, Lanes), StoreError> {
     let mut lanes = Lanes::default();
     for wanted in &ask.lanes {
         let range = wanted.first..=wanted.last;

@@ -31,7 +31,7 @@ pub(super) async fn keep_clock_set(enrolment: Enrolment, clock: Clock, config: C
             tokio::time::sleep(REFRESH).await;
             continue;
         }
-        match ask(&enrolment, &clock).await {
+        match request_time(&enrolment, &clock).await {
             Ok(anchor) => {
                 clock.trust(anchor);
                 let now = WallTime(anchor.offset_ms.saturating_add(clock.uptime().0));
@@ -53,7 +53,7 @@ pub(super) async fn keep_clock_set(enrolment: Enrolment, clock: Clock, config: C
 }
 
 /// One request. The hub stamped its answer between request and arrival: the middle is taken.
-async fn ask(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Anchor> {
+async fn request_time(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Anchor> {
     let (https, trusted) = link::for_time(enrolment).await?;
     let nonce = nonce().context("no randomness")?;
     let before = clock.uptime();

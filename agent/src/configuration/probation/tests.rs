@@ -82,11 +82,11 @@ impl Farm {
 }
 
 /// What becomes of a change of the farm, and in which second, when each second brings this.
-fn judge(now: &str, each: impl FnMut(i64, &mut Farm)) -> (i64, Verdict) {
+fn judge(now: &str, each: impl FnMut(i64, &mut Farm)) -> (i64, ProbationResult) {
     judge_from(&Farm::new(), now, each)
 }
 
-fn judge_from(farm: &Farm, now: &str, mut each: impl FnMut(i64, &mut Farm)) -> (i64, Verdict) {
+fn judge_from(farm: &Farm, now: &str, mut each: impl FnMut(i64, &mut Farm)) -> (i64, ProbationResult) {
     let mut farm = farm.clone();
     let mut probation = Probation::new(expected(&config(FARM), &config(now), &farm.0), Origin::Bundle, None);
     for second in 0..=600 {
@@ -95,15 +95,15 @@ fn judge_from(farm: &Farm, now: &str, mut each: impl FnMut(i64, &mut Farm)) -> (
             each(second, &mut farm);
         }
         match probation.judge(&farm.0) {
-            Verdict::Wait => {}
-            verdict => return (second, verdict),
+            ProbationResult::Wait => {}
+            result => return (second, result),
         }
     }
     panic!("it never ends")
 }
 
-fn fails(reason: &str) -> Verdict {
-    Verdict::Fail(reason.to_owned())
+fn fails(reason: &str) -> ProbationResult {
+    ProbationResult::Fail(reason.to_owned())
 }
 
 /// All sensors speak as they do.
@@ -118,9 +118,9 @@ fn all_speak(second: i64, farm: &mut Farm) {
 
 #[test]
 fn sensors_that_are_good_again_pass_and_not_before_half_a_minute() {
-    assert_eq!(judge(FARM, all_speak), (40, Verdict::Pass), "the humidity comes in second 40");
+    assert_eq!(judge(FARM, all_speak), (40, ProbationResult::Pass), "the humidity comes in second 40");
     let soon = |_, farm: &mut Farm| ["room/temp", "room/hum", "pi/load"].into_iter().for_each(|id| farm.says(id, true));
-    assert_eq!(judge(FARM, soon), (30, Verdict::Pass));
+    assert_eq!(judge(FARM, soon), (30, ProbationResult::Pass));
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn a_sensor_that_is_silent_while_its_bus_speaks_fails_after_three_intervals() {
     assert_eq!(judge(FARM, silent("pi/load")), (31, fails(&format!("pi/load {since}"))));
     let rare = FARM.replace("'1m'", "'4m'");
     assert_eq!(judge(&rare, silent("room/hum")), (301, fails(&format!("room/hum {since}"))), "at most 5 min");
-    let (second, verdict) = judge(FARM, |_, farm| farm.carries());
-    assert_eq!((second, verdict), (31, fails(&format!("pi/load {since}; room/temp {since}"))));
+    let (second, result) = judge(FARM, |_, farm| farm.carries());
+    assert_eq!((second, result), (31, fails(&format!("pi/load {since}; room/temp {since}"))));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_sensor_whose_values_are_bad_fails_and_says_what_is_wrong_with_them() {
         bad(second, farm);
         farm.says("room/temp", second == 29);
     };
-    assert_eq!(judge(FARM, once), (40, Verdict::Pass), "one good value is enough");
+    assert_eq!(judge(FARM, once), (40, ProbationResult::Pass), "one good value is enough");
 }
 
 /// What the bundle says of a sensor that it changes is meant so, as long as values still come.
@@ -173,7 +173,7 @@ fn a_sensor_that_is_removed_or_changed_on_purpose_is_no_reason_to_return() {
     let disabled = format!("{temp}enabled = false\n[sensors.'room/hum']{rest}");
     let renamed = FARM.replace("room/temp", "room/air");
     for farm in [&removed, &disabled, &renamed] {
-        assert_eq!(judge(farm, silent), (40, Verdict::Pass), "{farm}");
+        assert_eq!(judge(farm, silent), (40, ProbationResult::Pass), "{farm}");
     }
     let since = "room/temp has had no value since 2026-03-01T00:00:00Z";
     for (what, farm) in [
@@ -183,7 +183,7 @@ fn a_sensor_that_is_removed_or_changed_on_purpose_is_no_reason_to_return() {
         ("calibration", FARM.replace("range = [-20, 60]", "range = [-20, 60]\ncalibration = { offset = 100 }")),
         ("max_rate", FARM.replace("range = [-20, 60]", "range = [-20, 60]\nmax_rate = 0.1")),
     ] {
-        assert_eq!(judge(&farm, bad), (40, Verdict::Pass), "{what}: values come, and are judged as it says");
+        assert_eq!(judge(&farm, bad), (40, ProbationResult::Pass), "{what}: values come, and are judged as it says");
         assert_eq!(judge(&farm, silent), (31, fails(since)), "{what}: no value comes any more");
     }
     let slower = FARM.replace("'2s'", "'20s'");
@@ -205,7 +205,7 @@ fn what_was_not_good_before_is_not_expected() {
     assert_eq!(names(&farm), ["room/hum"]);
     farm.bus("gateway").is_up = false;
     assert_eq!(names(&farm), Vec::<String>::new());
-    assert_eq!(judge_from(&farm, FARM, |_, _| ()), (30, Verdict::Pass));
+    assert_eq!(judge_from(&farm, FARM, |_, _| ()), (30, ProbationResult::Pass));
 }
 
 /// A sensor that speaks every ten minutes cannot be good again within five.
@@ -236,12 +236,12 @@ fn how_often_a_sensor_speaks_is_known_or_seen_or_it_is_not_expected() {
 fn a_bus_that_goes_down_or_falls_silent_is_no_fault_of_the_configuration() {
     let host = |farm: &mut Farm| farm.says("pi/load", true);
     let quiet = |_, farm: &mut Farm| host(farm);
-    assert_eq!(judge(FARM, quiet), (300, Verdict::Pass), "the bus carries nothing");
+    assert_eq!(judge(FARM, quiet), (300, ProbationResult::Pass), "the bus carries nothing");
     let down = |_, farm: &mut Farm| {
         host(farm);
         farm.bus("gateway").is_up = false;
     };
-    assert_eq!(judge(FARM, down), (300, Verdict::Pass), "the bus is down");
+    assert_eq!(judge(FARM, down), (300, ProbationResult::Pass), "the bus is down");
     let back = |second, farm: &mut Farm| {
         down(second, farm);
         if second >= 100 {
@@ -309,7 +309,7 @@ fn a_value_on_its_way_is_waited_for() {
             *farm.sensor("room/temp") = before;
         }
     };
-    assert_eq!(judge(FARM, late), (40, Verdict::Pass));
+    assert_eq!(judge(FARM, late), (40, ProbationResult::Pass));
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn what_it_took_to_compile_a_configuration_counts_as_growth() {
     let expected = expected(&config(FARM), &config(FARM), &farm.0);
     let mut probation = Probation::new(expected, Origin::Bundle, Some(50 << 20));
     farm.0.memory = Some(500 << 20);
-    assert_eq!(probation.judge(&farm.0), Verdict::Wait);
+    assert_eq!(probation.judge(&farm.0), ProbationResult::Wait);
     farm.0.at = Uptime(1000);
     assert_eq!(probation.judge(&farm.0), fails("the agent's memory grew from 50 to 500 MB"));
 }
@@ -358,15 +358,15 @@ fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_ow
             all_speak(second, &mut farm);
             silent.iter().for_each(|id| *farm.sensor(id) = before[&SensorId::new(id).unwrap()].clone());
             match probation.judge(&farm.0) {
-                Verdict::FailOfFiles(_) if second < 60 => probation.forgive_files(),
-                Verdict::Wait => {}
-                verdict => return verdict,
+                ProbationResult::FailOfFiles(_) if second < 60 => probation.forgive_files(),
+                ProbationResult::Wait => {}
+                result => return result,
             }
         }
         panic!("it never ends")
     };
     let since = "has had no value since 2026-03-01T00:00:00Z";
-    assert_eq!(silent(&["room/temp"], &["room/temp"]), Verdict::Pass, "the rest is awaited on");
+    assert_eq!(silent(&["room/temp"], &["room/temp"]), ProbationResult::Pass, "the rest is awaited on");
     assert_eq!(silent(&["room/temp"], &["room/temp", "pi/load"]), fails(&format!("pi/load {since}")));
-    assert_eq!(silent(&["room/hum"], &["room/hum"]), Verdict::FailOfFiles(format!("room/hum {since}")));
+    assert_eq!(silent(&["room/hum"], &["room/hum"]), ProbationResult::FailOfFiles(format!("room/hum {since}")));
 }

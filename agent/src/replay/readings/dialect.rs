@@ -49,7 +49,7 @@ pub(super) struct Dialect {
 }
 
 /// Why a file cannot be read as it is: the line, and what the command line must say or is wrong. Nothing is guessed.
-pub(super) type Refusal = (u64, String);
+pub(super) type Unreadable = (u64, String);
 
 impl Dialect {
     /// Looks at the first lines of a file. `rest` shows every line of it, where it can be read twice.
@@ -57,7 +57,7 @@ impl Dialect {
         mut sample: Sample<'_>,
         options: &ReadOptions,
         rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool,
-    ) -> Result<Dialect, Refusal> {
+    ) -> Result<Dialect, Unreadable> {
         let stated = sample.take_stated_separator();
         let (number, first) = sample.first().unwrap_or_default();
         let no_header = (number, format!("found \"{}\", {EXPECTED}", excerpt(first)));
@@ -76,7 +76,7 @@ impl Dialect {
         let looked_at: Vec<usize> = columns.iter().copied().chain(name).collect();
         found.scan(&times, &looked_at, rest);
         let names = name.map_or(Vec::new(), |name| found.scan.values(name));
-        let named: Result<Vec<usize>, Refusal> =
+        let named: Result<Vec<usize>, Unreadable> =
             options.name_columns.iter().map(|name| found.column_named("--name-column", name)).collect();
         let named = named?;
         let is_row_id = |index: usize| bare(&found.table.headings[index]).eq_ignore_ascii_case("id");
@@ -100,12 +100,12 @@ struct Found<'a> {
     sensors: Sensors,
     scan: Scan,
     /// What is said where no column holds times.
-    no_header: Refusal,
+    no_header: Unreadable,
 }
 
 impl Found<'_> {
     /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
-    fn times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Refusal> {
+    fn times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Unreadable> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
         match own.filter(|_| self.options.time_columns.is_empty()) {
             Some(own) if !self.columns[own].has_times_of_day => Ok(vec![own]),
@@ -114,7 +114,7 @@ impl Found<'_> {
         }
     }
 
-    fn found_times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Refusal> {
+    fn found_times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Unreadable> {
         let headings = &self.table.headings;
         if !self.options.time_columns.is_empty() {
             return self.options.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
@@ -152,7 +152,7 @@ impl Found<'_> {
     }
 
     /// A column of dates is the time where each line is a day of its own.
-    fn dates_alone(&self, day: usize) -> Result<Vec<usize>, Refusal> {
+    fn dates_alone(&self, day: usize) -> Result<Vec<usize>, Unreadable> {
         let mut cells = self.table.cells(day).filter(|cell| !cell.is_empty()).peekable();
         let mut is_repeated = false;
         while let Some(cell) = cells.next() {
@@ -167,15 +167,15 @@ impl Found<'_> {
              --time-column \"{name}\" --time-column NAME; found {}",
             listed(&self.table.headings)
         );
-        Err(self.say(what))
+        Err(self.unreadable(what))
     }
 
-    /// What the command line must say of the header.
-    fn say(&self, what: String) -> Refusal {
+    /// The header cannot be read without a word of the command line, and which.
+    fn unreadable(&self, what: String) -> Unreadable {
         (self.table.header, what)
     }
 
-    fn column_named(&self, option: &str, name: &str) -> Result<usize, Refusal> {
+    fn column_named(&self, option: &str, name: &str) -> Result<usize, Unreadable> {
         let headings = &self.table.headings;
         let is = |heading: &String| {
             bare(heading).eq_ignore_ascii_case(name.trim()) || heading.eq_ignore_ascii_case(name.trim())
@@ -185,7 +185,7 @@ impl Found<'_> {
             super::sensors::label(heading).zip(same.as_ref()).is_some_and(|(one, other)| one.is_same(other))
         };
         headings.iter().position(is).or_else(|| headings.iter().position(is_like)).ok_or_else(|| {
-            self.say(format!("{option} \"{name}\": there is no such heading; found {}", listed(headings)))
+            self.unreadable(format!("{option} \"{name}\": there is no such heading; found {}", listed(headings)))
         })
     }
 
@@ -195,7 +195,7 @@ impl Found<'_> {
     }
 
     /// The one of several columns of times that is the time of the line.
-    fn choose(&self, full: &[usize], tool: Option<Tool>) -> Result<usize, Refusal> {
+    fn choose(&self, full: &[usize], tool: Option<Tool>) -> Result<usize, Unreadable> {
         let headings = &self.table.headings;
         let rank = |index: &usize| headings::time_rank(bare(&headings[*index]));
         let needs_zone = |index: &usize| {
@@ -217,9 +217,9 @@ impl Found<'_> {
         }
     }
 
-    fn which_time(&self, places: &[usize]) -> Refusal {
+    fn which_time(&self, places: &[usize]) -> Unreadable {
         let names: Vec<String> = places.iter().map(|index| self.table.headings[*index].clone()).collect();
-        self.say(format!(
+        self.unreadable(format!(
             "the columns {} hold times: say which one counts, such as --time-column \"{}\" (twice for a date and a time of day)",
             listed(&names),
             names.first().map(String::as_str).unwrap_or_default()
@@ -305,7 +305,7 @@ impl Found<'_> {
         column.has_spreadsheet_days.then_some(TimeFormat::Days)
     }
 
-    fn dialect(self, tool: Option<Tool>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
+    fn dialect(self, tool: Option<Tool>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Unreadable> {
         let (order, why) = self.order(&times)?;
         let form = match self.form(&times, order) {
             Some(form) => form,
@@ -353,7 +353,7 @@ impl Found<'_> {
         Ok(dialect)
     }
 
-    fn order(&self, times: &[usize]) -> Result<(DateOrder, Basis), Refusal> {
+    fn order(&self, times: &[usize]) -> Result<(DateOrder, Basis), Unreadable> {
         let said = times.iter().find_map(|index| headings::order(&self.table.headings[*index]));
         if let Some(order) = self.options.order.or(said) {
             return Ok((order, Basis::Sure));
@@ -367,7 +367,7 @@ impl Found<'_> {
         })
     }
 
-    fn no_times(&self, times: &[usize]) -> Refusal {
+    fn no_times(&self, times: &[usize]) -> Unreadable {
         let line = self.table.data.first();
         let found = line.and_then(|line| line.cells.get(times[0])).map_or("", String::as_str);
         let what = format!(
@@ -379,7 +379,7 @@ impl Found<'_> {
     }
 
     /// A time without a zone means nothing before somebody says whose it is.
-    fn check_zone(&self, times: &[usize], form: TimeFormat, zone: Option<&TimeZone>) -> Result<(), Refusal> {
+    fn check_zone(&self, times: &[usize], form: TimeFormat, zone: Option<&TimeZone>) -> Result<(), Unreadable> {
         if zone.is_some() || !matches!(form, TimeFormat::Civil(_) | TimeFormat::Days) {
             return Ok(());
         }

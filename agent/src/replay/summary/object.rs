@@ -9,7 +9,7 @@ use tilth_core::id::Id;
 use tilth_core::local::Local;
 
 use super::super::outcome::Outcome;
-use super::super::timestamps::Refused;
+use super::super::timestamps::RejectedLine;
 use super::super::totals::{PastAlert, SensorTotals};
 
 /// Unknown names listed: a file may make up as many as it likes. `unknown_sensors` counts them all.
@@ -26,7 +26,7 @@ impl<const N: usize> Serialize for Keys<N> {
 
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Outcome { time_order, names, totals, report, refused, .. } = self;
+        let Outcome { time_order, names, totals, report, rejected, .. } = self;
         let ends = time_order.ends();
         let unheard_alerts = totals.of_sensors(|sensor| sensor.unheard);
         let mut object = serializer.serialize_map(None)?;
@@ -51,9 +51,9 @@ impl Serialize for Outcome {
         let bad = bad.map(|(reason, count)| Keys([("reason", json!(reason.to_string())), ("count", json!(count))]));
         object.serialize_entry("bad", &bad.collect::<Vec<_>>())?;
         object.serialize_entry("bad_shown", &list(&report.shown, ToString::to_string))?;
-        object.serialize_entry("refused_lines", &refused.lines)?;
-        let words = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why);
-        object.serialize_entry("refused_shown", &list(&refused.shown, words))?;
+        object.serialize_entry("refused_lines", &rejected.lines)?;
+        let words = |of: &RejectedLine| format!("line {}: {}: {}", of.line, of.at, of.why);
+        object.serialize_entry("refused_shown", &list(&rejected.shown, words))?;
         object.serialize_entry("unknown_sensors", &names.unknown().count())?;
         let unknown = |(name, rows)| {
             Keys([("sensor", json!(name)), ("readings", json!(rows)), ("meant", json!(self.meant(name)))])

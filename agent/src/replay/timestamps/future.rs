@@ -1,9 +1,9 @@
 //! The latest time that a recording can hold: the moment at which it is replayed. Pure.
 //!
-//! What is stamped later is refused, however many lines have such timestamps. A recording is played that was made up, or is replayed on a
+//! What is stamped later is rejected, however many lines have such timestamps. A recording is played that was made up, or is replayed on a
 //! machine whose clock is behind: it walks over that moment at its own pace, or most of it is later (of years later nothing is).
 
-use super::{AHEAD, LOOK, Lines, RefusalReason, SET_MS, YEARS};
+use super::{AHEAD, LOOK, Lines, RejectReason, SET_MS, YEARS};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 
@@ -25,13 +25,8 @@ pub(super) struct FutureTimes {
 }
 
 impl FutureTimes {
-    /// Takes a row, unless it is refused already.
-    pub(super) fn push(
-        &mut self,
-        row: Row,
-        why: Option<RefusalReason>,
-        on: &mut impl FnMut(Row, Option<RefusalReason>),
-    ) {
+    /// Takes a row, unless it is rejected already.
+    pub(super) fn push(&mut self, row: Row, why: Option<RejectReason>, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         let Some(bound) = self.bound_ms.filter(|_| why.is_none()) else { return on(row, why) };
         if row.at_ms <= bound {
             if row.at_ms >= SET_MS {
@@ -61,12 +56,12 @@ impl FutureTimes {
         }
     }
 
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         self.end_beyond(self.begun.count > 0, on);
     }
 
-    fn end_beyond(&mut self, are_refused: bool, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
-        let why = are_refused.then_some(RefusalReason::NotYet);
+    fn end_beyond(&mut self, are_rejected: bool, on: &mut impl FnMut(Row, Option<RejectReason>)) {
+        let why = are_rejected.then_some(RejectReason::NotYet);
         self.beyond.drain(..).for_each(|row| on(row, why));
         self.beyond_lines = Lines::default();
     }

@@ -2,7 +2,7 @@
 
 use tilth_core::time::Span;
 
-use super::{AGES, CONFIRM, JUMP, LOOK, Lines, RefusalReason, SET_MS, UNUSUAL, YEARS};
+use super::{AGES, CONFIRM, JUMP, LOOK, Lines, RejectReason, SET_MS, UNUSUAL, YEARS};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 use crate::replay::repeats::LONG_GAP;
@@ -41,12 +41,12 @@ struct Jump {
     back: Lines,
     /// The sensor of the first row, and its timestamps among those that came back.
     sensor: Option<usize>,
-    place: Place,
+    slot: Slot,
 }
 
-/// Whether a stream of timestamps leaves the place of one timestamp free.
+/// Whether a stream of timestamps has a free slot for one timestamp.
 #[derive(Debug, Default)]
-struct Place {
+struct Slot {
     before_ms: Option<i64>,
     /// From the timestamp before to that.
     step_ms: i64,
@@ -55,7 +55,7 @@ struct Place {
 
 /// What a step ahead was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum JumpKind {
     Open,
     /// A gap: the file goes on from there.
     Gap,
@@ -66,23 +66,18 @@ enum Verdict {
 }
 
 impl Gaps {
-    /// Takes a row, unless it is refused already.
-    pub(super) fn push(
-        &mut self,
-        row: Row,
-        why: Option<RefusalReason>,
-        on: &mut impl FnMut(Row, Option<RefusalReason>),
-    ) {
+    /// Takes a row, unless it is rejected already.
+    pub(super) fn push(&mut self, row: Row, why: Option<RejectReason>, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         if why.is_some() { on(row, why) } else { self.take(row, on) }
     }
 
     /// The next row whose sensor has not jumped for a short while.
-    fn take(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    fn take(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         if self.jump.is_some() {
             return self.hold(row, on);
         }
         match self.newest_ms {
-            Some(newest) if newest >= SET_MS && row.at_ms < SET_MS => on(row, Some(RefusalReason::NeverSet)),
+            Some(newest) if newest >= SET_MS && row.at_ms < SET_MS => on(row, Some(RejectReason::NeverSet)),
             Some(newest) if row.at_ms > newest.saturating_add(JUMP.0) => {
                 self.jump = Some(Jump::new(newest, row.at_ms));
                 self.hold(row, on);
@@ -92,15 +87,15 @@ impl Gaps {
         }
     }
 
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         while let Some(jump) = self.jump.take() {
             let (back, ahead) = (jump.back.count, jump.ahead.count);
             if back == 0 && ahead >= CONFIRM {
                 self.confirm(jump, on);
             } else if back == 0 && self.is_believed && self.is_unusual(&jump) {
-                self.release(jump, Some(RefusalReason::NothingFollows), on);
+                self.release(jump, Some(RejectReason::NothingFollows), on);
             } else if back > 0 && !jump.is_reached() && (back >= ahead || jump.gap() > YEARS) {
-                self.release(jump, Some(RefusalReason::Ahead), on);
+                self.release(jump, Some(RejectReason::Ahead), on);
             } else {
                 self.release(jump, None, on);
             }
@@ -108,28 +103,28 @@ impl Gaps {
         self.head.drain(..).for_each(|row| on(row, None));
     }
 
-    fn hold(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    fn hold(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         let is_known = row.sensor.is_none_or(|sensor| self.seen.get(sensor).copied().unwrap_or(false));
         let Some(mut jump) = self.jump.take() else { return };
         jump.add(row, is_known);
-        match jump.verdict() {
-            Verdict::Open => self.jump = Some(jump),
-            Verdict::Gap => self.confirm(jump, on),
-            Verdict::Wrong => self.release(jump, Some(RefusalReason::Ahead), on),
-            Verdict::True => self.release(jump, None, on),
+        match jump.kind() {
+            JumpKind::Open => self.jump = Some(jump),
+            JumpKind::Gap => self.confirm(jump, on),
+            JumpKind::Wrong => self.release(jump, Some(RejectReason::Ahead), on),
+            JumpKind::True => self.release(jump, None, on),
         }
     }
 
     /// The file goes on from beyond a gap.
-    fn confirm(&mut self, jump: Jump, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    fn confirm(&mut self, jump: Jump, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         // However many lines say so; but a file of few lines a year may walk so far.
         let is_over = self.bound_ms.is_some_and(|bound| (SET_MS..=bound).contains(&jump.from_ms) && jump.to_ms > bound);
         if is_over && jump.gap().0 > YEARS.0.max(2 * self.longest_gap_ms) {
-            return self.release(jump, Some(RefusalReason::NotYet), on);
+            return self.release(jump, Some(RejectReason::NotYet), on);
         }
         let is_new_life = (jump.from_ms < SET_MS && jump.to_ms >= SET_MS) || jump.gap() > AGES;
         if (!self.is_passed_on && is_new_life) || (!self.is_believed && self.is_unusual(&jump)) {
-            let why = if is_new_life { RefusalReason::NeverSet } else { RefusalReason::NothingBefore };
+            let why = if is_new_life { RejectReason::NeverSet } else { RejectReason::NothingBefore };
             self.head.drain(..).for_each(|row| on(row, Some(why)));
             (self.head_lines, self.is_believed) = (Lines::default(), false);
         } else {
@@ -140,15 +135,15 @@ impl Gaps {
         jump.rows.into_iter().for_each(|(row, _)| self.take(row, on));
     }
 
-    /// Passes the rows of a step on; those that are ahead are refused where there is a reason.
-    fn release(&mut self, jump: Jump, refused: Option<RefusalReason>, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    /// Passes the rows of a step on; those that are ahead are rejected where there is a reason.
+    fn release(&mut self, jump: Jump, rejected: Option<RejectReason>, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         for (row, is_ahead) in jump.rows {
-            if is_ahead && refused.is_some() { on(row, refused) } else { self.pass(row, on) }
+            if is_ahead && rejected.is_some() { on(row, rejected) } else { self.pass(row, on) }
         }
     }
 
     /// The file begins far ahead of a row: its first rows are held against those that follow.
-    fn doubt_head(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    fn doubt_head(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         let mut jump = Jump::new(row.at_ms, self.head.first().map_or(row.at_ms, |first| first.at_ms));
         self.head.drain(..).for_each(|row| jump.add(row, true));
         self.head_lines = Lines::default();
@@ -157,7 +152,7 @@ impl Gaps {
         self.hold(row, on);
     }
 
-    fn pass(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    fn pass(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         let newest = self.newest_ms.unwrap_or(row.at_ms);
         self.longest_gap_ms = self.longest_gap_ms.max(row.at_ms - newest);
         self.newest_ms = Some(newest.max(row.at_ms));
@@ -204,29 +199,29 @@ impl Jump {
             self.back.add(row.line);
             self.follows_ms = self.follows_ms.max(row.at_ms);
             if row.sensor == self.sensor {
-                self.place.add(row.at_ms, self.to_ms);
+                self.slot.add(row.at_ms, self.to_ms);
             }
         }
         self.rows.push((row, is_ahead));
     }
 
-    fn verdict(&self) -> Verdict {
+    fn kind(&self) -> JumpKind {
         let is_full = self.rows.len() >= LOOK;
         let is_long = self.gap() > LONG_GAP;
         if self.is_reached() {
-            return match self.place.is_free() {
-                _ if self.ahead.count > CONFIRM => Verdict::True,
-                Some(false) => Verdict::Wrong,
-                None if !is_full => Verdict::Open,
-                Some(true) | None => Verdict::True,
+            return match self.slot.is_free() {
+                _ if self.ahead.count > CONFIRM => JumpKind::True,
+                Some(false) => JumpKind::Wrong,
+                None if !is_full => JumpKind::Open,
+                Some(true) | None => JumpKind::True,
             };
         }
         let enough = if self.gap() > YEARS { CONFIRM } else { CONFIRM.max(self.ahead.count) };
         match self.back.count {
-            0 if self.ahead.count >= CONFIRM && (is_full || !is_long) => Verdict::Gap,
-            back if back >= enough && (is_full || is_long) => Verdict::Wrong,
-            _ if is_full => Verdict::True,
-            _ => Verdict::Open,
+            0 if self.ahead.count >= CONFIRM && (is_full || !is_long) => JumpKind::Gap,
+            back if back >= enough && (is_full || is_long) => JumpKind::Wrong,
+            _ if is_full => JumpKind::True,
+            _ => JumpKind::Open,
         }
     }
 
@@ -236,7 +231,7 @@ impl Jump {
     }
 }
 
-impl Place {
+impl Slot {
     fn add(&mut self, at_ms: i64, of_ms: i64) {
         if at_ms >= of_ms {
             self.after_ms.get_or_insert(at_ms);
@@ -246,7 +241,7 @@ impl Place {
         }
     }
 
-    /// None until the stream has passed the place.
+    /// None until the stream has passed the slot.
     fn is_free(&self) -> Option<bool> {
         let (before, after) = (self.before_ms?, self.after_ms?);
         Some(2 * (after - before) >= 3 * self.step_ms)

@@ -5,8 +5,8 @@
 //!
 //! - Four more lines of the sensor go on from there: a pause. The row is played.
 //! - The sensor comes back and then reaches the row's time: the row is played where the others leave its place free, as for a
-//!   live line that was recorded before a backlog. Else it is refused.
-//! - The file ends, or the queue is full, after the sensor came back for at least three lines: refused.
+//!   live line that was recorded before a backlog. Else it is rejected.
+//! - The file ends, or the queue is full, after the sensor came back for at least three lines: rejected.
 //!
 //! The first rows of a sensor wait likewise, as there is nothing before them.
 
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use tilth_core::time::Span;
 
-use super::{AHEAD, CONFIRM, LOOK, Lines, RefusalReason, SET_MS};
+use super::{AHEAD, CONFIRM, LOOK, Lines, RejectReason, SET_MS};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 use crate::replay::repeats::LONG_GAP;
@@ -22,7 +22,7 @@ use crate::replay::repeats::LONG_GAP;
 /// Longer steps are looked at as gaps of the whole file.
 const LONGEST: Span = Span::from_mins(24 * 60);
 
-/// Lines that came back, from which a row ahead is refused that they do not reach.
+/// Lines that came back, from which a row ahead is rejected that they do not reach.
 const CAME_BACK: u64 = 3;
 
 /// Steps before a free place that show how far apart the rows of a sensor are.
@@ -56,7 +56,7 @@ struct Sensor {
     step_ms: i64,
     /// Rows that are ahead, in the order of the file.
     waiting: Vec<Waiting>,
-    /// All timestamps since the first of those, but for refused ones.
+    /// All timestamps since the first of those, but for rejected ones.
     stamps: Vec<i64>,
 }
 
@@ -80,7 +80,7 @@ struct Waiting {
 
 impl SensorJumps {
     /// Takes the next row, and passes on those that are decided, in order.
-    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         let key = row.key();
         let sensor = entry(&mut self.sensors, key, Sensor::default());
         let number = self.gone + self.queue.len();
@@ -96,19 +96,19 @@ impl SensorJumps {
         self.shorten(LOOK - 1, on);
     }
 
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         self.shorten(0, on);
     }
 
-    fn drain(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    fn drain(&mut self, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         while let Some(Held { row, is_true }) = self.queue.pop_front_if(|held| held.is_true.is_some()) {
             self.gone += 1;
-            on(row, (is_true == Some(false)).then_some(RefusalReason::Ahead));
+            on(row, (is_true == Some(false)).then_some(RejectReason::Ahead));
         }
     }
 
     /// Decides the first rows by what is known, until no more than so many wait: the queue is full, or the recording is over.
-    fn shorten(&mut self, most: usize, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+    fn shorten(&mut self, most: usize, on: &mut impl FnMut(Row, Option<RejectReason>)) {
         while self.queue.len() > most {
             let key = self.queue[0].row.key();
             match self.sensors[key].waiting.iter().position(|row| row.number == self.gone) {
@@ -220,7 +220,7 @@ impl Sensor {
         row
     }
 
-    /// A line is refused for another sensor.
+    /// A line is rejected for another sensor.
     fn forget_line(&mut self, line: u64) {
         while let Some(place) = self.waiting.iter().position(|row| row.line == line) {
             self.take(place, false);

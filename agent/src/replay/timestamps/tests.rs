@@ -1,4 +1,4 @@
-//! Files as lists of timestamps: which lines are played, and which are refused and why.
+//! Files as lists of timestamps: which lines are played, and which are rejected and why.
 
 use super::*;
 
@@ -9,15 +9,15 @@ const DAY: i64 = 24 * 60 * MINUTE;
 const BEGIN: i64 = 1_772_344_800_000;
 const YEAR_2038: i64 = 2_147_483_647_000;
 
-/// The lines that are refused of a file of (sensor, timestamp) a line; every other is played once, in order.
+/// The lines that are rejected of a file of (sensor, timestamp) a line; every other is played once, in order.
 #[track_caller]
-fn refused(rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, RefusalReason)> {
-    refused_until(None, rows)
+fn rejected(rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, RejectReason)> {
+    rejected_until(None, rows)
 }
 
 /// The same of a file that is replayed at a time.
 #[track_caller]
-fn refused_until(latest: Option<i64>, rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, RefusalReason)> {
+fn rejected_until(latest: Option<i64>, rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, RejectReason)> {
     let rows: Vec<Row> = (2..)
         .zip(rows)
         .map(|(line, (sensor, at_ms))| Row { line, at_ms, sensor: Some(sensor), value: Some(1.0) })
@@ -26,12 +26,12 @@ fn refused_until(latest: Option<i64>, rows: impl IntoIterator<Item = (usize, i64
     rows.iter().for_each(|row| stamps.push(*row, &mut played));
     stamps.finish(&mut played);
     assert!(played.is_sorted_by_key(|row| row.line), "in order");
-    assert_eq!(played.len() as u64 + stamps.refused.lines, rows.len() as u64, "{:?}", stamps.refused);
-    stamps.refused.shown.iter().map(|refused| (refused.line, refused.why)).collect()
+    assert_eq!(played.len() as u64 + stamps.rejected.lines, rows.len() as u64, "{:?}", stamps.rejected);
+    stamps.rejected.shown.iter().map(|rejected| (rejected.line, rejected.why)).collect()
 }
 
-fn of_one(stamps: impl IntoIterator<Item = i64>) -> Vec<(u64, RefusalReason)> {
-    refused(stamps.into_iter().map(|at| (0, at)))
+fn of_one(stamps: impl IntoIterator<Item = i64>) -> Vec<(u64, RejectReason)> {
+    rejected(stamps.into_iter().map(|at| (0, at)))
 }
 
 /// `count` timestamps, a minute apart.
@@ -40,7 +40,7 @@ fn minutes(from: i64, count: i64) -> Vec<i64> {
 }
 
 #[track_caller]
-fn check(what: &str, parts: &[&[i64]], expected: &[(u64, RefusalReason)]) {
+fn check(what: &str, parts: &[&[i64]], expected: &[(u64, RejectReason)]) {
     assert_eq!(of_one(parts.concat()), expected, "{what}");
 }
 
@@ -57,11 +57,11 @@ fn a_line_far_ahead_of_both_its_neighbours_is_refused() {
         ("half an hour", BEGIN + 60 * MINUTE),
         ("four minutes", BEGIN + 34 * MINUTE),
     ] {
-        check(what, &[&before, &[stamp], &after], &[(32, RefusalReason::Ahead)]);
+        check(what, &[&before, &[stamp], &after], &[(32, RejectReason::Ahead)]);
         check(
             what,
             &[&before, &[stamp, stamp + 1000, stamp + 2000], &after],
-            &[(32, RefusalReason::Ahead), (33, RefusalReason::Ahead), (34, RefusalReason::Ahead)],
+            &[(32, RejectReason::Ahead), (33, RejectReason::Ahead), (34, RejectReason::Ahead)],
         );
         if stamp < BEGIN + 120 * MINUTE {
             continue;
@@ -69,12 +69,12 @@ fn a_line_far_ahead_of_both_its_neighbours_is_refused() {
         check(
             what,
             &[&before, &[stamp], &after, &[stamp + 60_000], &minutes(BEGIN + 60 * MINUTE, 9)],
-            &[(32, RefusalReason::Ahead), (63, RefusalReason::Ahead)],
+            &[(32, RejectReason::Ahead), (63, RejectReason::Ahead)],
         );
     }
     let long = minutes(BEGIN + 30 * MINUTE, 6000);
     for ahead in [2 * 60 * MINUTE, DAY / 2, DAY, 2 * DAY + 12_345, 20 * DAY] {
-        check("in a long file that reaches it", &[&before, &[BEGIN + ahead], &long], &[(32, RefusalReason::Ahead)]);
+        check("in a long file that reaches it", &[&before, &[BEGIN + ahead], &long], &[(32, RejectReason::Ahead)]);
     }
     let for_an_hour: Vec<i64> = minutes(YEAR_2038, 60);
     assert_eq!(
@@ -82,15 +82,15 @@ fn a_line_far_ahead_of_both_its_neighbours_is_refused() {
         MAX_SHOWN,
         "a clock that is wrong for an hour"
     );
-    check("the first", &[&[YEAR_2038], &before], &[(2, RefusalReason::Ahead)]);
-    check("the second", &[&[BEGIN - MINUTE, YEAR_2038], &before], &[(3, RefusalReason::Ahead)]);
-    check("with few lines after it", &[&before, &[YEAR_2038], &after[..2]], &[(32, RefusalReason::Ahead)]);
+    check("the first", &[&[YEAR_2038], &before], &[(2, RejectReason::Ahead)]);
+    check("the second", &[&[BEGIN - MINUTE, YEAR_2038], &before], &[(3, RejectReason::Ahead)]);
+    check("with few lines after it", &[&before, &[YEAR_2038], &after[..2]], &[(32, RejectReason::Ahead)]);
 }
 
 #[test]
 fn a_line_at_the_end_of_a_file_needs_others_beside_it() {
     let before = minutes(BEGIN, 30);
-    check("years", &[&before, &[YEAR_2038]], &[(32, RefusalReason::NothingFollows)]);
+    check("years", &[&before, &[YEAR_2038]], &[(32, RejectReason::NothingFollows)]);
     check("a pause of a week", &[&before, &[BEGIN + 7 * DAY]], &[]);
     check("two lines alone", &[&[BEGIN, YEAR_2038]], &[]);
 }
@@ -111,9 +111,9 @@ fn gaps_of_any_length_are_gaps() {
     check("a reading a quarter", &[&by(92 * DAY)], &[]);
     let wrong_beyond =
         [minutes(BEGIN, 9), vec![BEGIN + 90 * DAY, YEAR_2038], minutes(BEGIN + 90 * DAY + MINUTE, 20)].concat();
-    check("a wrong one beyond a gap", &[&wrong_beyond], &[(12, RefusalReason::Ahead)]);
+    check("a wrong one beyond a gap", &[&wrong_beyond], &[(12, RejectReason::Ahead)]);
     let first_beyond = [minutes(BEGIN, 9), vec![YEAR_2038], minutes(BEGIN + 90 * DAY, 20)].concat();
-    check("a wrong one first beyond a gap", &[&first_beyond], &[(11, RefusalReason::Ahead)]);
+    check("a wrong one first beyond a gap", &[&first_beyond], &[(11, RejectReason::Ahead)]);
 }
 
 #[test]
@@ -122,12 +122,12 @@ fn clocks_that_were_not_set_yet_are_refused() {
     let live = minutes(BEGIN, 30);
     for epoch in [0, 315_964_800_000, 946_684_800_000] {
         let of_head =
-            |count: u64| (2..2 + count.min(10)).map(|line| (line, RefusalReason::NeverSet)).collect::<Vec<_>>();
+            |count: u64| (2..2 + count.min(10)).map(|line| (line, RejectReason::NeverSet)).collect::<Vec<_>>();
         for count in [1, 3, 20, 300] {
             check("at the start", &[&seconds(epoch, count), &live], &of_head(count as u64));
         }
         let in_the_middle = [minutes(BEGIN, 9), seconds(epoch, 3), minutes(BEGIN + 9 * MINUTE, 9)].concat();
-        let three = [(11, RefusalReason::NeverSet), (12, RefusalReason::NeverSet), (13, RefusalReason::NeverSet)];
+        let three = [(11, RejectReason::NeverSet), (12, RejectReason::NeverSet), (13, RejectReason::NeverSet)];
         check("in the middle", &[&in_the_middle], &three);
         check("from then on", &[&minutes(BEGIN, 9), &seconds(epoch, 3)], &three);
     }
@@ -135,10 +135,10 @@ fn clocks_that_were_not_set_yet_are_refused() {
     check(
         "a GPS receiver without its weeks",
         &[&gps, &live],
-        &(2..11).map(|line| (line, RefusalReason::NeverSet)).collect::<Vec<_>>(),
+        &(2..11).map(|line| (line, RejectReason::NeverSet)).collect::<Vec<_>>(),
     );
     check("a file of 1999", &[&minutes(930_000_000_000, 6000)], &[]);
-    check("one line a year before the others", &[&[BEGIN - 400 * DAY], &live], &[(2, RefusalReason::NothingBefore)]);
+    check("one line a year before the others", &[&[BEGIN - 400 * DAY], &live], &[(2, RejectReason::NothingBefore)]);
     check("a short trial a month before the others", &[&minutes(BEGIN - 40 * DAY, 6), &live], &[]);
 }
 
@@ -163,9 +163,9 @@ fn a_recording_sorted_by_sensor_loses_nothing() {
     let of = |sensor: usize| {
         [minutes(BEGIN, 300), minutes(BEGIN + 20 * DAY, 3)].concat().into_iter().map(move |at| (sensor, at))
     };
-    assert_eq!(refused((0..9).flat_map(of)), []);
+    assert_eq!(rejected((0..9).flat_map(of)), []);
     let with_a_wrong_one = of(0).chain([(0, YEAR_2038)]).chain(of(1)).chain(of(2));
-    assert_eq!(refused(with_a_wrong_one), [(305, RefusalReason::Ahead)]);
+    assert_eq!(rejected(with_a_wrong_one), [(305, RejectReason::Ahead)]);
 }
 
 /// All sensors of a line have its timestamp.
@@ -178,11 +178,11 @@ fn a_wide_line_is_one_line() {
         stamps.push(Row { line, at_ms, sensor: Some(sensor), value: None }, &mut played);
     }
     stamps.finish(&mut played);
-    assert_eq!((stamps.refused.lines, played.len()), (1, 59 * 40));
-    assert_eq!(stamps.refused.shown, [Refused { line: 30, at: WallTime(YEAR_2038), why: RefusalReason::Ahead }]);
+    assert_eq!((stamps.rejected.lines, played.len()), (1, 59 * 40));
+    assert_eq!(stamps.rejected.shown, [RejectedLine { line: 30, at: WallTime(YEAR_2038), why: RejectReason::Ahead }]);
 }
 
-/// Whatever the timestamps are, each row is played once and in order, or refused.
+/// Whatever the timestamps are, each row is played once and in order, or rejected.
 #[test]
 fn nothing_gets_lost_among_any_stamps() {
     let mut state: u64 = 7;
@@ -201,7 +201,7 @@ fn nothing_gets_lost_among_any_stamps() {
                 (next(sensors as u64) as usize, at)
             })
             .collect();
-        let _ = refused(rows);
+        let _ = rejected(rows);
     }
     // Steps of 40 days, each of them a gap.
     let _ = of_one((0..4000).map(|n| n * 40 * DAY / 30));
@@ -211,16 +211,16 @@ fn nothing_gets_lost_among_any_stamps() {
 const REPLAYED: i64 = BEGIN + 31 * DAY;
 
 #[track_caller]
-fn check_until_replayed(what: &str, parts: &[&[i64]], expected: &[(u64, RefusalReason)]) {
+fn check_until_replayed(what: &str, parts: &[&[i64]], expected: &[(u64, RejectReason)]) {
     let rows = parts.concat().into_iter().map(|at| (0, at));
-    assert_eq!(refused_until(Some(REPLAYED), rows), expected, "{what}");
+    assert_eq!(rejected_until(Some(REPLAYED), rows), expected, "{what}");
 }
 
 #[test]
 fn a_recording_holds_nothing_from_later_than_its_replay() {
     let before = minutes(BEGIN, 54);
     let not_yet = |from: u64, count: u64| {
-        (from..from + count.min(10)).map(|line| (line, RefusalReason::NotYet)).collect::<Vec<_>>()
+        (from..from + count.min(10)).map(|line| (line, RejectReason::NotYet)).collect::<Vec<_>>()
     };
     for (what, stamp) in [
         ("2038", YEAR_2038),
@@ -239,12 +239,12 @@ fn a_recording_holds_nothing_from_later_than_its_replay() {
         }
         let twice = [&before[..], &minutes(stamp, 50), &minutes(BEGIN + 54 * MINUTE, 30), &minutes(stamp, 30)].concat();
         assert_eq!(
-            refused_until(Some(REPLAYED), twice.into_iter().map(|at| (0, at))).len(),
+            rejected_until(Some(REPLAYED), twice.into_iter().map(|at| (0, at))).len(),
             MAX_SHOWN,
             "{what}: it comes back, and goes again"
         );
     }
-    check_until_replayed("one line", &[&before, &[REPLAYED + 9 * DAY]], &[(56, RefusalReason::NothingFollows)]);
+    check_until_replayed("one line", &[&before, &[REPLAYED + 9 * DAY]], &[(56, RejectReason::NothingFollows)]);
     check_until_replayed(
         "one line of the next day",
         &[&minutes(REPLAYED - 9 * DAY, 54), &[REPLAYED + DAY]],
@@ -254,7 +254,7 @@ fn a_recording_holds_nothing_from_later_than_its_replay() {
     check_until_replayed(
         "the first lines",
         &[&minutes(YEAR_2038, 20), &before],
-        &(2..12).map(|line| (line, RefusalReason::NotYet)).collect::<Vec<_>>(),
+        &(2..12).map(|line| (line, RejectReason::NotYet)).collect::<Vec<_>>(),
     );
     let until_now = minutes(REPLAYED - 54 * MINUTE, 54);
     check_until_replayed("an export of just now", &[&until_now, &minutes(REPLAYED + 20 * MINUTE, 6)], &not_yet(56, 6));
@@ -281,10 +281,10 @@ fn a_recording_that_was_made_up_is_played() {
     check_until_replayed("a reading a day", &[&daily], &[]);
     let by_sensor =
         (0..4).flat_map(|sensor| minutes(REPLAYED - 30 * MINUTE, 90).into_iter().map(move |at| (sensor, at)));
-    assert_eq!(refused_until(Some(REPLAYED), by_sensor), []);
+    assert_eq!(rejected_until(Some(REPLAYED), by_sensor), []);
     // Its first line is of a clock that was not set.
     let unset = [vec![3000], minutes(REPLAYED + DAY, 300)].concat();
-    check_until_replayed("begun in 1970", &[&unset], &[(2, RefusalReason::NeverSet)]);
+    check_until_replayed("begun in 1970", &[&unset], &[(2, RejectReason::NeverSet)]);
 }
 
 /// So many rows, one each `step`, of one sensor.
@@ -297,41 +297,41 @@ fn a_line_up_to_an_hour_ahead_of_its_sensor_is_refused() {
     for ahead in [4, 10, 30, 59, 60] {
         let wrong = |n: i64| if n == 100 { BEGIN + (n + ahead) * MINUTE } else { BEGIN + n * MINUTE };
         let file: Vec<i64> = (0..240).map(wrong).collect();
-        check(&format!("{ahead} minutes, in the place of a true one"), &[&file], &[(102, RefusalReason::Ahead)]);
+        check(&format!("{ahead} minutes, in the place of a true one"), &[&file], &[(102, RejectReason::Ahead)]);
         check(
             "between the times of others",
             &[&file[..100], &[file[100] + 31_000], &file[101..]],
-            &[(102, RefusalReason::Ahead)],
+            &[(102, RejectReason::Ahead)],
         );
-        check("and the file ends soon", &[&file[..105]], &[(102, RefusalReason::Ahead)]);
+        check("and the file ends soon", &[&file[..105]], &[(102, RejectReason::Ahead)]);
         let four = |n: i64| if (100..104).contains(&n) { BEGIN + (n + ahead) * MINUTE } else { BEGIN + n * MINUTE };
         let lines = [
-            (102, RefusalReason::Ahead),
-            (103, RefusalReason::Ahead),
-            (104, RefusalReason::Ahead),
-            (105, RefusalReason::Ahead),
+            (102, RejectReason::Ahead),
+            (103, RejectReason::Ahead),
+            (104, RejectReason::Ahead),
+            (105, RejectReason::Ahead),
         ];
         if ahead > 4 {
             check(
                 "the second",
                 &[&[BEGIN, BEGIN + ahead * MINUTE], &minutes(BEGIN + 2 * MINUTE, 90)],
-                &[(3, RefusalReason::Ahead)],
+                &[(3, RejectReason::Ahead)],
             );
             check("four of them", &[&(0..240).map(four).collect::<Vec<_>>()], &lines);
         }
-        check("the first", &[&[BEGIN + ahead * MINUTE], &minutes(BEGIN + MINUTE, 90)], &[(2, RefusalReason::Ahead)]);
+        check("the first", &[&[BEGIN + ahead * MINUTE], &minutes(BEGIN + MINUTE, 90)], &[(2, RejectReason::Ahead)]);
     }
     let each_tenth = |n: i64| if n % 10 == 9 { BEGIN + (n + 50) * MINUTE } else { BEGIN + n * MINUTE };
     let file: Vec<i64> = (0..240).map(each_tenth).collect();
-    let expected: Vec<_> = (0..10).map(|n| (11 + 10 * n, RefusalReason::Ahead)).collect();
+    let expected: Vec<_> = (0..10).map(|n| (11 + 10 * n, RejectReason::Ahead)).collect();
     check("each tenth", &[&file], &expected);
     for step in [1000, 10_000, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE] {
         let mut file = paced(BEGIN, 8000, step);
         file[40] += 55 * MINUTE;
-        let expected = [(42, RefusalReason::Ahead)];
+        let expected = [(42, RejectReason::Ahead)];
         check(&format!("a row each {step} ms"), &[&file[..if step < MINUTE { 8000 } else { 90 }]], &expected);
     }
-    check("a day ahead, the first", &[&[BEGIN + DAY], &minutes(BEGIN, 90)], &[(2, RefusalReason::Ahead)]);
+    check("a day ahead, the first", &[&[BEGIN + DAY], &minutes(BEGIN, 90)], &[(2, RejectReason::Ahead)]);
 }
 
 #[test]
@@ -344,16 +344,16 @@ fn the_other_sensors_of_a_file_are_no_evidence() {
         })
     };
     for ahead in [3, 10, 59, 90] {
-        assert_eq!(refused(clocks(ahead, 0)), [], "{ahead}");
-        assert_eq!(refused(clocks(ahead, 30)), [], "{ahead}");
+        assert_eq!(rejected(clocks(ahead, 0)), [], "{ahead}");
+        assert_eq!(rejected(clocks(ahead, 30)), [], "{ahead}");
     }
     let with_a_wrong_one =
         (0..).zip(clocks(10, 0)).map(|(n, (sensor, at))| (sensor, at + if n == 300 { 40 * MINUTE } else { 0 }));
-    assert_eq!(refused(with_a_wrong_one), [(302, RefusalReason::Ahead)]);
+    assert_eq!(rejected(with_a_wrong_one), [(302, RejectReason::Ahead)]);
     // Twenty sensors each second: the rows of an hour do not fit into the queue.
     let many = (0..2000i64).flat_map(|n| (0..20).map(move |sensor| (sensor, BEGIN + n * 1000)));
     let many = (0..).zip(many).map(|(n, (sensor, at))| (sensor, at + if n == 9000 { 59 * MINUTE } else { 0 }));
-    assert_eq!(refused(many), [(9002, RefusalReason::Ahead)]);
+    assert_eq!(rejected(many), [(9002, RejectReason::Ahead)]);
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn true_lines_that_are_ahead_of_others_are_played() {
     for place in [700, 1500, 1800, 2200, 2500] {
         let mut wrong = events.clone();
         wrong[place] += 200 * MINUTE;
-        check("and one of them is wrong", &[&wrong], &[(place as u64 + 2, RefusalReason::Ahead)]);
+        check("and one of them is wrong", &[&wrong], &[(place as u64 + 2, RejectReason::Ahead)]);
     }
 }
 
@@ -434,6 +434,6 @@ fn a_wide_line_is_refused_as_a_whole() {
         }
     }
     stamps.finish(&mut played);
-    assert_eq!((stamps.refused.lines, stamps.refused.shown[0].line), (1, 70));
+    assert_eq!((stamps.rejected.lines, stamps.rejected.shown[0].line), (1, 70));
     assert!(played.iter().all(|row| row.line != 70) && played.is_sorted_by_key(|row| row.line));
 }

@@ -68,7 +68,7 @@ fn a_bundle_passes_its_probation_or_the_one_before_returns_until_another_comes_o
         assert_eq!(bench.retry().await, Ok(2));
         assert_eq!((bench.good(), bench.shown()["refused"].clone()), (Some(two), Value::Null));
         bench.settles().await;
-        assert!(!bench.folder.join("bundle.before").exists());
+        bench.until(|bench| !bench.folder.join("bundle.before").exists()).await;
         assert_eq!(bench.retry().await, Err("no bundle is rejected".to_owned()));
         fs::remove_dir_all(&bench.folder).unwrap();
     });

@@ -38,8 +38,8 @@ pub struct Model {
     pub pulse_pin: &'static str,
     /// Pin of the contact.
     pub contact_pin: &'static str,
-    /// Pins of relays 0 and 1.
-    pub relays: [&'static str; 2],
+    /// Pins of the relays, by their number. The last one is for a siren that is normally energised.
+    pub relays: &'static [&'static str],
 }
 
 impl Model {
@@ -47,6 +47,12 @@ impl Model {
     #[must_use]
     pub const fn held(&self) -> [u8; 4] {
         [self.analog, self.temperature, self.humidity, self.ds18b20]
+    }
+
+    /// Number of the relay for a siren that is normally energised.
+    #[must_use]
+    pub const fn siren(&self) -> u8 {
+        self.relays.len() as u8 - 1
     }
 
     /// What each channel of the wiring measures at first, by its number.
@@ -84,11 +90,30 @@ pub const UNO: Model = Model {
     volts: 5.0,
     pulse_pin: "D2",
     contact_pin: "D3",
-    relays: ["D7", "D6"],
+    relays: &["D7", "D6"],
 };
 
 /// The Uno's image with drivers of all sensors.
 pub const UNO_ALL: Model = Model { image: "uno-all", ..UNO };
+
+/// The Arduino Mega 2560; pins are named by port and bit.
+pub const MEGA_2560: Model = Model {
+    image: "mega2560",
+    options: &["--chip", "atmega2560", "--one-wire-pin", "G5", "--dht-pin", "E3"],
+    analog: 0,
+    analogs: 8,
+    temperature: 8,
+    humidity: 9,
+    ds18b20: 11,
+    pulse: 12,
+    contact: 13,
+    spare: 14,
+    others: &[1, 2, 3, 4, 5, 6, 7, 12, 13],
+    volts: 5.0,
+    pulse_pin: "E4",
+    contact_pin: "E5",
+    relays: &["H4", "H5", "H6", "B4"],
+};
 
 /// The Raspberry Pi Pico.
 pub const PICO: Model = Model {
@@ -106,7 +131,7 @@ pub const PICO: Model = Model {
     volts: 3.3,
     pulse_pin: "GP7",
     contact_pin: "GP8",
-    relays: ["GP18", "GP19"],
+    relays: &["GP18", "GP19", "GP20", "GP21"],
 };
 
 /// The emulator with an image of this name, as `firmware/boards/build` made it, and these options; none where that was not built, or the

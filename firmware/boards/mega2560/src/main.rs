@@ -6,7 +6,7 @@
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
 use tilth_avr::{Channel, Flash, Pin, Port, Relay, Station, Wired, entry, reset};
 use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, RECORD_LEN, Wiring, round};
-use tilth_wire::{BoardKind, ChannelKind};
+use tilth_wire::{BoardKind, ChannelKind, UNLIMITED};
 
 const CHANNELS: usize = 16;
 const RELAYS: usize = 4;
@@ -39,18 +39,21 @@ static CHANNEL: Flash<[Channel; CHANNELS]> = unsafe {
     ])
 };
 
-/// Hard limits of all relays, in milliseconds: no command and no setting passes them.
-const LIMITS: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
+/// Hard limits of relays for pumps and valves, in milliseconds: no command and no setting passes them.
+const PUMP: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
+
+/// Hard limits of the relay for a siren that is normally energised: it is held for ever, and falls with the link.
+const SIREN: Limits = Limits { max_on: UNLIMITED, min_off: 0, ..PUMP };
 
 /// Relays, from number 0.
 #[unsafe(link_section = ".progmem.data")]
 // SAFETY: in the section of tables that stay in flash.
 static RELAY: Flash<[Relay; RELAYS]> = unsafe {
     Flash::new([
-        Relay { pin: Pin::new(Port::H, 4), limits: LIMITS }, // D7
-        Relay { pin: Pin::new(Port::H, 5), limits: LIMITS }, // D8
-        Relay { pin: Pin::new(Port::H, 6), limits: LIMITS }, // D9
-        Relay { pin: Pin::new(Port::B, 4), limits: LIMITS }, // D10
+        Relay { pin: Pin::new(Port::H, 4), limits: PUMP },  // D7
+        Relay { pin: Pin::new(Port::H, 5), limits: PUMP },  // D8
+        Relay { pin: Pin::new(Port::H, 6), limits: PUMP },  // D9
+        Relay { pin: Pin::new(Port::B, 4), limits: SIREN }, // D10
     ])
 };
 

@@ -20,7 +20,7 @@ mod uart;
 use cortex_m_rt::{ExceptionFrame, exception};
 use tilth_firmware::Connection::{Analog, I2c, Pin as At};
 use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, Wiring, round};
-use tilth_wire::{BoardKind, ChannelKind};
+use tilth_wire::{BoardKind, ChannelKind, UNLIMITED};
 
 use crate::chip::Chip;
 use crate::pin::Pin;
@@ -52,15 +52,18 @@ static CHANNEL: [Channel; CHANNELS] = [
     Channel { at: At(Pin::new(9)),  measures: ChannelKind::Off,              every: 10_000 }, // GP9
 ];
 
-/// Hard limits of all relays, in milliseconds: no command and no setting passes them.
-const LIMITS: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
+/// Hard limits of relays for pumps and valves, in milliseconds: no command and no setting passes them.
+const PUMP: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
+
+/// Hard limits of the relay for a siren that is normally energised: it is held for ever, and falls with the link.
+const SIREN: Limits = Limits { max_on: UNLIMITED, min_off: 0, ..PUMP };
 
 /// Relays, from number 0.
 static RELAY: [Relay; RELAYS] = [
-    Relay { pin: Pin::new(18), limits: LIMITS }, // GP18
-    Relay { pin: Pin::new(19), limits: LIMITS }, // GP19
-    Relay { pin: Pin::new(20), limits: LIMITS }, // GP20
-    Relay { pin: Pin::new(21), limits: LIMITS }, // GP21
+    Relay { pin: Pin::new(18), limits: PUMP },  // GP18
+    Relay { pin: Pin::new(19), limits: PUMP },  // GP19
+    Relay { pin: Pin::new(20), limits: PUMP },  // GP20
+    Relay { pin: Pin::new(21), limits: SIREN }, // GP21
 ];
 
 /// Frequency of the crystal.

@@ -6,7 +6,7 @@
 use tilth_avr::Connection::{Analog, I2c, Pin as At};
 use tilth_avr::{Channel, Flash, Pin, Port, Relay, Station, Wired, entry, reset};
 use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, RECORD_LEN, Wiring, round};
-use tilth_wire::{BoardKind, ChannelKind};
+use tilth_wire::{BoardKind, ChannelKind, UNLIMITED};
 
 const CHANNELS: usize = 8;
 const RELAYS: usize = 2;
@@ -47,16 +47,19 @@ const KINDS: Kinds = if cfg!(feature = "all-sensors") {
         .or(ChannelKind::Contact)
 };
 
-/// Hard limits of both relays, in milliseconds: no command and no setting passes them.
-const LIMITS: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
+/// Hard limits of a relay for pumps and valves, in milliseconds: no command and no setting passes them.
+const PUMP: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
+
+/// Hard limits of the relay for a siren that is normally energised: it is held for ever, and falls with the link.
+const SIREN: Limits = Limits { max_on: UNLIMITED, min_off: 0, ..PUMP };
 
 /// Relays, from number 0.
 #[unsafe(link_section = ".progmem.data")]
 // SAFETY: in the section of tables that stay in flash.
 static RELAY: Flash<[Relay; RELAYS]> = unsafe {
     Flash::new([
-        Relay { pin: Pin::new(Port::D, 7), limits: LIMITS }, // D7
-        Relay { pin: Pin::new(Port::D, 6), limits: LIMITS }, // D6
+        Relay { pin: Pin::new(Port::D, 7), limits: PUMP },  // D7
+        Relay { pin: Pin::new(Port::D, 6), limits: SIREN }, // D6
     ])
 };
 

@@ -403,12 +403,15 @@ pub(crate) struct Flash {
     /// Path of the serial port, such as /dev/ttyACM0, or the name of the board's bus in agent.toml
     #[arg(value_name = "PORT", required_if_eq_any = [("board", "uno"), ("board", "mega2560")])]
     pub(crate) port: Option<String>,
-    /// The image, with its manifest beside it [default: /usr/share/tilth/firmware/BOARD.hex]
+    /// The image, with its manifest beside it [default: BOARD.hex or pico.uf2 in /usr/share/tilth/firmware]
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
     /// File with the public key that images must be signed by
     #[arg(long, value_name = "FILE", default_value = "/usr/lib/tilth/firmware.pub")]
     pub(crate) trusted_key: PathBuf,
+    /// Folder where the drive RPI-RP2 of a Pico in its boot ROM is mounted [default: looked for]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) drive: Option<PathBuf>,
     /// Speed of the bootloader, if it is not the stock one, such as 57600
     #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(300..=2_000_000))]
     pub(crate) baud: Option<u32>,
@@ -434,7 +437,7 @@ pub(crate) enum BoardModel {
     Uno,
     /// Arduino Mega 2560
     Mega2560,
-    /// Raspberry Pi Pico: shows the steps, since its bootloader takes a file
+    /// Raspberry Pi Pico: copies the image to the drive of its boot ROM, or shows the steps
     Pico,
 }
 

@@ -448,19 +448,23 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
     }
 }
 
-/// Version of the firmware, which is that of the whole project: major, minor, patch.
-const FIRMWARE_VERSION: [u8; 3] = [
-    version_part(env!("CARGO_PKG_VERSION_MAJOR")),
-    version_part(env!("CARGO_PKG_VERSION_MINOR")),
-    version_part(env!("CARGO_PKG_VERSION_PATCH")),
-];
+/// Version of the firmware: that of the whole project, unless the build states another one.
+const FIRMWARE_VERSION: [u8; 3] = version_parts(match option_env!("TILTH_FIRMWARE_VERSION") {
+    Some(stated) => stated,
+    None => env!("CARGO_PKG_VERSION"),
+});
 
-const fn version_part(digits: &str) -> u8 {
-    let digits = digits.as_bytes();
-    let (mut part, mut at) = (0, 0);
-    while at < digits.len() {
-        part = 10 * part + (digits[at] - b'0');
+/// Major, minor and patch of a version such as 0.1.0.
+const fn version_parts(version: &str) -> [u8; 3] {
+    let text = version.as_bytes();
+    let (mut parts, mut part, mut at) = ([0; 3], 0, 0);
+    while at < text.len() {
+        match text[at] {
+            b'.' => part += 1,
+            digit => parts[part] = 10 * parts[part] + (digit - b'0'),
+        }
         at += 1;
     }
-    part
+    assert!(part == 2, "expected a version of three numbers, such as 0.1.0");
+    parts
 }

@@ -1,7 +1,8 @@
 //! `tilth-agent flash`: writes a signed firmware image to a board, and is done once the board says that it runs it.
 //!
 //! ```text
-//! image, manifest --> signature, board, versions --> agent leaves the port --> avrdude writes, reads back --> Hello
+//! image, manifest --> signature, board, versions --> which board is there --> agent leaves the port --> avrdude writes, reads back --> Hello
+//!                                                `-> a Pico: the drive of its boot ROM
 //! ```
 //!
 //! No byte goes to the board before the image is known to be signed. The first page of the flash, where the chip starts, is an endless
@@ -9,6 +10,7 @@
 
 mod avrdude;
 mod image;
+mod pico;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -19,20 +21,27 @@ use tilth_config::{Parity, Serial};
 use tilth_wire::BoardKind;
 
 use self::avrdude::Programmer;
-use self::image::Image;
+use self::image::{Image, SignedImage};
 use super::client::{Client, Events, post, request};
-use crate::api::rows::{Answer, ReleasePort, StatusRow};
+use crate::api::rows::{Answer, BoardRow, ReleasePort, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::sense::board;
+use crate::sense::port::device_at;
 
-/// A kind of board, as its bootloader is spoken to.
+/// A kind of board, as manifests name it.
 struct Model {
     name: &'static str,
-    kind: BoardKind,
-    /// Chip, as avrdude and manifests name it.
     chip: &'static str,
+    /// Ending of its images.
+    ending: &'static str,
+}
+
+/// A kind of board whose bootloader avrdude speaks to.
+struct Arduino {
+    model: Model,
+    kind: BoardKind,
     /// Protocol of the stock bootloader, as avrdude names it.
     programmer: &'static str,
     baud: u32,
@@ -40,23 +49,21 @@ struct Model {
     page: u32,
 }
 
-const UNO: Model =
-    Model { name: "uno", kind: BoardKind::Uno, chip: "atmega328p", programmer: "arduino", baud: 115_200, page: 128 };
+const UNO: Arduino = Arduino {
+    model: Model { name: "uno", chip: "atmega328p", ending: "hex" },
+    kind: BoardKind::Uno,
+    programmer: "arduino",
+    baud: 115_200,
+    page: 128,
+};
 
-const MEGA_2560: Model = Model {
-    name: "mega2560",
+const MEGA_2560: Arduino = Arduino {
+    model: Model { name: "mega2560", chip: "atmega2560", ending: "hex" },
     kind: BoardKind::Mega2560,
-    chip: "atmega2560",
     programmer: "wiring",
     baud: 115_200,
     page: 256,
 };
-
-/// A Pico's bootloader is a drive that files are copied to.
-const PICO: &str = "a Raspberry Pi Pico takes its firmware as a file:
-  1. hold the button BOOTSEL and plug the board in: a drive RPI-RP2 appears
-  2. copy /usr/share/tilth/firmware/pico.uf2 to the drive; the board restarts and the drive is gone
-  3. plug the board into the agent's machine; `tilth-agent status` shows its firmware within 5 s";
 
 /// Speed at which boards with Tilth's firmware talk.
 const TALK_BAUD: u32 = 115_200;
@@ -68,18 +75,19 @@ pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
         output.line(text)?;
         output.flush()
     };
-    let model = match wanted.board {
+    let arduino = match wanted.board {
         cli::BoardModel::Uno => &UNO,
         cli::BoardModel::Mega2560 => &MEGA_2560,
-        cli::BoardModel::Pico => {
-            say(PICO.to_owned())?;
-            return Ok(Exit::Done);
-        }
+        cli::BoardModel::Pico => return pico::flash(wanted, say),
     };
-    let image = Image::read(wanted, model)?;
-    say(format!("{}: firmware {} for {}, signed by the trusted key", image.path, image.firmware, model.name))?;
+    let signed = SignedImage::read(wanted, &arduino.model)?;
+    say(signed.title(&arduino.model))?;
+    let image = Image::split(&signed, arduino.page)?;
     let client = Client::find(&wanted.agent())?;
-    let port = port_of(wanted, client.is_some())?;
+    let status = client.as_ref().map(|_| status(wanted)).transpose()?;
+    let port = port_of(wanted, status.as_ref())?;
+    let before = board_before(&port, status.as_ref(), &mut say)?;
+    check_kind(&port, before.as_ref(), arduino)?;
     let held = match client {
         Some(client) => {
             let held = release(client, &port)?;
@@ -91,18 +99,26 @@ pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
             None
         }
     };
-    let programmer = Programmer { model, port: &port, baud: wanted.baud.unwrap_or(model.baud) };
+    let programmer = Programmer { arduino, port: &port, baud: wanted.baud.unwrap_or(arduino.baud) };
     say(format!("writing {} bytes and reading them back; this takes up to a minute", image.bytes))?;
     write(&programmer, &image, held.as_ref())?;
     say("written; waiting for the board to start".to_owned())?;
-    let id = check_started(&port, model, &image)?;
+    let id = check_started(&port, before.as_ref(), arduino, &signed.firmware)?;
     drop(held);
-    say(format!("done: board {id} runs firmware {}", image.firmware))?;
+    let instead = before.map_or(String::new(), |before| format!(" in place of {}", before.firmware));
+    say(format!("done: board {id} runs firmware {}{instead}", signed.firmware))?;
     Ok(Exit::Done)
 }
 
+/// What the running agent says of itself.
+fn status(wanted: &cli::Flash) -> anyhow::Result<StatusRow> {
+    let answer = Client::connect(&wanted.agent())?.send(request(Method::GET, "/api/v1/status")?)?;
+    let Answer { rows, .. } = answer;
+    serde_json::from_str(rows.first().context("the agent's answer")?.get()).context("status")
+}
+
 /// Path of the port: the given one, or that of a bus, which the running agent knows.
-fn port_of(wanted: &cli::Flash, has_agent: bool) -> anyhow::Result<String> {
+fn port_of(wanted: &cli::Flash, status: Option<&StatusRow>) -> anyhow::Result<String> {
     let Some(port) = &wanted.port else {
         bail!("which port? expected its path, such as /dev/ttyACM0, or the name of a bus")
     };
@@ -110,21 +126,61 @@ fn port_of(wanted: &cli::Flash, has_agent: bool) -> anyhow::Result<String> {
         let path = std::path::absolute(port).context("the port")?;
         return Ok(path.display().to_string());
     }
-    if !has_agent {
+    let Some(status) = status else {
         bail!(
             "{port}: no such port, and no agent runs that may know a bus of that name; expected a path such as /dev/ttyACM0"
         );
-    }
-    let answer = Client::connect(&wanted.agent())?.send(request(Method::GET, "/api/v1/status")?)?;
-    let Answer { rows, .. } = answer;
-    let status: StatusRow =
-        serde_json::from_str(rows.first().context("the agent's answer")?.get()).context("status")?;
+    };
     let bus = status.buses.iter().find(|bus| bus.bus.as_str() == port);
     let names = || status.buses.iter().map(|bus| bus.bus.to_string()).collect::<Vec<_>>().join(", ");
     let bus = bus.with_context(|| format!("{port}: neither a port nor a bus; buses of the agent: {}", names()))?;
     // A board may be found at the port of another bus.
     let found = bus.board.as_ref().map(|board| board.port.clone());
     Ok(found.unwrap_or_else(|| bus.port.clone()))
+}
+
+/// A board with Tilth's firmware, before it is written.
+struct Before {
+    id: String,
+    /// Its kind, in words.
+    kind: String,
+    firmware: String,
+}
+
+/// The board that is at the port now: as the running agent knows it, or else as the board says. None where another program is on it.
+fn board_before(
+    port: &str,
+    status: Option<&StatusRow>,
+    say: &mut impl FnMut(String) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Before>> {
+    if let Some(status) = status {
+        let device = |path: &str| device_at(Path::new(path)).ok();
+        let is_there = |path: &str| path == port || device(path).is_some_and(|there| Some(there) == device(port));
+        let mut boards = status.buses.iter().filter(|bus| bus.state == "up").filter_map(|bus| bus.board.as_ref());
+        if let Some(board) = boards.find(|board| is_there(&board.port)) {
+            let BoardRow { id, kind, firmware, .. } = board;
+            return Ok(Some(Before { id: id.clone(), kind: kind.clone(), firmware: firmware.clone() }));
+        }
+        if status.buses.iter().any(|bus| bus.kind == "board" && is_there(&bus.port)) {
+            // The agent has asked there again and again.
+            return Ok(None);
+        }
+    }
+    say(format!("asking {port} which board is there; without Tilth's firmware on it this takes 14 s"))?;
+    let asked = runtime()?.block_on(board::ask(serial(port)));
+    Ok(asked.ok().map(|(id, kind, firmware)| Before { id, kind: board::board_kind(kind).to_owned(), firmware }))
+}
+
+fn check_kind(port: &str, before: Option<&Before>, arduino: &Arduino) -> anyhow::Result<()> {
+    let expected = board::board_kind(arduino.kind);
+    match before {
+        Some(Before { id, kind, .. }) if kind != expected => {
+            bail!(
+                "{port}: board {id} there is of kind {kind}, and the image is for an {expected}; nothing was written to it: is PORT right?"
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A port that the agent leaves alone while this lives.
@@ -149,21 +205,55 @@ fn write(programmer: &Programmer<'_>, image: &Image, held: Option<&Held>) -> any
     programmer.write(&[&image.first_page.operation()], connection()?)
 }
 
-/// Waits until the board says that it runs the image; returns its id.
-fn check_started(port: &str, model: &Model, image: &Image) -> anyhow::Result<String> {
-    let serial = Serial { port: port.to_owned(), baud: TALK_BAUD, parity: Parity::None, stop_bits: 1 };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-    let asked = runtime.block_on(board::ask(serial));
-    let (id, kind, firmware) = asked.map_err(|why| {
+/// Waits until the board says that it runs the firmware; returns its id.
+fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expected: &str) -> anyhow::Result<String> {
+    let (id, kind, firmware) = runtime()?.block_on(board::ask(serial(port))).map_err(|why| {
         anyhow::anyhow!("the firmware is written and was read back, but: {why}\nunplug the board for a moment, and run the same command again")
     })?;
-    if (kind, &firmware) != (model.kind, &image.firmware) {
+    if (kind, firmware.as_str()) != (arduino.kind, expected) {
         bail!(
-            "the board says that it is an {} with firmware {firmware}; expected an {} with {}: is another board behind this port?",
+            "the board says that it is an {} with firmware {firmware}; expected an {} with {expected}: is another board behind this port?",
             board::board_kind(kind),
-            board::board_kind(model.kind),
-            image.firmware
+            board::board_kind(arduino.kind),
         );
     }
-    Ok(id)
+    match before {
+        Some(before) if before.id != id => bail!(
+            "the firmware is written, but board {} was there before and {id} is now: was another board plugged in meanwhile? A board that lost \
+             its id keeps the new one; `[bus.NAME] board` may state it",
+            before.id
+        ),
+        _ => Ok(id),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")
+}
+
+fn serial(port: &str) -> Serial {
+    Serial { port: port.to_owned(), baud: TALK_BAUD, parity: Parity::None, stop_bits: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_written_to_a_board_of_its_kind_alone() {
+        let before = |kind| {
+            Some(Before {
+                id: "8f3a".to_owned(),
+                kind: board::board_kind(kind).to_owned(),
+                firmware: "0.1.0".to_owned(),
+            })
+        };
+        let check = |kind, arduino| check_kind("/dev/ttyACM0", before(kind).as_ref(), arduino);
+        assert!(check(BoardKind::Uno, &UNO).is_ok() && check(BoardKind::Mega2560, &MEGA_2560).is_ok());
+        assert!(check_kind("/dev/ttyACM0", None, &UNO).is_ok());
+        let refused = check(BoardKind::Mega2560, &UNO).unwrap_err().to_string();
+        let expected = "/dev/ttyACM0: board 8f3a there is of kind Arduino Mega 2560, and the image is for an Arduino Uno; nothing was written";
+        assert!(refused.starts_with(expected), "{refused}");
+        assert!(check(BoardKind::Pico, &MEGA_2560).is_err());
+    }
 }

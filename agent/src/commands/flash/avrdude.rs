@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
-use super::Model;
+use super::Arduino;
 use crate::sense::port::device_at;
 
 /// Writes `rjmp .-2` at the start of the flash (AVR Instruction Set Manual, RJMP): the chip does nothing.
@@ -27,7 +27,7 @@ const SHOWN: usize = 6;
 
 /// The bootloader of a board at a port.
 pub(super) struct Programmer<'a> {
-    pub(super) model: &'a Model,
+    pub(super) arduino: &'a Arduino,
     pub(super) port: &'a str,
     pub(super) baud: u32,
 }
@@ -38,10 +38,10 @@ impl Programmer<'_> {
     /// # Errors
     /// Why it failed, and what to do, in the words of a technician.
     pub(super) fn write(&self, operations: &[&str], connection: Option<OwnedFd>) -> anyhow::Result<()> {
-        let Model { chip, programmer, .. } = self.model;
+        let Arduino { model, programmer, .. } = self.arduino;
         let device = device_at(Path::new(self.port)).ok();
         let mut command = Command::new("avrdude");
-        command.args(["-q", "-D", "-p", chip, "-c", programmer, "-P", self.port, "-b", &self.baud.to_string()]);
+        command.args(["-q", "-D", "-p", model.chip, "-c", programmer, "-P", self.port, "-b", &self.baud.to_string()]);
         for operation in operations {
             command.args(["-U", operation]);
         }
@@ -93,7 +93,7 @@ fn wait(mut child: Child, has_port: impl Fn() -> bool) -> anyhow::Result<(bool, 
 fn advice(said: &[String], programmer: &Programmer<'_>) -> String {
     let said = said.join("\n").to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let chip = programmer.model.chip;
+    let chip = programmer.arduino.model.chip;
     if has(&["permission denied"]) {
         return "permission denied; run this as a user of the group dialout, or with sudo".to_owned();
     }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_next_step() {
-        let programmer = Programmer { model: &UNO, port: "/dev/ttyACM0", baud: 115_200 };
+        let programmer = Programmer { arduino: &UNO, port: "/dev/ttyACM0", baud: 115_200 };
         for (said, expected) in [
             ("avrdude: ser_open(): can't open device \"/dev/ttyACM0\": Permission denied", "permission denied"),
             ("avrdude: ser_open(): can't open device \"/dev/ttyACM0\": No such file", "the port cannot be opened"),

@@ -1,4 +1,4 @@
-//! A firmware image, in Intel's hex format, whose manifest the trusted key signed.
+//! A firmware image whose manifest the trusted key signed; that of an Arduino is in Intel's hex format.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -23,12 +23,17 @@ const MAX_KEY: u64 = 4096;
 /// Last record of a hex file.
 const END: &str = ":00000001FF\n";
 
-/// An image to be written.
-pub(super) struct Image {
+/// An image that the trusted key signed for a model.
+pub(super) struct SignedImage {
     /// Path, as it was given.
-    pub(super) path: String,
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
     /// Version of the firmware.
     pub(super) firmware: String,
+}
+
+/// An image for avrdude.
+pub(super) struct Image {
     /// Bytes of flash.
     pub(super) bytes: usize,
     /// The page at which the chip starts.
@@ -42,33 +47,44 @@ pub(super) struct HexFile {
     path: PathBuf,
 }
 
-impl Image {
+impl SignedImage {
     /// Reads the image of a model, the given one or that of the package, with the manifest beside it.
     ///
     /// # Errors
     /// A file that cannot be read, an image that is not signed by the trusted key, and one for another board or agent.
-    pub(super) fn read(wanted: &cli::Flash, model: &Model) -> anyhow::Result<Image> {
-        let path = wanted.image.clone().unwrap_or_else(|| Path::new(IMAGES).join(format!("{}.hex", model.name)));
+    pub(super) fn read(wanted: &cli::Flash, model: &Model) -> anyhow::Result<SignedImage> {
+        let ours = || Path::new(IMAGES).join(model.name).with_extension(model.ending);
+        let path = wanted.image.clone().unwrap_or_else(ours);
         let manifest_path = path.with_extension("manifest");
-        let image = plain_file::read(&path, MAX_IMAGE).with_context(|| path.display().to_string())?;
+        let bytes = plain_file::read(&path, MAX_IMAGE).with_context(|| path.display().to_string())?;
         let manifest = plain_file::read(&manifest_path, MAX_MANIFEST).with_context(|| {
             format!("the image is not signed: {}; nothing was written to the board", manifest_path.display())
         })?;
         let key = plain_file::read_text(&wanted.trusted_key, MAX_KEY).map_err(anyhow::Error::from);
         let key = key.and_then(|text| Ok(TrustedKey::parse(&text)?));
         let key = key.with_context(|| format!("the trusted key: {}", wanted.trusted_key.display()))?;
-        let manifest = Manifest::verify(&manifest, &image, &key)
+        let manifest = Manifest::verify(&manifest, &bytes, &key)
             .with_context(|| format!("{}: nothing was written to the board", path.display()))?;
         check(&manifest, model).with_context(|| format!("{}: nothing was written to the board", path.display()))?;
-        let text = String::from_utf8(image).map_err(|_| anyhow!("{}: no hex file", path.display()))?;
-        let Parts { bytes, first_page, body } = split(&text, model.page).with_context(|| path.display().to_string())?;
-        Ok(Image {
-            path: path.display().to_string(),
-            firmware: manifest.firmware,
-            bytes,
-            first_page: HexFile::write(&first_page)?,
-            body: HexFile::write(&body)?,
-        })
+        Ok(SignedImage { path, bytes, firmware: manifest.firmware })
+    }
+
+    /// What the image is, as people are told before it is written.
+    pub(super) fn title(&self, model: &Model) -> String {
+        format!("{}: firmware {} for {}, signed by the trusted key", self.path.display(), self.firmware, model.name)
+    }
+}
+
+impl Image {
+    /// Splits a hex file behind the first page, of so many bytes.
+    ///
+    /// # Errors
+    /// What is no hex file, and a folder for temporary files that takes none.
+    pub(super) fn split(signed: &SignedImage, page: u32) -> anyhow::Result<Image> {
+        let path = || signed.path.display().to_string();
+        let text = str::from_utf8(&signed.bytes).map_err(|_| anyhow!("{}: no hex file", path()))?;
+        let Parts { bytes, first_page, body } = split(text, page).with_context(path)?;
+        Ok(Image { bytes, first_page: HexFile::write(&first_page)?, body: HexFile::write(&body)? })
     }
 }
 
@@ -176,10 +192,12 @@ mod tests {
             Manifest { board, chip, firmware, protocol }
         };
         let uno = of("uno", "atmega328p", version::CURRENT);
-        assert!(check(&uno, &UNO).is_ok());
-        assert!(check(&uno, &MEGA_2560).unwrap_err().to_string().starts_with("the image is for uno (atmega328p)"));
-        assert!(check(&of("uno", "atmega328", 1), &UNO).is_err());
-        let newer = check(&of("uno", "atmega328p", version::CURRENT + 1), &UNO).unwrap_err().to_string();
+        assert!(check(&uno, &UNO.model).is_ok());
+        assert!(
+            check(&uno, &MEGA_2560.model).unwrap_err().to_string().starts_with("the image is for uno (atmega328p)")
+        );
+        assert!(check(&of("uno", "atmega328", 1), &UNO.model).is_err());
+        let newer = check(&of("uno", "atmega328p", version::CURRENT + 1), &UNO.model).unwrap_err().to_string();
         assert!(newer.contains("expected agent and image of one release"), "{newer}");
     }
 }

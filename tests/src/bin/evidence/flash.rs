@@ -1,8 +1,9 @@
 //! `tilth-agent flash` on the real image of the Uno: avrdude writes it through the stock bootloader of a chip in simavr, while the real agent
 //! runs.
 //!
-//! Images that are not signed must be refused before a byte reaches the board. Then the plug is pulled at random bytes and the command is
-//! killed, and each time the same command, run again, must bring the board back with its id, with no relay switched meanwhile.
+//! Images that are not signed must be refused before a byte reaches the board. The blank board gets an older version of the firmware, and a newer
+//! one in its place, which its Hello must say. Then the plug is pulled at random bytes and the command is killed, and each time the same
+//! command, run again, must bring the board back with its id, with no relay switched meanwhile.
 
 mod bench;
 
@@ -33,19 +34,22 @@ const FARM: &str = "[sensors.'bench/level']\nquantity = 'water_level'\ninput = '
 const BOARD: &str = "uno";
 const CHIP: &str = "atmega328p";
 
+/// Version of the firmware that the blank board gets first.
+const OLDER: &str = "0.0.9";
+
 pub(crate) fn measure(run: Run) -> Outcome {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
     let seed = std::env::var("TILTH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
     println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
     let flashed = match (run.sabotage, run.length) {
         (true, _) => sabotaged(),
-        (false, Length::Short) => flashed(2, 1, &mut Random::new(seed)),
+        (false, Length::Short) => flashed(1, 1, &mut Random::new(seed)),
         (false, Length::Full) => flashed(12, 4, &mut Random::new(seed)),
     };
     flashed.map_err(|error| format!("{error:#}"))
 }
 
-/// The image and its keys.
+/// An image and its keys.
 struct Signed {
     /// The image, with its manifest beside it.
     image: PathBuf,
@@ -54,17 +58,15 @@ struct Signed {
 }
 
 impl Signed {
-    /// Builds the image and has the build script sign it.
-    fn build(folder: &Folder) -> anyhow::Result<Signed> {
+    /// Builds the image, of a version or of the project's, and has the build script sign it.
+    fn build(folder: &Folder, version: Option<&str>) -> anyhow::Result<Signed> {
         let (key, trusted) = keys(folder, "maker", 1)?;
-        let boards = workspace().join("firmware/boards");
-        let built =
-            Command::new(boards.join("build")).arg("--key").arg(&key).arg(BOARD).stdout(Stdio::null()).status()?;
-        ensure!(built.success(), "the image cannot be built and signed");
-        let image = folder.path().join("uno.hex");
-        for ending in ["hex", "manifest"] {
-            fs::copy(boards.join("target/images/uno.hex").with_extension(ending), image.with_extension(ending))?;
-        }
+        let images = folder.path().join(version.unwrap_or("today"));
+        let mut build = Command::new(workspace().join("firmware/boards/build"));
+        build.arg("--key").arg(&key).arg("--to").arg(&images);
+        build.args(version.map(|version| ["--version", version]).iter().flatten());
+        ensure!(build.arg(BOARD).stdout(Stdio::null()).status()?.success(), "the image cannot be built and signed");
+        let image = images.join("uno.hex");
         let manifest =
             Manifest::verify(&fs::read(image.with_extension("manifest"))?, &fs::read(&image)?, maker().trusted())?;
         Ok(Signed { image, version: manifest.firmware, trusted })
@@ -125,7 +127,7 @@ fn outcome(mut command: Command) -> anyhow::Result<(bool, String)> {
 /// An image of a stranger, with the stranger's key among the trusted ones: what the guard must notice.
 fn sabotaged() -> anyhow::Result<String> {
     let folder = Folder::new("evidence-flash");
-    let signed = Signed::build(&folder)?;
+    let signed = Signed::build(&folder, None)?;
     let (_, strangers) = keys(&folder, "stranger", 2)?;
     let mut bench = Bench::start(folder.path())?;
     let altered = altered(&signed)?;
@@ -188,19 +190,19 @@ fn refused(signed: &Signed, bench: &mut Bench, folder: &Folder) -> anyhow::Resul
 /// The whole: refusals, then cuts and kills, each recovered by the same command.
 fn flashed(cuts: u32, kills: u32, random: &mut Random) -> anyhow::Result<String> {
     let folder = Folder::new("evidence-flash");
-    let signed = Signed::build(&folder)?;
+    // Of the two the newer one is built last: it stays in the folder of builds.
+    let (older, signed) = (Signed::build(&folder, Some(OLDER))?, Signed::build(&folder, None)?);
+    ensure!(older.version == OLDER && signed.version != OLDER, "expected two versions, got {} twice", signed.version);
     let mut bench = Bench::start(folder.path())?;
     let refused = refused(&signed, &mut bench, &folder)?;
     println!("    {refused} images refused before a byte was sent");
-    let mut site = Site::start(folder, signed, bench)?;
-    site.recover("the blank board")?;
-    // Of a whole flash, but for its end: what is cut must not be done.
-    let length = site.bench.counts()?.received * 9 / 10;
+    let mut site = Site::start(folder, older, bench)?;
+    let length = upgraded(&mut site, signed)?;
     for cut in 1..=cuts {
         let after = 1 + random.below(length);
         site.cut(after)?;
         // One of them is told to expect another version than the image's own: written and read back, and not done.
-        if cut == 2 {
+        if cut == cuts.min(2) {
             site.expect_version()?;
         } else {
             site.recover(&format!("cut {cut}, after {after} bytes of {length}"))?;
@@ -213,10 +215,23 @@ fn flashed(cuts: u32, kills: u32, random: &mut Random) -> anyhow::Result<String>
     let relays = site.bench.counts()?.relays;
     ensure!(relays == 0, "relays were switched on {relays} times");
     Ok(format!(
-        "{refused} images that are not signed refused before a byte, {} flashes seen in Hello, {cuts} cuts and {kills} kills recovered, \
+        "{refused} images that are not signed refused before a byte, {OLDER} and then {} on the board, {} flashes seen in Hello, {cuts} cuts and {kills} kills recovered, \
          id kept, 0 relays switched",
-        site.flashed
+        site.signed.version, site.flashed
     ))
+}
+
+/// The blank board gets an older version, and then the newer one, which Hello says. How many bytes the board received meanwhile, but for the
+/// end: what is cut within them must not be done.
+fn upgraded(site: &mut Site, newer: Signed) -> anyhow::Result<u64> {
+    let said = site.recover("the blank board")?;
+    ensure!(said.contains(&format!("runs firmware {OLDER}\n")), "expected firmware {OLDER} on a blank board: {said}");
+    let before = site.bench.counts()?.received;
+    let expected = format!("runs firmware {} in place of {OLDER}", newer.version);
+    site.signed = newer;
+    let said = site.recover("the older version")?;
+    ensure!(said.contains(&expected), "expected \"{expected}\": {said}");
+    Ok((site.bench.counts()?.received - before) * 9 / 10)
 }
 
 /// The board at a running agent.
@@ -245,13 +260,14 @@ impl Site {
         flash(&self.bench, image, &self.signed.trusted, &self.farm.socket())
     }
 
-    /// Flashes the board, which must be what the agent then reads.
-    fn recover(&mut self, after: &str) -> anyhow::Result<()> {
+    /// Flashes the board, which must be what the agent then reads; what the command said.
+    fn recover(&mut self, after: &str) -> anyhow::Result<String> {
         let (is_done, said) = outcome(self.command(&self.signed.image))?;
         ensure!(is_done && said.contains("done: board"), "after {after}: {said}");
         self.flashed += 1;
         println!("    flashed after {after}");
-        self.check_board()
+        self.check_board()?;
+        Ok(said)
     }
 
     /// The agent has the port again, and the board its version and id.

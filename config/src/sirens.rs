@@ -1,6 +1,6 @@
 //! Actuators of channels of kind `siren`, and whether they can sound the patterns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tilth_core::actuator::Actuator;
 use tilth_core::id::Id;
@@ -13,14 +13,16 @@ use crate::document::Effective;
 use crate::path;
 use crate::reader;
 use crate::settings::Zones;
-use crate::tree::Entry;
+use crate::tree::{Content, Entry, Node};
 
 /// Marks the actuators of sirens, and says what keeps one from sounding as it should.
 pub(crate) fn attach(effective: &Effective, zones: &Zones, actuators: &mut Actuators, log: &Diagnostics) {
     let mut sirens: BTreeMap<Id, &String> = BTreeMap::new();
+    let mut named: BTreeSet<&str> = BTreeSet::new();
     for (at, zone, table) in effective.tables("notifications") {
         let settings = zone.map_or_else(|| zones.device(), |zone| zones.settings(zone));
         for (name, entry) in table {
+            named.extend(entry.node.get(["actuator"]).and_then(Node::as_text));
             let channel = settings.channels.get(name).and_then(|channel| channel.as_ref());
             let Some((_, Channel { target: Target::Siren { actuator, patterns }, .. })) = channel else { continue };
             let at = path::join(&at, name);
@@ -30,6 +32,25 @@ pub(crate) fn attach(effective: &Effective, zones: &Zones, actuators: &mut Actua
                 log.error(place, &path::join(&at, "actuator"), problem);
             } else if let Some(Some(actuator)) = actuators.get(actuator.as_str()) {
                 check_patterns(actuator, patterns, (&at, entry), log);
+            }
+        }
+    }
+    refuse_energised(effective, &named, log);
+}
+
+/// Only a siren may be normally energised: nothing limits for how long such an actuator is on. `named` are the actuators that channels
+/// name, also those that are wrong.
+fn refuse_energised(effective: &Effective, named: &BTreeSet<&str>, log: &Diagnostics) {
+    for (at, _, table) in effective.tables("actuators") {
+        for (name, entry) in table {
+            let node = entry.node.get(["normally_energised"]).filter(|node| node.content == Content::Bool(true));
+            if let Some(node) = node.filter(|_| !named.contains(name.as_str())) {
+                let problem =
+                    Problem::new("no channel of kind siren has this actuator, and nothing limits its time on");
+                let help =
+                    format!("take the key out and set max_on, or set actuator = \"{name}\" in a channel of kind siren");
+                let at = path::join(&path::join(&at, name), "normally_energised");
+                log.error(node.place, &at, problem.help(help).across_documents());
             }
         }
     }

@@ -71,6 +71,12 @@ impl Actuator {
     pub fn has_total(&self) -> bool {
         self.dose_per_hour.is_some() || self.dose_per_day.is_some()
     }
+
+    /// Whether another definition drives the same output in the same way.
+    #[must_use]
+    pub fn is_wired_as(&self, other: &Actuator) -> bool {
+        self.output == other.output && self.normally_energised == other.normally_energised
+    }
 }
 
 impl Output {

@@ -227,7 +227,9 @@ impl Interlock {
 
     /// A command that every limit allows.
     fn begin(&mut self, now: Stamp, command: Command, span: Option<Span>) {
-        self.commands.insert(command.id.clone(), Due::after(now, command.expires - now.uptime));
+        if command.counts() {
+            self.commands.insert(command.id.clone(), Due::after(now, command.expires - now.uptime));
+        }
         let order = self.next_order();
         let Some(running) = self.running.get_mut(&command.actuator) else { return };
         match span {
@@ -379,7 +381,7 @@ impl Interlock {
             running.state = State::Off;
         }
         self.refuse(now, command, refusal);
-        self.adopt_definition(&command.actuator);
+        self.adopt_definition(now, &command.actuator);
     }
 
     fn refuse(&mut self, now: Stamp, command: &Command, refusal: Refusal) {
@@ -403,7 +405,7 @@ impl Interlock {
             self.history.entry(key).or_default().went_off(now);
         }
         self.history.retain(|_, history| !history.is_over(now.uptime));
-        self.adopt_definition(id);
+        self.adopt_definition(now, id);
     }
 
     fn next_order(&mut self) -> u64 {

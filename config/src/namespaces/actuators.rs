@@ -23,7 +23,8 @@ static WIRING: [Key; 4] = [
         "normally_energised",
         Value::Flag,
         Flag(false),
-        "`true`: the relay is energised while the actuator is off, so that loss of agent, board or power switches it on: a siren",
+        "`true`: the relay is energised while the actuator is off, so that loss of agent, board or power switches it on. Only \
+         for the actuator of a channel of kind `siren`",
     ),
 ];
 

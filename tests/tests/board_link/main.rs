@@ -212,6 +212,9 @@ fn a_pump_on_a_relay_runs_for_its_time_and_a_siren_that_rests_energised_falls_wi
         zone = 'room'
         output = 'board:one/relay-2'
         normally_energised = true
+        [notifications.siren]
+        kind = 'siren'
+        actuator = 'siren'
     ";
     farm.folder.write("etc/config.d/actuators.toml", actuators);
     let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));

@@ -100,7 +100,8 @@ fn the_limits_of_actuators_are_those_of_their_relays_on_the_board() {
     let actuators = |max_on| {
         format!(
             "[actuators.acid]\nzone = 'room'\noutput = 'board:one/relay-0'\nmax_on = '{max_on}'\nmin_off = '10m'\n\
-             [actuators.siren]\nzone = 'room'\noutput = 'board:one/relay-2'\nnormally_energised = true\n"
+             [actuators.siren]\nzone = 'room'\noutput = 'board:one/relay-2'\nnormally_energised = true\n\
+             [notifications.siren]\nkind = 'siren'\nactuator = 'siren'\n"
         )
     };
     farm.folder.write("etc/config.d/actuators.toml", actuators("3s"));

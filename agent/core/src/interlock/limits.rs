@@ -40,7 +40,7 @@ impl Interlock {
         if command.expires <= now {
             return Some(Refusal::Expired);
         }
-        (self.commands.len() >= MAX_COMMANDS).then_some(Refusal::TooMany)
+        (command.counts() && self.commands.len() >= MAX_COMMANDS).then_some(Refusal::TooMany)
     }
 
     /// What forbids that an actuator is on at this moment, whatever its time on so far.

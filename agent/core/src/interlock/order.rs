@@ -256,6 +256,14 @@ pub struct HoldChange {
     pub only_doses: bool,
 }
 
+impl Command {
+    /// Whether the command is remembered until it expires. Those of a channel are not: each is given once, and a storm of other
+    /// commands must not keep a siren silent.
+    pub(super) fn counts(&self) -> bool {
+        !matches!(self.by, Origin::Channel(_))
+    }
+}
+
 impl Switch {
     pub(super) fn new(actuator: &Actuator, order: u64, on: bool, at_most: Option<Span>) -> Switch {
         Switch {

@@ -13,16 +13,27 @@ impl Interlock {
         for id in &ids {
             self.follow_plan(now, id);
         }
-        self.add_new();
+        for id in self.add_new() {
+            if self.actuators[&id].normally_energised {
+                self.rest(now, &id);
+            }
+        }
         self.stop_forbidden(now);
     }
 
-    /// Actuators that nothing is known of: their outputs are off, since every start switches them off.
-    pub(super) fn add_new(&mut self) {
-        for (id, actuator) in self.actuators.iter() {
-            if !self.running.contains_key(id) {
-                self.running.insert(id.clone(), Running { actuator: actuator.clone(), state: State::Off });
-            }
+    /// Adds actuators that nothing is known of, and returns them. Their outputs are off, since every start switches them off.
+    pub(super) fn add_new(&mut self) -> Vec<Id> {
+        let new: Vec<Id> = self.actuators.keys().filter(|id| !self.running.contains_key(*id)).cloned().collect();
+        let running = |id: &Id| Running { actuator: self.actuators[id].clone(), state: State::Off };
+        self.running.extend(new.iter().map(|id| (id.clone(), running(id))));
+        new
+    }
+
+    /// Tells the output of an actuator that is off to be off: that of one that is normally energised is energised now.
+    fn rest(&mut self, now: Stamp, id: &Id) {
+        // A start tells all of them.
+        if !self.dormant {
+            self.stop(now, id, &OffReason::Command, None);
         }
     }
 
@@ -30,22 +41,25 @@ impl Interlock {
         let planned = self.actuators.get(id).cloned();
         let Some(running) = self.running.get_mut(id) else { return };
         match planned {
-            Some(planned) if planned.enabled && planned.output == running.actuator.output => {
+            Some(planned) if planned.enabled && planned.is_wired_as(&running.actuator) => {
                 running.shorten(now, &planned);
                 running.actuator = planned;
             }
             // Its old output is switched off before anything else is done with the name.
             _ if running.state != State::Off => self.stop(now, id, &OffReason::Removed, None),
-            _ => self.adopt_definition(id),
+            _ => self.adopt_definition(now, id),
         }
     }
 
     /// An actuator that is off takes over the configuration: another definition, or none.
-    pub(super) fn adopt_definition(&mut self, id: &Id) {
+    pub(super) fn adopt_definition(&mut self, now: Stamp, id: &Id) {
         let Some(running) = self.running.get_mut(id).filter(|running| running.state == State::Off) else { return };
-        match self.actuators.get(id) {
-            Some(planned) => running.actuator = planned.clone(),
-            None => drop(self.running.remove(id)),
+        let Some(planned) = self.actuators.get(id) else { return drop(self.running.remove(id)) };
+        let was_energised = running.actuator.normally_energised;
+        let is_rewired = !planned.is_wired_as(&running.actuator);
+        running.actuator = planned.clone();
+        if is_rewired && (was_energised || planned.normally_energised) {
+            self.rest(now, id);
         }
     }
 

@@ -95,18 +95,18 @@ impl Interlock {
             let event = Event::Off(OffReason::Restarted);
             self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, None));
         }
-        let Some(span) = running.may_run_for() else {
-            running.state = State::Off;
+        if running.state == State::Off && running.actuator.has_total() {
             return;
-        };
-        let at_latest = now.uptime + span + SWITCH_WITHIN;
+        }
+        let span = running.may_run_for();
+        let at_latest = span.map(|span| now.uptime + span + SWITCH_WITHIN);
         // What was on has counted since its order; of a booking nobody knows when its order was given.
-        if let State::Booking { .. } = running.state {
+        if let (State::Booking { span, .. }, Some(at_latest)) = (&running.state, at_latest) {
             for key in ledger::keys(&running.actuator) {
-                self.history.entry(key).or_default().add(now, span, at_latest);
+                self.history.entry(key).or_default().add(now, *span, at_latest);
             }
         }
-        running.state = State::Stopping { order, span: Some(span), at_latest: Some(at_latest) };
+        running.state = State::Stopping { order, span, at_latest };
     }
 
     /// Moves the waits that were set up to a boot.
@@ -140,10 +140,9 @@ impl Interlock {
 }
 
 impl Running {
-    /// The longest time for which the output may still be on after a restart; none where it is known to be off.
+    /// The longest time for which the output may still be on after a restart by itself; none where nothing ends it.
     fn may_run_for(&self) -> Option<Span> {
         match &self.state {
-            State::Off if self.actuator.has_total() => None,
             // Without a total nothing was booked: it may have been switched on since the last record.
             State::Off => self.actuator.max_on,
             State::Booking { span, .. } => Some(*span),

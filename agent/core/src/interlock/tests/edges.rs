@@ -104,8 +104,10 @@ fn a_restart_begins_as_stopping() {
     assert_eq!(standing(&bench, 20, "acid"), Standing::Stopping(Some(at(22).uptime + SWITCH_WITHIN)));
     // One without a total may have been switched on since anything was kept.
     assert_eq!(standing(&bench, 20, "fan"), Standing::Stopping(Some(at(23).uptime + SWITCH_WITHIN)));
-    // One that rests energised is quiet again as soon as it is told.
-    assert_eq!(standing(&bench, 20, "siren"), Standing::Off);
+    // One without a longest time on stays so until its output confirms, and its pause begins then.
+    assert_eq!(standing(&bench, 20, "siren"), Standing::Stopping(None));
+    bench.confirmed(21, false);
+    assert_eq!(standing(&bench, 21, "siren"), Standing::Off);
     let hour = bench.interlock.actuators(at(20).uptime).next().unwrap().hour;
     assert_eq!(hour, Span::from_secs(2), "a dose with an unknown outcome counts in full");
 }

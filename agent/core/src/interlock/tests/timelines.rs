@@ -2,7 +2,7 @@
 
 use super::{Bench, actuators, at, doser, id, ph, pump, siren};
 use crate::actuator::{Actuator, Output};
-use crate::interlock::{Command, Input, Interlock, Origin, Wanted};
+use crate::interlock::{Command, Effect, Input, Interlock, MAX_COMMANDS, Origin, Wanted};
 use crate::time::{Span, Uptime};
 
 /// Whether a dose is refused, and by which limit.
@@ -202,6 +202,61 @@ fn a_siren_that_rests_energised_has_no_longest_time_and_outlives_a_lost_link() {
     bench.bus(100_001, false).bus(100_050, true).expect(&["switch siren on"]);
     bench.off(100_060, "siren").expect(&["switch siren off", "siren off command"]);
     bench.bus(100_070, false).command(100_071, "siren", Wanted::On(None)).expect(&["siren refused bus-down"]);
+}
+
+#[test]
+fn a_new_configuration_energises_the_relay_of_a_siren_that_it_adds_or_rewires() {
+    let orders = |bench: &mut Bench| {
+        let mut orders = Vec::new();
+        while let Some(effect) = bench.interlock.poll() {
+            let Effect::Switch(switch) = effect else { continue };
+            orders.push((switch.on, switch.normally_energised, switch.output.to_string()));
+        }
+        orders
+    };
+    let mut bench = Bench::new(vec![]);
+    let plan = |bench: &mut Bench, siren: Actuator| bench.interlock.set_actuators(at(10), &actuators(vec![siren]));
+    plan(&mut bench, siren());
+    assert_eq!(orders(&mut bench), [(false, true, "board:gateway/relay-3".to_owned())], "added");
+    plan(&mut bench, Actuator { normally_energised: false, max_on: Some(Span(1)), ..siren() });
+    assert_eq!(orders(&mut bench), [(false, false, "board:gateway/relay-3".to_owned())], "no longer held");
+    plan(&mut bench, siren());
+    assert_eq!(orders(&mut bench), [(false, true, "board:gateway/relay-3".to_owned())]);
+    plan(&mut bench, siren());
+    assert_eq!(orders(&mut bench), [], "nothing changed");
+    let output = Output::Board { bus: id("gateway"), channel: id("relay-4") };
+    plan(&mut bench, Actuator { output, ..siren() });
+    assert_eq!(orders(&mut bench), [(false, true, "board:gateway/relay-4".to_owned())]);
+}
+
+#[test]
+fn a_pause_begins_anew_after_a_restart_also_without_a_longest_time_on() {
+    let lamp = Actuator { max_on: None, min_off: Span::from_secs(60), ..pump("lamp", "relay-1") };
+    let mut bench = Bench::new(vec![lamp]);
+    bench.command(100, "lamp", Wanted::On(None)).said.clear();
+    bench.restart(200).confirmed(201, false).command(202, "lamp", Wanted::On(None));
+    bench.expect(&["switch lamp off", "lamp off restarted", "lamp refused min-off"]);
+}
+
+#[test]
+fn a_storm_of_commands_keeps_no_siren_silent() {
+    let horn = Actuator { is_alarm: true, ..pump("horn", "relay-2") };
+    let mut bench = Bench::new(vec![horn, pump("fan", "relay-1")]);
+    for _ in 0..MAX_COMMANDS {
+        bench.on(10, "fan", 3).off(10, "fan").confirmed(10, false);
+    }
+    bench.said.clear();
+    bench.on(10, "fan", 3).expect(&["fan refused too-many"]);
+    let command = Command {
+        id: id("siren"),
+        actuator: id("horn"),
+        wanted: Wanted::On(None),
+        expires: at(15).uptime,
+        by: Origin::Channel(id("siren")),
+    };
+    bench.handle(10, Input::Command(command.clone())).expect(&["switch horn on 3s", "horn on"]);
+    bench.tick(13).confirmed(13, false).said.clear();
+    bench.handle(14, Input::Command(command)).expect(&["switch horn on 3s", "horn on"]);
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Decide {
         first.into_iter().for_each(|first| self.handle_message(first));
         self.flush();
         loop {
-            let due = self.engine.deadline();
+            let due = self.engine.deadline().into_iter().chain(self.sirens.deadline()).min();
             let clock = self.clock.clone();
             let done = tokio::select! {
                 biased;
@@ -152,7 +152,7 @@ impl Decide {
                 },
                 Some(asked) = asks.0.recv() => { self.handle_asked(asked); None }
                 Ok(()) = asks.1.changed() => { self.follow_channels(&mut asks.1); None }
-                Some(outcome) = self.outcomes.recv() => { self.handle(Input::Output(outcome)); None }
+                Some(outcome) = self.outcomes.recv() => { self.handle_outcome(outcome); None }
                 message = queue.next() => { self.handle_message(message); None }
                 Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
                 Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
@@ -184,7 +184,7 @@ impl Decide {
             self.follow_channels(&mut asks.1);
         }
         if let Ok(outcome) = self.outcomes.try_recv() {
-            self.handle(Input::Output(outcome));
+            self.handle_outcome(outcome);
         }
         let mut left = BURST;
         while left > 0
@@ -200,8 +200,11 @@ impl Decide {
             self.note_delivery(&delivery);
         }
         // Values that still wait bring the time with them, and no instant ends between two of them.
-        if left > 0 && self.engine.deadline().is_some_and(|due| due <= self.now()) {
-            self.handle(Input::Tick);
+        if left > 0 {
+            if self.engine.deadline().is_some_and(|due| due <= self.now()) {
+                self.handle(Input::Tick);
+            }
+            self.run_sirens();
         }
     }
 
@@ -316,10 +319,12 @@ impl Decide {
         if let Some(recording) = &mut self.recording {
             recording.plan(now, merged);
         }
-        self.sirens = sirens::Sirens::of(&channels);
+        let sirens = sirens::wired(&channels);
+        self.drop_sirens(&sirens);
         // Channels first: alerts that fire with the new plan are sent by them.
         self.send_to_channels(Request::Channels(channels, stage::channels_by_alert(&self.engine, &plan)));
         self.decide(now, Input::Plan(Arc::clone(&plan)));
+        self.set_sirens(sirens);
         self.flush();
         self.calibrated = Arc::new(CalibratedPlan::new(plan, hash, &site));
         self.commit = Commit::new(self.now(), Arc::clone(&self.calibrated));

@@ -20,6 +20,7 @@ use tilth_core::id::Id;
 use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 use tilth_notify::client::{ChannelClient, UNAVAILABLE_RETRY};
+use tilth_notify::kinds::siren::Status;
 use tilth_notify::message::{DeliveryStatus, Failure, Message, Outcome, Retry};
 use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Next};
@@ -36,16 +37,15 @@ use crate::output::{self, counted};
 use crate::sense::released::Ports;
 use crate::sense::stream::Place;
 use asked::{Asked, Asking, Troubles};
-use dispatch::{Dispatch, Heard, Input, Request};
+use dispatch::{Dispatch, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
-use siren::Siren;
 
 /// Most commands that wait; requests beyond it wait with decide.
 pub(crate) const COMMANDS: usize = 1024;
 
-/// Channels that can send again, until this task has looked.
-const RECOVERED: usize = 16;
+/// What modems say by themselves, until this task has looked.
+const REMARKS: usize = 64;
 
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -181,9 +181,9 @@ impl Channels {
             self.failures.forget(&self.dispatch.channels, channels);
             self.sender.set_clients(channels);
         }
-        if let Input::Request(Request::Heard(heard)) = input {
-            self.sender.heard = heard;
-            return self.sender.sound();
+        if let Input::Request(Request::Sirens(sirens)) = input {
+            self.sender.sirens = sirens;
+            return;
         }
         self.dispatch.handle(self.clock.uptime(), input);
     }
@@ -205,11 +205,11 @@ impl Channels {
 
     fn statuses(&self) -> Vec<ChannelStatus> {
         let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| {
-            let (server, lack) = self.sender.clients.get(channel).map_or((None, None), Client::state);
+            let lack = self.sender.sirens.get(channel).and_then(|siren| siren.trouble.clone());
             let lack = lack.or_else(|| self.sender.troubles.borrow().get(channel).cloned().flatten());
             ChannelStatus {
                 channel: channel.clone(),
-                server,
+                server: self.sender.server(channel),
                 waiting,
                 next,
                 unavailable: lack.or_else(|| self.sender.unavailable.get(channel).cloned()),
@@ -242,23 +242,8 @@ enum Client {
     Log,
     Server(Arc<ChannelClient>),
     Modem(Modem),
-    Siren(Siren),
-}
-
-impl Client {
-    /// Server, modem or actuator; and why a siren cannot be used.
-    fn state(&self) -> (Option<String>, Option<String>) {
-        match self {
-            Client::Log => (None, None),
-            Client::Server(client) => (client.server(), None),
-            Client::Modem(modem) => (Some(modem.state()), None),
-            Client::Siren(siren) => {
-                let state = siren.state();
-                let heard = state.worst.map_or("quiet".to_owned(), |worst| format!("sounds, {worst}"));
-                (Some(format!("actuator {}, {heard}", siren.settings.actuator)), state.trouble)
-            }
-        }
-    }
+    /// Sounds this actuator.
+    Siren(Id),
 }
 
 /// Clients of the configured channels, and messages in flight.
@@ -270,11 +255,11 @@ struct Sender {
     asks: mpsc::Sender<Asked>,
     troubles: watch::Sender<Troubles>,
     clients: BTreeMap<Id, Client>,
-    /// Alerts that sirens tell of.
-    heard: Heard,
-    /// Channels that can send again.
-    recovered: mpsc::Receiver<Id>,
-    works: mpsc::Sender<Id>,
+    /// What decide says of its sirens.
+    sirens: BTreeMap<Id, Status>,
+    /// What modems say by themselves.
+    remarks: mpsc::Receiver<Input>,
+    modems: mpsc::Sender<Input>,
     /// Why channels cannot be used, found before the first page.
     unavailable: BTreeMap<Id, String>,
     preparing: JoinSet<(Id, Arc<ChannelClient>, Result<(), String>)>,
@@ -285,18 +270,18 @@ struct Sender {
 
 impl Sender {
     fn new(secrets: Secrets, clock: Clock, ports: Ports, (asks, troubles): Asking) -> Sender {
-        let (works, recovered) = mpsc::channel(RECOVERED);
+        let (modems, remarks) = mpsc::channel(REMARKS);
         Sender {
             secrets,
             clock,
             ports,
             asks,
             troubles,
-            works,
-            recovered,
+            modems,
+            remarks,
             http: Arc::new(HttpClients::new(USER_AGENT)),
             clients: BTreeMap::new(),
-            heard: Heard::new(),
+            sirens: BTreeMap::new(),
             unavailable: BTreeMap::new(),
             preparing: JoinSet::new(),
             in_flight: JoinSet::new(),
@@ -317,15 +302,18 @@ impl Sender {
         }
         let is_modem = |id: &Id| matches!(self.clients.get(id), Some(Client::Modem(_)));
         self.troubles.send_modify(|troubles| troubles.retain(|id, _| is_modem(id)));
-        self.sound();
     }
 
-    /// Tells each siren the worst of the alerts that it tells of.
-    fn sound(&self) {
-        for (id, client) in &self.clients {
-            if let Client::Siren(siren) = client {
-                let told = self.heard.values().filter(|(_, channels)| channels.contains(id));
-                siren.sound(told.map(|(severity, _)| *severity).max());
+    /// Server, modem or actuator of a channel.
+    fn server(&self, channel: &Id) -> Option<String> {
+        match self.clients.get(channel)? {
+            Client::Log => None,
+            Client::Server(client) => client.server(),
+            Client::Modem(modem) => Some(modem.state()),
+            Client::Siren(actuator) => {
+                let worst = self.sirens.get(channel).and_then(|siren| siren.worst);
+                let state = worst.map_or("quiet".to_owned(), |worst| format!("sounds, {worst}"));
+                Some(format!("actuator {actuator}, {state}"))
             }
         }
     }
@@ -342,14 +330,7 @@ impl Sender {
                     _ => Client::Modem(Modem::start(settings, self.context(id))),
                 }
             }
-            (Target::Siren { actuator, patterns }, before) => {
-                let (channel, actuator) = (id.clone(), actuator.clone());
-                let settings = siren::Settings { channel, actuator, patterns: *patterns };
-                match before {
-                    Some(Client::Siren(siren)) if siren.settings == settings => Client::Siren(siren),
-                    _ => Client::Siren(Siren::start(settings, self.clock.clone(), self.asks.clone())),
-                }
-            }
+            (Target::Siren { actuator, .. }, _) => Client::Siren(actuator.clone()),
             (Target::Ntfy { .. } | Target::Webhook { .. }, before) => {
                 let before = match &before {
                     Some(Client::Server(client)) => Some(&**client),
@@ -366,7 +347,7 @@ impl Sender {
             secrets: self.secrets.clone(),
             ports: self.ports.clone(),
             asks: self.asks.clone(),
-            works: self.works.clone(),
+            notify: self.modems.clone(),
             troubles: self.troubles.clone(),
         }
     }
@@ -408,7 +389,7 @@ impl Sender {
                 Box::pin(async move { client.send(&message, now).await })
             }
             Some(Client::Modem(modem)) => Box::pin(modem.send(message.id(), kinds::modem::text(&message))),
-            Some(Client::Siren(siren)) => siren.tell(&message),
+            Some(Client::Siren(_)) => Box::pin(siren::send(id, &message, &self.asks)),
             Some(Client::Log) => Box::pin(log(&message)),
             None => {
                 let reason = format!("there is no channel {id} any more");
@@ -418,7 +399,7 @@ impl Sender {
         }
     }
 
-    /// Waits for the result of a message in flight, or for a channel that can send again. Cancel-safe.
+    /// Waits for the result of a message in flight, or for what a modem says by itself. Cancel-safe.
     async fn landed(&mut self) -> Input {
         let landed = tokio::select! {
             Some(landed) = self.in_flight.join_next_with_id() => landed,
@@ -428,7 +409,7 @@ impl Sender {
                 }
                 return Input::Tick;
             }
-            Some(channel) = self.recovered.recv() => return Input::Works(channel),
+            Some(remark) = self.remarks.recv() => return remark,
             else => return Input::Tick,
         };
         let (task, result) = landed.unwrap_or_else(|error: JoinError| {

@@ -23,6 +23,9 @@ use crate::tree::{Content, Entry, Node};
 /// Enough for a large farm on one device.
 const MAX_ACTUATORS: usize = 1000;
 
+/// Longest time on of the relays of Tilth's images, by the table at the top of each board's `main.rs`.
+const BOARD_MAX_ON: Span = Span::from_mins(10);
+
 /// Kinds of outputs that documents may name one day, and that this version does not drive.
 const OTHER_KINDS: [&str; 4] = ["modbus", "gpio", "mqtt", "webhook"];
 
@@ -236,6 +239,12 @@ fn check_limits(fields: &Fields<'_>, actuator: &Actuator) {
         }
         return;
     };
+    if max_on > BOARD_MAX_ON {
+        let problem =
+            Problem::new(format!("longer than {BOARD_MAX_ON}, after which the relays of Tilth's images go off"));
+        let help = format!("expected {BOARD_MAX_ON} or less, unless the board's image was built with a longer time");
+        fields.warning("max_on", problem.help(help));
+    }
     let too_short = |limit: Option<Span>| limit.is_some_and(|limit| limit < max_on);
     for (key, limit) in [("dose_per_hour", actuator.dose_per_hour), ("dose_per_day", actuator.dose_per_day)] {
         if too_short(limit) {

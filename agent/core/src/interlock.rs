@@ -30,7 +30,9 @@ pub use crate::actuator::{Actuators, Wanted};
 use crate::id::{Id, SensorId};
 use crate::time::{Due, Span, Stamp, Uptime, WallTime};
 use ledger::History;
-pub use order::{Actuation, Command, Effect, Event, HoldChange, Input, OffReason, Origin, Refusal, Switch};
+pub use order::{
+    Actuation, Command, Effect, Event, HoldChange, Input, OffReason, Origin, OutputReason, Refusal, Switch,
+};
 pub use restart::Record;
 use unknown::UnknownDoses;
 pub use view::{ActuatorView, HoldView, Standing};
@@ -126,7 +128,7 @@ impl Interlock {
             Input::Command(command) => self.handle_command(now, command),
             Input::Booked(order) => self.booked(now, order),
             Input::NotBooked(order) => self.not_booked(now, order),
-            Input::Switched { order, on } => self.switched(now, order, on),
+            Input::Switched { order, on, why } => self.switched(now, order, on, why),
             Input::Lost(order) => self.lost(now, order),
             Input::Hold { zone, span, by } => self.hold(now, zone, span, by),
             Input::EndHold { zone, by } => self.end_hold(now, &zone, Some(by)),
@@ -320,7 +322,7 @@ impl Interlock {
         }
     }
 
-    fn switched(&mut self, now: Stamp, order: u64, on: bool) {
+    fn switched(&mut self, now: Stamp, order: u64, on: bool, why: Option<OutputReason>) {
         match self.state_of(order).cloned() {
             Some(State::Stopping { .. }) if !on => {
                 self.running_of(order).into_iter().for_each(|id| self.set_off(now, &id));
@@ -328,7 +330,11 @@ impl Interlock {
             // The output ended it, or refused it by limits of its own.
             Some(State::On { command, .. }) if !on => {
                 let Some(running) = self.running.get(&command.actuator) else { return };
-                let event = Event::Off(OffReason::Output);
+                let reason = match why {
+                    Some(OutputReason::Done) => OffReason::TimeOver,
+                    why => OffReason::Output(why),
+                };
+                let event = Event::Off(reason);
                 self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, None));
                 self.set_off(now, &command.actuator);
             }

@@ -28,6 +28,9 @@ pub const EXPIRY: Span = Span::from_mins(12 * 60);
 /// Most notifications that wait; past it the least severe and oldest is dropped and counted.
 pub const MAX_WAITING: usize = 256;
 
+/// Most messages that may turn out not to have arrived.
+const MAX_DELIVERED: usize = 16;
+
 /// Wait after the first failure; doubles with each, up to the longest.
 const RETRY_FIRST: Span = Span::from_secs(5);
 const RETRY_LONGEST: Span = Span::from_mins(5);
@@ -78,6 +81,8 @@ pub enum Input {
     Sent,
     /// The message was not delivered, as far as is known.
     Failed(Failure),
+    /// A message that was delivered, by its id, did not arrive after all; and why.
+    Lost(String, String),
 }
 
 /// What to do.
@@ -115,6 +120,8 @@ pub struct Queue {
     budget: Option<Budget>,
     waiting: Vec<Item>,
     in_flight: Option<InFlight>,
+    /// Pages of late messages, by the id of the message, as long as nothing took their place.
+    delivered: VecDeque<(String, Vec<Item>)>,
     /// Failed attempts since the last delivery.
     failures: u32,
     not_before: Uptime,
@@ -138,6 +145,7 @@ impl Queue {
             budget: limits.max_per_hour.map(Budget::per_hour),
             waiting: Vec::new(),
             in_flight: None,
+            delivered: VecDeque::new(),
             failures: 0,
             not_before: Uptime(i64::MIN),
             last_attempt: Uptime(i64::MIN),
@@ -164,6 +172,7 @@ impl Queue {
             Input::Acknowledged(alert) => drop(self.take_pages(alert, DeliveryStatus::Withdrawn)),
             Input::Sent => self.sent(),
             Input::Failed(failure) => self.failed(now, &failure),
+            Input::Lost(message, why) => self.lost(&message, &why),
         }
         self.send(now);
     }
@@ -295,6 +304,7 @@ impl Queue {
         // A message in flight may still fail, and is then not tried again.
         let in_flight = self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.message.items);
         in_flight.filter(|item| is_meant(item)).for_each(|item| item.withdrawn = true);
+        self.delivered.iter_mut().for_each(|(_, items)| items.retain(|item| !is_meant(item)));
         pages
     }
 
@@ -323,6 +333,19 @@ impl Queue {
         for item in &message.items {
             self.report_outcome(item, DeliveryStatus::Sent, None);
         }
+        let id = message.id();
+        let pages = message.items.into_iter().filter(|item| item.notification.is_page() && !item.withdrawn);
+        self.delivered.push_back((id, pages.collect()));
+        if self.delivered.len() > MAX_DELIVERED {
+            self.delivered.pop_front();
+        }
+    }
+
+    /// Gives up the pages of a message that did not arrive, so that another channel sends them.
+    fn lost(&mut self, message: &str, why: &str) {
+        let place = self.delivered.iter().position(|(id, _)| id == message);
+        let pages = place.and_then(|place| self.delivered.remove(place)).map_or(Vec::new(), |(_, pages)| pages);
+        pages.iter().for_each(|page| self.lose(page, DeliveryStatus::Failed, why.to_owned()));
     }
 
     fn failed(&mut self, now: Uptime, failure: &Failure) {

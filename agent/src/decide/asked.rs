@@ -15,7 +15,7 @@ impl Decide {
     pub(super) fn handle_asked(&mut self, asked: Asked) {
         match asked {
             Asked::Event(kind, body) => self.stage_event(kind, body),
-            Asked::Actuate(command, answer) => self.actuate(*command, answer),
+            Asked::Siren { channel, is_test, answer } => self.page_siren(&channel, is_test, answer),
             Asked::Acknowledge { alert, by, answer } => {
                 let acknowledged = self.acknowledge(alert, by);
                 let _ = answer.send(acknowledged);

@@ -121,7 +121,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         outputs: handles.outputs.0,
         outcomes: handles.outputs.1,
         pending_outputs: super::outputs::PendingOutputs::default(),
-        sirens: super::sirens::Sirens::of(&channels),
+        sirens: super::sirens::Sirens::default(),
         booking_failed: false,
         replaced: handles.replaced,
         notify: handles.notify,
@@ -141,6 +141,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         lost_notifications: 0,
         reported_drops: super::drops::Reported::default(),
     };
+    let sirens = super::sirens::wired(&channels);
     let channels_by_alert = stage::channels_by_alert(&decide.engine, &decide.plan);
     decide.send_to_channels(Request::Channels(channels, channels_by_alert));
     decide.restore_paged();
@@ -159,8 +160,8 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     news.into_iter().for_each(|effect| decide.perform(effect));
     // Before the first deadline runs: later pages are no repeats.
     decide.repeat_pages(&new_pages);
-    decide.follow_sirens();
     decide.follow_clock();
+    decide.set_sirens(sirens);
     decide.report_start(restored.boot, heard_until, &remarks);
     if let Some(missing) = &restored.missing {
         decide.report_lost_history(missing);

@@ -13,6 +13,7 @@ use tilth_core::plan::AlertKey;
 use tokio::sync::oneshot;
 
 use super::Decide;
+use super::sirens::Sirens;
 use crate::checkpoint::OutputsBefore;
 use crate::notify::dispatch::Explanation;
 use crate::output::listed;
@@ -52,6 +53,14 @@ impl Decide {
                 self.stage_site_state();
             }
         }
+    }
+
+    /// Gives the engine what became of an order; sirens hear of those that switched something on.
+    pub(super) fn handle_outcome(&mut self, outcome: interlock::Input) {
+        if let interlock::Input::Switched { order, on: true, .. } = outcome {
+            self.sirens.confirm(order);
+        }
+        self.handle(Input::Output(outcome));
     }
 
     /// Whether the next commit holds a booking, so that it must hold a checkpoint.
@@ -156,6 +165,7 @@ impl Decide {
 
     /// Switches every output off, as far as the tasks of the buses take it.
     pub(super) fn switch_off(&mut self, done: oneshot::Sender<()>) {
+        self.sirens = Sirens::default();
         self.handle(Input::Output(interlock::Input::Stop));
         let _ = done.send(());
     }

@@ -1,62 +1,237 @@
-//! What sirens tell of: every alert that fires, that people were told of, and that nobody acknowledged or silenced. It is derived from
-//! the engine and not from pages, so an acknowledgement, its expiry, a silence and a restart change what is heard alike.
+//! Sirens: what each tells of, and the way between its machine (`tilth_notify::kinds::siren`), its actuator and its pages.
+//!
+//! A siren tells of every alert that fires, that people were told of, and that nobody acknowledged or silenced. That is derived from the
+//! engine and not from pages, so an acknowledgement, its expiry, a silence and a restart change what is heard alike. Its orders go
+//! through the interlock at once: no queue and no other task is between an alert and its siren.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 
-use tilth_config::{Channel, Target};
+use tilth_config::{Channel, Patterns, Target};
 use tilth_core::effect::Effect;
-use tilth_core::engine::{AlertView, Standing};
+use tilth_core::engine::{AlertView, Input, Standing};
 use tilth_core::id::Id;
+use tilth_core::interlock::{self, Command, Event, Origin, Wanted};
 use tilth_core::plan::Severity;
+use tilth_core::time::{Span, Uptime};
+use tilth_notify::kinds::siren::{self, Siren, Status};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
 
 use super::Decide;
-use crate::notify::dispatch::{Heard, Request};
+use crate::notify::asked::SirenResult;
+use crate::notify::dispatch::Request;
 
-/// Sirens of the configuration, and what notify was told of them.
+/// An order switches nothing on later than this.
+const EXPIRES: Span = Span::from_secs(30);
+
+/// The sirens of the configuration, by channel.
 #[derive(Default)]
 pub(super) struct Sirens {
-    channels: BTreeSet<Id>,
-    told: Heard,
+    sirens: BTreeMap<Id, Driven>,
     /// Something happened that may change what is heard.
     is_due: bool,
+    /// What became of actuators, until their sirens have taken it.
+    news: VecDeque<(Id, siren::Input)>,
+    /// What notify was told of the sirens.
+    posted: BTreeMap<Id, Status>,
+    orders: u64,
+}
+
+/// A siren and what it drives.
+struct Driven {
+    actuator: Id,
+    machine: Siren,
+    /// The last order that switched the actuator on.
+    order: u64,
+    /// Pages that wait for their answer.
+    pages: Vec<oneshot::Sender<SirenResult>>,
+}
+
+/// Channels of kind `siren`: actuator and patterns of each.
+type Wired = BTreeMap<Id, (Id, Patterns)>;
+
+/// The sirens among channels.
+pub(super) fn wired(channels: &BTreeMap<Id, Channel>) -> Wired {
+    let wired = |(id, channel): (&Id, &Channel)| match &channel.target {
+        Target::Siren { actuator, patterns } => Some((id.clone(), (actuator.clone(), *patterns))),
+        _ => None,
+    };
+    channels.iter().filter_map(wired).collect()
 }
 
 impl Sirens {
-    pub(super) fn of(channels: &BTreeMap<Id, Channel>) -> Sirens {
-        let is_siren = |(_, channel): &(&Id, &Channel)| matches!(channel.target, Target::Siren { .. });
-        let channels = channels.iter().filter(is_siren).map(|(id, _)| id.clone()).collect();
-        Sirens { channels, told: Heard::new(), is_due: true }
+    /// When [`Decide::run_sirens`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Uptime> {
+        self.sirens.values().filter_map(|siren| siren.machine.deadline()).min()
     }
 
-    /// Notes an effect that may change what is heard.
+    /// Notes an effect of the engine that sirens follow.
     pub(super) fn note(&mut self, effect: &Effect) {
         self.is_due |= matches!(effect, Effect::Alert(..) | Effect::Page(_) | Effect::Site | Effect::Planned(_));
+        match effect {
+            Effect::Output(interlock::Effect::Switch(switch)) if switch.on => {
+                let of = self.sirens.values_mut().filter(|siren| siren.actuator == switch.actuator);
+                of.for_each(|siren| siren.order = switch.order);
+            }
+            Effect::Output(interlock::Effect::Report(actuation)) => {
+                let by = actuation.command.as_ref().map(|(_, by)| by);
+                let is_meant = |(channel, siren): &(&Id, &Driven)| {
+                    let is_own = matches!(by, Some(Origin::Channel(by)) if by == *channel);
+                    let is_of_an_order = matches!(actuation.event, Event::On { .. } | Event::Refused(_));
+                    siren.actuator == actuation.actuator && (is_own || !is_of_an_order)
+                };
+                let of = self.sirens.iter().filter(is_meant).map(|(channel, _)| channel.clone());
+                self.news.extend(of.map(|channel| (channel, siren::Input::Actuator(actuation.event.clone()))));
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes that an output confirms an order.
+    pub(super) fn confirm(&mut self, order: u64) {
+        let of = self.sirens.iter().filter(|(_, siren)| siren.order == order);
+        self.news.extend(of.map(|(channel, _)| (channel.clone(), siren::Input::Heard)));
     }
 }
 
 impl Decide {
-    /// Tells notify what sirens tell of, where it changed.
-    pub(super) fn follow_sirens(&mut self) {
-        if !std::mem::take(&mut self.sirens.is_due) || self.sirens.channels.is_empty() {
-            return;
-        }
-        let heard: Heard = self.engine.alerts().filter_map(|view| self.heard(&view)).collect();
-        if heard != self.sirens.told {
-            self.sirens.told = heard.clone();
-            // The newest alone counts: what waits for room in the queue of notify gives way.
-            self.unsent.retain(|request| !matches!(request, Request::Heard(_)));
-            self.send_to_channels(Request::Heard(heard));
+    /// Silences the sirens that a new configuration has no more, or has elsewhere; before it is in force.
+    pub(super) fn drop_sirens(&mut self, wired: &Wired) {
+        let stays = |(id, siren): &(&Id, &Driven)| wired.get(*id).is_some_and(|(of, _)| *of == siren.actuator);
+        let gone = self.sirens.sirens.iter().filter(|siren| !stays(siren)).map(|(id, _)| id.clone());
+        for id in gone.collect::<Vec<Id>>() {
+            self.siren(&id, siren::Input::Sound(None));
+            self.sirens.sirens.remove(&id);
         }
     }
 
-    fn heard(&self, view: &AlertView) -> Option<(tilth_core::alert::AlertId, (Severity, BTreeSet<Id>))> {
+    /// Takes over the sirens of the configuration that is in force now.
+    pub(super) fn set_sirens(&mut self, wired: Wired) {
+        for (id, (actuator, patterns)) in wired {
+            let planned = self.engine.plan().actuators().get(&actuator);
+            let (max_on, bus) = (planned.and_then(|of| of.max_on), planned.map(|of| of.output.bus().clone()));
+            let new = || Driven { actuator, machine: Siren::new(patterns, max_on), order: 0, pages: Vec::new() };
+            self.sirens.sirens.entry(id.clone()).or_insert_with(new).machine.configure(patterns, max_on);
+            if let Some(down) = bus.and_then(|bus| self.buses.get(&bus)) {
+                let state = down.clone().map_or(Ok(()), Err);
+                self.siren(&id, siren::Input::Bus(state));
+            }
+        }
+        self.sirens.is_due = true;
+        self.follow_sirens();
+    }
+
+    /// Tells the sirens on a bus that it is up, or down and why.
+    pub(super) fn tell_sirens_of(&mut self, bus: &Id, state: &Result<(), String>) {
+        let actuators = self.engine.plan().actuators();
+        let is_on = |siren: &Driven| actuators.get(&siren.actuator).is_some_and(|of| of.output.bus() == bus);
+        let of = self.sirens.sirens.iter().filter(|(_, siren)| is_on(siren)).map(|(id, _)| id.clone());
+        for id in of.collect::<Vec<Id>>() {
+            self.siren(&id, siren::Input::Bus(state.clone()));
+        }
+    }
+
+    /// Answers a page, or makes a short sound that tests the siren.
+    pub(super) fn page_siren(&mut self, channel: &Id, is_test: bool, answer: oneshot::Sender<SirenResult>) {
+        if let Some(siren) = self.sirens.sirens.get_mut(channel) {
+            siren.pages.push(answer);
+            self.siren(channel, if is_test { siren::Input::Chirp } else { siren::Input::Page });
+        }
+    }
+
+    /// Runs the sirens whose time has come.
+    pub(super) fn run_sirens(&mut self) {
+        let now = self.now();
+        let is_due = |siren: &Driven| siren.machine.deadline().is_some_and(|due| due <= now);
+        let due = self.sirens.sirens.iter().filter(|(_, siren)| is_due(siren)).map(|(id, _)| id.clone());
+        for id in due.collect::<Vec<Id>>() {
+            self.siren(&id, siren::Input::Tick);
+        }
+    }
+
+    /// Gives the sirens what became of their actuators, and what they tell of where that may have changed.
+    pub(super) fn follow_sirens(&mut self) {
+        while let Some((channel, input)) = self.sirens.news.pop_front() {
+            self.siren(&channel, input);
+        }
+        if self.sirens.sirens.is_empty() || !mem::take(&mut self.sirens.is_due) {
+            return;
+        }
+        let heard: Vec<(Severity, BTreeSet<Id>)> = self.engine.alerts().filter_map(|view| self.heard(&view)).collect();
+        for channel in self.sirens.sirens.keys().cloned().collect::<Vec<Id>>() {
+            let of_siren = heard.iter().filter(|(_, sirens)| sirens.contains(&channel));
+            let worst = of_siren.map(|(severity, _)| *severity).max();
+            self.siren(&channel, siren::Input::Sound(worst));
+        }
+    }
+
+    /// Severity of an alert that is to be heard, and the sirens that tell of it.
+    fn heard(&self, view: &AlertView) -> Option<(Severity, BTreeSet<Id>)> {
         let report = &view.report;
         let is_told = view.standing == Standing::Firing && view.silenced_until.is_none() && report.pages > 0;
         let rule = self.plan.rule(&report.key).filter(|_| is_told)?;
         // One that was heard at its first level goes on being heard at a level that names no siren.
         let levels = Severity::ALL.into_iter().filter(|level| (rule.severity..=report.severity).contains(level));
         let named = levels.flat_map(|level| &rule.escalation.level(level).channels);
-        let sirens: BTreeSet<Id> = named.filter(|channel| self.sirens.channels.contains(*channel)).cloned().collect();
-        (!sirens.is_empty()).then_some((report.alert?, (report.severity, sirens)))
+        let is_siren = |channel: &&Id| self.sirens.sirens.contains_key(*channel);
+        Some((report.severity, named.filter(is_siren).cloned().collect()))
+    }
+
+    /// Gives a siren an input and does what it wants done.
+    fn siren(&mut self, channel: &Id, input: siren::Input) {
+        let now = self.now();
+        let Some(siren) = self.sirens.sirens.get_mut(channel) else { return };
+        siren.machine.handle(now, input);
+        while let Some(siren) = self.sirens.sirens.get_mut(channel)
+            && let Some(effect) = siren.machine.poll()
+        {
+            match effect {
+                siren::Effect::On(span) => self.switch_siren(channel, Wanted::On(span)),
+                siren::Effect::Off => self.switch_siren(channel, Wanted::Off),
+                siren::Effect::Answer(told) => {
+                    siren.pages.drain(..).for_each(|page| drop(page.send(told.clone())));
+                }
+            }
+        }
+        self.post_sirens();
+    }
+
+    fn switch_siren(&mut self, channel: &Id, wanted: Wanted) {
+        let Some(siren) = self.sirens.sirens.get(channel) else { return };
+        self.sirens.orders += 1;
+        let id = format!("siren-{}-{}", self.run, self.sirens.orders);
+        let now = self.now();
+        let command = Command {
+            id: Id::new(&id).expect("letters, digits and hyphens, shorter than 40"),
+            actuator: siren.actuator.clone(),
+            wanted,
+            expires: now + EXPIRES,
+            by: Origin::Channel(channel.clone()),
+        };
+        self.decide(now, Input::Output(interlock::Input::Command(command)));
+    }
+
+    /// Tells notify how the sirens are, where that changed, and the log what keeps one silent.
+    fn post_sirens(&mut self) {
+        let now: BTreeMap<Id, Status> =
+            self.sirens.sirens.iter().map(|(id, siren)| (id.clone(), siren.machine.status())).collect();
+        if now == self.sirens.posted {
+            return;
+        }
+        for (channel, Status { trouble, .. }) in &now {
+            let before = self.sirens.posted.get(channel).and_then(|before| before.trouble.as_ref());
+            match trouble {
+                Some(why) if before != Some(why) => {
+                    warn!("channel {channel} unavailable: {why}; alerts go to the other channels");
+                }
+                None if before.is_some() => info!("channel {channel} is available again"),
+                _ => {}
+            }
+        }
+        self.sirens.posted = now.clone();
+        // The newest alone counts: what waits for room in the queue of notify gives way.
+        self.unsent.retain(|request| !matches!(request, Request::Sirens(_)));
+        self.send_to_channels(Request::Sirens(now));
     }
 }

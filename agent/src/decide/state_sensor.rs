@@ -19,6 +19,7 @@ impl Decide {
         self.stage_diagnostic("bus", json!({ "bus": bus, "up": up, "reason": down }));
         self.buses.insert(bus.clone(), down.map(str::to_owned));
         self.handle(Input::Bus { bus: bus.clone(), up });
+        self.tell_sirens_of(bus, &down.map_or(Ok(()), |why| Err(format!("its board is away: {why}"))));
         self.read_state(&SensorId::of_bus(bus), up);
     }
 

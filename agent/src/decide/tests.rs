@@ -123,7 +123,7 @@ impl Life {
                 Request::Paged(AlertId(alert), channels) => format!("paged {alert} {}", names(&channels)),
                 Request::Resolved(notification) => notification.id,
                 Request::Channels(..) => "channels".to_owned(),
-                other @ (Request::Acknowledged(_) | Request::Heard(_)) => panic!("{other:?}"),
+                other @ (Request::Acknowledged(_) | Request::Sirens(_)) => panic!("{other:?}"),
             });
         }
         assert_eq!(said, expected);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tilth_core::alert::AlertId;
 use tilth_core::id::Id;
-use tilth_core::interlock;
 use tilth_core::time::Span;
 use tilth_notify::modem::OpenAlert;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,11 +20,14 @@ pub(crate) type Troubles = BTreeMap<Id, Option<String>>;
 pub(crate) enum Asked {
     /// Somebody takes an alert on, for a time where they say so; or wants to know which are open.
     Acknowledge { alert: Option<(AlertId, Option<Span>)>, by: String, answer: oneshot::Sender<Acknowledged> },
-    /// Switch an actuator; answered when it was, or with why not.
-    Actuate(Box<interlock::Command>, oneshot::Sender<Result<(), interlock::Refusal>>),
+    /// Sound a siren for a page, or shortly for a test; answered once it is heard, or with why not.
+    Siren { channel: Id, is_test: bool, answer: oneshot::Sender<SirenResult> },
     /// Store a row of this kind in the lane of events; its body is an object.
     Event(&'static str, Value),
 }
+
+/// Whether a siren is heard, or why not.
+pub(crate) type SirenResult = Result<(), String>;
 
 /// Answer to an acknowledgement.
 #[derive(Debug)]

@@ -10,8 +10,9 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::escalate::PageId;
 use tilth_core::id::Id;
-use tilth_core::plan::{AlertKey, Plan, Severity};
+use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::time::Uptime;
+use tilth_notify::kinds::siren::Status;
 use tilth_notify::message::{DeliveryStatus, Failure, Outcome};
 use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Limits, Next, Queue};
@@ -31,8 +32,8 @@ pub(crate) enum Request {
     Paged(AlertId, Vec<Id>),
     /// The configuration changed: its channels, and which of them tell of each open alert.
     Channels(BTreeMap<Id, Channel>, ChannelsByAlert),
-    /// The alerts that sirens tell of changed.
-    Heard(Heard),
+    /// What sirens do changed, by channel.
+    Sirens(BTreeMap<Id, Status>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +46,8 @@ pub(crate) enum Input {
     Failed(Id, Failure),
     /// A channel that could send nothing can again.
     Works(Id),
+    /// A message of a channel, which was delivered, did not arrive after all; and why.
+    Lost(Id, String, String),
 }
 
 /// Cause of an alert that the engine does not know.
@@ -57,9 +60,6 @@ pub(crate) struct Explanation {
 
 /// For each open alert the channels of its level.
 pub(crate) type ChannelsByAlert = BTreeMap<AlertId, Vec<Id>>;
-
-/// Alerts that fire, that people were told of and that nobody acknowledged or silenced: severity, and the sirens that tell of each.
-pub(crate) type Heard = BTreeMap<AlertId, (Severity, BTreeSet<Id>)>;
 
 impl Request {
     /// Request for an effect of the engine, if people are told of it. `cause` finds what the engine does not know of an alert.
@@ -119,6 +119,7 @@ impl Dispatch {
             Input::Works(channel) => {
                 self.queues.get_mut(&channel).into_iter().for_each(|queue| queue.works_again(now));
             }
+            Input::Lost(channel, message, why) => self.answer(now, &channel, queue::Input::Lost(message, why)),
             Input::Sent(channel) => self.answer(now, &channel, queue::Input::Sent),
             Input::Failed(channel, failure) => self.answer(now, &channel, queue::Input::Failed(failure)),
         }
@@ -159,8 +160,8 @@ impl Dispatch {
             Request::Resolved(notification) => self.resolved(now, *notification),
             Request::Paged(alert, channels) => self.paged.entry(alert).or_default().extend(channels),
             Request::Channels(channels, channels_by_alert) => self.set_channels(now, channels, channels_by_alert),
-            // The clients of sirens follow it, whatever waits in queues.
-            Request::Heard(_) => {}
+            // Shown, and nothing of the queues.
+            Request::Sirens(_) => {}
         }
     }
 

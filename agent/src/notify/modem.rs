@@ -3,6 +3,7 @@
 //! `tilth_notify::modem` decides what is said to the modem and what goes to whom; this file is its line and its clock. Time here is the
 //! machine's, whatever clock the agent runs on: a modem keeps no other.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,15 +16,19 @@ use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, To
 use tilth_notify::secret::Secrets;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::asked::{Asked, Troubles};
+use super::dispatch::Input as Event;
 use crate::sense::released::Ports;
 use crate::sense::stream::{Place, Stream};
 
 /// Time between two attempts to open the line, and between two looks whether it is still the same device.
 const REOPEN: Duration = Duration::from_secs(5);
+
+/// Time in which a line opens, unless something is wrong with it.
+const OPENS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long decide has to answer a reply, which else comes again from the storage.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,8 +52,8 @@ pub(super) struct Context {
     /// Ports that are left to another program for a while.
     pub(super) ports: Ports,
     pub(super) asks: mpsc::Sender<Asked>,
-    /// Hears of a modem that can send again.
-    pub(super) works: mpsc::Sender<Id>,
+    /// Hears of a modem that can send again, and of pages that arrived nowhere.
+    pub(super) notify: mpsc::Sender<Event>,
     pub(super) troubles: watch::Sender<Troubles>,
 }
 
@@ -73,18 +78,8 @@ struct Order {
 impl Modem {
     pub(super) fn start(settings: Settings, context: Context) -> Modem {
         let (orders, taken) = mpsc::channel(1);
-        let network = Arc::default();
-        let task = Task {
-            settings: settings.clone(),
-            context,
-            network: Arc::clone(&network),
-            began: Instant::now(),
-            session: Session::new(None),
-            outgoing: Outgoing::default(),
-            page: None,
-            pin_trouble: None,
-            report: None,
-        };
+        let task = Task::new(settings.clone(), context);
+        let network = Arc::clone(&task.network);
         Modem { settings, orders, network, task: tokio::spawn(task.run(taken)).abort_handle() }
     }
 
@@ -133,6 +128,20 @@ struct Task {
 }
 
 impl Task {
+    fn new(settings: Settings, context: Context) -> Task {
+        Task {
+            settings,
+            context,
+            network: Arc::default(),
+            began: Instant::now(),
+            session: Session::new(None),
+            outgoing: Outgoing::default(),
+            page: None,
+            pin_trouble: None,
+            report: None,
+        }
+    }
+
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.read_pin().await;
@@ -140,7 +149,8 @@ impl Task {
             let hangs = |why: String| {
                 troubles.send_modify(|troubles| drop(troubles.insert(channel.clone(), Some(why))));
             };
-            let why = match self.settings.place.open(hangs, &self.context.ports).await {
+            let (place, ports) = (self.settings.place.clone(), self.context.ports.clone());
+            let why = match self.without_line(place.open(hangs, &ports), OPENS_WITHIN, &mut orders).await {
                 Ok(mut stream) => {
                     self.session.handle(self.now(), Input::Opened);
                     self.talk(&mut stream, &mut orders).await
@@ -150,7 +160,7 @@ impl Task {
             self.session.handle(self.now(), Input::Closed(why));
             // A page that was under way fails now, so that another channel can tell of it.
             self.go_on().await;
-            self.wait_for_line(&mut orders).await;
+            self.without_line(sleep(REOPEN), Duration::ZERO, &mut orders).await;
         }
     }
 
@@ -163,7 +173,8 @@ impl Task {
         let Some(name) = self.settings.pin.clone() else { return };
         let secrets = self.context.secrets.clone();
         let read = spawn_blocking(move || secrets.get(&name).map_err(|error| error.to_string()));
-        let why = match read.await.map_err(|end| end.to_string()).flatten() {
+        let read = timeout(PATIENCE, read).await.map_err(|_| "the disk does not answer".to_owned());
+        let why = match read.and_then(|read| read.map_err(|end| end.to_string()).flatten()) {
             Ok(pin) => {
                 self.session.set_pin(Some(pin));
                 None
@@ -176,12 +187,20 @@ impl Task {
         self.pin_trouble = why;
     }
 
-    /// Until the line is tried again, pages fail at once: another channel may be quicker.
-    async fn wait_for_line(&mut self, orders: &mut mpsc::Receiver<Order>) {
-        let until = Instant::now() + REOPEN;
+    /// Waits for something while there is no line. Pages that come after a moment fail at once: another channel may be quicker.
+    async fn without_line<T>(
+        &mut self,
+        waited: impl Future<Output = T>,
+        moment: Duration,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> T {
+        let mut waited = pin!(waited);
+        if let Ok(done) = timeout(moment, &mut waited).await {
+            return done;
+        }
         loop {
             tokio::select! {
-                () = sleep_until(until) => return,
+                done = &mut waited => return done,
                 Some(order) = orders.recv(), if self.page.is_none() => {
                     self.take(order);
                     self.go_on().await;
@@ -272,6 +291,9 @@ impl Task {
                 // Why no SMS can be sent at all is said once.
                 Told::Failed(..) if self.session.trouble().is_some() => {}
                 Told::Failed(number, why) => warn!("channel {channel}: SMS to {number} not sent: {why}"),
+                Told::Lost(message, why) => {
+                    let _ = self.context.notify.try_send(Event::Lost(channel.clone(), message, why));
+                }
                 Told::Arrived(number, Ok(())) => self.report = Some(format!("last SMS arrived at {number}")),
                 Told::Arrived(number, Err(status)) => {
                     let why = format!("SMS to {number} did not arrive (status {status} of the service centre)");
@@ -286,7 +308,7 @@ impl Task {
     fn show(&mut self) {
         let network = [Some(self.session.network()), self.report.clone()].into_iter().flatten().collect::<Vec<_>>();
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network.join(", ");
-        let Context { channel, troubles, works, .. } = &self.context;
+        let Context { channel, troubles, notify, .. } = &self.context;
         let (trouble, before) = (self.session.trouble(), troubles.borrow().get(channel).cloned());
         // What was wrong before stands until it is known what is now.
         if before.as_ref() == Some(&trouble) || !self.session.is_settled() {
@@ -296,7 +318,7 @@ impl Task {
             Some(why) => warn!("channel {channel} unavailable: {why}; alerts go to the other channels"),
             None if before.is_some() => {
                 info!("channel {channel} is available again");
-                let _ = works.try_send(channel.clone());
+                let _ = notify.try_send(Event::Works(channel.clone()));
             }
             None => {}
         }
@@ -344,4 +366,42 @@ impl Task {
 
 fn machine_time(span: Span) -> Duration {
     Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tilth_notify::secret::Secrets;
+
+    use super::*;
+
+    /// Guards against: a port that hangs in the kernel, and pages that wait for it without a limit.
+    #[tokio::test]
+    async fn pages_fail_at_once_while_the_port_hangs_in_being_opened() {
+        let settings =
+            Settings { place: Place::Tcp("modem".to_owned()), numbers: vec!["+49151".to_owned()], pin: None };
+        let context = Context {
+            channel: Id::new("sms").unwrap(),
+            secrets: Secrets::of(std::path::Path::new("/nowhere")),
+            ports: Ports::default(),
+            asks: mpsc::channel(1).0,
+            notify: mpsc::channel(1).0,
+            troubles: watch::Sender::new(Troubles::new()),
+        };
+        let mut task = Task::new(settings, context);
+        let (orders, mut taken) = mpsc::channel(1);
+        let pages = async {
+            for id in ["pi-1-1", "pi-2-1"] {
+                let (answer, answered) = oneshot::channel();
+                orders.send(Order { id: id.to_owned(), text: "pH".to_owned(), answer }).await.unwrap();
+                let failure = answered.await.unwrap().expect_err("no modem has it");
+                assert_eq!((failure.reason.as_str(), failure.may_have_arrived), ("the line is not open", false));
+            }
+        };
+        tokio::select! {
+            () = task.without_line(pending(), Duration::from_millis(1), &mut taken) => panic!("it hangs"),
+            () = pages => {}
+        }
+    }
 }

@@ -101,7 +101,9 @@ impl Player {
 fn outcome(effect: &interlock::Effect) -> Option<interlock::Input> {
     match effect {
         interlock::Effect::Book { order, .. } => Some(interlock::Input::Booked(*order)),
-        interlock::Effect::Switch(switch) => Some(interlock::Input::Switched { order: switch.order, on: switch.on }),
+        interlock::Effect::Switch(switch) => {
+            Some(interlock::Input::Switched { order: switch.order, on: switch.on, why: None })
+        }
         interlock::Effect::Report(_) | interlock::Effect::Hold(_) => None,
     }
 }

@@ -337,6 +337,7 @@ impl Board {
 fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
     let (greeting, counts) = (session.greeting()?, session.counts());
     let heartbeat = session.heartbeat();
+    let refused = session.commands().refused().map(|(setting, reason)| words::refused(&setting, reason));
     Some(BoardHealth {
         id: words::id(session.id()),
         kind: greeting.kind,
@@ -348,7 +349,7 @@ fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
         lost: counts.lost,
         held: heartbeat.map_or(0, |heartbeat| heartbeat.next.wrapping_sub(heartbeat.oldest)),
         bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
-        refused: session.commands().refused().map(|(setting, reason)| words::refused(&setting, reason)).collect(),
+        refused: refused.chain(session.relays().cut()).collect(),
         unanswered: session.commands().unanswered(),
         instead_of: None,
     })

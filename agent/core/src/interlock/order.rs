@@ -27,6 +27,9 @@ pub enum Input {
         order: u64,
         /// On or off.
         on: bool,
+        /// Why it is off by itself, where the output says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<OutputReason>,
     },
     /// Whether the output followed this order is unknown.
     Lost(u64),
@@ -177,8 +180,8 @@ pub enum OffReason {
     BusDown,
     /// The output did not confirm.
     Lost,
-    /// The output ended it, or refused it by limits of its own.
-    Output,
+    /// The output ended it, or refused it by limits of its own; with the reason, where the output says one.
+    Output(Option<OutputReason>),
     /// The configuration no longer has it, or disabled it.
     Removed,
     /// A new configuration makes the actuator exclude another one that is on as well.
@@ -187,6 +190,32 @@ pub enum OffReason {
     Restarted,
     /// The agent stops.
     Stopped,
+}
+
+/// Why an output is off by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputReason {
+    /// The time that was ordered is over.
+    Done,
+    /// A longest time on of its own, shorter than what was ordered.
+    MaxOn,
+    /// A shortest pause of its own; it begins with its start, too.
+    MinOff,
+    /// An exclusion of its own.
+    Excluded,
+    /// It heard nothing of the agent for too long.
+    LinkLost,
+    /// It restarted.
+    Restarted,
+    /// Its limits were changed, at which it goes off.
+    Settings,
+    /// The order came too late.
+    Expired,
+    /// It cannot do what was ordered, such as on a relay that it has not.
+    NotPossible,
+    /// The order did not reach it.
+    NotReached,
 }
 
 /// Why a command was not carried out.
@@ -331,7 +360,16 @@ impl OffReason {
             OffReason::NotFresh(_) => "not-fresh",
             OffReason::BusDown => "bus-down",
             OffReason::Lost => "lost",
-            OffReason::Output => "output",
+            OffReason::Output(None | Some(OutputReason::Done)) => "output",
+            OffReason::Output(Some(OutputReason::MaxOn)) => "output-max-on",
+            OffReason::Output(Some(OutputReason::MinOff)) => "output-min-off",
+            OffReason::Output(Some(OutputReason::Excluded)) => "output-excluded",
+            OffReason::Output(Some(OutputReason::LinkLost)) => "output-link-lost",
+            OffReason::Output(Some(OutputReason::Restarted)) => "output-restarted",
+            OffReason::Output(Some(OutputReason::Settings)) => "output-settings",
+            OffReason::Output(Some(OutputReason::Expired)) => "output-expired",
+            OffReason::Output(Some(OutputReason::NotPossible)) => "output-not-possible",
+            OffReason::Output(Some(OutputReason::NotReached)) => "output-not-reached",
             OffReason::Removed => "removed",
             OffReason::Excluded => "excluded",
             OffReason::Restarted => "restarted",
@@ -387,11 +425,30 @@ impl fmt::Display for OffReason {
             }
             OffReason::BusDown => "its bus is down",
             OffReason::Lost => "its output did not confirm",
-            OffReason::Output => "its output ended it",
+            OffReason::Output(None) => "its output ended it",
+            OffReason::Output(Some(reason)) => return reason.fmt(f),
             OffReason::Removed => "the configuration removed or disabled it",
             OffReason::Excluded => "another one that it excludes is on",
             OffReason::Restarted => "the agent restarted",
             OffReason::Stopped => "the agent stops",
+        })
+    }
+}
+
+/// Why, as a person reads it. Every output is a relay of a board.
+impl fmt::Display for OutputReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OutputReason::Done => "its time is over",
+            OutputReason::MaxOn => "the maximum on-time that its board is built with is over",
+            OutputReason::MinOff => "its board keeps it off for its minimum off-time, after a start as well",
+            OutputReason::Excluded => "its board excludes it while another relay is on",
+            OutputReason::LinkLost => "its board heard nothing of the agent for too long",
+            OutputReason::Restarted => "its board restarted",
+            OutputReason::Settings => "its board was given other limits",
+            OutputReason::Expired => "the order reached its board too late",
+            OutputReason::NotPossible => "its board cannot do that",
+            OutputReason::NotReached => "its board could not be reached",
         })
     }
 }

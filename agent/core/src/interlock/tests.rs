@@ -115,7 +115,7 @@ impl Bench {
 
     fn confirm_all_off(&mut self, secs: i64) {
         for order in 0..=self.interlock.last_order {
-            self.handle(secs, Input::Switched { order, on: false });
+            self.handle(secs, Input::Switched { order, on: false, why: None });
         }
     }
 
@@ -151,7 +151,7 @@ impl Bench {
 
     /// The output confirms the last order.
     fn confirmed(&mut self, secs: i64, on: bool) -> &mut Bench {
-        self.handle(secs, Input::Switched { order: self.last, on })
+        self.handle(secs, Input::Switched { order: self.last, on, why: None })
     }
 
     fn tick(&mut self, secs: i64) -> &mut Bench {

@@ -19,6 +19,9 @@ const MAX_ANSWERS: usize = 16;
 /// SMS whose delivery report is waited for. References have 256 values.
 const MAX_REPORTS: usize = 64;
 
+/// Pages whose delivery reports may still come: the network tries for an hour.
+const MAX_PAGES: usize = 16;
+
 /// Attempts for one number.
 const TRIES: u32 = 2;
 
@@ -31,6 +34,8 @@ pub enum Told {
     Failed(String, String),
     /// An SMS arrived at a phone, or the service centre gave it up with a status.
     Arrived(String, Result<(), u8>),
+    /// The page of this id, which the network had taken, arrived at no phone; and why.
+    Lost(String, String),
 }
 
 /// A text on its way to one number.
@@ -51,6 +56,22 @@ struct Page {
     failure: Option<Failure>,
 }
 
+/// An SMS whose delivery report is waited for.
+#[derive(Debug)]
+struct Awaited {
+    reference: u8,
+    to: String,
+    /// The page that it is of.
+    page: Option<String>,
+}
+
+/// The numbers for which the network has a page.
+#[derive(Debug)]
+struct Reached {
+    page: String,
+    numbers: BTreeSet<String>,
+}
+
 /// SMS of one modem.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -59,10 +80,10 @@ pub struct Outgoing {
     page: Option<Page>,
     /// The SMS that the modem has.
     in_flight: Option<Letter>,
-    /// Numbers that have the page of this id, so that another attempt leaves them out.
-    reached: (String, BTreeSet<String>),
+    /// Pages of late, so that another attempt leaves out the numbers that have one. The newest is the last.
+    reached: VecDeque<Reached>,
     reference: u8,
-    reports: VecDeque<(u8, String)>,
+    reports: VecDeque<Awaited>,
     told: VecDeque<Told>,
 }
 
@@ -73,7 +94,7 @@ impl Default for Outgoing {
             budget: Budget::per_hour(ANSWERS_PER_HOUR),
             page: None,
             in_flight: None,
-            reached: (String::new(), BTreeSet::new()),
+            reached: VecDeque::new(),
             reference: 0,
             reports: VecDeque::new(),
             told: VecDeque::new(),
@@ -84,10 +105,14 @@ impl Default for Outgoing {
 impl Outgoing {
     /// Sends a text to all of these numbers; the one before is over. Those that an earlier attempt reached are left out.
     pub fn page(&mut self, id: &str, text: &str, numbers: &[String]) {
-        if self.reached.0 != id {
-            self.reached = (id.to_owned(), BTreeSet::new());
+        let place = self.reached.iter().position(|reached| reached.page == id);
+        let before = place.and_then(|place| self.reached.remove(place));
+        let reached = before.unwrap_or_else(|| Reached { page: id.to_owned(), numbers: BTreeSet::new() });
+        let missing: Vec<&String> = numbers.iter().filter(|number| !reached.numbers.contains(*number)).collect();
+        self.reached.push_back(reached);
+        if self.reached.len() > MAX_PAGES {
+            self.reached.pop_front();
         }
-        let missing: Vec<&String> = numbers.iter().filter(|number| !self.reached.1.contains(*number)).collect();
         let letters = missing.into_iter().map(|number| self.letter(number, text, true)).collect();
         self.page = Some(Page { id: id.to_owned(), letters, failure: None });
         self.end_page();
@@ -120,12 +145,14 @@ impl Outgoing {
                 letter.parts.pop_front();
                 letter.tries = 0;
                 if letter.parts.is_empty() {
-                    self.reports.push_back((reference, letter.to.clone()));
+                    let reached = self.reached.back_mut().filter(|_| letter.is_page);
+                    let page = reached.map(|reached| {
+                        reached.numbers.insert(letter.to.clone());
+                        reached.page.clone()
+                    });
+                    self.reports.push_back(Awaited { reference, to: letter.to, page });
                     if self.reports.len() > MAX_REPORTS {
                         self.reports.pop_front();
-                    }
-                    if letter.is_page {
-                        self.reached.1.insert(letter.to);
                     }
                 } else {
                     self.put_back(letter, true);
@@ -140,9 +167,22 @@ impl Outgoing {
     pub fn reported(&mut self, report: DeliveryReport) {
         let Some(arrived) = report.arrived else { return };
         // References repeat: the newest is meant.
-        if let Some(place) = self.reports.iter().rposition(|(reference, _)| *reference == report.reference) {
-            let number = self.reports.remove(place).map(|(_, number)| masked(&number)).unwrap_or_default();
-            self.told.push_back(Told::Arrived(number, if arrived { Ok(()) } else { Err(report.status) }));
+        let place = self.reports.iter().rposition(|awaited| awaited.reference == report.reference);
+        let Some(Awaited { to, page, .. }) = place.and_then(|place| self.reports.remove(place)) else { return };
+        let number = masked(&to);
+        self.told.push_back(Told::Arrived(number.clone(), if arrived { Ok(()) } else { Err(report.status) }));
+        if let (false, Some(page)) = (arrived, page) {
+            self.not_arrived(&page, &to, format!("SMS to {number} did not arrive"));
+        }
+    }
+
+    /// A page that arrives at no phone is lost; one that is under way has other numbers yet.
+    fn not_arrived(&mut self, page: &str, number: &str, why: String) {
+        let is_under_way = self.page.as_ref().is_some_and(|under_way| under_way.id == page);
+        let Some(reached) = self.reached.iter_mut().find(|reached| reached.page == page) else { return };
+        reached.numbers.remove(number);
+        if reached.numbers.is_empty() && !is_under_way {
+            self.told.push_back(Told::Lost(page.to_owned(), why));
         }
     }
 
@@ -182,7 +222,7 @@ impl Outgoing {
     fn end_page(&mut self) {
         let is_in_flight = self.in_flight.as_ref().is_some_and(|letter| letter.is_page);
         let Some(page) = self.page.take_if(|page| page.letters.is_empty() && !is_in_flight) else { return };
-        let has_reached = self.reached.0 == page.id && !self.reached.1.is_empty();
+        let has_reached = self.reached.back().is_some_and(|reached| !reached.numbers.is_empty());
         let failure = page.failure.filter(|_| !has_reached);
         self.told.push_back(Told::Page(failure.map_or(Ok(()), Err)));
     }
@@ -218,6 +258,26 @@ mod tests {
         assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..4321".to_owned(), Ok(()))));
         assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..5678".to_owned(), Err(0x46))));
         assert_eq!(outgoing.poll(), None);
+    }
+
+    /// Guards against: the network takes an SMS and no phone ever shows it.
+    #[test]
+    fn a_page_that_arrives_at_no_phone_is_lost_and_one_that_arrives_at_one_is_not() {
+        let mut outgoing = Outgoing::default();
+        let mut page = |id: &str, first: u8, reports: [bool; 2]| {
+            outgoing.page(id, "a", &numbers());
+            for reference in [first, first + 1] {
+                outgoing.next_submit().unwrap();
+                outgoing.submitted(Ok(reference));
+            }
+            for (reference, arrived) in [first, first + 1].into_iter().zip(reports) {
+                outgoing.reported(DeliveryReport { reference, arrived: Some(arrived), status: 0x46 });
+            }
+            std::iter::from_fn(|| outgoing.poll()).filter(|told| matches!(told, Told::Lost(..))).collect::<Vec<_>>()
+        };
+        assert_eq!(page("pi-31-1", 1, [true, false]), []);
+        let why = "SMS to +49..4321 did not arrive".to_owned();
+        assert_eq!(page("pi-31-2", 11, [false, false]), [Told::Lost("pi-31-2".to_owned(), why)]);
     }
 
     #[test]

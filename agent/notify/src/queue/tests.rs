@@ -417,3 +417,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_message_that_did_not_arrive_is_given_up_unless_the_alert_has_gone_on_since() {
+    let mut line = Line::new(NO_CAP);
+    let lost = |line: &mut Line, id: &str| line.handle(Input::Lost(id.to_owned(), "no phone has it".to_owned()));
+    for alert in 1..=2 {
+        line.page(alert, 1, Severity::Urgent);
+        line.handle(Input::Sent);
+    }
+    assert_eq!(lost(&mut line, "pi-1-1"), ["0 pi-1-1 failed"]);
+    assert_eq!(lost(&mut line, "pi-1-1"), [""; 0], "once");
+    line.handle(Input::Acknowledged(AlertId(2)));
+    assert_eq!(lost(&mut line, "pi-2-1"), [""; 0], "somebody took it on");
+    assert_eq!(line.page(3, 1, Severity::Urgent), ["0 send pi-3-1 untold 1"]);
+}

@@ -30,7 +30,11 @@ struct Board {
 
 impl Board {
     fn begin(at_s: i64, snapshot: Option<Vec<u8>>) -> Board {
-        let mut life = Life::begin(at_s, &format!("{FARM}{DOSER}"), snapshot);
+        Board::of(at_s, &format!("{FARM}{DOSER}"), snapshot)
+    }
+
+    fn of(at_s: i64, farm: &str, snapshot: Option<Vec<u8>>) -> Board {
+        let mut life = Life::begin(at_s, farm, snapshot);
         let orders = life.decide.outputs.of_bus(&Id::new("gateway").unwrap());
         // Orders of the start had no bus yet, and are lost.
         while let Ok(outcome) = life.decide.outcomes.try_recv() {
@@ -47,7 +51,7 @@ impl Board {
         while let Ok(Switch { order, actuator, on, at_most, .. }) = self.orders.try_recv() {
             let span = at_most.map_or(String::new(), |span| format!(" {span}"));
             obeyed.push(format!("{actuator} {}{span}", if on { "on" } else { "off" }));
-            self.life.decide.handle(Input::Output(interlock::Input::Switched { order, on }));
+            self.life.decide.handle_outcome(interlock::Input::Switched { order, on, why: None });
         }
         obeyed
     }
@@ -252,4 +256,108 @@ async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
     board.life.decide.handle_command(Command::Hold { change, answer: done });
     released.await.unwrap();
     assert!(!board.is_stopped());
+}
+
+const HORN: &str = "
+[actuators.horn]
+zone = 'room'
+output = 'board:gateway/relay-2'
+max_on = '2m'
+[notifications.siren]
+kind = 'siren'
+actuator = 'horn'
+urgent = { on = '1m', off = '0s' }
+[rules.level-high]
+sensor = 'room/level'
+above = 30
+severity = 'urgent'
+";
+
+/// A horn whose board is up.
+fn horn() -> Board {
+    let farm = FARM.to_owned() + "urgent = { wait = '1h', channels = ['siren'] }" + HORN;
+    let mut board = Board::of(0, &farm, None);
+    board.bus(None);
+    board.obey();
+    board
+}
+
+impl Board {
+    fn bus(&mut self, down: Option<&str>) {
+        self.life.decide.bus_changed(&Id::new("gateway").unwrap(), down);
+    }
+
+    /// Time goes on to a second.
+    fn pass(&mut self, at_s: i64) {
+        self.life.clock.observe(WallTime(at_s * 1000));
+        self.life.decide.handle(Input::Tick);
+        self.life.decide.run_sirens();
+    }
+
+    /// What a page by the siren is answered at this moment.
+    fn page(&mut self) -> Option<Result<(), String>> {
+        let (answer, mut answered) = oneshot::channel();
+        let channel = Id::new("siren").unwrap();
+        self.life.decide.handle_asked(crate::notify::asked::Asked::Siren { channel, is_test: false, answer });
+        answered.try_recv().ok()
+    }
+}
+
+/// Guards against: one turn of `max_on`, and silence for the rest of the night.
+#[tokio::test]
+async fn a_siren_without_a_pause_is_renewed_at_its_max_on_until_somebody_takes_the_alert_on() {
+    let mut board = horn();
+    board.life.level(10, 31.0);
+    assert_eq!((board.page(), board.obey()), (None, vec!["horn on 2m".to_owned()]));
+    assert_eq!(board.page(), Some(Ok(())));
+    let mut orders = Vec::new();
+    for second in 11..=740 {
+        board.pass(second);
+        orders.extend(board.obey());
+    }
+    assert_eq!(orders, ["horn off", "horn on 2m"].repeat(6));
+    let alert = board.life.decide.engine.alerts().next().unwrap().report.alert.unwrap();
+    board.life.decide.handle(Input::Acknowledge { alert, span: Span::from_mins(60), by: "ann".to_owned() });
+    assert_eq!(board.obey(), ["horn off"]);
+    board.pass(3000);
+    assert_eq!(board.obey(), Vec::<String>::new());
+}
+
+/// Guards against: a board that is away, and pages that count as delivered.
+#[tokio::test]
+async fn a_siren_whose_board_is_away_is_no_delivery_and_sounds_as_soon_as_the_board_is_back() {
+    let mut board = horn();
+    board.life.level(10, 31.0);
+    board.obey();
+    board.bus(Some("no such port"));
+    let why = "its board is away: no such port";
+    assert_eq!((board.page(), board.obey()), (Some(Err(why.to_owned())), vec!["horn off".to_owned()]));
+    let Some(notify::Command::Request(Request::Sirens(said))) =
+        std::iter::from_fn(|| board.life.asked.try_recv().ok()).last()
+    else {
+        panic!("status is told")
+    };
+    assert_eq!(said.values().next().unwrap().trouble.as_deref(), Some(why));
+    for second in 11..600 {
+        board.pass(second);
+    }
+    assert_eq!(board.obey(), Vec::<String>::new(), "nothing is ordered of a board that is away");
+    let refused = board.life.decide.commit.events.iter().filter(|event| event.kind == "actuation").count();
+    assert!(refused < 5, "{refused} events of one absence");
+    board.bus(None);
+    assert_eq!(board.obey().last().map(String::as_str), Some("horn on 2m"));
+    assert_eq!(board.page(), Some(Ok(())));
+}
+
+/// A configuration without the siren ends its sound, and its name begins anew.
+#[tokio::test]
+async fn a_siren_that_a_configuration_takes_away_falls_silent() {
+    let mut board = horn();
+    board.life.level(10, 31.0);
+    assert_eq!(board.obey(), ["horn on 2m"]);
+    let (horn, rest) = HORN.split_once("[notifications.siren]").unwrap();
+    let farm = FARM.to_owned() + horn + &rest[rest.find("[rules").unwrap()..];
+    board.life.decide.configure(configured(&farm));
+    assert_eq!(board.obey(), ["horn off"]);
+    assert_eq!(board.page(), None);
 }

@@ -174,3 +174,12 @@ fn what_waits_or_is_under_way_on_a_channel_that_goes_is_told_by_the_level_of_now
         "who told is gone"
     );
 }
+
+#[test]
+fn a_page_that_arrived_nowhere_after_all_is_sent_by_another_channel() {
+    let mut house = House::new(&["phone", "sms"]);
+    house.page(&["sms"], &["sms", "phone"]);
+    assert_eq!(house.step(Input::Sent(id("sms"))), ["sms pi-1-1 sent"]);
+    let lost = Input::Lost(id("sms"), "pi-1-1".to_owned(), "SMS did not arrive".to_owned());
+    assert_eq!(house.step(lost), ["sms pi-1-1 failed, phone instead", "phone send pi-1-1-instead-of-sms"]);
+}

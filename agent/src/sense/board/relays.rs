@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tilth_core::actuator::Output;
-use tilth_core::interlock::{Input as Outcome, SWITCH_WITHIN, Switch as Order};
-use tilth_wire::{MAX_RELAYS, Refusal, Switch, Switched, ToBoard, UNLIMITED};
+use tilth_core::interlock::{Input as Outcome, OutputReason, SWITCH_WITHIN, Switch as Order};
+use tilth_core::time::Span;
+use tilth_wire::{MAX_RELAYS, OffReason, Refusal, Switch, Switched, ToBoard, UNLIMITED};
+
+use super::words;
 
 /// Seconds after which an order to switch on that has no answer is lost.
 const LOST_AFTER: u32 = 3;
@@ -30,6 +33,8 @@ pub(super) struct Relays {
     waiting: VecDeque<Waiting>,
     /// The newest order for each relay.
     newest: BTreeMap<u8, Order>,
+    /// Relays whose last time on the board made shorter than ordered, with the time ordered.
+    cut: BTreeMap<u8, Span>,
 }
 
 /// Number of the relay that an output names as `relay-N`, counted from 0 as on the board.
@@ -47,7 +52,32 @@ fn is_energised(order: &Order) -> bool {
 /// What the interlock is told of an order that reached no relay: what should have gone on is off, and of what should go off nobody
 /// knows.
 pub(super) fn not_sent(order: &Order) -> Outcome {
-    if order.on { Outcome::Switched { order: order.order, on: false } } else { Outcome::Lost(order.order) }
+    let why = Some(OutputReason::NotReached);
+    if order.on { Outcome::Switched { order: order.order, on: false, why } } else { Outcome::Lost(order.order) }
+}
+
+/// Why a relay is off that a board refused to switch on.
+fn refused(refusal: Refusal) -> OutputReason {
+    match refusal {
+        Refusal::NotUnderstood | Refusal::NoSuchNumber | Refusal::NotPossible | Refusal::AlreadyOn => {
+            OutputReason::NotPossible
+        }
+        Refusal::Expired => OutputReason::Expired,
+        Refusal::Excluded => OutputReason::Excluded,
+        Refusal::TooSoon => OutputReason::MinOff,
+        Refusal::LinkLost => OutputReason::LinkLost,
+    }
+}
+
+/// Why a relay went off.
+fn ended(reason: OffReason) -> Option<OutputReason> {
+    match reason {
+        OffReason::Done => Some(OutputReason::Done),
+        OffReason::MaxOn => Some(OutputReason::MaxOn),
+        OffReason::Command => None,
+        OffReason::LinkLost => Some(OutputReason::LinkLost),
+        OffReason::Settings => Some(OutputReason::Settings),
+    }
 }
 
 impl Relays {
@@ -82,7 +112,8 @@ impl Relays {
             Some(Refusal::AlreadyOn) => true,
             Some(_) => false,
         };
-        Some(Outcome::Switched { order: order.order, on: energised != order.normally_energised })
+        let why = refusal.filter(|refusal| *refusal != Refusal::AlreadyOn).map(refused);
+        Some(Outcome::Switched { order: order.order, on: energised != order.normally_energised, why })
     }
 
     /// The board switched a relay, by itself or by a command.
@@ -90,13 +121,14 @@ impl Relays {
         let order = self.newest.get(&switched.relay)?;
         let is_answered = self.waiting.iter().all(|waiting| waiting.relay != switched.relay);
         // An order that is under way is told by its answer.
-        (is_answered && switched.off.is_some())
-            .then_some(Outcome::Switched { order: order.order, on: order.normally_energised })
+        let off = switched.off.filter(|_| is_answered)?;
+        Some(Outcome::Switched { order: order.order, on: order.normally_energised, why: ended(off) })
     }
 
     /// The board restarted, so all of its relays are off.
     pub(super) fn restarted(&mut self) -> Vec<Outcome> {
-        let off = |order: &Order| Outcome::Switched { order: order.order, on: order.normally_energised };
+        let why = Some(OutputReason::Restarted);
+        let off = |order: &Order| Outcome::Switched { order: order.order, on: order.normally_energised, why };
         let outcomes = self.newest.values().map(off).collect();
         self.waiting.retain(|waiting| !is_energised(&waiting.order));
         outcomes
@@ -115,10 +147,24 @@ impl Relays {
         self.fallen().into_iter().filter(|(relay, _)| on & 1 << relay == 0 && !is_waiting(*relay)).collect()
     }
 
-    /// The relay of a command that the board does for a shorter time than it must last: of a siren that rests energised.
-    pub(super) fn limited(&self, command: u32) -> Option<u8> {
-        let waiting = self.waiting.iter().find(|waiting| waiting.command == command)?;
-        (waiting.order.normally_energised && !waiting.order.on).then_some(waiting.relay)
+    /// The board does a command, for a shorter time than ordered where `is_limited`: what is to be said of that, the first time.
+    pub(super) fn done(&mut self, command: u32, is_limited: bool) -> Option<String> {
+        let Waiting { order, relay, .. } = self.waiting.iter().find(|waiting| waiting.command == command)?;
+        if order.normally_energised {
+            return (is_limited && !order.on).then(|| words::limited(*relay));
+        }
+        let ordered = order.at_most.filter(|_| order.on)?;
+        if !is_limited {
+            self.cut.remove(relay);
+            return None;
+        }
+        let is_news = self.cut.insert(*relay, ordered).is_none();
+        is_news.then(|| words::cut(*relay, ordered))
+    }
+
+    /// What is to be said of relays whose last time on the board made shorter than ordered.
+    pub(super) fn cut(&self) -> impl Iterator<Item = String> {
+        self.cut.iter().map(|(relay, ordered)| words::cut(*relay, *ordered))
     }
 }
 
@@ -137,8 +183,6 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use tilth_core::id::Id;
-    use tilth_core::time::Span;
-    use tilth_wire::OffReason;
 
     use super::*;
 
@@ -146,6 +190,10 @@ mod tests {
         let output = Output::Board { bus: Id::new("gateway").unwrap(), channel: Id::new("relay-1").unwrap() };
         let at_most = on.then_some(Span(2_000)).filter(|_| !normally_energised);
         Order { order: number, actuator: Id::new("pump").unwrap(), output, normally_energised, on, at_most }
+    }
+
+    fn off(order: u64, why: OutputReason) -> Option<Outcome> {
+        Some(Outcome::Switched { order, on: false, why: Some(why) })
     }
 
     fn on_for(message: ToBoard) -> u32 {
@@ -165,12 +213,29 @@ mod tests {
         assert_eq!(on_for(relays.order(order(1, true, false), 1, 50, 0)), 2_000);
         assert_eq!(relays.second().0.len(), 1);
         assert_eq!(relays.answered(49, None), None);
-        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: true }));
+        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: true, why: None }));
         assert!(relays.second().0.is_empty());
         let done = Switched { at: 0, relay: 1, command: 50, off: Some(OffReason::Done) };
-        assert_eq!(relays.switched(&done), Some(Outcome::Switched { order: 1, on: false }));
+        assert_eq!(relays.switched(&done), off(1, OutputReason::Done));
+        let cut = Switched { off: Some(OffReason::MaxOn), ..done };
+        assert_eq!(relays.switched(&cut), off(1, OutputReason::MaxOn));
         relays.order(order(2, true, false), 1, 51, 0);
-        assert_eq!(relays.answered(51, Some(Refusal::TooSoon)), Some(Outcome::Switched { order: 2, on: false }));
+        assert_eq!(relays.answered(51, Some(Refusal::TooSoon)), off(2, OutputReason::MinOff));
+    }
+
+    #[test]
+    fn a_time_on_that_the_board_makes_shorter_is_said_once_and_shown_until_it_does_not() {
+        let mut relays = Relays::default();
+        let mut run = |number: u64, is_limited| {
+            relays.order(order(number, true, false), 1, number as u32, 0);
+            let said = relays.done(number as u32, is_limited);
+            relays.answered(number as u32, None);
+            (said, relays.cut().count())
+        };
+        let cut = words::cut(1, Span(2_000));
+        assert_eq!(run(1, false), (None, 0));
+        assert_eq!(run(2, true), (Some(cut), 1));
+        assert_eq!((run(3, true), run(4, false)), ((None, 1), (None, 0)));
     }
 
     #[test]
@@ -189,14 +254,15 @@ mod tests {
     fn a_siren_that_rests_energised_is_raised_again_after_a_restart_of_the_board() {
         let mut relays = Relays::default();
         assert_eq!(on_for(relays.order(order(1, false, true), 1, 50, 0)), UNLIMITED);
-        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: false }));
-        assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true }]);
+        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: false, why: None }));
+        let why = Some(OutputReason::Restarted);
+        assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true, why }]);
         assert_eq!(relays.fallen(), [(1, order(1, false, true))]);
         assert_eq!((relays.dropped(0b01), relays.dropped(0b10)), (relays.fallen(), vec![]));
         relays.order(order(1, false, true), 1, 52, 0);
         assert_eq!(
-            (relays.dropped(0), relays.limited(52)),
-            (vec![], Some(1)),
+            (relays.dropped(0), relays.done(52, true)),
+            (vec![], Some(words::limited(1))),
             "expected an order under way to be enough"
         );
         assert_eq!(on_for(relays.order(order(2, true, true), 1, 51, 0)), 0);

@@ -190,6 +190,10 @@ impl Session {
         &self.commands
     }
 
+    pub(super) fn relays(&self) -> &Relays {
+        &self.relays
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }
@@ -333,8 +337,8 @@ impl Session {
             FromBoard::Reading(reading) => self.handle_reading(reading),
             FromBoard::Batch(batch) => batch.readings().for_each(|reading| self.handle_reading(reading)),
             FromBoard::Ack(ack) => {
-                let limited = self.relays.limited(ack.command).filter(|_| ack.limited);
-                self.effects.extend(limited.map(|relay| Effect::Remark(words::limited(relay))));
+                let remark = self.relays.done(ack.command, ack.limited);
+                self.effects.extend(remark.map(Effect::Remark));
                 self.handle_answer(ack.command, None);
             }
             FromBoard::Error(error) => self.handle_answer(error.command, Some(error.reason)),

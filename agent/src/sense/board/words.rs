@@ -153,6 +153,14 @@ pub(super) fn limited(relay: u8) -> String {
     )
 }
 
+/// A relay that the board switches off sooner than it was ordered to.
+pub(super) fn cut(relay: u8, ordered: Span) -> String {
+    format!(
+        "relay {relay} of the board is on for its own maximum on-time, shorter than the {ordered} that were ordered; lower max_on of its \
+         actuator, or build the image with a longer one, by the table at the top of the board's main.rs"
+    )
+}
+
 /// Name of a unit, and how many of the board's numbers make one of it.
 pub(super) const fn unit(unit: Unit) -> (&'static str, f64) {
     match unit {

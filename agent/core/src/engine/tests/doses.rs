@@ -328,7 +328,7 @@ impl World {
             for relay in self.relays.values_mut() {
                 for (order, on) in relay.obey(self.now) {
                     let stamp = self.clock.stamp(Uptime(self.now - self.booted_at));
-                    self.interlock.handle(stamp, Input::Switched { order, on });
+                    self.interlock.handle(stamp, Input::Switched { order, on, why: None });
                 }
             }
         }

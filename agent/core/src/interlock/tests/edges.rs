@@ -1,7 +1,7 @@
 //! Every edge of the chart above `State`.
 
 use super::{Bench, at, doser, id, pump, siren};
-use crate::interlock::{Input, SWITCH_WITHIN, Standing};
+use crate::interlock::{Input, OutputReason, SWITCH_WITHIN, Standing};
 use crate::time::Span;
 
 fn standing(bench: &Bench, secs: i64, name: &str) -> Standing {
@@ -118,7 +118,23 @@ fn outcomes_of_orders_that_were_replaced_do_nothing() {
     bench.on(10, "fan", 3);
     let on = bench.last;
     bench.off(11, "fan").expect(&["switch fan on 3s", "fan on", "switch fan off", "fan off command"]);
-    bench.handle(11, Input::Switched { order: on, on: false }).handle(11, Input::Lost(on)).expect(&[]);
-    bench.handle(11, Input::Switched { order: 9999, on: true }).handle(11, Input::Booked(0)).expect(&[]);
+    bench.handle(11, Input::Switched { order: on, on: false, why: None }).handle(11, Input::Lost(on)).expect(&[]);
+    bench.handle(11, Input::Switched { order: 9999, on: true, why: None }).handle(11, Input::Booked(0)).expect(&[]);
     assert_eq!(standing(&bench, 11, "fan"), Standing::Stopping(Some(at(13).uptime + SWITCH_WITHIN)));
+}
+
+#[test]
+fn what_an_output_ends_or_refuses_by_itself_is_told_with_its_reason() {
+    let mut bench = Bench::new(vec![pump("fan", "relay-1")]);
+    for (secs, why, said) in [
+        (10, None, "fan off output"),
+        (20, Some(OutputReason::MaxOn), "fan off output-max-on"),
+        (30, Some(OutputReason::MinOff), "fan off output-min-off"),
+        // Its clock is a little faster than the agent's.
+        (40, Some(OutputReason::Done), "fan off time-over"),
+    ] {
+        let order = bench.on(secs, "fan", 3).last;
+        bench.handle(secs + 1, Input::Switched { order, on: false, why });
+        bench.expect(&["switch fan on 3s", "fan on", said]);
+    }
 }

@@ -1,8 +1,9 @@
 //! The Debian packages of agent and hub, built by `cross/packages` and opened: which files they have with which modes, that no file holds a
 //! secret or names a folder of this machine, that the bill of materials names every crate, what lintian finds, and how exposed the services
-//! are. A short run packs the programs that the evidence runs; a full run those that ship, of each machine. The saboteur takes the packages
-//! that the last run left, where they are there.
+//! are. A short run packs the programs that the evidence runs; a full run those that ship, of each machine, and installs those of this one.
+//! The saboteur takes the packages that the last run left, where they are there.
 
+mod installed;
 mod opened;
 
 use std::fs;
@@ -62,6 +63,9 @@ fn measured(run: Run) -> anyhow::Result<(String, Vec<String>)> {
             }
             figures.push(opened.look_through(&built, &mut short)?);
         }
+    }
+    if matches!(run.length, Length::Full) {
+        figures.push(installed::story(&built, &folder)?);
     }
     Ok((figures.join("; "), short))
 }

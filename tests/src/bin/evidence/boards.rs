@@ -13,20 +13,21 @@ mod heard;
 mod line;
 mod relays;
 mod sensors;
+mod siren;
 mod store;
 
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
-use tilth_tests::live::emulator::{Model, PICO, UNO};
+use tilth_tests::live::emulator::{MEGA_2560, Model, PICO, UNO};
 use tilth_tests::random::Random;
 
 use crate::{Length, Outcome, Run, outcome};
 use bench::{Bench, Limits};
 use line::{Side, State};
 use relays::LIMITS;
-use sensors::WIDE;
+use sensors::{HANG, PANIC, Restart, WIDE};
 use store::Span;
 
 /// How much of each thing is done with a board.
@@ -39,6 +40,7 @@ struct Extent {
     /// Kinds of failures of sensors.
     failures: usize,
     hangs: usize,
+    panics: usize,
     /// Frames in each direction just behind noise.
     frames: usize,
     noise_ms: i64,
@@ -49,6 +51,8 @@ struct Extent {
     before_ms: i64,
     /// How long the agent stays away, each time.
     absences_ms: &'static [i64],
+    /// How long a siren is held.
+    siren_ms: i64,
 }
 
 const SHORT: Extent = Extent {
@@ -56,12 +60,14 @@ const SHORT: Extent = Extent {
     values: 2,
     failures: 2,
     hangs: 1,
+    panics: 1,
     frames: 1,
     noise_ms: 10_000,
     gusts: 8,
     link_timeout_ms: 3_000,
     before_ms: 5_000,
     absences_ms: &[50_000],
+    siren_ms: 5_000,
 };
 
 const FULL: Extent = Extent {
@@ -69,23 +75,58 @@ const FULL: Extent = Extent {
     values: 6,
     failures: usize::MAX,
     hangs: 3,
+    panics: 3,
     frames: 5,
     noise_ms: 60_000,
     gusts: 60,
     link_timeout_ms: 10_000,
     before_ms: 35_000,
     absences_ms: &[180_000, 180_000],
+    // A minute more than the relays of pumps are on at most.
+    siren_ms: 660_000,
 };
 
-/// Boards with what is done in a short run and in a full one.
-const BOARDS: &[(&Model, Extent, Extent)] = &[
-    (&UNO, SHORT, FULL),
-    // Its emulator is faster, and the board holds half an hour.
-    (&PICO, SHORT, Extent { speed: 2, absences_ms: &[180_000, 1_800_000], ..FULL }),
-];
+/// What happens to a board on a bench of its own.
+#[derive(Clone, Copy)]
+struct Part {
+    play: fn(&mut Story) -> anyhow::Result<()>,
+    /// What is wired to its relays.
+    actuators: fn(&Model) -> String,
+    /// As [`Extent::speed`], where another one is needed.
+    speed: Option<u32>,
+}
 
-/// What happens to a board, each on a bench of its own, all at once.
-const PARTS: &[fn(&mut Story) -> anyhow::Result<()>] = &[Story::trials, Story::absences];
+const TRIALS: Part = Part { play: Story::trials, actuators: bench::actuators, speed: None };
+const ABSENCES: Part = Part { play: Story::absences, ..TRIALS };
+/// An agent must be able to restart within the board's link timeout, by the machine's clock.
+const SIREN: Part = Part { play: Story::siren, actuators: siren::actuators, speed: Some(1) };
+const SABOTAGED: Part = Part { play: Story::sabotaged, ..TRIALS };
+
+/// Parts that follow each other; the lanes of a board run all at once.
+type Lane = &'static [Part];
+
+/// What is done with a board in a short run and in a full one.
+struct Plan {
+    model: &'static Model,
+    short: (Extent, &'static [Lane]),
+    full: (Extent, &'static [Lane]),
+}
+
+const PLANS: &[Plan] = &[
+    Plan { model: &UNO, short: (SHORT, &[&[TRIALS], &[ABSENCES]]), full: (FULL, &[&[TRIALS, SIREN], &[ABSENCES]]) },
+    // More than its relays takes a machine with two cores too long for a short run.
+    Plan {
+        model: &MEGA_2560,
+        short: (SHORT, &[&[SIREN]]),
+        full: (Extent { absences_ms: &[180_000, 600_000], ..FULL }, &[&[TRIALS, SIREN], &[ABSENCES]]),
+    },
+    // Its emulator is faster, and the board holds half an hour.
+    Plan {
+        model: &PICO,
+        short: (SHORT, &[&[TRIALS], &[ABSENCES], &[SIREN]]),
+        full: (Extent { speed: 2, absences_ms: &[180_000, 1_800_000], ..FULL }, &[&[TRIALS, SIREN], &[ABSENCES]]),
+    },
+];
 
 /// Interval of all channels but in an absence, in milliseconds: the board holds what is not yet stored of them.
 const INTERVAL: u32 = 3_000;
@@ -97,16 +138,29 @@ pub(crate) fn measure(run: Run) -> Outcome {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
     let seed = std::env::var("TILTH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
     println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
-    let parts: &[fn(&mut Story) -> _] = if run.sabotage { &[Story::sabotaged] } else { PARTS };
     let told: Vec<Told> = thread::scope(|scope| {
-        let begin = |(board, part)| scope.spawn(move || Told::of(board, run, Random::new(seed), part));
-        let boards = BOARDS.iter().flat_map(|board| parts.iter().map(move |part| (board, *part)));
-        let running: Vec<_> = boards.map(begin).collect();
-        running.into_iter().filter_map(|part| part.join().ok()).collect()
+        let begin = |(plan, extent, lane): (&'static Plan, Extent, Lane)| {
+            let play = move |part: &Part| Told::of(plan.model, extent, run.length, Random::new(seed), part);
+            scope.spawn(move || lane.iter().map(play).collect::<Vec<_>>())
+        };
+        let running: Vec<_> = PLANS.iter().flat_map(|plan| plan.lanes(run)).map(begin).collect();
+        running.into_iter().filter_map(|lane| lane.join().ok()).flatten().collect()
     });
-    let figures: Vec<String> = BOARDS.iter().map(|(model, ..)| figures(model, &told)).collect();
+    let figures: Vec<String> = PLANS.iter().map(|plan| figures(plan.model, &told)).collect();
     let findings: Vec<String> = told.iter().flat_map(|told| told.findings.clone()).collect();
     outcome(figures.join("; "), &findings)
+}
+
+impl Plan {
+    /// The lanes of a run, with what is done in them.
+    fn lanes(&'static self, run: Run) -> impl Iterator<Item = (&'static Plan, Extent, Lane)> {
+        let (extent, lanes) = match run.length {
+            Length::Short => self.short,
+            Length::Full => self.full,
+        };
+        let lanes: &[Lane] = if run.sabotage { &[&[SABOTAGED]] } else { lanes };
+        lanes.iter().map(move |lane| (self, extent, *lane))
+    }
 }
 
 /// What was done with a board, in all its parts.
@@ -130,21 +184,12 @@ struct Told {
 }
 
 impl Told {
-    fn of(
-        (model, short, full): &(&'static Model, Extent, Extent),
-        run: Run,
-        random: Random,
-        part: fn(&mut Story) -> anyhow::Result<()>,
-    ) -> Told {
-        let extent = match run.length {
-            Length::Short => *short,
-            Length::Full => *full,
-        };
+    fn of(model: &'static Model, extent: Extent, length: Length, random: Random, part: &Part) -> Told {
         let failed = |error: anyhow::Error| format!("{}: {error:#}", model.image);
-        let (counts, findings) = match Story::begin(model, extent, run.length, random) {
+        let (counts, findings) = match Story::begin(model, extent, length, random, part) {
             Err(error) => (Vec::new(), vec![failed(error)]),
             Ok(mut story) => {
-                let told = part(&mut story).and_then(|()| story.bench.never_together());
+                let told = (part.play)(&mut story);
                 let mut findings = std::mem::take(&mut story.bench.findings);
                 findings.extend(told.err().map(failed));
                 let none = story.counts.iter().filter(|(_, count)| *count == 0);
@@ -167,18 +212,25 @@ struct Story {
 
 impl Story {
     /// A board whose sensors show something, and the agent that reads it.
-    fn begin(model: &'static Model, extent: Extent, length: Length, random: Random) -> anyhow::Result<Story> {
-        let mut bench = Bench::set_up(model, extent.speed, random)?;
+    fn begin(
+        model: &'static Model,
+        extent: Extent,
+        length: Length,
+        random: Random,
+        part: &Part,
+    ) -> anyhow::Result<Story> {
+        let speed = part.speed.unwrap_or(extent.speed);
+        let mut bench = Bench::set_up(model, speed, &(part.actuators)(model), random)?;
         let channels: Vec<u8> = bench.sensors.iter().map(|sensor| sensor.channel).collect();
         bench.measure(&channels, INTERVAL)?;
         bench.show_other_values(WIDE)?;
         bench.start_agent()?;
-        bench.limit(LIMITS)?;
         bench.lag_ms = 0;
         Ok(Story { bench, length, extent, counts: Vec::new() })
     }
 
     fn sabotaged(&mut self) -> anyhow::Result<()> {
+        self.bench.limit(LIMITS)?;
         let relay = self.bench.model.relays[0];
         self.bench.board.control(&json!({ "stuck": relay }))?;
         self.bench.agent_cannot_extend()?;
@@ -186,17 +238,20 @@ impl Story {
         Ok(())
     }
 
-    /// Everything but a long absence.
+    /// Everything but a long absence and a siren.
     fn trials(&mut self) -> anyhow::Result<()> {
+        self.bench.limit(LIMITS)?;
         self.sensors()?;
         self.relays()?;
         self.noise()?;
-        self.hangs()?;
+        self.restarts(&HANG, self.extent.hangs)?;
+        self.restarts(&PANIC, self.extent.panics)?;
         self.link()?;
         self.judge_store(&[])
     }
 
     fn judge_store(&mut self, away: &[Span]) -> anyhow::Result<()> {
+        self.bench.never_together()?;
         let tally = self.bench.judge_store(away)?;
         self.count("readings, each once and with its value", tally.readings as u64);
         self.count("windows of a minute at the hub", tally.windows as u64);
@@ -243,15 +298,19 @@ impl Story {
         Ok(())
     }
 
-    fn hangs(&mut self) -> anyhow::Result<()> {
-        for _ in 0..self.extent.hangs {
-            let (lasted, heard_at) = self.bench.hang()?;
-            self.say(&format!("a hang of {lasted} ms, the agent heard {heard_at} ms after the start"));
+    /// Restarts of the board by itself, so many times.
+    fn restarts(&mut self, restart: &Restart, times: usize) -> anyhow::Result<()> {
+        for _ in 0..times {
+            let (lasted, heard_at) = self.bench.suffer_restart(restart)?;
+            self.say(&format!(
+                "{:?}: reset after {lasted} ms, the agent heard {heard_at} ms after the start",
+                restart.cause
+            ));
             if f64::from(heard_at) > self.length.at_most(BACK_S * 1_000.0) {
                 self.bench.find(format!("the agent was heard {heard_at} ms after the board's start"));
             }
         }
-        self.count("hangs ended by the watchdog", self.extent.hangs as u64);
+        self.count(restart.counted, times as u64);
         Ok(())
     }
 
@@ -289,6 +348,20 @@ impl Story {
         self.count("kills of the agent", away.len() as u64);
         self.count("s without the agent", self.extent.absences_ms.iter().sum::<i64>().unsigned_abs() / 1_000);
         self.judge_store(&away)
+    }
+
+    /// A siren that is normally energised, on the relay that the image has for it.
+    fn siren(&mut self) -> anyhow::Result<()> {
+        let held_ms = self.bench.hold_siren(self.extent.siren_ms)?;
+        self.count("s that a siren was held", held_ms.unsigned_abs() / 1_000);
+        let away_ms = self.bench.restart_agent_under_siren()?;
+        self.say(&format!("the agent was away for {away_ms} ms, the siren stayed quiet"));
+        for fall in siren::FALLS {
+            let (fell_ms, back_ms) = self.bench.siren_falls(*fall)?;
+            self.say(&format!("{fall:?}: the siren sounded after {fell_ms} ms, and was quiet {back_ms} ms later"));
+        }
+        self.count("sirens that sounded without the agent", siren::FALLS.len() as u64);
+        Ok(())
     }
 
     fn count(&mut self, what: &str, count: u64) {

@@ -71,14 +71,14 @@ pub(super) struct Bench {
 
 impl Bench {
     /// A bench whose board is on, set as a technician sets it, and whose agent does not run yet.
-    pub(super) fn set_up(model: &'static Model, speed: u32, random: Random) -> anyhow::Result<Bench> {
+    pub(super) fn set_up(model: &'static Model, speed: u32, actuators: &str, random: Random) -> anyhow::Result<Bench> {
         let (board, began) = (Board::start(model, speed)?, Instant::now());
         let line = Line::to(board.port)?;
         let hub_folder = Folder::new("boards-hub");
         let mut hub = Hub::new(&hub_folder.path().join("hub"));
         hub.serve();
         let (sensors, shown, failed) = (sensors(model), BTreeMap::new(), BTreeSet::new());
-        let farm = farm(&sensors, speed, &line, &hub)?;
+        let farm = farm(&sensors, actuators, speed, &line, &hub)?;
         let (findings, last_command, _hub_folder) = (Vec::new(), FIRST_COMMAND, hub_folder);
         let mut bench = Bench {
             model,
@@ -299,10 +299,10 @@ impl Bench {
 }
 
 /// The farm of a bench: its agent reads the board over the line, and tells the hub.
-fn farm(sensors: &[Sensor], speed: u32, line: &Line, hub: &Hub) -> anyhow::Result<Farm> {
+fn farm(sensors: &[Sensor], actuators: &str, speed: u32, line: &Line, hub: &Hub) -> anyhow::Result<Farm> {
     let folder = Folder::new("boards");
     let sensors: String = sensors.iter().map(Sensor::config).collect();
-    folder.write("etc/config.d/bench.toml", sensors + ACTUATORS);
+    folder.write("etc/config.d/bench.toml", sensors + actuators);
     let record = folder.path().join("record");
     let mut farm = Farm::found(folder);
     farm.pull_out();
@@ -323,7 +323,8 @@ fn farm(sensors: &[Sensor], speed: u32, line: &Line, hub: &Hub) -> anyhow::Resul
 }
 
 /// A pump on relay 0 and a fan on relay 1 that may not run together.
-const ACTUATORS: &str = "
+pub(super) fn actuators(_: &Model) -> String {
+    "
 [actuators.pump]
 zone = 'bench'
 output = 'board:bench/relay-0'
@@ -335,4 +336,6 @@ max_on = '60s'
 excludes = ['pump']
 [rules.sensor-silent]
 enabled = false
-";
+"
+    .to_owned()
+}

@@ -30,8 +30,23 @@ const CHECKSUM: &str = "the checksum of the sensor's answer is wrong";
 const ABSENT: &str = "the sensor does not answer: not connected, or no power";
 const HELD: &str = "the sensor's bus is held down";
 
-/// A hang ends within this: the watchdog's second, whose oscillator may be a tenth off.
-const WATCHDOG_MS: i64 = 1_100;
+/// Why a board starts anew by itself.
+pub(super) struct Restart {
+    /// As the emulator calls it.
+    command: &'static str,
+    pub(super) cause: ResetCause,
+    /// Relays are off within this, in milliseconds.
+    off_ms: i64,
+    pub(super) counted: &'static str,
+}
+
+/// Ends within the watchdog's second, whose oscillator may be a tenth off.
+pub(super) const HANG: Restart =
+    Restart { command: "hang", cause: ResetCause::Watchdog, off_ms: 1_100, counted: "hangs ended by the watchdog" };
+
+/// The image that ships goes on in its panic handler: the relays are off long before the watchdog resets the board.
+pub(super) const PANIC: Restart =
+    Restart { command: "panic", cause: ResetCause::Panic, off_ms: 0, counted: "panics that opened the relays first" };
 
 /// Parts of a sensor's span: nearly all of it; and that in which a value moves by less than 16,384 of its steps from one reading to the next,
 /// which the Uno holds for 180 s.
@@ -199,13 +214,13 @@ impl Bench {
         self.until_shown().map(drop)
     }
 
-    /// The board hangs while relay 0 is on: its watchdog resets it, and the agent reads it again. How long the hang lasted, and how long
-    /// after it the agent was heard, in milliseconds of board time.
-    pub(super) fn hang(&mut self) -> anyhow::Result<(i64, u32)> {
+    /// The board fails while relay 0 is on: its watchdog resets it, and the agent reads it again. When the reset came, and how long after it
+    /// the agent was heard, in milliseconds of board time.
+    pub(super) fn suffer_restart(&mut self, restart: &Restart) -> anyhow::Result<(i64, u32)> {
         let on_at = self.switch_on("pump", 0, 60)?;
         let (starts, resets) = (self.line.heard(|heard| heard.starts.len()), self.board.resets().len());
-        let at = self.board.control_at(json!({ "hang": true }))?;
-        self.off_by(0, on_at, at + WATCHDOG_MS, "the watchdog resets the board")?;
+        let at = self.board.control_at(json!({ restart.command: true }))?;
+        self.off_by(0, on_at, at + restart.off_ms, &format!("{:?}", restart.cause))?;
         self.until("the watchdog resets the board", |bench| bench.board.resets().len() > resets)?;
         let reset = self.board.resets()[resets];
         self.until("the agent hears the board that started", |bench| {
@@ -214,7 +229,7 @@ impl Bench {
             })
         })?;
         let (cause, heard_at) = self.start(|start| (start.cause, start.echoed.first().copied().unwrap_or(u32::MAX)))?;
-        ensure!(cause == Some(ResetCause::Watchdog), "expected a reset by the watchdog, got {cause:?}");
+        ensure!(cause == Some(restart.cause), "expected a start by {:?}, got {cause:?}", restart.cause);
         self.pulses_begin_anew();
         self.until_shown()?;
         Ok((reset - at, heard_at))

@@ -55,18 +55,11 @@ pub(crate) struct EarlierState {
 impl Store {
     /// The number of the boot that runs, and the numbers that its alerts may have, above `after`. The operating system's boot
     /// id tells whether only this program was started again. On a disk that is full or read-only the boot begins all the
-    /// same: its row comes with the first commit, and until then no numbers are reserved.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then no boot began.
+    /// same: its row comes with the first commit, and until then no numbers are reserved. On any other error no boot began.
     pub(crate) fn begin_boot(&mut self, os_boot: &str, after: u64) -> Result<(u32, AlertNumbers), StoreError> {
-        let last: Option<(u32, String)> = self
-            .reader
-            .0
-            .query_row("SELECT id, os_boot FROM boot ORDER BY id DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
+        let newest = "SELECT id, os_boot FROM boot ORDER BY id DESC LIMIT 1";
+        let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?));
+        let last: Option<(u32, String)> = self.reader.0.query_row(newest, [], read).optional()?;
         let least: u32 = self.reader.0.query_row("SELECT least_boot FROM meta", [], |row| row.get(0))?;
         let number = match last {
             Some((number, os_id)) if os_id == os_boot => number,
@@ -74,16 +67,13 @@ impl Store {
             None => least,
         };
         (self.boot.number, self.boot.os_boot) = (number, os_boot.to_owned());
-        let mut numbers = AlertNumbers { after, through: after };
-        self.boot_unwritten = match self.write_beginning(after + RESERVED) {
-            Ok(()) => {
-                numbers.through = after + RESERVED;
-                false
-            }
-            Err(error) if error.is_passing() => true,
+        let through = match self.write_beginning(after + RESERVED) {
+            Ok(()) => after + RESERVED,
+            Err(error) if error.is_passing() => after,
             Err(error) => return Err(error),
         };
-        Ok((number, numbers))
+        self.boot_unwritten = through == after;
+        Ok((number, AlertNumbers { after, through }))
     }
 
     fn write_beginning(&mut self, alerts_through: u64) -> Result<(), StoreError> {
@@ -102,10 +92,7 @@ impl Store {
     }
 
     /// Begins the boot in a database that was not there at the start. Alerts that are known by their numbers there are not
-    /// those of this engine, so it goes on under a new stream.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then it is to be opened again.
+    /// those of this engine, so it goes on under a new stream. On an error it is to be opened again.
     pub(super) fn begin_late(&mut self, boot: &CurrentBoot) -> Result<EarlierState, StoreError> {
         let is_known = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();

@@ -165,14 +165,8 @@ impl Buffer {
 
     /// Takes what is to be committed. What exceeds a limit is dropped, oldest first.
     pub(crate) fn add(&mut self, commit: Commit) {
-        let is_urgent = !commit.windows.is_empty()
-            || !commit.events.is_empty()
-            || !commit.diagnostics.is_empty()
-            || commit.checkpoint.is_some()
-            || commit.site.is_some()
-            || commit.boot_time.is_some();
-        self.urgent |= is_urgent;
-        if self.due.is_none() && !(commit.readings.is_empty() && commit.receipts.is_empty()) {
+        self.urgent |= commit.needs_checkpoint() || commit.checkpoint.is_some();
+        if self.due.is_none() && commit.has_readings() {
             self.due = Some(commit.now + self.interval);
         }
         self.sizes = self.sizes.and(Sizes::of(&commit));

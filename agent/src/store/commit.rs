@@ -64,11 +64,9 @@ pub(crate) struct Commit {
 /// Something that happened, before it has a sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NewEvent {
-    /// When.
     pub(crate) at: Stamp,
-    /// What kind: `alert`, `clock`, `note` ...
+    /// `alert`, `clock`, `note` ...
     pub(crate) kind: String,
-    /// What.
     pub(crate) body: Map<String, Value>,
     pub(crate) alert: Option<AlertRef>,
 }
@@ -112,22 +110,29 @@ impl Commit {
             boot_time: None,
         }
     }
+
+    /// Whether it brings more than readings, which a restart feeds to the engine again.
+    pub(crate) fn needs_checkpoint(&self) -> bool {
+        !self.windows.is_empty()
+            || !self.events.is_empty()
+            || !self.diagnostics.is_empty()
+            || self.site.is_some()
+            || self.boot_time.is_some()
+    }
+
+    pub(crate) fn has_readings(&self) -> bool {
+        !self.readings.is_empty() || !self.receipts.is_empty()
+    }
 }
 
 impl Store {
-    /// Stores one commit.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing of it is stored.
+    /// Stores one commit, or nothing of it.
     #[cfg(test)]
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<LaneStates, StoreError> {
         self.commit_all(std::slice::from_ref(commit), &Losses::default())
     }
 
-    /// Stores commits in one transaction, with a record of what was dropped before. Returns where the lanes stand then.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing of them is stored.
+    /// Stores commits in one transaction, all or nothing, with a record of what was dropped before. Returns the state of the lanes.
     pub(crate) fn commit_all(&mut self, commits: &[Commit], lost: &Losses) -> Result<LaneStates, StoreError> {
         self.bring_up_to_date()?;
         self.reload_if_stale()?;

@@ -37,10 +37,7 @@ struct Bounds {
 
 impl Store {
     /// Deletes a few rows where room or age demands it, and says what. Call it again while it is not [`Step::Rest`]. `wall` is the
-    /// time of day, if it is trusted; `free_bytes` what is free on the disk, if that is known.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing was deleted.
+    /// time of day, if it is trusted; `free_bytes` what is free on the disk, if that is known. An error deletes nothing.
     pub(crate) fn delete_step(
         &mut self,
         policy: &Policy,

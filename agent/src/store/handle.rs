@@ -10,7 +10,7 @@ use super::buffer::{BEHIND, Buffer, Losses};
 use super::commit::Commit;
 use super::lane::LaneStates;
 use super::progress::Progress;
-use super::questions::Questions;
+use super::questions::{Questions, Unanswered};
 
 /// Jobs that wait for the thread. When the queue is full, commits gather on the store_writer's side under the same limits as in
 /// the thread, and questions are refused: whoever asks comes again.
@@ -47,11 +47,6 @@ pub(crate) struct StoreHandle {
     pub(super) progress: Progress,
 }
 
-/// The queue is full, or the thread has ended: nothing was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store is busy")]
-pub(crate) struct Busy;
-
 impl StoreWriter {
     /// Handle of a thread that does `jobs` and gathers readings for `interval`.
     pub(super) fn new(jobs: SyncSender<StoreJob>, interval: Span) -> StoreWriter {
@@ -67,15 +62,13 @@ impl StoreWriter {
         self.hand_over();
     }
 
-    /// Has what was recorded so far committed, and answers whether all of it is on the disk; a dose waits for that.
-    ///
-    /// # Errors
-    /// [`Busy`] when the queue is full, or commits wait for room in it: whatever waits for the answer does not happen.
-    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Busy> {
+    /// Has what was recorded so far committed, and answers whether all of it is on the disk; a dose waits for that. Busy when the
+    /// queue is full, or commits wait for room in it: whatever waits for the answer does not happen.
+    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Unanswered> {
         if !self.overflow.is_empty() {
-            return Err(Busy);
+            return Err(Unanswered::Busy);
         }
-        self.jobs.try_send(StoreJob::Flush(Box::new(answer))).map_err(|_| Busy)
+        self.jobs.try_send(StoreJob::Flush(Box::new(answer))).map_err(|_| Unanswered::Busy)
     }
 
     /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
@@ -117,12 +110,10 @@ impl StoreWriter {
 
 impl StoreHandle {
     /// Has the store's thread change something; `change` answers by whatever channel it holds. While the database cannot be
-    /// opened it is dropped, and with it its channel. What is only read is asked with [`StoreHandle::read`].
-    ///
-    /// # Errors
-    /// [`Busy`] when the queue is full: try again later.
-    pub(crate) fn ask(&self, change: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Busy> {
-        self.jobs.try_send(StoreJob::Change(Box::new(change))).map_err(|_| Busy)
+    /// opened it is dropped, and with it its channel. Busy when the queue is full: try again later. What is only read is asked with
+    /// [`StoreHandle::read`].
+    pub(crate) fn ask(&self, change: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Unanswered> {
+        self.jobs.try_send(StoreJob::Change(Box::new(change))).map_err(|_| Unanswered::Busy)
     }
 
     /// Committed and confirmed sequences of each lane of the outbox.

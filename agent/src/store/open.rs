@@ -67,14 +67,13 @@ impl Options {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Opened {
-    /// What was there.
     pub(crate) found: Found,
     /// Why the stream is a new one, if it is and there was an old one.
     pub(crate) new_stream: Option<&'static str>,
     pub(crate) missing: Option<LostHistory>,
 }
 
-/// What was there.
+/// What was there before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
     /// A new database: there was no file, or an empty one.
@@ -90,11 +89,8 @@ pub(crate) enum Found {
 }
 
 impl Store {
-    /// Opens the database, or makes it with the folder it is in. One that is damaged is moved aside and made anew: that is an ordinary thing, and in
-    /// what this returns.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the disk cannot be used, or a later version wrote the file.
+    /// Opens the database, or makes it with the folder it is in. One that is damaged is moved aside and made anew, which is no error;
+    /// a disk that cannot be used is one, and a file that a later version wrote.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
         make_folder(path)?;
         refuse_devices(path)?;
@@ -157,9 +153,6 @@ impl Store {
 
     /// Moves this database aside while it runs, and goes on in a new one, in the same boot. On an error the old one is gone;
     /// open it again later.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the disk cannot be used.
     pub(crate) fn start_anew(self, options: &Options, reason: String) -> Result<(Store, Opened), StoreError> {
         let boot = self.boot.clone();
         drop(self);
@@ -232,17 +225,12 @@ impl Store {
     }
 
     /// What a restart continues from, if anything was kept.
-    ///
-    /// # Errors
-    /// [`StoreError`]; also when it is damaged. Then the engine begins anew.
+    /// Damage is an error; the engine begins anew then.
     pub(crate) fn checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
         checkpoint::read(&self.reader.0, self.is_old)
     }
 
-    /// What people did on site, if they ever did.
-    ///
-    /// # Errors
-    /// [`StoreError`]; also when it is damaged.
+    /// What people did on site, if they ever did. Damage is an error.
     pub(crate) fn site(&self) -> Result<Option<SiteState>, StoreError> {
         checkpoint::read_site(&self.reader.0)
     }
@@ -336,10 +324,7 @@ fn load(
     let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let (machine, epoch, name, reserved): (String, Option<[u8; 16]>, _, _) =
         connection.query_row(&meta, [], read).map_err(missing)?;
-    let lanes = LaneStates::read(&connection).map_err(|error| match error {
-        StoreError::Unexpected(reason) => StoreError::Damaged(reason),
-        other => other,
-    })?;
+    let lanes = LaneStates::read(&connection).map_err(missing)?;
     let mut store = Store {
         stream: stream(&connection)?,
         epoch: epoch.map(|bytes| Epoch(u128::from_be_bytes(bytes))),
@@ -418,8 +403,8 @@ pub(super) fn stream(connection: &Connection) -> Result<Stream, StoreError> {
 }
 
 /// A database without its first rows is none of ours.
-fn missing(error: rusqlite::Error) -> StoreError {
-    match StoreError::from(error) {
+fn missing(error: impl Into<StoreError>) -> StoreError {
+    match error.into() {
         StoreError::Unexpected(reason) => StoreError::Damaged(reason),
         other => other,
     }

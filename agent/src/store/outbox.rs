@@ -20,8 +20,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::time::Uptime;
-use tilth_protocol::RejectedRow;
-use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, Stream, WindowRow};
+use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, RejectedRow, Stream, WindowRow};
 
 use super::error::StoreError;
 use super::extent::{ExtentBuilder, Limit};
@@ -152,10 +151,7 @@ impl Store {
     }
 
     /// The hub's database is another one now, and has less (or more) than was confirmed: goes back to what it has. What is
-    /// still held is sent again, the rest is stated as lost. The epoch that is known already changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing changed.
+    /// still held is sent again, the rest is stated as lost. The epoch that is known already changes nothing, nor does an error.
     pub(crate) fn rewind(&mut self, epoch: Epoch, confirmed: &BTreeMap<Lane, u64>) -> Result<(), StoreError> {
         if self.epoch == Some(epoch) {
             return Ok(());
@@ -176,10 +172,7 @@ impl Store {
     }
 
     /// Sets rows aside that the hub cannot store, all in one transaction. They stay here, and their sequences say so from now on.
-    /// Rows that are confirmed, were never committed, or are in a gap already are left alone.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing changed.
+    /// Rows that are confirmed, were never committed, or are in a gap already are left alone. An error changes nothing.
     pub(crate) fn quarantine(&mut self, rows: &[RejectedRow]) -> Result<(), StoreError> {
         let lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -195,10 +188,7 @@ impl Store {
     }
 
     /// Goes on under a new stream with the same sequences. What was confirmed under the old one is stated as one gap; the
-    /// rest is sent again.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing changed.
+    /// rest is sent again. An error changes nothing.
     pub(crate) fn new_stream(&mut self, reason: &str) -> Result<Stream, StoreError> {
         let (old, mut lanes) = (self.stream, self.lanes);
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -126,9 +126,6 @@ pub(super) struct Questions {
 
 impl Questions {
     /// Starts the thread that answers.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
     pub(super) fn start(access: ReadAccess) -> std::io::Result<Questions> {
         let (queue, asked) = mpsc::sync_channel(QUEUE);
         let answering = access.clone();
@@ -154,10 +151,7 @@ fn answer_all(asked: &Receiver<Question>, access: &ReadAccess) {
 
 impl StoreHandle {
     /// Has a question read in one transaction, which shows one instant of the database. The question stops reading rows at the instant
-    /// that it is given, and its answer says so.
-    ///
-    /// # Errors
-    /// [`Unanswered`], at the latest after [`ANSWER_TIME`].
+    /// that it is given, and its answer says so. Answered at the latest after [`ANSWER_TIME`].
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError> + Send + 'static,
@@ -176,13 +170,10 @@ impl StoreHandle {
     }
 
     fn put(&self, question: Question) -> Result<(), Unanswered> {
-        let is_for_store_thread = self.questions.access.state().source == Source::StoreThread;
-        let is_taken = if is_for_store_thread {
-            self.ask(|store| question(Ok(&store.reader))).is_ok()
-        } else {
-            self.questions.queue.try_send(question).is_ok()
-        };
-        if is_taken { Ok(()) } else { Err(Unanswered::Busy) }
+        if self.questions.access.state().source == Source::StoreThread {
+            return self.ask(|store| question(Ok(&store.reader)));
+        }
+        self.questions.queue.try_send(question).map_err(|_| Unanswered::Busy)
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn encode(block: &RawBlock) -> Vec<u8> {
     put(&mut out, u64::from(block.plan));
     put(&mut out, block.columns.len() as u64);
     let mut columns = Vec::new();
-    let mut before = Head { series: 0, first: 0, distance: 0 };
+    let mut before = Head::default();
     for column in &block.columns {
         let begin = columns.len();
         put_column(&mut columns, column);
@@ -88,7 +88,7 @@ pub(super) fn encode(block: &RawBlock) -> Vec<u8> {
 }
 
 /// What the directory says of a series relative to the one before.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Head {
     series: u32,
     first: i64,
@@ -179,14 +179,10 @@ fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
 
 /// Only the wanted series; the others are passed over.
 pub(super) fn decode_some(bytes: &[u8], wanted: impl Fn(u32) -> bool) -> Result<RawBlock, BlockError> {
-    let mut cursor = Cursor(unseal(bytes)?);
-    let layout = cursor.byte()?;
-    if layout != LAYOUT {
-        return Err(BlockError::Layout(layout));
-    }
+    let mut cursor = unseal(bytes, LAYOUT)?;
     let plan = cursor.number()?;
     let mut entries = Vec::new();
-    let mut head = Head { series: 0, first: 0, distance: 0 };
+    let mut head = Head::default();
     for _ in 0..cursor.count(6)? {
         head.series = head.series.wrapping_add(cursor.number()?);
         let (calibration, readings, length) = (cursor.number()?, cursor.number()?, cursor.number()?);
@@ -201,7 +197,7 @@ pub(super) fn decode_some(bytes: &[u8], wanted: impl Fn(u32) -> bool) -> Result<
             columns.push(read_column(&entry, column)?);
         }
     }
-    if cursor.0.is_empty() { Ok(RawBlock { plan, columns }) } else { Err(BlockError::Content) }
+    cursor.end(RawBlock { plan, columns })
 }
 
 fn read_column(entry: &Entry, mut cursor: Cursor) -> Result<Column, BlockError> {
@@ -233,7 +229,7 @@ fn read_column(entry: &Entry, mut cursor: Cursor) -> Result<Column, BlockError> 
     if calibration != IDENTITY {
         read_raws(&mut cursor, &mut points)?;
     }
-    if cursor.0.is_empty() { Ok(Column { series: head.series, calibration, points }) } else { Err(BlockError::Content) }
+    cursor.end(Column { series: head.series, calibration, points })
 }
 
 fn read_list<'a>(cursor: &mut Cursor<'a>, count: usize) -> Result<impl Iterator<Item = i64> + use<'a>, BlockError> {

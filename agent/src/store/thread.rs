@@ -70,9 +70,6 @@ pub(crate) enum InitialStore {
 
 /// Starts the thread, whose first work is to `open` the database: a disk that hangs holds up only this thread. What is
 /// recorded meanwhile waits.
-///
-/// # Errors
-/// When the system gives no thread.
 pub(crate) fn start(
     open: impl FnOnce() -> InitialStore + Send + 'static,
     settings: Settings,
@@ -276,26 +273,15 @@ impl StoreThread {
 
     /// Returns the state of the lanes, if there was anything to write.
     fn write(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
-        if self.store.as_ref().is_some_and(|store| !store.is_in_place()) {
-            return self.replace_lost_file();
+        // The file was deleted, or another one was put in its place: what is written to it is lost with it.
+        if let Some(store) = self.store.take_if(|store| !store.is_in_place()) {
+            self.stream = None;
+            self.access.close();
+            self.deleted = Some(store.known(self.wall_of(&store), true));
         }
         if self.store.is_none() || self.must_reopen {
             self.open()?;
         }
-        self.write_waiting()
-    }
-
-    /// The file was deleted, or another one was put in its place: what is written to it is lost with it. Goes on in the one that is
-    /// there, or in a new one.
-    fn replace_lost_file(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
-        self.stream = None;
-        self.access.close();
-        self.deleted = self.store.take().map(|store| store.known(self.wall_of(&store), true));
-        self.open()?;
-        self.write_waiting()
-    }
-
-    fn write_waiting(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
         let Some(store) = &mut self.store else { return Ok(None) };
         let (commits, lost) = self.buffer.waiting();
         if commits.is_empty() {

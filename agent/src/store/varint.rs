@@ -59,16 +59,21 @@ pub(super) fn put_packed(out: &mut Vec<u8>, numbers: impl Iterator<Item = i64> +
     }
 }
 
-/// Ends a block with its checksum.
+/// Ends a block, which begins with its layout, with its checksum.
 pub(super) fn seal(block: &mut Vec<u8>) {
     let checksum = checksum(block);
     block.extend(checksum.to_le_bytes());
 }
 
-/// The block without its checksum, if that is right.
-pub(super) fn unseal(block: &[u8]) -> Result<&[u8], BlockError> {
+/// What is between layout and checksum of a block, if both are right.
+pub(super) fn unseal(block: &[u8], layout: u8) -> Result<Cursor<'_>, BlockError> {
     let (content, sum) = block.split_last_chunk::<4>().ok_or(BlockError::Content)?;
-    if checksum(content) == u32::from_le_bytes(*sum) { Ok(content) } else { Err(BlockError::Checksum) }
+    if checksum(content) != u32::from_le_bytes(*sum) {
+        return Err(BlockError::Checksum);
+    }
+    let mut cursor = Cursor(content);
+    let found = cursor.byte()?;
+    if found == layout { Ok(cursor) } else { Err(BlockError::Layout(found)) }
 }
 
 pub(super) fn checksum(bytes: &[u8]) -> u32 {
@@ -92,6 +97,11 @@ impl<'a> Cursor<'a> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(BlockError::Content)?;
         self.0 = rest;
         Ok(taken)
+    }
+
+    /// The `value` that was read, if nothing is left.
+    pub(super) fn end<T>(self, value: T) -> Result<T, BlockError> {
+        if self.0.is_empty() { Ok(value) } else { Err(BlockError::Content) }
     }
 
     pub(super) fn wide(&mut self) -> Result<u128, BlockError> {

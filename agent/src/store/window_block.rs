@@ -59,11 +59,7 @@ fn shift(sums: &Sums) -> u128 {
 }
 
 pub(super) fn decode(start: Uptime, bytes: &[u8]) -> Result<Vec<Entry>, BlockError> {
-    let mut cursor = Cursor(unseal(bytes)?);
-    let layout = cursor.byte()?;
-    if layout != LAYOUT {
-        return Err(BlockError::Layout(layout));
-    }
+    let mut cursor = unseal(bytes, LAYOUT)?;
     let count = cursor.count(4)?;
     let mut entries = Vec::with_capacity(count);
     let mut series = 0i64;
@@ -78,7 +74,7 @@ pub(super) fn decode(start: Uptime, bytes: &[u8]) -> Result<Vec<Entry>, BlockErr
         let series = u32::try_from(series).map_err(|_| BlockError::Content)?;
         entries.push(Entry { series, row: Row { revision, window: Window { bad, good } } });
     }
-    if cursor.0.is_empty() { Ok(entries) } else { Err(BlockError::Content) }
+    cursor.end(entries)
 }
 
 fn read_sums(cursor: &mut Cursor, start: Uptime, count: u32) -> Result<Sums, BlockError> {

@@ -1,8 +1,7 @@
 //! Closed windows on their way into blocks; what came late is merged into the newest row of its window.
 
 use rusqlite::Connection;
-use tilth_core::time::Uptime;
-use tilth_core::windows::{Closed, Grain, Row};
+use tilth_core::windows::{Closed, Row};
 
 use super::boot;
 use super::error::StoreError;
@@ -45,31 +44,25 @@ impl WindowBlocks<'_> {
         let same = |block: &&WindowBlock| {
             (block.start.grain, block.start.boot, block.start.start) == (start.grain, start.boot, start.start)
         };
-        let here = self.blocks.iter().rev().filter(same).flat_map(|block| block.entries.iter().rev());
-        match here.into_iter().find(|entry| entry.series == series) {
-            Some(entry) => Ok(Some(entry.row)),
-            None => newest_row(self.connection, start.grain, start.boot, start.start, series),
+        let here = self.blocks.iter().rev().filter(same);
+        if let Some(row) = here.filter_map(|block| newest_of(series, &block.entries)).next() {
+            return Ok(Some(row));
         }
+        let table = table(start.grain);
+        let sql = format!("SELECT block FROM {table} WHERE boot = ? AND start = ? ORDER BY seq DESC");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query((start.boot, start.start.0))?;
+        while let Some(row) = rows.next()? {
+            // A block that is damaged has none.
+            let entries = window_block::decode(start.start, row.get_ref("block")?.as_blob().unwrap_or_default());
+            if let Some(row) = newest_of(series, &entries.unwrap_or_default()) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
     }
 }
 
-/// The row of a window with the highest revision. A block that is damaged has none.
-fn newest_row(
-    connection: &Connection,
-    grain: Grain,
-    boot: u32,
-    start: Uptime,
-    series: u32,
-) -> Result<Option<Row>, StoreError> {
-    let table = table(grain);
-    let mut statement = connection
-        .prepare_cached(&format!("SELECT block FROM {table} WHERE boot = ? AND start = ? ORDER BY seq DESC"))?;
-    let mut rows = statement.query((boot, start.0))?;
-    while let Some(row) = rows.next()? {
-        let entries = window_block::decode(start, row.get_ref("block")?.as_blob().unwrap_or_default());
-        if let Some(entry) = entries.unwrap_or_default().iter().rev().find(|entry| entry.series == series) {
-            return Ok(Some(entry.row));
-        }
-    }
-    Ok(None)
+fn newest_of(series: u32, entries: &[Entry]) -> Option<Row> {
+    entries.iter().rev().find(|entry| entry.series == series).map(|entry| entry.row)
 }

@@ -108,42 +108,30 @@ pub(crate) struct ConfigContext<'a> {
 
 impl Configuration {
     /// Reports what the agent starts with, and starts to watch its files. Returns also what decide and sense start with.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
     pub(crate) async fn begin(
         startup: Startup,
         context: ConfigContext<'_>,
     ) -> io::Result<(Configuration, Configured, SensorInputs)> {
-        let Startup {
-            compiled,
-            enrolment,
-            active,
-            state,
-            state_unreadable,
-            bundle_unavailable,
-            previous,
-            versions,
-            ..
-        } = startup;
         let ConfigContext { folder, data, mode, status, health, commands, inputs } = context;
         let files = FileChanges::new(folder.to_owned());
-        let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), versions)?);
+        let last_good = LastGoodWriter::start(data)?;
+        let changes = watch::start(folder.to_owned(), startup.versions)?;
+        let (compiled, active) = (startup.compiled, startup.active);
         let rejected = compiled.summary.rejected.clone();
         status.update_bundle(|status| {
-            (status.unavailable_reason, status.state_error) = (bundle_unavailable, state_unreadable);
+            (status.unavailable_reason, status.state_error) = (startup.bundle_unavailable, startup.state_unreadable);
             if let Some(bundle) = &active.bundle {
                 status.set_active(bundle, bundle::ignored(folder));
             }
         });
         let clock = status.clock().clone();
         let mut reporter = ConfigReporter::new(status, last_good);
-        reporter.begin(compiled.summary, previous);
+        reporter.begin(compiled.summary, startup.previous);
         let applier = Applier { active, reporter, commands, inputs, clock, health, probation: None };
         if !rejected.is_empty() {
             applier.store_diagnostic(rejection(&rejected)).await;
         }
-        let bundles = enrolment.map(|enrolment| Bundles::new(enrolment, mode, state));
+        let bundles = startup.enrolment.map(|enrolment| Bundles::new(enrolment, mode, startup.state));
         Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.inputs))
     }
 

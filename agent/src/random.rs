@@ -21,7 +21,7 @@ pub(crate) struct RunId(String);
 impl RunId {
     pub(crate) fn random() -> RunId {
         let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
-        RunId(bytes().into_iter().take(RUN_LETTERS).map(letter).collect())
+        RunId(bytes::<RUN_LETTERS>().into_iter().map(letter).collect())
     }
 
     #[cfg(test)]
@@ -44,30 +44,27 @@ pub(crate) fn command() -> Id {
 /// Where alerts are numbered from when those of before are forgotten: six digits, short enough to be typed, and above what is
 /// known to be in use.
 pub(crate) fn alert_number(above: u64) -> u64 {
-    let [a, b, c, d, ..] = bytes();
     let least = 100_000.max(above.saturating_mul(2));
-    least + u64::from(u32::from_le_bytes([a, b, c, d])) % 900_000
+    least + u64::from(u32::from_le_bytes(bytes())) % 900_000
 }
 
 /// An id for a board that has none.
 pub(crate) fn board_id() -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = bytes();
-    [a, b, c, d, e, f, g, h]
+    bytes()
 }
 
 /// Where the ids of commands to a board begin, so that no run of the agent uses those of the one before.
 pub(crate) fn command_id() -> u32 {
-    let [a, b, c, d, ..] = bytes();
-    u32::from_le_bytes([a, b, c, d])
+    u32::from_le_bytes(bytes())
 }
 
-/// Random bytes; where the machine gives none, such as no earlier process of this machine has had.
-fn bytes() -> [u8; 32] {
-    let mut bytes = [0; 32];
+/// At most 32 random bytes; where the machine gives none, such as no earlier process of this machine has had.
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     if SystemRandom::new().fill(&mut bytes).is_err() {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let now = format!("{boot} {} {:?}", std::process::id(), crate::clock::machine_uptime());
-        bytes = tilth_config::sha256(now.as_bytes());
+        bytes.copy_from_slice(&tilth_config::sha256(now.as_bytes())[..N]);
     }
     bytes
 }

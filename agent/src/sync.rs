@@ -27,7 +27,6 @@ mod time;
 use std::time::Duration;
 
 use anyhow::Context;
-use ring::rand::SecureRandom;
 use tilth_core::time::Span;
 use tilth_sync::driver::{self, Queues};
 use tilth_sync::engine::limits::Intervals;
@@ -39,6 +38,7 @@ use crate::clock::{self, Clock, ClockMode};
 use crate::configuration::{ConfigStatus, Enrolment, FileVersions, Received};
 use crate::decide::Command;
 use crate::health::HealthBoard;
+use crate::random;
 use crate::store::thread::StoreHandle;
 use link::{HubLink, ReloadableTransport};
 use reports::{LastReported, Reports};
@@ -79,7 +79,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (reports, reported) = mpsc::channel(QUEUE);
     let (inputs, inputs_out) = mpsc::channel(QUEUE);
     let (tenant, device) = (enrolment.tenant.clone(), enrolment.device.clone());
-    let setup = Setup { tenant, device, intervals: intervals(clock.mode()), seed: seed() };
+    let setup = Setup { tenant, device, intervals: intervals(clock.mode()), seed: u64::from_le_bytes(random::bytes()) };
     let engine = SyncEngine::new(clock::machine_uptime(), setup, &outbox, known_bundle);
     let transport = ReloadableTransport::new(link);
     let upkeep = transport.reload_on_change(enrolment.clone(), clock.clone(), versions, inputs.clone(), status.clone());
@@ -164,11 +164,4 @@ fn intervals(mode: ClockMode) -> Intervals {
         offline: Span::from_secs(4),
         key_rejected: Span::from_secs(10),
     }
-}
-
-fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    // Without randomness the waits have no jitter between devices; nothing else depends on it.
-    let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
-    u64::from_le_bytes(bytes)
 }

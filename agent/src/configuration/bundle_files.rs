@@ -177,10 +177,7 @@ impl BundleFiles {
         self.folder.join(ACTIVE).exists()
     }
 
-    /// Content of `bundle.state`; empty where no bundle ever came.
-    ///
-    /// # Errors
-    /// [`Unreadable`] when the file is there and does not say.
+    /// Content of `bundle.state`; empty where no bundle ever came, which a file that is there and cannot be read does not say.
     pub(crate) fn state(&self) -> Result<BundleState, Unreadable> {
         let Some(bytes) = durable::read(&self.folder.join(STATE))? else { return Ok(BundleState::default()) };
         let state: BundleState =

@@ -177,12 +177,8 @@ impl Bundles {
         applier: &mut Applier,
     ) -> Result<Option<KnownBundle>, NotSaved> {
         let memory = anonymous_memory();
-        let attempts = self
-            .state
-            .attempt
-            .as_ref()
-            .filter(|attempt| attempt.hash == signed.hash)
-            .map_or(0, |attempt| attempt.attempts);
+        let before = self.state.attempt.as_ref().filter(|attempt| attempt.hash == signed.hash);
+        let attempts = before.map_or(0, |attempt| attempt.attempts);
         if attempts >= MAX_ATTEMPTS {
             let reason = format!("the agent ended {attempts} times while applying it");
             return Ok(self.reject(signed, Rejection { version: Some(bundle.version), reason }, applier).await);
@@ -389,10 +385,8 @@ impl Bundles {
         self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted }, applier).await;
     }
 
-    /// Tries the bundle that was rejected or reverted last once more; returns its version.
-    ///
-    /// # Errors
-    /// Why it is not tried, or was rejected again, in words.
+    /// Tries the bundle that was rejected or reverted last once more; returns its version, or why it is not tried or was rejected
+    /// again, in words.
     pub(super) async fn retry(&mut self, applier: &mut Applier) -> Result<u64, String> {
         let rejected = self.state.rejected.clone().ok_or("no bundle is rejected")?;
         let (files, enrolment, hash) = (self.files.clone(), self.enrolment.clone(), rejected.hash.clone());

@@ -30,13 +30,8 @@ impl Enrolment {
         let (Some(hub), Some(Device { id, client: Some(tenant), .. })) = (&agent_toml.hub, &agent_toml.device) else {
             return None;
         };
-        Some(Enrolment {
-            tenant: tenant.clone(),
-            device: id.clone(),
-            hub: hub.clone(),
-            folder: folder.to_owned(),
-            data: data.to_owned(),
-        })
+        let (tenant, device, hub) = (tenant.clone(), id.clone(), hub.clone());
+        Some(Enrolment { tenant, device, hub, folder: folder.to_owned(), data: data.to_owned() })
     }
 
     /// The hub's signing key, as it was pinned when the device was enrolled.

@@ -14,7 +14,7 @@ use super::bundle::{self, ignored, log_ignored};
 use super::compiled::Compiled;
 use super::first_of;
 use super::probation::{Origin, Probation};
-use super::removal_guard::{self, Compared, Decision, QUIET, RemovalGuard, removed_from_files};
+use super::removal_guard::{self, Decision, QUIET, RemovalGuard, removed_from_files};
 use crate::findings::Problems;
 
 /// Upper limit of removals in the message; the rest is counted.
@@ -33,13 +33,8 @@ pub(crate) struct FileChanges {
 
 impl FileChanges {
     pub(super) fn new(folder: PathBuf) -> FileChanges {
-        FileChanges {
-            folder,
-            removal_guard: RemovalGuard::default(),
-            changed: Instant::now(),
-            due: None,
-            logged: Vec::new(),
-        }
+        let (removal_guard, changed) = (RemovalGuard::default(), Instant::now());
+        FileChanges { folder, removal_guard, changed, due: None, logged: Vec::new() }
     }
 
     pub(super) async fn changed(&mut self, at: Instant, applier: &mut Applier) {
@@ -109,14 +104,10 @@ fn removals(active: &ActiveConfig, compiled: &Compiled) -> Vec<String> {
     if active.bundle.is_some() {
         return removed_from_files(&active.files, files);
     }
-    let before = Compared { files: &active.files, plan: &active.sensors.plan };
-    removal_guard::removals(&before, &Compared { files, plan: &compiled.configured.plan })
+    removal_guard::removals((&active.files, &active.sensors.plan), (files, &compiled.configured.plan))
 }
 
 /// Reads the current files. Under a bundle only `agent.toml` counts, and `config.d` is ignored.
-///
-/// # Errors
-/// Every problem, in words.
 fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Problems> {
     let (loaded, files): (Loaded, fn(&Loaded) -> Files) = match bundle {
         Some(bundle) => {

@@ -37,9 +37,6 @@ impl LastGood {
     }
 
     /// Reads it; `None` where there is no file.
-    ///
-    /// # Errors
-    /// [`Unreadable`] when the file is damaged or cannot be read.
     pub(super) fn read(data: &Path) -> Result<Option<LastGood>, Unreadable> {
         let Some(bytes) = durable::read(&data.join(NAME))? else { return Ok(None) };
         durable::parse_checked(&bytes).map(Some)

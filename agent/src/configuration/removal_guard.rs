@@ -44,20 +44,12 @@ impl RemovalGuard {
     }
 }
 
-/// The parts of a configuration that are compared.
-#[derive(Debug)]
-pub(super) struct Compared<'a> {
-    pub(super) files: &'a Files,
-    pub(super) plan: &'a Plan,
-}
-
 /// What a changed configuration removes from the running one, in words; empty where it only adds and changes.
-pub(super) fn removals(before: &Compared<'_>, now: &Compared<'_>) -> Vec<String> {
-    let mut gone = removed_from_files(before.files, now.files);
+pub(super) fn removals((files_before, plan_before): (&Files, &Plan), (files, plan): (&Files, &Plan)) -> Vec<String> {
+    let mut gone = removed_from_files(files_before, files);
     if gone.is_empty() {
         // For example by enabled = false, or a selector that fits fewer sensors.
-        let is_gone = |rule: &&tilth_core::plan::Rule| now.plan.rule(&rule.key).is_none();
-        let rules = before.plan.rules().filter(is_gone);
+        let rules = plan_before.rules().filter(|rule| plan.rule(&rule.key).is_none());
         gone.extend(rules.map(|rule| format!("{} of {}", rule.key.rule, rule.key.sensor)));
     }
     gone

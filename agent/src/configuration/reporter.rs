@@ -1,6 +1,6 @@
 //! Reports each configuration that becomes active to the log and to `status`, and has it saved.
 
-use tilth_config::{AgentToml, Files, Hub, Inventory, Loaded};
+use tilth_config::{AgentToml, Device, Files, Hub, Inventory, Loaded};
 use tilth_core::local::Local;
 use tracing::info;
 
@@ -36,14 +36,8 @@ impl ConfigSummary {
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
         let agent_toml = loaded.agent_toml.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
-        ConfigSummary {
-            hash,
-            files,
-            inventory: Inventory::of(loaded),
-            agent_toml,
-            local,
-            rejected: Problems::default(),
-        }
+        let (inventory, rejected) = (Inventory::of(loaded), Problems::default());
+        ConfigSummary { hash, files, inventory, agent_toml, local, rejected }
     }
 }
 
@@ -91,15 +85,13 @@ impl ConfigReporter {
 
 /// Keys of `agent.toml` that are read at the start only and have changed since.
 fn changed_start_keys(at_start: &AgentToml, now: &AgentToml) -> Vec<&'static str> {
-    let (was, is) = (at_start.device.as_ref(), now.device.as_ref());
-    let mut keys = vec![
-        ("device.id", was.map(|device| &device.id) != is.map(|device| &device.id)),
-        (
-            "device.client",
-            was.and_then(|device| device.client.as_ref()) != is.and_then(|device| device.client.as_ref()),
-        ),
-        ("device.clock", was.map(|device| device.clock) != is.map(|device| device.clock)),
-    ];
+    let mut keys = Vec::new();
+    // A configuration without a device is never active.
+    if let (Some(at_start), Some(now)) = (&at_start.device, &now.device) {
+        let Device { id, client, clock } = at_start;
+        keys.extend([("device.id", *id != now.id), ("device.client", *client != now.client)]);
+        keys.push(("device.clock", *clock != now.clock));
+    }
     match (&at_start.hub, &now.hub) {
         (Some(at_start), Some(now)) => {
             let Hub { url, ca, signing_key, key_file } = at_start;

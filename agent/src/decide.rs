@@ -151,7 +151,7 @@ impl Decide {
                     None => return,
                 },
                 Some(asked) = asks.0.recv() => { self.handle_asked(asked); None }
-                Ok(()) = asks.1.changed() => { self.follow_channels(&mut asks.1); None }
+                Ok(()) = asks.1.changed() => { self.channels_changed(asks.1.borrow_and_update().clone()); None }
                 Some(outcome) = self.outcomes.recv() => { self.handle_outcome(outcome); None }
                 message = queue.next() => { self.handle_message(message); None }
                 Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
@@ -181,7 +181,7 @@ impl Decide {
             self.handle_asked(asked);
         }
         if asks.1.has_changed().unwrap_or(false) {
-            self.follow_channels(&mut asks.1);
+            self.channels_changed(asks.1.borrow_and_update().clone());
         }
         if let Ok(outcome) = self.outcomes.try_recv() {
             self.handle_outcome(outcome);
@@ -403,7 +403,7 @@ impl Decide {
         let plan = Arc::clone(&self.plan);
         if let Some(line) = TransitionRecord::of(&effect, &plan) {
             self.live.send(&line);
-            self.commit.events.extend(stage::event(&effect, &line, self.engine.now()));
+            self.commit.events.extend(stage::event(&effect, &line));
         }
         match effect {
             Effect::Reading(reading) => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::{BusKind, Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
+use tilth_config::{Bus, BusKind, Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
 use tilth_notify::secret::Secrets;
 
 use crate::configuration::enrolment;
@@ -30,11 +30,11 @@ pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
             Resource::DeviceKey(file) => (lack(&folder.join(file), enrolment::device_key)?, DEVICE_KEY),
             Resource::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
             Resource::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
-            Resource::Port(port) if is_serial(loaded, port) => (lack(Path::new(port), device_at)?, PORT),
-            Resource::Port(port) if is_i2c(loaded, port) => {
-                (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, I2C)
-            }
-            Resource::Port(port) => (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, PORT),
+            Resource::Port(port) => match bus_at(loaded, port) {
+                Some(Bus { link: Link::Serial(_), .. }) => (lack(Path::new(port), device_at)?, PORT),
+                Some(Bus { kind: BusKind::I2c, .. }) => (lack(Path::new(port), metadata)?, I2C),
+                _ => (lack(Path::new(port), metadata)?, PORT),
+            },
         };
         Some(warning(found, why, expected))
     };
@@ -83,12 +83,15 @@ fn device_at(path: &Path) -> anyhow::Result<u64> {
     Ok(port::device_at(path)?)
 }
 
-fn is_i2c(loaded: &Loaded, port: &str) -> bool {
-    let buses = loaded.agent_toml.iter().flat_map(|agent_toml| agent_toml.buses.values());
-    buses.into_iter().any(|bus| bus.kind == BusKind::I2c && matches!(&bus.link, Link::Port(own) if own == port))
+fn metadata(path: &Path) -> anyhow::Result<fs::Metadata> {
+    Ok(fs::metadata(path)?)
 }
 
-fn is_serial(loaded: &Loaded, port: &str) -> bool {
-    let buses = loaded.agent_toml.iter().flat_map(|agent_toml| agent_toml.buses.values());
-    buses.into_iter().any(|bus| matches!(&bus.link, Link::Serial(serial) if serial.port == port))
+/// The bus at a port of this machine; none where a modem is there.
+fn bus_at<'a>(loaded: &'a Loaded, port: &str) -> Option<&'a Bus> {
+    loaded.agent_toml.as_ref()?.buses.values().find(|bus| match &bus.link {
+        Link::Port(own) => own == port,
+        Link::Serial(serial) => serial.port == port,
+        _ => false,
+    })
 }

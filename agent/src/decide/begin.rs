@@ -78,15 +78,8 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     let AlertNumbers { after: alerts_after, through } = restored.alerts;
     let reserve = Reserve { through: AlertId(through), spare: AlertId(random::alert_number(through)) };
     let after = restored.after.into_iter().map(kept_reading).collect();
-    let mut start = EngineStart {
-        boot: restored.boot,
-        at,
-        wall,
-        snapshot,
-        after,
-        alerts_after: Some(AlertId(alerts_after)),
-        reserve: Some(reserve),
-    };
+    let (boot, alerts_after, reserve) = (restored.boot, Some(AlertId(alerts_after)), Some(reserve));
+    let mut start = EngineStart { boot, at, wall, snapshot, after, alerts_after, reserve };
     let mut is_unreadable = false;
     let Resumed { mut engine, effects, heard_until } = start.resume(&plan).unwrap_or_else(|error| {
         remarks.push(unreadable(&error));
@@ -156,13 +149,14 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         }
         decide.store_effect(effect);
     }
+    let page_id = |effect: &Effect| if let Effect::Page(page) = effect { Some(page.id) } else { None };
     let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
     news.into_iter().for_each(|effect| decide.perform(effect));
     // Before the first deadline runs: later pages are no repeats.
     decide.repeat_pages(&new_pages);
     decide.follow_clock();
     decide.set_sirens(sirens);
-    decide.report_start(restored.boot, heard_until, &remarks);
+    decide.report_start(boot, heard_until, &remarks);
     if let Some(missing) = &restored.missing {
         decide.report_lost_history(missing);
         decide.lose_doses(missing);
@@ -187,13 +181,6 @@ fn known_alerts<'a>(engine: &Engine, effects: impl Iterator<Item = &'a Effect>) 
         _ => None,
     });
     engine.alerts().filter_map(|alert| alert.report.alert).chain(ended).collect()
-}
-
-fn page_id(effect: &Effect) -> Option<PageId> {
-    match effect {
-        Effect::Page(page) => Some(page.id),
-        _ => None,
-    }
 }
 
 impl Decide {
@@ -236,12 +223,8 @@ impl Decide {
             if !open.is_empty() {
                 self.note_requested(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
-                let notification = Notification::page(
-                    notification_id(&self.device, id, self.page_runs.get(&number)),
-                    &page,
-                    &plan,
-                    true,
-                );
+                let named = notification_id(&self.device, id, self.page_runs.get(&number));
+                let notification = Notification::page(named, &page, &plan, true);
                 self.send_to_channels(Request::Page(Box::new(notification), open));
             }
         }

@@ -32,14 +32,11 @@ impl Decide {
         self.reported_drops = Reported { values, notifications, at: Some(now) };
         let since = if from.is_some() { "since the last such line" } else { "since the start" };
         if new_values > 0 {
-            let dropped = counted(new_values, "value");
+            let (dropped, reason) = (counted(new_values, "value"), "the agent did not keep up");
             warn!(
-                "{dropped} dropped {since}: the buses send more than can be decided; the newest value of each input was used"
+                "{dropped} dropped {since}: the buses send more than can be decided; each input's newest value was used"
             );
-            self.stage_event(
-                "lost",
-                json!({ "values": new_values, "reason": "the agent did not keep up", "from": from }),
-            );
+            self.stage_event("lost", json!({ "values": new_values, "reason": reason, "from": from }));
         }
         if new_notifications > 0 {
             let dropped = counted(new_notifications, "notification");

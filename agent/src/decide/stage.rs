@@ -19,7 +19,7 @@ use crate::checkpoint::{Checkpoint, OutputsBefore};
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::ChannelsByAlert;
-use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, LostHistory, Missing, NewEvent};
+use crate::store::{AlertNumbers, AlertRef, BootTime, CalibratedPlan, Commit, LostHistory, Missing, NewEvent};
 use crate::transition::TransitionRecord;
 
 /// Kind of the event about a notification that a channel will not deliver.
@@ -45,16 +45,10 @@ impl Decide {
     pub(super) fn flush(&mut self) {
         self.flush_unsent();
         let now = self.engine.now().uptime;
-        let is_more_than_readings = !self.commit.windows.is_empty()
-            || !self.commit.events.is_empty()
-            || !self.commit.diagnostics.is_empty()
-            || self.commit.site.is_some()
-            || self.commit.boot_time.is_some()
-            || self.has_bookings();
-        if is_more_than_readings {
+        if self.commit.needs_checkpoint() || self.has_bookings() {
             self.stage_checkpoint();
         }
-        if self.commit.checkpoint.is_none() && self.commit.readings.is_empty() && self.commit.receipts.is_empty() {
+        if self.commit.checkpoint.is_none() && !self.commit.has_readings() {
             return;
         }
         let mut commit = mem::replace(&mut self.commit, Commit::new(now, Arc::clone(&self.calibrated)));
@@ -77,11 +71,8 @@ impl Decide {
 
     pub(super) fn stage_site_state(&mut self) {
         let site = self.engine.site().clone();
-        self.calibrated = Arc::new(crate::store::CalibratedPlan::new(
-            Arc::clone(&self.calibrated.plan),
-            self.calibrated.hash.clone(),
-            &site,
-        ));
+        let CalibratedPlan { plan, hash, .. } = self.calibrated.as_ref();
+        self.calibrated = Arc::new(CalibratedPlan::new(Arc::clone(plan), hash.clone(), &site));
         let mut body = serde_json::to_value(&site).unwrap_or(Value::Null);
         body["holds"] = self.held();
         body["doses"] = self.doses();
@@ -177,7 +168,7 @@ impl Decide {
             };
             let effect = Effect::Alert(transition, Box::new(report));
             let Some(line) = TransitionRecord::of(&effect, &plan) else { continue };
-            let Some(mut event) = event(&effect, &line, self.engine.now()) else { continue };
+            let Some(mut event) = event(&effect, &line) else { continue };
             if event.body.get("by").is_some_and(|by| by == "") {
                 event.body.remove("by");
             }
@@ -248,33 +239,18 @@ pub(super) fn channels(plan: &Plan, report: &Report) -> Vec<Id> {
 }
 
 /// Row of the lane events for a transition.
-pub(super) fn event(effect: &Effect, line: &TransitionRecord<'_>, at: Stamp) -> Option<NewEvent> {
-    let (kind, alert) = match effect {
-        Effect::Alert(transition, report) => {
-            let ends = match transition {
-                Transition::Resolved(reason) => Some(*reason),
-                _ => None,
-            };
-            let number = report.alert.map(|alert| alert.0);
-            ("alert", Some(AlertRef { key: report.key.to_string(), number, ends }))
-        }
-        Effect::Page(page) => {
-            let number = Some(page.id.alert.0);
-            ("page", Some(AlertRef { key: page.report.key.to_string(), number, ends: None }))
-        }
-        Effect::Sensor(_) => ("sensor", None),
-        Effect::Output(interlock::Effect::Report(_)) => ("actuation", None),
-        Effect::Output(interlock::Effect::Hold(_)) => ("hold", None),
+pub(super) fn event(effect: &Effect, line: &TransitionRecord<'_>) -> Option<NewEvent> {
+    let about = |report: &Report, ends| {
+        Some(AlertRef { key: report.key.to_string(), number: report.alert.map(|alert| alert.0), ends })
+    };
+    let (kind, at, alert) = match effect {
+        Effect::Alert(Transition::Resolved(reason), report) => ("alert", report.at, about(report, Some(*reason))),
+        Effect::Alert(_, report) => ("alert", report.at, about(report, None)),
+        Effect::Page(page) => ("page", page.report.at, about(&page.report, None)),
+        Effect::Sensor(event) => ("sensor", event.at, None),
+        Effect::Output(interlock::Effect::Report(actuation)) => ("actuation", actuation.at, None),
+        Effect::Output(interlock::Effect::Hold(change)) => ("hold", change.at, None),
         _ => return None,
     };
-    let body = serde_json::to_value(line).ok()?;
-    let at = match effect {
-        Effect::Alert(_, report) => report.at,
-        Effect::Page(page) => page.report.at,
-        Effect::Sensor(event) => event.at,
-        Effect::Output(interlock::Effect::Report(actuation)) => actuation.at,
-        Effect::Output(interlock::Effect::Hold(change)) => change.at,
-        _ => at,
-    };
-    Some(NewEvent { alert, ..new_event(at, kind, body) })
+    Some(NewEvent { alert, ..new_event(at, kind, serde_json::to_value(line).ok()?) })
 }

@@ -7,7 +7,6 @@ use serde_json::json;
 use tilth_core::engine::Input;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::reading::{Quality, Raw};
-use tokio::sync::watch;
 
 use super::Decide;
 use crate::notify::asked::Troubles;
@@ -27,11 +26,6 @@ impl Decide {
     pub(super) fn message_unmatched(&mut self, bus: Id, why: String) {
         self.unmatched.insert(bus.clone(), why);
         self.handle(Input::Unmatched(bus));
-    }
-
-    pub(super) fn follow_channels(&mut self, troubles: &mut watch::Receiver<Troubles>) {
-        let now = troubles.borrow_and_update().clone();
-        self.channels_changed(now);
     }
 
     /// Modems can send, or cannot any more.

@@ -119,10 +119,7 @@ pub(crate) fn tell_for_certain(
 
 /// Writes a line of the log; an error is ignored, since there is nowhere to report it.
 fn put(priority: Priority, line: String) {
-    match journal::running() {
-        Some(journal) => journal.put(priority, line, None),
-        None => drop(say(line, "\n")),
-    }
+    drop(tell_for_certain(priority, line));
 }
 
 fn say(text: impl Display, end: &str) -> io::Result<()> {

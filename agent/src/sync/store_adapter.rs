@@ -29,7 +29,6 @@ const LIVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Upper limit of live values in one batch.
 const MAX_LIVE: usize = 2000;
 
-/// Answers the driver's requests.
 pub(super) struct StoreAdapter {
     pub(super) store: StoreHandle,
     /// The stream that the driver knows of.
@@ -82,27 +81,21 @@ impl StoreAdapter {
                 self.note_in_store(move |store| {
                     // The epoch holds for every stream; confirmations hold for one.
                     let here = if store.stream() == stream { confirmed.clone() } else { store.lanes().confirmed() };
-                    store.rewind(epoch, &here).map_err(|error| error.to_string())
+                    store.rewind(epoch, &here)
                 })
                 .await;
             }
             StoreRequest::Command(StoreCommand::Quarantine { stream, rows }) => {
-                self.note_in_store(move |store| {
-                    if store.stream() != stream {
-                        return Ok(());
-                    }
-                    store.quarantine(&rows).map_err(|error| error.to_string())
-                })
+                self.note_in_store(
+                    move |store| if store.stream() == stream { store.quarantine(&rows) } else { Ok(()) },
+                )
                 .await;
             }
             StoreRequest::NewStream { reason, answer } => {
                 let outbox = loop {
                     let reason = reason.clone();
-                    let begun = on_store_thread(&self.store, move |store| match store.new_stream(&reason) {
-                        Ok(_) => Ok(outbox_of(store)),
-                        Err(error) => Err(error.to_string()),
-                    });
-                    match begun.await {
+                    let begin = move |store: &mut Store| store.new_stream(&reason).map(|_| outbox_of(store));
+                    match on_store_thread(&self.store, begin).await {
                         Some(Ok(outbox)) => break outbox,
                         Some(Err(why)) => warn!(target: "sync", "new stream not begun: {why}; will retry"),
                         None => {}
@@ -130,7 +123,7 @@ impl StoreAdapter {
     }
 
     /// Changes the store by what the hub stated; if that fails, the hub states it again.
-    async fn note_in_store(&self, what: impl Fn(&mut Store) -> Result<(), String> + Clone + Send + 'static) {
+    async fn note_in_store(&self, what: impl Fn(&mut Store) -> Result<(), StoreError> + Clone + Send + 'static) {
         if let Some(Err(why)) = on_store_thread(&self.store, what).await {
             warn!(target: "sync", "the store could not note what the hub confirmed: {why}; the hub will state it again");
         }

@@ -102,7 +102,6 @@ pub(crate) struct ConfigContext<'a> {
     pub(crate) status: ConfigStatus,
     pub(crate) health: HealthBoard,
     pub(crate) commands: mpsc::Sender<Command>,
-    /// To the sense task: what to read from now on.
     pub(crate) inputs: mpsc::Sender<SensorInputs>,
 }
 

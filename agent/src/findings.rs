@@ -10,7 +10,6 @@ use crate::output::counted;
 /// Lines shown around the offending one.
 const CONTEXT_LINES: usize = 1;
 
-/// Number of findings of each level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) errors: u64,

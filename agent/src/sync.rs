@@ -51,7 +51,6 @@ const QUEUE: usize = 16;
 /// Interval at which keys and certificates are looked for in their files. A person who puts a new key there looks at `status` next.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Handles and data of the task.
 pub(crate) struct Parts {
     pub(crate) enrolment: Enrolment,
     pub(crate) clock: Clock,

@@ -28,7 +28,6 @@ pub(crate) struct Applier {
     pub(super) active: ActiveConfig,
     pub(super) reporter: ConfigReporter,
     pub(super) commands: mpsc::Sender<Command>,
-    /// To the sense task: what to read from now on.
     pub(super) inputs: mpsc::Sender<SensorInputs>,
     pub(super) clock: Clock,
     pub(super) health: HealthBoard,

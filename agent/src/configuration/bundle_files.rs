@@ -213,7 +213,6 @@ impl BundleFiles {
         }
     }
 
-    /// Deletes the previous bundle.
     pub(super) fn delete_previous(&self) -> io::Result<()> {
         fs::remove_file(self.folder.join(PREVIOUS)).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),

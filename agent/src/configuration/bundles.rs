@@ -111,7 +111,6 @@ impl Bundles {
         Ok(())
     }
 
-    /// Whether the active bundle is not saved yet.
     pub(super) fn has_unsaved(&self) -> bool {
         self.unsaved.is_some()
     }

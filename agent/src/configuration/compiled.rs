@@ -16,7 +16,6 @@ use crate::sense::SensorInputs;
 /// A configuration that can become active.
 pub(crate) struct Compiled {
     pub(crate) device: Id,
-    /// When the machine's clock is trusted.
     pub(crate) clock_trust: ClockTrust,
     /// How the sensors that the documents name are read; the agent adds some of its own.
     pub(crate) input_settings: Arc<BTreeMap<SensorId, InputSettings>>,

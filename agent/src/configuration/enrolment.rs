@@ -50,7 +50,6 @@ impl Enrolment {
         self.hub.ca.as_ref().map(|ca| self.folder.join(ca))
     }
 
-    /// The versions of the key and certificate files.
     pub(crate) fn file_versions(&self) -> FileVersions {
         let files = [Some(&self.hub.signing_key), Some(&self.hub.key_file), self.hub.ca.as_ref()];
         FileVersions::of(files.into_iter().flatten().map(|file| self.folder.join(file)))

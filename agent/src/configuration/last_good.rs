@@ -75,7 +75,6 @@ impl LastGoodWriter {
         Ok(LastGoodWriter { waiting, wake })
     }
 
-    /// Saves the configuration that is active now.
     pub(super) fn save(&self, good: LastGood) {
         let mut waiting = lock(&self.waiting);
         let before = waiting.take().unwrap_or_default();

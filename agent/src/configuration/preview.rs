@@ -8,7 +8,6 @@ use super::bundle::ignored;
 use super::startup::{Choice, ConfigOrigin, ConfigSet, SavedBundle, choose};
 
 pub(crate) struct Preview {
-    /// The configuration, with its diagnostics.
     pub(crate) loaded: Loaded,
     /// The bundle that would be active.
     pub(crate) bundle: Option<BundlePreview>,

@@ -72,7 +72,6 @@ pub(super) struct Observation {
     pub(super) memory: Option<u64>,
 }
 
-/// A sensor at one instant.
 #[derive(Debug, Clone)]
 pub(super) struct Observed {
     /// When its newest value was taken.
@@ -93,7 +92,6 @@ pub(super) struct BusActivity {
     pub(super) bytes: u64,
 }
 
-/// Result of a probation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ProbationResult {
     Wait,

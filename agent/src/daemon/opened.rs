@@ -36,7 +36,6 @@ pub(super) struct OpenStore {
     pub(super) handle: StoreHandle,
     /// Last committed sequence of each lane.
     pub(super) heads: watch::Receiver<Heads>,
-    /// The last replacement of the database.
     pub(super) replaced: watch::Receiver<StoreReplaced>,
     pub(super) thread: JoinHandle<()>,
 }

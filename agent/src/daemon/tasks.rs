@@ -72,7 +72,6 @@ impl Tasks {
         }
     }
 
-    /// Makes the senses read these inputs.
     pub(super) fn read(&mut self, inputs: SensorInputs) {
         self.senses.read(inputs);
         let bus =

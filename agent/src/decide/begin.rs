@@ -31,7 +31,6 @@ use crate::store::read::StoredReading;
 use crate::store::thread::StoreWriter;
 use crate::store::{AlertNumbers, CalibratedPlan, Commit, LostHistory};
 
-/// State that the store restored.
 #[derive(Default)]
 pub(crate) struct RestoredState {
     /// Number of this boot; 0 while no database has numbered it.
@@ -48,7 +47,6 @@ pub(crate) struct RestoredState {
     pub(crate) remarks: Vec<String>,
 }
 
-/// Handles that decide works with.
 pub(crate) struct Handles {
     pub(crate) device: Id,
     pub(crate) run: RunId,
@@ -56,7 +54,6 @@ pub(crate) struct Handles {
     pub(crate) store_writer: StoreWriter,
     /// The outputs, and what becomes of orders to them.
     pub(crate) outputs: (Outputs, mpsc::Receiver<interlock::Input>),
-    /// The last replacement of the store.
     pub(crate) replaced: watch::Receiver<StoreReplaced>,
     pub(crate) notify: mpsc::Sender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<LiveLine>>,

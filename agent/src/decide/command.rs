@@ -73,7 +73,6 @@ pub(crate) enum Command {
     Query(EngineQuery),
     /// A new stream begins: store open alerts, clock anchor, site state and checkpoint again.
     NewStream,
-    /// Report lost history to the hub.
     LostHistory(Box<LostHistory>),
     /// Stop; answered when everything was handed to the store.
     Stop(oneshot::Sender<()>),

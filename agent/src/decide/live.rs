@@ -8,7 +8,6 @@ use tokio::sync::broadcast;
 
 use crate::transition::{TransitionRecord, Widths};
 
-/// A line of live output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LiveLine {
     /// As `replay --json` prints it.
@@ -17,7 +16,6 @@ pub(crate) struct LiveLine {
     pub(crate) text: String,
 }
 
-/// Sender of live lines.
 pub(super) struct LiveOutput {
     lines: broadcast::Sender<Arc<LiveLine>>,
     widths: Widths,
@@ -28,7 +26,6 @@ impl LiveOutput {
         LiveOutput { lines, widths: Widths::of(plan) }
     }
 
-    /// Takes the column widths of a new plan.
     pub(super) fn set_plan(&mut self, plan: &Plan) {
         self.widths = Widths::of(plan);
     }

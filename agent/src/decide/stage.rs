@@ -193,7 +193,6 @@ impl Decide {
         }
     }
 
-    /// Notes the result of a notification on a channel.
     pub(super) fn note_delivery(&mut self, delivery: &Delivery) {
         let Delivery { channel, outcome } = delivery;
         if let (true, Some((alert, page))) = (outcome.status.is_final(), self.page_of(&outcome.notification))

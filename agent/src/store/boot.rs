@@ -46,7 +46,6 @@ impl CurrentBoot {
 pub(crate) struct EarlierState {
     /// Whether it holds earlier boots; else it is a new one.
     pub(crate) is_known: bool,
-    /// What people did on site.
     pub(crate) site: Option<SiteState>,
     pub(crate) checkpoint: Option<Box<Checkpoint>>,
     pub(crate) alerts: AlertNumbers,
@@ -137,7 +136,6 @@ pub(super) fn write(connection: &Connection, boot: &CurrentBoot) -> Result<(), S
     Ok(())
 }
 
-/// Reserves numbers of alerts up to this one.
 pub(super) fn reserve(connection: &Connection, through: u64) -> Result<(), StoreError> {
     connection.prepare_cached("UPDATE meta SET alerts_until = ?")?.execute([int(through)])?;
     Ok(())

@@ -48,7 +48,6 @@ pub(crate) struct Losses(BTreeMap<Cause, Lost>);
 /// What was dropped for one cause before it could be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Lost {
-    /// How many of each kind.
     pub(crate) rows: Sizes,
     /// The earliest commit that something was dropped from.
     pub(crate) from: Option<Uptime>,
@@ -63,7 +62,6 @@ impl Lost {
         counts.into_iter().filter(|(_, count)| *count > 0)
     }
 
-    /// Both together.
     pub(crate) fn join(&mut self, other: &Lost) {
         self.rows = self.rows.and(other.rows);
         self.from = self.from.into_iter().chain(other.from).min();
@@ -84,7 +82,6 @@ impl Losses {
         self.0.entry(cause).or_default()
     }
 
-    /// Both together.
     pub(crate) fn join(&mut self, other: &Losses) {
         other.iter().for_each(|(cause, lost)| self.of(cause).join(lost));
     }
@@ -208,7 +205,6 @@ impl Buffer {
         (self.urgent || is_complete) && self.not_before.is_none_or(|instant| instant <= now)
     }
 
-    /// Whether anything waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.commits.is_empty()
     }

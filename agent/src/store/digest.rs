@@ -19,7 +19,6 @@ const COLLAPSE_ROWS: usize = 256;
 /// Events about alerts that are in memory at once, less than a megabyte: there may be hundreds of thousands.
 const LOOKED_AT: i64 = 4096;
 
-/// An event about an alert.
 pub(super) struct AlertEvent {
     seq: i64,
     about: String,

@@ -22,27 +22,17 @@ pub(crate) enum StoreError {
     /// The disk does not answer, or the file cannot be reached.
     #[error("the disk cannot be used: {0}")]
     Unreachable(String),
-    /// Somebody else holds the database.
     #[error("the database is in use by another program")]
     Busy,
     /// What is on the disk is not what was written there.
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// Written by a later version of this program.
+    /// A later version of this program wrote the file.
     #[error("the database has layout {found}; this version knows up to {known}")]
-    Newer {
-        /// What the file says.
-        found: u32,
-        /// What this version reads and writes.
-        known: u32,
-    },
-    /// The damaged file cannot be moved aside.
+    Newer { found: u32, known: u32 },
+    /// A damaged file stays in its place.
     #[error("cannot move {path} aside: {reason}")]
-    Stuck {
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
+    Stuck { path: PathBuf, reason: String },
     /// Anything else; a mistake in here.
     #[error("unexpected answer of the database: {0}")]
     Unexpected(String),

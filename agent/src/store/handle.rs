@@ -76,7 +76,6 @@ impl StoreWriter {
         self.progress.marks().alerts_through
     }
 
-    /// How far the thread has come.
     pub(crate) fn progress(&self) -> Progress {
         self.progress.clone()
     }

@@ -37,7 +37,6 @@ const LOOKED_AT: u32 = 2000;
 pub(crate) struct LastKnown {
     /// Names the database, from its making on.
     pub(super) database: String,
-    /// The newest boot.
     pub(super) boot: u32,
     /// The highest sequence that was committed, by lane.
     pub(super) lanes: BTreeMap<Lane, u64>,

@@ -31,7 +31,6 @@ impl Progress {
         self.marks().unwritten_from
     }
 
-    /// Committed and confirmed sequences of each lane.
     pub(crate) fn lanes(&self) -> LaneStates {
         self.marks().lanes
     }

@@ -49,7 +49,6 @@ pub(crate) enum Unanswered {
     /// No database is open, or it was just replaced.
     #[error("the store has no database")]
     NoDatabase,
-    /// The database was read, and this came of it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -125,7 +124,6 @@ pub(super) struct Questions {
 }
 
 impl Questions {
-    /// Starts the thread that answers.
     pub(super) fn start(access: ReadAccess) -> std::io::Result<Questions> {
         let (queue, asked) = mpsc::sync_channel(QUEUE);
         let answering = access.clone();
@@ -205,7 +203,6 @@ impl StoreReader {
         question(self, Instant::now() + READ_TIME)
     }
 
-    /// The stream that the rows belong to.
     pub(crate) fn stream(&self) -> Result<Stream, StoreError> {
         open::stream(&self.0)
     }

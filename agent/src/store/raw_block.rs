@@ -41,7 +41,6 @@ const MOST_DECIMALS: u8 = 9;
 /// Readings of all sensors under one plan.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct RawBlock {
-    /// The plan's number.
     pub(super) plan: u32,
     /// Sorted by series.
     pub(super) columns: Vec<Column>,

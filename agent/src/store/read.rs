@@ -16,14 +16,11 @@ use super::row::{Series, int};
 /// A reading as it was kept.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredReading {
-    /// Sensor, quantity and resolution.
     pub(crate) series: Series,
     /// The boot that its time is of.
     pub(crate) boot: u32,
-    /// When the sensor measured it.
     pub(crate) at: Uptime,
     pub(crate) steps: Steps,
-    /// How far it can be believed.
     pub(crate) quality: Quality,
     /// The number before calibration; the value itself where the calibration changed nothing.
     pub(crate) raw: f64,

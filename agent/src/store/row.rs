@@ -80,7 +80,6 @@ pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
 pub(crate) struct Series {
     pub(crate) sensor: SensorId,
     pub(crate) quantity: Quantity,
-    /// How large a step is.
     pub(crate) resolution: Resolution,
 }
 

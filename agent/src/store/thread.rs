@@ -25,7 +25,6 @@ const LOOK: Span = Span::from_mins(1);
 /// Steps of retention after one commit: deleting keeps up with adding, and no commit waits long.
 const STEPS: u32 = 4;
 
-/// Settings of the store's thread.
 pub(crate) struct Settings {
     /// How long readings gather before they are committed.
     pub(crate) interval: Span,
@@ -44,7 +43,6 @@ pub(crate) enum StoreReport<'a> {
     Committed(Stream, LaneStates),
     /// Writing fails; what comes gathers in memory. Reported once for each error.
     WriteFailed(&'a StoreError),
-    /// Writing works again.
     Recovered,
     /// A database was opened after a start without one: the number of this boot in it, and the state that it holds of before.
     OpenedLate(u32, EarlierState, &'a Opened),

@@ -14,7 +14,6 @@ use crate::configuration::Received;
 use crate::decide::Command;
 use crate::health::HealthBoard;
 
-/// Handles the driver's reports.
 pub(super) struct Reports {
     pub(super) trusted: watch::Receiver<TrustedKey>,
     pub(super) bundles: mpsc::Sender<Received>,

@@ -28,7 +28,6 @@ struct Shown {
     /// Problems that need a person, with their reasons.
     #[serde(rename = "alerts")]
     problems: BTreeMap<ProblemKind, String>,
-    /// Status of the hub's bundles.
     #[serde(flatten)]
     bundle: BundleStatus,
     /// Status of the sync engine, once there is one.

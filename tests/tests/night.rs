@@ -62,8 +62,8 @@ urgent = { wait = '10m', channels = ['phone', 'siren', 'sms'] }
 struct Board {
     _process: Running,
     commands: ChildStdin,
-    /// Whether the relay is on, and how often it was switched on.
-    horn: Arc<Mutex<(bool, usize)>>,
+    /// When the relay was switched on and off, in milliseconds of board time.
+    horn: Arc<Mutex<Vec<(bool, u64)>>>,
 }
 
 impl Board {
@@ -73,15 +73,14 @@ impl Board {
         let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let commands = process.0.stdin.take().unwrap();
         let events = BufReader::new(process.0.stdout.take().unwrap()).lines();
-        let horn = Arc::new(Mutex::new((false, 0)));
+        let horn = Arc::<Mutex<Vec<_>>>::default();
         let heard = Arc::clone(&horn);
         std::thread::spawn(move || {
             for event in events.map_while(Result::ok) {
                 let event: Value = serde_json::from_str(&event).unwrap_or_default();
                 if event["relay"] == 2 {
-                    let on = event["on"] == true;
-                    let mut horn = heard.lock().unwrap();
-                    *horn = (on, horn.1 + usize::from(on));
+                    let at = event["at"].as_u64().unwrap_or_default();
+                    heard.lock().unwrap().push((event["on"] == true, at));
                 }
             }
         });
@@ -93,11 +92,17 @@ impl Board {
     }
 
     fn is_on(&self) -> bool {
-        self.horn.lock().unwrap().0
+        self.horn.lock().unwrap().last().is_some_and(|(on, _)| *on)
     }
 
     fn times_on(&self) -> usize {
-        self.horn.lock().unwrap().1
+        self.horn.lock().unwrap().iter().filter(|(on, _)| *on).count()
+    }
+
+    /// How long the relay was on, or off between, each time that has ended, in seconds.
+    fn times(&self, on: bool) -> Vec<u64> {
+        let horn = self.horn.lock().unwrap();
+        horn.array_windows().filter(|[from, _]| from.0 == on).map(|[from, to]| (to.1 - from.1) / 1_000).collect()
     }
 }
 
@@ -240,6 +245,59 @@ fn siren_and_sms_wake_somebody_who_takes_the_alert_on_by_sms() {
     farm.until("the siren is quiet", |farm| {
         !board.is_on() && channel(farm, "siren")["server"] == "actuator horn, quiet"
     });
+}
+
+/// A farm whose siren sounds without a pause for urgent alerts, which is what the rule fires at once. The actuator of the siren has this key in
+/// place of its `max_on`.
+fn endless(name: &str, key: &str) -> (Farm, Board, Modem) {
+    let (mut farm, board, modem) = farm(name);
+    let endless = "actuator = 'horn'\nurgent = { on = '2m', off = '0s' }\n";
+    let config = FARM.replace("actuator = 'horn'\n", endless).replace("'preventive'", "'urgent'");
+    farm.folder.write("etc/config.d/farm.toml", config.replace("max_on = '30s'", key));
+    launch(&mut farm);
+    (farm, board, modem)
+}
+
+/// Somebody takes the alert on by SMS, for a minute.
+fn take_on(farm: &mut Farm, modem: &Modem) {
+    let number = alert(farm)["alert"].as_u64().unwrap();
+    modem.receive(ANNA, &format!("ACK {number} 1m"));
+    farm.until("somebody has it", |farm| alert(farm)["state"] == "acknowledged");
+}
+
+/// Guards against: a siren that is silent for good once the time of its actuator is over.
+#[test]
+fn a_siren_without_a_pause_sounds_until_it_is_acknowledged_and_again_once_that_is_over() {
+    let (mut farm, mut board, modem) = endless("endless", "max_on = '30s'");
+    board.show(31_000);
+    farm.until("it sounds for the fourth time", |_| board.times_on() >= 4);
+    let (on, off) = (board.times(true), board.times(false));
+    assert!(on.iter().all(|seconds| (29..=31).contains(seconds)), "expected it on for its max_on: {on:?}");
+    assert!(off.iter().all(|seconds| *seconds < 20), "expected it on again at once: {off:?}");
+
+    take_on(&mut farm, &modem);
+    farm.until("the siren stops", |_| !board.is_on());
+    let heard = board.times_on();
+    farm.until("it is over", |farm| alert(farm)["state"] == "firing");
+    assert_eq!(board.times_on() - heard, usize::from(board.is_on()), "quiet until the end");
+    farm.until("it sounds again and again", |_| board.times_on() >= heard + 2);
+}
+
+#[test]
+fn a_siren_without_a_pause_that_is_normally_energised_sounds_without_an_end() {
+    let (mut farm, mut board, modem) = endless("endless-held", "normally_energised = true");
+    farm.until("it is held, and quiet", |_| board.is_on());
+    board.show(31_000);
+    farm.until("the siren sounds", |_| !board.is_on());
+    let held = board.times_on();
+    // Longer than `on` of its pattern.
+    std::thread::sleep(std::time::Duration::from_secs(15));
+    assert_eq!((board.is_on(), board.times_on()), (false, held), "expected it to sound without a pause");
+
+    take_on(&mut farm, &modem);
+    farm.until("the siren stops", |_| board.is_on());
+    farm.until("it is over", |farm| alert(farm)["state"] == "firing");
+    farm.until("the siren sounds again", |_| !board.is_on());
 }
 
 /// The alert about the modem.

@@ -5,7 +5,7 @@ use tilth_tests::live::host_board::{CHANNELS, HostWiring, RELAYS};
 use tilth_tests::random::Random;
 use tilth_wire::{
     Ack, BatchFrame, ChannelKind, Decoder, FromBoard, Heartbeat, MAX_FRAME, Reading, ResetCause, Sample, SetChannel,
-    Switch, ToBoard,
+    Switch, ToBoard, Writer,
 };
 
 use crate::{Length, Outcome, Run};
@@ -19,6 +19,8 @@ enum Damage {
     None,
     /// A valid frame, of which bits were flipped and bytes lost or added.
     Mutated,
+    /// A valid body, of which bits were flipped and bytes lost or added, with the checksum of what became of it.
+    Resealed,
     /// No frame at all.
     Noise,
 }
@@ -26,6 +28,7 @@ enum Damage {
 #[derive(Default)]
 struct Counts {
     mutated: u64,
+    resealed: u64,
     noise: u64,
     /// Mutated frames that were taken for a message.
     undetected: u64,
@@ -45,6 +48,7 @@ pub(crate) fn measure(run: Run) -> Outcome {
     for number in 1..=frames {
         let (mut line, damage) = line(&mut random);
         counts.mutated += u64::from(damage == Damage::Mutated);
+        counts.resealed += u64::from(damage == Damage::Resealed);
         counts.noise += u64::from(damage == Damage::Noise);
         // The sabotage takes away what ends a damaged frame, so that the good one after it is a part of it.
         if !run.sabotage {
@@ -64,8 +68,9 @@ pub(crate) fn measure(run: Run) -> Outcome {
 impl Counts {
     fn outcome(&self, frames: u64) -> Outcome {
         let figures = format!(
-            "{frames} frames through both decoders, {} mutated and {} of noise, {} of them taken for a message, 0 good ones missed",
-            self.mutated, self.noise, self.undetected
+            "{frames} frames through both decoders, {} mutated, of which {} were taken for a message, {} mutated under a right checksum \
+             and {} of noise, 0 good ones missed",
+            self.mutated, self.undetected, self.resealed, self.noise
         );
         if self.missed != [0, 0] {
             return Err(format!(
@@ -73,7 +78,7 @@ impl Counts {
                 self.missed[0], self.missed[1]
             ));
         }
-        if self.mutated < frames / 10 || self.noise == 0 {
+        if self.mutated < frames / 10 || self.resealed < frames / 10 || self.noise == 0 {
             return Err(format!("too few frames were damaged: {figures}"));
         }
         if self.undetected > 1 + UNDETECTED * self.mutated / 1_000_000 * 4 {
@@ -89,21 +94,41 @@ fn line(random: &mut Random) -> (Vec<u8>, Damage) {
         let length = random.below(120);
         return ((0..length).map(|_| random.below(256) as u8).collect(), Damage::Noise);
     }
-    let good = message(random);
-    let mut line = good.clone();
-    if random.one_in(3) {
-        return (line, Damage::None);
+    let mut line = message(random);
+    match random.below(6) {
+        0 | 1 => (line, Damage::None),
+        2 | 3 => {
+            let good = line.clone();
+            mutate(&mut line, random);
+            let damage = if line == good { Damage::None } else { Damage::Mutated };
+            (line, damage)
+        }
+        _ => (resealed(&line, random), Damage::Resealed),
     }
+}
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..=random.below(4) {
-        let at = random.below(line.len() as u64) as usize;
+        let at = random.below(bytes.len() as u64) as usize;
         match random.below(3) {
-            0 => line[at] ^= 1 << random.below(8),
-            1 if line.len() > 1 => drop(line.remove(at)),
-            _ => line.insert(at, random.below(256) as u8),
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 if bytes.len() > 1 => drop(bytes.remove(at)),
+            _ => bytes.insert(at, random.below(256) as u8),
         }
     }
-    let damage = if line == good { Damage::None } else { Damage::Mutated };
-    (line, damage)
+}
+
+/// The frame of a mutated body, without its closing zero: what is wrong with it is no longer in its checksum.
+fn resealed(frame: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut decoder = Decoder::<{ MAX_FRAME - 1 }>::new();
+    let closed = frame.iter().chain(&[0]);
+    let mut body: Vec<u8> = closed.filter_map(|byte| Some(decoder.push(*byte)?.ok()?.to_vec())).flatten().collect();
+    mutate(&mut body, random);
+    let mut out = [0; 2 * MAX_FRAME];
+    let mut writer = Writer::frame(&mut out);
+    body.iter().for_each(|byte| writer.byte(*byte));
+    let length = writer.close().expect("four bytes more than a body fit");
+    out[..length - 1].to_vec()
 }
 
 /// The frame of a message of either side, without its closing zero.

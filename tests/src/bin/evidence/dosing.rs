@@ -1,14 +1,16 @@
 //! That no dose passes its limit: random histories of the interlock on paper, and the real agent with the firmware on a
 //! pseudo-terminal, ended -9 again and again around its bookings.
 //!
-//! What flowed is measured at the board's relays, not asked of the agent. Two dosers are asked for more than they may: `acid` has a
-//! limit for an hour, `base` one for a day. After each start what the agent says was dosed must be no less than what flowed, and at
-//! the end no hour and no day may hold more than its limit. With a disk that is frozen or full a third one is on, and must go off at
-//! once. A dose that cannot be booked is refused and said, and so is each one after the database was lost.
+//! What flowed is measured at the board's relays, not asked of the agent. Two dosers are asked for more than they may, by people, by rules and
+//! both at once, and every few kills another configuration is drawn: limits of an hour, a day or both, other pauses, exclusion or none.
+//! After each start what the agent says was dosed must be no less than what flowed, and at the end no dose may have passed a limit that
+//! was in force when it began. With a disk that is frozen or full a third one is on, and must go off at once. A dose that cannot be
+//! booked is refused and said, and so is each one after the database was lost.
 //!
 //! The saboteur makes the disk forget one booking: it puts the data folder back as it was before.
 
 mod flow;
+mod setup;
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -27,42 +29,10 @@ use tilth_tests::workspace;
 use crate::kill::damage::{Damage, copy_of};
 use crate::{Length, Outcome, Run, outcome};
 use flow::Board;
+use setup::{Asker, DOSE_S, Doser, FEED, FORGOTTEN_S, LONGEST_S, PROBE, Period, Setup, USUAL, judge};
 
 /// Board and agent run so many times as fast as the machine.
 const TIME_SCALE: u32 = 20;
-
-/// A dose of the two dosers, the longest one, and the one that the saboteur makes forgotten.
-const DOSE_S: f64 = 2.0;
-const LONGEST_S: f64 = 6.0;
-const FORGOTTEN_S: f64 = 6.0;
-
-/// What is on while the disk takes nothing: its relay, and the time that is asked for, in seconds.
-const FEED: (&str, u8, f64) = ("feed", 2, 400.0);
-
-/// `ACID` and `BASE` stand for their limits.
-const CONFIG: &str = "
-[sensors.'tank/temperature']
-quantity = 'water_temperature'
-input = 'board:doser/4'
-[actuators.acid]
-zone = 'tank'
-output = 'board:doser/relay-0'
-max_on = '6s'
-min_off = '6s'
-dose_per_hour = 'ACID'
-[actuators.base]
-zone = 'tank'
-output = 'board:doser/relay-1'
-max_on = '6s'
-min_off = '6s'
-dose_per_day = 'BASE'
-excludes = ['acid']
-[actuators.feed]
-zone = 'tank'
-output = 'board:doser/relay-2'
-max_on = '400s'
-dose_per_day = '4000s'
-";
 
 /// Longer than a dose takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,23 +47,11 @@ const AIMS: std::ops::RangeInclusive<u64> = 100..=50_000;
 /// Of so many kills, two are at a doser whose limit is reached.
 const USED_UP: usize = 16;
 
+/// Kills after which another configuration is drawn.
+const REDRAWN: usize = 4;
+
 /// Doses after which a limit that is not reached is no limit.
 const MOST_DOSES: usize = 200;
-
-/// A doser with one limit.
-#[derive(Debug, Clone, Copy)]
-struct Doser {
-    name: &'static str,
-    relay: u8,
-    period: Period,
-    limit_ms: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Period {
-    Hour,
-    Day,
-}
 
 /// When the agent is killed.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +70,9 @@ struct Row {
     actuator: String,
     state: String,
     hour_s: f64,
+    dose_per_hour_s: Option<f64>,
     day_s: f64,
+    dose_per_day_s: Option<f64>,
     must_rest_s: Option<f64>,
     doses_unknown: bool,
 }
@@ -127,6 +87,9 @@ struct Tally {
     after: usize,
     /// Kills while the limit allowed no dose.
     used_up: usize,
+    /// Of these, kills in a dose that a rule asked for. And kills while both dosers were asked for.
+    by_rules: usize,
+    both: usize,
     /// Times at which something that was on went off with a disk that took nothing.
     off: usize,
     /// Doses that were refused, and said, because they could not be booked or those of before were unknown.
@@ -135,7 +98,7 @@ struct Tally {
 
 impl Tally {
     fn kills(&self) -> usize {
-        self.before + self.between + self.after + self.used_up
+        self.before + self.between + self.after + self.used_up + self.both
     }
 }
 
@@ -145,7 +108,7 @@ pub(crate) fn measure(run: Run) -> Outcome {
     println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
     let (histories_wanted, kills, limits_s) = match (run.length, run.sabotage) {
         (_, true) => (0, 0, [12, 6]),
-        (Length::Full, false) => (10_000, 100, [480, 90]),
+        (Length::Full, false) => (10_000, 100, [480, 420]),
         (Length::Short, false) => (1000, 6, [60, 30]),
     };
     let mut rig = Rig::new(Random::new(seed), limits_s).map_err(|error| format!("{error:#}"))?;
@@ -158,6 +121,8 @@ pub(crate) fn measure(run: Run) -> Outcome {
     let wanted = if matches!(run.length, Length::Full) { kills } else { 1 };
     if rig.tally.between < wanted
         || rig.tally.after == 0
+        || rig.tally.by_rules == 0
+        || rig.tally.both == 0
         || (rig.tally.off == 0 && rustix::process::geteuid().is_root())
     {
         return Err(format!("not enough was exercised: {:?}", rig.tally));
@@ -186,7 +151,10 @@ fn histories(wanted: u32) -> anyhow::Result<String> {
 struct Rig {
     farm: Farm,
     board: Board,
-    dosers: [Doser; 2],
+    /// The configurations so far, each with the board time from which it is in force.
+    setups: Vec<(i64, Setup)>,
+    /// Most seconds of a doser within an hour and a day that a configuration allows.
+    limits_s: [i64; 2],
     disk: Option<Disk>,
     random: Random,
     /// Longest wait for the next kill between booking and switching, in microseconds.
@@ -196,23 +164,28 @@ struct Rig {
 }
 
 impl Rig {
-    /// With the limits of `acid` for an hour and of `base` for a day, in seconds.
-    fn new(random: Random, [acid_s, base_s]: [i64; 2]) -> anyhow::Result<Rig> {
+    /// With limits of at most so many seconds within an hour and a day.
+    fn new(random: Random, limits_s: [i64; 2]) -> anyhow::Result<Rig> {
         let folder = Folder::new("dosing");
-        let config = CONFIG.replace("ACID", &format!("{acid_s}s")).replace("BASE", &format!("{base_s}s"));
-        folder.write("etc/config.d/dosing.toml", config);
+        let setup = Setup::plain(limits_s);
+        folder.write("etc/config.d/dosing.toml", setup.config());
         folder.write("etc/agent.toml", "[device]\nid = 'pi'\n[bus.doser]\nkind = 'board'\nport = 'board'\n");
         let board = Board::start(&folder.path().join("board"), TIME_SCALE)?;
         let mut farm = Farm::found(folder);
         farm.pull_out();
         farm.clock = "x20";
         let disk = Disk::ext4(&farm.data(), "evidence dosing with frozen and full disks");
-        let dosers = [
-            Doser { name: "acid", relay: 0, period: Period::Hour, limit_ms: acid_s * 1000 },
-            Doser { name: "base", relay: 1, period: Period::Day, limit_ms: base_s * 1000 },
-        ];
-        let mut rig =
-            Rig { farm, board, dosers, disk, random, aim: AIM, findings: Vec::new(), tally: Tally::default() };
+        let mut rig = Rig {
+            farm,
+            board,
+            setups: vec![(0, setup)],
+            limits_s,
+            disk,
+            random,
+            aim: AIM,
+            findings: Vec::new(),
+            tally: Tally::default(),
+        };
         rig.start();
         Ok(rig)
     }
@@ -230,7 +203,12 @@ impl Rig {
             if self.tally.between >= between {
                 break;
             }
-            let [mut doser, other] = [self.dosers[round % 2], self.dosers[(round + 1) % 2]];
+            if round % REDRAWN == REDRAWN - 1 {
+                let asker = [Asker::Rule, Asker::Both, Asker::Person, Asker::Rule][round / REDRAWN % 4];
+                let setup = Setup::drawn(&mut self.random, self.limits_s, asker);
+                self.set_up(setup)?;
+            }
+            let [mut doser, other] = [round, round + 1].map(|number| self.dosers()[number % 2]);
             if round % USED_UP > 1 && !self.may_dose(doser) {
                 doser = other;
             }
@@ -242,6 +220,48 @@ impl Rig {
         self.lose_the_database()
     }
 
+    fn dosers(&self) -> [Doser; 2] {
+        self.setup().dosers
+    }
+
+    /// The configuration in force.
+    fn setup(&self) -> Setup {
+        self.setups.last().map_or_else(|| Setup::plain(self.limits_s), |(_, setup)| *setup)
+    }
+
+    /// Puts another configuration into force, while the agent is killed.
+    fn set_up(&mut self, setup: Setup) -> anyhow::Result<()> {
+        self.farm.kill();
+        self.farm.folder.write("etc/config.d/dosing.toml", setup.config());
+        self.setups.push((self.board.now_ms(), setup));
+        self.start();
+        for doser in setup.dosers {
+            let row = self.row(doser.name).context("a doser is missing")?;
+            let in_force = [row.dose_per_hour_s, row.dose_per_day_s];
+            ensure!(in_force == doser.limits_s(), "{}: limits of {in_force:?} are in force", doser.name);
+        }
+        Ok(())
+    }
+
+    /// Asks for a dose, by whom the configuration in force says.
+    fn ask_for(&mut self, doser: Doser) -> anyhow::Result<Vec<Running>> {
+        let asked = match self.setup().asker {
+            Asker::Person => vec![doser],
+            Asker::Both => self.dosers().to_vec(),
+            Asker::Rule => {
+                self.board.show(PROBE, doser.asks_at);
+                Vec::new()
+            }
+        };
+        asked.iter().map(|doser| Ok(Running::start(&mut self.actuate(doser.name, DOSE_S))?)).collect()
+    }
+
+    /// Waits until no rule asks any more.
+    fn end_asking(&mut self) {
+        self.board.show(PROBE, USUAL);
+        self.farm.until("no rule asks for a dose", |farm| !farm.ask(&["alerts", "--json"]).out.contains("-asks\""));
+    }
+
     /// Whether the limit of a doser allows a dose.
     fn may_dose(&mut self, doser: Doser) -> bool {
         doser.may_dose(&self.ready(doser.name))
@@ -249,11 +269,15 @@ impl Rig {
 
     /// Asks for a dose, and kills the agent about then.
     fn round(&mut self, doser: Doser, moment: Moment) -> anyhow::Result<()> {
+        let asker = self.setup().asker;
+        for doser in self.dosers() {
+            self.ready(doser.name);
+        }
         let before = self.ready(doser.name);
         let doses = self.board.flow().doses(doser.relay);
         let may_dose = doser.may_dose(&before);
         let written = self.log_state();
-        let asked = Running::start(&mut self.actuate(doser.name, DOSE_S))?;
+        let asked = self.ask_for(doser)?;
         match moment {
             Moment::Any => self.wait_up_to(40_000),
             Moment::Booking => {
@@ -269,7 +293,16 @@ impl Rig {
         drop(asked);
         self.wait_up_to(100_000);
         self.start();
-        self.compare(doser, moment);
+        if asker == Asker::Rule {
+            self.end_asking();
+        }
+        self.dosers().into_iter().for_each(|doser| self.compare(doser, moment));
+        if asker == Asker::Both {
+            // Whether it is booked and does not flow depends on the other one as well.
+            self.tally.both += 1;
+            return Ok(());
+        }
+        self.tally.by_rules += usize::from(asker == Asker::Rule);
         // Everything that was under way has come to an end now.
         let after = self.ready(doser.name);
         let is_booked = after.day_s > before.day_s + DOSE_S / 2.0;
@@ -302,17 +335,21 @@ impl Rig {
     fn compare(&mut self, doser: Doser, moment: Moment) {
         let (flow, until) = (self.board.flow(), self.board.now_ms());
         let Some(row) = self.row(doser.name) else { return };
-        let from = self.board.now_ms() - doser.period.millis();
-        let (flowed_s, said_s) = (flow.between_ms(doser.relay, from, until) as f64 / 1000.0, row.used_s(doser.period));
-        if said_s + 0.001 < flowed_s {
-            let name = doser.name;
-            self.findings.push(format!("killed at {moment:?}: {flowed_s} s of {name} flowed and {said_s} s are known"));
+        for period in [Period::Hour, Period::Day] {
+            let flowed_s = flow.between_ms(doser.relay, until - period.millis(), until) as f64 / 1000.0;
+            let said_s = row.used_s(period);
+            if said_s + 0.001 < flowed_s {
+                let name = doser.name;
+                self.findings.push(format!(
+                    "killed at {moment:?}: {flowed_s} s of {name} flowed within {period} and {said_s} s are known"
+                ));
+            }
         }
     }
 
     /// Asks for doses until the limits refuse them.
     fn use_up(&mut self) -> anyhow::Result<()> {
-        for (doser, dose_s) in self.dosers.into_iter().flat_map(|doser| [(doser, LONGEST_S), (doser, DOSE_S)]) {
+        for (doser, dose_s) in self.dosers().into_iter().flat_map(|doser| [(doser, LONGEST_S), (doser, DOSE_S)]) {
             let mut asked = 0;
             loop {
                 self.ready(doser.name);
@@ -412,7 +449,7 @@ impl Rig {
 
     /// What the saboteur does: a dose that flowed is in no database.
     fn forget_a_booking(&mut self) -> anyhow::Result<()> {
-        let doser = self.dosers[0];
+        let doser = self.dosers()[0];
         self.ready(doser.name);
         self.farm.kill();
         let before = copy_of(&self.farm.data())?;
@@ -431,26 +468,16 @@ impl Rig {
 
     /// The verdict over everything that flowed.
     fn end(mut self, said: &str) -> Outcome {
-        let flow = self.board.flow();
-        let mut most = Vec::new();
-        for Doser { name, relay, period, limit_ms } in self.dosers {
-            let most_ms = flow.most_within_ms(relay, period.millis());
-            let within = format!(
-                "{:.1} s of {name} within {period}, limit {:.0} s",
-                most_ms as f64 / 1000.0,
-                limit_ms as f64 / 1000.0
-            );
-            if most_ms > limit_ms {
-                self.findings.push(format!("too much: {within}"));
-            }
-            most.push(within);
-        }
-        let Tally { before, between, after, used_up, off, refused } = self.tally;
+        let (too_much, most) = judge(&self.board.flow(), &self.setups, self.board.now_ms());
+        self.findings.extend(too_much);
+        let Tally { before, between, after, used_up, by_rules, both, off, refused } = self.tally;
         let figures = format!(
-            "{said}; {} kills of the agent: {before} before the booking, {between} between booking and switching, {after} after it, \
-             {used_up} with the limit reached; at most {}; {off} times off at once with a frozen or full disk; \
+            "{said}; {} kills of the agent with {} configurations: {before} before the booking, {between} between booking and switching, \
+             {after} after it, {used_up} with the limit reached, {by_rules} of these in doses of rules; {both} with both dosers asked for; \
+             at most {}; {off} times off at once with a frozen or full disk; \
              {refused} doses refused and said, with a full disk and without the database",
             self.tally.kills(),
+            self.setups.len(),
             most.join(", and ")
         );
         outcome(figures, &self.findings)
@@ -502,25 +529,7 @@ impl Rig {
 
 impl Doser {
     fn may_dose(&self, row: &Row) -> bool {
-        self.limit_ms as f64 / 1000.0 - row.used_s(self.period) >= DOSE_S
-    }
-}
-
-impl Period {
-    const fn millis(self) -> i64 {
-        match self {
-            Period::Hour => 3_600_000,
-            Period::Day => 86_400_000,
-        }
-    }
-}
-
-impl std::fmt::Display for Period {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Period::Hour => "an hour",
-            Period::Day => "a day",
-        })
+        self.limits().all(|limit| limit.most_ms as f64 / 1000.0 - row.used_s(limit.period) >= DOSE_S)
     }
 }
 

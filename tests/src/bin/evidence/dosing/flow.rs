@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tilth_tests::live::flow::Flow;
 use tilth_tests::live::host_board::{HostBoard, Line};
-use tilth_wire::ResetCause;
+use tilth_wire::{ResetCause, Sample};
 
 /// How long the board waits at most before it looks whether it is over.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(5);
 pub(super) struct Board {
     flow: Arc<Mutex<Flow>>,
     is_over: Arc<AtomicBool>,
+    /// What channels are made to show.
+    shown: Sender<(u8, i32)>,
     began: Instant,
     time_scale: u32,
     thread: Option<JoinHandle<()>>,
@@ -30,17 +33,25 @@ impl Board {
         let line = Line::pty(link).with_context(|| link.display().to_string())?;
         let (flow, is_over) = (Arc::<Mutex<Flow>>::default(), Arc::new(AtomicBool::new(false)));
         let began = Instant::now();
+        let (shown, to_show) = channel();
         let (told, ends) = (Arc::clone(&flow), Arc::clone(&is_over));
         let thread = std::thread::spawn(move || {
             let mut board = HostBoard::start(line, time_scale, None, ResetCause::PowerOn);
             while !ends.load(Ordering::Relaxed) && board.run(PATIENCE).is_ok() {
+                to_show.try_iter().for_each(|(channel, value)| board.set(channel, Sample::Value(value)));
                 let mut flow = told.lock().unwrap_or_else(PoisonError::into_inner);
                 while let Some((relay, on, at)) = board.next_switched() {
                     flow.switched(relay, on, at.into());
                 }
             }
         });
-        Ok(Board { flow, is_over, began, time_scale, thread: Some(thread) })
+        Ok(Board { flow, is_over, shown, began, time_scale, thread: Some(thread) })
+    }
+
+    /// Makes a channel show a value from now on.
+    pub(super) fn show(&self, channel: u8, value: i32) {
+        // A board that is gone shows nothing, and is found out by what follows.
+        let _ = self.shown.send((channel, value));
     }
 
     /// Board time now, in milliseconds.

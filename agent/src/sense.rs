@@ -32,6 +32,7 @@ use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
 use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
+use receipt::BoardPosition;
 use released::Ports;
 use stream::Place;
 
@@ -59,6 +60,8 @@ pub(crate) struct KnownBefore {
     pub(crate) label_matches: BTreeMap<Id, LabelMatches>,
     /// The board of each bus.
     pub(crate) boards: BTreeMap<Id, [u8; 8]>,
+    /// How far the readings of each board are stored.
+    pub(crate) positions: Vec<BoardPosition>,
 }
 
 /// The tasks that read. Dropping it stops them.
@@ -131,11 +134,11 @@ impl BusTasks {
         machine: Machine,
         before: KnownBefore,
     ) -> BusTasks {
-        let KnownBefore { label_matches, boards } = before;
+        let KnownBefore { label_matches, boards, positions } = before;
         let labels =
             label_matches.into_iter().map(|(id, matches)| (id, SharedLabelMatches::new(Arc::new(matches)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
-        let owners = Owners::new(boards.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect());
+        let owners = Owners::new(boards.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect(), positions);
         BusTasks { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, owners, labels }
     }
 

@@ -18,6 +18,7 @@
 //! | `commit`, `window_rows`, `names`, `checkpoint`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
+//! | `board_positions` | how far the readings of each board are stored |
 //! | `read` | reading back what a checkpoint lacks |
 //! | `retention`, `deletion`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
 //! | `losses` | what was given up and why, for `status` |
@@ -27,6 +28,7 @@
 //! | `forecast` | days offline, bytes written a day; pure |
 //! | `row` | the one translation between rows and the words of core and protocol |
 
+mod board_positions;
 mod boot;
 mod buffer;
 mod checkpoint;

@@ -111,8 +111,12 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         }),
         None => Vec::new(),
     };
+    let boards = store.board_positions().unwrap_or_else(|error| {
+        remarks.push(error.to_string());
+        Vec::new()
+    });
     let (checkpoint, new_stream) = (kept.map(|kept| kept.checkpoint), opened.new_stream.is_some());
-    Ok((RestoredState { boot, checkpoint, after, alerts, new_stream, missing: opened.missing, remarks }, store))
+    Ok((RestoredState { boot, checkpoint, after, boards, alerts, new_stream, missing: opened.missing, remarks }, store))
 }
 
 /// Highest alert number that may be in use; a random one where that is not known.

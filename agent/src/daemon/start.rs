@@ -177,11 +177,12 @@ impl<'a> Base<'a> {
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
-        let kept = restored.checkpoint.as_ref();
-        let before = kept
-            .map(|kept| KnownBefore { label_matches: (*kept.label_matches).clone(), boards: (*kept.boards).clone() });
+        let mut before = KnownBefore { positions: restored.boards.clone(), ..KnownBefore::default() };
+        if let Some(kept) = &restored.checkpoint {
+            (before.label_matches, before.boards) = ((*kept.label_matches).clone(), (*kept.boards).clone());
+        }
         let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
-        BusTasks::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, before.unwrap_or_default())
+        BusTasks::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, before)
     }
 
     fn sync_parts(

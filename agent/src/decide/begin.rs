@@ -27,6 +27,7 @@ use crate::notify::dispatch::{Request, notification_id};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Number, Resumed};
+use crate::sense::receipt::BoardPosition;
 use crate::store::read::StoredReading;
 use crate::store::thread::StoreWriter;
 use crate::store::{AlertNumbers, CalibratedPlan, Commit, LostHistory};
@@ -38,6 +39,8 @@ pub(crate) struct RestoredState {
     pub(crate) checkpoint: Option<Checkpoint>,
     /// Readings stored after the checkpoint.
     pub(crate) after: Vec<StoredReading>,
+    /// How far the readings of each board are stored.
+    pub(crate) boards: Vec<BoardPosition>,
     pub(crate) alerts: AlertNumbers,
     /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,

@@ -175,7 +175,8 @@ impl Board {
         let is_same = self.session.as_ref().is_some_and(|session| session.id() == line.board);
         if !is_same {
             self.receipts = watch::Sender::default();
-            self.session = Some(Session::new(line.board, random::command_id()));
+            let before = self.owners.position(line.board);
+            self.session = Some(Session::new(line.board, before, random::command_id()));
         }
         let mut receipts = self.receipts.subscribe();
         // What was told while there was no line.
@@ -236,7 +237,10 @@ impl Board {
                     samples.extend(self.channels.samples(value, now));
                     used += u64::from(samples.len() > before);
                 }
-                Effect::Mark(mark) => self.push(std::mem::take(&mut samples), Receipt::new(mark, &self.receipts)),
+                Effect::Mark(mark, position) => {
+                    self.owners.set_position(position.clone());
+                    self.push(std::mem::take(&mut samples), Receipt::new(mark, position, &self.receipts));
+                }
                 Effect::Outcome(outcome) => self.context.outputs.report(outcome),
                 Effect::Greeted => self.greeted(),
                 Effect::Remark(text) => warn!(bus = %self.context.id, "{text}"),

@@ -148,6 +148,7 @@ impl SenseMessage {
 
 #[cfg(test)]
 mod tests {
+    use super::super::receipt::BoardPosition;
     use super::*;
     use tilth_core::id::SensorId;
     use tilth_core::reading::Quality;
@@ -200,7 +201,7 @@ mod tests {
         let (queue, told) = (Queue::with_capacity(6), tokio::sync::watch::Sender::default());
         let held = |n: u32| SenseMessage::Held {
             samples: vec![sample("z/board", f64::from(n))],
-            receipt: Receipt::new(u64::from(n), &told),
+            receipt: Receipt::new(u64::from(n), BoardPosition::made(n), &told),
         };
         (1..=3).for_each(|n| queue.push(held(n)));
         (0..100).for_each(|n| queue.push(value(&format!("z/s{}", n % 17), f64::from(n))));

@@ -1,8 +1,24 @@
 //! Receipts of the store: how a bus whose boards hold readings until they are stored learns what became of them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+/// How far the readings of a board are taken. The store keeps it with them, so that a board that sends them again after a kill of the agent
+/// is known to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BoardPosition {
+    /// Id of the board.
+    pub(crate) board: [u8; 8],
+    /// Sequence number of the next reading.
+    pub(crate) next: u32,
+    /// Newest board time that was heard, in milliseconds since the board started.
+    pub(crate) heard: u32,
+    /// Checksums of the newest readings, the last one last: a board with others under their numbers restarted since.
+    pub(crate) recent: VecDeque<u16>,
+}
 
 /// Handed to decide with readings of a board. The store's thread confirms it once all that came before it is on the disk, and counts in
 /// it what it had to drop of them.
@@ -10,6 +26,8 @@ use tokio::sync::watch;
 pub(crate) struct Receipt {
     /// Mark of the bus for the newest of those readings; marks only rise.
     mark: u64,
+    /// What the store keeps with those readings.
+    position: BoardPosition,
     /// Places of their values among the readings of the commit that holds them.
     places: Range<usize>,
     told: watch::Sender<Receipts>,
@@ -25,9 +43,13 @@ pub(crate) struct Receipts {
 }
 
 impl Receipt {
-    /// A receipt that tells `told` that what came before `mark` is stored.
-    pub(crate) fn new(mark: u64, told: &watch::Sender<Receipts>) -> Receipt {
-        Receipt { mark, places: 0..0, told: told.clone() }
+    /// A receipt that tells `told` that what came before `mark`, and with it the position, is stored.
+    pub(crate) fn new(mark: u64, position: BoardPosition, told: &watch::Sender<Receipts>) -> Receipt {
+        Receipt { mark, position, places: 0..0, told: told.clone() }
+    }
+
+    pub(crate) fn position(&self) -> &BoardPosition {
+        &self.position
     }
 
     /// The same receipt, of the values at these places of a commit.
@@ -77,13 +99,25 @@ impl PartialEq for Receipt {
 }
 
 #[cfg(test)]
+impl BoardPosition {
+    /// The position of a board whose readings before `next` were taken.
+    pub(crate) fn made(next: u32) -> BoardPosition {
+        BoardPosition { board: [1; 8], next, heard: next, recent: VecDeque::from([7]) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    fn receipt(mark: u64, told: &watch::Sender<Receipts>) -> Receipt {
+        Receipt::new(mark, BoardPosition::made(mark as u32), told)
+    }
 
     #[test]
     fn a_confirmed_mark_never_goes_back() {
         let told = watch::Sender::default();
-        let (first, second) = (Receipt::new(5, &told), Receipt::new(9, &told));
+        let (first, second) = (receipt(5, &told), receipt(9, &told));
         second.confirm();
         first.confirm();
         assert_eq!(told.borrow().stored, Some(9));
@@ -92,13 +126,13 @@ mod tests {
     #[test]
     fn values_that_are_dropped_are_counted_once_whoever_else_has_readings_in_the_commit() {
         let told = watch::Sender::default();
-        let mut receipt = Receipt::new(5, &told).of(2..5);
-        receipt.move_back(10);
+        let mut dropped_from = receipt(5, &told).of(2..5);
+        dropped_from.move_back(10);
         let dropped = [11, 2, 4].map(|readings| {
-            receipt.drop_first(readings);
+            dropped_from.drop_first(readings);
             told.borrow().dropped
         });
         assert_eq!(dropped, [0, 1, 3]);
-        assert!(receipt.is_covered_by(&Receipt::new(6, &told)) && !receipt.is_covered_by(&Receipt::new(4, &told)));
+        assert!(dropped_from.is_covered_by(&receipt(6, &told)) && !dropped_from.is_covered_by(&receipt(4, &told)));
     }
 }

@@ -12,6 +12,7 @@ use tilth_core::windows::Closed;
 use tilth_protocol::{GapKind, Lane};
 
 use super::Store;
+use super::board_positions;
 use super::boot;
 use super::buffer::{Cause, Losses, Lost, Sizes};
 use super::checkpoint::{self, LastCheckpoint};
@@ -163,6 +164,7 @@ impl Store {
             writing.events(Lane::Events, &commit.events)?;
             writing.events(Lane::Diagnostics, &commit.diagnostics)?;
         }
+        board_positions::write(&transaction, commits)?;
         if self.confirmed_unwritten {
             lanes.write(&transaction)?;
         }

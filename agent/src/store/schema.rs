@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 use super::error::StoreError;
 
 /// Each takes the file one layout further; `PRAGMA user_version` counts them. A released one is never changed.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /// Keys are whole numbers that rise, so that adding touches the last page and deleting frees the first ones. The indexes
 /// are of (boot, start) once a minute, of the few readings that came late, and of gaps.
@@ -127,6 +127,9 @@ CREATE VIEW newest_raw AS SELECT max(
     (SELECT coalesce(max(raw), 0) FROM snapshot_change)
 ) AS id;
 ";
+
+/// How far the readings of each board are stored: a board that was not told so before a kill sends them again.
+const FIFTH: &str = "CREATE TABLE board (id BLOB PRIMARY KEY, position TEXT NOT NULL) STRICT, WITHOUT ROWID;";
 
 /// The layout that this version writes.
 pub(super) const LAYOUT: u32 = MIGRATIONS.len() as u32;

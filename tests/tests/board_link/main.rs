@@ -1,6 +1,7 @@
 //! Boards at the real agent: the firmware's own program on pseudo-terminals and TCP, with everything that may happen to a cable.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
+mod kills;
 mod settings;
 mod swapped;
 

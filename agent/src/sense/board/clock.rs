@@ -19,6 +19,10 @@ const MAX_POINTS: usize = 32;
 /// Over less than this the jitter of a line looks like drift, in milliseconds.
 const MIN_SPAN: i64 = 60_000;
 
+/// The clock of a board that is further behind than this, in milliseconds, and by [`LAG_PERCENT`] of the time that passed, began anew.
+const LAG: i64 = 5_000;
+const LAG_PERCENT: i64 = 2;
+
 /// No resonator of a board drifts by more: 1 %.
 const MAX_DRIFT: f64 = 0.01;
 
@@ -61,12 +65,26 @@ impl BoardClock {
                     *last = point;
                 }
             }
-            _ => self.points.push_back(point),
+            _ => {
+                self.forget_earlier_start();
+                self.points.push_back(point);
+            }
         }
         if self.points.len() > MAX_POINTS {
             self.points.pop_front();
         }
         self.line = line_below(&self.points);
+    }
+
+    /// Forgets what was before the newest span where that is far behind. A line that stalls delays some messages, and a board that restarted
+    /// and was up for longer than before, which its numbers do not say, is behind in all of them.
+    fn forget_earlier_start(&mut self) {
+        let mut newest = self.points.iter().rev();
+        if let (Some(last), Some(before)) = (newest.next(), newest.next())
+            && last.offset - before.offset > LAG + (last.board - before.board) * LAG_PERCENT / 100
+        {
+            self.points.drain(..self.points.len() - 1);
+        }
     }
 
     /// Uptime of the agent at a board time; none before the first message.
@@ -188,6 +206,19 @@ mod tests {
         for uptime in [300_000, 599_000, 601_000, 1_199_000] {
             assert!(error(&clock, &board, uptime).abs() <= 25, "{uptime}: {}", error(&clock, &board, uptime));
         }
+    }
+
+    /// Guards against: readings that are placed minutes too early, because the board's clock is taken to go on.
+    #[test]
+    fn a_clock_that_begins_anew_unnoticed_is_followed_within_a_minute_and_a_line_that_stalls_is_not() {
+        let (board, again) = (Board { ppm: 0, start: 0, begins_at: 0 }, Board { ppm: 0, start: 60_000, begins_at: 0 });
+        let mut clock = BoardClock::default();
+        hear(&mut clock, &board, 1..20);
+        hear(&mut clock, &again, 200..240);
+        assert!(error(&clock, &again, 239_000).abs() <= 25, "{}", error(&clock, &again, 239_000));
+        (240..280).for_each(|second| clock.note(again.time(second * 1000), Uptime(280_000)));
+        hear(&mut clock, &again, 281..330);
+        assert!(error(&clock, &again, 329_000).abs() <= 25, "{}", error(&clock, &again, 329_000));
     }
 
     #[test]

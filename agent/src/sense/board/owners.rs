@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::line::Line;
 use super::words;
+use crate::sense::receipt::BoardPosition;
 
 /// Lines and failures that wait for a bus; more than all ports of a board are retried in a second.
 const ARRIVALS: usize = 8;
@@ -43,6 +44,8 @@ struct Known {
     buses: BTreeMap<Id, Owner>,
     /// The board of each bus before the agent started.
     before: BTreeMap<Id, BoardId>,
+    /// How far the readings of each board are taken, whichever bus it is on.
+    positions: BTreeMap<[u8; 8], BoardPosition>,
 }
 
 #[derive(Debug)]
@@ -60,9 +63,20 @@ struct Owner {
 }
 
 impl Owners {
-    /// Owners that know the board of each bus from before a restart.
-    pub(crate) fn new(before: BTreeMap<Id, BoardId>) -> Owners {
-        Owners(Arc::new(Mutex::new(Known { buses: BTreeMap::new(), before })))
+    /// Owners that know from before a restart which board each bus has, and how far the readings of boards are stored.
+    pub(crate) fn new(before: BTreeMap<Id, BoardId>, positions: Vec<BoardPosition>) -> Owners {
+        let positions = positions.into_iter().map(|position| (position.board, position)).collect();
+        Owners(Arc::new(Mutex::new(Known { buses: BTreeMap::new(), before, positions })))
+    }
+
+    /// How far the readings of a board are taken; none of one that was never read.
+    pub(super) fn position(&self, BoardId(board): BoardId) -> Option<BoardPosition> {
+        self.lock().positions.get(&board).cloned()
+    }
+
+    /// The readings of a board are taken up to here.
+    pub(super) fn set_position(&self, position: BoardPosition) {
+        self.lock().positions.insert(position.board, position);
     }
 
     /// A bus begins at an instant: what arrives for it comes out of the receiver. A board that was found before stays its own.
@@ -171,7 +185,7 @@ mod tests {
     impl Timeline {
         fn new(before: &[(&str, BoardId)]) -> Timeline {
             let before = before.iter().map(|(name, board)| (bus(name), *board)).collect();
-            Timeline(Owners::new(before), Instant::now())
+            Timeline(Owners::new(before, Vec::new()), Instant::now())
         }
 
         fn at(&self, second: u64) -> Instant {

@@ -1,5 +1,12 @@
 //! Sequence numbers of one board: which reading comes next, which came before, and which cannot come any more. Pure.
 
+use std::collections::VecDeque;
+
+use tilth_wire::{FromBoard, MAX_FRAME, Reading, crc16};
+
+/// Readings that are known again when they come again: two rounds of four channels.
+const REMEMBERED: usize = 8;
+
 /// Whether a wrapping number comes before another one, as `docs/wire-protocol.md` compares them.
 pub(super) const fn is_before(number: u32, other: u32) -> bool {
     (number.wrapping_sub(other) as i32) < 0
@@ -10,8 +17,10 @@ pub(super) const fn is_before(number: u32, other: u32) -> bool {
 pub(super) enum Position {
     /// The one that was waited for.
     Next,
-    /// The reading came before.
-    Repeated,
+    /// The reading came before; whether it is known again, and not only by its number.
+    Repeated { is_known: bool },
+    /// Another reading came before under this number: the board restarted since.
+    Different,
     /// Readings before it are missing: a frame was lost.
     Beyond,
     /// Not known yet which numbers the board holds.
@@ -19,35 +28,55 @@ pub(super) enum Position {
 }
 
 /// Where the sequence of a board stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sequence {
     /// Number of the next reading; none before it is known which readings the board holds.
     next: Option<u32>,
     /// `next` when the board last said that it has more than that.
     behind_at: Option<u32>,
+    /// Checksums of the newest readings, the last one last.
+    recent: VecDeque<u16>,
 }
 
 impl Sequence {
     /// The sequence of a board that started after the agent saw it last: every number from 0 on is expected.
     pub(super) fn of_started_board() -> Sequence {
-        Sequence { next: Some(0), behind_at: None }
+        Sequence::resumed(0, VecDeque::new())
+    }
+
+    /// The sequence of a board whose readings before `next` were taken; `recent` are checksums of the newest ones.
+    pub(super) fn resumed(next: u32, recent: VecDeque<u16>) -> Sequence {
+        Sequence { next: Some(next), behind_at: None, recent }
+    }
+
+    /// Checksums of the newest readings, the last one last.
+    pub(super) fn recent(&self) -> &VecDeque<u16> {
+        &self.recent
     }
 
     /// Number of the next reading.
-    pub(super) fn next(self) -> Option<u32> {
+    pub(super) fn next(&self) -> Option<u32> {
         self.next
     }
 
-    /// Takes the number of a reading that came.
-    pub(super) fn take(&mut self, number: u32) -> Position {
-        match self.next {
-            None => Position::Unknown,
-            Some(next) if number == next => {
-                self.next = Some(next.wrapping_add(1));
-                Position::Next
+    /// Takes a reading that came.
+    pub(super) fn take(&mut self, reading: &Reading) -> Position {
+        let Some(next) = self.next else { return Position::Unknown };
+        if reading.seq == next {
+            self.next = Some(next.wrapping_add(1));
+            self.recent.push_back(checksum(reading));
+            if self.recent.len() > REMEMBERED {
+                self.recent.pop_front();
             }
-            Some(next) if is_before(number, next) => Position::Repeated,
-            Some(_) => Position::Beyond,
+            return Position::Next;
+        }
+        if !is_before(reading.seq, next) {
+            return Position::Beyond;
+        }
+        let place = self.recent.len().checked_sub(next.wrapping_sub(reading.seq) as usize);
+        match place.map(|place| self.recent[place] == checksum(reading)) {
+            Some(false) => Position::Different,
+            is_same => Position::Repeated { is_known: is_same.is_some() },
         }
     }
 
@@ -59,6 +88,7 @@ impl Sequence {
             return 0;
         }
         self.next = Some(oldest);
+        self.recent.clear();
         oldest.wrapping_sub(next)
     }
 
@@ -71,25 +101,55 @@ impl Sequence {
     }
 }
 
+/// Checksum of all that a reading says.
+fn checksum(reading: &Reading) -> u16 {
+    let mut frame = [0; MAX_FRAME];
+    FromBoard::Reading(*reading).encode(&mut frame).map_or(0, crc16)
+}
+
 #[cfg(test)]
 mod tests {
+    use tilth_wire::Sample;
+
     use super::*;
+
+    fn reading(seq: u32, value: i32) -> Reading {
+        Reading { seq, at: 0, channel: 0, sample: Sample::Value(value) }
+    }
+
+    fn take<const N: usize>(sequence: &mut Sequence, numbers: [u32; N]) -> [Position; N] {
+        numbers.map(|number| sequence.take(&reading(number, 0)))
+    }
+
+    const REPEATED: Position = Position::Repeated { is_known: true };
 
     #[test]
     fn readings_are_taken_in_order_and_once() {
         let mut sequence = Sequence::default();
-        assert_eq!(sequence.take(7), Position::Unknown);
+        assert_eq!(take(&mut sequence, [7]), [Position::Unknown]);
         assert_eq!(sequence.heartbeat(u32::MAX), 0);
-        let orders = [u32::MAX, 0, u32::MAX, 2, 1].map(|number| sequence.take(number));
-        assert_eq!(orders, [Position::Next, Position::Next, Position::Repeated, Position::Beyond, Position::Next]);
+        let orders = take(&mut sequence, [u32::MAX, 0, u32::MAX, 2, 1]);
+        assert_eq!(orders, [Position::Next, Position::Next, REPEATED, Position::Beyond, Position::Next]);
         assert_eq!(sequence.next(), Some(2));
+    }
+
+    /// Guards against: readings of a board that restarted while the agent was away, taken for those of before by their numbers.
+    #[test]
+    fn a_reading_under_the_number_of_another_one_is_told_from_one_that_comes_again() {
+        let mut sequence = Sequence::of_started_board();
+        (0..12).for_each(|number| assert_eq!(take(&mut sequence, [number]), [Position::Next]));
+        let mut sequence = Sequence::resumed(12, sequence.recent().clone());
+        assert_eq!(take(&mut sequence, [3, 4, 11]), [Position::Repeated { is_known: false }, REPEATED, REPEATED]);
+        assert_eq!(sequence.take(&reading(11, 5)), Position::Different);
+        assert_eq!(sequence.heartbeat(40), 28);
+        assert_eq!(take(&mut sequence, [39, 40]), [Position::Repeated { is_known: false }, Position::Next]);
     }
 
     #[test]
     fn what_the_board_dropped_is_counted_and_no_longer_waited_for() {
         let mut sequence = Sequence::of_started_board();
         assert_eq!(sequence.heartbeat(40), 40);
-        assert_eq!(sequence.take(40), Position::Next);
+        assert_eq!(take(&mut sequence, [40]), [Position::Next]);
         assert_eq!(sequence.heartbeat(41), 0);
     }
 
@@ -97,7 +157,7 @@ mod tests {
     fn a_board_that_is_ahead_twice_with_nothing_between_lost_a_frame() {
         let mut sequence = Sequence::of_started_board();
         assert!(!sequence.is_stuck(0) && !sequence.is_stuck(1), "expected the reading to be on its way");
-        assert_eq!(sequence.take(0), Position::Next);
+        assert_eq!(take(&mut sequence, [0]), [Position::Next]);
         assert!(!sequence.is_stuck(2), "expected another one to be on its way");
         assert!(sequence.is_stuck(2));
     }

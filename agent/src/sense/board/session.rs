@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use tilth_core::interlock::{Input as Outcome, Switch as Order};
-use tilth_core::time::{Span, Uptime};
+use tilth_core::time::Uptime;
 use tilth_wire::{
     BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Refusal, Sample,
     ToBoard,
@@ -17,14 +17,10 @@ use super::kinds::{Kind, Kinds};
 use super::relays::{self, Relays};
 use super::sequence::{Position, Sequence, is_before};
 use super::words;
-use crate::sense::receipt::Receipts;
+use crate::sense::receipt::{BoardPosition, Receipts};
 
 /// Seconds without a frame after which a board is silent: it says something every second.
 const SILENT_AFTER: u32 = 5;
-
-/// A board whose clock is further behind than this, and by [`LAG_PERCENT`] of the time since it was last heard, restarted since it was last heard.
-const LAG: Span = Span::from_secs(5);
-const LAG_PERCENT: i64 = 2;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -50,8 +46,8 @@ pub(super) enum Effect {
     /// The board said who it is, on a new line or after a silence.
     Greeted,
     Value(Value),
-    /// The values so far are all up to this mark, to be given back in [`Input::Receipts`].
-    Mark(u64),
+    /// The values so far are all up to this mark, to be given back in [`Input::Receipts`], and the position to be stored with them.
+    Mark(u64, BoardPosition),
     /// What became of an order.
     Outcome(Outcome),
     /// Something for the log.
@@ -87,8 +83,9 @@ pub(super) struct Value {
 enum State {
     /// Identify is sent every second.
     Asking { seconds: u32 },
-    /// Seconds since the last frame.
-    Greeted { quiet: u32 },
+    /// Seconds since the last frame. A reading that comes next or again proves that the board is in the start whose readings the agent has:
+    /// before that none are confirmed.
+    Greeted { quiet: u32, is_proven: bool },
 }
 
 /// What a board said of itself in its last Hello.
@@ -149,17 +146,19 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// With a board of this id. Commands have ids from `first_command` on, which no earlier run of the agent used lately.
-    pub(super) fn new(id: BoardId, first_command: u32) -> Session {
+    /// With a board of this id, of which readings were taken `before`. Commands have ids from `first_command` on, which no earlier run of the
+    /// agent used lately.
+    pub(super) fn new(id: BoardId, before: Option<BoardPosition>, first_command: u32) -> Session {
+        let heard = before.as_ref().map(|before| before.heard);
         Session {
             id,
             state: State::Asking { seconds: 0 },
             decoder: Decoder::new(),
             clock: BoardClock::default(),
-            sequence: Sequence::default(),
+            sequence: before.map(|before| Sequence::resumed(before.next, before.recent)).unwrap_or_default(),
             starts: 0,
             stored: None,
-            heard: None,
+            heard,
             is_echoed: false,
             is_asked_again: false,
             commands: Commands::new(first_command),
@@ -268,12 +267,12 @@ impl Session {
                     self.effects.push_back(Effect::Down("the board does not answer".to_owned()));
                 }
             }
-            State::Greeted { quiet } if quiet >= SILENT_AFTER => {
+            State::Greeted { quiet, .. } if quiet >= SILENT_AFTER => {
                 self.effects.push_back(Effect::Down(format!("the board has said nothing for {SILENT_AFTER} s")));
                 self.ask();
             }
-            State::Greeted { quiet } => {
-                self.state = State::Greeted { quiet: quiet + 1 };
+            State::Greeted { quiet, is_proven } => {
+                self.state = State::Greeted { quiet: quiet + 1, is_proven };
                 if !std::mem::take(&mut self.is_echoed) {
                     self.echo();
                     self.is_echoed = false;
@@ -307,7 +306,9 @@ impl Session {
             && let Some(next) = self.sequence.next()
         {
             let mark = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
-            self.effects.push_back(Effect::Mark(mark));
+            let (BoardId(board), heard) = (self.id, self.heard.unwrap_or(0));
+            let position = BoardPosition { board, next, heard, recent: self.sequence.recent().clone() };
+            self.effects.push_back(Effect::Mark(mark, position));
         }
     }
 
@@ -326,7 +327,7 @@ impl Session {
                 return;
             }
         };
-        if let State::Greeted { quiet } = &mut self.state {
+        if let State::Greeted { quiet, .. } = &mut self.state {
             *quiet = 0;
         }
         match message {
@@ -386,14 +387,16 @@ impl Session {
             Some(_) => return self.effects.push_back(Effect::Stranger),
             None => return self.send(ToBoard::SetId(self.id)),
         }
-        if self.has_restarted(now, hello) {
-            self.restarted(hello);
+        if self.has_restarted(hello) {
+            self.restarted(words::reset(hello.reset));
         }
         if hello.next == 0 && self.sequence.next().is_none() {
             self.sequence = Sequence::of_started_board();
         }
         let is_news = !matches!(self.state, State::Greeted { .. });
-        self.state = State::Greeted { quiet: 0 };
+        if is_news {
+            self.state = State::Greeted { quiet: 0, is_proven: false };
+        }
         let greeting = Greeting {
             kind: words::board_kind(hello.kind),
             firmware: hello.firmware,
@@ -416,12 +419,11 @@ impl Session {
         }
     }
 
-    /// Whether the board started since it was last heard: its time or its numbers went back, or its clock lags far behind.
-    fn has_restarted(&self, now: Uptime, hello: &Hello<'_>) -> bool {
-        let Some(heard) = self.heard else { return false };
-        let lag = self.clock.uptime(hello.at).map_or(Span::ZERO, |then| now - then);
-        let passed = i64::from(hello.at.wrapping_sub(heard));
-        self.went_back(hello.at, hello.next) || lag > Span(LAG.0 + passed * LAG_PERCENT / 100)
+    /// Whether the board says that it started since it was last heard: its time or its numbers went back, or another cause reset it. One that
+    /// has been up for longer than before is found out by the first reading that it sends again.
+    fn has_restarted(&self, hello: &Hello<'_>) -> bool {
+        let is_reset = self.greeting.as_ref().is_some_and(|greeting| greeting.reset != words::reset(hello.reset));
+        self.heard.is_some() && (is_reset || self.went_back(hello.at, hello.next))
     }
 
     /// Whether a board time and the number of its next reading are from before what was heard.
@@ -430,7 +432,7 @@ impl Session {
             || self.sequence.next().is_some_and(|expected| is_before(next, expected))
     }
 
-    fn restarted(&mut self, hello: &Hello<'_>) {
+    fn restarted(&mut self, reset: &'static str) {
         self.starts += 1;
         self.counts.restarts += 1;
         self.clock = BoardClock::default();
@@ -441,7 +443,7 @@ impl Session {
         self.outcomes(off);
         // What the board was told before is gone with it.
         self.state = State::Asking { seconds: 0 };
-        self.effects.push_back(Effect::Remark(format!("the board restarted: {}", words::reset(hello.reset))));
+        self.effects.push_back(Effect::Remark(format!("the board restarted: {reset}")));
     }
 
     fn handle_heartbeat(&mut self, now: Uptime, heartbeat: Heartbeat) {
@@ -504,14 +506,20 @@ impl Session {
     }
 
     fn confirm(&mut self) {
-        if let (Some(through), State::Greeted { .. }) = (self.stored, self.state) {
+        if let (Some(through), State::Greeted { is_proven: true, .. }) = (self.stored, self.state) {
             self.send(ToBoard::Received { through });
         }
     }
 
     fn handle_reading(&mut self, reading: Reading) {
         let Some(at) = self.clock.uptime(reading.at) else { return };
-        match self.sequence.take(reading.seq) {
+        let position = self.sequence.take(&reading);
+        if let (State::Greeted { is_proven, .. }, Position::Next | Position::Repeated { is_known: true }) =
+            (&mut self.state, position)
+        {
+            *is_proven = true;
+        }
+        match position {
             Position::Next => {
                 self.counts.readings += 1;
                 self.is_asked_again = false;
@@ -520,7 +528,11 @@ impl Session {
                     self.effects.push_back(Effect::Value(Value { channel, kind, at, sample }));
                 }
             }
-            Position::Repeated => self.counts.repeated += 1,
+            Position::Repeated { .. } => self.counts.repeated += 1,
+            Position::Different => {
+                self.restarted(self.greeting.as_ref().map_or("", |greeting| greeting.reset));
+                self.ask();
+            }
             Position::Beyond if !self.is_asked_again => {
                 self.is_asked_again = true;
                 self.counts.gaps += 1;

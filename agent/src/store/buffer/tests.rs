@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
-use crate::sense::receipt::Receipts;
+use crate::sense::receipt::{BoardPosition, Receipts};
 use crate::store::tests::farm::{calibrated, checkpoint, note};
 use crate::store::{CalibratedPlan, Commit};
 
@@ -146,7 +146,7 @@ fn a_board_hears_how_many_of_its_values_were_dropped_and_of_a_commit_only_after_
         let at = Uptime(secs * 1000);
         let reading =
             Reading { sensor: SensorIx(0), at, steps: Steps(1), quality: Quality::Good, raw: 0.01, late: false };
-        let receipts = vec![Receipt::new(mark, &told).of(2..5)];
+        let receipts = vec![Receipt::new(mark, BoardPosition::made(mark as u32), &told).of(2..5)];
         timeline.buffer.add(Commit { readings: vec![reading; 6], receipts, ..timeline.commit(secs) });
     };
     (1..=3).for_each(|mark| of_board(&mut timeline, 1, mark));

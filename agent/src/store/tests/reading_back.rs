@@ -14,6 +14,7 @@ use tilth_protocol::WindowRow;
 use super::farm::{Chance, Farm, Folder, WALL, booted, boots, checkpoint, note, open, remembered};
 use super::law;
 use crate::checkpoint::Checkpoint;
+use crate::sense::receipt::{BoardPosition, Receipt};
 use crate::store::buffer::{Buffer, Losses};
 use crate::store::checkpoint::StoredCheckpoint;
 use crate::store::read::StoredReading;
@@ -267,4 +268,26 @@ fn site_state_and_checkpoint_are_replaced() {
         assert_eq!(store.checkpoint().unwrap(), Some(StoredCheckpoint { checkpoint, position: 0 }));
         assert_eq!(store.site().unwrap(), commit.site);
     }
+}
+
+/// Guards against: readings that are stored twice, because a kill came between them and the word that they are stored.
+#[test]
+fn the_position_of_a_board_is_stored_with_its_readings_or_not_at_all() {
+    let folder = Folder::new();
+    let mut store = booted(&folder);
+    let told = tokio::sync::watch::Sender::default();
+    let receipt = |mark: u64| Receipt::new(mark, BoardPosition::made(mark as u32), &told);
+    let mut farm = Farm::new(1);
+    farm.read(0, 1.0, Span::ZERO);
+    let commit = |farm: &mut Farm, receipts| Commit { receipts, ..farm.take() };
+    store.commit(&commit(&mut farm, vec![receipt(4), receipt(9)])).unwrap();
+    store
+        .reader()
+        .0
+        .execute_batch("CREATE TEMP TRIGGER t BEFORE INSERT ON raw BEGIN SELECT RAISE(FAIL, 'no'); END")
+        .unwrap();
+    farm.read(0, 2.0, Span::ZERO);
+    store.commit(&commit(&mut farm, vec![receipt(12)])).unwrap_err();
+    drop(store);
+    assert_eq!(open(&folder).0.board_positions().unwrap(), [BoardPosition::made(9)]);
 }

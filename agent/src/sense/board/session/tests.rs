@@ -47,7 +47,7 @@ struct Timeline(Session);
 
 impl Timeline {
     fn new() -> Timeline {
-        let mut timeline = Timeline(Session::new(ID, 0));
+        let mut timeline = Timeline(Session::new(ID, None, 0));
         assert_eq!(timeline.input(0, Input::Opened), ["identify"]);
         timeline
     }
@@ -72,7 +72,7 @@ impl Timeline {
             Effect::Greeted => "greeted".to_owned(),
             Effect::Value(Value { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
             Effect::Value(Value { at, sample: Sample::Fault(fault), .. }) => format!("{fault:?} at {}", at.0),
-            Effect::Mark(mark) => format!("mark {}:{}", mark >> 32, mark as u32),
+            Effect::Mark(mark, _) => format!("mark {}:{}", mark >> 32, mark as u32),
             Effect::Outcome(outcome) => format!("{outcome:?}"),
             Effect::Remark(text) => format!("says {text}"),
             Effect::Refused => "refused".to_owned(),
@@ -190,25 +190,82 @@ fn a_reset_in_the_middle_begins_anew_and_nothing_of_before_confirms_anything_aft
     assert_eq!(timeline.0.counts().restarts, 2);
 }
 
+/// Guards against: readings that a board is told to forget, though they have only the numbers of those that are stored.
 #[test]
-fn a_board_that_restarted_while_the_line_was_away_is_found_out_by_its_clock() {
+fn a_board_that_has_been_up_for_longer_than_before_is_found_out_by_the_readings_it_sends_again() {
     let mut timeline = Timeline::greeted();
     timeline.hear(1_100, &reading(0, 100, 1));
-    timeline.hear(11_000, &heartbeat(10_000, 0, 1));
+    timeline.hear(1_200, &reading(1, 200, 2));
+    timeline.hear(11_000, &heartbeat(10_000, 0, 2));
     assert_eq!(timeline.input(200_000, Input::Opened), ["identify"]);
-    // Beyond the last time and number, and a minute too young.
-    let said = timeline.hear(200_100, &hello(139_000, 12));
-    assert_eq!(said, ["says the board restarted: power on", "heard 139000", "greeted"]);
+    assert_eq!(timeline.input(200_000, stored(1)), Vec::<String>::new());
+    // Beyond the last time and number: nothing that it says of itself has gone back.
+    assert_eq!(timeline.hear(200_100, &hello(139_000, 12)), ["heard 139000", "greeted"]);
+    assert_eq!(
+        timeline.hear(200_200, &heartbeat(139_100, 0, 12)),
+        ["heard 139100"],
+        "expected nothing to be confirmed"
+    );
+    let said = timeline.hear(200_300, &reading(0, 101, 1));
+    assert_eq!(said, ["says the board restarted: power on", "identify"]);
+    assert_eq!(timeline.hear(200_310, &reading(1, 201, 2)), Vec::<String>::new());
+    timeline.hear(200_400, &hello(139_300, 12));
+    assert_eq!(timeline.hear(200_500, &reading(0, 101, 1)), ["1 at 61201", "mark 1:0"]);
 
     let mut timeline = Timeline::greeted();
+    timeline.hear(11_000, &heartbeat(10_000, 0, 0));
+    let FromBoard::Hello(other) = hello(20_000, 0) else { unreachable!() };
+    let said = timeline.hear(21_000, &FromBoard::Hello(Hello { reset: ResetCause::Watchdog, ..other }));
+    assert_eq!(said[0], "says the board restarted: watchdog: the firmware made no progress");
+}
+
+/// Guards against: a restart that is made up, with every reading twice and relays that are taken for off.
+#[test]
+fn a_line_that_stalls_is_no_restart_and_what_was_taken_before_is_confirmed() {
+    let mut timeline = Timeline::greeted();
     timeline.hear(1_100, &reading(0, 100, 1));
     timeline.hear(11_000, &heartbeat(10_000, 0, 1));
-    timeline.input(200_000, Input::Opened);
+    for second in 12..22 {
+        timeline.second(second * 1_000);
+    }
+    timeline.input(21_500, stored(0));
+    // Eleven seconds later all of it comes at once: what was said in time, and the answers to what was asked.
+    timeline.hear(22_000, &heartbeat(11_000, 0, 1));
+    assert_eq!(timeline.hear(22_000, &hello(11_100, 2)), ["heard 11100", "greeted"]);
+    assert_eq!(timeline.hear(22_000, &reading(0, 100, 1)), Vec::<String>::new());
+    let said = timeline.hear(22_000, &reading(1, 11_050, 2));
+    assert_eq!(said, ["2 at 12050", "mark 0:1"]);
+    assert_eq!(timeline.hear(22_100, &heartbeat(21_050, 0, 2)), ["heard 21050", "received 0"]);
+    assert_eq!((timeline.0.counts().restarts, timeline.0.counts().repeated), (0, 1));
+}
+
+/// Guards against: readings that were stored in the moment of a kill, before the board was told so, and come again.
+#[test]
+fn a_new_run_of_the_agent_begins_after_what_is_stored() {
+    let mut timeline = Timeline::greeted();
+    for seq in 0..3 {
+        timeline.hear(1_100 + i64::from(seq), &reading(seq, 100 + seq, 1));
+    }
+    timeline.0.handle(Uptime(1_200), Input::Bytes(&frame(&reading(3, 110, 1))));
+    let position = std::iter::from_fn(|| timeline.0.poll()).find_map(|effect| match effect {
+        Effect::Mark(_, position) => Some(position),
+        _ => None,
+    });
+    let again = || Timeline(Session::new(ID, position.clone(), 0));
+    let mut timeline = again();
+    timeline.input(0, Input::Opened);
+    assert_eq!(timeline.hear(100, &hello(20_000, 5)), ["heard 20000", "greeted"]);
     assert_eq!(
-        timeline.hear(200_100, &hello(198_900, 12)),
-        ["heard 198900", "greeted"],
-        "expected half a percent to pass"
+        [0, 1, 2].map(|seq| timeline.hear(110, &reading(seq, 100 + seq, 1))),
+        [const { Vec::<String>::new() }; 3]
     );
+    assert_eq!(timeline.hear(110, &reading(3, 110, 1)), Vec::<String>::new());
+    assert_eq!(timeline.hear(120, &reading(4, 19_000, 5)), ["5 at -900", "mark 0:4"]);
+
+    let mut timeline = again();
+    timeline.input(0, Input::Opened);
+    assert_eq!(timeline.hear(100, &hello(20_000, 3))[0], "says the board restarted: power on");
+    assert_eq!(timeline.hear(110, &reading(0, 100, 1)), ["1 at -19800", "mark 1:0"]);
 }
 
 #[test]

@@ -425,7 +425,7 @@ impl fmt::Display for OffReason {
             }
             OffReason::BusDown => "its bus is down",
             OffReason::Lost => "its output did not confirm",
-            OffReason::Output(None) => "its output ended it",
+            OffReason::Output(None) => "its output is off and did not say why",
             OffReason::Output(Some(reason)) => return reason.fmt(f),
             OffReason::Removed => "the configuration removed or disabled it",
             OffReason::Excluded => "another one that it excludes is on",

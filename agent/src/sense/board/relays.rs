@@ -33,6 +33,8 @@ pub(super) struct Relays {
     waiting: VecDeque<Waiting>,
     /// The newest order for each relay.
     newest: BTreeMap<u8, Order>,
+    /// Relays that are energised as far as answers and reports say, as bits.
+    energised: u8,
     /// Relays whose last time on the board made shorter than ordered, with the time ordered.
     cut: BTreeMap<u8, Span>,
 }
@@ -105,28 +107,31 @@ impl Relays {
     /// A command was done or refused.
     pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<Outcome> {
         let place = self.waiting.iter().position(|waiting| waiting.command == command)?;
-        let order = self.waiting.remove(place)?.order;
+        let Waiting { order, relay, .. } = self.waiting.remove(place)?;
         let energised = match refusal {
             None => is_energised(&order),
             // The time of the order before holds; the board says when it is over.
             Some(Refusal::AlreadyOn) => true,
             Some(_) => false,
         };
+        self.energised = self.energised & !(1 << relay) | u8::from(energised) << relay;
         let why = refusal.filter(|refusal| *refusal != Refusal::AlreadyOn).map(refused);
         Some(Outcome::Switched { order: order.order, on: energised != order.normally_energised, why })
     }
 
     /// The board switched a relay, by itself or by a command.
-    pub(super) fn switched(&self, switched: &Switched) -> Option<Outcome> {
+    pub(super) fn switched(&mut self, switched: &Switched) -> Option<Outcome> {
         let order = self.newest.get(&switched.relay)?;
         let is_answered = self.waiting.iter().all(|waiting| waiting.relay != switched.relay);
         // An order that is under way is told by its answer.
         let off = switched.off.filter(|_| is_answered)?;
+        self.energised &= !(1 << switched.relay);
         Some(Outcome::Switched { order: order.order, on: order.normally_energised, why: ended(off) })
     }
 
     /// The board restarted, so all of its relays are off.
     pub(super) fn restarted(&mut self) -> Vec<Outcome> {
+        self.energised = 0;
         let why = Some(OutputReason::Restarted);
         let off = |order: &Order| Outcome::Switched { order: order.order, on: order.normally_energised, why };
         let outcomes = self.newest.values().map(off).collect();
@@ -140,11 +145,29 @@ impl Relays {
         self.newest.iter().filter(rests).map(|(relay, order)| (*relay, order.clone())).collect()
     }
 
-    /// Relays that should be energised while their actuator is off, and are not: the order to raise each again. `on` are those that
-    /// are, as bits.
-    pub(super) fn dropped(&self, on: u8) -> Vec<(u8, Order)> {
-        let is_waiting = |relay| self.waiting.iter().any(|waiting| waiting.relay == relay);
-        self.fallen().into_iter().filter(|(relay, _)| on & 1 << relay == 0 && !is_waiting(*relay)).collect()
+    /// Compares what a Heartbeat says of the relays, as bits, with what is known of them: a Switched may be lost. Returns what became of those
+    /// that are off all at once, and the orders for those that should be as they are not: to raise one that rests energised, and to release
+    /// one that nothing keeps on. A relay that has no order since the agent started is left alone, and one whose order is under way.
+    pub(super) fn heartbeat(&mut self, on: u8) -> (Vec<Outcome>, Vec<(u8, Order)>) {
+        let (mut outcomes, mut orders) = (Vec::new(), Vec::new());
+        for (relay, order) in &self.newest {
+            let bit = 1 << relay;
+            let rests_energised = order.normally_energised && !order.on;
+            let (is_on, was_on) = (on & bit != 0, self.energised & bit != 0);
+            if self.waiting.iter().any(|waiting| waiting.relay == *relay) {
+                continue;
+            }
+            if was_on && !is_on {
+                outcomes.push(Outcome::Switched { order: order.order, on: order.normally_energised, why: None });
+            }
+            if rests_energised && !is_on {
+                orders.push((*relay, order.clone()));
+            } else if is_on && !was_on && !rests_energised {
+                orders.push((*relay, Order { on: order.normally_energised, at_most: None, ..order.clone() }));
+            }
+            self.energised = self.energised & !bit | on & bit;
+        }
+        (outcomes, orders)
     }
 
     /// The board does a command, for a shorter time than ordered where `is_limited`: what is to be said of that, the first time.
@@ -250,6 +273,24 @@ mod tests {
         assert_eq!((lost, relays.second().0.len()), (vec![Outcome::Lost(2)], 1));
     }
 
+    /// Guards against: a pump that counts as on though it stopped, or runs on though it counts as off, since a Switched was lost.
+    #[test]
+    fn a_heartbeat_corrects_what_is_known_of_each_relay() {
+        let mut relays = Relays::default();
+        assert_eq!(relays.heartbeat(0xFF), (vec![], vec![]), "expected relays without an order to be left alone");
+        relays.order(order(1, true, false), 1, 50, 0);
+        assert_eq!(relays.heartbeat(0), (vec![], vec![]), "expected an order under way to be waited for");
+        relays.answered(50, None);
+        assert_eq!(relays.heartbeat(0b10), (vec![], vec![]));
+        assert_eq!(relays.heartbeat(0).0, [Outcome::Switched { order: 1, on: false, why: None }]);
+        assert_eq!(relays.heartbeat(0), (vec![], vec![]));
+        let (outcomes, release) = relays.heartbeat(0b10);
+        assert_eq!((outcomes, release), (vec![], vec![(1, Order { at_most: None, ..order(1, false, false) })]));
+        assert_eq!(on_for(relays.order(order(1, false, false), 1, 51, 0)), 0);
+        relays.answered(51, None);
+        assert_eq!(relays.heartbeat(0), (vec![], vec![]));
+    }
+
     #[test]
     fn a_siren_that_rests_energised_is_raised_again_after_a_restart_of_the_board() {
         let mut relays = Relays::default();
@@ -258,11 +299,11 @@ mod tests {
         let why = Some(OutputReason::Restarted);
         assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true, why }]);
         assert_eq!(relays.fallen(), [(1, order(1, false, true))]);
-        assert_eq!((relays.dropped(0b01), relays.dropped(0b10)), (relays.fallen(), vec![]));
+        assert_eq!([0b01, 0b10].map(|on| relays.heartbeat(on)), [(vec![], relays.fallen()), (vec![], vec![])]);
         relays.order(order(1, false, true), 1, 52, 0);
         assert_eq!(
-            (relays.dropped(0), relays.done(52, true)),
-            (vec![], Some(words::limited(1))),
+            (relays.heartbeat(0), relays.done(52, true)),
+            ((vec![], vec![]), Some(words::limited(1))),
             "expected an order under way to be enough"
         );
         assert_eq!(on_for(relays.order(order(2, true, true), 1, 51, 0)), 0);

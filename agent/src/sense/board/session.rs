@@ -464,8 +464,12 @@ impl Session {
             self.send(ToBoard::Identify);
         }
         self.heartbeat = Some(heartbeat);
-        // By a limit, a change of its limits, or because it was refused so soon after the board's start.
-        for (relay, order) in self.relays.dropped(heartbeat.on) {
+        let (off, orders) = self.relays.heartbeat(heartbeat.on);
+        self.outcomes(off);
+        for (relay, order) in orders {
+            if order.on == order.normally_energised {
+                self.effects.push_back(Effect::Remark(words::unexpectedly_on(relay, &order.actuator)));
+            }
             self.send_order(relay, order);
         }
         // A Received was lost.

@@ -1,6 +1,7 @@
 //! What messages of a board mean in the words of a technician, and why frames are not used.
 
 use tilth_config::BoardChannelKind;
+use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 use tilth_wire::{BoardId, BoardKind, ChannelKind, Fault, Refusal, ResetCause, SetChannel, SetRelay, Unit, version};
@@ -151,6 +152,11 @@ pub(super) fn limited(relay: u8) -> String {
         "relay {relay} of the board has a maximum on-time, after which a siren that rests energised sounds for a moment; give it a relay \
          without one, by the table at the top of the board's main.rs"
     )
+}
+
+/// A relay that is on and that no order keeps on.
+pub(super) fn unexpectedly_on(relay: u8, actuator: &Id) -> String {
+    format!("relay {relay} of the board is on though {actuator} is off: switching it off")
 }
 
 /// A relay that the board switches off sooner than it was ordered to.

@@ -2,6 +2,7 @@
 
 use tilth_core::actuator::Output;
 use tilth_core::id::Id;
+use tilth_core::time::Span;
 use tilth_wire::{
     Ack, Batch, BoardKind, ChannelKind, CommandError, ResetCause, SetChannel, SetRelay, Switch, UNLIMITED, Unit,
 };
@@ -432,6 +433,28 @@ fn a_relay_that_should_rest_energised_is_raised_until_it_is() {
     assert!(limited[0].starts_with("says relay 1 of the board has a maximum on-time"), "{limited:?}");
     let FromBoard::Heartbeat(raised) = heartbeat(0, 0, 0) else { unreachable!() };
     assert_eq!(timeline.hear(3_000, &FromBoard::Heartbeat(Heartbeat { on: 0b10, ..raised })), ["heard 0"]);
+}
+
+/// Guards against: an outcome that is told to nobody, because the board says it once and the line lost it.
+#[test]
+fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
+    let mut timeline = Timeline::greeted();
+    let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
+    let actuator = Id::new("pump").unwrap();
+    let on = Order { order: 7, actuator, output, normally_energised: false, on: true, at_most: Some(Span(2_000)) };
+    let with = |at, on| {
+        let FromBoard::Heartbeat(heartbeat) = heartbeat(at, 0, 0) else { unreachable!() };
+        FromBoard::Heartbeat(Heartbeat { on, ..heartbeat })
+    };
+    timeline.input(1_100, Input::Order(on));
+    timeline.hear(1_200, &ack(1));
+    assert_eq!(timeline.hear(2_000, &with(1_000, 0b10)), ["heard 1000"]);
+    let off = format!("{:?}", Outcome::Switched { order: 7, on: false, why: None });
+    assert_eq!(timeline.hear(5_000, &with(4_000, 0)), ["heard 4000".to_owned(), off]);
+    let said = timeline.hear(6_000, &with(5_000, 0b10));
+    assert_eq!(said[1], "says relay 1 of the board is on though pump is off: switching it off");
+    let release = ToBoard::Switch(Switch { command: 2, relay: 1, on_for: 0, expires: 35_000 });
+    assert_eq!(said[2..], [format!("{release:?}")]);
 }
 
 /// Any bytes at all: no panic, and the next whole frame is taken.

@@ -59,7 +59,7 @@ impl Decide {
         }
     }
 
-    /// Takes a value, which ends the fault of its sensor unless it is no number.
+    /// Takes a value without a fault, which ends that of its sensor unless it is no number.
     pub(super) fn input_works(&mut self, sample: &Sample) {
         let has_failed =
             !self.faults.is_empty() && sample.value.is_finite() && self.faults.remove(&sample.sensor).is_some();

@@ -274,10 +274,7 @@ impl Board {
     fn push(&self, samples: Vec<Sample>, receipt: Receipt) {
         let mut health = self.context.health.lock();
         for sample in &samples {
-            match &sample.fault {
-                Some(why) => drop(health.messages.faults.insert(sample.sensor.clone(), Arc::clone(why))),
-                None => drop(health.messages.faults.remove(&sample.sensor)),
-            }
+            health.messages.set_fault(&sample.sensor, sample.fault.as_ref());
         }
         drop(health);
         self.context.queue.push(SenseMessage::Held { samples, receipt });

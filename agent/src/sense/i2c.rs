@@ -37,11 +37,19 @@ use wire::{Fault, Wire};
 /// How often a chip is read where no sensor of it says.
 const USUAL_INTERVAL: Span = Span::from_secs(10);
 
-/// Transfers are over in milliseconds; the kernel gives up a held bus after a second each.
+/// A step of a chip is over in milliseconds; the kernel gives up a held bus after a second for each transfer.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
+
+/// A chip whose step takes longer than this is left alone for [`SLOW_REST`] times as long, so that it has a tenth of the bus's time and the
+/// others the rest: one that stretches the clock, or that the kernel waits for.
+const SLOW: Duration = Duration::from_millis(50);
+const SLOW_REST: u32 = 9;
 
 /// Chips in a row that find the bus held before it is closed and opened again.
 const MAX_HELD: u32 = 3;
+
+/// How much later than the others a chip that an RTD circuit compensates is read first: that circuit is asked three questions before.
+const AFTER_RTD: Span = Span::from_secs(3);
 
 /// Age up to which a water temperature compensates: water in a tank does not change faster.
 const MAX_TEMPERATURE_AGE: Span = Span::from_mins(5);
@@ -130,10 +138,11 @@ enum Phase {
     Measuring { since: Uptime, ready: Instant },
 }
 
-/// What a step of a chip led to, with the bytes that were read for it.
+/// What a step of a chip led to, with the bytes that were read for it, and how long the chip is left alone after it.
 struct Outcome {
     done: Result<Step, Fault>,
     bytes: u64,
+    rest: Duration,
 }
 
 struct Reader {
@@ -190,31 +199,41 @@ impl Reader {
         (due.min(), ready.min())
     }
 
-    /// Takes the next step with each chip that is due, on a thread.
+    /// Takes the next step with each chip that is due.
     async fn step_due<B: I2c + Send + 'static>(&mut self, mut bus: B, now: Uptime) -> Result<B, String> {
         for ix in 0..self.devices.len() {
+            if !self.devices[ix].is_due(now) {
+                continue;
+            }
             let temperature = self.temperature_for(ix, now);
             self.devices[ix].driver.compensate(temperature);
+            let outcome;
+            (bus, outcome) = self.step(bus, ix).await?;
+            self.take(ix, outcome, self.context.clock.uptime());
+            if self.held >= MAX_HELD {
+                return Err(Fault::Bus.to_string());
+            }
         }
+        Ok(bus)
+    }
+
+    /// Takes the next step with a chip, on a thread. One whose transfer does not end holds up the bus, which says which chip it is.
+    async fn step<B: I2c + Send + 'static>(&mut self, mut bus: B, ix: usize) -> Result<(B, Outcome), String> {
         let mut devices = std::mem::take(&mut self.devices);
-        let has_hung = AtomicBool::new(false);
+        let (name, has_hung) = (devices[ix].name(), AtomicBool::new(false));
         let hangs = || {
             has_hung.store(true, Ordering::Relaxed);
-            self.context.down("the kernel does not end a transfer");
+            self.context.down(&format!("{name}: the kernel does not end a transfer"));
         };
-        let steps = move || {
-            let due = devices.iter_mut().enumerate().filter(|(_, device)| device.is_due(now));
-            let outcomes: Vec<(usize, Outcome)> = due.map(|(ix, device)| (ix, device.step(&mut bus))).collect();
-            Ok((bus, devices, outcomes))
+        let step = move || {
+            let outcome = devices[ix].step(&mut bus);
+            Ok((bus, devices, outcome))
         };
-        let (bus, devices, outcomes) = blocking(steps, HANGS_AFTER, hangs).await.map_err(|error| error.to_string())?;
+        let (bus, devices, outcome) = blocking(step, HANGS_AFTER, hangs).await.map_err(|error| error.to_string())?;
         // The next chip that is reached says that the bus is up again.
         self.is_up &= !has_hung.into_inner();
         self.devices = devices;
-        for (ix, outcome) in outcomes {
-            self.take(ix, outcome, now);
-        }
-        if self.held >= MAX_HELD { Err(Fault::Bus.to_string()) } else { Ok(bus) }
+        Ok((bus, outcome))
     }
 
     /// Temperature of the water for an EZO circuit, where it names one that is not too old.
@@ -224,7 +243,7 @@ impl Reader {
         rtd.temperature.filter(|(at, _)| now - *at <= MAX_TEMPERATURE_AGE).map(|(_, temperature)| temperature)
     }
 
-    fn take(&mut self, ix: usize, Outcome { done, bytes }: Outcome, now: Uptime) {
+    fn take(&mut self, ix: usize, Outcome { done, bytes, rest }: Outcome, now: Uptime) {
         self.context.health.lock().bytes += bytes;
         if done == Err(Fault::Bus) {
             self.held += 1;
@@ -239,7 +258,7 @@ impl Reader {
         };
         match done {
             Ok(Step::Again(after)) => {
-                device.phase = Phase::Measuring { since, ready: Instant::now() + after };
+                device.phase = Phase::Measuring { since, ready: Instant::now() + after.max(rest) };
                 return;
             }
             Ok(Step::Done(values)) => {
@@ -248,12 +267,13 @@ impl Reader {
                 send_values(&self.context, device, &values, now);
             }
             Err(fault) => {
-                let why: Arc<str> = format!("{} at {:#04x}: {fault}", device.chip, device.address).into();
+                let why: Arc<str> = format!("{}: {fault}", device.name()).into();
                 device.sensors.iter().for_each(|sensor| send_fault(&self.context, sensor, &why, now));
                 self.context.health.lock().messages.received += 1;
             }
         }
-        device.phase = Phase::Idle { due: next_due(since, device.interval, now) };
+        let rested = now + Span(rest.as_millis() as i64);
+        device.phase = Phase::Idle { due: next_due(since, device.interval, now).max(rested) };
     }
 
     /// The chips that sensors want. One that is wanted as before goes on with what it does.
@@ -291,7 +311,8 @@ impl Reader {
             device.rtd = device.rtd.or(rtd);
             return;
         }
-        let (driver, phase) = (Driver::new(chip, &[]), Phase::Idle { due: now });
+        let due = if rtd.is_some() { now + AFTER_RTD } else { now };
+        let (driver, phase) = (Driver::new(chip, &[]), Phase::Idle { due });
         self.devices.push(Device {
             chip,
             address,
@@ -314,9 +335,26 @@ impl Device {
     }
 
     fn step<B: I2c>(&mut self, bus: &mut B) -> Outcome {
-        let mut wire = Wire::new(bus, self.address);
+        let (mut wire, began) = (Wire::new(bus, self.address), Instant::now());
         let done = self.driver.step(&mut wire);
-        Outcome { done, bytes: wire.bytes }
+        let took = began.elapsed();
+        let rest = if took > SLOW { took * SLOW_REST } else { Duration::ZERO };
+        Outcome { done, bytes: wire.bytes, rest }
+    }
+
+    /// Why the newest value is not to be relied on: the RTD circuit that compensates it gives no temperature.
+    fn why_suspect(&self) -> Option<Arc<str>> {
+        let rtd = self.rtd.filter(|_| !self.driver.is_compensated())?;
+        let (name, age) = (self.name(), MAX_TEMPERATURE_AGE.in_words());
+        Some(
+            format!("{name} is not compensated: the ezo_rtd at {rtd:#04x} gave no temperature in the last {age}")
+                .into(),
+        )
+    }
+
+    /// The chip as people name it.
+    fn name(&self) -> String {
+        format!("{} at {:#04x}", self.chip, self.address)
     }
 
     fn fields(&self) -> Vec<&'static str> {
@@ -339,18 +377,17 @@ fn next_due(due: Uptime, interval: Span, now: Uptime) -> Uptime {
 
 /// A value for each sensor of the chip; a fault for one whose field the chip does not put out.
 fn send_values(context: &BusContext, device: &Device, values: &Values, now: Uptime) {
+    let why_suspect = device.why_suspect();
+    let quality = if why_suspect.is_some() { Quality::Suspect } else { Quality::Good };
     for sensor in &device.sensors {
         let Some((_, value)) = values.iter().find(|(field, _)| *field == sensor.field) else {
-            let why = format!(
-                "{} at {:#04x} does not put out {}: turn it on with its command O",
-                device.chip, device.address, sensor.field
-            );
+            let why = format!("{} does not put out {}: turn it on with its command O", device.name(), sensor.field);
             send_fault(context, sensor, &why.into(), now);
             continue;
         };
-        context.health.lock().messages.faults.remove(&sensor.sensor);
+        context.health.lock().messages.set_fault(&sensor.sensor, why_suspect.as_ref());
         let value = sensor.conversion.apply(*value);
-        context.value(sample(&sensor.sensor, value, Quality::Good, None, now));
+        context.value(sample(&sensor.sensor, value, quality, why_suspect.clone(), now));
     }
     let mut health = context.health.lock();
     health.messages.received += 1;
@@ -359,7 +396,7 @@ fn send_values(context: &BusContext, device: &Device, values: &Values, now: Upti
 }
 
 fn send_fault(context: &BusContext, sensor: &ChipSensor, why: &Arc<str>, now: Uptime) {
-    context.health.lock().messages.faults.insert(sensor.sensor.clone(), Arc::clone(why));
+    context.health.lock().messages.set_fault(&sensor.sensor, Some(why));
     context.value(sample(&sensor.sensor, f64::NAN, Quality::Fault, Some(Arc::clone(why)), now));
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
     /// What the bus knows of the value; the engine only ever finds it worse.
     pub(crate) quality: Quality,
-    /// Why the input has no value, where the quality is fault.
+    /// Why the input has no value, where the quality is fault, or one that is suspect.
     pub(crate) fault: Option<Arc<str>>,
     pub(crate) arrived: Uptime,
     /// When it was measured, where the bus knows that on the agent's clock; never later than its arrival.

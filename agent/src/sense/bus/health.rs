@@ -166,6 +166,14 @@ impl State {
 }
 
 impl Messages {
+    /// Why the input of a sensor fails from now on; none where it does not.
+    pub(crate) fn set_fault(&mut self, sensor: &SensorId, why: Option<&Arc<str>>) {
+        match why {
+            Some(why) => drop(self.faults.insert(sensor.clone(), Arc::clone(why))),
+            None => drop(self.faults.remove(sensor)),
+        }
+    }
+
     /// How often messages, or values of one, were ignored for a reason.
     pub(crate) fn count(&self, reason: Reason) -> u64 {
         self.ignored.get(&reason).copied().unwrap_or(0)

@@ -73,6 +73,8 @@ pub(super) struct Ezo {
     outputs: Vec<&'static str>,
     /// Temperature that compensates, C.
     temperature: Option<f64>,
+    /// Whether the newest reading was taken at that temperature.
+    is_compensated: bool,
     /// Step of a calibration that comes before the next reading.
     point: Option<Point>,
 }
@@ -111,12 +113,18 @@ impl Command {
 
 impl Ezo {
     pub(super) fn new(chip: I2cChip) -> Ezo {
-        Ezo { chip, state: State::Idle { answered: 0 }, outputs: usual_outputs(chip), temperature: None, point: None }
+        let (state, outputs) = (State::Idle { answered: 0 }, usual_outputs(chip));
+        Ezo { chip, state, outputs, temperature: None, is_compensated: false, point: None }
     }
 
     /// Sets the temperature of the water for the next readings.
     pub(super) fn compensate(&mut self, temperature: Option<f64>) {
         self.temperature = temperature;
+    }
+
+    /// Whether the newest reading was taken at a temperature of the water.
+    pub(super) fn is_compensated(&self) -> bool {
+        self.is_compensated
     }
 
     /// Takes a step of a calibration before the next reading, and asks the circuit afterwards how it is calibrated; false where the circuit
@@ -200,6 +208,7 @@ impl Ezo {
                 };
             }
             Command::Read | Command::ReadAt(_) => {
+                self.is_compensated = matches!(command, Command::ReadAt(_));
                 let numbers = reply::numbers(text, self.outputs.len())?;
                 return Ok(Step::Done(self.outputs.iter().copied().zip(numbers).collect::<Values>()));
             }

@@ -73,6 +73,11 @@ impl Driver {
         }
     }
 
+    /// Whether the newest value was compensated with a temperature.
+    pub(super) fn is_compensated(&self) -> bool {
+        matches!(self, Driver::Ezo(ezo) if ezo.is_compensated())
+    }
+
     fn failed(&mut self, fault: &Fault) {
         match self {
             Driver::Bme280(chip) => *chip = Bme280::default(),

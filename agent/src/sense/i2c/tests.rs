@@ -9,7 +9,7 @@ use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
 use tokio::sync::watch;
 
-use super::fake::{Commands, FakeBus, words};
+use super::fake::{Commands, FakeBus, FakeChip, words};
 use super::*;
 use crate::clock::{Clock, ClockMode};
 use crate::sense::bus::{BusInputs, HealthHandle};
@@ -58,6 +58,7 @@ fn with_bus<F: Future<Output = ()>>(
 async fn told(queue: &Queue) -> String {
     match queue.next().await {
         SenseMessage::Value(sample) => match sample.fault {
+            Some(why) if sample.value.is_finite() => format!("{} {:.2}: {why}", sample.sensor, sample.value),
             Some(why) => format!("{}: {why}", sample.sensor),
             None => format!("{} {:.2}", sample.sensor, sample.value),
         },
@@ -124,6 +125,101 @@ fn one_chip_feeds_several_sensors_in_their_own_units() {
         let humidity = input("room/rh", I2cChip::Sht3x, 0x44, "humidity", Quantity::Humidity);
         sender.send_replace(BusInputs { sensors: [inputs, vec![humidity]].concat(), ..BusInputs::default() });
         assert_eq!(told_after(&queue, "room/temp 25.00").await, "room/rh 50.00");
+    });
+}
+
+/// A chip that holds the clock for 60 ms in each transfer, and what it would say without.
+struct Slow(Commands);
+
+impl FakeChip for Slow {
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        std::thread::sleep(Duration::from_millis(60));
+        self.0.write(bytes)
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> bool {
+        std::thread::sleep(Duration::from_millis(60));
+        self.0.read(bytes)
+    }
+}
+
+/// Guards against: nine chips whose values come late because the tenth is broken.
+#[test]
+fn a_slow_chip_has_a_tenth_of_the_bus_and_leaves_the_rest_to_the_others() {
+    let bus = FakeBus::with(0x44, sht31());
+    bus.add(0x45, Slow(sht31()));
+    let inputs = [("room/temp", 0x44), ("slow/temp", 0x45)]
+        .map(|(sensor, address)| input(sensor, I2cChip::Sht3x, address, "temperature", Quantity::Temperature));
+    with_bus(bus, inputs.to_vec(), async move |queue, _, _| {
+        assert_eq!(told(&queue).await, "up");
+        let (mut fast, mut slow) = (0, 0);
+        while slow < 3 {
+            match told(&queue).await.as_str() {
+                "room/temp 25.00" => fast += 1,
+                "slow/temp 25.00" => slow += 1,
+                other => panic!("{other}"),
+            }
+        }
+        assert!(fast > 12, "expected far more than the slow chip's 3 values, got {fast}");
+    });
+}
+
+/// An EZO circuit that answers each command at once, and what it was asked.
+fn ezo(kind: &str, value: &'static str) -> Ezo {
+    Ezo { kind: format!("?i,{kind},2.0"), value, asked: String::new() }
+}
+
+struct Ezo {
+    kind: String,
+    value: &'static str,
+    asked: String,
+}
+
+impl FakeChip for Ezo {
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        self.asked = String::from_utf8_lossy(bytes).into_owned();
+        true
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> bool {
+        let answer = match self.asked.as_str() {
+            "i" => &self.kind,
+            "Status" => "?Status,P,5.0",
+            "Cal,?" => "?Cal,3",
+            "Slope,?" => "?Slope,99.7,100.3,-0.89",
+            _ => self.value,
+        };
+        bytes.fill(0);
+        bytes[0] = 1;
+        bytes[1..=answer.len()].copy_from_slice(answer.as_bytes());
+        true
+    }
+}
+
+/// Guards against: a pH that is compensated with the 25 C of the circuit's start, because the thermometer died and nothing says so.
+#[test]
+fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why() {
+    let bus = FakeBus::with(0x63, ezo("pH", "6.50"));
+    let (sensor, mut settings) = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
+    let Some(Input::I2c { rtd, .. }) = &mut settings.input else { unreachable!() };
+    *rtd = Some(0x66);
+    let water = input("tank/water", I2cChip::EzoRtd, 0x66, "temperature", Quantity::WaterTemperature);
+    with_bus(bus.clone(), vec![water, (sensor.clone(), settings)], async move |queue, health, _| {
+        let absent = "tank/water: ezo_rtd at 0x66: no chip answers at 0x66; is it wired and powered?";
+        let why = "ezo_ph at 0x63 is not compensated: the ezo_rtd at 0x66 gave no temperature in the last 5 min";
+        let suspect = format!("tank/ph 6.50: {why}");
+        assert_eq!([told(&queue).await, told(&queue).await], ["up", absent]);
+        assert_eq!(told_after(&queue, absent).await, suspect);
+        assert_eq!(health.get().messages.faults[&sensor].as_ref(), why);
+        bus.add(0x66, ezo("RTD", "19.88"));
+        loop {
+            let next = told(&queue).await;
+            if next == "tank/ph 6.50" {
+                break;
+            }
+            assert!([absent, &suspect, "tank/water 19.88"].contains(&next.as_str()), "{next}");
+        }
+        assert!(!health.get().messages.faults.contains_key(&sensor));
     });
 }
 

@@ -15,6 +15,49 @@ pub struct BoardChannel {
     pub interval: Span,
     /// Conversions of which an analog value is the mean, as a power of two: 0 to 6.
     pub oversampling: u8,
+    /// What a pulse stands for, of kind pulses.
+    pub pulses: Option<PulseScale>,
+}
+
+/// What a pulse of a meter stands for: it makes a flow, rain or wind of the pulses that a board counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PulseScale {
+    /// The quantity.
+    pub quantity: Quantity,
+    /// Litres, mm or metres of a pulse, above 0.
+    each: f64,
+}
+
+// The number is finite.
+impl Eq for PulseScale {}
+
+impl PulseScale {
+    /// Keys of a channel, and the quantity that each makes of its pulses.
+    pub(crate) const KEYS: [(&'static str, Quantity); 3] =
+        [("pulses_per_litre", Quantity::Flow), ("mm_per_pulse", Quantity::Rain), ("m_per_pulse", Quantity::Wind)];
+
+    /// The key that makes a quantity of pulses; none for one that pulses are not turned into.
+    #[must_use]
+    pub fn key(quantity: Quantity) -> Option<&'static str> {
+        Self::KEYS.into_iter().find(|(_, of)| *of == quantity).map(|(key, _)| key)
+    }
+
+    /// The number that stands under the key of a quantity, above 0.
+    #[must_use]
+    pub fn new(quantity: Quantity, number: f64) -> PulseScale {
+        PulseScale { quantity, each: if quantity == Quantity::Flow { 1.0 / number } else { number } }
+    }
+
+    /// Value of so many pulses in so many milliseconds, above 0: a flow in L/min, wind in m/s, rain in mm within that time.
+    #[must_use]
+    pub fn value(self, pulses: u32, millis: u32) -> f64 {
+        let total = self.each * f64::from(pulses);
+        match self.quantity {
+            Quantity::Flow => total * 60_000.0 / f64::from(millis),
+            Quantity::Wind => total * 1_000.0 / f64::from(millis),
+            _ => total,
+        }
+    }
 }
 
 /// What is wired to a channel. `docs/boards.md` has the sensors.

@@ -78,7 +78,7 @@ use crate::resources::UnplacedRef;
 use crate::settings::Zones;
 
 pub use crate::agent_toml::{AgentToml, Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial};
-pub use crate::board::{BoardChannel, BoardChannelKind};
+pub use crate::board::{BoardChannel, BoardChannelKind, PulseScale};
 pub use crate::channels::{Channel, Pattern, Patterns, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};

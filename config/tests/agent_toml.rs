@@ -106,16 +106,28 @@ fn a_channel_of_a_board_says_what_is_wired_to_it_and_how_often_it_is_measured() 
         let loaded = load(&format!("[bus.b]\nkind = 'board'\nport = 'a'\n{text}"));
         let buses = loaded.agent_toml.as_ref().map(|agent_toml| &agent_toml.buses);
         let channels = buses.and_then(|buses| buses.values().next()).map(|bus| bus.channels.clone());
-        let shown = channels.into_iter().flatten().map(|(number, BoardChannel { kind, interval, oversampling })| {
-            format!("{number}: {kind} every {interval}, 2^{oversampling}")
-        });
+        let shown =
+            channels.into_iter().flatten().map(|(number, BoardChannel { kind, interval, oversampling, pulses })| {
+                let each = pulses.map(|scale| format!(", {} {}", scale.quantity, scale.value(10, 1_000)));
+                format!("{number}: {kind} every {interval}, 2^{oversampling}{}", each.unwrap_or_default())
+            });
         (shown.collect::<Vec<_>>(), said(&loaded))
     };
     let (shown, said) = channels(
         "[bus.b.channels.0]\nkind = 'analog'\noversampling = 16\ninterval = '500ms'\n\
-         [bus.b.channels.15]\nkind = 'ds18b20'\n[bus.b.channels.4]\nkind = 'off'",
+         [bus.b.channels.15]\nkind = 'ds18b20'\n[bus.b.channels.4]\nkind = 'off'\n\
+         [bus.b.channels.5]\nkind = 'pulses'\npulses_per_litre = 400\n[bus.b.channels.6]\nkind = 'pulses'\nmm_per_pulse = 0.5\n\
+         [bus.b.channels.7]\nkind = 'pulses'\nm_per_pulse = 0.75",
     );
-    assert_eq!(shown, ["0: analog every 500ms, 2^4", "4: off every 10s, 2^6", "15: ds18b20 every 10s, 2^6"]);
+    let expected = [
+        "0: analog every 500ms, 2^4",
+        "4: off every 10s, 2^6",
+        "5: pulses every 10s, 2^6, flow 1.5",
+        "6: pulses every 10s, 2^6, rain 5",
+        "7: pulses every 10s, 2^6, wind 7.5",
+        "15: ds18b20 every 10s, 2^6",
+    ];
+    assert_eq!(shown, expected);
     assert_eq!(said, Vec::<String>::new());
     for (text, problem) in [
         (
@@ -135,6 +147,12 @@ fn a_channel_of_a_board_says_what_is_wired_to_it_and_how_often_it_is_measured() 
         ),
         ("[bus.b.channels.4]\nkind = 'analog'\noversampling = 12", "expected a power of two"),
         ("[bus.b.channels.4]\nkind = 'ds18b20'\noversampling = 4", "only a channel of kind analog has oversampling"),
+        ("[bus.b.channels.4]\nkind = 'contact'\nmm_per_pulse = 1", "only a channel of kind pulses has mm_per_pulse"),
+        ("[bus.b.channels.4]\nkind = 'pulses'\nmm_per_pulse = 0", "expected a number above 0"),
+        (
+            "[bus.b.channels.4]\nkind = 'pulses'\nmm_per_pulse = 1\npulses_per_litre = 450",
+            "a pulse stands for one thing: keep pulses_per_litre or mm_per_pulse",
+        ),
         ("[bus.b.channels.4]\nkind = 'analog'\nintervall = '1s'", "did you mean \"interval\"?"),
         ("channels = 4", "bus.b.channels: expected a table"),
     ] {
@@ -155,6 +173,13 @@ fn a_sensor_that_its_channel_cannot_show_is_warned_of() {
             "kind = 'ds18b20'",
             "quantity = 'ph'",
             Some("ds18b20 of [bus.b.channels.4] in agent.toml is no ph; expected analog, pulses or contact"),
+        ),
+        ("kind = 'pulses'\npulses_per_litre = 450", "quantity = 'flow'", None),
+        ("kind = 'pulses'\npulses_per_litre = 450", "quantity = 'count'", None),
+        (
+            "kind = 'pulses'\npulses_per_litre = 450",
+            "quantity = 'rain'",
+            Some("does not say what a pulse is of a rain; expected mm_per_pulse there"),
         ),
         (
             "kind = 'analog'\ninterval = '1m'",

@@ -9,6 +9,7 @@ mod commands;
 mod kinds;
 mod line;
 mod owners;
+pub(crate) mod pulses;
 mod relays;
 mod sequence;
 mod session;

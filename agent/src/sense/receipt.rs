@@ -6,6 +6,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::board::pulses::Counted;
+
 /// How far the readings of a board are taken. The store keeps it with them, so that a board that sends them again after a kill of the agent
 /// is known to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,9 @@ pub(crate) struct BoardPosition {
     pub(crate) heard: u32,
     /// Checksums of the newest readings, the last one last: a board with others under their numbers restarted since.
     pub(crate) recent: VecDeque<u16>,
+    /// Counters of pulses, from which the next readings count.
+    #[serde(default, skip_serializing_if = "Counted::is_empty")]
+    pub(crate) counted: Counted,
 }
 
 /// Handed to decide with readings of a board. The store's thread confirms it once all that came before it is on the disk, and counts in
@@ -102,7 +107,13 @@ impl PartialEq for Receipt {
 impl BoardPosition {
     /// The position of a board whose readings before `next` were taken.
     pub(crate) fn made(next: u32) -> BoardPosition {
-        BoardPosition { board: [1; 8], next, heard: next, recent: VecDeque::from([7]) }
+        BoardPosition {
+            board: [1; 8],
+            next,
+            heard: next,
+            recent: VecDeque::from([7]),
+            counted: Counted::from([(5, (9, 100))]),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 
-use crate::board::{BoardChannel, BoardChannelKind};
+use crate::board::{BoardChannel, BoardChannelKind, PulseScale};
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::input::MAX_CHANNELS;
 use crate::namespaces::BOARD_CHANNEL;
@@ -54,8 +54,25 @@ fn one(entry: &Entry, path: String, log: &Diagnostics) -> Option<BoardChannel> {
         let problem = Problem::new("only a channel of kind analog has oversampling");
         fields.error("oversampling", problem.help("take the key out"));
     }
+    let pulses = pulses(&fields, kind);
     fields.finish();
-    Some(BoardChannel { kind: kind?, interval, oversampling })
+    Some(BoardChannel { kind: kind?, interval, oversampling, pulses })
+}
+
+/// What a pulse stands for, where that is stated.
+fn pulses(fields: &Fields<'_>, kind: Option<BoardChannelKind>) -> Option<PulseScale> {
+    let mut found: Option<(&str, PulseScale)> = None;
+    for (key, quantity) in PulseScale::KEYS {
+        let Some(number) = fields.optional(key, reader::positive) else { continue };
+        if kind.is_some_and(|kind| kind != BoardChannelKind::Pulses) {
+            let problem = Problem::new(format!("only a channel of kind pulses has {key}"));
+            fields.error(key, problem.help("take the key out"));
+        } else if let Some((other, _)) = found {
+            fields.error(key, Problem::new(format!("a pulse stands for one thing: keep {other} or {key}")));
+        }
+        found = found.or(Some((key, PulseScale::new(quantity, number))));
+    }
+    found.map(|(_, scale)| scale)
 }
 
 /// A number of conversions as its power of two.
@@ -70,7 +87,7 @@ fn oversampling(node: &Node) -> Result<u8, Problem> {
 impl BoardChannel {
     /// Why a sensor of a quantity that reads this channel, and expects a value so often, gets none or too few. `table` is the channel's.
     pub(crate) fn problem(&self, quantity: Quantity, expected: Option<Span>, table: &str) -> Option<Problem> {
-        let BoardChannel { kind, interval, .. } = *self;
+        let BoardChannel { kind, interval, pulses, .. } = *self;
         let problem = |what: String, help: String| Some(Problem::new(what).help(help).across_documents());
         if kind == BoardChannelKind::Off {
             return problem(
@@ -84,6 +101,15 @@ impl BoardChannel {
             let fitting: Vec<&str> = known.filter(|kind| kind.can_be(quantity)).map(BoardChannelKind::name).collect();
             let fitting = if fitting.is_empty() { "analog, pulses or contact".to_owned() } else { fitting.join(", ") };
             return problem(what, format!("expected {fitting}"));
+        }
+        if kind == BoardChannelKind::Pulses
+            && let Some(key) = PulseScale::key(quantity)
+            && pulses.is_none_or(|scale| scale.quantity != quantity)
+        {
+            return problem(
+                format!("[{table}] in agent.toml does not say what a pulse is of a {quantity}"),
+                format!("expected {key} there"),
+            );
         }
         let expected = expected.filter(|expected| *expected < interval)?;
         problem(

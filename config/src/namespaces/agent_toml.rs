@@ -124,7 +124,7 @@ static BOARD_CHANNELS: [Key; 1] = [key(
 
 pub(crate) static BOARD_CHANNEL: KeyTable = table("bus.NAME.channels.NUMBER", &[&BOARD_CHANNEL_KEYS]);
 
-static BOARD_CHANNEL_KEYS: [Key; 3] = [
+static BOARD_CHANNEL_KEYS: [Key; 6] = [
     key(
         "kind",
         Value::Word(|| BoardChannelKind::ALL.map(BoardChannelKind::name).to_vec()),
@@ -142,6 +142,24 @@ static BOARD_CHANNEL_KEYS: [Key; 3] = [
         Value::Whole { unit: "conversions", least: 1, most: 64 },
         Whole(64),
         "of kind `analog`: conversions of which a value is the mean, a power of two",
+    ),
+    key(
+        "pulses_per_litre",
+        Value::Positive("pulses/L"),
+        Described("none"),
+        "of kind `pulses`: a flow meter's, for a sensor of quantity `flow`",
+    ),
+    key(
+        "mm_per_pulse",
+        Value::Positive("mm"),
+        Described("none"),
+        "of kind `pulses`: a rain gauge's, for a sensor of quantity `rain`, which has what fell since the reading before",
+    ),
+    key(
+        "m_per_pulse",
+        Value::Positive("m"),
+        Described("none"),
+        "of kind `pulses`: an anemometer's, for a sensor of quantity `wind`",
     ),
 ];
 

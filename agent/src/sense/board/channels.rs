@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{BoardChannel, Input, InputSettings};
+use tilth_config::{BoardChannel, Input, InputSettings, PulseScale};
 use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
 use tilth_core::reading::Quality;
@@ -32,7 +32,7 @@ struct Shown {
 pub(super) struct Channels {
     sensors: BTreeMap<u8, Vec<Shown>>,
     /// What `agent.toml` states. While the board measures something else there, its readings are of no sensor.
-    stated: BTreeMap<u8, ChannelKind>,
+    stated: BTreeMap<u8, BoardChannel>,
     /// What the board has, by number; none for a kind that this version does not know.
     kinds: Vec<Kind>,
     /// Settings of channels that the board refuses.
@@ -52,7 +52,7 @@ impl Channels {
 
     /// Replaces what `agent.toml` states.
     pub(super) fn set_stated(&mut self, channels: &BTreeMap<u8, BoardChannel>) {
-        self.stated = channels.iter().map(|(number, channel)| (*number, words::channel_kind(channel.kind))).collect();
+        self.stated = channels.clone();
     }
 
     /// Replaces what the board has, as its Hello says it, and what it refuses.
@@ -84,6 +84,11 @@ impl Channels {
             // A setting that is still on its way is no reason.
             return self.refused.get(&channel).map(|(setting, reason)| words::refused(setting, *reason));
         }
+        if let (Some(Some((ChannelKind::Pulse, _))), Some(key)) = (kind, PulseScale::key(shown.quantity))
+            && self.scale(channel, shown.quantity).is_none()
+        {
+            return Some(words::no_scale(channel, key, shown.quantity));
+        }
         match kind {
             None => Some(words::no_channel(channel, self.kinds.len())),
             Some(Some((ChannelKind::Off, _))) => Some(words::channel_off(channel)),
@@ -96,7 +101,13 @@ impl Channels {
 
     /// Whether a channel that measures this does as `agent.toml` states, if that states it.
     fn is_as_stated(&self, channel: u8, kind: Kind) -> bool {
-        self.stated.get(&channel).is_none_or(|stated| kind.is_some_and(|(kind, _)| kind == *stated))
+        let is_of = |stated: &BoardChannel| kind.is_some_and(|(kind, _)| kind == words::channel_kind(stated.kind));
+        self.stated.get(&channel).is_none_or(is_of)
+    }
+
+    /// What a pulse of a channel stands for, for a sensor of this quantity.
+    fn scale(&self, channel: u8, quantity: Quantity) -> Option<PulseScale> {
+        self.stated.get(&channel)?.pulses.filter(|scale| scale.quantity == quantity)
     }
 
     /// The values of a reading that came at `arrived`: one for each sensor that shows its channel.
@@ -104,7 +115,7 @@ impl Channels {
         let unit = value.kind.map_or(WireUnit::Raw, |(_, unit)| unit);
         let is_used = self.is_as_stated(value.channel, value.kind);
         let shown = self.sensors.get(&value.channel).filter(|_| is_used).into_iter().flatten();
-        shown.filter_map(move |shown| shown.sample(value, unit, arrived))
+        shown.filter_map(move |shown| shown.sample(value, unit, self.scale(value.channel, shown.quantity), arrived))
     }
 }
 
@@ -117,9 +128,13 @@ impl Shown {
         }
     }
 
-    fn sample(&self, value: Value, unit: WireUnit, arrived: Uptime) -> Option<Sample> {
+    fn sample(&self, value: Value, unit: WireUnit, scale: Option<PulseScale>, arrived: Uptime) -> Option<Sample> {
         let conversion = self.conversion(unit)?;
         let (number, quality, fault) = match value.sample {
+            Measured::Value(_) if unit == WireUnit::Count && PulseScale::key(self.quantity).is_some() => {
+                let (scale, pulses) = (scale?, value.pulses?);
+                (scale.value(pulses.count, pulses.millis), Quality::Good, None)
+            }
             // Thousandths are divided, so that 21,500 is 21.5 to the last bit.
             Measured::Value(number) => (conversion.apply(f64::from(number) / words::unit(unit).1), Quality::Good, None),
             Measured::Fault(fault) => (f64::NAN, Quality::Fault, Some(Arc::from(words::fault(fault)))),
@@ -138,6 +153,7 @@ mod tests {
     use tilth_core::time::Span;
     use tilth_wire::Fault;
 
+    use super::super::pulses::Pulses;
     use super::*;
 
     fn input(quantity: Quantity, channel: u8) -> InputSettings {
@@ -173,7 +189,7 @@ mod tests {
             ("a/air", Quantity::Pressure, 2),
         ]);
         let samples = |channel, sample, at| {
-            let value = Value { channel, kind: of(KINDS[usize::from(channel)]), at: Uptime(at), sample };
+            let value = Value { channel, kind: of(KINDS[usize::from(channel)]), at: Uptime(at), sample, pulses: None };
             let text = |sample: Sample| format!("{}={} @{}", sample.sensor, sample.value, sample.taken.unwrap().0);
             channels.samples(value, Uptime(9_000)).map(text).collect::<Vec<_>>()
         };
@@ -188,7 +204,7 @@ mod tests {
     fn a_fault_of_a_channel_is_a_reading_with_a_fault() {
         let channels = channels(&[("a/temp", Quantity::Temperature, 1)]);
         let (kind, sample) = (of(KINDS[1]), Measured::Fault(Fault::Checksum));
-        let value = Value { channel: 1, kind, at: Uptime(1), sample };
+        let value = Value { channel: 1, kind, at: Uptime(1), sample, pulses: None };
         let sample = channels.samples(value, Uptime(2)).next().unwrap();
         assert_eq!((sample.value.is_nan(), sample.quality), (true, Quality::Fault));
         assert_eq!(sample.fault.as_deref(), Some("the checksum of the sensor's answer is wrong"));
@@ -212,12 +228,45 @@ mod tests {
             ]
         );
     }
+
+    /// Guards against: a flow or rain that only ever rises, for it is all that came since the board started.
+    #[test]
+    fn a_flow_meter_and_a_rain_gauge_show_what_came_since_the_reading_before() {
+        let mut channels =
+            channels(&[("a/flow", Quantity::Flow, 0), ("a/pulses", Quantity::Count, 0), ("a/rain", Quantity::Rain, 1)]);
+        channels.set_board(&[of(ChannelKind::Pulse); 2], std::iter::empty());
+        let absent: Vec<String> = channels.absent().values().map(ToString::to_string).collect();
+        let why =
+            "channel 0 of the board counts pulses; pulses_per_litre in its table in agent.toml makes a flow of them";
+        assert_eq!((absent[0].as_str(), absent.len()), (why, 2));
+        let stated = |quantity, number| BoardChannel {
+            kind: BoardChannelKind::Pulses,
+            interval: Span(10_000),
+            oversampling: 6,
+            pulses: Some(PulseScale::new(quantity, number)),
+        };
+        channels.set_stated(&BTreeMap::from([(0, stated(Quantity::Flow, 450.0)), (1, stated(Quantity::Rain, 0.2))]));
+        assert_eq!(channels.absent().len(), 0);
+        let shown = |channel, pulses| {
+            let (kind, sample) = (of(ChannelKind::Pulse), Measured::Value(90_000));
+            let value = Value { channel, kind, at: Uptime(1), sample, pulses };
+            let text = |sample: Sample| format!("{} {:.3}", sample.sensor, sample.value);
+            channels.samples(value, Uptime(2)).map(text).collect::<Vec<_>>()
+        };
+        let pulses = Some(Pulses { count: 150, millis: 10_000 });
+        assert_eq!(shown(0, pulses), ["a/flow 2.000", "a/pulses 90000.000"]);
+        assert_eq!(shown(1, pulses), ["a/rain 30.000"]);
+        assert_eq!(shown(0, None), ["a/pulses 90000.000"]);
+    }
+
     #[test]
     fn a_channel_that_is_not_yet_as_stated_gives_no_values_and_one_that_the_board_refuses_says_why() {
         let mut channels = channels(&[("a/water", Quantity::WaterTemperature, 0)]);
-        let stated = BoardChannel { kind: BoardChannelKind::Ds18b20, interval: Span(1_000), oversampling: 6 };
+        let kind = BoardChannelKind::Ds18b20;
+        let stated = BoardChannel { kind, interval: Span(1_000), oversampling: 6, pulses: None };
         channels.set_stated(&BTreeMap::from([(0, stated)]));
-        let value = |kind| Value { channel: 0, kind: of(kind), at: Uptime(1), sample: Measured::Value(19_000) };
+        let sample = Measured::Value(19_000);
+        let value = |kind| Value { channel: 0, kind: of(kind), at: Uptime(1), sample, pulses: None };
         let shown =
             |channels: &Channels, kind| channels.samples(value(kind), Uptime(2)).next().map(|sample| sample.value);
         assert_eq!((shown(&channels, ChannelKind::Analog), channels.absent().len()), (None, 0));

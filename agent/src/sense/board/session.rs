@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 use tilth_core::interlock::{Input as Outcome, Switch as Order};
 use tilth_core::time::Uptime;
 use tilth_wire::{
-    BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Refusal, Sample,
-    ToBoard,
+    BoardId, ChannelKind, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Refusal,
+    Sample, ToBoard,
 };
 
 use super::clock::BoardClock;
 use super::commands::{Answer, Commands, Setting};
 use super::kinds::{Kind, Kinds};
+use super::pulses::{Counters, Pulses};
 use super::relays::{self, Relays};
 use super::sequence::{Position, Sequence, is_before};
 use super::words;
@@ -68,6 +69,8 @@ pub(super) struct Value {
     pub(super) kind: Kind,
     pub(super) at: Uptime,
     pub(super) sample: Sample,
+    /// Of a channel that counts pulses: those since its reading before, where that is known.
+    pub(super) pulses: Option<Pulses>,
 }
 
 /// Whether the board speaks.
@@ -126,6 +129,7 @@ pub(super) struct Session {
     decoder: Decoder<{ MAX_FRAME - 1 }>,
     clock: BoardClock,
     sequence: Sequence,
+    counters: Counters,
     /// Starts of the board that were seen; the upper half of a mark.
     starts: u32,
     /// Newest reading of this start that is stored.
@@ -149,13 +153,19 @@ impl Session {
     /// With a board of this id, of which readings were taken `before`. Commands have ids from `first_command` on, which no earlier run of the
     /// agent used lately.
     pub(super) fn new(id: BoardId, before: Option<BoardPosition>, first_command: u32) -> Session {
-        let heard = before.as_ref().map(|before| before.heard);
+        let (sequence, counters, heard) = match before {
+            Some(BoardPosition { next, heard, recent, counted, .. }) => {
+                (Sequence::resumed(next, recent), Counters::resumed(counted), Some(heard))
+            }
+            None => (Sequence::default(), Counters::default(), None),
+        };
         Session {
             id,
             state: State::Asking { seconds: 0 },
             decoder: Decoder::new(),
             clock: BoardClock::default(),
-            sequence: before.map(|before| Sequence::resumed(before.next, before.recent)).unwrap_or_default(),
+            sequence,
+            counters,
             starts: 0,
             stored: None,
             heard,
@@ -307,7 +317,8 @@ impl Session {
         {
             let mark = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
             let (BoardId(board), heard) = (self.id, self.heard.unwrap_or(0));
-            let position = BoardPosition { board, next, heard, recent: self.sequence.recent().clone() };
+            let (recent, counted) = (self.sequence.recent().clone(), self.counters.counted().clone());
+            let position = BoardPosition { board, next, heard, recent, counted };
             self.effects.push_back(Effect::Mark(mark, position));
         }
     }
@@ -391,7 +402,7 @@ impl Session {
             self.restarted(words::reset(hello.reset));
         }
         if hello.next == 0 && self.sequence.next().is_none() {
-            self.sequence = Sequence::of_started_board();
+            (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
         }
         let is_news = !matches!(self.state, State::Greeted { .. });
         if is_news {
@@ -436,7 +447,7 @@ impl Session {
         self.starts += 1;
         self.counts.restarts += 1;
         self.clock = BoardClock::default();
-        self.sequence = Sequence::of_started_board();
+        (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
         self.kinds = Kinds::default();
         (self.stored, self.heard, self.heartbeat) = (None, None, None);
         let off = self.relays.restarted();
@@ -529,7 +540,9 @@ impl Session {
                 self.is_asked_again = false;
                 let Reading { channel, sample, .. } = reading;
                 if let Some(kind) = self.kinds.of(&reading) {
-                    self.effects.push_back(Effect::Value(Value { channel, kind, at, sample }));
+                    let counts = kind.is_some_and(|(kind, _)| kind == ChannelKind::Pulse);
+                    let pulses = if counts { self.counters.take(&reading) } else { None };
+                    self.effects.push_back(Effect::Value(Value { channel, kind, at, sample, pulses }));
                 }
             }
             Position::Repeated { .. } => self.counts.repeated += 1,

@@ -27,7 +27,7 @@ pub(super) fn settings(channels: &BTreeMap<u8, BoardChannel>, actuators: &[Actua
 }
 
 fn measuring(channel: u8, stated: &BoardChannel) -> SetChannel {
-    let BoardChannel { kind, interval, oversampling } = *stated;
+    let BoardChannel { kind, interval, oversampling, .. } = *stated;
     SetChannel { command: 0, channel, kind: channel_kind(kind), interval: millis(interval), oversampling }
 }
 
@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_channel_is_set_as_its_table_says() {
-        let channel = BoardChannel { kind: BoardChannelKind::Pulses, interval: Span(500), oversampling: 6 };
+        let channel =
+            BoardChannel { kind: BoardChannelKind::Pulses, interval: Span(500), oversampling: 6, pulses: None };
         let expected = SetChannel { command: 0, channel: 5, kind: ChannelKind::Pulse, interval: 500, oversampling: 6 };
         assert_eq!(settings(&BTreeMap::from([(5, channel)]), &[]), [Setting::Channel(expected)]);
     }

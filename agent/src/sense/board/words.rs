@@ -186,6 +186,10 @@ pub(super) fn channel_off(channel: u8) -> String {
     format!("channel {channel} of the board is off; its kind in agent.toml switches it on")
 }
 
+pub(super) fn no_scale(channel: u8, key: &str, quantity: Quantity) -> String {
+    format!("channel {channel} of the board counts pulses; {key} in its table in agent.toml makes a {quantity} of them")
+}
+
 pub(super) fn wrong_unit(channel: u8, unit: &str, quantity: Quantity) -> String {
     format!("channel {channel} of the board measures {unit}, which is no unit of {quantity}")
 }

@@ -391,7 +391,7 @@ fn readings_from_before_a_channel_was_set_are_confirmed_and_not_taken_for_what_i
     assert_eq!(timeline.hear(1_500, &reading(1, 200, 32_768)), ["mark 0:1"]);
     timeline.0.handle(Uptime(1_600), Input::Bytes(&frame(&reading(2, 600, 19_000))));
     let kind = Some((ChannelKind::Ds18b20, Unit::MilliCelsius));
-    let value = Value { channel: 0, kind, at: Uptime(1_600), sample: Sample::Value(19_000) };
+    let value = Value { channel: 0, kind, at: Uptime(1_600), sample: Sample::Value(19_000), pulses: None };
     assert_eq!(timeline.0.poll(), Some(Effect::Value(value)));
 }
 

@@ -93,6 +93,11 @@ impl Relays {
         message
     }
 
+    /// Whether an order is under way.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// What is sent again after a second without an answer, and orders that are lost meanwhile. Switching off is repeated until it is
     /// answered.
     pub(super) fn second(&mut self) -> (Vec<ToBoard>, Vec<Outcome>) {

@@ -287,10 +287,13 @@ impl Session {
                     self.echo();
                     self.is_echoed = false;
                 }
-                self.repeat_setting();
                 let (again, lost) = self.relays.second();
                 again.into_iter().for_each(|message| self.send(message));
                 self.outcomes(lost);
+                if !self.relays.is_waiting() {
+                    self.repeat_setting();
+                    self.send_setting();
+                }
             }
         }
     }
@@ -361,9 +364,12 @@ impl Session {
         }
     }
 
-    /// Sends the next setting; none before the board was greeted, or while one is under way.
+    /// Sends the next setting; none before the board was greeted, or while a setting or an order is under way. A board remembers the answers
+    /// to four commands: those of its relays, which must not be done twice, and not those of settings besides.
     fn send_setting(&mut self) {
-        if let State::Greeted { .. } = self.state {
+        if let State::Greeted { .. } = self.state
+            && !self.relays.is_waiting()
+        {
             self.commands.next().into_iter().for_each(|command| self.send(command));
         }
     }
@@ -378,7 +384,9 @@ impl Session {
     fn handle_answer(&mut self, command: u32, refusal: Option<Refusal>) {
         let outcome = self.relays.answered(command, refusal);
         self.outcomes(outcome);
-        let Some(Answer { setting, is_news }) = self.commands.answered(command, refusal) else { return };
+        let Some(Answer { setting, is_news }) = self.commands.answered(command, refusal) else {
+            return self.send_setting();
+        };
         if is_news {
             self.effects.extend(refusal.map(|reason| Effect::Remark(words::refused(&setting, reason))));
             self.effects.push_back(Effect::Refused);

@@ -457,6 +457,34 @@ fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
     assert_eq!(said[2..], [format!("{release:?}")]);
 }
 
+/// Guards against: a dose that runs twice, for its command is repeated after settings made the board forget that it did it.
+#[test]
+fn settings_wait_while_an_order_is_under_way() {
+    let mut timeline = Timeline::greeted();
+    let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
+    let actuator = Id::new("pump").unwrap();
+    let on = Order { order: 7, actuator, output, normally_energised: false, on: true, at_most: Some(Span(2_000)) };
+    timeline.input(1_100, Input::Order(on.clone()));
+    assert_eq!(timeline.input(1_200, Input::Settings(vec![pump(), WATER])), Vec::<String>::new());
+    assert_eq!(timeline.second(2_100).len(), 1, "expected the order alone to be repeated");
+    assert_eq!(timeline.hear(2_200, &ack(1))[1..], ["set relay 1 (2)"]);
+    timeline.input(2_300, Input::Order(on));
+    assert_eq!(timeline.hear(2_400, &ack(2)), Vec::<String>::new());
+    let said: Vec<String> = (3..8).flat_map(|second| timeline.second(second * 1_000)).collect();
+    assert_eq!(said.iter().filter(|said| said.starts_with("set channel 0")).count(), 2, "{said:?}");
+    assert!(said.iter().position(|said| said.contains("Lost")) < said.iter().position(|said| said.starts_with("set")));
+}
+
+/// Guards against: a mark of a reading that a board never made, which no later mark passes, so that nothing is confirmed any more.
+#[test]
+fn readings_before_a_restart_that_comes_with_them_are_of_the_start_before() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(5_000, &heartbeat(4_000, 0, 0));
+    let bytes = [frame(&reading(0, 3_900, 1)), frame(&hello(10, 0))].concat();
+    assert_eq!(timeline.input(6_000, Input::Bytes(&bytes))[..2], ["1 at 4900", "mark 0:0"]);
+    assert_eq!(timeline.hear(6_100, &reading(0, 50, 1)), ["1 at 6040", "mark 1:0"]);
+}
+
 /// Any bytes at all: no panic, and the next whole frame is taken.
 #[test]
 fn any_bytes_are_survived() {

@@ -2,21 +2,21 @@
 //!
 //! The rules are those of `docs/wire-protocol.md`, "What an agent does".
 
+mod orders;
+mod readings;
+
 use std::collections::VecDeque;
 
 use tilth_core::interlock::{Input as Outcome, Switch as Order};
 use tilth_core::time::Uptime;
-use tilth_wire::{
-    BoardId, ChannelKind, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, Refusal,
-    Sample, ToBoard,
-};
+use tilth_wire::{BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Sample, ToBoard};
 
 use super::clock::BoardClock;
-use super::commands::{Answer, Commands, Setting};
+use super::commands::{Commands, Setting};
 use super::kinds::{Kind, Kinds};
 use super::pulses::{Counters, Pulses};
-use super::relays::{self, Relays};
-use super::sequence::{Position, Sequence, is_before};
+use super::relays::Relays;
+use super::sequence::{Sequence, is_before};
 use super::words;
 use crate::sense::receipt::{BoardPosition, Receipts};
 
@@ -134,6 +134,8 @@ pub(super) struct Session {
     starts: u32,
     /// Newest reading of this start that is stored.
     stored: Option<u32>,
+    /// Readings were taken after the last mark.
+    is_unmarked: bool,
     /// Newest board time that was heard.
     heard: Option<u32>,
     /// Whether it was echoed since the last second.
@@ -168,6 +170,7 @@ impl Session {
             counters,
             starts: 0,
             stored: None,
+            is_unmarked: false,
             heard,
             is_echoed: false,
             is_asked_again: false,
@@ -240,34 +243,6 @@ impl Session {
         self.send(ToBoard::Identify);
     }
 
-    /// Sends an order at once. On a line without a greeting nothing is switched on; switching off goes out with the greeting.
-    fn handle_order(&mut self, order: Order) {
-        let Some(relay) = relays::relay(&order.output) else {
-            self.effects.push_back(Effect::Remark(format!("no relay {}; expected relay-0 to relay-7", order.output)));
-            return self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
-        };
-        let is_greeted = matches!(self.state, State::Greeted { .. });
-        if !is_greeted {
-            self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
-            if order.on != order.normally_energised {
-                return;
-            }
-        }
-        self.send_order(relay, order);
-    }
-
-    fn send_order(&mut self, relay: u8, order: Order) {
-        let command = self.commands.next_id();
-        let message = self.relays.order(order, relay, command, self.heard.unwrap_or(0));
-        if matches!(self.state, State::Greeted { .. }) {
-            self.send(message);
-        }
-    }
-
-    fn outcomes(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
-        self.effects.extend(outcomes.into_iter().map(Effect::Outcome));
-    }
-
     fn handle_second(&mut self) {
         match self.state {
             State::Asking { seconds } => {
@@ -287,19 +262,12 @@ impl Session {
                     self.echo();
                     self.is_echoed = false;
                 }
-                let (again, lost) = self.relays.second();
-                again.into_iter().for_each(|message| self.send(message));
-                self.outcomes(lost);
-                if !self.relays.is_waiting() {
-                    self.repeat_setting();
-                    self.send_setting();
-                }
+                self.repeat_commands();
             }
         }
     }
 
     fn handle_bytes(&mut self, now: Uptime, bytes: &[u8]) {
-        let before = self.counts.readings;
         for byte in bytes {
             let body = match self.decoder.push(*byte) {
                 None => continue,
@@ -315,15 +283,7 @@ impl Session {
             };
             self.handle_frame(now, &body.0[..body.1]);
         }
-        if self.counts.readings > before
-            && let Some(next) = self.sequence.next()
-        {
-            let mark = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
-            let (BoardId(board), heard) = (self.id, self.heard.unwrap_or(0));
-            let (recent, counted) = (self.sequence.recent().clone(), self.counters.counted().clone());
-            let position = BoardPosition { board, next, heard, recent, counted };
-            self.effects.push_back(Effect::Mark(mark, position));
-        }
+        self.mark();
     }
 
     fn handle_frame(&mut self, now: Uptime, body: &[u8]) {
@@ -362,42 +322,6 @@ impl Session {
                 self.outcomes(outcome);
             }
         }
-    }
-
-    /// Sends the next setting; none before the board was greeted, or while a setting or an order is under way. A board remembers the answers
-    /// to four commands: those of its relays, which must not be done twice, and not those of settings besides.
-    fn send_setting(&mut self) {
-        if let State::Greeted { .. } = self.state
-            && !self.relays.is_waiting()
-        {
-            self.commands.next().into_iter().for_each(|command| self.send(command));
-        }
-    }
-
-    fn repeat_setting(&mut self) {
-        let (again, overdue) = self.commands.second();
-        again.into_iter().for_each(|command| self.send(command));
-        self.effects.extend(overdue.map(|setting| Effect::Remark(words::unanswered(&setting))));
-    }
-
-    /// A command was done or refused.
-    fn handle_answer(&mut self, command: u32, refusal: Option<Refusal>) {
-        let outcome = self.relays.answered(command, refusal);
-        self.outcomes(outcome);
-        let Some(Answer { setting, is_news }) = self.commands.answered(command, refusal) else {
-            return self.send_setting();
-        };
-        if is_news {
-            self.effects.extend(refusal.map(|reason| Effect::Remark(words::refused(&setting, reason))));
-            self.effects.push_back(Effect::Refused);
-        }
-        if let (Setting::Channel(set), None) = (setting, refusal)
-            && self.kinds.now(set.channel) != Some(Some((set.kind, set.kind.unit())))
-        {
-            // A Hello says from which reading on it is of that kind.
-            self.send(ToBoard::Identify);
-        }
-        self.send_setting();
     }
 
     fn handle_hello(&mut self, now: Uptime, hello: &Hello<'_>) {
@@ -452,6 +376,8 @@ impl Session {
     }
 
     fn restarted(&mut self, reset: &'static str) {
+        // What came before is of the start that is over.
+        self.mark();
         self.starts += 1;
         self.counts.restarts += 1;
         self.clock = BoardClock::default();
@@ -483,14 +409,7 @@ impl Session {
             self.send(ToBoard::Identify);
         }
         self.heartbeat = Some(heartbeat);
-        let (off, orders) = self.relays.heartbeat(heartbeat.on);
-        self.outcomes(off);
-        for (relay, order) in orders {
-            if order.on == order.normally_energised {
-                self.effects.push_back(Effect::Remark(words::unexpectedly_on(relay, &order.actuator)));
-            }
-            self.send_order(relay, order);
-        }
+        self.compare_relays(heartbeat.on);
         // A Received was lost.
         if heartbeat.oldest != heartbeat.next && self.stored.is_some_and(|stored| !is_before(stored, heartbeat.oldest))
         {
@@ -510,60 +429,6 @@ impl Session {
         if let Some(heard) = self.heard {
             self.send(ToBoard::Heartbeat { heard });
             self.is_echoed = true;
-        }
-    }
-
-    /// What the store dropped reached rules and windows before, which would count it twice if the board sent it again: it is said, and
-    /// confirmed once its loss is stored.
-    fn handle_receipts(&mut self, Receipts { stored, dropped }: Receipts) {
-        let news = dropped.saturating_sub(self.counts.dropped);
-        if news > 0 {
-            self.counts.dropped = dropped;
-            self.effects.push_back(Effect::Remark(words::dropped(news)));
-        }
-        let of_this_start = stored.filter(|mark| (mark >> 32) as u32 == self.starts).map(|mark| mark as u32);
-        if of_this_start.is_some() && of_this_start != self.stored {
-            self.stored = of_this_start;
-            self.confirm();
-        }
-    }
-
-    fn confirm(&mut self) {
-        if let (Some(through), State::Greeted { is_proven: true, .. }) = (self.stored, self.state) {
-            self.send(ToBoard::Received { through });
-        }
-    }
-
-    fn handle_reading(&mut self, reading: Reading) {
-        let Some(at) = self.clock.uptime(reading.at) else { return };
-        let position = self.sequence.take(&reading);
-        if let (State::Greeted { is_proven, .. }, Position::Next | Position::Repeated { is_known: true }) =
-            (&mut self.state, position)
-        {
-            *is_proven = true;
-        }
-        match position {
-            Position::Next => {
-                self.counts.readings += 1;
-                self.is_asked_again = false;
-                let Reading { channel, sample, .. } = reading;
-                if let Some(kind) = self.kinds.of(&reading) {
-                    let counts = kind.is_some_and(|(kind, _)| kind == ChannelKind::Pulse);
-                    let pulses = if counts { self.counters.take(&reading) } else { None };
-                    self.effects.push_back(Effect::Value(Value { channel, kind, at, sample, pulses }));
-                }
-            }
-            Position::Repeated { .. } => self.counts.repeated += 1,
-            Position::Different => {
-                self.restarted(self.greeting.as_ref().map_or("", |greeting| greeting.reset));
-                self.ask();
-            }
-            Position::Beyond if !self.is_asked_again => {
-                self.is_asked_again = true;
-                self.counts.gaps += 1;
-                self.send(ToBoard::Identify);
-            }
-            Position::Beyond | Position::Unknown => {}
         }
     }
 }

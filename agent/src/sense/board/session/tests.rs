@@ -4,7 +4,8 @@ use tilth_core::actuator::Output;
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_wire::{
-    Ack, Batch, BoardKind, ChannelKind, CommandError, ResetCause, SetChannel, SetRelay, Switch, UNLIMITED, Unit,
+    Ack, Batch, BoardKind, ChannelKind, CommandError, Reading, Refusal, ResetCause, SetChannel, SetRelay, Switch,
+    UNLIMITED, Unit,
 };
 
 use super::*;

@@ -1,0 +1,97 @@
+//! Orders to the relays of the board and settings, on their way: which may go out, and what the board answers.
+
+use tilth_core::interlock::{Input as Outcome, Switch as Order};
+use tilth_wire::{Refusal, ToBoard};
+
+use super::{Effect, Session, State};
+use crate::sense::board::commands::{Answer, Setting};
+use crate::sense::board::{relays, words};
+
+impl Session {
+    /// Sends an order at once. On a line without a greeting nothing is switched on; switching off goes out with the greeting.
+    pub(super) fn handle_order(&mut self, order: Order) {
+        let Some(relay) = relays::relay(&order.output) else {
+            self.effects.push_back(Effect::Remark(format!("no relay {}; expected relay-0 to relay-7", order.output)));
+            return self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
+        };
+        let is_greeted = matches!(self.state, State::Greeted { .. });
+        if !is_greeted {
+            self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
+            if order.on != order.normally_energised {
+                return;
+            }
+        }
+        self.send_order(relay, order);
+    }
+
+    pub(super) fn send_order(&mut self, relay: u8, order: Order) {
+        let command = self.commands.next_id();
+        let message = self.relays.order(order, relay, command, self.heard.unwrap_or(0));
+        if matches!(self.state, State::Greeted { .. }) {
+            self.send(message);
+        }
+    }
+
+    pub(super) fn outcomes(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+        self.effects.extend(outcomes.into_iter().map(Effect::Outcome));
+    }
+
+    /// Takes which relays are on by a Heartbeat, as bits, over what is known of them.
+    pub(super) fn compare_relays(&mut self, on: u8) {
+        let (off, orders) = self.relays.heartbeat(on);
+        self.outcomes(off);
+        for (relay, order) in orders {
+            if order.on == order.normally_energised {
+                self.effects.push_back(Effect::Remark(words::unexpectedly_on(relay, &order.actuator)));
+            }
+            self.send_order(relay, order);
+        }
+    }
+
+    /// A second passed: sends again what has no answer.
+    pub(super) fn repeat_commands(&mut self) {
+        let (again, lost) = self.relays.second();
+        again.into_iter().for_each(|message| self.send(message));
+        self.outcomes(lost);
+        if !self.relays.is_waiting() {
+            self.repeat_setting();
+            self.send_setting();
+        }
+    }
+
+    /// Sends the next setting; none before the board was greeted, or while a setting or an order is under way. A board remembers the answers
+    /// to four commands: those of its relays, which must not be done twice, and not those of settings besides.
+    pub(super) fn send_setting(&mut self) {
+        if let State::Greeted { .. } = self.state
+            && !self.relays.is_waiting()
+        {
+            self.commands.next().into_iter().for_each(|command| self.send(command));
+        }
+    }
+
+    fn repeat_setting(&mut self) {
+        let (again, overdue) = self.commands.second();
+        again.into_iter().for_each(|command| self.send(command));
+        self.effects.extend(overdue.map(|setting| Effect::Remark(words::unanswered(&setting))));
+    }
+
+    /// A command was done or refused.
+    pub(super) fn handle_answer(&mut self, command: u32, refusal: Option<Refusal>) {
+        let outcome = self.relays.answered(command, refusal);
+        self.outcomes(outcome);
+        let Some(Answer { setting, is_news }) = self.commands.answered(command, refusal) else {
+            return self.send_setting();
+        };
+        if is_news {
+            self.effects.extend(refusal.map(|reason| Effect::Remark(words::refused(&setting, reason))));
+            self.effects.push_back(Effect::Refused);
+        }
+        if let (Setting::Channel(set), None) = (setting, refusal)
+            && self.kinds.now(set.channel) != Some(Some((set.kind, set.kind.unit())))
+        {
+            // A Hello says from which reading on it is of that kind.
+            self.send(ToBoard::Identify);
+        }
+        self.send_setting();
+    }
+}

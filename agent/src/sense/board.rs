@@ -173,7 +173,7 @@ impl Board {
         arrivals: &mut mpsc::Receiver<Arrival>,
         orders: &mut mpsc::Receiver<Switch>,
     ) -> Ended {
-        let is_same = self.session.as_ref().is_some_and(|session| session.id() == line.board);
+        let is_same = self.session.as_ref().is_some_and(|session| session.id == line.board);
         if !is_same {
             self.receipts = watch::Sender::default();
             let before = self.owners.position(line.board);
@@ -195,7 +195,7 @@ impl Board {
                 biased;
                 Some(order) = orders.recv() => self.handle(&mut line, Input::Order(order)).await,
                 // Only reading waits for a full queue, which loses nothing: the board holds what is not taken.
-                read = async { queue.ready().await; line.read(&mut bytes).await } => match read {
+                read = async { queue.ready().await; line.stream.read(&mut bytes).await } => match read {
                     Ok(read) => {
                         self.context.health.lock().bytes += read as u64;
                         self.handle(&mut line, Input::Bytes(&bytes[..read])).await
@@ -249,7 +249,7 @@ impl Board {
                 Effect::Stranger => ended = Some(Ended::Lost(format!("{}: another board answers", line.place))),
                 Effect::Down(why) => {
                     self.context.down(&format!("{}: {why}", line.place));
-                    ended = line.check().err().map(|error| Ended::Lost(line.reason(&error)));
+                    ended = line.stream.check().err().map(|error| Ended::Lost(line.reason(&error)));
                 }
             }
         }
@@ -283,13 +283,14 @@ impl Board {
 
     /// The board said who it is: the bus is up, and its channels are known.
     fn greeted(&mut self) {
-        let Some((session, greeting)) = self.session.as_ref().and_then(|session| Some((session, session.greeting()?)))
+        let Some((session, greeting)) =
+            self.session.as_ref().and_then(|session| Some((session, session.greeting.as_ref()?)))
         else {
             return;
         };
-        let (id, kind, firmware) = (words::id(session.id()), greeting.kind, words::firmware(greeting.firmware));
+        let (id, kind, firmware) = (words::id(session.id), greeting.kind, words::firmware(greeting.firmware));
         info!(bus = %self.context.id, "board {id}, {kind}, firmware {firmware}");
-        let (bus, BoardId(board)) = (self.context.id.clone(), session.id());
+        let (bus, BoardId(board)) = (self.context.id.clone(), session.id);
         self.context.queue.push(SenseMessage::Board { bus, board });
         if self.context.health.get().state.name() != "up" {
             self.context.up();
@@ -299,11 +300,12 @@ impl Board {
 
     /// Tells decide which sensors get no values, when that changes.
     fn tell_absent(&mut self) {
-        let Some((session, greeting)) = self.session.as_ref().and_then(|session| Some((session, session.greeting()?)))
+        let Some((session, greeting)) =
+            self.session.as_ref().and_then(|session| Some((session, session.greeting.as_ref()?)))
         else {
             return;
         };
-        self.channels.set_board(&greeting.channels, session.commands().refused());
+        self.channels.set_board(&greeting.channels, session.commands.refused());
         let absent = self.channels.absent();
         if self.absent.as_ref() != Some(&absent) {
             absent.iter().for_each(|(sensor, why)| warn!(%sensor, "{why}"));
@@ -314,7 +316,7 @@ impl Board {
 
     fn count(&self, line: &Line, used: u64, arrived: Option<Uptime>) {
         let Some(session) = &self.session else { return };
-        let counts = session.counts();
+        let counts = session.counts;
         let mut health = self.context.health.lock();
         let messages = &mut health.messages;
         let is_frame = counts.frames > messages.received;
@@ -337,11 +339,11 @@ impl Board {
 }
 
 fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
-    let (greeting, counts) = (session.greeting()?, session.counts());
-    let heartbeat = session.heartbeat();
-    let refused = session.commands().refused().map(|(setting, reason)| words::refused(&setting, reason));
+    let (greeting, counts) = (session.greeting.as_ref()?, session.counts);
+    let heartbeat = session.heartbeat;
+    let refused = session.commands.refused().map(|(setting, reason)| words::refused(&setting, reason));
     Some(BoardHealth {
-        id: words::id(session.id()),
+        id: words::id(session.id),
         kind: greeting.kind,
         firmware: words::firmware(greeting.firmware),
         port: line.place.clone(),
@@ -351,8 +353,8 @@ fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
         lost: counts.lost,
         held: heartbeat.map_or(0, |heartbeat| heartbeat.next.wrapping_sub(heartbeat.oldest)),
         bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
-        refused: refused.chain(session.relays().cut()).collect(),
-        unanswered: session.commands().unanswered(),
+        refused: refused.chain(session.relays.cut()).collect(),
+        unanswered: session.commands.unanswered(),
         instead_of: None,
     })
 }

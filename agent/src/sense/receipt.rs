@@ -32,7 +32,7 @@ pub(crate) struct Receipt {
     /// Mark of the bus for the newest of those readings; marks only rise.
     mark: u64,
     /// What the store keeps with those readings.
-    position: BoardPosition,
+    pub(crate) position: BoardPosition,
     /// Places of their values among the readings of the commit that holds them.
     places: Range<usize>,
     told: watch::Sender<Receipts>,
@@ -51,10 +51,6 @@ impl Receipt {
     /// A receipt that tells `told` that what came before `mark`, and with it the position, is stored.
     pub(crate) fn new(mark: u64, position: BoardPosition, told: &watch::Sender<Receipts>) -> Receipt {
         Receipt { mark, position, places: 0..0, told: told.clone() }
-    }
-
-    pub(crate) fn position(&self) -> &BoardPosition {
-        &self.position
     }
 
     /// The same receipt, of the values at these places of a commit.

@@ -23,7 +23,7 @@ pub(super) const CHUNK: usize = 2048;
 /// A line that is open. Dropping it lets its port be opened again.
 #[derive(Debug)]
 pub(super) struct Line {
-    stream: Stream,
+    pub(super) stream: Stream,
     /// Path or address that was opened.
     pub(super) place: String,
     /// The board that said who it is.
@@ -62,28 +62,12 @@ pub(super) async fn find_board(
 }
 
 impl Line {
-    /// Reads what came; waits for it. Cancelling is safe.
-    ///
-    /// # Errors
-    /// When the line is gone.
-    pub(super) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(bytes).await
-    }
-
     /// Sends a message.
     ///
     /// # Errors
     /// When the line is gone, or takes no bytes for seconds.
     pub(super) async fn send(&mut self, message: &ToBoard) -> io::Result<()> {
         send(&mut self.stream, message).await
-    }
-
-    /// Whether the path of a serial port still leads to what was opened.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub(super) fn check(&self) -> io::Result<()> {
-        self.stream.check()
     }
 
     /// Why the line was lost, in the words of a technician.

@@ -18,7 +18,7 @@ pub(crate) type Counted = BTreeMap<u8, (u32, u32)>;
 /// The counters of one board.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counters {
-    counted: Counted,
+    pub(super) counted: Counted,
     /// All readings since the board's start are known: a counter that was not read yet began at 0 with it.
     is_from_start: bool,
 }
@@ -32,10 +32,6 @@ impl Counters {
     /// Counters of a board that started anew.
     pub(super) fn of_started_board() -> Counters {
         Counters { counted: Counted::new(), is_from_start: true }
-    }
-
-    pub(super) fn counted(&self) -> &Counted {
-        &self.counted
     }
 
     /// Takes the next reading of a channel that counts. None where the reading before is not known, or the counter began anew between
@@ -68,7 +64,7 @@ mod tests {
             "expected the first of a running board to say nothing"
         );
         assert_eq!(take(&mut counters, 20_000, 5), Some((10, 10_000)));
-        let mut counters = Counters::resumed(counters.counted().clone());
+        let mut counters = Counters::resumed(counters.counted.clone());
         assert_eq!(take(&mut counters, 320_000, 305), Some((300, 300_000)));
         let fault = Reading { seq: 0, at: 330_000, channel: 5, sample: Sample::Fault(tilth_wire::Fault::Timeout) };
         assert_eq!(counters.take(&fault), None);

@@ -35,7 +35,7 @@ pub(super) struct Sequence {
     /// `next` when the board last said that it has more than that.
     behind_at: Option<u32>,
     /// Checksums of the newest readings, the last one last.
-    recent: VecDeque<u16>,
+    pub(super) recent: VecDeque<u16>,
 }
 
 impl Sequence {
@@ -47,11 +47,6 @@ impl Sequence {
     /// The sequence of a board whose readings before `next` were taken; `recent` are checksums of the newest ones.
     pub(super) fn resumed(next: u32, recent: VecDeque<u16>) -> Sequence {
         Sequence { next: Some(next), behind_at: None, recent }
-    }
-
-    /// Checksums of the newest readings, the last one last.
-    pub(super) fn recent(&self) -> &VecDeque<u16> {
-        &self.recent
     }
 
     /// Number of the next reading.
@@ -138,7 +133,7 @@ mod tests {
     fn a_reading_under_the_number_of_another_one_is_told_from_one_that_comes_again() {
         let mut sequence = Sequence::of_started_board();
         (0..12).for_each(|number| assert_eq!(take(&mut sequence, [number]), [Position::Next]));
-        let mut sequence = Sequence::resumed(12, sequence.recent().clone());
+        let mut sequence = Sequence::resumed(12, sequence.recent.clone());
         assert_eq!(take(&mut sequence, [3, 4, 11]), [Position::Repeated { is_known: false }, REPEATED, REPEATED]);
         assert_eq!(sequence.take(&reading(11, 5)), Position::Different);
         assert_eq!(sequence.heartbeat(40), 28);

@@ -124,7 +124,7 @@ pub(super) struct Counts {
 /// The agent's side of the conversation with one board.
 #[derive(Debug)]
 pub(super) struct Session {
-    id: BoardId,
+    pub(super) id: BoardId,
     state: State,
     decoder: Decoder<{ MAX_FRAME - 1 }>,
     clock: BoardClock,
@@ -142,12 +142,14 @@ pub(super) struct Session {
     is_echoed: bool,
     /// Whether Identify was sent since a reading was last taken.
     is_asked_again: bool,
-    commands: Commands,
+    /// Settings on their way, and what the board answered.
+    pub(super) commands: Commands,
     kinds: Kinds,
-    relays: Relays,
-    greeting: Option<Greeting>,
-    heartbeat: Option<Heartbeat>,
-    counts: Counts,
+    pub(super) relays: Relays,
+    pub(super) greeting: Option<Greeting>,
+    /// The newest one since the board started.
+    pub(super) heartbeat: Option<Heartbeat>,
+    pub(super) counts: Counts,
     effects: VecDeque<Effect>,
 }
 
@@ -182,32 +184,6 @@ impl Session {
             counts: Counts::default(),
             effects: VecDeque::new(),
         }
-    }
-
-    pub(super) fn id(&self) -> BoardId {
-        self.id
-    }
-
-    pub(super) fn greeting(&self) -> Option<&Greeting> {
-        self.greeting.as_ref()
-    }
-
-    /// The board's newest Heartbeat since it started.
-    pub(super) fn heartbeat(&self) -> Option<Heartbeat> {
-        self.heartbeat
-    }
-
-    /// The settings on their way, and what the board answered.
-    pub(super) fn commands(&self) -> &Commands {
-        &self.commands
-    }
-
-    pub(super) fn relays(&self) -> &Relays {
-        &self.relays
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
     }
 
     /// Takes what happened at an instant of the agent's clock.

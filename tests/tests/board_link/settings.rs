@@ -119,3 +119,18 @@ fn the_limits_of_actuators_are_those_of_their_relays_on_the_board() {
     farm.until("the board has the limits of the changed file", |_| is_kept(5_000)(&settings));
     assert!(relays(&settings).iter().all(|set| set.relay != 2 || set.max_on == UNLIMITED), "{:?}", relays(&settings));
 }
+
+/// A flow meter of 450 pulses per litre, read once a minute.
+#[test]
+fn pulses_of_a_flow_meter_are_litres_per_minute() {
+    let channel = "[bus.one.channels.5]\nkind = 'pulses'\npulses_per_litre = 450\ninterval = '1m'";
+    let mut farm = farm("board-flow", [("board-one", channel), ("board-two", "")]);
+    farm.folder.write("etc/config.d/flow.toml", "[sensors.'room/flow']\nquantity = 'flow'\ninput = 'board:one/5'\n");
+    let mut one = HostBoard::start(&text(&farm, "board-one"), &path(&farm, "one"));
+    one.command("value 5 100000");
+    farm.launch();
+    until_shown(&mut farm, "room/flow", 0.0);
+    one.command("value 5 100900");
+    until_shown(&mut farm, "room/flow", 2.0);
+    until_shown(&mut farm, "room/flow", 0.0);
+}

@@ -4,7 +4,8 @@ use tilth_wire::{Ack, CommandError, Refusal, Writer};
 
 use crate::time::is_same;
 
-/// Commands that are remembered. The agent has one under way for each relay or setting, and repeats the newest.
+/// Commands that are remembered. The agent repeats those that are not answered, one for each relay and one setting. That others come between
+/// does no harm: a relay knows the command that switched it on, and a setting may be made twice.
 const REMEMBERED: usize = 4;
 
 /// What became of a command.

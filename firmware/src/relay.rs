@@ -112,6 +112,11 @@ impl Relay {
         matches!(self.state, State::On { .. })
     }
 
+    /// Whether this command was the last one that switched it on: it must not do so again, however many others came since.
+    pub(crate) fn was_switched_by(&self, command: u32) -> bool {
+        is_same(self.command, command)
+    }
+
     /// Switches on for `on_for` milliseconds, or for the maximum on-time if that is shorter. Refused when the relay is on or rests, or the
     /// agent's silence, in milliseconds, is over the link timeout.
     pub(crate) fn switch_on(&mut self, now: BoardTime, silence: u32, command: u32, on_for: u32) -> Outcome {

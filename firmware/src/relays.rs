@@ -59,6 +59,8 @@ impl<const N: usize> Relays<N> {
         let mut outcome = Outcome::Done;
         if switch.on_for == 0 {
             relay.switch_off(now, OffReason::Command);
+        } else if relay.was_switched_by(switch.command) {
+            // So late that its answer is forgotten.
         } else {
             // 0, which has expired, becomes the largest number.
             let left = switch.expires.wrapping_sub(now.millis()).wrapping_sub(1);

@@ -2,7 +2,7 @@
 
 use std::vec;
 
-use tilth_wire::{OffReason, Refusal, SetRelay, Switch, Switched, ToBoard, UNLIMITED};
+use tilth_wire::{ChannelKind, OffReason, Refusal, SetChannel, SetRelay, Switch, Switched, ToBoard, UNLIMITED};
 
 use super::{DOSER, PUMP, Rig, SIREN, Said};
 
@@ -61,6 +61,28 @@ fn a_command_is_done_once_and_answered_each_time() {
     rig.linked_to(27_000).switch(1, PUMP, 500);
     assert!(!rig.outputs[1], "expected off: command 1 was done at 25 s");
     assert_eq!(rig.answers(), [(1, Ok(false))]);
+}
+
+/// Guards against: a second dose by a command that is repeated because its answer was lost, once the board has forgotten that answer.
+#[test]
+fn a_command_that_is_repeated_after_many_others_gives_no_second_dose() {
+    let mut rig = Rig::linked();
+    rig.switch(1, PUMP, 500).linked_to(27_000);
+    for command in 2..=20 {
+        rig.send(ToBoard::SetChannel(SetChannel {
+            command,
+            channel: 0,
+            kind: ChannelKind::Analog,
+            interval: 10_000,
+            oversampling: 4,
+        }));
+    }
+    rig.said();
+    rig.switch(1, PUMP, 500);
+    assert!(!rig.outputs[1], "expected off: command 1 was done at 25 s");
+    assert_eq!(rig.answers(), [(1, Ok(false))]);
+    rig.switch(21, PUMP, 500);
+    assert!(rig.outputs[1], "expected on by another command");
 }
 
 #[test]

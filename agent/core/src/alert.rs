@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rules::Verdict;
+use crate::rules::ConditionState;
 use crate::time::{Due, Span, Stamp, Uptime};
 
 /// Numbers the alerts of a device, each time one fires.
@@ -75,7 +75,7 @@ pub(crate) struct Raised {
 
 /// What the machine needs to know of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct RuleTiming {
     pub(crate) hold: Span,
     pub(crate) keep_firing_for: Span,
     pub(crate) cooldown: Span,
@@ -107,35 +107,35 @@ impl Alert {
     }
 
     /// A new comparison. `now` is also given as a stamp, for alerts that begin with it.
-    pub(crate) fn judge(&mut self, now: Stamp, verdict: Verdict, terms: Terms) -> Option<Change> {
-        match (verdict, &mut self.state) {
-            (Verdict::Unknown, _) | (Verdict::Fine, State::Quiet) => None,
-            (Verdict::Holds, State::Quiet) => self.begin(now, terms),
-            (Verdict::Holds, State::Pending { since, hold }) => match hold {
+    pub(crate) fn judge(&mut self, now: Stamp, condition_state: ConditionState, timing: RuleTiming) -> Option<Change> {
+        match (condition_state, &mut self.state) {
+            (ConditionState::Unknown, _) | (ConditionState::Fine, State::Quiet) => None,
+            (ConditionState::Holds, State::Quiet) => self.begin(now, timing),
+            (ConditionState::Holds, State::Pending { since, hold }) => match hold {
                 Wait::Until(_) => None,
                 Wait::Over => Some(Change::Fire { since: *since }),
             },
-            (Verdict::Fine, State::Pending { .. }) => {
+            (ConditionState::Fine, State::Pending { .. }) => {
                 self.state = State::Quiet;
                 None
             }
-            (Verdict::Holds, State::Firing(raised) | State::Acknowledged { raised, .. }) => {
+            (ConditionState::Holds, State::Firing(raised) | State::Acknowledged { raised, .. }) => {
                 raised.ending = None;
                 None
             }
-            (Verdict::Fine, State::Firing(raised) | State::Acknowledged { raised, .. }) => match raised.ending {
-                None if terms.keep_firing_for > Span::ZERO => {
-                    raised.ending = Some(Wait::Until(Due::after(now, terms.keep_firing_for)));
+            (ConditionState::Fine, State::Firing(raised) | State::Acknowledged { raised, .. }) => match raised.ending {
+                None if timing.keep_firing_for > Span::ZERO => {
+                    raised.ending = Some(Wait::Until(Due::after(now, timing.keep_firing_for)));
                     None
                 }
-                None | Some(Wait::Over) => self.resolve(now, terms),
+                None | Some(Wait::Over) => self.resolve(now, timing),
                 Some(Wait::Until(_)) => None,
             },
         }
     }
 
-    fn begin(&mut self, now: Stamp, terms: Terms) -> Option<Change> {
-        let due = self.earliest(now, terms);
+    fn begin(&mut self, now: Stamp, timing: RuleTiming) -> Option<Change> {
+        let due = self.earliest(now, timing);
         if due.at <= now.uptime {
             return Some(Change::Fire { since: now });
         }
@@ -144,37 +144,38 @@ impl Alert {
     }
 
     /// When it may fire if the condition holds from now on: the hold or the cooldown, whichever is later.
-    fn earliest(&self, now: Stamp, terms: Terms) -> Due {
-        let hold = Due::after(now, terms.hold);
+    fn earliest(&self, now: Stamp, timing: RuleTiming) -> Due {
+        let hold = Due::after(now, timing.hold);
         self.cool_at.filter(|cool_at| cool_at.at > hold.at).unwrap_or(hold)
     }
 
     /// A deadline of [`Alert::deadline`] that has come, with what the condition is at that instant.
-    pub(crate) fn wake(&mut self, now: Stamp, verdict: Verdict, terms: Terms) -> Option<Change> {
+    pub(crate) fn wake(&mut self, now: Stamp, condition_state: ConditionState, timing: RuleTiming) -> Option<Change> {
         match &mut self.state {
-            State::Pending { since, hold } if hold.is_due(now.uptime) => match verdict {
-                Verdict::Holds => Some(Change::Fire { since: *since }),
-                Verdict::Unknown => {
+            State::Pending { since, hold } if hold.is_due(now.uptime) => match condition_state {
+                ConditionState::Holds => Some(Change::Fire { since: *since }),
+                ConditionState::Unknown => {
                     *hold = Wait::Over;
                     None
                 }
-                Verdict::Fine => {
+                ConditionState::Fine => {
                     self.state = State::Quiet;
                     None
                 }
             },
-            State::Firing(raised) | State::Acknowledged { raised, .. } if raised.is_ending(now.uptime) => match verdict
-            {
-                Verdict::Fine => self.resolve(now, terms),
-                Verdict::Unknown => {
-                    raised.ending = Some(Wait::Over);
-                    None
+            State::Firing(raised) | State::Acknowledged { raised, .. } if raised.is_ending(now.uptime) => {
+                match condition_state {
+                    ConditionState::Fine => self.resolve(now, timing),
+                    ConditionState::Unknown => {
+                        raised.ending = Some(Wait::Over);
+                        None
+                    }
+                    ConditionState::Holds => {
+                        raised.ending = None;
+                        None
+                    }
                 }
-                Verdict::Holds => {
-                    raised.ending = None;
-                    None
-                }
-            },
+            }
             State::Acknowledged { raised, until } if until.at <= now.uptime => {
                 self.state = State::Firing(*raised);
                 Some(Change::Expired)
@@ -211,27 +212,27 @@ impl Alert {
     }
 
     /// The condition itself changed with a new configuration: the hold begins again.
-    pub(crate) fn restart_hold(&mut self, now: Stamp, terms: Terms) {
+    pub(crate) fn restart_hold(&mut self, now: Stamp, timing: RuleTiming) {
         if matches!(self.state, State::Pending { .. }) {
-            self.state = State::Pending { since: now, hold: Wait::Until(self.earliest(now, terms)) };
+            self.state = State::Pending { since: now, hold: Wait::Until(self.earliest(now, timing)) };
         }
     }
 
     /// A configuration with a shorter cooldown lets one that runs end sooner; what is pending waits for no longer than that.
-    pub(crate) fn shorten_cooldown(&mut self, now: Stamp, terms: Terms) {
-        let end = Due::after(now, terms.cooldown);
+    pub(crate) fn shorten_cooldown(&mut self, now: Stamp, timing: RuleTiming) {
+        let end = Due::after(now, timing.cooldown);
         if self.cool_at.is_none_or(|cool_at| cool_at.at <= end.at) {
             return;
         }
-        self.cool_at = (terms.cooldown > Span::ZERO).then_some(end);
+        self.cool_at = (timing.cooldown > Span::ZERO).then_some(end);
         if let State::Pending { since, hold: Wait::Until(_) } = self.state {
             let from = if since.boot == now.boot { since } else { now };
-            self.state = State::Pending { since, hold: Wait::Until(self.earliest(from, terms)) };
+            self.state = State::Pending { since, hold: Wait::Until(self.earliest(from, timing)) };
         }
     }
 
-    fn resolve(&mut self, now: Stamp, terms: Terms) -> Option<Change> {
-        self.cool_at = (terms.cooldown > Span::ZERO).then(|| Due::after(now, terms.cooldown));
+    fn resolve(&mut self, now: Stamp, timing: RuleTiming) -> Option<Change> {
+        self.cool_at = (timing.cooldown > Span::ZERO).then(|| Due::after(now, timing.cooldown));
         self.stop().map(Change::Resolved)
     }
 

@@ -44,13 +44,13 @@ use crate::time::{Span, Uptime, WallTime};
 use crate::value::Resolution;
 use crate::windows::Open;
 pub use bus::Inhibition;
-use bus::{Bus, Pace};
+use bus::{Bus, SilenceTimes};
 use clock::Clock;
 use numbers::Numbers;
 pub use numbers::Reserve;
 use removed::Removed;
 pub use snapshot::{Changes, Snapshot, SnapshotError};
-pub use view::{AlertView, ScheduleView, SensorView, SilenceView, Standing};
+pub use view::{AlertState, AlertView, ScheduleView, SensorView, SilenceView};
 
 /// A boot, as the engine begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,16 +131,16 @@ pub struct Engine {
     clock: Clock,
     now: Uptime,
     sensors: Vec<Sense>,
-    watches: Vec<Watch>,
+    rule_states: Vec<RuleState>,
     /// For each of the plan's schedules.
-    schedules: Vec<Hours>,
+    schedules: Vec<ScheduleState>,
     site: SiteState,
     buses_down: BTreeSet<Id>,
     numbers: Numbers,
     /// For each of the plan's buses.
     buses: Vec<Bus>,
     /// For each of the plan's buses, as it follows from its sensors.
-    paces: Vec<Pace>,
+    silence_times: Vec<SilenceTimes>,
     /// Alerts whose rule is gone, for as long as they are remembered.
     removed: BTreeMap<AlertKey, Removed>,
     interlock: Interlock,
@@ -188,7 +188,7 @@ struct SensorMemory {
 
 /// What is remembered of one rule.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Watch {
+struct RuleState {
     alert: Alert,
     escalation: Option<Escalation>,
     /// Who took the alert on last.
@@ -198,7 +198,7 @@ struct Watch {
 }
 
 #[derive(Debug)]
-struct Hours {
+struct ScheduleState {
     open: bool,
     rules: Vec<u32>,
 }
@@ -279,18 +279,18 @@ impl Engine {
     /// An engine without memory and timers.
     fn blank(plan: Arc<Plan>, start: Start) -> Engine {
         let sensors = plan.sensors.iter().map(|sensor| Sense::new(sensor, start.at)).collect();
-        let watches = plan.rules.iter().map(|_| Watch::default()).collect();
+        let rule_states = plan.rules.iter().map(|_| RuleState::default()).collect();
         Engine {
             clock: Clock::new(start),
             now: start.at,
             sensors,
-            watches,
+            rule_states,
             schedules: Vec::new(),
             site: SiteState::default(),
             buses_down: BTreeSet::new(),
             numbers: Numbers::default(),
             buses: vec![Bus::new(start.at); plan.buses.len()],
-            paces: plan.buses.iter().map(Pace::new).collect(),
+            silence_times: plan.buses.iter().map(SilenceTimes::new).collect(),
             removed: BTreeMap::new(),
             interlock: Interlock::new(&plan.actuators),
             interlock_due: None,

@@ -35,7 +35,7 @@ pub use order::{
 };
 pub use restart::Record;
 use unknown::UnknownDoses;
-pub use view::{ActuatorView, HoldView, Standing};
+pub use view::{ActuatorState, ActuatorView, HoldView};
 
 /// Time within which an output switches after an order, or not at all. An output that cannot promise it drops the order. Half a second
 /// on a demo's fast clock.
@@ -49,7 +49,7 @@ pub const MAX_COMMANDS: usize = 1000;
 pub struct Interlock {
     actuators: Actuators,
     /// State of each actuator; also of one that a configuration took away, until it is off.
-    running: BTreeMap<Id, Running>,
+    running: BTreeMap<Id, ActuatorEntry>,
     /// Time on of each actuator and of each output by its text form, so that neither another name nor another output forgets a dose.
     history: BTreeMap<String, History>,
     holds: BTreeMap<Id, Hold>,
@@ -68,7 +68,7 @@ pub struct Interlock {
 
 /// An actuator with its state, as it was configured when it was switched last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Running {
+struct ActuatorEntry {
     actuator: Actuator,
     state: State,
 }
@@ -197,7 +197,7 @@ impl Interlock {
         let over: Vec<Id> = self.holds.iter().filter(|(_, hold)| is_over(hold)).map(|(zone, _)| zone.clone()).collect();
         over.iter().for_each(|zone| self.end_hold(now, zone, None));
         self.end_unknown(now);
-        let is_due = |running: &Running| running.state.deadline().is_some_and(|due| due <= now.uptime);
+        let is_due = |running: &ActuatorEntry| running.state.deadline().is_some_and(|due| due <= now.uptime);
         let due = self.running.iter().filter(|(_, running)| is_due(running)).map(|(id, _)| id.clone());
         for id in due.collect::<Vec<Id>>() {
             match self.running[&id].state.clone() {
@@ -293,7 +293,7 @@ impl Interlock {
 
     /// Switches off what is on, or about to be, among the actuators that are meant.
     fn stop_all(&mut self, now: Stamp, is_meant: impl Fn(&Actuator) -> bool, reason: &OffReason) {
-        let meant = |running: &&Running| running.state != State::Off && is_meant(&running.actuator);
+        let meant = |running: &&ActuatorEntry| running.state != State::Off && is_meant(&running.actuator);
         let ids: Vec<Id> = self.running.values().filter(meant).map(|running| running.actuator.id.clone()).collect();
         ids.iter().for_each(|id| self.stop(now, id, reason, None));
     }

@@ -11,12 +11,12 @@ pub struct Template(Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Place(Place),
+    Placeholder(Placeholder),
 }
 
 /// What a template can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Placeholder {
     /// The value that was compared.
     Value,
     /// The limit it was compared with.
@@ -61,18 +61,18 @@ pub enum TemplateError {
     },
 }
 
-impl Place {
-    const ALL: [(Place, &str); 10] = [
-        (Place::Value, "value"),
-        (Place::Limit, "limit"),
-        (Place::Unit, "unit"),
-        (Place::Sensor, "sensor"),
-        (Place::Name, "name"),
-        (Place::Zone, "zone"),
-        (Place::Rule, "rule"),
-        (Place::Severity, "severity"),
-        (Place::Other, "other"),
-        (Place::OtherSensor, "other_sensor"),
+impl Placeholder {
+    const ALL: [(Placeholder, &str); 10] = [
+        (Placeholder::Value, "value"),
+        (Placeholder::Limit, "limit"),
+        (Placeholder::Unit, "unit"),
+        (Placeholder::Sensor, "sensor"),
+        (Placeholder::Name, "name"),
+        (Placeholder::Zone, "zone"),
+        (Placeholder::Rule, "rule"),
+        (Placeholder::Severity, "severity"),
+        (Placeholder::Other, "other"),
+        (Placeholder::OtherSensor, "other_sensor"),
     ];
 }
 
@@ -98,12 +98,12 @@ impl Template {
                 ("{", Some(pair)) => pair,
                 _ => return Err(TemplateError::Brace { at }),
             };
-            let place = Place::ALL.into_iter().find(|(_, known)| *known == name);
+            let place = Placeholder::ALL.into_iter().find(|(_, known)| *known == name);
             let (place, _) = place.ok_or_else(|| TemplateError::Unknown { name: name.to_owned(), at })?;
             if !plain.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut plain)));
             }
-            parts.push(Part::Place(place));
+            parts.push(Part::Placeholder(place));
             rest = after;
         }
         plain.push_str(rest);
@@ -116,16 +116,16 @@ impl Template {
     /// Whether it asks for the sensor that another one is compared with, or for its value.
     #[must_use]
     pub fn is_about_another(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Place(Place::Other | Place::OtherSensor)))
+        self.0.iter().any(|part| matches!(part, Part::Placeholder(Placeholder::Other | Placeholder::OtherSensor)))
     }
 
     /// The text with every place filled by `fill`.
-    pub fn render(&self, mut fill: impl FnMut(Place, &mut String) -> fmt::Result) -> String {
+    pub fn render(&self, mut fill: impl FnMut(Placeholder, &mut String) -> fmt::Result) -> String {
         let mut out = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Place(place) => {
+                Part::Placeholder(place) => {
                     if fill(*place, &mut out).is_err() {
                         // Writing into a String cannot fail; a Display that reports an error leaves a mark, not a hole.
                         let _ = out.write_char('?');

@@ -14,7 +14,7 @@ use crate::judge::Bounds;
 use crate::local::Local;
 use crate::message::Template;
 use crate::reading::SensorIx;
-use crate::rules::{Condition, Input, Test};
+use crate::rules::{Condition, SensorRef, Test};
 use crate::schedule::Schedule;
 use crate::sensor::Sensor;
 use crate::target::{self, Target};
@@ -106,7 +106,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(crate) sensors: Vec<Sensor>,
-    pub(crate) rules: Vec<Bound>,
+    pub(crate) rules: Vec<CompiledRule>,
     /// The schedules that rules and targets use, in the order of the first that does.
     pub(crate) schedules: Vec<Arc<Schedule>>,
     /// For each sensor what its values are held against.
@@ -123,7 +123,7 @@ pub struct Plan {
     /// How long an alert is remembered whose rule is gone; not at all, where it is zero.
     pub(crate) remember_removed: Span,
     pub(crate) actuators: Actuators,
-    pub(crate) targets: Vec<target::Bound>,
+    pub(crate) targets: Vec<target::CompiledTarget>,
     /// For each sensor whether an actuator needs it.
     pub(crate) needed: Vec<bool>,
 }
@@ -144,7 +144,7 @@ pub(crate) struct Bus {
 
 /// A rule with its sensor found and its limits in steps.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Bound {
+pub(crate) struct CompiledRule {
     pub(crate) rule: Rule,
     pub(crate) test: Test,
     pub(crate) sensor: SensorIx,
@@ -206,11 +206,11 @@ impl Plan {
             let test = plan.test(&rule.condition, sensor);
             let test = test.ok_or_else(|| PlanError::NotComparable(Box::new(rule.key.clone())))?;
             let schedule = rule.during.as_ref().map(|during| plan.schedule_ix(during));
-            let bound = Bound { rule, test, sensor, schedule };
-            let is_shared = bound.test.other().is_some();
+            let compiled = CompiledRule { rule, test, sensor, schedule };
+            let is_shared = compiled.test.other().is_some();
             let rules_of = if is_shared { &mut plan.shared_rules_of } else { &mut plan.rules_of };
-            bound.inputs().for_each(|input| rules_of[input.0 as usize].push(ix as u32));
-            plan.rules.push(bound);
+            compiled.inputs().for_each(|input| rules_of[input.0 as usize].push(ix as u32));
+            plan.rules.push(compiled);
         }
         plan.find_buses();
         Ok(plan)
@@ -241,7 +241,7 @@ impl Plan {
             }
         }
         let excluded = by_name.values().flat_map(|actuator| &actuator.excludes);
-        let acting = self.rules.iter().flat_map(|bound| bound.rule.actions.iter().map(|action| &action.actuator));
+        let acting = self.rules.iter().flat_map(|compiled| compiled.rule.actions.iter().map(|action| &action.actuator));
         if let Some(unknown) = excluded.chain(acting).find(|name| !by_name.contains_key(*name)) {
             return Err(PlanError::Unknown(unknown.to_string()));
         }
@@ -265,7 +265,7 @@ impl Plan {
                 return Err(PlanError::Twice(name.to_string()));
             }
             let schedule = target.during.as_ref().map(|during| self.schedule_ix(during));
-            self.targets.push(target::Bound { target, sensor, schedule });
+            self.targets.push(target::CompiledTarget { target, sensor, schedule });
         }
         Ok(self)
     }
@@ -277,7 +277,7 @@ impl Plan {
     }
 
     fn test(&self, condition: &Condition, sensor: SensorIx) -> Option<Test> {
-        let input = |ix| Input::new(ix, self.sensor(ix));
+        let input = |ix| SensorRef::new(ix, self.sensor(ix));
         Test::new(condition, input(sensor), |other| self.sensor_ix(other.as_str()).map(input))
     }
 
@@ -344,7 +344,7 @@ impl Plan {
 
     /// The place of a rule.
     pub(crate) fn rule_ix(&self, key: &AlertKey) -> Option<u32> {
-        self.rules.binary_search_by(|bound| bound.rule.key.cmp(key)).ok().map(|ix| ix as u32)
+        self.rules.binary_search_by(|compiled| compiled.rule.key.cmp(key)).ok().map(|ix| ix as u32)
     }
 
     /// The rule of that zone, name and sensor, if there is one.
@@ -361,7 +361,7 @@ impl Plan {
 
     /// The rules, sorted by zone, rule and sensor.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
-        self.rules.iter().map(|bound| &bound.rule)
+        self.rules.iter().map(|compiled| &compiled.rule)
     }
 
     /// The shortest time without a reading after which the sensor is stale or one of its rules calls it missing.
@@ -398,7 +398,7 @@ impl Plan {
     }
 }
 
-impl Bound {
+impl CompiledRule {
     /// The sensors that the rule is about, its own first.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = SensorIx> + use<> {
         [Some(self.sensor), self.test.other()].into_iter().flatten()

@@ -97,7 +97,7 @@ pub enum Condition {
 /// What a comparison says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ConditionState {
     /// The condition holds.
     Holds,
     /// The condition does not hold.
@@ -140,13 +140,13 @@ pub enum Figure {
 /// A [`Condition`] with its sensors found and its limits in steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Test {
-    own: Input,
+    own: SensorRef,
     compares: Compares,
 }
 
 /// A sensor that a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Input {
+pub(crate) struct SensorRef {
     sensor: SensorIx,
     quantity: Quantity,
     resolution: Resolution,
@@ -184,9 +184,9 @@ enum Region {
 const NEVER_BELOW: Steps = Steps(i64::MIN);
 const NEVER_ABOVE: Steps = Steps(i64::MAX);
 
-impl Input {
-    pub(crate) fn new(ix: SensorIx, sensor: &Sensor) -> Input {
-        Input { sensor: ix, quantity: sensor.quantity, resolution: sensor.resolution }
+impl SensorRef {
+    pub(crate) fn new(ix: SensorIx, sensor: &Sensor) -> SensorRef {
+        SensorRef { sensor: ix, quantity: sensor.quantity, resolution: sensor.resolution }
     }
 }
 
@@ -202,7 +202,11 @@ impl Region {
 impl Test {
     /// `find` gives the sensors that the condition names. None where it names one that is not there, or cannot be compared: the
     /// rule's own, or one of another quantity.
-    pub(crate) fn new(condition: &Condition, own: Input, find: impl Fn(&SensorId) -> Option<Input>) -> Option<Test> {
+    pub(crate) fn new(
+        condition: &Condition,
+        own: SensorRef,
+        find: impl Fn(&SensorId) -> Option<SensorRef>,
+    ) -> Option<Test> {
         let rate = |side, limit, clear| Compares::Rate { side, limit, clear };
         let compares = match *condition {
             Condition::Above { limit, clear } => of_values(above(limit, own.resolution), above(clear, own.resolution)),
@@ -220,7 +224,7 @@ impl Test {
             Condition::StuckFor(span) => Compares::Unchanged(span),
             Condition::Faulty => Compares::Fault,
             Condition::DiffersFrom { ref other, limit, clear, scale } => {
-                let is_comparable = |other: &Input| other.sensor != own.sensor && other.quantity == own.quantity;
+                let is_comparable = |other: &SensorRef| other.sensor != own.sensor && other.quantity == own.quantity;
                 let other = find(other).filter(is_comparable)?;
                 Compares::Difference(Difference { own, other, limit, clear, scale })
             }
@@ -238,7 +242,12 @@ impl Test {
 
     /// Compares. `facts` are those of the other sensors; `firing` says that the alert is already raised, so that its clearing limit
     /// counts instead.
-    pub(crate) fn verdict(&self, own: &Facts, facts: impl Fn(SensorIx) -> Facts, firing: bool) -> Verdict {
+    pub(crate) fn condition_state(
+        &self,
+        own: &Facts,
+        facts: impl Fn(SensorIx) -> Facts,
+        firing: bool,
+    ) -> ConditionState {
         let holds = match &self.compares {
             Compares::Value { fires, holds } => {
                 let region = if firing { holds } else { fires };
@@ -257,9 +266,9 @@ impl Test {
             }
         };
         match holds {
-            Some(true) => Verdict::Holds,
-            Some(false) => Verdict::Fine,
-            None => Verdict::Unknown,
+            Some(true) => ConditionState::Holds,
+            Some(false) => ConditionState::Fine,
+            None => ConditionState::Unknown,
         }
     }
 

@@ -33,7 +33,7 @@ pub enum Limit {
 
 /// A target whose names are found in a plan.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Bound {
+pub(crate) struct CompiledTarget {
     pub(crate) target: Target,
     pub(crate) sensor: SensorIx,
     /// Place among the plan's schedules.

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
-use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView, Standing};
+use tilth_core::engine::{AlertState, AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView};
 use tilth_core::id::SensorId;
 use tilth_core::interlock::{self, ActuatorView, HoldView};
 use tilth_core::reading::Quality;
@@ -99,7 +99,7 @@ fn now(engine: &Engine, clock: &Clock) -> Stamp {
 pub(super) fn alerts(engine: &Engine, context: &EngineContext<'_>, clock: &Clock, all: bool) -> Vec<AlertRow> {
     let mut alerts: Vec<AlertRow> = engine
         .alerts()
-        .filter(|view| all || !matches!(view.standing, Standing::Pending(_)))
+        .filter(|view| all || !matches!(view.state, AlertState::Pending(_)))
         .map(|view| alert(&view, engine, context, now(engine, clock)))
         .collect();
     alerts.sort_by_key(|row| row.alert.unwrap_or(u64::MAX));
@@ -112,12 +112,12 @@ pub(super) fn alert_of(engine: &Engine, context: &EngineContext<'_>, clock: &Clo
 }
 
 fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: Stamp) -> AlertRow {
-    let AlertView { standing, silenced_until, inhibition, report } = view;
+    let AlertView { state, silenced_until, inhibition, report } = view;
     let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
-    let (state, until) = match standing {
-        Standing::Pending(until) => ("pending", *until),
-        Standing::Firing => ("firing", None),
-        Standing::Acknowledged(until) => ("acknowledged", Some(*until)),
+    let (state, until) = match state {
+        AlertState::Pending(until) => ("pending", *until),
+        AlertState::Firing => ("firing", None),
+        AlertState::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
     let cause = cause(engine, context, key);
     let person = report.alert.filter(|_| until.is_some()).and_then(|alert| context.acknowledged_by.get(&alert));
@@ -191,12 +191,12 @@ pub(super) fn actuators(engine: &Engine, clock: &Clock) -> Vec<ActuatorRow> {
 }
 
 fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
-    let ActuatorView { actuator, standing, hour, day, must_rest, held, unknown } = view;
-    let (state, until) = match standing {
-        interlock::Standing::Off => ("off", None),
-        interlock::Standing::Booking => ("booking", None),
-        interlock::Standing::On(until) => ("on", until),
-        interlock::Standing::Stopping(until) => ("stopping", until),
+    let ActuatorView { actuator, state, hour, day, must_rest, held, unknown } = view;
+    let (state, until) = match state {
+        interlock::ActuatorState::Off => ("off", None),
+        interlock::ActuatorState::Booking => ("booking", None),
+        interlock::ActuatorState::On(until) => ("on", until),
+        interlock::ActuatorState::Stopping(until) => ("stopping", until),
     };
     let seconds = |span: Option<Span>| span.map(Span::as_secs_f64);
     ActuatorRow {
@@ -247,12 +247,12 @@ pub(super) fn schedules(engine: &Engine) -> Vec<ScheduleRow> {
 pub(super) fn counts(engine: &Engine) -> AlertCounts {
     let mut counts = AlertCounts { silences: engine.silences().count() as u64, ..AlertCounts::default() };
     for view in engine.alerts() {
-        if matches!(view.standing, Standing::Pending(_)) {
+        if matches!(view.state, AlertState::Pending(_)) {
             counts.pending += 1;
             continue;
         }
         counts.open += 1;
-        counts.acknowledged += u64::from(matches!(view.standing, Standing::Acknowledged(_)));
+        counts.acknowledged += u64::from(matches!(view.state, AlertState::Acknowledged(_)));
         counts.silenced += u64::from(view.silenced_until.is_some());
         counts.inhibited += u64::from(view.inhibition.is_some());
     }

@@ -1,7 +1,7 @@
 //! What channels ask for: an acknowledgement by a reply, an event.
 
 use tilth_core::alert::AlertId;
-use tilth_core::engine::{AlertView, Input, Standing};
+use tilth_core::engine::{AlertState, AlertView, Input};
 use tilth_core::time::Span;
 use tilth_notify::modem::OpenAlert;
 
@@ -41,7 +41,7 @@ impl Decide {
 
     /// How long an alert is quiet: until a time on the farm's clocks, or for so long where they are not set.
     fn quiet(&self, view: &AlertView) -> String {
-        let Standing::Acknowledged(until) = view.standing else { return "no longer".to_owned() };
+        let AlertState::Acknowledged(until) = view.state else { return "no longer".to_owned() };
         match until.wall {
             Some(wall) => format!("until {}", self.plan.local().near(wall, self.clock.now().1)),
             None => format!("for {}", (until.uptime - view.report.at.uptime).in_words()),

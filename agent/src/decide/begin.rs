@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Page, Transition};
-use tilth_core::engine::{Engine, Input, Reserve, Standing};
+use tilth_core::engine::{AlertState, Engine, Input, Reserve};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::interlock;
@@ -217,7 +217,7 @@ impl Decide {
             let last_pages = self.last_pages.get(&number);
             let is_open = |channel: &Id| {
                 let last = last_pages.and_then(|pages| pages.get(channel)).copied().unwrap_or(0);
-                alert.standing == Standing::Firing && last < alert.report.pages
+                alert.state == AlertState::Firing && last < alert.report.pages
             };
             let open: Vec<Id> = channels.into_iter().filter(is_open).collect();
             if !open.is_empty() {

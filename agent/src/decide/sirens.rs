@@ -9,7 +9,7 @@ use std::mem;
 
 use tilth_config::{Channel, Patterns, Target};
 use tilth_core::effect::Effect;
-use tilth_core::engine::{AlertView, Input, Standing};
+use tilth_core::engine::{AlertState, AlertView, Input};
 use tilth_core::id::Id;
 use tilth_core::interlock::{self, Command, Event, Origin, Wanted};
 use tilth_core::plan::Severity;
@@ -169,7 +169,7 @@ impl Decide {
     /// Severity of an alert that is to be heard, and the sirens that tell of it.
     fn heard(&self, view: &AlertView) -> Option<(Severity, BTreeSet<Id>)> {
         let report = &view.report;
-        let is_told = view.standing == Standing::Firing && view.silenced_until.is_none() && report.pages > 0;
+        let is_told = view.state == AlertState::Firing && view.silenced_until.is_none() && report.pages > 0;
         let rule = self.plan.rule(&report.key).filter(|_| is_told)?;
         // One that was heard at its first level goes on being heard at a level that names no siren.
         let levels = Severity::ALL.into_iter().filter(|level| (rule.severity..=report.severity).contains(level));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Report, Transition};
-use tilth_core::engine::{AlertView, Engine, Input, Standing};
+use tilth_core::engine::{AlertState, AlertView, Engine, Input};
 use tilth_core::id::Id;
 use tilth_core::interlock::{self, HoldView};
 use tilth_core::plan::Plan;
@@ -155,16 +155,16 @@ impl Decide {
     pub(super) fn stage_open_alerts(&mut self) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> =
-            self.engine.alerts().filter(|alert| !matches!(alert.standing, Standing::Pending(_))).collect();
-        for AlertView { standing, report, .. } in open {
-            let transition = match standing {
-                Standing::Acknowledged(until) => {
+            self.engine.alerts().filter(|alert| !matches!(alert.state, AlertState::Pending(_))).collect();
+        for AlertView { state, report, .. } in open {
+            let transition = match state {
+                AlertState::Acknowledged(until) => {
                     // Checkpoints of early versions have no names.
                     let by =
                         report.alert.and_then(|alert| self.acknowledged_by.get(&alert)).cloned().unwrap_or_default();
                     Transition::Acknowledged { until, by }
                 }
-                Standing::Firing | Standing::Pending(_) => Transition::Firing,
+                AlertState::Firing | AlertState::Pending(_) => Transition::Firing,
             };
             let effect = Effect::Alert(transition, Box::new(report));
             let Some(line) = TransitionRecord::of(&effect, &plan) else { continue };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, Kind, Sense};
 use crate::id::Id;
-use crate::plan::{self, Bound};
+use crate::plan::{self, CompiledRule};
 use crate::reading::SensorIx;
 use crate::rules::{Condition, Facts};
 use crate::time::{Span, Stamp, Uptime};
@@ -42,7 +42,7 @@ pub(super) struct Bus {
 
 /// When a bus is silent, as it follows from the sensors on it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct SilenceTimes {
     /// After so long without anything; never, where those that still speak do so at times that nobody knows.
     silent_after: Option<Span>,
     /// None of its sensors is overdue before that, unless it is already.
@@ -80,10 +80,10 @@ impl Bus {
     }
 }
 
-impl Pace {
+impl SilenceTimes {
     /// Of a bus whose sensors are not looked at yet.
-    pub(super) fn new(bus: &plan::Bus) -> Pace {
-        Pace { silent_after: bus.silent_after, overdue_at: Uptime(i64::MIN) }
+    pub(super) fn new(bus: &plan::Bus) -> SilenceTimes {
+        SilenceTimes { silent_after: bus.silent_after, overdue_at: Uptime(i64::MIN) }
     }
 }
 
@@ -107,12 +107,12 @@ impl Engine {
         (memory.heard, memory.unmatched_at) = (false, None);
         self.give_time(bus, false);
         if let Some(rule) = self.plan.buses[bus].silence {
-            self.look(rule);
+            self.compare(rule);
         }
     }
 
     /// Something came from a sensor, late or not, and so from its bus.
-    pub(super) fn hear_bus(&mut self, sensor: SensorIx) {
+    pub(super) fn note_bus_heard(&mut self, sensor: SensorIx) {
         let Some(bus) = self.plan.bus_of[sensor.0 as usize] else { return };
         let was_silent = self.is_silent(bus as usize);
         self.note_spoken(bus as usize, sensor);
@@ -142,7 +142,8 @@ impl Engine {
     #[must_use]
     pub fn is_unmatched(&self, bus: &Id) -> bool {
         let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) else { return false };
-        let after = self.paces[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(SHORTEST_PATIENCE);
+        let after =
+            self.silence_times[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(SHORTEST_PATIENCE);
         let is_new =
             |unmatched_at: Uptime| self.now - unmatched_at < after && unmatched_at >= self.buses[bus].quiet_since();
         self.buses[bus].unmatched_at.is_some_and(is_new)
@@ -155,8 +156,10 @@ impl Engine {
         if was_silent || suspected {
             self.give_time(bus, was_silent);
         }
-        if let Some(rule) = self.plan.buses[bus].silence.filter(|rule| !self.watches[*rule as usize].alert.is_quiet()) {
-            self.look(rule);
+        if let Some(rule) =
+            self.plan.buses[bus].silence.filter(|rule| !self.rule_states[*rule as usize].alert.is_quiet())
+        {
+            self.compare(rule);
         }
     }
 
@@ -167,10 +170,10 @@ impl Engine {
         sense.spoke = self.now;
         let was_overdue = std::mem::take(&mut sense.overdue);
         if let Some(within) = self.plan.sensor(sensor).speaks_within {
-            let pace = &mut self.paces[bus];
-            pace.overdue_at = pace.overdue_at.min(self.now + within);
+            let times = &mut self.silence_times[bus];
+            times.overdue_at = times.overdue_at.min(self.now + within);
         }
-        let is_due = self.now >= self.paces[bus].overdue_at;
+        let is_due = self.now >= self.silence_times[bus].overdue_at;
         if is_due {
             for place in 0..self.plan.buses[bus].members.len() {
                 let ix = self.plan.buses[bus].members[place];
@@ -182,17 +185,17 @@ impl Engine {
             }
         }
         if is_due || was_overdue {
-            self.set_pace(bus);
+            self.set_silence_times(bus);
         }
         // It may be silent sooner than was known when its timer was set.
-        let soon = self.plan.buses[bus].silence.zip(self.paces[bus].silent_after).filter(|_| was_overdue);
+        let soon = self.plan.buses[bus].silence.zip(self.silence_times[bus].silent_after).filter(|_| was_overdue);
         if let Some((rule, after)) = soon {
             self.timers.add(self.now + after, Kind::Missing, rule);
         }
     }
 
     /// From which of its sensors are overdue.
-    pub(super) fn set_pace(&mut self, bus: usize) {
+    pub(super) fn set_silence_times(&mut self, bus: usize) {
         let known = &self.plan.buses[bus];
         let is_awaited = |ix: &&SensorIx| !self.sensors[ix.0 as usize].overdue;
         let awaited: Vec<(SensorIx, Option<Span>)> =
@@ -207,7 +210,7 @@ impl Engine {
         };
         let overdue_at =
             awaited.iter().filter_map(|(ix, within)| Some(self.sensors[ix.0 as usize].spoke + (*within)?)).min();
-        self.paces[bus] = Pace { silent_after, overdue_at: overdue_at.unwrap_or(Uptime(i64::MAX)) };
+        self.silence_times[bus] = SilenceTimes { silent_after, overdue_at: overdue_at.unwrap_or(Uptime(i64::MAX)) };
     }
 
     /// The bus is back: each of its sensors has time to speak. One that has had it and did not is silent by itself, unless the
@@ -251,15 +254,15 @@ impl Engine {
 
     /// Why an alert does not page because of the bus of a sensor that it is about; nothing where it may.
     pub(super) fn inhibition(&self, of: u32) -> Option<Inhibition> {
-        let bound = &self.plan.rules[of as usize];
-        bound.inputs().find_map(|input| self.inhibition_by(input, bound))
+        let compiled = &self.plan.rules[of as usize];
+        compiled.inputs().find_map(|input| self.inhibition_by(input, compiled))
     }
 
-    fn inhibition_by(&self, input: SensorIx, bound: &Bound) -> Option<Inhibition> {
+    fn inhibition_by(&self, input: SensorIx, compiled: &CompiledRule) -> Option<Inhibition> {
         let sensor = self.plan.sensor(input);
         if let Some(bus) = &sensor.state_of_bus {
             // That it is down says enough; that it is silent then says nothing.
-            let is_silence = matches!(bound.rule.condition, Condition::MissingFor(_));
+            let is_silence = matches!(compiled.rule.condition, Condition::MissingFor(_));
             return (is_silence && self.buses_down.contains(bus)).then_some(Inhibition::Down);
         }
         if self.buses_down.contains(sensor.bus.as_ref()?) {
@@ -274,15 +277,15 @@ impl Engine {
         if let Some(until) = until.filter(|until| self.now < *until) {
             return Some(Inhibition::Back(self.clock.stamp(until)));
         }
-        self.is_suspected(bus, bound, sense).then_some(Inhibition::Suspected)
+        self.is_suspected(bus, compiled, sense).then_some(Inhibition::Suspected)
     }
 
     /// Whether no sensor of a bus has spoken for as long as its own rule allows.
     fn is_silent(&self, bus: usize) -> bool {
         let Some(rule) = self.plan.buses[bus].silence else { return false };
-        let is_raised = self.watches[rule as usize].alert.raised().is_some();
+        let is_raised = self.rule_states[rule as usize].alert.raised().is_some();
         let silent = self.now - self.buses[bus].quiet_since();
-        is_raised || self.paces[bus].silent_after.is_some_and(|after| silent >= after)
+        is_raised || self.silence_times[bus].silent_after.is_some_and(|after| silent >= after)
     }
 
     /// Since when a bus is silent; nothing where it is not.
@@ -292,8 +295,9 @@ impl Engine {
 
     /// Whether the silence of a sensor is probably that of its bus, which is not noticed yet: no other sensor of it spoke much
     /// later.
-    fn is_suspected(&self, bus: usize, bound: &Bound, sense: &Sense) -> bool {
-        let (Condition::MissingFor(span), Some(silent_after)) = (&bound.rule.condition, self.paces[bus].silent_after)
+    fn is_suspected(&self, bus: usize, compiled: &CompiledRule, sense: &Sense) -> bool {
+        let (Condition::MissingFor(span), Some(silent_after)) =
+            (&compiled.rule.condition, self.silence_times[bus].silent_after)
         else {
             return false;
         };
@@ -316,7 +320,7 @@ impl Engine {
         let (bus, known) = (&self.buses[place], &self.plan.buses[place]);
         let is_down = self.buses_down.contains(&known.id);
         let mut silent = if is_down { Span::ZERO } else { self.now - bus.quiet_since() };
-        if self.paces[place].silent_after.is_none_or(|after| silent < after) {
+        if self.silence_times[place].silent_after.is_none_or(|after| silent < after) {
             // Nothing unusual, for those that spoke more often are overdue by themselves.
             silent = silent.min(known.silent_after.map_or(silent, |after| Span(after.0 - 1)));
         }
@@ -331,15 +335,15 @@ impl Engine {
     /// When the silence that a rule is about will have lasted long enough; nothing where it is about another thing, or where
     /// nobody knows.
     pub(super) fn missing_at(&self, of: u32) -> Option<Uptime> {
-        let bound = &self.plan.rules[of as usize];
-        let Condition::MissingFor(span) = bound.rule.condition else { return None };
-        match self.bus_place(bound.sensor) {
+        let compiled = &self.plan.rules[of as usize];
+        let Condition::MissingFor(span) = compiled.rule.condition else { return None };
+        match self.bus_place(compiled.sensor) {
             Some(bus) => {
                 let is_silence = self.plan.buses[bus].silence == Some(of);
-                let after = if is_silence { self.paces[bus].silent_after } else { Some(span) };
+                let after = if is_silence { self.silence_times[bus].silent_after } else { Some(span) };
                 Some(self.buses[bus].quiet_since() + after?)
             }
-            None => Some(self.sensors[bound.sensor.0 as usize].seen + span),
+            None => Some(self.sensors[compiled.sensor.0 as usize].seen + span),
         }
     }
 

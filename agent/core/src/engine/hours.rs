@@ -49,7 +49,7 @@ impl Engine {
         for place in 0..self.schedules[of as usize].rules.len() {
             let rule = self.schedules[of as usize].rules[place];
             if open {
-                self.look(rule);
+                self.compare(rule);
             } else {
                 self.stop(rule, Reason::ScheduleClosed);
             }

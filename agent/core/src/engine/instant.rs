@@ -14,12 +14,12 @@ impl Engine {
     pub fn end_instant(&mut self) {
         self.advance(self.now);
         for of in std::mem::take(&mut self.waiting) {
-            self.look(of);
+            self.compare(of);
         }
     }
 
     /// Compares a rule now, unless it waits for the end of the instant.
-    pub(super) fn look(&mut self, of: u32) {
+    pub(super) fn compare(&mut self, of: u32) {
         if !self.waiting.contains(&of) {
             let facts = self.facts(self.plan.rules[of as usize].sensor);
             self.evaluate(of, &facts);

@@ -76,7 +76,7 @@ impl Engine {
     pub(super) fn act(&mut self, of: u32) {
         let plan = std::sync::Arc::clone(&self.plan);
         let rule = &plan.rules[of as usize].rule;
-        let Some(raised) = self.watches[of as usize].alert.raised() else { return };
+        let Some(raised) = self.rule_states[of as usize].alert.raised() else { return };
         let number = raised.id.0;
         for (place, action) in rule.actions.iter().enumerate() {
             let id = Id::new(&format!("alert-{number}-{place}")).expect("short, of letters, digits and hyphens");

@@ -1,6 +1,6 @@
 //! What people tell the engine: acknowledgements, silences, calibrations.
 
-use super::{Engine, Kind, Watch};
+use super::{Engine, Kind, RuleState};
 use crate::alert::AlertId;
 use crate::calibrate::Calibration;
 use crate::effect::{Effect, Refusal, Transition};
@@ -10,14 +10,14 @@ use crate::time::{Due, Span};
 
 impl Engine {
     pub(super) fn acknowledge(&mut self, alert: AlertId, span: Span, by: String) {
-        let raised = |watch: &Watch| watch.alert.raised().is_some_and(|raised| raised.id == alert);
-        let Some(of) = self.watches.iter().position(raised) else { return };
+        let raised = |rule_state: &RuleState| rule_state.alert.raised().is_some_and(|raised| raised.id == alert);
+        let Some(of) = self.rule_states.iter().position(raised) else { return };
         let until = Due::after(self.clock.stamp(self.now), span);
-        self.watches[of].alert.acknowledge(until);
-        self.watches[of].acknowledged_by = Some(by.clone());
+        self.rule_states[of].alert.acknowledge(until);
+        self.rule_states[of].acknowledged_by = Some(by.clone());
         let of = of as u32;
-        self.say(of, Transition::Acknowledged { until: self.clock.stamp(until.at), by });
-        self.come_again(of);
+        self.emit_transition(of, Transition::Acknowledged { until: self.clock.stamp(until.at), by });
+        self.set_alert_timer(of);
     }
 
     pub(super) fn silence(&mut self, of: Matcher, span: Span, by: String) {

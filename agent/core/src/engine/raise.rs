@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::bus::Inhibition;
 use super::{Engine, Kind};
-use crate::alert::{Change, Raised, State, Terms};
+use crate::alert::{Change, Raised, RuleTiming, State};
 use crate::effect::{Effect, Page, Reason, Report, Transition};
 use crate::escalate::{Cause, DuePage, Escalation, PageId};
-use crate::message::{Place, Template};
+use crate::message::{Placeholder, Template};
 use crate::plan::{Rule, Severity};
 use crate::reading::SensorIx;
 use crate::resolved;
-use crate::rules::{Condition, Facts, Figure, Verdict};
+use crate::rules::{Condition, ConditionState, Facts, Figure};
 use crate::time::{Span, Stamp, Uptime};
 
 impl Engine {
@@ -34,30 +34,30 @@ impl Engine {
             return;
         }
         self.watch_missing(of);
-        let verdict = self.verdict(of, own);
-        let watch = &mut self.watches[of as usize];
-        if watch.alert.is_quiet() && verdict != Verdict::Holds {
+        let condition_state = self.condition_state(of, own);
+        let rule_state = &mut self.rule_states[of as usize];
+        if rule_state.alert.is_quiet() && condition_state != ConditionState::Holds {
             return;
         }
-        let terms = terms(&self.plan.rules[of as usize].rule);
-        let change = watch.alert.judge(self.clock.stamp(self.now), verdict, terms);
+        let timing = timing(&self.plan.rules[of as usize].rule);
+        let change = rule_state.alert.judge(self.clock.stamp(self.now), condition_state, timing);
         self.apply(of, change);
     }
 
     /// What a rule's condition is now, by the facts of its own sensor.
     #[inline]
-    pub(super) fn verdict(&self, of: u32, own: &Facts) -> Verdict {
-        let is_raised = self.watches[of as usize].alert.raised().is_some();
-        self.plan.rules[of as usize].test.verdict(own, |ix| self.facts(ix), is_raised)
+    pub(super) fn condition_state(&self, of: u32, own: &Facts) -> ConditionState {
+        let is_raised = self.rule_states[of as usize].alert.raised().is_some();
+        self.plan.rules[of as usize].test.condition_state(own, |ix| self.facts(ix), is_raised)
     }
 
     /// Comes again when the silence that a rule is about will have lasted long enough, if it has not.
     pub(super) fn watch_missing(&mut self, of: u32) {
-        if self.watches[of as usize].missing_timer {
+        if self.rule_states[of as usize].missing_timer {
             return;
         }
         if let Some(due) = self.missing_at(of).filter(|due| *due > self.now) {
-            self.watches[of as usize].missing_timer = true;
+            self.rule_states[of as usize].missing_timer = true;
             self.timers.add(due, Kind::Missing, of);
         }
     }
@@ -68,45 +68,46 @@ impl Engine {
     }
 
     pub(super) fn alert_due(&mut self, of: u32) {
-        self.watches[of as usize].timer = None;
-        while self.watches[of as usize].alert.deadline().is_some_and(|due| due <= self.now) {
-            let bound = &self.plan.rules[of as usize];
-            let verdict = self.verdict(of, &self.facts(bound.sensor));
+        self.rule_states[of as usize].timer = None;
+        while self.rule_states[of as usize].alert.deadline().is_some_and(|due| due <= self.now) {
+            let compiled = &self.plan.rules[of as usize];
+            let condition_state = self.condition_state(of, &self.facts(compiled.sensor));
             let now = self.clock.stamp(self.now);
-            let change = self.watches[of as usize].alert.wake(now, verdict, terms(&bound.rule));
+            let change = self.rule_states[of as usize].alert.wake(now, condition_state, timing(&compiled.rule));
             self.apply(of, change);
         }
         self.escalate(of);
-        self.come_again(of);
+        self.set_alert_timer(of);
     }
 
     fn apply(&mut self, of: u32, change: Option<Change>) {
         match change {
             None => {}
-            Some(Change::Pending) => self.say(of, Transition::Pending),
+            Some(Change::Pending) => self.emit_transition(of, Transition::Pending),
             Some(Change::Fire { since }) => {
                 let number = self.numbers.next();
                 let severity = self.plan.rules[of as usize].rule.severity;
-                let watch = &mut self.watches[of as usize];
-                watch.alert.fire(number, since);
-                watch.escalation = Some(Escalation::new(self.clock.stamp(self.now), severity));
-                self.say(of, Transition::Firing);
+                let rule_state = &mut self.rule_states[of as usize];
+                rule_state.alert.fire(number, since);
+                rule_state.escalation = Some(Escalation::new(self.clock.stamp(self.now), severity));
+                self.emit_transition(of, Transition::Firing);
                 self.escalate(of);
                 self.act(of);
             }
             Some(Change::Resolved(raised)) => {
-                let report = self.report(of, Some(Over { raised, reason: Reason::Cleared }));
-                (self.watches[of as usize].escalation, self.watches[of as usize].acknowledged_by) = (None, None);
+                let report = self.report(of, Some(Resolved { raised, reason: Reason::Cleared }));
+                (self.rule_states[of as usize].escalation, self.rule_states[of as usize].acknowledged_by) =
+                    (None, None);
                 self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(report)));
             }
             Some(Change::Expired) => {
-                if let Some(escalation) = &mut self.watches[of as usize].escalation {
+                if let Some(escalation) = &mut self.rule_states[of as usize].escalation {
                     escalation.acknowledgement_expired(self.clock.stamp(self.now));
                 }
                 self.escalate(of);
             }
         }
-        self.come_again(of);
+        self.set_alert_timer(of);
     }
 
     /// Pages if it is time and nothing mutes the alert.
@@ -118,8 +119,10 @@ impl Engine {
             (None, None) => None,
         };
         let rule = &self.plan.rules[of as usize].rule;
-        let watch = &mut self.watches[of as usize];
-        let (State::Firing(raised), Some(escalation)) = (&watch.alert.state, &mut watch.escalation) else { return };
+        let rule_state = &mut self.rule_states[of as usize];
+        let (State::Firing(raised), Some(escalation)) = (&rule_state.alert.state, &mut rule_state.escalation) else {
+            return;
+        };
         let now = self.clock.stamp(self.now);
         let was_held = escalation.is_held();
         let Some(DuePage { cause, page }) = escalation.step(now, &rule.escalation, muted) else {
@@ -145,34 +148,34 @@ impl Engine {
     }
 
     /// Sets the alert's one timer to its earliest deadline.
-    pub(super) fn come_again(&mut self, of: u32) {
-        let watch = &mut self.watches[of as usize];
-        let escalation = match watch.alert.state {
-            State::Firing(_) => watch.escalation.and_then(|escalation| escalation.deadline()),
+    pub(super) fn set_alert_timer(&mut self, of: u32) {
+        let rule_state = &mut self.rule_states[of as usize];
+        let escalation = match rule_state.alert.state {
+            State::Firing(_) => rule_state.escalation.and_then(|escalation| escalation.deadline()),
             _ => None,
         };
-        let due = watch.alert.deadline().into_iter().chain(escalation).min();
-        if watch.timer == due {
+        let due = rule_state.alert.deadline().into_iter().chain(escalation).min();
+        if rule_state.timer == due {
             return;
         }
-        if let Some(old) = watch.timer {
+        if let Some(old) = rule_state.timer {
             self.timers.0.remove(&(old, Kind::Alert, of));
         }
         if let Some(due) = due {
             self.timers.add(due, Kind::Alert, of);
         }
-        watch.timer = due;
+        rule_state.timer = due;
     }
 
-    /// Brings every alert in line with what is the case, after something changed under it: a plan, a schedule's clock, a
+    /// Compares every rule again, after something changed under it: a plan, a schedule's clock, a
     /// restart.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn compare_all(&mut self) {
         for of in 0..self.plan.rules.len() as u32 {
             if !self.is_watching(of) {
                 self.stop(of, Reason::ScheduleClosed);
                 continue;
             }
-            self.look(of);
+            self.compare(of);
         }
         // What mutes one may have been the alert of another.
         self.unmute_all();
@@ -186,67 +189,69 @@ impl Engine {
 
     /// What muted a page that was due may be over: look again.
     pub(super) fn unmute(&mut self, of: u32) {
-        if self.watches[of as usize].escalation.is_some_and(|escalation| escalation.is_held()) {
+        if self.rule_states[of as usize].escalation.is_some_and(|escalation| escalation.is_held()) {
             self.escalate(of);
-            self.come_again(of);
+            self.set_alert_timer(of);
         }
     }
 
     /// The rule no longer watches.
     pub(super) fn stop(&mut self, of: u32, reason: Reason) {
-        if let Some(raised) = self.watches[of as usize].alert.stop() {
-            let report = self.report(of, Some(Over { raised, reason }));
+        if let Some(raised) = self.rule_states[of as usize].alert.stop() {
+            let report = self.report(of, Some(Resolved { raised, reason }));
             self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(report)));
         }
-        (self.watches[of as usize].escalation, self.watches[of as usize].acknowledged_by) = (None, None);
-        self.come_again(of);
+        (self.rule_states[of as usize].escalation, self.rule_states[of as usize].acknowledged_by) = (None, None);
+        self.set_alert_timer(of);
     }
 
-    pub(super) fn say(&mut self, of: u32, transition: Transition) {
+    pub(super) fn emit_transition(&mut self, of: u32, transition: Transition) {
         let report = self.report(of, None);
         self.effects.push_back(Effect::Alert(transition, Box::new(report)));
     }
 
-    /// What the alert is now; `over` is what it was, for one that has just resolved.
-    pub(super) fn report(&self, of: u32, over: Option<Over>) -> Report {
-        let bound = &self.plan.rules[of as usize];
-        let watch = &self.watches[of as usize];
+    /// What the alert is now; `resolved` is what it was, for one that has just resolved.
+    pub(super) fn report(&self, of: u32, resolved: Option<Resolved>) -> Report {
+        let compiled = &self.plan.rules[of as usize];
+        let rule_state = &self.rule_states[of as usize];
         let at = self.clock.stamp(self.now);
-        let (alert, since) = match (&watch.alert.state, over) {
-            (_, Some(Over { raised, .. })) => (Some(raised.id), raised.since),
+        let (alert, since) = match (&rule_state.alert.state, resolved) {
+            (_, Some(Resolved { raised, .. })) => (Some(raised.id), raised.since),
             (State::Firing(raised) | State::Acknowledged { raised, .. }, None) => (Some(raised.id), raised.since),
             (State::Pending { since, .. }, None) => (None, *since),
             (State::Quiet, None) => (None, at),
         };
         let since = self.clock.completed(since);
-        let judge = &self.sensors[bound.sensor.0 as usize].judge;
+        let judge = &self.sensors[compiled.sensor.0 as usize].judge;
         // A condition on the value is compared with values that are believed, and with no other.
-        let newest = match bound.rule.condition {
+        let newest = match compiled.rule.condition {
             Condition::MissingFor(_) | Condition::StuckFor(_) | Condition::Faulty => judge.current(),
             _ => judge.believed(),
         };
-        let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
-        let facts = self.facts(bound.sensor);
-        let facts = if over.is_none() && alert.is_some() { self.with_silence(of, facts, (since, at)) } else { facts };
-        let (value, limit) = bound.test.figures(&bound.rule.condition, &facts, value);
-        let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
-        let usual = || (self.render(of, &bound.rule.message, severity, value, limit), bound.rule.advice.clone());
-        let (message, advice) = match over {
+        let value = newest.map(|newest| self.plan.value(compiled.sensor, newest.steps));
+        let facts = self.facts(compiled.sensor);
+        let facts =
+            if resolved.is_none() && alert.is_some() { self.with_silence(of, facts, (since, at)) } else { facts };
+        let (value, limit) = compiled.test.figures(&compiled.rule.condition, &facts, value);
+        let severity = rule_state.escalation.map_or(compiled.rule.severity, |escalation| escalation.severity);
+        let usual = || (self.render(of, &compiled.rule.message, severity, value, limit), compiled.rule.advice.clone());
+        let (message, advice) = match resolved {
             None => self.words_of_silence(of).unwrap_or_else(usual),
-            Some(over) => {
-                (self.over(of, over.reason, (at, since), severity, (value, limit)), bound.rule.advice.clone())
-            }
+            Some(resolved) => (
+                self.resolved_message(of, resolved.reason, (at, since), severity, (value, limit)),
+                compiled.rule.advice.clone(),
+            ),
         };
         Report {
             at,
             alert,
-            key: bound.rule.key.clone(),
+            key: compiled.rule.key.clone(),
             severity,
             value,
             limit,
             since,
             reading_at: newest.map(|newest| self.clock.stamp(newest.at)),
-            pages: watch.escalation.map_or(0, |escalation| escalation.pages),
+            pages: rule_state.escalation.map_or(0, |escalation| escalation.pages),
             message,
             advice,
         }
@@ -255,13 +260,13 @@ impl Engine {
     /// The facts of a sensor whose silence was raised before this process listened, or before its bus went down: it has lasted at
     /// least since then, whatever was heard since.
     fn with_silence(&self, of: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
-        let bound = &self.plan.rules[of as usize];
-        let is_unheard = !facts.heard || self.sensors[bound.sensor.0 as usize].unheard;
+        let compiled = &self.plan.rules[of as usize];
+        let is_unheard = !facts.heard || self.sensors[compiled.sensor.0 as usize].unheard;
         // A port that was opened again counts its silence from then, once that is long enough to be one.
-        let is_reopened = self.is_open_again(bound.sensor);
-        match bound.rule.condition {
+        let is_reopened = self.is_open_again(compiled.sensor);
+        match compiled.rule.condition {
             Condition::MissingFor(span) if is_unheard && (facts.silent_for < span || !is_reopened) => {
-                let lasted = silence(&bound.rule, since, at).unwrap_or(span);
+                let lasted = silence(&compiled.rule, since, at).unwrap_or(span);
                 Facts { silent_for: facts.silent_for.max(lasted), ..facts }
             }
             _ => facts,
@@ -269,7 +274,7 @@ impl Engine {
     }
 
     /// What is said of an alert that is over.
-    fn over(
+    fn resolved_message(
         &self,
         of: u32,
         reason: Reason,
@@ -277,15 +282,15 @@ impl Engine {
         severity: Severity,
         (value, limit): (Option<Figure>, Option<Figure>),
     ) -> String {
-        let bound = &self.plan.rules[of as usize];
-        let rule = &bound.rule;
+        let compiled = &self.plan.rules[of as usize];
+        let rule = &compiled.rule;
         match (reason, &rule.during, &rule.resolved) {
             (Reason::Removed, ..) => resolved::removed(&rule.key),
             (Reason::ScheduleClosed, Some(schedule), _) => resolved::schedule_closed(&rule.key, &schedule.id),
             (_, _, Some(template)) => self.render(of, template, severity, value, limit),
             _ => {
-                let quantity = self.plan.sensor(bound.sensor).quantity;
-                let silent = silence(rule, since, at).max(self.silence_of_bus(bound.sensor));
+                let quantity = self.plan.sensor(compiled.sensor).quantity;
+                let silent = silence(rule, since, at).max(self.silence_of_bus(compiled.sensor));
                 resolved::Cleared { rule, quantity, value, other: self.other_value(of), silent }.words()
             }
         }
@@ -307,9 +312,9 @@ impl Engine {
         limit: Option<Figure>,
     ) -> String {
         use std::fmt::Write;
-        let bound = &self.plan.rules[of as usize];
-        let rule = &bound.rule;
-        let quantity = self.plan.sensor(bound.sensor).quantity;
+        let compiled = &self.plan.rules[of as usize];
+        let rule = &compiled.rule;
+        let quantity = self.plan.sensor(compiled.sensor).quantity;
         // An input that failed has no value, and there is no unit of it to say.
         let failed = rule.condition == Condition::Faulty && value.is_none();
         let figure = |figure: Option<Figure>, out: &mut String| match figure {
@@ -318,32 +323,32 @@ impl Engine {
             None => out.write_str("-"),
         };
         template.render(|place, out| match place {
-            Place::Value => figure(value, out),
-            Place::Limit => figure(limit, out),
-            Place::Other => figure(self.other_value(of), out),
-            Place::OtherSensor => match rule.condition.others().next() {
+            Placeholder::Value => figure(value, out),
+            Placeholder::Limit => figure(limit, out),
+            Placeholder::Other => figure(self.other_value(of), out),
+            Placeholder::OtherSensor => match rule.condition.others().next() {
                 Some(other) => out.write_str(other.as_str()),
                 None => out.write_str("-"),
             },
-            Place::Unit => match rule.condition.unit(quantity) {
+            Placeholder::Unit => match rule.condition.unit(quantity) {
                 unit if unit.is_empty() || failed => {
                     out.truncate(out.trim_end_matches(' ').len());
                     Ok(())
                 }
                 unit => out.write_str(&unit),
             },
-            Place::Sensor => out.write_str(rule.key.sensor.as_str()),
-            Place::Name => out.write_str(rule.key.sensor.name()),
-            Place::Zone => out.write_str(rule.key.zone.as_str()),
-            Place::Rule => out.write_str(rule.key.rule.as_str()),
-            Place::Severity => out.write_str(severity.name()),
+            Placeholder::Sensor => out.write_str(rule.key.sensor.as_str()),
+            Placeholder::Name => out.write_str(rule.key.sensor.name()),
+            Placeholder::Zone => out.write_str(rule.key.zone.as_str()),
+            Placeholder::Rule => out.write_str(rule.key.rule.as_str()),
+            Placeholder::Severity => out.write_str(severity.name()),
         })
     }
 }
 
-/// An alert that has just resolved.
+/// An alert that has just resolved, and why.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Over {
+pub(super) struct Resolved {
     pub(super) raised: Raised,
     pub(super) reason: Reason,
 }
@@ -355,6 +360,6 @@ fn silence(rule: &Rule, since: Stamp, at: Stamp) -> Option<Span> {
     Some(Span(span.0.saturating_add(held.0 - rule.keep_firing_for.0).max(span.0)))
 }
 
-pub(super) fn terms(rule: &Rule) -> Terms {
-    Terms { hold: rule.hold, keep_firing_for: rule.keep_firing_for, cooldown: rule.cooldown }
+pub(super) fn timing(rule: &Rule) -> RuleTiming {
+    RuleTiming { hold: rule.hold, keep_firing_for: rule.keep_firing_for, cooldown: rule.cooldown }
 }

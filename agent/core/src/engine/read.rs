@@ -17,7 +17,7 @@ impl Engine {
         };
         let Some(steps) = calibration.apply(raw.value, sensor.resolution) else {
             // It says nothing of the sensor, but its bus carried it.
-            self.hear_bus(raw.sensor);
+            self.note_bus_heard(raw.sensor);
             self.effects.push_back(Effect::NoValue(raw.sensor));
             if raw.quality == Quality::Fault {
                 self.fail(raw.sensor, raw.at);
@@ -35,17 +35,17 @@ impl Engine {
             raw: raw.value,
             late: judged.late,
         };
-        let is_back = !judged.late && self.hear(raw.sensor);
+        let is_back = !judged.late && self.note_heard(raw.sensor);
         if !judged.late {
             let sense = &mut self.sensors[raw.sensor.0 as usize];
             if sense.wants_rate && judged.quality.is_usable() {
                 sense.judge.remember(Past { at: raw.at, steps });
             }
-            self.say_health(raw.sensor, judged.health);
+            self.emit_health(raw.sensor, judged.health);
             self.watch_silence(raw.sensor);
         } else {
             // What comes late has come all the same.
-            self.hear_bus(raw.sensor);
+            self.note_bus_heard(raw.sensor);
         }
         self.roll_up(&reading);
         if !judged.late {
@@ -61,8 +61,8 @@ impl Engine {
     fn fail(&mut self, ix: SensorIx, at: Uptime) {
         let sense = &mut self.sensors[ix.0 as usize];
         let Some(health) = sense.judge.fail(at) else { return };
-        let is_back = self.hear(ix);
-        self.say_health(ix, health);
+        let is_back = self.note_heard(ix);
+        self.emit_health(ix, health);
         self.watch_silence(ix);
         self.evaluate_sensor(ix);
         if is_back {
@@ -71,8 +71,8 @@ impl Engine {
     }
 
     /// A sensor speaks. Says whether its bus came back since it last did.
-    fn hear(&mut self, ix: SensorIx) -> bool {
-        self.hear_bus(ix);
+    fn note_heard(&mut self, ix: SensorIx) -> bool {
+        self.note_bus_heard(ix);
         let sense = &mut self.sensors[ix.0 as usize];
         (sense.seen, sense.unheard) = (self.now, false);
         sense.back_at.take().is_some()
@@ -147,23 +147,23 @@ impl Engine {
         if sense.stale_timer {
             self.timers.add(sense.seen + span, Kind::Stale, of);
         } else if sense.judge.set_stale() {
-            self.say_health(ix, Health::Fault(Fault::Stale));
+            self.emit_health(ix, Health::Fault(Fault::Stale));
         }
     }
 
     pub(super) fn missing_due(&mut self, of: u32) {
-        self.watches[of as usize].missing_timer = false;
+        self.rule_states[of as usize].missing_timer = false;
         match self.missing_at(of) {
             Some(due) if due > self.now => {
-                self.watches[of as usize].missing_timer = true;
+                self.rule_states[of as usize].missing_timer = true;
                 self.timers.add(due, Kind::Missing, of);
             }
-            Some(_) => self.look(of),
+            Some(_) => self.compare(of),
             None => {}
         }
     }
 
-    fn say_health(&mut self, ix: SensorIx, health: Health) {
+    fn emit_health(&mut self, ix: SensorIx, health: Health) {
         self.follow_freshness(ix);
         let fault = match health {
             Health::Same => return,

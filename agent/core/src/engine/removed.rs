@@ -4,11 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::AlertRecord;
-use super::{Engine, Watch};
+use super::{Engine, RuleState};
 use crate::alert::State;
 use crate::effect::Transition;
 use crate::escalate::Cause;
-use crate::rules::Verdict;
+use crate::rules::ConditionState;
 use crate::time::{Due, Span, Uptime};
 
 /// An alert that was pending, firing or acknowledged when its rule went.
@@ -43,31 +43,31 @@ impl Engine {
     pub(super) fn come_back(&mut self) {
         for of in std::mem::take(&mut self.returned) {
             let own = self.facts(self.plan.rules[of as usize].sensor);
-            if !self.is_watching(of) || self.verdict(of, &own) == Verdict::Fine {
-                let watch = &self.watches[of as usize];
-                self.watches[of as usize] = Watch { timer: watch.timer, ..Watch::default() };
-                self.come_again(of);
+            if !self.is_watching(of) || self.condition_state(of, &own) == ConditionState::Fine {
+                let rule_state = &self.rule_states[of as usize];
+                self.rule_states[of as usize] = RuleState { timer: rule_state.timer, ..RuleState::default() };
+                self.set_alert_timer(of);
                 continue;
             }
             self.say_back(of);
-            self.come_again(of);
+            self.set_alert_timer(of);
         }
     }
 
     fn say_back(&mut self, of: u32) {
         let now = self.clock.stamp(self.now);
-        let watch = &mut self.watches[of as usize];
-        match &watch.alert.state {
+        let rule_state = &mut self.rule_states[of as usize];
+        match &rule_state.alert.state {
             State::Quiet => {}
-            State::Pending { .. } => self.say(of, Transition::Pending),
+            State::Pending { .. } => self.emit_transition(of, Transition::Pending),
             State::Firing(_) => {
-                watch.escalation.iter_mut().for_each(|escalation| escalation.tell_again(now, Cause::RuleBack));
-                self.say(of, Transition::Firing);
+                rule_state.escalation.iter_mut().for_each(|escalation| escalation.tell_again(now, Cause::RuleBack));
+                self.emit_transition(of, Transition::Firing);
                 self.escalate(of);
             }
             State::Acknowledged { until, .. } => {
-                let (until, by) = (self.clock.stamp(until.at), watch.acknowledged_by.clone().unwrap_or_default());
-                self.say(of, Transition::Acknowledged { until, by });
+                let (until, by) = (self.clock.stamp(until.at), rule_state.acknowledged_by.clone().unwrap_or_default());
+                self.emit_transition(of, Transition::Acknowledged { until, by });
             }
         }
     }

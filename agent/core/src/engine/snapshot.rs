@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::bus::Bus;
 use super::clock::Clock;
 use super::numbers::{Numbers, Reserve};
-use super::raise::terms;
+use super::raise::timing;
 use super::removed::Removed;
-use super::{Engine, Hours, Kind, Sense, SensorMemory, Start, Watch};
+use super::{Engine, Kind, RuleState, ScheduleState, Sense, SensorMemory, Start};
 use crate::alert::{Alert, AlertId};
 use crate::effect::{Effect, Reason, Report, Transition};
 use crate::escalate::Escalation;
@@ -170,15 +170,15 @@ impl Engine {
 
     /// What is kept of an alert; nothing of one of which nothing matters.
     fn alert_record(&self, of: usize) -> Option<AlertRecord> {
-        let (bound, watch) = (&self.plan.rules[of], &self.watches[of]);
-        let alert = watch.alert.remembered(self.now)?;
+        let (compiled, rule_state) = (&self.plan.rules[of], &self.rule_states[of]);
+        let alert = rule_state.alert.remembered(self.now)?;
         Some(AlertRecord {
-            key: bound.rule.key.clone(),
-            condition: bound.rule.condition.identity(),
-            hold: bound.rule.hold,
+            key: compiled.rule.key.clone(),
+            condition: compiled.rule.condition.identity(),
+            hold: compiled.rule.hold,
             alert,
-            escalation: watch.escalation,
-            acknowledged_by: watch.acknowledged_by.clone().filter(|_| watch.alert.raised().is_some()),
+            escalation: rule_state.escalation,
+            acknowledged_by: rule_state.acknowledged_by.clone().filter(|_| rule_state.alert.raised().is_some()),
         })
     }
 
@@ -188,10 +188,10 @@ impl Engine {
     /// # Errors
     /// [`SnapshotError`] when another version wrote it.
     pub fn restore(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
-        let mut engine = Engine::adopt(plan, snapshot)?;
+        let mut engine = Engine::of_snapshot(plan, snapshot)?;
         engine.arm();
         engine.come_back();
-        engine.settle();
+        engine.compare_all();
         Ok(engine)
     }
 
@@ -202,7 +202,7 @@ impl Engine {
     /// # Errors
     /// [`SnapshotError`] when another version wrote it.
     pub fn restart(plan: Arc<Plan>, snapshot: &Snapshot, start: Start) -> Result<Engine, SnapshotError> {
-        let mut engine = Engine::adopt(plan, snapshot)?;
+        let mut engine = Engine::of_snapshot(plan, snapshot)?;
         engine.close_all_windows(|_| true);
         // One that was silent by itself is so until it speaks.
         for (sensor, sense) in engine.plan.sensors.iter().zip(&mut engine.sensors) {
@@ -214,20 +214,20 @@ impl Engine {
         engine.buses.fill(Bus::new(start.at));
         engine.clock = snapshot.clock.restart(snapshot.now, start);
         engine.now = start.at;
-        engine.set_paces();
+        engine.set_all_silence_times();
         engine.shift_waits(u32::MAX, start.at - snapshot.now);
         if let Some((boot, off)) = engine.clock.time_off(start.at) {
             engine.shift_waits(boot, Span(-off.0));
         }
         engine.arm();
         engine.come_back();
-        engine.settle();
+        engine.compare_all();
         engine.resume_outputs(start.at);
         Ok(engine)
     }
 
-    fn set_paces(&mut self) {
-        (0..self.buses.len()).for_each(|bus| self.set_pace(bus));
+    fn set_all_silence_times(&mut self) {
+        (0..self.buses.len()).for_each(|bus| self.set_silence_times(bus));
     }
 
     /// The agent did not listen from the engine's instant until this one. That is no silence: `missing_for` and staleness go on with what
@@ -242,7 +242,7 @@ impl Engine {
         for ix in 0..self.sensors.len() {
             let is_said = self.plan.rules_of[ix].iter().any(|of| {
                 matches!(self.plan.rules[*of as usize].rule.condition, Condition::MissingFor(_))
-                    && !self.watches[*of as usize].alert.is_quiet()
+                    && !self.rule_states[*of as usize].alert.is_quiet()
             });
             let sense = &mut self.sensors[ix];
             sense.unheard = true;
@@ -253,7 +253,7 @@ impl Engine {
             sense.back_at = sense.back_at.map(|back_at| back_at + deaf);
         }
         for (bus, memory) in self.plan.buses.iter().zip(&mut self.buses) {
-            if bus.silence.is_none_or(|of| self.watches[of as usize].alert.is_quiet()) {
+            if bus.silence.is_none_or(|of| self.rule_states[of as usize].alert.is_quiet()) {
                 memory.shift(deaf);
             }
         }
@@ -275,7 +275,8 @@ impl Engine {
             plan.sensor_ix(sensor.id.as_str()).is_none_or(|ix| !plan.sensor(ix).measures_like(sensor))
         };
         self.close_all_windows(is_lost);
-        let mut next = Engine::adopt(Arc::clone(&plan), &self.snapshot()).expect("the format is this version's own");
+        let mut next =
+            Engine::of_snapshot(Arc::clone(&plan), &self.snapshot()).expect("the format is this version's own");
         next.effects = std::mem::take(&mut self.effects);
         next.effects.push_back(Effect::Planned(plan));
         next.interlock = std::mem::take(&mut self.interlock);
@@ -283,11 +284,11 @@ impl Engine {
         self.arm();
         self.follow_plan();
         self.come_back();
-        self.settle();
+        self.compare_all();
     }
 
     /// Everything by name put in its place, with no timers yet.
-    fn adopt(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
+    fn of_snapshot(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
         if snapshot.format != FORMAT {
             return Err(SnapshotError::Format(snapshot.format));
         }
@@ -314,16 +315,16 @@ impl Engine {
                 engine.buses[place] = record.memory;
             }
         }
-        engine.set_paces();
-        engine.adopt_alerts(snapshot);
+        engine.set_all_silence_times();
+        engine.restore_alerts(snapshot);
         Ok(engine)
     }
 
-    fn adopt_alerts(&mut self, snapshot: &Snapshot) {
+    fn restore_alerts(&mut self, snapshot: &Snapshot) {
         let now = self.clock.stamp(self.now);
         for record in &snapshot.alerts {
             match self.plan.rule_ix(&record.key) {
-                Some(of) => self.adopt_alert(of, record),
+                Some(of) => self.restore_alert(of, record),
                 None => {
                     self.effects.extend(record.removed(now));
                     self.remember_removed(record.clone(), self.plan.remember_removed);
@@ -332,8 +333,8 @@ impl Engine {
         }
         for removed in snapshot.removed.iter().filter(|removed| removed.is_remembered(snapshot.now)) {
             match self.plan.rule_ix(&removed.record.key) {
-                Some(of) if self.watches[of as usize].alert.is_quiet() => {
-                    self.adopt_alert(of, &removed.record);
+                Some(of) if self.rule_states[of as usize].alert.is_quiet() => {
+                    self.restore_alert(of, &removed.record);
                     self.returned.push(of);
                 }
                 Some(_) => {}
@@ -342,17 +343,17 @@ impl Engine {
         }
     }
 
-    fn adopt_alert(&mut self, of: u32, record: &AlertRecord) {
+    fn restore_alert(&mut self, of: u32, record: &AlertRecord) {
         let now = self.clock.stamp(self.now);
         let rule = &self.plan.rules[of as usize].rule;
         let mut alert = record.alert.clone();
         if record.condition != rule.condition.identity() || record.hold != rule.hold {
-            alert.restart_hold(now, terms(rule));
+            alert.restart_hold(now, timing(rule));
         }
-        alert.shorten_cooldown(now, terms(rule));
+        alert.shorten_cooldown(now, timing(rule));
         let (mut escalation, acknowledged_by) = (record.escalation, record.acknowledged_by.clone());
         escalation.iter_mut().for_each(|escalation| escalation.shorten_wait(now, &rule.escalation));
-        self.watches[of as usize] = Watch { alert, escalation, acknowledged_by, ..Watch::default() };
+        self.rule_states[of as usize] = RuleState { alert, escalation, acknowledged_by, ..RuleState::default() };
     }
 
     /// Sets every timer from what is remembered.
@@ -360,12 +361,12 @@ impl Engine {
         self.arm_schedules();
         self.arm_sensors();
         for of in 0..self.plan.rules.len() as u32 {
-            let bound = &self.plan.rules[of as usize];
-            let sense = &mut self.sensors[bound.sensor.0 as usize];
+            let compiled = &self.plan.rules[of as usize];
+            let sense = &mut self.sensors[compiled.sensor.0 as usize];
             sense.wants_rate |=
-                matches!(bound.rule.condition, Condition::RateAbove { .. } | Condition::RateBelow { .. });
+                matches!(compiled.rule.condition, Condition::RateAbove { .. } | Condition::RateBelow { .. });
             self.watch_missing(of);
-            self.come_again(of);
+            self.set_alert_timer(of);
         }
         for (number, silence) in &self.site.silences {
             self.timers.add(silence.until(), Kind::SilenceEnds, *number);
@@ -393,12 +394,12 @@ impl Engine {
 
     fn arm_schedules(&mut self) {
         let mut rules = vec![Vec::new(); self.plan.schedules.len()];
-        for (of, bound) in self.plan.rules.iter().enumerate() {
-            if let Some(schedule) = bound.schedule {
+        for (of, compiled) in self.plan.rules.iter().enumerate() {
+            if let Some(schedule) = compiled.schedule {
                 rules[schedule as usize].push(of as u32);
             }
         }
-        self.schedules = rules.into_iter().map(|rules| Hours { open: false, rules }).collect();
+        self.schedules = rules.into_iter().map(|rules| ScheduleState { open: false, rules }).collect();
         for of in 0..self.schedules.len() as u32 {
             self.schedules[of as usize].open = self.look_at_schedule(of);
         }
@@ -420,9 +421,9 @@ impl Engine {
 
     /// Moves the waits that were set up to a boot.
     pub(super) fn shift_waits(&mut self, up_to_boot: u32, by: Span) {
-        for watch in &mut self.watches {
-            watch.alert.shift(up_to_boot, by);
-            if let Some(escalation) = &mut watch.escalation {
+        for rule_state in &mut self.rule_states {
+            rule_state.alert.shift(up_to_boot, by);
+            if let Some(escalation) = &mut rule_state.escalation {
                 escalation.shift(up_to_boot, by);
             }
         }
@@ -441,8 +442,8 @@ impl Engine {
         for sense in &mut self.sensors {
             (sense.rolling, sense.stale_timer) = (false, false);
         }
-        for watch in &mut self.watches {
-            (watch.timer, watch.missing_timer) = (None, false);
+        for rule_state in &mut self.rule_states {
+            (rule_state.timer, rule_state.missing_timer) = (None, false);
         }
         self.arm();
     }

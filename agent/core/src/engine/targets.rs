@@ -26,7 +26,7 @@ impl Engine {
 
     /// Another plan: an actuator that followed a sensor and no longer does goes off, the others follow theirs.
     pub(super) fn follow_all_targets(&mut self) {
-        let is_followed = |id: &&Id| self.plan.targets.iter().any(|bound| bound.target.actuator == **id);
+        let is_followed = |id: &&Id| self.plan.targets.iter().any(|compiled| compiled.target.actuator == **id);
         let gone: Vec<Id> = self.interlock.steered().filter(|id| !is_followed(id)).cloned().collect();
         gone.iter().for_each(|id| self.interlock.steer(self.clock.stamp(self.now), id, Some(false)));
         (0..self.plan.targets.len()).for_each(|place| self.follow_target(place));
@@ -34,15 +34,17 @@ impl Engine {
     }
 
     fn follow_target(&mut self, place: usize) {
-        let bound = &self.plan.targets[place];
-        let is_open = bound.schedule.is_none_or(|schedule| self.schedules[schedule as usize].open);
-        let wants = match self.facts(bound.sensor).value {
+        let compiled = &self.plan.targets[place];
+        let is_open = compiled.schedule.is_none_or(|schedule| self.schedules[schedule as usize].open);
+        let wants = match self.facts(compiled.sensor).value {
             _ if !is_open => Some(false),
             // The interlock switches off what needs the sensor.
             None => return,
-            Some(steps) => bound.target.wants(Value { steps, resolution: self.plan.sensor(bound.sensor).resolution }),
+            Some(steps) => {
+                compiled.target.wants(Value { steps, resolution: self.plan.sensor(compiled.sensor).resolution })
+            }
         };
-        self.interlock.steer(self.clock.stamp(self.now), &bound.target.actuator, wants);
+        self.interlock.steer(self.clock.stamp(self.now), &compiled.target.actuator, wants);
         self.follow_interlock();
     }
 }

@@ -19,7 +19,7 @@ use crate::value::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertView {
     /// State of the alert.
-    pub standing: Standing,
+    pub state: AlertState,
     /// A person silenced it until then; nobody is paged.
     pub silenced_until: Option<Stamp>,
     /// Why nobody is paged because of the bus of its sensor.
@@ -30,7 +30,7 @@ pub struct AlertView {
 
 /// State of an alert, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AlertState {
     /// The condition holds, and must go on holding until then; nothing where the next good value decides.
     Pending(Option<Stamp>),
     /// Firing.
@@ -96,15 +96,15 @@ impl Engine {
     /// Every alert that is not quiet, by zone, rule and sensor.
     pub fn alerts(&self) -> impl Iterator<Item = AlertView> + '_ {
         (0..self.plan.rules.len() as u32).filter_map(|of| {
-            let standing = match self.watches[of as usize].alert.state {
+            let state = match self.rule_states[of as usize].alert.state {
                 State::Quiet => return None,
-                State::Pending { hold, .. } => Standing::Pending(hold.due().map(|due| self.clock.stamp(due))),
-                State::Firing(_) => Standing::Firing,
-                State::Acknowledged { until, .. } => Standing::Acknowledged(self.clock.stamp(until.at)),
+                State::Pending { hold, .. } => AlertState::Pending(hold.due().map(|due| self.clock.stamp(due))),
+                State::Firing(_) => AlertState::Firing,
+                State::Acknowledged { until, .. } => AlertState::Acknowledged(self.clock.stamp(until.at)),
             };
             let silenced_until = self.silenced_until(of).map(|until| self.clock.stamp(until));
             let inhibition = self.inhibition(of);
-            Some(AlertView { standing, silenced_until, inhibition, report: self.report(of, None) })
+            Some(AlertView { state, silenced_until, inhibition, report: self.report(of, None) })
         })
     }
 
@@ -161,12 +161,12 @@ impl Engine {
     pub fn schedules(&self) -> Vec<ScheduleView> {
         let wall = self.clock.wall(self.now);
         let view = |(of, schedule): (usize, &Arc<Schedule>)| {
-            let rules = self.plan.rules.iter().filter(|bound| bound.schedule == Some(of as u32));
+            let rules = self.plan.rules.iter().filter(|compiled| compiled.schedule == Some(of as u32));
             let opening = wall.map(|wall| schedule.at(wall));
             let changes = |until: &WallTime| opening.is_some_and(|now| schedule.at(*until).open != now.open);
             ScheduleView {
                 schedule: Arc::clone(schedule),
-                zones: rules.map(|bound| bound.rule.key.zone.clone()).collect(),
+                zones: rules.map(|compiled| compiled.rule.key.zone.clone()).collect(),
                 open: self.schedules[of].open,
                 is_trusted: wall.is_some(),
                 until: opening.map(|opening| opening.until).filter(changes),

@@ -1,7 +1,7 @@
 //! **Where a limit of an actuator is compared**: whether a command may be carried out, and why not.
 
 use super::ledger::{self, History};
-use super::{Command, Interlock, MAX_COMMANDS, Refusal, Running, State};
+use super::{ActuatorEntry, Command, Interlock, MAX_COMMANDS, Refusal, State};
 use crate::actuator::Actuator;
 use crate::id::SensorId;
 use crate::time::{Span, Stamp, Uptime};
@@ -71,15 +71,15 @@ impl Interlock {
     }
 
     /// Another actuator that must be off for this one to be on, and is not known to be.
-    pub(super) fn excluded_by(&self, actuator: &Actuator) -> Option<&Running> {
-        let is_other = |other: &&Running| other.actuator.id != actuator.id && other.state != State::Off;
+    pub(super) fn excluded_by(&self, actuator: &Actuator) -> Option<&ActuatorEntry> {
+        let is_other = |other: &&ActuatorEntry| other.actuator.id != actuator.id && other.state != State::Off;
         self.running.values().filter(is_other).find(|other| {
             actuator.excludes.contains(&other.actuator.id) || other.actuator.excludes.contains(&actuator.id)
         })
     }
 
     /// Whether an actuator is off, and its output is not another one's that is not.
-    fn check_idle(&self, running: &Running) -> Result<(), Refusal> {
+    fn check_idle(&self, running: &ActuatorEntry) -> Result<(), Refusal> {
         let actuator = &running.actuator;
         match running.state {
             State::Off => {}
@@ -87,7 +87,8 @@ impl Interlock {
             State::Stopping { .. } if !actuator.has_total() && actuator.min_off == Span::ZERO => {}
             State::Stopping { .. } => return Err(Refusal::Busy),
         }
-        let shares = |other: &Running| other.actuator.output == actuator.output && other.actuator.id != actuator.id;
+        let shares =
+            |other: &ActuatorEntry| other.actuator.output == actuator.output && other.actuator.id != actuator.id;
         let is_moved = self.actuators.get(&actuator.id).is_none_or(|planned| planned.output != actuator.output);
         if is_moved || self.running.values().any(|other| shares(other) && other.state != State::Off) {
             return Err(Refusal::Busy);

@@ -1,6 +1,6 @@
 //! A new configuration under running actuators: limits change at once, what is gone or disabled is switched off first.
 
-use super::{Actuators, Interlock, OffReason, Running, State};
+use super::{ActuatorEntry, Actuators, Interlock, OffReason, State};
 use crate::actuator::Actuator;
 use crate::id::Id;
 use crate::time::Stamp;
@@ -24,7 +24,7 @@ impl Interlock {
     /// Adds actuators that nothing is known of, and returns them. Their outputs are off, since every start switches them off.
     pub(super) fn add_new(&mut self) -> Vec<Id> {
         let new: Vec<Id> = self.actuators.keys().filter(|id| !self.running.contains_key(*id)).cloned().collect();
-        let running = |id: &Id| Running { actuator: self.actuators[id].clone(), state: State::Off };
+        let running = |id: &Id| ActuatorEntry { actuator: self.actuators[id].clone(), state: State::Off };
         self.running.extend(new.iter().map(|id| (id.clone(), running(id))));
         new
     }
@@ -66,7 +66,7 @@ impl Interlock {
     /// Switches off what the new configuration forbids to be on: both of two that exclude each other, what lacks a sensor, what
     /// is in a zone on hold.
     fn stop_forbidden(&mut self, now: Stamp) {
-        let is_on = |running: &&Running| matches!(running.state, State::On { .. } | State::Booking { .. });
+        let is_on = |running: &&ActuatorEntry| matches!(running.state, State::On { .. } | State::Booking { .. });
         let forbidden = self.running.values().filter(is_on).filter_map(|running| {
             let reason = self.forbids(&running.actuator)?;
             Some((running.actuator.id.clone(), reason))
@@ -86,7 +86,7 @@ impl Interlock {
     }
 }
 
-impl Running {
+impl ActuatorEntry {
     /// A lower `max_on` ends what is on sooner.
     fn shorten(&mut self, now: Stamp, planned: &Actuator) {
         let (State::On { since, until, .. }, Some(max_on)) = (&mut self.state, planned.max_on) else { return };

@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{self, History};
 use super::unknown::UnknownDoses;
-use super::{Actuation, Actuators, Effect, Event, Hold, Interlock, OffReason, Running, SWITCH_WITHIN, State, Switch};
+use super::{
+    Actuation, ActuatorEntry, Actuators, Effect, Event, Hold, Interlock, OffReason, SWITCH_WITHIN, State, Switch,
+};
 use crate::id::Id;
 use crate::time::{Due, Span, Stamp};
 
 /// Everything an interlock remembers between two inputs. Opaque; made to be kept as it serializes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    running: Vec<Running>,
+    running: Vec<ActuatorEntry>,
     history: BTreeMap<String, History>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     holds: BTreeMap<Id, Hold>,
@@ -139,7 +141,7 @@ impl Interlock {
     }
 }
 
-impl Running {
+impl ActuatorEntry {
     /// The longest time for which the output may still be on after a restart by itself; none where nothing ends it.
     fn may_run_for(&self) -> Option<Span> {
         match &self.state {

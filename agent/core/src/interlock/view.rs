@@ -12,7 +12,7 @@ pub struct ActuatorView {
     /// The actuator as it is configured.
     pub actuator: Actuator,
     /// What it does.
-    pub standing: Standing,
+    pub state: ActuatorState,
     /// Time on within the last hour, as far as it counts.
     pub hour: Span,
     /// Time on within the last 24 hours, as far as it counts.
@@ -27,7 +27,7 @@ pub struct ActuatorView {
 
 /// What an actuator does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ActuatorState {
     /// Off.
     Off,
     /// The store is writing the booking of the dose.
@@ -68,11 +68,11 @@ impl Interlock {
     }
 
     fn view(&self, now: Uptime, actuator: &Actuator) -> ActuatorView {
-        let standing = match self.running.get(&actuator.id).map(|running| &running.state) {
-            None | Some(State::Off) => Standing::Off,
-            Some(State::Booking { .. }) => Standing::Booking,
-            Some(State::On { until, .. }) => Standing::On(*until),
-            Some(State::Stopping { at_latest, .. }) => Standing::Stopping(*at_latest),
+        let state = match self.running.get(&actuator.id).map(|running| &running.state) {
+            None | Some(State::Off) => ActuatorState::Off,
+            Some(State::Booking { .. }) => ActuatorState::Booking,
+            Some(State::On { until, .. }) => ActuatorState::On(*until),
+            Some(State::Stopping { at_latest, .. }) => ActuatorState::Stopping(*at_latest),
         };
         let histories = ledger::keys(actuator).into_iter().filter_map(|key| self.history.get(&key));
         let (mut hour, mut day, mut off) = (Span::ZERO, Span::ZERO, None);
@@ -84,6 +84,6 @@ impl Interlock {
         let must_rest = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
         let held = self.holds.contains_key(&actuator.zone);
         let unknown = self.has_unknown_doses(actuator);
-        ActuatorView { actuator: actuator.clone(), standing, hour, day, must_rest, held, unknown }
+        ActuatorView { actuator: actuator.clone(), state, hour, day, must_rest, held, unknown }
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Input, compare};
+use super::{SensorRef, compare};
 use crate::reading::SensorIx;
 use crate::value::{Steps, Value};
 
@@ -21,8 +21,8 @@ pub enum Scale {
 /// How far two sensors may lie apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Difference {
-    pub(super) own: Input,
-    pub(super) other: Input,
+    pub(super) own: SensorRef,
+    pub(super) other: SensorRef,
     pub(super) limit: f64,
     pub(super) clear: f64,
     pub(super) scale: Scale,
@@ -31,7 +31,7 @@ pub(super) struct Difference {
 impl Difference {
     /// Whether two values lie further apart than the limit; than the clearing limit, if the alert is already raised.
     pub(super) fn is_beyond(&self, own: Steps, other: Steps, firing: bool) -> bool {
-        let billionths = |steps, input: Input| Value { steps, resolution: input.resolution }.billionths();
+        let billionths = |steps, input: SensorRef| Value { steps, resolution: input.resolution }.billionths();
         let (own, other) = (billionths(own, self.own), billionths(other, self.other));
         let limit = if firing { self.clear } else { self.limit };
         let limit = match self.scale {

@@ -1,21 +1,21 @@
 //! Every condition against its facts, one row each.
 
 use super::*;
-use Verdict::{Fine, Holds, Unknown};
+use ConditionState::{Fine, Holds, Unknown};
 
 const NOTHING: Facts =
     Facts { value: None, rate: None, unchanged: None, silent_for: Span::ZERO, heard: true, faulty: None };
 
-fn input(place: u32, quantity: Quantity, resolution: f64) -> Input {
-    Input { sensor: SensorIx(place), quantity, resolution: Resolution::new(resolution).unwrap() }
+fn input(place: u32, quantity: Quantity, resolution: f64) -> SensorRef {
+    SensorRef { sensor: SensorIx(place), quantity, resolution: Resolution::new(resolution).unwrap() }
 }
 
 fn test(condition: &Condition) -> Test {
     Test::new(condition, input(0, Quantity::Ph, 0.01), |_| None).unwrap()
 }
 
-fn of_value(condition: &Condition, steps: i64, firing: bool) -> Verdict {
-    test(condition).verdict(&Facts { value: Some(Steps(steps)), ..NOTHING }, |_| NOTHING, firing)
+fn of_value(condition: &Condition, steps: i64, firing: bool) -> ConditionState {
+    test(condition).condition_state(&Facts { value: Some(Steps(steps)), ..NOTHING }, |_| NOTHING, firing)
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn values_are_compared_exactly_and_hysteresis_holds_on() {
         assert_eq!(of_value(condition, steps, false), quiet, "{condition:?} at {steps}");
         assert_eq!(of_value(condition, steps, true), firing, "{condition:?} at {steps}, firing");
     }
-    assert_eq!(test(&above).verdict(&NOTHING, |_| NOTHING, false), Unknown);
+    assert_eq!(test(&above).condition_state(&NOTHING, |_| NOTHING, false), Unknown);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn the_other_facts_have_their_conditions() {
         (stuck, NOTHING, false, Unknown),
         (test(&Condition::Faulty), Facts { faulty: Some(true), ..NOTHING }, false, Holds),
     ] {
-        assert_eq!(test.verdict(&facts, |_| NOTHING, firing), expected, "{test:?} with {facts:?}");
+        assert_eq!(test.condition_state(&facts, |_| NOTHING, firing), expected, "{test:?} with {facts:?}");
     }
 }
 
@@ -122,15 +122,19 @@ fn two_values_are_held_against_each_other_whatever_their_resolutions() {
             let steps = if ix == SensorIx(0) { own.0 } else { other.0 };
             Facts { value: Some(Steps(steps)), ..NOTHING }
         };
-        assert_eq!(test.verdict(&facts(SensorIx(0)), facts, false), quiet, "{condition:?} of {own:?} and {other:?}");
         assert_eq!(
-            test.verdict(&facts(SensorIx(0)), facts, true),
+            test.condition_state(&facts(SensorIx(0)), facts, false),
+            quiet,
+            "{condition:?} of {own:?} and {other:?}"
+        );
+        assert_eq!(
+            test.condition_state(&facts(SensorIx(0)), facts, true),
             firing,
             "{condition:?} of {own:?} and {other:?}, firing"
         );
         for unknown in [SensorIx(0), SensorIx(1)] {
             let facts = |ix| if ix == unknown { NOTHING } else { facts(ix) };
-            assert_eq!(test.verdict(&facts(SensorIx(0)), facts, false), Unknown, "without {unknown:?}");
+            assert_eq!(test.condition_state(&facts(SensorIx(0)), facts, false), Unknown, "without {unknown:?}");
         }
     }
 }
@@ -142,7 +146,7 @@ fn two_directions_differ_by_the_shorter_way_round() {
     for (own, other, expected) in [(350, 20, Fine), (20, 350, Fine), (350, 21, Holds), (0, 360, Fine), (90, 270, Holds)]
     {
         let facts = |ix| Facts { value: Some(Steps(if ix == SensorIx(0) { own } else { other })), ..NOTHING };
-        assert_eq!(test.verdict(&facts(SensorIx(0)), facts, false), expected, "{own} and {other}");
+        assert_eq!(test.condition_state(&facts(SensorIx(0)), facts, false), expected, "{own} and {other}");
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::store::{LostHistory, Missing};
 use std::time::Duration;
 
-use tilth_core::interlock::{self, Origin, Refusal, Standing, Switch, Wanted};
+use tilth_core::interlock::{self, ActuatorState, Origin, Refusal, Switch, Wanted};
 use tokio::time::timeout;
 
 use super::*;
@@ -76,9 +76,9 @@ impl Board {
         self.life.decide.handle(Input::Output(outcome));
     }
 
-    fn hour(&self) -> (Span, Standing) {
+    fn hour(&self) -> (Span, ActuatorState) {
         let view = self.life.decide.engine.actuators().next().unwrap();
-        (view.hour, view.standing)
+        (view.hour, view.state)
     }
 
     /// The checkpoint on the disk.
@@ -101,7 +101,11 @@ async fn a_dose_is_on_the_disk_before_its_pump_runs() {
     let mut board = Board::begin(0, None);
     assert_eq!(board.obey(), ["acid off"]);
     let mut answered = board.command("one", on(2));
-    assert_eq!((board.obey(), board.hour()), (vec![], (Span::ZERO, Standing::Booking)), "the store has not answered");
+    assert_eq!(
+        (board.obey(), board.hour()),
+        (vec![], (Span::ZERO, ActuatorState::Booking)),
+        "the store has not answered"
+    );
     assert!(answered.try_recv().is_err(), "nobody is answered before");
     board.booked().await;
     // Whatever becomes of the process from here: the next one counts the dose.
@@ -167,7 +171,7 @@ async fn an_order_that_nobody_takes_is_lost_and_counts() {
     board.booked().await;
     assert_eq!(answer(answered).await, Ok(()));
     board.booked().await;
-    assert!(matches!(board.hour(), (hour, Standing::Stopping(Some(_))) if hour == Span::from_secs(2)));
+    assert!(matches!(board.hour(), (hour, ActuatorState::Stopping(Some(_))) if hour == Span::from_secs(2)));
 }
 
 /// A database that was away at the start knows of doses that this process does not.

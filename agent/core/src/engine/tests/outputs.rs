@@ -7,7 +7,7 @@ use crate::actuator::{Actuator, Output};
 use crate::effect::Effect;
 use crate::engine::{Engine, Input, Start};
 use crate::id::SensorId;
-use crate::interlock::{self, Command, Origin, Standing, Wanted};
+use crate::interlock::{self, ActuatorState, Command, Origin, Wanted};
 use crate::plan::{Action, Plan, Rule};
 use crate::sensor::Sensor;
 use crate::time::{Span, Uptime, WallTime};
@@ -123,7 +123,7 @@ fn a_restart_switches_off_first_and_counts_what_is_not_known() {
     let mut bench = Bench::of(engine);
     bench.expect(&["switch acid off", "acid off restarted"]);
     let view = bench.engine.actuators().next().unwrap();
-    assert_eq!((view.hour, view.standing), (Span::from_secs(2), Standing::Stopping(Some(Uptime(152_000)))));
+    assert_eq!((view.hour, view.state), (Span::from_secs(2), ActuatorState::Stopping(Some(Uptime(152_000)))));
     settle(&mut bench, 2.0);
     command(&mut bench, 2.5, "no-value-since");
     bench.expect(&["acid refused not-fresh"]);

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::bench::{WALL, above, day, differs, id, plan, rule, sensor};
 use crate::alert::AlertId;
 use crate::effect::{Effect, Transition};
-use crate::engine::{Engine, Input, Snapshot, Standing, Start};
+use crate::engine::{AlertState, Engine, Input, Snapshot, Start};
 use crate::id::SensorId;
 use crate::plan::{Plan, Rule, Severity};
 use crate::reading::{Quality, Raw, Reading, SensorIx};
@@ -558,11 +558,11 @@ fn over_boots_nothing_that_should_page_waits_for_ever() {
             life.live(fate);
             for alert in life.run.engine.alerts() {
                 let muted = alert.inhibition.is_some() || alert.silenced_until.is_some();
-                if alert.standing == Standing::Firing && !muted {
+                if alert.state == AlertState::Firing && !muted {
                     count(guarded, 1);
                     prop_assert!(alert.report.pages > 0, "{} fires and nobody was told", alert.report.key);
                     let of = life.run.engine.plan().rule_ix(&alert.report.key).unwrap();
-                    let timer = life.run.engine.watches[of as usize].timer;
+                    let timer = life.run.engine.rule_states[of as usize].timer;
                     prop_assert!(timer.is_some(), "{} fires and nothing is waited for", alert.report.key);
                 }
             }

@@ -328,22 +328,22 @@ fn a_sensor_that_is_measured_otherwise_begins_anew_with_its_windows_closed() {
 
 #[test]
 fn people_who_ask_see_alerts_and_sensors_as_they_stand() {
-    use crate::engine::Standing;
+    use crate::engine::AlertState;
     use crate::site::Matcher;
     let held = Rule { hold: Span::from_mins(5), ..rule("held", "z/ph", above(6.8)) };
     let slow = Sensor { stale_after: Some(Span::from_mins(30)), ..sensor("z/ph") };
     let mut bench = Bench::new(plan(vec![sensor("z/ec"), slow], vec![held, rule("high", "z/ph", above(6.8))]));
     assert_eq!(bench.engine.alerts().count(), 0);
     bench.ph(1.0, 7.0);
-    let standings = |bench: &Bench| bench.engine.alerts().map(|alert| alert.standing).collect::<Vec<_>>();
+    let states = |bench: &Bench| bench.engine.alerts().map(|alert| alert.state).collect::<Vec<_>>();
     let stamp = |minute| crate::time::Stamp {
         boot: 1,
         uptime: at(minute),
         wall: Some(crate::time::WallTime(WALL.0 + at(minute).0)),
     };
-    assert_eq!(standings(&bench), [Standing::Pending(Some(stamp(6.0))), Standing::Firing]);
+    assert_eq!(states(&bench), [AlertState::Pending(Some(stamp(6.0))), AlertState::Firing]);
     bench.acknowledge(2.0, 10);
-    assert_eq!(standings(&bench)[1], Standing::Acknowledged(stamp(12.0)));
+    assert_eq!(states(&bench)[1], AlertState::Acknowledged(stamp(12.0)));
     bench.handle(3.0, Input::Silence { of: Matcher::default(), span: Span::from_mins(5), by: "ann".to_owned() });
     assert!(bench.engine.alerts().all(|alert| alert.silenced_until.is_some() && alert.inhibition.is_none()));
 

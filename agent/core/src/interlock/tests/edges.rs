@@ -1,26 +1,26 @@
 //! Every edge of the chart above `State`.
 
 use super::{Bench, at, doser, id, pump, siren};
-use crate::interlock::{Input, OutputReason, SWITCH_WITHIN, Standing};
+use crate::interlock::{ActuatorState, Input, OutputReason, SWITCH_WITHIN};
 use crate::time::Span;
 
-fn standing(bench: &Bench, secs: i64, name: &str) -> Standing {
+fn state(bench: &Bench, secs: i64, name: &str) -> ActuatorState {
     let found = bench.interlock.actuators(at(secs).uptime).find(|view| view.actuator.id == id(name));
-    found.unwrap().standing
+    found.unwrap().state
 }
 
 #[test]
 fn off_to_booking_to_on_to_stopping_to_off() {
     let mut bench = Bench::new(vec![doser()]);
     bench.on(10, "acid", 2).expect(&["book acid 2s"]);
-    assert_eq!(standing(&bench, 10, "acid"), Standing::Booking);
+    assert_eq!(state(&bench, 10, "acid"), ActuatorState::Booking);
     bench.booked(11).expect(&["switch acid on 2s", "acid on"]);
-    assert_eq!(standing(&bench, 11, "acid"), Standing::On(Some(at(13).uptime)));
+    assert_eq!(state(&bench, 11, "acid"), ActuatorState::On(Some(at(13).uptime)));
     bench.confirmed(11, true).expect(&[]);
     bench.tick(13).expect(&["switch acid off", "acid off time-over"]);
-    assert_eq!(standing(&bench, 13, "acid"), Standing::Stopping(Some(at(13).uptime + SWITCH_WITHIN)));
+    assert_eq!(state(&bench, 13, "acid"), ActuatorState::Stopping(Some(at(13).uptime + SWITCH_WITHIN)));
     bench.confirmed(14, false).expect(&[]);
-    assert_eq!(standing(&bench, 14, "acid"), Standing::Off);
+    assert_eq!(state(&bench, 14, "acid"), ActuatorState::Off);
 }
 
 #[test]
@@ -43,14 +43,14 @@ fn booking_to_off() {
     let last = order(&bench);
     bench.handle(36, Input::Booked(first)).handle(36, Input::Booked(last)).expect(&[]);
     bench.on(40, "acid", 2).hold(41, None).expect(&["book acid 2s", "acid refused stopped", "tower-1 held"]);
-    assert_eq!(standing(&bench, 41, "acid"), Standing::Off);
+    assert_eq!(state(&bench, 41, "acid"), ActuatorState::Off);
 }
 
 #[test]
 fn on_to_off_by_the_output_itself() {
     let mut bench = Bench::new(vec![pump("fan", "relay-1")]);
     bench.on(10, "fan", 3).confirmed(11, false).expect(&["switch fan on 3s", "fan on", "fan off output"]);
-    assert_eq!(standing(&bench, 11, "fan"), Standing::Off);
+    assert_eq!(state(&bench, 11, "fan"), ActuatorState::Off);
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn stopping_to_off_without_a_word_of_the_output() {
     let mut bench = Bench::new(vec![doser()]);
     bench.on(10, "acid", 2).booked(10).tick(12);
     bench.tick(41);
-    assert_eq!(standing(&bench, 41, "acid"), Standing::Stopping(Some(at(12).uptime + SWITCH_WITHIN)));
+    assert_eq!(state(&bench, 41, "acid"), ActuatorState::Stopping(Some(at(12).uptime + SWITCH_WITHIN)));
     bench.tick(42);
-    assert_eq!(standing(&bench, 42, "acid"), Standing::Off);
+    assert_eq!(state(&bench, 42, "acid"), ActuatorState::Off);
 }
 
 #[test]
@@ -101,13 +101,13 @@ fn a_restart_begins_as_stopping() {
     let mut bench = Bench::new(vec![doser(), pump("fan", "relay-2"), siren()]);
     bench.on(10, "acid", 2).restart(20);
     bench.expect(&["book acid 2s", "switch acid off", "acid off restarted", "switch fan off", "switch siren off"]);
-    assert_eq!(standing(&bench, 20, "acid"), Standing::Stopping(Some(at(22).uptime + SWITCH_WITHIN)));
+    assert_eq!(state(&bench, 20, "acid"), ActuatorState::Stopping(Some(at(22).uptime + SWITCH_WITHIN)));
     // One without a total may have been switched on since anything was kept.
-    assert_eq!(standing(&bench, 20, "fan"), Standing::Stopping(Some(at(23).uptime + SWITCH_WITHIN)));
+    assert_eq!(state(&bench, 20, "fan"), ActuatorState::Stopping(Some(at(23).uptime + SWITCH_WITHIN)));
     // One without a longest time on stays so until its output confirms, and its pause begins then.
-    assert_eq!(standing(&bench, 20, "siren"), Standing::Stopping(None));
+    assert_eq!(state(&bench, 20, "siren"), ActuatorState::Stopping(None));
     bench.confirmed(21, false);
-    assert_eq!(standing(&bench, 21, "siren"), Standing::Off);
+    assert_eq!(state(&bench, 21, "siren"), ActuatorState::Off);
     let hour = bench.interlock.actuators(at(20).uptime).next().unwrap().hour;
     assert_eq!(hour, Span::from_secs(2), "a dose with an unknown outcome counts in full");
 }
@@ -120,7 +120,7 @@ fn outcomes_of_orders_that_were_replaced_do_nothing() {
     bench.off(11, "fan").expect(&["switch fan on 3s", "fan on", "switch fan off", "fan off command"]);
     bench.handle(11, Input::Switched { order: on, on: false, why: None }).handle(11, Input::Lost(on)).expect(&[]);
     bench.handle(11, Input::Switched { order: 9999, on: true, why: None }).handle(11, Input::Booked(0)).expect(&[]);
-    assert_eq!(standing(&bench, 11, "fan"), Standing::Stopping(Some(at(13).uptime + SWITCH_WITHIN)));
+    assert_eq!(state(&bench, 11, "fan"), ActuatorState::Stopping(Some(at(13).uptime + SWITCH_WITHIN)));
 }
 
 #[test]

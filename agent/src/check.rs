@@ -42,7 +42,7 @@ struct Ignored<'a> {
 pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     let Preview { mut loaded, bundle, .. } = Preview::read(&wanted.config.folder, &wanted.data, Purpose::Check);
     if loaded.agent_toml.is_some() {
-        let wrong = machine::look(&loaded, &wanted.config.folder);
+        let wrong = machine::warnings(&loaded, &wanted.config.folder);
         loaded.diagnostics.extend(wrong);
         if bundle.is_some() {
             let unbound = machine::unbound(&loaded);

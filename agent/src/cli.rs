@@ -575,12 +575,12 @@ pub(crate) struct Config {
 pub(crate) fn parse() -> Result<Command, Exit> {
     match Cli::try_parse() {
         Ok(cli) => Ok(cli.command),
-        Err(message) => Err(say(&message)),
+        Err(message) => Err(print(&message)),
     }
 }
 
 /// Prints clap's message: help, version or an error.
-fn say(message: &clap::Error) -> Exit {
+fn print(message: &clap::Error) -> Exit {
     let said = message.print();
     match said {
         _ if message.use_stderr() => Exit::Refused,

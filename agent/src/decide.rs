@@ -428,7 +428,7 @@ impl Decide {
                 let body = json!({ "schedule": event.schedule, "open": event.open, "trusted": event.trusted });
                 self.stage_diagnostic("schedule", body);
             }
-            Effect::Refused(refusal) => self.stage_diagnostic("refused", json!({ "reason": refusal.name() })),
+            Effect::Rejected(reason) => self.stage_diagnostic("refused", json!({ "reason": reason.name() })),
             Effect::Unwindowed(sensor, readings) => {
                 self.stage_diagnostic("unwindowed", json!({ "sensor": sensor, "readings": readings }));
             }

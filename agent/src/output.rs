@@ -57,7 +57,7 @@ impl Output {
             return Ok(());
         }
         self.flush()?;
-        let _ = say(format_args!("\r\x1b[2K{progress}"), "");
+        let _ = write_stderr(format_args!("\r\x1b[2K{progress}"), "");
         self.progress = Some(progress);
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Output {
             && !shown.is_empty()
         {
             shown.clear();
-            let _ = say(format_args!("\r\x1b[2K"), "");
+            let _ = write_stderr(format_args!("\r\x1b[2K"), "");
         }
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
@@ -112,7 +112,7 @@ pub(crate) fn tell_for_certain(
     let (written, result) = oneshot::channel();
     match journal::running() {
         Some(journal) => journal.put(priority, line, Some(written)),
-        None => drop(written.send(say(line, "\n"))),
+        None => drop(written.send(write_stderr(line, "\n"))),
     }
     async { result.await.unwrap_or_else(|_| Err(io::Error::other("the journal takes no lines"))) }
 }
@@ -122,7 +122,7 @@ fn put(priority: Priority, line: String) {
     drop(tell_for_certain(priority, line));
 }
 
-fn say(text: impl Display, end: &str) -> io::Result<()> {
+fn write_stderr(text: impl Display, end: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{text}{end}").and_then(|()| stderr.flush())
 }

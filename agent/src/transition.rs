@@ -13,7 +13,7 @@ use tilth_core::interlock::{self, Actuation, Event, HoldChange, OffReason, Origi
 use tilth_core::judge::Fault;
 use tilth_core::local::Local;
 use tilth_core::plan::{Plan, Severity};
-use tilth_core::rules::Figure;
+use tilth_core::rules::DisplayValue;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_core::value::Value;
@@ -32,14 +32,14 @@ pub(crate) struct TransitionRecord<'a> {
     rule: Option<&'a Id>,
     sensor: Option<&'a SensorId>,
     #[serde(serialize_with = "as_number")]
-    value: Option<Figure>,
+    value: Option<DisplayValue>,
     severity: Option<Severity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<&'a Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alert: Option<AlertId>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_number")]
-    limit: Option<Figure>,
+    limit: Option<DisplayValue>,
     /// Since when the condition has held.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     since: Option<WallTime>,
@@ -96,7 +96,7 @@ impl<'a> TransitionRecord<'a> {
             | Effect::Window(_)
             | Effect::Schedule(_)
             | Effect::Site
-            | Effect::Refused(_)
+            | Effect::Rejected(_)
             | Effect::Unwindowed(..)
             | Effect::Planned(_) => return None,
             Effect::Output(effect) => TransitionRecord::of_output(effect)?,
@@ -145,7 +145,7 @@ impl<'a> TransitionRecord<'a> {
             at: event.at.wall,
             event: if event.fault.is_some() { "fault" } else { "recovered" },
             sensor: Some(&sensor.id),
-            value: event.value.map(Figure::Value),
+            value: event.value.map(DisplayValue::Value),
             zone: Some(&sensor.zone),
             reading_ts: event.reading_at.and_then(|stamp| stamp.wall),
             message: Cow::Owned(health(event, sensor)),
@@ -311,7 +311,7 @@ fn as_text<S: Serializer, T: Display>(value: &Option<T>, serializer: S) -> Resul
 }
 
 /// A figure as the digits that people are shown.
-fn as_number<S: Serializer>(figure: &Option<Figure>, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_number<S: Serializer>(figure: &Option<DisplayValue>, serializer: S) -> Result<S::Ok, S::Error> {
     match figure.and_then(|figure| figure.digits()) {
         Some(digits) => RawValue::from_string(digits).map_err(serde::ser::Error::custom)?.serialize(serializer),
         None => serializer.serialize_none(),

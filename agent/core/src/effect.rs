@@ -9,7 +9,7 @@ use crate::interlock;
 use crate::judge::Fault;
 use crate::plan::{AlertKey, Plan, Severity};
 use crate::reading::{Reading, SensorIx};
-use crate::rules::Figure;
+use crate::rules::DisplayValue;
 use crate::time::Stamp;
 use crate::value::Value;
 use crate::windows::Closed;
@@ -34,7 +34,7 @@ pub enum Effect {
     /// The site's own state changed: keep it ([`crate::engine::Engine::site`]).
     Site,
     /// What a person asked for was not done.
-    Refused(Refusal),
+    Rejected(RejectReason),
     /// The plan no longer has a sensor, or measures it otherwise, and so many of its readings were in windows that had not
     /// closed: they are in none. Only when the plan changed while the engine was off.
     Unwindowed(SensorId, u64),
@@ -46,20 +46,20 @@ pub enum Effect {
 
 /// Why something was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RejectReason {
     /// There are as many silences as there may be ([`crate::site::MAX_SILENCES`]).
     TooManySilences,
     /// There is no such sensor to calibrate.
     NoSuchSensor,
 }
 
-impl Refusal {
+impl RejectReason {
     /// In rows and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Refusal::TooManySilences => "too-many-silences",
-            Refusal::NoSuchSensor => "no-such-sensor",
+            RejectReason::TooManySilences => "too-many-silences",
+            RejectReason::NoSuchSensor => "no-such-sensor",
         }
     }
 }
@@ -107,9 +107,9 @@ pub struct Report {
     /// How bad it is now.
     pub severity: Severity,
     /// What was compared.
-    pub value: Option<Figure>,
+    pub value: Option<DisplayValue>,
     /// What it was compared with.
-    pub limit: Option<Figure>,
+    pub limit: Option<DisplayValue>,
     /// Since when the condition has held.
     pub since: Stamp,
     /// The time of the reading that was compared.

@@ -3,7 +3,7 @@
 use crate::id::Id;
 use crate::plan::{AlertKey, Rule};
 use crate::quantity::Quantity;
-use crate::rules::{Condition, Figure, Scale};
+use crate::rules::{Condition, DisplayValue, Scale};
 use crate::time::Span;
 
 /// An alert whose condition holds no more.
@@ -11,9 +11,9 @@ pub(crate) struct Cleared<'a> {
     pub(crate) rule: &'a Rule,
     pub(crate) quantity: Quantity,
     /// The value or rate that is fine again; none where there is none.
-    pub(crate) value: Option<Figure>,
+    pub(crate) value: Option<DisplayValue>,
     /// The value of the sensor that it was compared with.
-    pub(crate) other: Option<Figure>,
+    pub(crate) other: Option<DisplayValue>,
     /// How long nothing came, where that is what was wrong and it is known.
     pub(crate) silent: Option<Span>,
 }
@@ -23,8 +23,9 @@ impl Cleared<'_> {
     pub(crate) fn words(&self) -> String {
         let sensor = &self.rule.key.sensor;
         let unit = self.rule.condition.unit(self.quantity);
-        let figure = |figure: Figure| if unit.is_empty() { figure.to_string() } else { format!("{figure} {unit}") };
-        let limit = |number: &f64| figure(Figure::Number(*number));
+        let figure =
+            |figure: DisplayValue| if unit.is_empty() { figure.to_string() } else { format!("{figure} {unit}") };
+        let limit = |number: &f64| figure(DisplayValue::Number(*number));
         let value = self.value.map(figure);
         match (&self.rule.condition, value) {
             (Condition::MissingFor(_), _) => match self.silent {
@@ -60,7 +61,7 @@ impl Cleared<'_> {
                 let theirs = self.other.map_or_else(String::new, |theirs| format!(" {}", figure(theirs)));
                 let limit = match scale {
                     Scale::Unit => limit(most),
-                    Scale::PercentOfOther => Figure::Percent(*most).to_string(),
+                    Scale::PercentOfOther => DisplayValue::Percent(*most).to_string(),
                 };
                 format!("{sensor} {value} agrees again with {other}{theirs}, limit {limit}")
             }

@@ -126,7 +126,7 @@ pub struct Facts {
 /// A value or a limit as an event shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Figure {
+pub enum DisplayValue {
     /// A sensor's value.
     Value(Value),
     /// A limit, or a rate per minute.
@@ -290,24 +290,28 @@ impl Test {
         condition: &Condition,
         facts: &Facts,
         newest: Option<Value>,
-    ) -> (Option<Figure>, Option<Figure>) {
-        let value = newest.map(Figure::Value);
+    ) -> (Option<DisplayValue>, Option<DisplayValue>) {
+        let value = newest.map(DisplayValue::Value);
         match *condition {
-            Condition::Above { limit, .. } | Condition::Below { limit, .. } => (value, Some(Figure::Number(limit))),
-            Condition::Between { above, .. } => (value, Some(Figure::Number(above))),
+            Condition::Above { limit, .. } | Condition::Below { limit, .. } => {
+                (value, Some(DisplayValue::Number(limit)))
+            }
+            Condition::Between { above, .. } => (value, Some(DisplayValue::Number(above))),
             Condition::Outside { low, high, .. } => {
                 let middle = low + (high - low) / 2.0;
                 let nearer = if newest.is_some_and(|value| value.to_f64() < middle) { low } else { high };
-                (value, Some(Figure::Number(nearer)))
+                (value, Some(DisplayValue::Number(nearer)))
             }
             Condition::RateAbove { limit, .. } | Condition::RateBelow { limit, .. } => {
-                (facts.rate.map(|rate| Figure::Number(self.per_minute(rate))), Some(Figure::Number(limit)))
+                (facts.rate.map(|rate| DisplayValue::Number(self.per_minute(rate))), Some(DisplayValue::Number(limit)))
             }
-            Condition::MissingFor(span) => (Some(Figure::Time(facts.silent_for)), Some(Figure::Time(span))),
-            Condition::StuckFor(span) => (value, Some(Figure::Time(span))),
+            Condition::MissingFor(span) => (Some(DisplayValue::Time(facts.silent_for)), Some(DisplayValue::Time(span))),
+            Condition::StuckFor(span) => (value, Some(DisplayValue::Time(span))),
             Condition::Faulty => (value, None),
-            Condition::DiffersFrom { limit, scale: Scale::Unit, .. } => (value, Some(Figure::Number(limit))),
-            Condition::DiffersFrom { limit, scale: Scale::PercentOfOther, .. } => (value, Some(Figure::Percent(limit))),
+            Condition::DiffersFrom { limit, scale: Scale::Unit, .. } => (value, Some(DisplayValue::Number(limit))),
+            Condition::DiffersFrom { limit, scale: Scale::PercentOfOther, .. } => {
+                (value, Some(DisplayValue::Percent(limit)))
+            }
         }
     }
 }
@@ -377,26 +381,28 @@ impl Condition {
     }
 }
 
-impl Figure {
+impl DisplayValue {
     /// The digits of the number that programs are told: a value's as its resolution gives them, a length of time in seconds. None for
     /// what is no number.
     #[must_use]
     pub fn digits(&self) -> Option<String> {
         match self {
-            Figure::Value(value) => Some(value.to_string()),
-            Figure::Number(number) | Figure::Percent(number) => number.is_finite().then(|| number.to_string()),
-            Figure::Time(span) => Some(span.as_secs_f64().to_string()),
+            DisplayValue::Value(value) => Some(value.to_string()),
+            DisplayValue::Number(number) | DisplayValue::Percent(number) => {
+                number.is_finite().then(|| number.to_string())
+            }
+            DisplayValue::Time(span) => Some(span.as_secs_f64().to_string()),
         }
     }
 }
 
-impl fmt::Display for Figure {
+impl fmt::Display for DisplayValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Figure::Value(value) => value.fmt(f),
-            Figure::Number(number) => number.fmt(f),
-            Figure::Time(span) => f.write_str(&span.in_words()),
-            Figure::Percent(number) => write!(f, "{number} %"),
+            DisplayValue::Value(value) => value.fmt(f),
+            DisplayValue::Number(number) => number.fmt(f),
+            DisplayValue::Time(span) => f.write_str(&span.in_words()),
+            DisplayValue::Percent(number) => write!(f, "{number} %"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tilth_core::escalate::Cause;
 use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Severity};
-use tilth_core::rules::Figure;
+use tilth_core::rules::DisplayValue;
 use tilth_core::time::Span;
 
 use crate::message::{Item, Message};
@@ -95,7 +95,7 @@ fn figures(notification: &Notification) -> Option<String> {
     let Notification { kind, report, unit, is_measured, .. } = notification;
     match (&report.value, &report.limit) {
         _ if !is_measured => None,
-        (Some(Figure::Time(_)), _) if matches!(kind, Kind::Resolved(_)) => None,
+        (Some(DisplayValue::Time(_)), _) if matches!(kind, Kind::Resolved(_)) => None,
         (Some(value), Some(limit)) => Some(format!("Now {}, limit {}", figure(value, unit), figure(limit, unit))),
         (Some(value), None) => Some(format!("Now {}", figure(value, unit))),
         (None, Some(limit)) => Some(format!("Limit {}", figure(limit, unit))),
@@ -122,9 +122,9 @@ fn digest(items: &[Item]) -> (String, String) {
 }
 
 /// A figure with its unit; lengths of time and percentages say their own.
-pub(crate) fn figure(figure: &Figure, unit: &str) -> String {
+pub(crate) fn figure(figure: &DisplayValue, unit: &str) -> String {
     match figure {
-        Figure::Value(_) | Figure::Number(_) if !unit.is_empty() => format!("{figure} {unit}"),
+        DisplayValue::Value(_) | DisplayValue::Number(_) if !unit.is_empty() => format!("{figure} {unit}"),
         _ => figure.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use tilth_core::engine::{AlertState, AlertView, Engine, Inhibition, ScheduleView
 use tilth_core::id::SensorId;
 use tilth_core::interlock::{self, ActuatorView, HoldView};
 use tilth_core::reading::Quality;
-use tilth_core::rules::Figure;
+use tilth_core::rules::DisplayValue;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Steps, Value};
@@ -33,7 +33,7 @@ pub(super) fn sensors(engine: &Engine, context: &EngineContext<'_>, clock: &Cloc
             zone: sensor.zone.clone(),
             quantity: sensor.quantity.name().to_owned(),
             unit: sensor.quantity.unit().to_owned(),
-            value: newest.and_then(|(value, _)| digits(Some(Figure::Value(value)))),
+            value: newest.and_then(|(value, _)| digits(Some(DisplayValue::Value(value)))),
             quality: view.quality.map(|quality| quality.name().to_owned()),
             at: newest.and_then(|(_, at)| wall(at.wall)),
             age_s: newest.map(|(_, at)| (now - at.uptime).as_secs_f64()),
@@ -260,6 +260,6 @@ pub(super) fn counts(engine: &Engine) -> AlertCounts {
 }
 
 /// A figure as a number in JSON, with the digits that people are shown.
-fn digits(figure: Option<Figure>) -> Digits {
+fn digits(figure: Option<DisplayValue>) -> Digits {
     RawValue::from_string(figure?.digits()?).ok()
 }

@@ -22,7 +22,7 @@ const I2C: &str = "expected an I2C bus of the machine there; is it turned on (ra
 
 /// Warnings about resources that are missing or unusable, each where it is named. Nothing is opened that could be a device, for that
 /// would reset many boards.
-pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
+pub(super) fn warnings(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
     let secrets = Secrets::of(folder);
     let wrong = |found: &ResourceRef| {
         let (why, expected) = match &found.resource {

@@ -21,7 +21,7 @@ const LINES: usize = 1024;
 
 /// At the end the journal has so long to take what waits.
 const PATIENCE: Duration = Duration::from_millis(500);
-const LOOK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 static RUNNING: OnceLock<Journal> = OnceLock::new();
 
@@ -110,7 +110,7 @@ impl Journal {
     fn flush(&self, patience: Duration) {
         let end = Instant::now() + patience;
         while self.counts.waiting.load(Ordering::Acquire) > 0 && Instant::now() < end {
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }

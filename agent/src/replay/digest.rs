@@ -30,7 +30,7 @@ impl Digest {
             Effect::Sensor(_) => &mut self.health,
             Effect::Schedule(_)
             | Effect::Site
-            | Effect::Refused(_)
+            | Effect::Rejected(_)
             | Effect::Unwindowed(..)
             | Effect::Output(_)
             | Effect::Planned(_) => &mut self.other,

@@ -135,7 +135,7 @@ impl Totals {
             Effect::Window(_)
             | Effect::Schedule(_)
             | Effect::Site
-            | Effect::Refused(_)
+            | Effect::Rejected(_)
             | Effect::Unwindowed(..)
             | Effect::Output(_)
             | Effect::Planned(_) => {}

@@ -217,12 +217,12 @@ impl Writing<'_> {
                 let span = (lost.from.unwrap_or(now), lost.to.unwrap_or(now));
                 losses::add(self.connection, &Loss { what, reason: cause, count, boot: self.boot, span })?;
             }
-            self.say_lost(now, cause, lost)?;
+            self.record_drop_event(now, cause, lost)?;
         }
         Ok(())
     }
 
-    fn say_lost(&mut self, now: Uptime, cause: Cause, lost: &Lost) -> Result<(), StoreError> {
+    fn record_drop_event(&mut self, now: Uptime, cause: Cause, lost: &Lost) -> Result<(), StoreError> {
         let mut body = Map::new();
         for (what, count) in lost.counts() {
             body.insert(what.to_owned(), count.into());

@@ -19,8 +19,8 @@ pub(crate) const QUEUE: usize = 256;
 /// How long the last commit waits for room in the queue: a disk that hangs must not keep the agent from ending.
 pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Between two looks for that room.
-const LOOK_FOR_ROOM: Duration = Duration::from_millis(10);
+/// Interval of checks for that room.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Work for the store's thread.
 pub(super) enum StoreJob {
@@ -97,7 +97,7 @@ impl StoreWriter {
     pub(crate) fn stop(mut self) {
         let end = Instant::now() + LAST_WAIT;
         while !self.try_stop() && Instant::now() < end {
-            std::thread::sleep(LOOK_FOR_ROOM);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -111,7 +111,7 @@ impl StoreHandle {
     /// Has the store's thread change something; `change` answers by whatever channel it holds. While the database cannot be
     /// opened it is dropped, and with it its channel. Busy when the queue is full: try again later. What is only read is asked with
     /// [`StoreHandle::read`].
-    pub(crate) fn ask(&self, change: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Unanswered> {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Unanswered> {
         self.jobs.try_send(StoreJob::Change(Box::new(change))).map_err(|_| Unanswered::Busy)
     }
 

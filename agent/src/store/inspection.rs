@@ -23,7 +23,7 @@ pub(super) struct Inspection {
 impl Inspection {
     /// A log without its database would be deleted by SQLite: it is moved aside.
     pub(super) fn of(path: &Path, options: &Options) -> Inspection {
-        let log = log::look(&damaged_files::beside(path, "-wal"));
+        let log = log::inspect(&damaged_files::beside(path, "-wal"));
         let is_new = fs::metadata(path).map_or_else(
             |error| error.kind() == ErrorKind::NotFound,
             |metadata| metadata.is_file() && metadata.len() == 0,

@@ -57,7 +57,7 @@ impl Log {
 }
 
 /// How the log beside a database lies there.
-pub(super) fn look(path: &Path) -> Log {
+pub(super) fn inspect(path: &Path) -> Log {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Log::Absent,
         // What cannot be looked at says nothing; opening says what is wrong.

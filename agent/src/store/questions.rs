@@ -125,15 +125,15 @@ pub(super) struct Questions {
 
 impl Questions {
     pub(super) fn start(access: ReadAccess) -> std::io::Result<Questions> {
-        let (queue, asked) = mpsc::sync_channel(QUEUE);
+        let (queue, queued) = mpsc::sync_channel(QUEUE);
         let answering = access.clone();
-        std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || answer_all(&asked, &answering))?;
+        std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || answer_all(&queued, &answering))?;
         Ok(Questions { queue, access })
     }
 }
 
-fn answer_all(asked: &Receiver<Question>, access: &ReadAccess) {
-    while let Ok(question) = asked.recv() {
+fn answer_all(queued: &Receiver<Question>, access: &ReadAccess) {
+    while let Ok(question) = queued.recv() {
         let Some((path, file)) = access.begin() else {
             question(Err(Unanswered::NoDatabase));
             continue;
@@ -169,7 +169,7 @@ impl StoreHandle {
 
     fn put(&self, question: Question) -> Result<(), Unanswered> {
         if self.questions.access.state().source == Source::StoreThread {
-            return self.ask(|store| question(Ok(&store.reader)));
+            return self.change(|store| question(Ok(&store.reader)));
         }
         self.questions.queue.try_send(question).map_err(|_| Unanswered::Busy)
     }

@@ -20,7 +20,7 @@ use super::retention::{Policy, Step};
 use super::{CurrentBoot, EarlierState, Store};
 
 /// Interval of the check whether rows must be deleted.
-const LOOK: Span = Span::from_mins(1);
+const RETENTION_INTERVAL: Span = Span::from_mins(1);
 
 /// Steps of retention after one commit: deleting keeps up with adding, and no commit waits long.
 const STEPS: u32 = 4;
@@ -366,7 +366,7 @@ impl StoreThread {
 
     /// Deletes rows once a minute, and on while more must go.
     fn apply_retention(&mut self) {
-        let is_time = self.retention_at.is_none_or(|retention_at| self.now - retention_at >= LOOK);
+        let is_time = self.retention_at.is_none_or(|retention_at| self.now - retention_at >= RETENTION_INTERVAL);
         let wall = self.store.as_ref().and_then(|store| self.wall_of(store));
         let Some(store) = self.store.as_mut().filter(|_| is_time || self.has_more_to_delete || self.trouble.is_some())
         else {

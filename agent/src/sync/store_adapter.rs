@@ -169,7 +169,7 @@ async fn on_store_thread<T: Send + 'static>(
     loop {
         let (answer, answered) = oneshot::channel();
         let work = work.clone();
-        let queued = store.ask(move |store| {
+        let queued = store.change(move |store| {
             let _ = answer.send(work(store));
         });
         if queued.is_ok() {

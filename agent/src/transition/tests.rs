@@ -14,8 +14,8 @@ fn stamp(ms: i64) -> Stamp {
     Stamp { boot: 3, uptime: Uptime(ms), wall: Some(WallTime(WALL + ms)) }
 }
 
-fn value(steps: i64, resolution: f64) -> Figure {
-    Figure::Value(Value { steps: Steps(steps), resolution: Resolution::new(resolution).unwrap() })
+fn value(steps: i64, resolution: f64) -> DisplayValue {
+    DisplayValue::Value(Value { steps: Steps(steps), resolution: Resolution::new(resolution).unwrap() })
 }
 
 fn report() -> Report {
@@ -26,7 +26,7 @@ fn report() -> Report {
         key: AlertKey { zone: id("tower-1"), rule: id("ph-high"), sensor: SensorId::new("tower-1/ph").unwrap() },
         severity: Severity::Warning,
         value: Some(value(680, 0.01)),
-        limit: Some(Figure::Number(6.5)),
+        limit: Some(DisplayValue::Number(6.5)),
         since: stamp(0),
         reading_at: Some(stamp(60_000)),
         pages: 2,
@@ -74,17 +74,17 @@ fn figures_are_the_digits_that_people_see() {
         (value(-5, 0.01), "-0.05"),
         (value(371, 0.0625), "23.1875"),
         (value(12, 1.0), "12"),
-        (Figure::Number(6.8), "6.8"),
-        (Figure::Number(-0.125), "-0.125"),
-        (Figure::Number(1e21), "1000000000000000000000"),
-        (Figure::Number(f64::NAN), "null"),
-        (Figure::Number(f64::NEG_INFINITY), "null"),
-        (Figure::Time(Span::from_mins(30)), "1800"),
-        (Figure::Time(Span(1250)), "1.25"),
-        (Figure::Time(Span(-5)), "-0.005"),
-        (Figure::Time(Span::ZERO), "0"),
-        (Figure::Percent(2.5), "2.5"),
-        (Figure::Percent(f64::NAN), "null"),
+        (DisplayValue::Number(6.8), "6.8"),
+        (DisplayValue::Number(-0.125), "-0.125"),
+        (DisplayValue::Number(1e21), "1000000000000000000000"),
+        (DisplayValue::Number(f64::NAN), "null"),
+        (DisplayValue::Number(f64::NEG_INFINITY), "null"),
+        (DisplayValue::Time(Span::from_mins(30)), "1800"),
+        (DisplayValue::Time(Span(1250)), "1.25"),
+        (DisplayValue::Time(Span(-5)), "-0.005"),
+        (DisplayValue::Time(Span::ZERO), "0"),
+        (DisplayValue::Percent(2.5), "2.5"),
+        (DisplayValue::Percent(f64::NAN), "null"),
     ] {
         let report = Report { value: Some(figure), ..report() };
         let line = json(&TransitionRecord::of_alert(&Transition::Pending, &report));

@@ -14,7 +14,7 @@ use tilth_core::escalate::Cause;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
 use tilth_core::plan::{AlertKey, Severity};
-use tilth_core::rules::Figure;
+use tilth_core::rules::DisplayValue;
 use tilth_core::time::{Stamp, Uptime, WallTime};
 use tilth_notify::HttpClients;
 use tilth_notify::client::ChannelClient;
@@ -291,8 +291,8 @@ fn notification(client: &Id, device: &MonitoredDevice, silence: &Silence, now: W
         alert: Some(AlertId(silence.number)),
         key: AlertKey { zone: id(ZONE), rule: id(RULE), sensor },
         severity: Severity::Critical,
-        value: Some(Figure::Time(length)),
-        limit: Some(Figure::Time(device.contact.limit)),
+        value: Some(DisplayValue::Time(length)),
+        limit: Some(DisplayValue::Time(device.contact.limit)),
         since: stamp(silence.since),
         reading_at: None,
         pages: 1,

@@ -3,7 +3,7 @@
 use super::{Engine, Kind, RuleState};
 use crate::alert::AlertId;
 use crate::calibrate::Calibration;
-use crate::effect::{Effect, Refusal, Transition};
+use crate::effect::{Effect, RejectReason, Transition};
 use crate::id::SensorId;
 use crate::site::{Matcher, Silence};
 use crate::time::{Due, Span};
@@ -27,13 +27,13 @@ impl Engine {
                 self.timers.add(until.at, Kind::SilenceEnds, number);
                 self.effects.push_back(Effect::Site);
             }
-            None => self.effects.push_back(Effect::Refused(Refusal::TooManySilences)),
+            None => self.effects.push_back(Effect::Rejected(RejectReason::TooManySilences)),
         }
     }
 
     pub(super) fn calibrate(&mut self, sensor: SensorId, calibration: Option<Calibration>) {
         if calibration.is_some() && self.plan.sensor_ix(sensor.as_str()).is_none() {
-            self.effects.push_back(Effect::Refused(Refusal::NoSuchSensor));
+            self.effects.push_back(Effect::Rejected(RejectReason::NoSuchSensor));
             return;
         }
         self.site.calibrate(sensor, calibration);

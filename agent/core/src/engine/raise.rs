@@ -11,7 +11,7 @@ use crate::message::{Placeholder, Template};
 use crate::plan::{Rule, Severity};
 use crate::reading::SensorIx;
 use crate::resolved;
-use crate::rules::{Condition, ConditionState, Facts, Figure};
+use crate::rules::{Condition, ConditionState, DisplayValue, Facts};
 use crate::time::{Span, Stamp, Uptime};
 
 impl Engine {
@@ -280,7 +280,7 @@ impl Engine {
         reason: Reason,
         (at, since): (Stamp, Stamp),
         severity: Severity,
-        (value, limit): (Option<Figure>, Option<Figure>),
+        (value, limit): (Option<DisplayValue>, Option<DisplayValue>),
     ) -> String {
         let compiled = &self.plan.rules[of as usize];
         let rule = &compiled.rule;
@@ -297,10 +297,10 @@ impl Engine {
     }
 
     /// The newest believed value of the sensor that a rule compares its own with.
-    fn other_value(&self, of: u32) -> Option<Figure> {
+    fn other_value(&self, of: u32) -> Option<DisplayValue> {
         let other = self.plan.rules[of as usize].test.other()?;
         let newest = self.sensors[other.0 as usize].judge.believed()?;
-        Some(Figure::Value(self.plan.value(other, newest.steps)))
+        Some(DisplayValue::Value(self.plan.value(other, newest.steps)))
     }
 
     fn render(
@@ -308,8 +308,8 @@ impl Engine {
         of: u32,
         template: &Template,
         severity: Severity,
-        value: Option<Figure>,
-        limit: Option<Figure>,
+        value: Option<DisplayValue>,
+        limit: Option<DisplayValue>,
     ) -> String {
         use std::fmt::Write;
         let compiled = &self.plan.rules[of as usize];
@@ -317,7 +317,7 @@ impl Engine {
         let quantity = self.plan.sensor(compiled.sensor).quantity;
         // An input that failed has no value, and there is no unit of it to say.
         let failed = rule.condition == Condition::Faulty && value.is_none();
-        let figure = |figure: Option<Figure>, out: &mut String| match figure {
+        let figure = |figure: Option<DisplayValue>, out: &mut String| match figure {
             Some(figure) => write!(out, "{figure}"),
             None if failed => out.write_str("no value"),
             None => out.write_str("-"),

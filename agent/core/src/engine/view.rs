@@ -9,7 +9,7 @@ use crate::effect::Report;
 use crate::id::Id;
 use crate::judge::Doubt;
 use crate::reading::{Quality, SensorIx};
-use crate::rules::Figure;
+use crate::rules::DisplayValue;
 use crate::schedule::Schedule;
 use crate::site::Matcher;
 use crate::time::{Span, Stamp, WallTime};
@@ -130,20 +130,22 @@ impl Engine {
     pub fn doubt(&self, ix: SensorIx) -> Option<String> {
         let sensor = self.plan.sensor(ix);
         let doubt = self.sensors[ix.0 as usize].judge.doubt(&self.plan.bounds[ix.0 as usize])?;
-        let with_unit = |figure: Figure| match sensor.quantity.unit() {
+        let with_unit = |figure: DisplayValue| match sensor.quantity.unit() {
             "" => figure.to_string(),
             unit => format!("{figure} {unit}"),
         };
         let range = || match sensor.range {
-            Some((low, high)) => format!("outside {} to {}", Figure::Number(low), Figure::Number(high)),
+            Some((low, high)) => format!("outside {} to {}", DisplayValue::Number(low), DisplayValue::Number(high)),
             None => "beyond any measurement".to_owned(),
         };
         Some(match doubt {
-            Doubt::Outside(steps) => format!("{} is {}", with_unit(Figure::Value(self.plan.value(ix, steps))), range()),
+            Doubt::Outside(steps) => {
+                format!("{} is {}", with_unit(DisplayValue::Value(self.plan.value(ix, steps))), range())
+            }
             Doubt::WasOutside => format!("a value of the last minute was {}", range()),
             Doubt::Unchanged(span) => format!("unchanged for {}", span.in_words()),
             Doubt::Jumped => match sensor.max_rate {
-                Some(rate) => format!("changed by more than {} in a minute", with_unit(Figure::Number(rate))),
+                Some(rate) => format!("changed by more than {} in a minute", with_unit(DisplayValue::Number(rate))),
                 None => return None,
             },
         })

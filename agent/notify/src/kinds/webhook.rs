@@ -5,7 +5,7 @@ use ring::hmac;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tilth_core::id::Id;
-use tilth_core::rules::Figure;
+use tilth_core::rules::DisplayValue;
 use tilth_core::time::{Stamp, WallTime};
 
 use crate::http::Request;
@@ -124,7 +124,7 @@ fn wall(stamp: &Stamp) -> Option<String> {
     stamp.wall.map(|wall| wall.to_string())
 }
 
-fn number(figure: &Figure) -> Option<Box<RawValue>> {
+fn number(figure: &DisplayValue) -> Option<Box<RawValue>> {
     RawValue::from_string(figure.digits()?).ok()
 }
 

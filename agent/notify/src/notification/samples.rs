@@ -6,7 +6,7 @@ use tilth_core::escalate::Cause;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
 use tilth_core::plan::{AlertKey, Severity};
-use tilth_core::rules::Figure;
+use tilth_core::rules::DisplayValue;
 use tilth_core::time::{Stamp, Uptime, WallTime};
 use tilth_core::value::{Resolution, Value};
 
@@ -28,8 +28,8 @@ fn report(alert: u64, severity: Severity) -> Report {
         alert: Some(AlertId(alert)),
         key,
         severity,
-        value: Some(Figure::Value(Value { steps: resolution.nearest(2.93).unwrap(), resolution })),
-        limit: Some(Figure::Number(2.8)),
+        value: Some(DisplayValue::Value(Value { steps: resolution.nearest(2.93).unwrap(), resolution })),
+        limit: Some(DisplayValue::Number(2.8)),
         since: stamp(0),
         reading_at: Some(stamp(299)),
         pages: 1,

@@ -65,8 +65,8 @@ Alert 12: ec-high, tower-1/ec
 3 earlier notices could not be delivered.",
     );
     let mut silent = resolved(12);
-    silent.report.value = Some(Figure::Time(Span::from_mins(125)));
-    silent.report.limit = Some(Figure::Time(Span::from_mins(120)));
+    silent.report.value = Some(DisplayValue::Time(Span::from_mins(125)));
+    silent.report.limit = Some(DisplayValue::Time(Span::from_mins(120)));
     silent.report.since = Stamp { boot: 2, ..stamp(0) };
     silent.report.message = "tower-1/ec reporting again after 2 h 5 min".to_owned();
     check_text(

@@ -53,7 +53,7 @@ fn numbers_stay_in_a_row_while_the_store_stands_still() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let (let_go, held) = std::sync::mpsc::channel::<()>();
-    life.store.ask(move |_| held.recv().unwrap_or_default()).unwrap();
+    life.store.change(move |_| held.recv().unwrap_or_default()).unwrap();
     (0..SENSORS).for_each(|number| life.count(10, number, 31.0));
     assert_eq!(life.open_alerts(), (1..=SENSORS as u64).collect::<Vec<_>>());
     drop(let_go);

@@ -89,6 +89,6 @@ fn what_is_left_of_an_older_log_is_no_damage() {
         let mut commit = Commit::new(Uptime(number), calibrated(1));
         commit.events.push(note(Uptime(number), "a note"));
         store.commit(&commit).unwrap();
-        assert_eq!(look(&beside(&folder.database(), "-wal")), Log::Whole, "after {number}");
+        assert_eq!(inspect(&beside(&folder.database(), "-wal")), Log::Whole, "after {number}");
     }
 }

@@ -149,7 +149,7 @@ fn questions_are_answered_while_a_commit_hangs() {
         held.recv().unwrap_or_default();
         store.reader.0.execute_batch("COMMIT").unwrap();
     };
-    bench.handle.ask(commit_that_hangs).unwrap();
+    bench.handle.change(commit_that_hangs).unwrap();
     begun.recv().unwrap();
     let kinds = |reader: &StoreReader| {
         let kind = reader.0.query_row("SELECT kind FROM event", [], |row| row.get::<_, String>(0));

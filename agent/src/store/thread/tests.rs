@@ -60,7 +60,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
 
 fn ask<T: Send + 'static>(handle: &StoreHandle, question: impl FnOnce(&mut Store) -> T + Send + 'static) -> T {
     let (answer, answered) = mpsc::channel();
-    handle.ask(move |store| answer.send(question(store)).unwrap()).unwrap();
+    handle.change(move |store| answer.send(question(store)).unwrap()).unwrap();
     answered.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
@@ -115,7 +115,7 @@ fn stopping_commits_what_waits() {
         (0..3).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
         bench.store_writer.record(farm.take());
     }
-    bench.handle.ask(|store| assert!(!store.confirm(Lane::Events, 1))).unwrap();
+    bench.handle.change(|store| assert!(!store.confirm(Lane::Events, 1))).unwrap();
     bench.store_writer.stop();
     bench.thread.join().unwrap();
     assert_eq!(open(&bench.folder).0.reader().readings_after(0).unwrap().len(), 15);
@@ -126,7 +126,7 @@ fn stopping_commits_what_waits() {
 fn recording_never_waits_for_the_store() {
     let (mut bench, mut farm) = (bench(None), Farm::new(1));
     let (let_go, held) = mpsc::channel::<()>();
-    bench.handle.ask(move |_| held.recv().unwrap_or_default()).unwrap();
+    bench.handle.change(move |_| held.recv().unwrap_or_default()).unwrap();
     let began = std::time::Instant::now();
     for n in 0..4 * QUEUE {
         farm.wait(Span(100));
@@ -134,7 +134,7 @@ fn recording_never_waits_for_the_store() {
         bench.store_writer.record(farm.take());
     }
     assert!(began.elapsed() < Duration::from_secs(5));
-    assert!(matches!(bench.handle.ask(|_| ()), Err(Unanswered::Busy)));
+    assert!(matches!(bench.handle.change(|_| ()), Err(Unanswered::Busy)));
     let_go.send(()).unwrap();
     bench.store_writer.stop();
     bench.thread.join().unwrap();
@@ -190,9 +190,9 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
         begin.send(()).unwrap();
         held.recv().unwrap_or_default();
     };
-    bench.handle.ask(hang).unwrap();
+    bench.handle.change(hang).unwrap();
     begun.recv().unwrap();
-    while bench.handle.ask(|_| ()).is_ok() {}
+    while bench.handle.change(|_| ()).is_ok() {}
     minute(&mut bench, &mut farm, &mut minutes);
     let began = Instant::now();
     bench.store_writer.stop();
@@ -244,7 +244,7 @@ fn a_database_in_the_place_of_another_is_reported_though_its_first_transaction_f
         begin.send(()).unwrap();
         held.recv().unwrap_or_default();
     };
-    bench.handle.ask(wait).unwrap();
+    bench.handle.change(wait).unwrap();
     begun.recv().unwrap();
     let database = bench.folder.database();
     for end in ["", "-wal", "-shm"] {
@@ -277,9 +277,9 @@ fn what_is_given_up_because_the_store_fell_behind_says_so() {
         begin.send(()).unwrap();
         held.recv().unwrap_or_default();
     };
-    bench.handle.ask(hang).unwrap();
+    bench.handle.change(hang).unwrap();
     begun.recv().unwrap();
-    while bench.handle.ask(|_| ()).is_ok() {}
+    while bench.handle.change(|_| ()).is_ok() {}
     for _ in 0..150 {
         (0..100).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
         farm.wait(Span::from_mins(1));

@@ -244,7 +244,7 @@ fn in_words(effect: &Effect, plan: &Plan) -> Option<String> {
         Effect::Output(effect) => crate::interlock::tests::in_words(effect),
         Effect::Planned(_) => "planned".to_owned(),
         Effect::NoValue(sensor) => format!("missing {}", plan.sensor(*sensor).id),
-        Effect::Refused(refusal) => format!("refused {refusal:?}"),
+        Effect::Rejected(refusal) => format!("refused {refusal:?}"),
         Effect::Unwindowed(sensor, readings) => format!("unwindowed {readings} of {sensor}"),
         Effect::Reading(_) | Effect::Window(_) => return None,
     })

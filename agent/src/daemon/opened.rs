@@ -13,8 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
-use crate::checkpoint;
-use crate::checkpoint::OutputsBefore;
+use crate::checkpoint::{self, OutputsBefore};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::decide::{Command, RestoredState, StoreReplaced};
@@ -22,7 +21,7 @@ use crate::health::{self, HealthBoard};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
-    BLOCK_INTERVAL, CurrentBoot, Found, LaneStates, Losses, Opened, Options, Policy, Store, StoreError,
+    BLOCK_INTERVAL, CurrentBoot, Found, LaneStates, Losses, LostHistory, Opened, Options, Policy, Store, StoreError,
     StoredCheckpoint,
 };
 
@@ -192,9 +191,7 @@ impl StoreMonitor {
         // Missing history of earlier starts too: a person who looks has often restarted the agent since.
         let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
         before.into_iter().rev().for_each(|said| self.health.missing(said));
-        if let Some(missing) = &restored.missing {
-            self.health.say_missing(missing, self.clock.now().1, &self.config.local());
-        }
+        self.say_missing(restored.missing.as_ref());
         self.heads.send_replace(heads_of(store.stream(), &store.lanes()));
     }
 
@@ -205,9 +202,10 @@ impl StoreMonitor {
         RestoredState { remarks, ..RestoredState::default() }
     }
 
-    fn say_missing(&self, opened: &Opened) {
-        let (now, local) = (self.clock.now().1, self.config.local());
-        opened.missing.iter().for_each(|missing| self.health.say_missing(missing, now, &local));
+    fn say_missing(&self, missing: Option<&LostHistory>) {
+        if let Some(missing) = missing {
+            self.health.say_missing(missing, self.clock.now().1, &self.config.local());
+        }
     }
 
     fn handle(&self, news: StoreReport<'_>) {
@@ -243,15 +241,14 @@ impl StoreMonitor {
             }
             StoreReport::Replaced(opened) => {
                 log(&remarks(opened));
-                self.say_missing(opened);
+                self.say_missing(opened.missing.as_ref());
                 replaced.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
             }
             StoreReport::OpenedLate(boot, known, opened) => {
                 let new_stream = if known.is_known { ", under a new stream" } else { "" };
                 info!(target: "store", "database available again; continuing as boot {boot}{new_stream}");
-                self.say_missing(opened);
-                let missing = opened.missing.clone();
-                let boot = Some(boot);
+                self.say_missing(opened.missing.as_ref());
+                let (boot, missing) = (Some(boot), opened.missing.clone());
                 let outputs = known.checkpoint.as_deref().map(OutputsBefore::of);
                 replaced.send_replace(StoreReplaced { boot, alerts: known.alerts, site: known.site, outputs, missing });
             }

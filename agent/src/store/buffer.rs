@@ -42,8 +42,7 @@ pub(super) type Cause = &'static str;
 pub(super) const BEHIND: Cause = "the store did not keep up";
 
 /// What was dropped, by its cause. Goes into the next commit.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Losses(BTreeMap<Cause, Lost>);
+pub(crate) type Losses = BTreeMap<Cause, Lost>;
 
 /// What was dropped for one cause before it could be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,24 +65,6 @@ impl Lost {
         self.rows = self.rows.and(other.rows);
         self.from = self.from.into_iter().chain(other.from).min();
         self.to = self.to.into_iter().chain(other.to).max();
-    }
-}
-
-impl Losses {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Lost)> {
-        self.0.iter().map(|(cause, lost)| (*cause, lost))
-    }
-
-    fn of(&mut self, cause: Cause) -> &mut Lost {
-        self.0.entry(cause).or_default()
-    }
-
-    pub(crate) fn join(&mut self, other: &Losses) {
-        other.iter().for_each(|(cause, lost)| self.of(cause).join(lost));
     }
 }
 
@@ -187,7 +168,7 @@ impl Buffer {
 
     /// What was dropped elsewhere, before it came here.
     pub(crate) fn add_lost(&mut self, lost: &Losses) {
-        self.lost.join(lost);
+        lost.iter().for_each(|(cause, lost)| self.lost.entry(cause).or_default().join(lost));
     }
 
     /// What is dropped from here on is dropped for this cause.
@@ -253,7 +234,7 @@ impl Buffer {
         if surplus == Sizes::default() {
             return;
         }
-        let lost = self.lost.of(self.cause);
+        let lost = self.lost.entry(self.cause).or_default();
         for commit in &mut self.commits {
             let rows = drop_oldest(commit, surplus);
             if rows != Sizes::default() {

@@ -203,7 +203,7 @@ impl Writing<'_> {
     /// an event, too, and in the table of losses.
     fn lost(&mut self, commits: &[Commit], losses: &Losses) -> Result<(), StoreError> {
         let Some(now) = commits.last().map(|commit| commit.now) else { return Ok(()) };
-        for (cause, lost) in losses.iter() {
+        for (&cause, lost) in losses {
             let reason = format!("dropped: {cause}");
             let Sizes { events, windows, diagnostics, .. } = lost.rows;
             for (lane, count) in [(Lane::Events, events), (Lane::Windows, windows), (Lane::Diagnostics, diagnostics)] {

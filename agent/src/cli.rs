@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Retry(AgentOptions),
     /// Show transitions as they happen, until Ctrl-C
     Tail(AgentOptions),
+    Listen(Listen),
     Flash(Flash),
     Completions(Completions),
     Manual(Manual),
@@ -389,6 +390,44 @@ pub(crate) struct Note {
     pub(crate) text: String,
     #[command(flatten)]
     pub(crate) person: Person,
+}
+
+/// Show what a line or a board says, as a configuration that reads it
+///
+/// Listens to a port and prints the values that it carries with their units, and what agent.toml and config.d need to read them: ready to
+/// paste, as check accepts it. A running agent leaves the port alone meanwhile.
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// Path of the serial port, such as /dev/ttyUSB0, or tcp://HOST:PORT
+    #[arg(value_name = "PORT")]
+    pub(crate) port: String,
+    /// Speed in bits a second, or auto to try the usual ones
+    #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = baud)]
+    pub(crate) baud: Baud,
+    /// How long to listen, such as 20s
+    #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = span)]
+    pub(crate) time: Span,
+    /// Name of the bus
+    #[arg(long, value_name = "NAME", default_value = "gateway", value_parser = Id::new)]
+    pub(crate) bus: Id,
+    /// Zone of its sensors
+    #[arg(long, value_name = "ZONE", default_value = "room", value_parser = Id::new)]
+    pub(crate) zone: Id,
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
+}
+
+/// Speed of a serial port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Baud {
+    Auto,
+    Of(u32),
+}
+
+fn baud(text: &str) -> Result<Baud, String> {
+    let baud = text.parse().ok().filter(|baud| (300..=2_000_000).contains(baud)).map(Baud::Of);
+    let baud = baud.or_else(|| (text == "auto").then_some(Baud::Auto));
+    baud.ok_or_else(|| "expected bits a second from 300 to 2000000, such as 9600, or auto".to_owned())
 }
 
 /// Write Tilth's firmware to a board

@@ -2,6 +2,8 @@
 
 mod client;
 mod flash;
+mod listen;
+mod port;
 mod text;
 
 use anyhow::Context;
@@ -10,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tilth_core::time::Span;
 
 pub(crate) use self::flash::flash;
+pub(crate) use self::listen::listen;
 
 use self::client::{ApiRequest, Client, post, request};
 use self::text::{Table, Times};

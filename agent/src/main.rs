@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         Command::Note(wanted) => commands::note(&wanted),
         Command::Retry(wanted) => commands::retry(&wanted),
         Command::Tail(wanted) => commands::tail(&wanted),
+        Command::Listen(wanted) => commands::listen(&wanted),
         Command::Flash(wanted) => commands::flash(&wanted),
         Command::Completions(wanted) => Ok(wanted.print()),
         Command::Manual(wanted) => wanted.write(),

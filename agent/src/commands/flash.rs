@@ -12,7 +12,6 @@ mod avrdude;
 mod image;
 mod pico;
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -22,12 +21,13 @@ use tilth_wire::BoardKind;
 
 use self::avrdude::Programmer;
 use self::image::{Image, SignedImage};
-use super::client::{Client, Events, post, request};
-use crate::api::rows::{Answer, BoardRow, ReleasePort, StatusRow};
+use super::client::{Client, request};
+use super::port::{self, Held};
+use crate::api::rows::{Answer, BoardRow, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::sense::board;
+use crate::sense::board::{self, Asked};
 use crate::sense::port::device_at;
 
 /// A kind of board, as manifests name it.
@@ -90,7 +90,7 @@ pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
     check_kind(&port, before.as_ref(), arduino)?;
     let held = match client {
         Some(client) => {
-            let held = release(client, &port)?;
+            let held = port::release(client, &port)?;
             say(format!("the agent leaves {port} alone until this ends"))?;
             Some(held)
         }
@@ -168,7 +168,12 @@ fn board_before(
     }
     say(format!("asking {port} which board is there; without Tilth's firmware on it this takes 14 s"))?;
     let asked = runtime()?.block_on(board::ask(serial(port)));
-    Ok(asked.ok().map(|(id, kind, firmware)| Before { id, kind: board::board_kind(kind).to_owned(), firmware }))
+    let before = |board: Asked| Before {
+        id: board.id,
+        kind: board::board_kind(board.kind).to_owned(),
+        firmware: board.firmware,
+    };
+    Ok(asked.ok().map(before))
 }
 
 fn check_kind(port: &str, before: Option<&Before>, arduino: &Arduino) -> anyhow::Result<()> {
@@ -183,20 +188,6 @@ fn check_kind(port: &str, before: Option<&Before>, arduino: &Arduino) -> anyhow:
     }
 }
 
-/// A port that the agent leaves alone while this lives.
-struct Held {
-    _events: Events,
-    connection: OwnedFd,
-}
-
-/// Asks the agent to leave a port alone.
-fn release(client: Client, port: &str) -> anyhow::Result<Held> {
-    let connection = client.connection()?;
-    let mut events = client.watch(post("/api/v1/ports/release", &ReleasePort { port: port.to_owned() })?)?;
-    events.next()?;
-    Ok(Held { _events: events, connection })
-}
-
 /// Writes all pages but the first, and then, from the bootloader's start, the first one.
 fn write(programmer: &Programmer<'_>, image: &Image, held: Option<&Held>) -> anyhow::Result<()> {
     // avrdude holds the connection too: the agent takes the port back once both have ended, whichever is killed.
@@ -207,7 +198,7 @@ fn write(programmer: &Programmer<'_>, image: &Image, held: Option<&Held>) -> any
 
 /// Waits until the board says that it runs the firmware; returns its id.
 fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expected: &str) -> anyhow::Result<String> {
-    let (id, kind, firmware) = runtime()?.block_on(board::ask(serial(port))).map_err(|why| {
+    let Asked { id, kind, firmware, .. } = runtime()?.block_on(board::ask(serial(port))).map_err(|why| {
         anyhow::anyhow!("the firmware is written and was read back, but: {why}\nunplug the board for a moment, and run the same command again")
     })?;
     if (kind, firmware.as_str()) != (arduino.kind, expected) {

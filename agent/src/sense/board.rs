@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 
 use tilth_config::Serial;
 use tilth_core::interlock::Switch;
+use tilth_core::quantity::Quantity;
 use tilth_core::time::Uptime;
-use tilth_wire::{BoardId, BoardKind};
+use tilth_wire::{BoardId, BoardKind, ChannelKind};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
@@ -38,6 +39,7 @@ use super::stream::Place;
 use crate::random;
 use channels::Channels;
 use commands::Setting;
+use kinds::Kind;
 use line::{CHUNK, Line, find_board};
 use owners::{Arrival, Assignment};
 use session::{Effect, Input, Session};
@@ -62,14 +64,41 @@ pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, c
     tokio::join!(keep_port(place, owners, context), board.serve(arrivals));
 }
 
-/// Opens a serial port of a board that may just start, and asks which board is there; one without an id gets one. Returns its id in words, its model and the version
-/// of its firmware.
+/// What a board says of itself when it is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    /// Its id, 16 hexadecimal digits.
+    pub(crate) id: String,
+    pub(crate) kind: BoardKind,
+    /// Version of its firmware.
+    pub(crate) firmware: String,
+    pub(crate) relays: u8,
+    /// What each channel measures, by number; none where it is off or this version does not know it.
+    pub(crate) channels: Vec<Option<AskedChannel>>,
+}
+
+/// What a channel measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AskedChannel {
+    /// As `agent.toml` names it.
+    pub(crate) name: &'static str,
+    /// None where that depends on what is wired to it.
+    pub(crate) quantity: Option<Quantity>,
+}
+
+/// Opens a serial port of a board that may just start, and asks which board is there; one without an id gets one.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
-pub(crate) async fn ask(serial: Serial) -> Result<(String, BoardKind, String), String> {
+pub(crate) async fn ask(serial: Serial) -> Result<Asked, String> {
     let (line, _) = find_board(&Place::Serial(serial), || None, |_| (), &Ports::default(), BOOTLOADER_S).await?;
-    Ok((words::id(line.board), line.kind, words::firmware(line.firmware)))
+    let channel = |kind: &Kind| match kind {
+        None | Some((ChannelKind::Off, _)) => None,
+        Some((kind, _)) => Some(AskedChannel { name: words::kind_name(*kind), quantity: words::quantity(*kind) }),
+    };
+    let channels = line.channels.iter().map(channel).collect();
+    let (id, firmware) = (words::id(line.board), words::firmware(line.firmware));
+    Ok(Asked { id, kind: line.kind, firmware, relays: line.relays, channels })
 }
 
 /// Opens the port of a bus for ever, and gives each line to the bus of its board.

@@ -19,6 +19,7 @@ pub(crate) mod reasons;
 mod remembered;
 mod select;
 mod sentence;
+pub(crate) mod survey;
 mod table;
 mod words;
 

@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use tilth_wire::{BoardId, BoardKind, DecodeError, Decoder, FromBoard, MAX_FRAME, ToBoard};
+use tilth_wire::{BoardId, BoardKind, DecodeError, Decoder, FromBoard, Hello, MAX_FRAME, ToBoard};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use super::kinds::Kind;
 use super::words;
 use crate::random;
 use crate::sense::port;
@@ -31,6 +32,8 @@ pub(super) struct Line {
     /// Its model and the version of its firmware: major, minor, patch.
     pub(super) kind: BoardKind,
     pub(super) firmware: [u8; 3],
+    pub(super) relays: u8,
+    pub(super) channels: Vec<Kind>,
     /// Learns, at the other end, that the line is closed.
     _closed: oneshot::Sender<()>,
 }
@@ -40,6 +43,8 @@ struct Identity {
     board: BoardId,
     kind: BoardKind,
     firmware: [u8; 3],
+    relays: u8,
+    channels: Vec<Kind>,
 }
 
 /// Opens the line, listens for so many seconds and then asks which board is there; one without an id gets `spare`, or a new one. Returns
@@ -55,10 +60,13 @@ pub(super) async fn find_board(
     listens: u32,
 ) -> Result<(Line, oneshot::Receiver<()>), String> {
     let mut stream = place.open(hangs, ports).await?;
-    let Identity { board, kind, firmware } =
+    let Identity { board, kind, firmware, relays, channels } =
         identify(&mut stream, spare, listens).await.map_err(|why| format!("{}: {why}", place.name()))?;
     let (closed, is_closed) = oneshot::channel();
-    Ok((Line { stream, place: place.name().to_owned(), board, kind, firmware, _closed: closed }, is_closed))
+    Ok((
+        Line { stream, place: place.name().to_owned(), board, kind, firmware, relays, channels, _closed: closed },
+        is_closed,
+    ))
 }
 
 impl Line {
@@ -98,7 +106,16 @@ async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>, list
             for byte in &bytes[..read] {
                 match decoder.push(*byte).map(|frame| frame.map(FromBoard::decode)) {
                     Some(Ok(Ok(FromBoard::Hello(hello)))) => match hello.id {
-                        Some(board) => return Ok(Identity { board, kind: hello.kind, firmware: hello.firmware }),
+                        Some(board) => {
+                            let Hello { kind, firmware, relays, .. } = hello;
+                            return Ok(Identity {
+                                board,
+                                kind,
+                                firmware,
+                                relays,
+                                channels: hello.channels().collect(),
+                            });
+                        }
                         None => {
                             let id = spare().unwrap_or_else(|| BoardId(random::board_id()));
                             send(stream, &ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;

@@ -112,6 +112,23 @@ pub(super) fn kind_name(kind: ChannelKind) -> &'static str {
     word.map_or("another kind", BoardChannelKind::name)
 }
 
+/// What a kind of channel measures; none where that depends on what is wired to it.
+pub(super) const fn quantity(kind: ChannelKind) -> Option<Quantity> {
+    match kind {
+        ChannelKind::Off | ChannelKind::Analog => None,
+        ChannelKind::Sht3xTemperature
+        | ChannelKind::Bme280Temperature
+        | ChannelKind::Dht22Temperature
+        | ChannelKind::Ds18b20 => Some(Quantity::Temperature),
+        ChannelKind::Sht3xHumidity | ChannelKind::Bme280Humidity | ChannelKind::Dht22Humidity => {
+            Some(Quantity::Humidity)
+        }
+        ChannelKind::Bme280Pressure => Some(Quantity::Pressure),
+        ChannelKind::Pulse => Some(Quantity::Count),
+        ChannelKind::Contact => Some(Quantity::Contact),
+    }
+}
+
 /// A setting in short.
 fn setting(setting: &Setting) -> String {
     match setting {

@@ -62,6 +62,11 @@ impl Decoder {
         &self.reader.messages
     }
 
+    /// The nodes that each wanted value came from, by index; empty where its lines name none.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &[String]> {
+        self.reader.nodes()
+    }
+
     /// The sensors whose values no line has, each with the reason in words.
     pub(crate) fn absent(&self, bus: &Id) -> Absent {
         absent::absent(&self.reader.names, &self.reader.messages, bus)

@@ -61,6 +61,11 @@ impl FieldReader {
         messages.faults.clear();
     }
 
+    /// The nodes that each wanted value was read from, newest last.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &[String]> {
+        self.states.iter().map(|state| state.nodes.as_slice())
+    }
+
     /// Begins another line.
     pub(super) fn begin(&mut self) {
         self.messages.received += 1;

@@ -26,22 +26,13 @@ impl Bench {
         self.off_by(0, on_at, on_at + 3_000, "the time that was asked for").map(drop)
     }
 
-    /// The board's own limit holds, whatever time is asked for, and repeated commands do not extend it. How many were refused.
+    /// The board's own limit holds, whatever time the agent orders, and repeated commands do not extend it. How many were refused.
     pub(super) fn commands_cannot_extend(&mut self) -> anyhow::Result<usize> {
-        let from = self.rest()?;
-        let limited = self.switch(0, 600_000)?;
-        ensure!(limited == Ok(true), "expected the board's limit to hold: {limited:?}");
+        let on_at = self.switch_on("pump", 0, 60)?;
         let mut refused = 0;
-        let mut on_at = None;
-        while on_at.is_none_or(|on_at| self.is_on_since(0, on_at)) {
-            on_at = on_at.or_else(|| self.board.flow().since(0, from).next().map(|(begin, _)| begin));
+        while self.is_on_since(0, on_at) && self.now_ms()? < on_at + i64::from(LIMITS.max_on) + SLACK_MS {
             refused += usize::from(self.switch(0, 4_000)? == Err(Refusal::AlreadyOn));
-            let now = self.now_ms()?;
-            if on_at.is_some_and(|on_at| now > on_at + i64::from(LIMITS.max_on) + SLACK_MS) {
-                break;
-            }
         }
-        let on_at = on_at.unwrap_or(from);
         self.off_by(0, on_at, on_at + i64::from(LIMITS.max_on), "the board's maximum on-time")?;
         self.all_off()?;
         Ok(refused)
@@ -73,10 +64,20 @@ impl Bench {
         self.off_by(0, on_at, on_at + 3_000, "the time that was asked for")?;
         for (one, other) in [(0, 1), (1, 0)] {
             let from = self.rest()?;
-            ensure!(self.switch(one, 1_500)? == Ok(false), "relay {one} does not go on");
-            let answer = self.switch(other, 1_000)?;
-            if answer != Err(Refusal::Excluded) {
-                self.find(format!("relay {other} was answered with {answer:?} while relay {one} was on"));
+            // At once: the agent switches off what it did not order, as soon as the board says that it is on.
+            let commands = [(self.next_command(), one, 1_500), (self.next_command(), other, 1_000)];
+            let expires = self.said_at().wrapping_add_signed(EXPIRES as i32);
+            for (command, relay, on_for) in commands {
+                self.line.say(&ToBoard::Switch(Switch { command, relay, on_for, expires }))?;
+            }
+            let [first, second] = commands.map(|(command, ..)| command);
+            self.until("the board answers both commands", |bench| {
+                bench.line.heard(|heard| heard.answers.contains_key(&first) && heard.answers.contains_key(&second))
+            })?;
+            let [first, second] = self.line.heard(|heard| [heard.answers[&first], heard.answers[&second]]);
+            ensure!(first == Ok(false), "relay {one} does not go on: {first:?}");
+            if second != Err(Refusal::Excluded) {
+                self.find(format!("relay {other} was answered with {second:?} while relay {one} was on"));
             }
             let on_at = self.board.flow().since(one, from).next().map_or(from, |(begin, _)| begin);
             self.off_by(one, on_at, on_at + 1_500, "the time that was asked for")?;

@@ -2,6 +2,7 @@
 
 mod absent;
 mod alternating;
+mod assign;
 pub(crate) mod beside;
 mod blocks;
 mod clean;
@@ -11,12 +12,9 @@ mod json;
 mod lines;
 mod names;
 pub(crate) mod number;
-mod object;
 mod pairs;
 mod parse;
-mod reader;
 pub(crate) mod reasons;
-mod remembered;
 mod select;
 mod sentence;
 pub(crate) mod survey;
@@ -45,10 +43,9 @@ use super::stamp::{StampJudge, StampRejection};
 use super::stream::{Place, Stream};
 use crate::clock::ClockMode;
 use absent::LineCounts;
-use names::WantedValue;
+pub(crate) use names::{LabelMatches, SharedLabelMatches};
+use names::{WantedValue, has_new_ambiguity};
 use parse::Decoder;
-use remembered::has_new_ambiguity;
-pub(crate) use remembered::{LabelMatches, SharedLabelMatches};
 
 /// First and longest wait before a missing port is opened again; looking for it costs one call.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -82,7 +79,9 @@ pub(crate) async fn run(place: Place, labels: SharedLabelMatches, context: BusCo
     let mut waits = retries();
     loop {
         let began = tokio::time::Instant::now();
-        let why = match reader.open().await {
+        let LineReader { place, context, .. } = &reader;
+        // While it does not open and does not fail either, it is down.
+        let why = match place.open_anew(|why| context.down(&why), &context.ports).await {
             Ok(stream) => {
                 reader.context.up();
                 let error = reader.read(stream).await;
@@ -108,7 +107,6 @@ struct LineSensor {
     want: WantedValue,
     /// Whether the line's own time counts, where it carries one.
     use_stamp: bool,
-    /// What is known of the clock behind its stamps.
     stamps: StampJudge,
 }
 
@@ -162,7 +160,7 @@ impl LineReader {
         let (columns, wanted, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
         let mut reader = LineReader { place, columns, wanted, reported, decoder, memory, context };
         reader.update_sensors();
-        reader.decoder.restore(&reader.memory.borrow());
+        reader.decoder.assigner.names.restore(&reader.memory.borrow());
         reader
     }
 
@@ -188,12 +186,6 @@ impl LineReader {
         self.reported = Reported { unmatched_at: self.reported.unmatched_at, ..Reported::default() };
     }
 
-    /// Opens the line. While it does not open and does not fail either, it is down.
-    async fn open(&self) -> Result<Stream, String> {
-        self.place.open_anew(|why| self.context.down(&why), &self.context.ports).await
-    }
-
-    /// Reads until the line is gone.
     async fn read(&mut self, mut stream: Stream) -> io::Error {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
@@ -319,7 +311,7 @@ impl LineReader {
 
     /// Tells decide which labels names have matched, for the checkpoint: at once where a name matches a second one, else seldom.
     fn send_labels(&mut self, now: Uptime) {
-        self.reported.new_labels = self.decoder.label_matches().or(self.reported.new_labels.take());
+        self.reported.new_labels = self.decoder.assigner.names.new_matches().or(self.reported.new_labels.take());
         let Some(matches) = &self.reported.new_labels else { return };
         let before = Arc::clone(&self.memory.borrow());
         if !has_new_ambiguity(&before, matches) && !is_due(self.reported.labels_at, SEND_AGAIN_AFTER, now) {

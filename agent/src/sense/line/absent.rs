@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tilth_config::{LineName, nearest};
 use tilth_core::id::Id;
 
-use super::names::Names;
+use super::names::{Names, WantedName};
 use super::reasons;
 use crate::sense::bus::Absent;
 use crate::sense::bus::health::{Ignored, Messages};
@@ -17,18 +17,19 @@ const NAMED: usize = 5;
 /// Lines without a value that came before, besides two for each wanted value, for nodes on one bus take turns.
 const LINES_WITHOUT: u64 = 10;
 
-/// The sensors of a bus whose values no line has.
 pub(super) fn absent(names: &Names, messages: &Messages, bus: &Id) -> Absent {
     if messages.received <= messages.count(reasons::PARTIAL) {
         return Absent::new();
     }
-    let limit = LINES_WITHOUT + 2 * names.last_lines().len() as u64;
-    let rows = names.last_lines().enumerate().filter(|(_, (_, line))| *line == 0 || messages.received - line > limit);
-    rows.map(|(ix, (want, line))| {
-        let why = why(&want.name, names.has_label(ix), line > 0, messages, bus);
-        (want.sensor.clone(), Arc::from(why))
-    })
-    .collect()
+    let limit = LINES_WITHOUT + 2 * names.wanted.len() as u64;
+    let is_absent = |last_line: u64| last_line == 0 || messages.received - last_line > limit;
+    let absent = names.wanted.iter().enumerate().filter(|(_, wanted)| is_absent(wanted.last_line));
+    absent
+        .map(|(ix, WantedName { value, last_line, .. })| {
+            let why = why(&value.name, names.has_label(ix), *last_line > 0, messages, bus);
+            (value.sensor.clone(), Arc::from(why))
+        })
+        .collect()
 }
 
 fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bus: &Id) -> String {

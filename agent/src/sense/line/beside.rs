@@ -19,7 +19,6 @@ pub(crate) struct Unclear;
 /// The field that holds the unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UnitRef {
-    /// Index of the field in the line.
     pub(crate) ix: usize,
     /// The field is the unit of no other number.
     pub(crate) is_own: bool,
@@ -84,18 +83,9 @@ impl Units {
         Units { units: units.map(field).collect(), numbers: numbers.iter().map(|(ix, _)| *ix).collect() }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.units.is_empty()
-    }
-
     /// Whether the field at an index holds one.
     pub(crate) fn has(&self, ix: usize) -> bool {
         self.units.iter().any(|unit| unit.ix == ix)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.units.clear();
-        self.numbers.clear();
     }
 
     /// The field that holds the unit of a number, by its index and its label's key.

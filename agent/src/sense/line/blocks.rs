@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use super::json;
 use super::lines::MAX_LINE;
 use super::number::{self, Cell};
-use super::object;
 use super::pairs;
 use super::words;
 
@@ -21,11 +21,9 @@ pub(super) enum LineRole<'t> {
     Label(&'t str),
     /// Marks alone, such as a row of dashes.
     Underline,
-    /// A line of its own.
     None,
 }
 
-/// What lines before have said.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     /// The heading above; empty where there is none.
@@ -65,7 +63,7 @@ impl Blocks {
 
     /// The object of JSON that ends with this line; none while more is to come, and an error where it is none.
     pub(super) fn json(&mut self, text: &str) -> Result<Option<String>, ()> {
-        if object::is_object(text) {
+        if json::is_object(text) {
             self.json.clear();
             return Ok(Some(text.to_owned()));
         }
@@ -80,9 +78,9 @@ impl Blocks {
         }
         self.json.push_str(text);
         self.json.push('\n');
-        match object::depth(&self.json) {
+        match json::depth(&self.json) {
             1.. => Ok(None),
-            _ => Some(std::mem::take(&mut self.json)).filter(|json| object::is_object(json)).map(Some).ok_or(()),
+            _ => Some(std::mem::take(&mut self.json)).filter(|json| json::is_object(json)).map(Some).ok_or(()),
         }
     }
 
@@ -98,7 +96,6 @@ impl Blocks {
     }
 }
 
-/// What a line is to those below it.
 pub(super) fn role(text: &str) -> LineRole<'_> {
     let is_mark = |c: char| "=-*#~_+<>[]| ".contains(c);
     if text.len() > MAX_HEADING + 20 || text.contains([',', ';', '"']) {

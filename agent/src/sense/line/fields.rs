@@ -15,7 +15,6 @@ pub(super) struct Field {
     pub(super) object: usize,
 }
 
-/// A value as it stands in its line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FieldValue {
     Number(f64),
@@ -62,7 +61,6 @@ impl<'l> FieldRef<'l> {
         &self.fields.all[self.ix]
     }
 
-    /// Another field of the line.
     pub(super) fn other(self, ix: usize) -> FieldRef<'l> {
         FieldRef { ix, ..self }
     }
@@ -90,7 +88,7 @@ impl<'l> FieldRef<'l> {
     pub(super) fn word(self) -> &'l str {
         match &self.field().value {
             FieldValue::Raw(range) | FieldValue::Text(range) => self.text(range),
-            FieldValue::Number(_) | FieldValue::Empty | FieldValue::NumberWithUnit(..) => "",
+            _ => "",
         }
     }
 

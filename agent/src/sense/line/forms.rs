@@ -39,8 +39,6 @@ pub(super) struct Forms {
     has_headings: bool,
     pairs: Vec<Pair>,
     cells: Vec<Range<usize>>,
-    /// Buffer for the keys of `gaps`.
-    gap_key: String,
 }
 
 impl Forms {
@@ -66,9 +64,6 @@ impl Forms {
 
     /// Finds the fields of a line. The first after opening may be half of one: only JSON and a header are read then, for a board
     /// that starts when its port is opened sends its header first.
-    ///
-    /// # Errors
-    /// Why the line is ignored.
     pub(super) fn fields(&mut self, context: &mut LineContext<'_>, is_first: bool) -> Result<(), Reason> {
         let text = context.text;
         if text.starts_with(['{', '[']) && json(text, context) {
@@ -222,10 +217,7 @@ impl Forms {
     /// Whether a line begins with a label and a sign as one of pairs did before: then it need not be looked at as columns first.
     fn begins_as_before(&mut self, text: &str, names: &Names) -> bool {
         let Some(sign) = text.find(pairs::is_assignment) else { return false };
-        self.gap_key.clear();
-        self.gap_key.push('s');
-        self.gap_key.push_str(&text[..sign]);
-        let gap = self.gaps.get(&self.gap_key);
+        let gap = self.gaps.get(&format!("s{}", &text[..sign]));
         gap.is_some_and(|gap| !gap.label.is_empty() && names.find(&gap.label).is_some())
     }
 
@@ -285,7 +277,6 @@ impl Forms {
         Some(Ok(()))
     }
 
-    /// Takes a header for the rows to come.
     fn keep_header(&mut self, mut header: Header, context: &mut LineContext<'_>) {
         header.fit = best_fit(&header, context.names);
         if header.fit.is_none() {
@@ -353,7 +344,7 @@ impl LineContext<'_> {
 
     /// Keeps a label that no sensor wants, to be shown in `status`.
     pub(super) fn note_unclaimed(&mut self, label: LabelIx) {
-        let known = self.names.known(label);
+        let known = &self.names.known[label];
         if known.consumers.is_empty() && known.is_value() {
             self.messages.note_unclaimed(&known.text);
         }
@@ -364,15 +355,14 @@ fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
     header.named().filter_map(|name| names.best_fit(name)).max()
 }
 
-/// Gives a row's cells to their columns.
 fn assign_cells(header: &mut Header, text: &str, cells: &[Range<usize>], context: &mut LineContext<'_>) -> bool {
     if header.revision != Some(context.names.revision) {
         let labels: Vec<Option<LabelIx>> =
             header.names.iter().map(|name| context.names.learn(name, None, false)).collect();
         // Whose unit it is depends on what else there is.
-        let has_units = labels.iter().flatten().any(|label| context.names.known(*label).unit_of().is_some());
+        let has_units = labels.iter().flatten().any(|label| context.names.known[*label].unit_of().is_some());
         let is_used = |label: &LabelIx| {
-            let known = context.names.known(*label);
+            let known = &context.names.known[*label];
             !(known.consumers.is_empty() && known.selects.is_empty()) || known.is_time || known.is_node || has_units
         };
         header.columns = labels.iter().map(|label| label.filter(is_used)).collect();

@@ -11,15 +11,17 @@
 //! among others: `Room temp` for `temp`. *Ambiguous* stays so until the configuration changes: the sensor is at fault, and the fault names
 //! both labels. A label is *known* once a line has had it: what it means is looked up once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tilth_config::LineName;
 use tilth_core::id::SensorId;
 use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
+use tokio::sync::watch;
 
-use super::remembered::{LabelMatch, LabelMatches, PartialMatch};
 use super::{beside, number, words};
 
 /// Upper limit of labels remembered; a bus with more prints noise for names.
@@ -28,12 +30,43 @@ const MAX_LABELS: usize = 4096;
 /// Characters of a label that are kept to be shown.
 const MAX_SHOWN: usize = 80;
 
-/// A value that a sensor wants.
+/// The labels that the names of the sensors of one bus have matched.
+pub(crate) type LabelMatches = BTreeMap<SensorId, LabelMatch>;
+
+/// The matches of one bus that decide was told of. Clones share them; they outlive the task of the bus.
+pub(crate) type SharedLabelMatches = watch::Sender<Arc<LabelMatches>>;
+
+/// The labels that the name in a sensor's input has matched since the configuration last changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LabelMatch {
+    /// The name with its selectors; under another name nothing of this holds.
+    pub(super) name: String,
+    /// Whether a label was the name itself.
+    #[serde(rename = "is_whole")]
+    pub(super) is_exact: bool,
+    /// The labels that only have the words of the name.
+    #[serde(rename = "short")]
+    pub(super) partial: PartialMatch,
+}
+
+/// Labels that have the words of a name and are not the name itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PartialMatch {
+    None,
+    /// One label: in comparable form, and as it is printed.
+    One {
+        key: String,
+        text: String,
+    },
+    /// Two labels, as they are printed.
+    Two(String, String),
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WantedValue {
     /// Name of the value, and the fields beside it that select it.
     pub(crate) name: LineName,
-    /// Sensor that takes the value.
     pub(crate) sensor: SensorId,
     /// What it measures; its unit is the one that values come out in.
     pub(crate) quantity: Quantity,
@@ -41,7 +74,6 @@ pub(crate) struct WantedValue {
     pub(crate) unit: Option<Unit>,
 }
 
-/// Index of a known label.
 pub(super) type LabelIx = usize;
 
 /// A label that a line has had, and what it means.
@@ -54,9 +86,7 @@ pub(super) struct KnownLabel {
     without_context: Option<Label>,
     /// As the board prints it.
     pub(super) text: String,
-    /// Sensors that read the values under it.
     pub(super) consumers: Vec<Consumer>,
-    /// The selectors that it matches.
     pub(super) selects: Vec<SelectorMatch>,
     /// Whether it is a line's own time, unless a sensor takes it.
     pub(super) is_time: bool,
@@ -95,7 +125,6 @@ pub(super) struct Consumer {
     pub(super) stated: Option<Result<Conversion, Unit>>,
 }
 
-/// A selector that a label matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SelectorMatch {
     pub(super) want_ix: usize,
@@ -105,24 +134,25 @@ pub(super) struct SelectorMatch {
 
 /// The name of a wanted value, and the labels that match it.
 #[derive(Debug)]
-struct WantedName {
-    value: WantedValue,
+pub(super) struct WantedName {
+    pub(super) value: WantedValue,
     label: Option<Label>,
-    selectors: Vec<(Option<Label>, String)>,
-    matched: LabelMatch,
+    /// Labels that select the value, each with the text of its field.
+    pub(super) selectors: Vec<(Option<Label>, String)>,
+    pub(super) matched: LabelMatch,
     /// Conversion of numbers that say no unit.
-    default_conversion: Conversion,
+    pub(super) default_conversion: Conversion,
     /// The last unit after a number, and its conversion.
     unit: (String, Option<Conversion>),
     /// Number of the line that had the value last, 0 for none.
-    last_line: u64,
+    pub(super) last_line: u64,
 }
 
 /// The wanted names, and the labels that lines have had.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    wanted: Vec<WantedName>,
-    known: Vec<KnownLabel>,
+    pub(super) wanted: Vec<WantedName>,
+    pub(super) known: Vec<KnownLabel>,
     indices: HashMap<String, LabelIx>,
     siblings: Siblings,
     /// Whether anything is selected by a field beside it.
@@ -200,20 +230,6 @@ impl Names {
         self.revision += 1;
     }
 
-    pub(super) fn wanted(&self, want_ix: usize) -> &WantedValue {
-        &self.wanted[want_ix].value
-    }
-
-    /// The wanted name with its selectors, as it stands in the sensor's input.
-    pub(super) fn name(&self, want_ix: usize) -> &str {
-        &self.wanted[want_ix].matched.name
-    }
-
-    pub(super) fn known(&self, label: LabelIx) -> &KnownLabel {
-        &self.known[label]
-    }
-
-    /// Index of a known label.
     pub(super) fn find(&self, text: &str) -> Option<LabelIx> {
         self.indices.get(text).copied()
     }
@@ -247,11 +263,6 @@ impl Names {
         self.is_wanted_name(text)
             || self.is_selector(without_context.unwrap_or(text))
             || Label::of(text).is_some_and(is_meant)
-    }
-
-    /// Whether anything selects a value.
-    pub(super) fn is_selected(&self, want_ix: usize) -> bool {
-        !self.wanted[want_ix].selectors.is_empty()
     }
 
     /// How well a label matches any name.
@@ -337,31 +348,16 @@ impl Names {
         }
     }
 
-    /// A line with this number has the value; returns whether it is the first.
-    pub(super) fn note_value(&mut self, want_ix: usize, line: u64) -> bool {
-        std::mem::replace(&mut self.wanted[want_ix].last_line, line) == 0
-    }
-
-    /// The wanted values, with the number of the line that had each last, 0 for none.
-    pub(super) fn last_lines(&self) -> impl ExactSizeIterator<Item = (&WantedValue, u64)> {
-        self.wanted.iter().map(|wanted| (&wanted.value, wanted.last_line))
-    }
-
     /// Whether a label is known whose values it takes.
     pub(super) fn has_label(&self, want_ix: usize) -> bool {
         self.known.iter().any(|known| known.consumers.iter().any(|consumer| consumer.want_ix == want_ix))
-    }
-
-    /// The texts that select the value, by index.
-    pub(super) fn selectors(&self, want_ix: usize) -> impl Iterator<Item = &str> {
-        self.wanted[want_ix].selectors.iter().map(|(_, text)| text.as_str())
     }
 
     /// The two labels that an ambiguous name matches.
     pub(super) fn ambiguous(&self, want_ix: usize) -> Option<(&str, &str)> {
         match &self.wanted[want_ix].matched.partial {
             PartialMatch::Two(one, other) => Some((one, other)),
-            PartialMatch::None | PartialMatch::One { .. } => None,
+            _ => None,
         }
     }
 
@@ -374,11 +370,12 @@ impl Names {
         }
         *conversion
     }
+}
 
-    /// Conversion of a number without a unit.
-    pub(super) fn default_conversion(&self, want_ix: usize) -> Conversion {
-        self.wanted[want_ix].default_conversion
-    }
+/// Whether a name matches two labels that matched one at most before.
+pub(super) fn has_new_ambiguity(before: &LabelMatches, now: &LabelMatches) -> bool {
+    let is_ambiguous = |matched: &LabelMatch| matches!(matched.partial, PartialMatch::Two(..));
+    now.iter().any(|(sensor, matched)| is_ambiguous(matched) && before.get(sensor) != Some(matched))
 }
 
 /// Whether a label's words beside those of the name say that it holds something else.

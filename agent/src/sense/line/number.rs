@@ -23,9 +23,8 @@ const EPOCH_S: f64 = 1e8;
 const EPOCH_MS: f64 = 1e11;
 
 /// 2200-01-01T00:00:00Z: times end before it.
-const END_MS: i64 = 7_258_118_400_000;
+pub(crate) const END_MS: i64 = 7_258_118_400_000;
 
-/// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cell<'a> {
     /// A number, and the unit after it; empty where none is said.
@@ -34,14 +33,12 @@ pub(crate) enum Cell<'a> {
     Empty,
     /// `true` or `false`: a value of what is open or closed, and none of what is measured.
     Bool(bool),
-    /// Anything else.
     Text,
 }
 
 /// Lengths that are said in two units: the larger one, and those in which the rest may be.
 const COMPOUND: [(&str, &[&str]); 3] = [("m", &["cm", "mm"]), ("cm", &["mm"]), ("ft", &["in"])];
 
-/// What a field of time holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Time {
     At(WallTime),

@@ -42,7 +42,6 @@ pub(super) enum Kind {
     Heading,
 }
 
-/// What stands before a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Preceding {
     Start,
@@ -62,7 +61,6 @@ pub(super) struct Gap {
     pub(super) heading: Arc<str>,
 }
 
-/// What a label is known to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
     Any,

@@ -6,13 +6,12 @@ use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
 use super::absent;
+use super::assign::FieldAssigner;
 use super::clean::{clean, lossy};
 use super::forms::Forms;
 use super::lines::{Cut, Lines};
 use super::names::WantedValue;
-use super::reader::FieldReader;
 use super::reasons;
-use super::remembered::LabelMatches;
 use crate::sense::bus::Absent;
 use crate::sense::bus::health::{About, Messages};
 
@@ -31,45 +30,33 @@ pub(crate) struct Decoded<'a> {
     pub(crate) counter: Option<WallTime>,
 }
 
-/// Reads the lines of one bus.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     lines: Lines,
     forms: Forms,
-    reader: FieldReader,
+    pub(super) assigner: FieldAssigner,
     text: String,
 }
 
 impl Decoder {
     /// Replaces the wanted values, and the names of columns that have no header. A line that is half read and the header stay.
     pub(crate) fn set_wanted(&mut self, wants: Vec<WantedValue>, columns: Option<Vec<String>>) {
-        self.reader.set_wanted(wants);
-        self.forms.set_columns(columns, &self.reader.names);
+        self.assigner.set_wanted(wants);
+        self.forms.set_columns(columns, &self.assigner.names);
     }
 
-    /// Restores the labels that names matched before a restart.
-    pub(crate) fn restore(&mut self, before: &LabelMatches) {
-        self.reader.names.restore(before);
-    }
-
-    /// The labels that names have matched; none where they cannot have changed since the last call.
-    pub(crate) fn label_matches(&mut self) -> Option<LabelMatches> {
-        self.reader.names.new_matches()
-    }
-
-    /// What became of the lines so far.
     pub(crate) fn messages(&self) -> &Messages {
-        &self.reader.messages
+        &self.assigner.messages
     }
 
     /// The nodes that each wanted value came from, by index; empty where its lines name none.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &[String]> {
-        self.reader.nodes()
+        self.assigner.nodes()
     }
 
     /// The sensors whose values no line has, each with the reason in words.
     pub(crate) fn absent(&self, bus: &Id) -> Absent {
-        absent::absent(&self.reader.names, &self.reader.messages, bus)
+        absent::absent(&self.assigner.names, &self.assigner.messages, bus)
     }
 
     /// The port was opened: the first line may be half of one. The header stays, for the same board is behind the same port.
@@ -80,20 +67,20 @@ impl Decoder {
 
     /// Takes more bytes; calls `each` for every line that has something for a sensor.
     pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Decoded<'_>)) {
-        let Decoder { lines, forms, reader, text } = self;
+        let Decoder { lines, forms, assigner, text } = self;
         lines.push(bytes, |cut| {
-            reader.begin();
+            assigner.begin();
             let read = match cut {
                 Cut::TooLong(head) => {
                     lossy(head, text);
                     Err(reasons::TOO_LONG)
                 }
-                Cut::Line(line, is_first) => clean(line, text).and_then(|()| reader.read(forms, text, is_first)),
+                Cut::Line(line, is_first) => clean(line, text).and_then(|()| assigner.read(forms, text, is_first)),
             };
             if let Err(reason) = read {
-                reader.messages.ignore(reason, text.trim(), None);
+                assigner.messages.ignore(reason, text.trim(), None);
             }
-            let decoded = reader.decoded();
+            let decoded = assigner.decoded();
             if !(decoded.values.is_empty() && decoded.faults.is_empty() && decoded.not_numbers.is_empty()) {
                 each(decoded);
             }

@@ -20,7 +20,7 @@ struct Selector<'l> {
 /// # Errors
 /// Several fields could select the value, and one of them is what the input names.
 pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, want_ix: usize) -> Result<bool, Unclear> {
-    for (ix, text) in names.selectors(want_ix).enumerate() {
+    for (ix, (_, text)) in names.wanted[want_ix].selectors.iter().enumerate() {
         let selector = Selector { names, value, want_ix, ix };
         let field = if value.fields.is_json { selector.nearest_object() } else { selector.of_node(text)? };
         if !field.is_some_and(|field| value.other(field).says(text)) {
@@ -66,7 +66,7 @@ impl<'l> Selector<'l> {
     }
 
     fn known(&self, field: usize) -> &'l KnownLabel {
-        self.names.known(self.value.other(field).field().label)
+        &self.names.known[self.value.other(field).field().label]
     }
 
     /// How well a field matches the selector.

@@ -47,7 +47,6 @@ pub(super) fn with_sum(sentence: &str) -> Option<(&str, u8)> {
     Some((body, u8::from_str_radix(sum, 16).ok()?))
 }
 
-/// A field of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part<'t> {
     pub(super) label: String,

@@ -9,7 +9,6 @@ use super::names::LabelIx;
 use super::number::{self, Cell, Time};
 use super::{pairs, words};
 
-/// What parts the columns of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Separator {
     /// One of these between any two; two in a row hold an empty cell.

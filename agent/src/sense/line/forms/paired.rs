@@ -86,16 +86,15 @@ impl Forms {
 
     /// What a gap means: looked at once, for a board prints the same gaps in each line.
     fn gap(&mut self, text: &str, preceding: Preceding, is_last: bool, names: &Names) -> Gap {
-        self.gap_key.clear();
-        self.gap_key.push(match (preceding, is_last) {
+        let mark = match (preceding, is_last) {
             (Preceding::Start, _) => 's',
             (Preceding::Number, false) => 'n',
             (Preceding::Number, true) => 'N',
             (Preceding::Other, false) => 'o',
             (Preceding::Other, true) => 'O',
-        });
-        self.gap_key.push_str(text);
-        if let Some(gap) = self.gaps.get(&self.gap_key) {
+        };
+        let key = format!("{mark}{text}");
+        if let Some(gap) = self.gaps.get(&key) {
             return gap.clone();
         }
         let is_label = |label: &str| {
@@ -109,7 +108,7 @@ impl Forms {
         if preceding == Preceding::Start {
             self.note_first_word(&gap.label);
         }
-        self.gaps.insert(self.gap_key.clone(), gap.clone());
+        self.gaps.insert(key, gap.clone());
         gap
     }
 

@@ -1,4 +1,4 @@
-//! Gives the fields of a line to the sensors that want_ix them.
+//! Gives the fields of a line to the sensors that want them.
 //!
 //! A line is read in two passes: the first finds its fields and learns their labels, the second gives out the values. So no value
 //! goes out under a name that another label of the same line matches as well.
@@ -26,7 +26,7 @@ const MAX_TEXT: usize = 40;
 
 /// Reads the fields of one line after the other; sensors are named by the index of their wanted value.
 #[derive(Debug, Default)]
-pub(super) struct FieldReader {
+pub(super) struct FieldAssigner {
     pub(super) names: Names,
     fields: Fields,
     /// The fields of this line that hold units.
@@ -45,13 +45,11 @@ pub(super) struct FieldReader {
 struct ValueState {
     /// Field of this line that the value was taken from.
     taken_from: Option<usize>,
-    /// The last fault; a line a second repeats it without another text.
-    last_fault: Option<Arc<str>>,
     /// Nodes that the value was read from, newest last.
     nodes: Vec<String>,
 }
 
-impl FieldReader {
+impl FieldAssigner {
     pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>) {
         self.states = vec![ValueState::default(); wants.len()];
         let messages = &mut self.messages;
@@ -66,7 +64,6 @@ impl FieldReader {
         self.states.iter().map(|state| state.nodes.as_slice())
     }
 
-    /// Begins another line.
     pub(super) fn begin(&mut self) {
         self.messages.received += 1;
         self.values.clear();
@@ -78,19 +75,14 @@ impl FieldReader {
         self.names.make_room();
     }
 
-    /// What the line has for sensors.
     pub(super) fn decoded(&mut self) -> Decoded<'_> {
         self.messages.matched += u64::from(!self.values.is_empty());
-        let FieldReader { values, faults, not_numbers, time, counter, .. } = self;
+        let FieldAssigner { values, faults, not_numbers, time, counter, .. } = self;
         Decoded { values, faults, not_numbers, time: *time, counter: *counter }
     }
 
-    /// Reads a line.
-    ///
-    /// # Errors
-    /// Why the line is ignored.
     pub(super) fn read(&mut self, forms: &mut Forms, text: &str, is_first: bool) -> Result<(), Reason> {
-        let FieldReader { names, fields, messages, .. } = self;
+        let FieldAssigner { names, fields, messages, .. } = self;
         let bare = text.trim();
         let mut context = LineContext { text, names, fields, messages, heading: Arc::default() };
         // A tab at the end of a row is an empty cell.
@@ -109,7 +101,7 @@ impl FieldReader {
         let fields = std::mem::take(&mut self.fields);
         self.find_units(&fields, text);
         (0..fields.all.len()).for_each(|ix| self.give_field(fields.at(ix, text)));
-        let FieldReader { faults, values, states, .. } = self;
+        let FieldAssigner { faults, values, states, .. } = self;
         if !(self.not_numbers.is_empty() && faults.is_empty() && values.is_empty()) {
             states.iter_mut().for_each(|state| state.taken_from = None);
             values.retain(|(want_ix, _)| !faults.iter().any(|(faulty, _)| faulty == want_ix));
@@ -120,8 +112,8 @@ impl FieldReader {
     }
 
     fn find_units(&mut self, fields: &Fields, line: &str) {
-        self.units.clear();
-        let known = |field: &Field| self.names.known(field.label);
+        self.units = Units::default();
+        let known = |field: &Field| &self.names.known[field.label];
         if !fields.all.iter().any(|field| known(field).unit_of().is_some()) {
             return;
         }
@@ -140,7 +132,7 @@ impl FieldReader {
     }
 
     fn known(&self, at: FieldRef<'_>) -> &KnownLabel {
-        self.names.known(at.field().label)
+        &self.names.known[at.field().label]
     }
 
     fn give_field(&mut self, at: FieldRef<'_>) {
@@ -170,7 +162,7 @@ impl FieldReader {
             return self.fail(want_ix, reasons::TWICE, at, "");
         }
         self.states[want_ix].taken_from = Some(at.ix);
-        let quantity = self.names.wanted(want_ix).quantity;
+        let quantity = self.names.wanted[want_ix].value.quantity;
         let is_contact = quantity == Quantity::Contact;
         match at.cell() {
             Cell::Number(number, unit) => match self.conversion(consumer, unit, at) {
@@ -205,15 +197,14 @@ impl FieldReader {
         if let Some(stated) = consumer.stated {
             return stated.map_err(|unit| unit.to_string());
         }
-        let quantity = self.names.wanted(consumer.want_ix).quantity;
-        let beside = if self.units.is_empty() { None } else { self.unit_beside(consumer.want_ix, at)? };
-        let conversion = beside.and_then(|unit| quantity.conversion(unit));
-        Ok(conversion.unwrap_or_else(|| self.names.default_conversion(consumer.want_ix)))
+        let quantity = self.names.wanted[consumer.want_ix].value.quantity;
+        let conversion = self.unit_beside(consumer.want_ix, at)?.and_then(|unit| quantity.conversion(unit));
+        Ok(conversion.unwrap_or(self.names.wanted[consumer.want_ix].default_conversion))
     }
 
     /// The unit that a field beside a number says. An unknown one is passed over where the sensor has a unit of its own.
     fn unit_beside(&self, want_ix: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
-        let wanted = self.names.wanted(want_ix);
+        let wanted = &self.names.wanted[want_ix].value;
         let beside =
             self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
         let Some(beside) = beside else { return Ok(None) };
@@ -225,9 +216,9 @@ impl FieldReader {
     }
 
     fn note_value(&mut self, want_ix: usize) {
-        let is_first = self.names.note_value(want_ix, self.messages.received);
-        if is_first && !self.messages.not_received.is_empty() {
-            self.messages.not_received.remove(self.names.name(want_ix));
+        let wanted = &mut self.names.wanted[want_ix];
+        if std::mem::replace(&mut wanted.last_line, self.messages.received) == 0 {
+            self.messages.not_received.remove(&wanted.matched.name);
         }
     }
 
@@ -239,14 +230,11 @@ impl FieldReader {
         let about = self.about(want_ix, at, unit);
         let why = self.why(want_ix, reason, at, &about);
         self.messages.ignore(reason, at.line, Some(about));
-        let last = &mut self.states[want_ix].last_fault;
-        let why = last.take().filter(|last| **last == *why).unwrap_or_else(|| Arc::from(why));
-        *last = Some(Arc::clone(&why));
-        self.faults.push((want_ix, why));
+        self.faults.push((want_ix, Arc::from(why)));
     }
 
     fn why(&self, want_ix: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
-        let WantedValue { name, quantity, .. } = self.names.wanted(want_ix);
+        let WantedValue { name, quantity, .. } = &self.names.wanted[want_ix].value;
         match reason {
             reasons::AMBIGUOUS => {
                 let (one, other) = self.names.ambiguous(want_ix).unwrap_or_default();
@@ -275,7 +263,7 @@ impl FieldReader {
     fn about(&self, want_ix: usize, at: FieldRef<'_>, unit: &str) -> About {
         let text = at.shown().chars().take(MAX_TEXT).collect::<String>();
         let text = excerpt(format!("{text} {unit}").trim_end());
-        About { field: self.known(at).text.clone(), text, sensor: self.names.wanted(want_ix).sensor.clone() }
+        About { field: self.known(at).text.clone(), text, sensor: self.names.wanted[want_ix].value.sensor.clone() }
     }
 
     fn take_time(&mut self, at: FieldRef<'_>) {
@@ -297,30 +285,30 @@ impl FieldReader {
     fn note_faults(&mut self) {
         let faults = &mut self.messages.faults;
         for (want_ix, why) in &self.faults {
-            let sensor = &self.names.wanted(*want_ix).sensor;
+            let sensor = &self.names.wanted[*want_ix].value.sensor;
             if faults.get(sensor) != Some(why) {
                 faults.insert(sensor.clone(), Arc::clone(why));
             }
         }
         if !faults.is_empty() {
-            self.values.iter().for_each(|(want_ix, _)| drop(faults.remove(&self.names.wanted(*want_ix).sensor)));
+            self.values.iter().for_each(|(want_ix, _)| drop(faults.remove(&self.names.wanted[*want_ix].value.sensor)));
         }
     }
 
     /// Notes which node the line is of, to report a sensor that is read from several in turn.
     fn note_node(&mut self, fields: &Fields, line: &str) {
-        let mut marks = (0..).zip(&fields.all).filter(|(_, field)| self.names.known(field.label).is_node);
+        let mut marks = (0..).zip(&fields.all).filter(|(_, field)| self.names.known[field.label].is_node);
         let (Some((ix, field)), None) = (marks.next(), marks.next()) else { return };
         let text = fields.at(ix, line).shown();
-        let label = &self.names.known(field.label).text;
+        let label = &self.names.known[field.label].text;
         for (want_ix, _) in &self.values {
             let nodes = &mut self.states[*want_ix].nodes;
-            if nodes.last() == Some(&text) || self.names.is_selected(*want_ix) {
+            if nodes.last() == Some(&text) || !self.names.wanted[*want_ix].selectors.is_empty() {
                 continue;
             }
             let came_before = nodes.iter().position(|node| *node == text);
             if let (Some(_), Some(last)) = (came_before, nodes.last()) {
-                let WantedValue { name, sensor, .. } = self.names.wanted(*want_ix);
+                let WantedValue { name, sensor, .. } = &self.names.wanted[*want_ix].value;
                 let (last, text) = (excerpt(last), excerpt(&text));
                 let said =
                     format!("\"{label}\" says {last} and {text}; say which one in its input: {name}?{label}={text}");

@@ -177,6 +177,26 @@ pub(crate) struct Replay {
     /// The recording; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) reading: ReadArgs,
+    /// Print each transition as a JSON object on a line, and the summary as one on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write an HTML page with the figures and all alerts; of existing files only an older such page is replaced
+    #[arg(long, value_name = "OUT.html")]
+    pub(crate) report: Option<PathBuf>,
+    /// For tests: after each N readings save the engine's state as bytes, drop the engine, and continue with one restored
+    /// from those bytes. The output must be the same to the byte.
+    #[arg(long, value_name = "N", hide = true)]
+    pub(crate) restart_every: Option<NonZeroU64>,
+    /// For tests: a last line on standard output with a hash of every effect of the engine, windows and readings too.
+    #[arg(long, hide = true)]
+    pub(crate) digest: bool,
+}
+
+/// How a recording is written, where its content does not show it.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReadArgs {
     /// Time zone of times without an offset, such as Europe/Amsterdam, +01:00 or UTC
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(crate) tz: Option<TimeZone>,
@@ -192,19 +212,6 @@ pub(crate) struct Replay {
     /// Order of day, month and year in dates such as 05/11/2026, if the file does not show it
     #[arg(long, value_name = "ORDER", ignore_case = true)]
     pub(crate) date_order: Option<DateOrder>,
-    /// Print each transition as a JSON object on a line, and the summary as one on standard error
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Also write an HTML page with the figures and all alerts; of existing files only an older such page is replaced
-    #[arg(long, value_name = "OUT.html")]
-    pub(crate) report: Option<PathBuf>,
-    /// For tests: after each N readings save the engine's state as bytes, drop the engine, and continue with one restored
-    /// from those bytes. The output must be the same to the byte.
-    #[arg(long, value_name = "N", hide = true)]
-    pub(crate) restart_every: Option<NonZeroU64>,
-    /// For tests: a last line on standard output with a hash of every effect of the engine, windows and readings too.
-    #[arg(long, hide = true)]
-    pub(crate) digest: bool,
 }
 
 /// Report everything that is wrong with a configuration

@@ -83,10 +83,19 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     let unit = |id: &SensorId| loaded.input_settings.get(id).and_then(|settings| settings.unit);
     let Some(of_file) = wishes(args, &plan, unit) else { return Ok(Exit::Refused) };
     let reader = ReaderThread::open(&args.input, &of_file)?;
-    let mut replay = Replay::new(args, plan);
+    let printer = Printer {
+        json: args.json,
+        widths: Widths::of(&plan),
+        output: Output::with_progress(),
+        repeats: Repeats::default(),
+        totals: Totals::new(&plan),
+        digest: args.digest.then(Digest::default),
+        plan,
+    };
+    let (time_order, names) = (TimeOrder::default(), RecordedNames::default());
+    let mut replay = Replay { args, player: None, time_order, names, printer, notes: Vec::new() };
     while let Some(batch) = reader.next() {
         replay.play(&batch)?;
-        reader.give_back(batch);
         replay.printer.output.progress(&reader.progress)?;
     }
     let Replay { player, time_order, names, mut printer, notes, .. } = replay;
@@ -118,7 +127,7 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
 /// How the file is to be read; nothing after saying that `--map` names no sensor.
 fn wishes(args: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Unit>) -> Option<ReadOptions> {
     let known = |map: &&cli::Map| plan.sensor_ix(&map.sensor).is_none();
-    if let Some(map) = args.map.iter().find(known) {
+    if let Some(map) = args.reading.map.iter().find(known) {
         let meant = recorded_names::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
         let meant = meant.map_or_else(String::new, |id| format!("; did you mean {id}?"));
         tell(format_args!(
@@ -133,12 +142,8 @@ fn wishes(args: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Un
         unit: unit(&sensor.id),
     };
     Some(ReadOptions {
-        zone: args.tz.clone(),
+        args: args.reading.clone(),
         farm_zone: plan.local().name().map(str::to_owned),
-        maps: args.map.clone(),
-        time_columns: args.time_column.clone(),
-        name_columns: args.name_column.clone(),
-        order: args.date_order,
         sensors: plan.sensors().iter().map(known).collect(),
     })
 }
@@ -165,27 +170,7 @@ struct Printer {
     digest: Option<Digest>,
 }
 
-impl<'a> Replay<'a> {
-    fn new(args: &'a cli::Replay, plan: Arc<Plan>) -> Replay<'a> {
-        let printer = Printer {
-            json: args.json,
-            widths: Widths::of(&plan),
-            output: Output::with_progress(),
-            repeats: Repeats::default(),
-            totals: Totals::new(&plan),
-            digest: args.digest.then(Digest::default),
-            plan,
-        };
-        Replay {
-            args,
-            player: None,
-            time_order: TimeOrder::default(),
-            names: RecordedNames::default(),
-            printer,
-            notes: Vec::new(),
-        }
-    }
-
+impl Replay<'_> {
     fn play(&mut self, batch: &Batch) -> anyhow::Result<()> {
         self.names.extend(&batch.names, &self.printer.plan);
         if self.player.is_none()
@@ -207,7 +192,7 @@ impl<'a> Replay<'a> {
         player.wait_until(row.at_ms, printer)?;
         printer.repeats.leave().iter().try_for_each(|held| printer.print_held(held))?;
         if let Some(sensor) = sensor {
-            printer.totals.note_reading(sensor);
+            printer.totals.sensors[sensor.0 as usize].heard = true;
             player.read(row, sensor, printer)?;
         }
         player.restart_if_due();

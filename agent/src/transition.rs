@@ -58,13 +58,12 @@ pub(crate) struct TransitionRecord<'a> {
     /// Who acknowledged it, or asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<Cow<'a, str>>,
-    /// The actuator that was switched, or was to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     actuator: Option<&'a Id>,
     /// What became of it: on, off, lost, refused; of a hold on or off.
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
-    /// Why people are told now.
+    /// Why people are notified now.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
@@ -91,15 +90,8 @@ impl<'a> TransitionRecord<'a> {
                 ..TransitionRecord::of_report("notify", &page.report)
             },
             Effect::Sensor(event) => TransitionRecord::of_sensor(event, plan.sensor(event.sensor)),
-            Effect::Reading(_)
-            | Effect::NoValue(_)
-            | Effect::Window(_)
-            | Effect::Schedule(_)
-            | Effect::Site
-            | Effect::Rejected(_)
-            | Effect::Unwindowed(..)
-            | Effect::Planned(_) => return None,
             Effect::Output(effect) => TransitionRecord::of_output(effect)?,
+            _ => return None,
         };
         Some(TransitionRecord { local: Some(plan.local()), ..line })
     }
@@ -262,7 +254,7 @@ fn hold(change: &HoldChange) -> String {
 }
 
 /// From one stamp to a later one, as far as they can be compared.
-fn between(from: Stamp, to: Stamp) -> Option<Span> {
+pub(crate) fn between(from: Stamp, to: Stamp) -> Option<Span> {
     if from.boot == to.boot {
         return Some(to.uptime - from.uptime);
     }
@@ -287,7 +279,6 @@ fn health(event: &SensorEvent, sensor: &Sensor) -> String {
     }
 }
 
-/// How wide the columns of names are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Widths {
     rule: usize,
@@ -295,7 +286,6 @@ pub(crate) struct Widths {
 }
 
 impl Widths {
-    /// For everything that a plan can speak of.
     pub(crate) fn of(plan: &Plan) -> Widths {
         let rules = plan.rules().map(|rule| rule.key.rule.as_str().len());
         let sensors = plan.sensors().iter().map(|sensor| sensor.id.as_str().len());

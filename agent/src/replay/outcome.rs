@@ -91,8 +91,8 @@ impl Outcome {
 
     /// The first reading that was not believed: its sensor and its time.
     pub(crate) fn first_doubt(&self) -> Option<(&SensorId, WallTime)> {
-        let (sensor, at) = self.totals.first_doubt()?;
-        Some((sensor, WallTime(self.time_order.first()?.0 + at.0)))
+        let (index, at) = self.totals.first_doubt?;
+        Some((&self.totals.sensors[index].id, WallTime(self.time_order.first()?.0 + at.0)))
     }
 
     /// Why the recording shows nothing with this configuration, though it could be read.
@@ -127,7 +127,6 @@ impl Outcome {
         self.meant.iter().find(|(known, _)| known == name).map(|(_, id)| id.as_str())
     }
 
-    /// What `--map` named and the recording does not have.
     fn unmet_map(&self) -> Option<String> {
         let map = self.report.unmet.as_ref()?;
         let names: Vec<&str> = self.names.all().take(MAX_SAID).collect();

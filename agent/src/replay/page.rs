@@ -12,8 +12,8 @@ use tilth_config::plain_file;
 
 use super::outcome::Outcome;
 
-/// Unknown names listed before the rest is only counted: a file may make up as many as it likes.
-const MAX_NAMES: usize = 200;
+/// Unknown names that page and JSON list before the rest is only counted: a file may make up as many as it likes.
+pub(super) const MAX_NAMES: usize = 200;
 
 /// What every page begins with: a file that does not is none.
 const PAGE_START: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \

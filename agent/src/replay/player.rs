@@ -37,7 +37,6 @@ impl Player {
         }
     }
 
-    /// How far a row is ahead of the time.
     pub(crate) fn ahead(&self, at_ms: i64) -> Span {
         Uptime(at_ms - self.origin_ms) - self.now
     }

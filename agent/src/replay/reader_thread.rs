@@ -22,8 +22,7 @@ const BATCHES: usize = 8;
 
 const DAY: Span = Span::from_mins(24 * 60);
 
-/// Rows in the order of the recording.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) rows: Vec<Row>,
     /// The sensors first met in this batch; the index of a row counts through those of all batches.
@@ -32,7 +31,6 @@ pub(crate) struct Batch {
 
 pub(crate) struct ReaderThread {
     full: Receiver<Batch>,
-    empty: SyncSender<Batch>,
     thread: JoinHandle<End>,
     pub(crate) progress: Progress,
 }
@@ -48,25 +46,14 @@ pub(crate) struct End {
 impl ReaderThread {
     pub(crate) fn open(path: &Path, options: &ReadOptions) -> Result<ReaderThread, ReadingsError> {
         let (readings, latest) = (Readings::open(path, options)?, latest(path));
-        let (full_sender, full) = sync_channel(BATCHES);
-        // Room for every batch that there can be: on their way, being filled, being played.
-        let (empty, empty_receiver) = sync_channel(BATCHES + 2);
+        let (sender, full) = sync_channel(BATCHES);
         let progress = readings.progress.clone();
-        let thread = thread::spawn(move || fill(readings, latest, &full_sender, &empty_receiver));
-        Ok(ReaderThread { full, empty, thread, progress })
+        let thread = thread::spawn(move || fill(readings, latest, &sender));
+        Ok(ReaderThread { full, thread, progress })
     }
 
-    /// The next batch; nothing after the last.
     pub(crate) fn next(&self) -> Option<Batch> {
         self.full.recv().ok()
-    }
-
-    /// Takes back a batch that was played, for its memory.
-    pub(crate) fn give_back(&self, mut batch: Batch) {
-        batch.rows.clear();
-        batch.names.clear();
-        // At the end of the recording it is not needed any more.
-        let _ = self.empty.try_send(batch);
     }
 
     pub(crate) fn end(self) -> End {
@@ -90,11 +77,11 @@ fn latest(path: &Path) -> Option<WallTime> {
 }
 
 /// Reads to the end, to an error, or until the replay has ended.
-fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
+fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batch>) -> End {
     let (mut named, mut ended, mut broken) = (0, false, None);
     let mut stamps = TimestampCheck::until(latest);
     while !ended {
-        let mut batch = empty.try_recv().unwrap_or_default();
+        let mut batch = Batch { rows: Vec::with_capacity(BATCH_ROWS), names: Vec::new() };
         while batch.rows.len() < BATCH_ROWS && !ended {
             match readings.next_row() {
                 Ok(Some(row)) => stamps.push(row, &mut batch.rows),

@@ -21,7 +21,6 @@ mod sample;
 mod scan;
 mod sensors;
 mod series;
-mod sorted;
 mod source;
 mod table;
 mod time_column;
@@ -30,6 +29,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use decoder::Decoder;
 use dialect::Dialect;
@@ -40,14 +40,15 @@ use report::excerpt;
 pub(crate) use report::{Reason, Report};
 use sample::Sample;
 pub(crate) use sensors::{KnownSensor, ReadOptions};
-use sorted::Sorted;
 use source::Counted;
 pub(crate) use source::{Progress, name, open_file, unpack};
 
 #[cfg(test)]
 mod tests;
 
-/// One recorded reading.
+/// Rows held to be sorted, some 100 MB: a year of two sensors at half a minute. A longer file is taken in its own order.
+const MAX_SORTED: usize = 2_000_000;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Row {
     /// Physical line; the header is line 1.
@@ -71,8 +72,9 @@ pub(crate) struct Readings {
     file: String,
     lines: Lines,
     decoder: Decoder,
-    /// Rows of another tool's file, once they are taken off it.
-    sorted: Option<Sorted>,
+    /// Rows of another tool's file, once they are taken off it, and why the file broke off behind them.
+    sorted: Option<IntoIter<Row>>,
+    broken: Option<ReadingsError>,
     ended: bool,
     /// How far a file has been read; it moves on with the reading, on whatever thread that is.
     pub(crate) progress: Progress,
@@ -145,7 +147,9 @@ impl Readings {
         }
         report.lines = lines.number;
         let decoder = Decoder::new(dialect, options, report).map_err(|what| unreadable(header, what))?;
-        if let Some(map) = decoder.unmet().filter(|_| decoder.is_wide()) {
+        if let Some(map) =
+            decoder.unmet().filter(|_| decoder.dialect.long.is_none() && decoder.dialect.places.is_empty())
+        {
             let what = format!(
                 "--map \"{}={}\": there is no such heading; found {}",
                 map.name,
@@ -159,6 +163,7 @@ impl Readings {
             lines,
             decoder,
             sorted: None,
+            broken: None,
             ended: false,
             progress: Progress::default(),
         })
@@ -172,14 +177,39 @@ impl Readings {
             return self.next_of_file();
         }
         if self.sorted.is_none() {
-            let (sorted, note) = Sorted::take(|| self.next_of_file());
-            self.sorted = Some(sorted);
-            self.decoder.report.notes.extend(note);
+            self.sorted = Some(self.take_sorted());
         }
-        match self.sorted.as_mut().map_or(Ok(None), Sorted::next)? {
+        match self.sorted.as_mut().and_then(Iterator::next) {
             Some(row) => Ok(Some(row)),
-            None => self.next_of_file(),
+            None => self.broken.take().map_or_else(|| self.next_of_file(), Err),
         }
+    }
+
+    /// Takes rows off the file until there are none, or too many to be held, and sorts them: many tools list one sensor after the other, or
+    /// the newest line first. Their order says nothing of when a reading came, as that of a recording of our own does.
+    fn take_sorted(&mut self) -> IntoIter<Row> {
+        let (mut rows, mut is_whole) = (Vec::new(), false);
+        while !is_whole && rows.len() < MAX_SORTED {
+            match self.next_of_file() {
+                Ok(Some(row)) => rows.push(row),
+                end => (self.broken, is_whole) = (end.err(), true),
+            }
+        }
+        if !rows.is_sorted_by_key(|row: &Row| row.at_ms) {
+            self.decoder.report.notes.push(match is_whole {
+                true => "the lines are not in the order of time: they were sorted by it".to_owned(),
+                false => {
+                    format!(
+                        "the lines are not in the order of time, and over {MAX_SORTED} are too many to be sorted here"
+                    )
+                }
+            });
+        }
+        if is_whole {
+            // Rows of one instant keep their order.
+            rows.sort_by_key(|row| row.at_ms);
+        }
+        rows.into_iter()
     }
 
     fn next_of_file(&mut self) -> Result<Option<Row>, ReadingsError> {
@@ -252,7 +282,6 @@ fn look_into(source: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + S
     Ok((source, head, encoding))
 }
 
-/// Shows every line of a file.
 fn scan(source: impl Read + Send + 'static, encoding: Encoding, look: &mut dyn FnMut(u64, &[u8])) -> io::Result<()> {
     let mut lines = Lines::new(encoding.decode(unpack(source)?));
     while let Some(line) = lines.next()? {

@@ -19,7 +19,6 @@ pub(crate) const LONG_GAP: Span = Span(31 * 24 * 3_600_000);
 /// Repeats of each alert that are printed in a long gap before the others are counted.
 const PRINTED: u64 = 10;
 
-/// The repeats of the gap that is being played.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats {
     long: bool,
@@ -59,7 +58,6 @@ impl Repeats {
         (alert.and_then(|alert| self.alerts.get_mut(&alert)?.held.take()), true)
     }
 
-    /// Whether a repeat is held back.
     fn hold(&mut self, alert: AlertId, effect: &Effect) -> bool {
         let alert = self.alerts.entry(alert).or_default();
         if alert.printed < PRINTED {

@@ -48,7 +48,6 @@ const AGES: Span = Span(15 * 365 * 24 * 3_600_000);
 /// Rejected lines that are kept to be shown.
 const MAX_SHOWN: usize = 10;
 
-/// Why a row is rejected, as people read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RejectReason {
     #[error("far ahead of the lines before and after it")]
@@ -63,7 +62,6 @@ pub(crate) enum RejectReason {
     NotYet,
 }
 
-/// A line that is not played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RejectedLine {
     pub(crate) line: u64,

@@ -7,7 +7,7 @@ use tilth_core::effect::{Effect, Page, Report, SensorEvent, Transition};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::judge::Fault;
 use tilth_core::plan::{AlertKey, Plan, Severity};
-use tilth_core::reading::{Quality, Reading, SensorIx};
+use tilth_core::reading::{Quality, Reading};
 use tilth_core::time::{Span, Uptime, WallTime};
 
 /// Alerts kept one by one for the page; of more than this nobody reads a table, and the sums go on counting.
@@ -20,10 +20,10 @@ pub(crate) struct Totals {
     pub(crate) sensors: Vec<SensorTotals>,
     /// The first alerts, in the order in which they fired.
     pub(crate) alerts: Vec<PastAlert>,
-    /// Alerts that fire now, by number.
-    open: BTreeMap<AlertId, PastAlert>,
+    /// Alerts that fire now, by number, of all sensors.
+    pub(crate) open: BTreeMap<AlertId, PastAlert>,
     /// The first reading that was not believed: its index in `sensors`, and when the engine saw it.
-    first_doubt: Option<(usize, Uptime)>,
+    pub(crate) first_doubt: Option<(usize, Uptime)>,
     /// Notifications of alerts that fired before the first reading of their sensor.
     pub(crate) unheard_notifications: u64,
 }
@@ -58,7 +58,6 @@ pub(crate) struct SensorTotals {
 }
 
 impl SensorTotals {
-    /// The faults that were noticed, each with how often.
     pub(crate) fn faults(&self) -> impl Iterator<Item = (Fault, u64)> {
         FAULTS.into_iter().zip(self.faults).filter(|(_, count)| *count > 0)
     }
@@ -119,11 +118,6 @@ impl Totals {
         }
     }
 
-    /// The recording has something of a sensor, and it is about to be looked at.
-    pub(crate) fn note_reading(&mut self, sensor: SensorIx) {
-        self.sensors[sensor.0 as usize].heard = true;
-    }
-
     pub(crate) fn add(&mut self, effect: &Effect) {
         match effect {
             Effect::Reading(reading) => self.add_reading(reading),
@@ -131,14 +125,7 @@ impl Totals {
             Effect::Alert(transition, report) => self.add_transition(transition, report),
             Effect::Page(page) => self.add_page(page),
             Effect::Sensor(event) => self.add_health(event),
-            // No figure is made of these.
-            Effect::Window(_)
-            | Effect::Schedule(_)
-            | Effect::Site
-            | Effect::Rejected(_)
-            | Effect::Unwindowed(..)
-            | Effect::Output(_)
-            | Effect::Planned(_) => {}
+            _ => {}
         }
     }
 
@@ -258,19 +245,9 @@ impl Totals {
         }
     }
 
-    /// The first reading that was not believed: its sensor, and its time since the recording's first.
-    pub(crate) fn first_doubt(&self) -> Option<(&SensorId, Uptime)> {
-        self.first_doubt.map(|(index, at)| (&self.sensors[index].id, at))
-    }
-
     /// What still fires, in the order in which it fired; of sensors that had spoken by then.
-    pub(crate) fn open(&self) -> impl Iterator<Item = &PastAlert> {
+    pub(crate) fn heard_open(&self) -> impl Iterator<Item = &PastAlert> {
         self.open.values().filter(|alert| alert.heard)
-    }
-
-    /// What still fires of all sensors, in the order in which it fired.
-    pub(crate) fn all_open(&self) -> impl Iterator<Item = &PastAlert> {
-        self.open.values()
     }
 
     /// How many alerts fired, of sensors that had spoken.

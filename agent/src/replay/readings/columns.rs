@@ -28,18 +28,13 @@ pub(super) struct ValueColumn {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Measurement {
     /// Quantity of the sensor; none where the configuration has no such sensor.
-    quantity: Option<Quantity>,
+    pub(super) quantity: Option<Quantity>,
     /// From the unit of the heading.
     conversion: Option<Conversion>,
     unit: Option<Unit>,
 }
 
 impl Measurement {
-    /// Whether it is a series of a sensor of the configuration.
-    pub(super) fn is_of_a_sensor(self) -> bool {
-        self.quantity.is_some()
-    }
-
     /// The unit that a cell beside a number says.
     pub(super) fn unit_beside(self, text: &[u8], is_own: bool) -> Result<Option<Unit>, Reason> {
         let Some(quantity) = self.quantity.filter(|_| !text.is_empty()) else { return Ok(None) };
@@ -66,7 +61,9 @@ impl Measurement {
     /// What a word says: `true` of counts and contacts, `open` of contacts.
     fn word(self, text: &[u8]) -> Option<f64> {
         let truth = numbers::truth(text).filter(|_| self.quantity.is_none_or(number::has_truths));
-        truth.or_else(|| numbers::contact(text).filter(|_| self.quantity == Some(Quantity::Contact)))
+        truth.or_else(|| {
+            number::contact(str::from_utf8(text).ok()?).filter(|_| self.quantity == Some(Quantity::Contact))
+        })
     }
 
     /// What there is to say of a heading whose numbers are converted.
@@ -112,8 +109,9 @@ pub(super) fn wide(
     names: &mut SeriesNames,
     report: &mut Report,
 ) -> Result<Vec<ValueColumn>, String> {
-    let is_other =
-        |at: &usize| !dialect.times.contains(at) && !dialect.places.contains(at) && !is_row_number(dialect, *at);
+    // A first column without a name only counts the lines, as some programs write it.
+    let is_row_number = |at: usize| at == 0 && dialect.headings[0].is_empty();
+    let is_other = |at: &usize| !dialect.times.contains(at) && !dialect.places.contains(at) && !is_row_number(*at);
     let named = |at: usize| match (place, &dialect.headings[at]) {
         (Some(place), heading) if !heading.is_empty() => (at, format!("{place}/{heading}")),
         (_, heading) => (at, heading.clone()),
@@ -191,15 +189,10 @@ fn find(headings: &[(usize, String)], sensors: &mut Sensors) -> Result<Vec<Optio
         let Some(sensor) = sensor else { continue };
         // A heading that is there twice is said where its second column is left out.
         if let Some(one) = first.insert(*sensor, heading).filter(|one| one != heading) {
-            return Err(format!("\"{one}\" and \"{heading}\" would both be {}", sensors.get(*sensor).id));
+            return Err(format!("\"{one}\" and \"{heading}\" would both be {}", sensors.known[*sensor].id));
         }
     }
     Ok(found)
-}
-
-/// Whether a column without a name only counts the lines, as some programs write it before the others.
-fn is_row_number(dialect: &Dialect, at: usize) -> bool {
-    at == 0 && dialect.headings[0].is_empty()
 }
 
 fn measurement_of(
@@ -209,7 +202,7 @@ fn measurement_of(
     sensors: &Sensors,
     siblings: &Siblings,
 ) -> Result<Measurement, Reason> {
-    let Some(quantity) = sensor.map(|sensor| sensors.get(sensor).quantity) else { return Ok(Measurement::default()) };
+    let Some(quantity) = sensor.map(|sensor| sensors.known[sensor].quantity) else { return Ok(Measurement::default()) };
     let unit = unit_of(heading, is_id, quantity, siblings).or_else(|| sensors.unit(sensor?, heading));
     let conversion = match unit {
         Some(unit) => Some(quantity.conversion(unit).ok_or(Reason::UnitWrong)?),

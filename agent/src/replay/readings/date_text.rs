@@ -28,7 +28,6 @@ pub(super) enum Day {
     },
 }
 
-/// How far a time is from UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zone<'a> {
     Offset(Offset),

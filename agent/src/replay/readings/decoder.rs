@@ -15,6 +15,7 @@ use super::series::SeriesNames;
 use super::time_column::{Moment, RepeatedHour, TimeColumn};
 use super::{Row, is_blank};
 use crate::cli::Map;
+use crate::sense::line::number;
 
 const MAX_TEXTS: usize = 100;
 
@@ -127,7 +128,7 @@ impl Decoder {
         if let Err(reason) = read
             && numbers::truth(text).is_none()
         {
-            let is_contact = numbers::contact(text).is_some();
+            let is_contact = str::from_utf8(text).is_ok_and(|text| number::contact(text).is_some());
             if reason == Reason::ValueForm && self.dialect.tool.is_some() && !self.is_wanted(line, sensor)? {
                 self.rows.push_back(row);
                 return Ok(());
@@ -143,7 +144,7 @@ impl Decoder {
         let said = unit.map_or(&b""[..], cell);
         let value = measurement.value(cell(value), read, |unit| {
             let unit = unit.or(measurement.unit_beside(said, true)?);
-            if unit.is_none() && !said.is_empty() && measurement.is_of_a_sensor() {
+            if unit.is_none() && !said.is_empty() && measurement.quantity.is_some() {
                 report.note(format!("the unit \"{}\" is not known: its numbers are taken as they are", excerpt(said)));
             }
             Ok(unit)
@@ -187,7 +188,7 @@ impl Decoder {
     /// Whether a line is of a sensor of the configuration. Text of other lines is no error, such as the state of a switch.
     fn is_wanted(&mut self, line: &[u8], sensor: usize) -> Result<bool, Reason> {
         let place = self.named(line, sensor)?;
-        let is_wanted = self.names.measurements[place].is_of_a_sensor();
+        let is_wanted = self.names.measurements[place].quantity.is_some();
         let name = &self.names.list[place];
         let texts = &mut self.report.texts;
         if !is_wanted && texts.len() < MAX_TEXTS && !texts.iter().any(|known| **known == **name) {
@@ -276,11 +277,6 @@ impl Decoder {
     /// What `--map` named and no line had so far.
     pub(super) fn unmet(&self) -> Option<&Map> {
         self.sensors.unmet().next()
-    }
-
-    /// Whether all names are known before the first line.
-    pub(super) fn is_wide(&self) -> bool {
-        self.dialect.long.is_none() && self.dialect.places.is_empty()
     }
 
     /// Books what only the whole file tells.

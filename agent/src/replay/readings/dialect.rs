@@ -72,12 +72,12 @@ impl Dialect {
         let times = found.times(tool)?;
         let columns = found.place_columns(tool, &times);
         // A whole name goes before a part of another, wherever it stands in the file.
-        let name = found.long(&times).map(|(name, _)| name).filter(|_| !options.maps.is_empty());
+        let name = found.long(&times).map(|(name, _)| name).filter(|_| !options.args.map.is_empty());
         let looked_at: Vec<usize> = columns.iter().copied().chain(name).collect();
         found.scan(&times, &looked_at, rest);
         let names = name.map_or(Vec::new(), |name| found.scan.values(name));
         let named: Result<Vec<usize>, Unreadable> =
-            options.name_columns.iter().map(|name| found.column_named("--name-column", name)).collect();
+            options.args.name_column.iter().map(|name| found.column_named("--name-column", name)).collect();
         let named = named?;
         let is_row_id = |index: usize| bare(&found.table.headings[index]).eq_ignore_ascii_case("id");
         let tells_apart = |index: &usize| {
@@ -94,7 +94,6 @@ struct Found<'a> {
     table: Table,
     columns: Vec<ColumnContent>,
     separator: u8,
-    /// The header is that of a recording of our own.
     is_ours: bool,
     options: &'a ReadOptions,
     sensors: Sensors,
@@ -107,7 +106,7 @@ impl Found<'_> {
     /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
     fn times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Unreadable> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
-        match own.filter(|_| self.options.time_columns.is_empty()) {
+        match own.filter(|_| self.options.args.time_column.is_empty()) {
             Some(own) if !self.columns[own].has_times_of_day => Ok(vec![own]),
             Some(own) => self.found_times(tool).or(Ok(vec![own])),
             None => self.found_times(tool),
@@ -116,8 +115,8 @@ impl Found<'_> {
 
     fn found_times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Unreadable> {
         let headings = &self.table.headings;
-        if !self.options.time_columns.is_empty() {
-            return self.options.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
+        if !self.options.args.time_column.is_empty() {
+            return self.options.args.time_column.iter().map(|name| self.column_named("--time-column", name)).collect();
         }
         let all = || (0..).zip(&self.columns);
         let with = |has: &dyn Fn(usize, &ColumnContent) -> bool| -> Vec<usize> {
@@ -200,7 +199,7 @@ impl Found<'_> {
         let rank = |index: &usize| headings::time_rank(bare(&headings[*index]));
         let needs_zone = |index: &usize| {
             let column = &self.columns[*index];
-            self.options.zone.is_none()
+            self.options.args.tz.is_none()
                 && !column.has_instants
                 && !column.has_epochs
                 && zone_of(&headings[*index]).is_none()
@@ -264,7 +263,7 @@ impl Found<'_> {
             look(&mut self.scan, line.number, &line.cells, times, columns);
         }
         let has_dates = !matches!(self.form(times, DateOrder::Dmy), Some(TimeFormat::Instant | TimeFormat::Epoch(_)));
-        if columns.is_empty() && !(self.options.order.is_none() && self.scan.is_open() && has_dates) {
+        if columns.is_empty() && !(self.options.args.date_order.is_none() && self.scan.is_open() && has_dates) {
             return;
         }
         let mut whole = Scan::default();
@@ -309,11 +308,11 @@ impl Found<'_> {
         let (order, why) = self.order(&times)?;
         let form = match self.form(&times, order) {
             Some(form) => form,
-            None if self.table.data.is_empty() || self.options.time_columns.is_empty() => TimeFormat::Instant,
+            None if self.table.data.is_empty() || self.options.args.time_column.is_empty() => TimeFormat::Instant,
             None => return Err(self.no_times(&times)),
         };
         let said = times.iter().find_map(|index| zone_of(&self.table.headings[*index]));
-        let zone = self.options.zone.clone().or(said.clone());
+        let zone = self.options.args.tz.clone().or(said.clone());
         self.check_zone(&times, form, zone.as_ref())?;
         let long = self.long(&times);
         let (mark, thousands, untold) = self.mark(&times, long);
@@ -342,11 +341,13 @@ impl Found<'_> {
             names: Vec::new(),
             notes: Vec::new(),
         };
-        let is_zone_said = said.is_some() && self.options.zone.is_none();
+        let is_zone_said = said.is_some() && self.options.args.tz.is_none();
         let is_alone = dialect.long.is_none() && dialect.places.is_empty();
         let repeated = dialect.repeated_time(&data).filter(|_| is_alone);
         let order = match form {
-            TimeFormat::Civil(order) if why != Basis::Sure => Some(order_note(order, why, self.scan.open_date())),
+            TimeFormat::Civil(order) if why != Basis::Sure => {
+                Some(order_note(order, why, self.scan.open.as_deref().unwrap_or_default()))
+            }
             _ => None,
         };
         dialect.notes = [dialect.read_as(is_zone_said), repeated, untold, order].into_iter().flatten().collect();
@@ -355,7 +356,7 @@ impl Found<'_> {
 
     fn order(&self, times: &[usize]) -> Result<(DateOrder, Basis), Unreadable> {
         let said = times.iter().find_map(|index| headings::order(&self.table.headings[*index]));
-        if let Some(order) = self.options.order.or(said) {
+        if let Some(order) = self.options.args.date_order.or(said) {
             return Ok((order, Basis::Sure));
         }
         self.scan.order().map_err(|[(line, text), (other, other_text)]| {
@@ -410,7 +411,7 @@ impl Found<'_> {
         if self.is_ours || marks.are_sure() {
             return (mark, Thousands::default(), None);
         }
-        let mut thousands = Thousands::open();
+        let mut thousands = Thousands { is_open: true, columns: Vec::new() };
         // What a number means may be shown by one below it.
         for (index, cell) in cells() {
             thousands.is_doubtful(index, cell.as_bytes());

@@ -1,10 +1,9 @@
 //! Files that are not UTF-8: UTF-16 as spreadsheets save it, and the Windows code page of older programs.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 const CHUNK: usize = 1 << 14;
 
-/// How the bytes of a file become text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Utf8,
@@ -43,7 +42,7 @@ impl Encoding {
         match self {
             Encoding::Utf8 => source,
             Encoding::Utf16 { .. } | Encoding::Windows => {
-                Box::new(Decoded { encoding: self, source, unread: Vec::new(), text: Vec::new(), given: 0 })
+                Box::new(Decoded { encoding: self, source, unread: Vec::new(), text: Cursor::default() })
             }
         }
     }
@@ -63,40 +62,34 @@ struct Decoded<R> {
     source: R,
     /// Bytes that are the beginning of a letter.
     unread: Vec<u8>,
-    text: Vec<u8>,
-    given: usize,
+    text: Cursor<Vec<u8>>,
 }
 
 impl<R: Read> Read for Decoded<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.text.len() {
+        loop {
+            let given = self.text.read(out)?;
+            if given > 0 || out.is_empty() {
+                return Ok(given);
+            }
             let begun = self.unread.len();
             self.unread.resize(begun + CHUNK, 0);
             let read = self.source.read(&mut self.unread[begun..]);
             self.unread.truncate(begun + read.as_ref().map_or(0, |length| *length));
             let is_end = read? == 0;
-            self.text.clear();
-            self.given = 0;
-            self.decode(is_end);
-            if is_end && self.text.is_empty() {
+            self.text = Cursor::new(self.decode(is_end).into_bytes());
+            if is_end && self.text.get_ref().is_empty() {
                 return Ok(0);
             }
         }
-        let length = out.len().min(self.text.len() - self.given);
-        out[..length].copy_from_slice(&self.text[self.given..self.given + length]);
-        self.given += length;
-        Ok(length)
     }
 }
 
 impl<R> Decoded<R> {
-    fn decode(&mut self, is_end: bool) {
+    fn decode(&mut self, is_end: bool) -> String {
         match self.encoding {
-            Encoding::Utf8 => self.text.append(&mut self.unread),
-            Encoding::Windows => {
-                let letters: String = self.unread.drain(..).map(windows_1252).collect();
-                self.text.extend_from_slice(letters.as_bytes());
-            }
+            // UTF-8 is passed on as it is.
+            Encoding::Utf8 | Encoding::Windows => self.unread.drain(..).map(windows_1252).collect(),
             Encoding::Utf16 { high_first } => {
                 let unit = |pair: &[u8]| match high_first {
                     true => u16::from_be_bytes([pair[0], pair[1]]),
@@ -109,10 +102,10 @@ impl<R> Decoded<R> {
                     length -= 2;
                 }
                 let units = self.unread[..length].chunks_exact(2).map(unit);
-                let letters: String =
+                let letters =
                     char::decode_utf16(units).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-                self.text.extend_from_slice(letters.as_bytes());
                 self.unread.drain(..length);
+                letters
             }
         }
     }

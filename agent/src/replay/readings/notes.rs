@@ -1,6 +1,6 @@
 //! What is said of how a file is written.
 
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use super::dialect::Dialect;
 use super::numbers::DecimalMark;
@@ -60,7 +60,10 @@ impl Dialect {
         };
         let zone =
             self.zone.as_ref().filter(|_| matches!(self.form, TimeFormat::Civil(_) | TimeFormat::Days)).map(|zone| {
-                let named = zone.iana_name().map_or_else(|| offset(zone), str::to_owned);
+                let named = zone.iana_name().map_or_else(
+                    || Zoned::new(Timestamp::UNIX_EPOCH, zone.clone()).strftime("%:z").to_string(),
+                    str::to_owned,
+                );
                 format!(" of {named}{}", if is_zone_of_heading { ", as the heading says" } else { "" })
             });
         let is_plain = names.len() == 1 && names[0].eq_ignore_ascii_case("time") && form.is_none() && zone.is_none();
@@ -92,17 +95,5 @@ impl Dialect {
              column tells them apart",
             same[1].number
         ))
-    }
-}
-
-/// `+02:00`, or UTC.
-fn offset(zone: &TimeZone) -> String {
-    match zone.to_fixed_offset() {
-        Ok(offset) if offset.seconds() != 0 => {
-            let minutes = offset.seconds() / 60;
-            let sign = if minutes < 0 { '-' } else { '+' };
-            format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-        }
-        _ => "UTC".to_owned(),
     }
 }

@@ -8,7 +8,6 @@ use super::report::Reason;
 use crate::replay::entry;
 use crate::sense::line::number::{self, Cell};
 
-/// How the numbers of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum DecimalMark {
     /// `1234.5`; commas part thousands.
@@ -77,12 +76,6 @@ pub(super) fn truth(text: &[u8]) -> Option<f64> {
     }
 }
 
-/// What a word such as `open` says of a contact.
-pub(super) fn contact(text: &[u8]) -> Option<f64> {
-    str::from_utf8(text).ok().and_then(number::contact)
-}
-
-/// Whether a cell says that there is no value.
 pub(super) fn is_empty_value(text: &str) -> bool {
     let is_stroke = text.contains('-') && text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b' '));
     text.is_empty() || is_stroke || MISSING.split(", ").any(|known| known.eq_ignore_ascii_case(text))
@@ -180,12 +173,13 @@ impl DecimalMarks {
 /// refused, as `1,012` is in a file of commas.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Thousands {
-    is_open: bool,
-    columns: Vec<MarksOfColumn>,
+    /// The file does not show which mark is that of decimals.
+    pub(super) is_open: bool,
+    pub(super) columns: Vec<MarksOfColumn>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct MarksOfColumn {
+pub(super) struct MarksOfColumn {
     /// The least whole number of three digits.
     least_hundreds: Option<u32>,
     /// A number has four digits and no mark.
@@ -193,7 +187,6 @@ struct MarksOfColumn {
     means_thousands: bool,
 }
 
-/// What a number shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// Three digits and no mark.
@@ -206,11 +199,6 @@ enum Shape {
 }
 
 impl Thousands {
-    /// For a file that does not show which mark is that of decimals.
-    pub(super) fn open() -> Thousands {
-        Thousands { is_open: true, columns: Vec::new() }
-    }
-
     /// Looks at a cell, and says whether its mark parts thousands as likely as decimals.
     pub(super) fn is_doubtful(&mut self, column: usize, text: &[u8]) -> bool {
         if !self.is_open {

@@ -120,7 +120,6 @@ impl fmt::Display for Bad {
     }
 }
 
-/// What makes a line or a cell bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
     #[error("line longer than 1 MiB")]

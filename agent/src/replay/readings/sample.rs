@@ -21,7 +21,6 @@ pub(super) struct Sample<'a> {
     lines: Vec<(u64, &'a [u8])>,
 }
 
-/// A line cut into cells.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SampleLine {
     pub(super) number: u64,

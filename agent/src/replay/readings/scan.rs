@@ -11,7 +11,6 @@ use crate::replay::entry;
 /// Values of one column that are kept; a column of more is no name of a place.
 const MAX_VALUES: usize = 1000;
 
-/// What the lines show, gathered one by one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scan {
     /// A first number that is no month, and a second that is none: the line and the text.
@@ -22,7 +21,7 @@ pub(super) struct Scan {
     near: [u64; 2],
     last: Option<Day>,
     /// A date of which either number may be the day.
-    open: Option<String>,
+    pub(super) open: Option<String>,
     has_halves_of_day: bool,
     /// The values of columns that may tell series apart, and how many cells had one.
     values: Vec<(BTreeSet<String>, usize)>,
@@ -107,11 +106,6 @@ impl Scan {
                 _ => (DateOrder::Dmy, Basis::Assumed),
             }),
         }
-    }
-
-    /// A date that can be read in two ways.
-    pub(super) fn open_date(&self) -> &str {
-        self.open.as_deref().unwrap_or_default()
     }
 }
 

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::Unit;
 
-use crate::cli::{DateOrder, Map};
+use crate::cli::{Map, ReadArgs};
 
 #[derive(Debug, Clone)]
 pub(crate) struct KnownSensor {
@@ -21,18 +20,9 @@ pub(crate) struct KnownSensor {
 /// How a recording is to be read: options of the command line, and the sensors of the configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadOptions {
-    /// Time zone of times that say none.
-    pub(crate) zone: Option<TimeZone>,
+    pub(crate) args: ReadArgs,
     /// The farm's own zone, to be suggested.
     pub(crate) farm_zone: Option<String>,
-    /// Which names of the recording are which sensors.
-    pub(crate) maps: Vec<Map>,
-    /// The columns of the time, where their content does not tell them.
-    pub(crate) time_columns: Vec<String>,
-    /// Columns whose text is part of the name of what a line measured.
-    pub(crate) name_columns: Vec<String>,
-    /// In which order dates have day and month.
-    pub(crate) order: Option<DateOrder>,
     pub(crate) sensors: Vec<KnownSensor>,
 }
 
@@ -40,7 +30,7 @@ pub(crate) struct ReadOptions {
 /// than one `--map`, or two names are said to be one sensor.
 #[derive(Debug, Default)]
 pub(super) struct Sensors {
-    known: Vec<KnownSensor>,
+    pub(super) known: Vec<KnownSensor>,
     by_id: HashMap<Arc<str>, usize>,
     /// By what is left of an id without case, blanks, `_` and `-`; nothing where two ids are alike.
     by_key: HashMap<String, Option<usize>>,
@@ -82,7 +72,7 @@ impl Sensors {
             map: map.clone(),
             taken: None,
         };
-        let maps = options.maps.iter().map(mapped).collect();
+        let maps = options.args.map.iter().map(mapped).collect();
         Sensors { known, by_id, by_key, maps }
     }
 
@@ -145,10 +135,6 @@ impl Sensors {
         }
     }
 
-    pub(super) fn get(&self, index: usize) -> &KnownSensor {
-        &self.known[index]
-    }
-
     /// What rows of a name are called: by the id of its sensor, or as it stands.
     pub(super) fn called(&self, sensor: Option<usize>, name: &str) -> Arc<str> {
         sensor.map_or_else(|| name.into(), |sensor| Arc::clone(&self.known[sensor].id))
@@ -159,7 +145,6 @@ impl Sensors {
         self.known[index].unit.filter(|_| self.is_mapped(name))
     }
 
-    /// What `--map` named and the recording does not have.
     pub(super) fn unmet(&self) -> impl Iterator<Item = &Map> {
         self.maps.iter().filter(|mapped| mapped.taken.is_none()).map(|mapped| &mapped.map)
     }

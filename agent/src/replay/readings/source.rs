@@ -53,7 +53,6 @@ impl fmt::Display for Progress {
     }
 }
 
-/// A source that tells how much was read from it.
 pub(super) struct Counted<R> {
     pub(super) source: R,
     pub(super) progress: Progress,

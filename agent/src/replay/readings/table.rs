@@ -75,12 +75,13 @@ fn without_header(lines: &[SampleLine], options: &ReadOptions) -> Option<Table> 
     }
     let data = lines.to_vec();
     let is_known = |cell: &str| {
-        options.sensors.iter().any(|known| *known.id == *cell) || options.maps.iter().any(|map| map.name.trim() == cell)
+        options.sensors.iter().any(|known| *known.id == *cell)
+            || options.args.map.iter().any(|map| map.name.trim() == cell)
     };
     let names = |index: usize| data.iter().filter_map(|line| line.cells.get(index)).any(|cell| is_known(cell));
     let name = (0..width).find(|index| names(*index));
     let is_numbered = |map: &Map| map.name.trim().to_lowercase().starts_with("column ");
-    if name.is_none() && !options.maps.iter().any(is_numbered) {
+    if name.is_none() && !options.args.map.iter().any(is_numbered) {
         return None;
     }
     let heading = |index: usize| match name {
@@ -143,7 +144,7 @@ fn is_units(cells: &[String]) -> bool {
 fn header(lines: &[SampleLine], first: &[u8], options: &ReadOptions) -> Option<usize> {
     let has_wanted = |line: &SampleLine| {
         let has = |name: &String| line.cells.iter().any(|cell| cell.eq_ignore_ascii_case(name.trim()));
-        !options.time_columns.is_empty() && options.time_columns.iter().all(has)
+        !options.args.time_column.is_empty() && options.args.time_column.iter().all(has)
     };
     if let Some(header) = lines.iter().position(has_wanted) {
         return Some(header);

@@ -10,6 +10,7 @@ use super::date_text::{self, DateText, Zone};
 use super::report::Reason;
 use crate::cli::DateOrder;
 use crate::replay::entry;
+pub(super) use crate::sense::line::number::END_MS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimeFormat {
@@ -22,7 +23,6 @@ pub(super) enum TimeFormat {
     Days,
 }
 
-/// What a number since 1970 counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EpochUnit {
     Seconds,
@@ -32,12 +32,12 @@ pub(super) enum EpochUnit {
 }
 
 impl EpochUnit {
-    /// Each, with the least number that is one of it: 1990 in seconds; of the others the beginning of 2000.
-    const LEAST: [(EpochUnit, i64); 4] = [
-        (EpochUnit::Nanoseconds, 946_684_800_000_000_000),
-        (EpochUnit::Microseconds, 946_684_800_000_000),
-        (EpochUnit::Milliseconds, 946_684_800_000),
-        (EpochUnit::Seconds, 631_152_000),
+    /// Each with its name, and the least number that is one of it: 1990 in seconds; of the others the beginning of 2000.
+    const ALL: [(EpochUnit, &str, i64); 4] = [
+        (EpochUnit::Nanoseconds, "nanoseconds", 946_684_800_000_000_000),
+        (EpochUnit::Microseconds, "microseconds", 946_684_800_000_000),
+        (EpochUnit::Milliseconds, "milliseconds", 946_684_800_000),
+        (EpochUnit::Seconds, "seconds", 631_152_000),
     ];
 
     /// What a number of this size counts; nothing where it is no time of these days.
@@ -46,17 +46,12 @@ impl EpochUnit {
             return None;
         }
         let (whole, _) = split(text)?;
-        let unit = EpochUnit::LEAST.into_iter().find(|(_, least)| whole >= *least).map(|(unit, _)| unit)?;
+        let unit = EpochUnit::ALL.into_iter().find(|(_, _, least)| whole >= *least).map(|(unit, ..)| unit)?;
         (unit.ms(whole, 0) < END_MS).then_some(unit)
     }
 
     pub(super) fn name(self) -> &'static str {
-        match self {
-            EpochUnit::Seconds => "seconds",
-            EpochUnit::Milliseconds => "milliseconds",
-            EpochUnit::Microseconds => "microseconds",
-            EpochUnit::Nanoseconds => "nanoseconds",
-        }
+        EpochUnit::ALL.into_iter().find(|(unit, ..)| *unit == self).map_or("", |(_, name, _)| name)
     }
 
     fn ms(self, whole: i64, thousandths: i64) -> i64 {
@@ -267,8 +262,6 @@ impl RepeatedHour {
     }
 }
 
-/// 2200-01-01T00:00:00Z: times end before it.
-pub(super) const END_MS: i64 = 7_258_118_400_000;
 /// 2000-01-01T00:00:00Z: a number below it is one of seconds, not of milliseconds.
 const FIRST_EPOCH_MS: i64 = 946_684_800_000;
 

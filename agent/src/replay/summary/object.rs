@@ -9,11 +9,9 @@ use tilth_core::id::Id;
 use tilth_core::local::Local;
 
 use super::super::outcome::Outcome;
+use super::super::page::MAX_NAMES;
 use super::super::timestamps::RejectedLine;
 use super::super::totals::{PastAlert, SensorTotals};
-
-/// Unknown names listed: a file may make up as many as it likes. `unknown_sensors` counts them all.
-const MAX_NAMES: usize = 200;
 
 /// An object with these keys in this order.
 struct Keys<const N: usize>([(&'static str, Value); N]);
@@ -70,7 +68,7 @@ impl Serialize for Outcome {
         let fired: BTreeMap<&Id, u64> =
             totals.rules.iter().map(|(name, rule)| (name, rule.fired + rule.unheard)).collect();
         object.serialize_entry("rules", &fired)?;
-        object.serialize_entry("open", &list(totals.all_open(), open))?;
+        object.serialize_entry("open", &list(totals.open.values(), open))?;
         object.serialize_entry("faults", &list(self.faulty(), faulty))?;
         object.serialize_entry("hint", &self.hint(&Local::UTC))?;
         if !self.notes.is_empty() {

@@ -66,7 +66,6 @@ impl FutureTimes {
         self.beyond_lines = Lines::default();
     }
 
-    /// Whether what is beyond the bound is years beyond it.
     fn is_years_ahead(&self) -> bool {
         let first = self.beyond.iter().map(|row| row.at_ms).min();
         first.zip(self.bound_ms).is_some_and(|(first, bound)| first - bound > YEARS.0)

@@ -68,11 +68,9 @@ enum JumpKind {
 impl Gaps {
     /// Takes a row, unless it is rejected already.
     pub(super) fn push(&mut self, row: Row, why: Option<RejectReason>, on: &mut impl FnMut(Row, Option<RejectReason>)) {
-        if why.is_some() { on(row, why) } else { self.take(row, on) }
-    }
-
-    /// The next row whose sensor has not jumped for a short while.
-    fn take(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RejectReason>)) {
+        if why.is_some() {
+            return on(row, why);
+        }
         if self.jump.is_some() {
             return self.hold(row, on);
         }
@@ -132,7 +130,7 @@ impl Gaps {
         }
         // One of those beyond it may be ahead of the others.
         self.newest_ms = jump.rows.iter().filter(|(_, is_ahead)| *is_ahead).map(|(row, _)| row.at_ms).min();
-        jump.rows.into_iter().for_each(|(row, _)| self.take(row, on));
+        jump.rows.into_iter().for_each(|(row, _)| self.push(row, None, on));
     }
 
     /// Passes the rows of a step on; those that are ahead are rejected where there is a reason.

@@ -206,7 +206,6 @@ impl Sensor {
         decided.or_else(|| (self.waiting.len() > MAX_WAITING).then_some((0, true)))
     }
 
-    /// Takes out a row that is decided.
     fn take(&mut self, place: usize, is_true: bool) -> Waiting {
         let row = self.waiting.remove(place);
         if is_true && self.last_ms.is_none_or(|last| row.at_ms > last) {

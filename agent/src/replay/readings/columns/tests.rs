@@ -6,13 +6,17 @@ use std::io;
 use super::super::sensors::{KnownSensor, ReadOptions};
 use super::super::{Readings, ReadingsError};
 use super::*;
-use crate::cli::Map;
+use crate::cli::{Map, ReadArgs};
 
 /// The values of `room/x` in a file, and what was bad.
 fn values(quantity: Quantity, map: &str, text: &str) -> Result<String, ReadingsError> {
     let map = (!map.is_empty()).then(|| Map { name: map.to_owned(), sensor: "room/x".to_owned() });
     let sensors = ["room/x", "room/t_f"].map(|id| KnownSensor { id: id.into(), quantity, unit: None }).to_vec();
-    let options = ReadOptions { maps: map.into_iter().collect(), sensors, ..ReadOptions::default() };
+    let options = ReadOptions {
+        args: ReadArgs { map: map.into_iter().collect(), ..ReadArgs::default() },
+        sensors,
+        ..ReadOptions::default()
+    };
     let source = io::Cursor::new(text.to_owned());
     let mut readings = Readings::from_source("farm.csv", source, &options, || None::<File>)?;
     let mut found = Vec::new();

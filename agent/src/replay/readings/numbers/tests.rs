@@ -69,7 +69,7 @@ fn marks_beside_numbers_of_three_digits_part_thousands() {
         (&["998", "1.01", "0.998", "1.0125"], &[false; 4]),
         (&["998", "", "NA", "x", "1.2.3", "12:30"], &[false; 6]),
     ] {
-        let mut thousands = Thousands::open();
+        let mut thousands = Thousands { is_open: true, ..Thousands::default() };
         let found: Vec<bool> = cells.iter().map(|cell| thousands.is_doubtful(2, cell.as_bytes())).collect();
         assert_eq!(found, expected, "{cells:?}");
         let mut told = Thousands::default();

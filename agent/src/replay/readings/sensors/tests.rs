@@ -7,13 +7,13 @@ fn sensors(maps: &[(&str, &str)]) -> Sensors {
     let map = |(name, sensor): &(&str, &str)| Map { name: (*name).to_owned(), sensor: (*sensor).to_owned() };
     Sensors::new(&ReadOptions {
         sensors: known.map(|id| KnownSensor { id: id.into(), quantity: Quantity::Temperature, unit: None }).to_vec(),
-        maps: maps.iter().map(map).collect(),
+        args: ReadArgs { map: maps.iter().map(map).collect(), ..ReadArgs::default() },
         ..ReadOptions::default()
     })
 }
 
 fn found(sensors: &mut Sensors, name: &str) -> Option<String> {
-    sensors.find(name).unwrap().map(|place| sensors.get(place).id.to_string())
+    sensors.find(name).unwrap().map(|place| sensors.known[place].id.to_string())
 }
 
 #[test]

@@ -7,9 +7,8 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `handlers` | **the routes**, the same over every kind of connection, and handlers that read |
-//! | `changes`, `events` | handlers of changes, and of the stream of events |
+//! | `changes`, `streams` | handlers of changes, and of answers without an end |
 //! | `actuators` | handlers about actuators and holds |
-//! | `ports` | serial ports that are left to another program |
 //! | `rows` | rows of answers, bodies of requests |
 //! | `problem` | errors (RFC 9457) |
 //! | `views` | rows made of the engine's views; the only place |
@@ -25,14 +24,13 @@ mod actuators;
 mod caller;
 pub(crate) mod changes;
 pub(crate) mod connections;
-mod events;
 mod handlers;
-mod ports;
 pub(crate) mod problem;
 pub(crate) mod rows;
 pub(crate) mod socket;
 mod state;
 pub(crate) mod status;
+mod streams;
 mod views;
 
 pub(crate) use state::{ApiState, Limits};

@@ -286,15 +286,13 @@ pub(crate) struct Alerts {
 #[derive(Debug, Args)]
 pub(crate) struct Ack {
     #[command(flatten)]
-    pub(crate) agent: AgentOptions,
+    pub(crate) change: ChangeOptions,
     /// Number of the alert, as alerts shows it
     #[arg(value_name = "ALERT", value_parser = alert_number)]
     pub(crate) alert: u64,
     /// How long, such as 2h
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = span)]
     pub(crate) span: Span,
-    #[command(flatten)]
-    pub(crate) person: Person,
 }
 
 /// Silence alerts for a while, end a silence, or list silences
@@ -304,7 +302,7 @@ pub(crate) struct Ack {
 #[derive(Debug, Args)]
 pub(crate) struct Silence {
     #[command(flatten)]
-    pub(crate) agent: AgentOptions,
+    pub(crate) change: ChangeOptions,
     /// Only alerts of this zone
     #[arg(long, value_name = "ZONE", value_parser = Id::new, requires = "span")]
     pub(crate) zone: Option<Id>,
@@ -320,8 +318,6 @@ pub(crate) struct Silence {
     /// How long, such as 2h
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub(crate) span: Option<Span>,
-    #[command(flatten)]
-    pub(crate) person: Person,
     /// End the silence with this number
     #[arg(long, value_name = "SILENCE", value_parser = silence_number, conflicts_with_all = ["zone", "rule", "sensor", "everything", "span"])]
     pub(crate) end: Option<u32>,
@@ -333,7 +329,7 @@ pub(crate) struct Silence {
 #[derive(Debug, Args)]
 pub(crate) struct Actuate {
     #[command(flatten)]
-    pub(crate) agent: AgentOptions,
+    pub(crate) change: ChangeOptions,
     /// Name of the actuator, as actuators shows it
     #[arg(value_name = "ACTUATOR", value_parser = Id::new)]
     pub(crate) actuator: Id,
@@ -343,8 +339,6 @@ pub(crate) struct Actuate {
     /// How long it is on, such as 2s [default: as long as it may]
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub(crate) span: Option<Span>,
-    #[command(flatten)]
-    pub(crate) person: Person,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -359,7 +353,7 @@ pub(crate) enum OnOff {
 #[derive(Debug, Args)]
 pub(crate) struct Hold {
     #[command(flatten)]
-    pub(crate) agent: AgentOptions,
+    pub(crate) change: ChangeOptions,
     /// The zone; without it zones on hold are listed
     #[arg(value_name = "ZONE", value_parser = Id::new)]
     pub(crate) zone: Option<Id>,
@@ -369,8 +363,6 @@ pub(crate) struct Hold {
     /// End the hold of the zone; or, where history is missing, let the zone dose again
     #[arg(long, requires = "zone", conflicts_with = "span")]
     pub(crate) end: bool,
-    #[command(flatten)]
-    pub(crate) person: Person,
 }
 
 /// Try a channel: a test message, or a short sound of a siren
@@ -379,24 +371,20 @@ pub(crate) struct Hold {
 #[derive(Debug, Args)]
 pub(crate) struct NotifyTest {
     #[command(flatten)]
-    pub(crate) agent: AgentOptions,
+    pub(crate) change: ChangeOptions,
     /// Name of the channel, as status shows it
     #[arg(value_name = "CHANNEL", value_parser = Id::new)]
     pub(crate) channel: Id,
-    #[command(flatten)]
-    pub(crate) person: Person,
 }
 
 /// Write a note into the event log, which is also sent to the hub
 #[derive(Debug, Args)]
 pub(crate) struct Note {
     #[command(flatten)]
-    pub(crate) agent: AgentOptions,
+    pub(crate) change: ChangeOptions,
     /// Text of the note
     #[arg(value_name = "TEXT")]
     pub(crate) text: String,
-    #[command(flatten)]
-    pub(crate) person: Person,
 }
 
 /// Show what a line or a board says, as a configuration that reads it
@@ -461,22 +449,10 @@ pub(crate) struct Flash {
     /// Speed of the bootloader, if it is not the stock one, such as 57600
     #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(300..=2_000_000))]
     pub(crate) baud: Option<u32>,
-    /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
-    /// Data folder of the agent
-    #[arg(long, value_name = "DIR", default_value = DATA)]
-    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) agent: AgentAddress,
 }
 
-impl Flash {
-    /// The agent that may have the port open.
-    pub(crate) fn agent(&self) -> AgentOptions {
-        AgentOptions { socket: self.socket.clone(), data: self.data.clone(), json: false }
-    }
-}
-
-/// Model of a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BoardModel {
     /// Arduino Uno
@@ -487,9 +463,11 @@ pub(crate) enum BoardModel {
     Pico,
 }
 
-/// Person who gives a command.
+/// Options of the commands that change something at the running agent.
 #[derive(Debug, Args)]
-pub(crate) struct Person {
+pub(crate) struct ChangeOptions {
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
     /// Your name [default: $USER]
     #[arg(
         long,
@@ -505,18 +483,25 @@ pub(crate) struct Person {
 /// Options of the commands that ask the running agent.
 #[derive(Debug, Args)]
 pub(crate) struct AgentOptions {
+    #[command(flatten)]
+    pub(crate) address: AgentAddress,
+    /// Print JSON, one object on a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where a running agent listens.
+#[derive(Debug, Args)]
+pub(crate) struct AgentAddress {
     /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Data folder of the agent
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
-    /// Print JSON, one object on a line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
-impl AgentOptions {
+impl AgentAddress {
     /// The options that name this agent, as typed in a shell; empty for the defaults.
     pub(crate) fn typed(&self) -> String {
         let socket = self.socket.as_deref().map(|path| ("--socket", path));
@@ -651,7 +636,7 @@ mod tests {
             (Some("/tmp/my farm/a.sock"), "it's", r" --socket '/tmp/my farm/a.sock' --data 'it'\''s'"),
         ] {
             let socket = socket.map(PathBuf::from);
-            let agent = AgentOptions { socket, data: PathBuf::from(data), json: false };
+            let agent = AgentAddress { socket, data: PathBuf::from(data) };
             assert_eq!(agent.typed(), expected);
         }
     }
@@ -665,7 +650,7 @@ mod tests {
             (Some("a.sock"), DATA, ""),
         ] {
             let socket = socket.map(PathBuf::from);
-            let agent = AgentOptions { socket, data: PathBuf::from(data), json: false };
+            let agent = AgentAddress { socket, data: PathBuf::from(data) };
             assert_eq!(agent.elsewhere(), expected, "{agent:?}");
         }
     }

@@ -36,7 +36,6 @@ pub(crate) enum ClockMode {
     Input,
 }
 
-/// Why the time of day is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
     Synchronised,
@@ -76,7 +75,6 @@ struct Anchored {
     anchor: Option<Anchor>,
     /// The machine's own clock is believed before it is synchronised.
     has_battery: bool,
-    /// When to ask the machine again.
     ask_at: Uptime,
 }
 
@@ -109,7 +107,6 @@ impl Clock {
         (now, self.anchor_at(now).filter(|_| known).map(|anchor| anchor.wall(now)))
     }
 
-    /// Time since boot.
     pub(crate) fn uptime(&self) -> Uptime {
         match self.0.mode {
             ClockMode::Input => Uptime(self.greatest().map_or(0, |WallTime(ms)| ms)),
@@ -202,7 +199,11 @@ impl Clock {
             let offset_ms = || machine_wall_ms() - self.0.mode.uptime().0;
             if let Some(error) = synchronised() {
                 anchored.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Synchronised, error });
-            } else if anchored.believes_battery() && machine_wall_ms() >= EARLIEST.0 {
+            } else if anchored.has_battery
+                // Nobody has said better.
+                && anchored.anchor.is_none_or(|anchor| anchor.trust == Trust::Battery)
+                && machine_wall_ms() >= EARLIEST.0
+            {
                 anchored.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Battery, error: None });
             }
         }
@@ -220,13 +221,6 @@ impl Clock {
             ClockMode::System => id.trim().to_owned(),
             made => format!("{}-{made}", id.trim()),
         })
-    }
-}
-
-impl Anchored {
-    /// Nobody has said better.
-    fn believes_battery(&self) -> bool {
-        self.has_battery && self.anchor.is_none_or(|anchor| anchor.trust == Trust::Battery)
     }
 }
 

@@ -15,9 +15,9 @@ pub(crate) use self::flash::flash;
 pub(crate) use self::listen::listen;
 
 use self::client::{ApiRequest, Client, post, request};
-use self::text::{Table, Times};
+use self::text::Times;
 use crate::api::rows::{
-    Acknowledge, Actuate, ActuatorRow, AlertRow, Hold, HoldRow, Note, RetryRow, Silence, SilenceRow, StatusRow, Test,
+    Acknowledge, Actuate, ActuatorRow, AlertRow, Hold, HoldRow, Note, Person, RetryRow, Silence, SilenceRow, StatusRow,
     TestRow,
 };
 use crate::cli;
@@ -39,14 +39,14 @@ pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
 }
 
 pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
-    let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: wanted.person.by.clone() };
+    let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: wanted.change.by.clone() };
     let request = post(&format!("/api/v1/alerts/{}/acknowledge", wanted.alert), &body)?;
-    print(&wanted.agent, request, |row: &AlertRow, times| [text::acknowledged(row, wanted.span, times)])
+    print(&wanted.change.agent, request, |row: &AlertRow, times| [text::acknowledged(row, wanted.span, times)])
 }
 
 /// `tilth-agent silence`: begins a silence, ends one, or lists them.
 pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
-    let agent = &wanted.agent;
+    let agent = &wanted.change.agent;
     if let Some(silence) = wanted.end {
         let request = request(Method::DELETE, &format!("/api/v1/silences/{silence}"))?;
         return print(agent, request, |row: &SilenceRow, _| [text::silence_ended(row)]);
@@ -62,9 +62,9 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
         );
         return Ok(Exit::Refused);
     }
-    let (everything, for_s, by) = (wanted.everything, span.as_secs_f64(), wanted.person.by.clone());
+    let (everything, for_s, by) = (wanted.everything, span.as_secs_f64(), wanted.change.by.clone());
     let request = post("/api/v1/silences", &Silence { zone, rule, sensor, everything, for_s, by })?;
-    print(agent, request, |row: &SilenceRow, times| [text::silenced(row, agent, times)])
+    print(agent, request, |row: &SilenceRow, times| [text::silenced(row, &agent.address, times)])
 }
 
 pub(crate) fn actuators(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
@@ -74,25 +74,25 @@ pub(crate) fn actuators(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
 
 pub(crate) fn actuate(wanted: &cli::Actuate) -> anyhow::Result<Exit> {
     let (on, for_s) = (wanted.switch == cli::OnOff::On, wanted.span.map(Span::as_secs_f64));
-    let body = Actuate { on, for_s, by: wanted.person.by.clone(), command: None };
+    let body = Actuate { on, for_s, by: wanted.change.by.clone(), command: None };
     let request = post(&format!("/api/v1/actuators/{}/switch", wanted.actuator), &body)?;
-    print(&wanted.agent, request, |row: &ActuatorRow, _| [text::actuators::switched(row)])
+    print(&wanted.change.agent, request, |row: &ActuatorRow, _| [text::actuators::switched(row)])
 }
 
 /// `tilth-agent hold`: begins a hold, ends one, or lists them.
 pub(crate) fn hold(wanted: &cli::Hold) -> anyhow::Result<Exit> {
-    let agent = &wanted.agent;
+    let agent = &wanted.change.agent;
     let Some(zone) = &wanted.zone else {
         let request = request(Method::GET, "/api/v1/holds")?;
         return print_table(agent, request, "no zone is on hold", text::actuators::holds);
     };
     if wanted.end {
-        let request = request(Method::DELETE, &format!("/api/v1/holds/{zone}?by={}", in_address(&wanted.person.by)))?;
+        let request = request(Method::DELETE, &format!("/api/v1/holds/{zone}?by={}", in_address(&wanted.change.by)))?;
         return print(agent, request, |row: &HoldRow, _| [text::actuators::ended(row)]);
     }
-    let (for_s, by) = (wanted.span.map(Span::as_secs_f64), wanted.person.by.clone());
+    let (for_s, by) = (wanted.span.map(Span::as_secs_f64), wanted.change.by.clone());
     let request = post("/api/v1/holds", &Hold { zone: zone.clone(), for_s, by })?;
-    print(agent, request, |row: &HoldRow, times| [text::actuators::held(row, agent, times)])
+    print(agent, request, |row: &HoldRow, times| [text::actuators::held(row, &agent.address, times)])
 }
 
 /// A name as a part of an address: bytes that have a meaning there in hex.
@@ -105,9 +105,9 @@ fn in_address(name: &str) -> String {
 }
 
 pub(crate) fn notify_test(wanted: &cli::NotifyTest) -> anyhow::Result<Exit> {
-    let body = Test { by: wanted.person.by.clone() };
+    let body = Person { by: wanted.change.by.clone() };
     let request = post(&format!("/api/v1/channels/{}/test", wanted.channel), &body)?;
-    print(&wanted.agent, request, |TestRow { channel, delivered }: &TestRow, _| {
+    print(&wanted.change.agent, request, |TestRow { channel, delivered }: &TestRow, _| {
         [match delivered {
             true => format!("channel {channel} delivered the test"),
             false => format!("channel {channel} still tries; tilth-agent status shows what becomes of it"),
@@ -116,8 +116,8 @@ pub(crate) fn notify_test(wanted: &cli::NotifyTest) -> anyhow::Result<Exit> {
 }
 
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
-    let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: wanted.person.by.clone() })?;
-    show(&wanted.agent, request, |_: &[serde_json::Value], _, output| output.line("noted"))
+    let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: wanted.change.by.clone() })?;
+    show(&wanted.change.agent, request, |_: &[serde_json::Value], _, output| output.line("noted"))
 }
 
 pub(crate) fn retry(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
@@ -128,12 +128,12 @@ pub(crate) fn retry(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
 /// `tilth-agent tail`: prints each line at once, until the agent ends.
 pub(crate) fn tail(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     let request = request(Method::GET, if agent.json { "/api/v1/events" } else { "/api/v1/events?text=true" })?;
-    let mut events = Client::connect(agent)?.watch(request)?;
+    let mut events = Client::connect(&agent.address)?.watch(request)?;
     let mut output = Output::new();
     loop {
-        let event = events.next()?;
-        let hint = if event.name == "connected" && !agent.json { "; Ctrl-C ends" } else { "" };
-        output.line(format_args!("{}{hint}", event.data))?;
+        let (name, data) = events.next()?;
+        let hint = if name == "connected" && !agent.json { "; Ctrl-C ends" } else { "" };
+        output.line(format_args!("{data}{hint}"))?;
         output.flush()?;
     }
 }
@@ -154,13 +154,13 @@ fn print_table<T: DeserializeOwned>(
     agent: &cli::AgentOptions,
     request: ApiRequest,
     none: &str,
-    table: impl FnOnce(&[T], &Times) -> Table,
+    table: impl FnOnce(&[T], &Times) -> Vec<String>,
 ) -> anyhow::Result<Exit> {
     show(agent, request, |rows: &[T], times, output| {
         if rows.is_empty() {
             return output.line(none);
         }
-        table(rows, times).lines().try_for_each(|line| output.line(line))
+        table(rows, times).iter().try_for_each(|line| output.line(line))
     })
 }
 
@@ -171,7 +171,7 @@ fn show<T: DeserializeOwned>(
     people: impl FnOnce(&[T], &Times, &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let is_change = request.method() != Method::GET;
-    let answer = Client::connect(agent)?.send(request)?;
+    let answer = Client::connect(&agent.address)?.send(request)?;
     if let Some(why) = answer.trouble.as_ref().filter(|_| is_change) {
         tell(format_args!("tilth-agent: this ends with a restart as long as nothing can be written: {why}"));
     }

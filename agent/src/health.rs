@@ -46,7 +46,6 @@ pub(crate) enum Probe {
     CameThrough,
 }
 
-/// A part that does not work, why, and since when.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trouble {
     pub(crate) what: &'static str,
@@ -58,9 +57,7 @@ pub(crate) struct Trouble {
 pub(crate) struct Health {
     /// Whether systemd's watchdog is fed now. Follows decide alone: an agent that decides is not killed for its disk or link.
     pub(crate) watchdog: bool,
-    /// State of decide in words.
     decide: &'static str,
-    /// Parts that do not work.
     troubles: Vec<(String, Trouble)>,
 }
 
@@ -104,13 +101,11 @@ pub(crate) struct HealthBoard {
     posted: Arc<Mutex<Posted>>,
 }
 
-/// State that tasks posted.
 #[derive(Debug, Default)]
 pub(crate) struct Posted {
     /// Those of decide, store and sync; the others follow from buses and progress.
     marks: Marks,
     pub(crate) buses: Vec<Bus>,
-    /// How far the store has written.
     pub(crate) progress: Progress,
     /// Rows dropped since the last write, in words.
     pub(crate) dropped: Vec<String>,
@@ -132,12 +127,10 @@ impl HealthBoard {
         HealthBoard { clock, posted: Arc::default() }
     }
 
-    /// Posts a probe that was put into decide's queue.
     pub(crate) fn probe_sent(&self) {
         self.posted().marks.probe = Probe::Waiting(self.clock.uptime());
     }
 
-    /// Posts that decide answered the probe.
     pub(crate) fn probe_came_through(&self) {
         self.posted().marks.probe = Probe::CameThrough;
     }
@@ -170,7 +163,6 @@ impl HealthBoard {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A copy of the marks as they are now.
     pub(crate) fn marks(&self) -> Marks {
         let posted = self.posted();
         let down = |bus: &Bus| {

@@ -28,7 +28,6 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Lines alone.
     pub(crate) fn new() -> Output {
         Output { buffer: Vec::with_capacity(BUFFER_BYTES), progress: None }
     }

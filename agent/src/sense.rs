@@ -92,11 +92,6 @@ struct BusTask {
     _task: JoinSet<()>,
 }
 
-/// Text of the reason, of any kind of bus, that has this name in JSON.
-pub(crate) fn reason_text(key: &str) -> Option<&'static str> {
-    line::reasons::ALL.iter().chain(&board::REASONS).find(|reason| reason.key == key).map(|reason| reason.text)
-}
-
 impl SensorInputs {
     /// Inputs of a configuration. A bus without a sensor is opened as well, for `status` to show what it carries.
     pub(crate) fn of(

@@ -88,7 +88,7 @@ impl Story {
         let what = format!("refused, {bytes_len} bytes: {reason}");
         self.room.farm.until(&what, |farm| {
             let sync = sync(farm);
-            sync["refused"]["reason"].as_str().is_some_and(|said| said.contains(reason))
+            sync["rejected"]["reason"].as_str().is_some_and(|said| said.contains(reason))
         });
         let hub = &self.hub;
         self.room.until("the hub knows of it", || {
@@ -134,7 +134,7 @@ impl Story {
             let text = farm.ask(&["status"]).out;
             let sync = sync(farm);
             !text.contains(" rejected: ")
-                && sync["refused"].is_null()
+                && sync["rejected"].is_null()
                 && sync["bundle"]["version"].as_u64() > Some(before)
         });
         self.room.minutes(1, 45.0);
@@ -335,7 +335,7 @@ fn damaged_on_its_way_and_then_whole() {
     let mut story = Story::new("b-way");
     story.proxy.replace_bundle(Some(b"tilth-bundle 1\n".to_vec()));
     story.hub.configure(&story.folder.write("put/farm.toml", config(40)));
-    story.room.farm.until("the damaged one is refused", |farm| !sync(farm)["refused"].is_null());
+    story.room.farm.until("the damaged one is refused", |farm| !sync(farm)["rejected"].is_null());
     story.proxy.replace_bundle(None);
     let hub = &story.hub;
     story.room.until("the whole one is applied", || {
@@ -377,7 +377,7 @@ fn damaged_on_the_disk() {
     story.room.minutes(1, 21.0);
     story.room.farm.until("the old one is refused", |farm| {
         let sync = sync(farm);
-        let (refused, lost) = (sync["refused"]["reason"].as_str(), sync["lost"].as_str());
+        let (refused, lost) = (sync["rejected"]["reason"].as_str(), sync["unavailable_reason"].as_str());
         refused == Some("version 1 is below version 2, which was in force before")
             && lost.is_some_and(|lost| lost.contains("bundle.good.damaged-"))
     });
@@ -385,7 +385,7 @@ fn damaged_on_the_disk() {
     story.room.until("the second again", || fs::read(&kept).is_ok_and(|bytes| bytes == second));
     story.room.farm.until("nothing is lost any more", |farm| {
         let sync = sync(farm);
-        sync["bundle"]["version"] == 2 && sync["lost"].is_null() && sync["refused"].is_null()
+        sync["bundle"]["version"] == 2 && sync["unavailable_reason"].is_null() && sync["rejected"].is_null()
     });
 }
 

@@ -337,7 +337,7 @@ fn a_modem_that_cannot_send_says_why_and_sends_once_it_can() {
     modem.script().is_registered = false;
     farm.launch();
     farm.until("there is no network", |farm| {
-        channel(farm, "sms")["lack"] == "not registered: no network or no antenna"
+        channel(farm, "sms")["unavailable"] == "not registered: no network or no antenna"
     });
     let tried = farm.ask(&["notify-test", "sms", "--by", "anna"]);
     assert!(tried.code == Some(1) && tried.err.contains("not registered: no network or no antenna"), "{tried:?}");
@@ -356,10 +356,10 @@ fn a_modem_that_cannot_send_says_why_and_sends_once_it_can() {
     let link = farm.folder.path().join("usb-modem");
     drop(modem);
     farm.until("it is gone", |farm| {
-        channel(farm, "sms")["lack"].as_str().is_some_and(|why| why.contains("there is no such port"))
+        channel(farm, "sms")["unavailable"].as_str().is_some_and(|why| why.contains("there is no such port"))
     });
     let modem = Modem::plug_in(&link);
-    farm.until("it is back", |farm| channel(farm, "sms")["lack"].is_null());
+    farm.until("it is back", |farm| channel(farm, "sms")["unavailable"].is_null());
     let tried = farm.ask(&["notify-test", "sms", "--by", "anna"]);
     assert!(tried.out.contains("channel sms delivered the test"), "{tried:?}");
     assert!(texts(&modem, ANNA).contains(&"Test: channel sms works; anna asked for this.".to_owned()));

@@ -233,7 +233,7 @@ impl Story {
     fn until_failed(&mut self, channel: &str, reason: &str) {
         self.farm.until(&format!("{channel} fails: {reason}"), |farm| {
             let failed = failure(farm, channel);
-            failed["over"] == false && failed["reason"].as_str().is_some_and(|said| said.contains(reason))
+            failed["recovered"] == false && failed["reason"].as_str().is_some_and(|said| said.contains(reason))
         });
     }
 

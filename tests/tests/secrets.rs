@@ -98,7 +98,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn refused(farm: &Farm) -> String {
-    farm.status().map(|status| status["config"]["refused"].to_string()).unwrap_or_default()
+    farm.status().map(|status| status["config"]["rejected"].to_string()).unwrap_or_default()
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn what_is_no_line_of_readings_is_counted_by_its_reason_and_the_rest_is_used() {
         }
         assert_eq!(bus(&farm)["ignored"], json!(expected), "{}", bytes.escape_ascii());
     }
-    assert_eq!(bus(&farm)["unused"], json!(["emp", "other", "some"]));
+    assert_eq!(bus(&farm)["unclaimed"], json!(["emp", "other", "some"]));
     let people = farm.shown();
     for words in [
         "5 not text",
@@ -164,7 +164,7 @@ fn forty_megabytes_of_noise_at_full_speed_cost_no_memory_and_no_restart() {
     assert_eq!(now["ignored"], json!({ "too_long": 8 * 21, "not_text": 8 * 10_000 }));
     assert_eq!(now["lines"], 8 * (21 + 10_000 + 10_000 + 1000));
     assert_eq!(now["used"], 8 * 1000);
-    assert_eq!(now["unused"].as_array().unwrap().len(), 16, "enough to find a slip of the keyboard");
+    assert_eq!(now["unclaimed"].as_array().unwrap().len(), 16, "enough to find a slip of the keyboard");
     assert_eq!((&now["opened"], &now["failures"]), (&1.into(), &0.into()));
     say(&mut farm, reading(1_000_000, 31.5).as_bytes());
     farm.until("people are told", |farm| farm.log().contains(": Warning: hot 31.50"));

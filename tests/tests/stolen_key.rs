@@ -188,7 +188,7 @@ fn a_version_beyond_all_others_does_not_lock_the_device() {
     for version in [u64::MAX, u64::MAX - 1, 1 << 63, MAX_VERSION + 1, 0] {
         theft.proxy.replace_bundle(Some(theft.signs(version, "http://127.0.0.1:1")));
         let reason = format!("the bundle has version {version}; expected 1 to {MAX_VERSION}");
-        theft.room.farm.until(&reason, |farm| sync(farm)["refused"]["reason"] == reason);
+        theft.room.farm.until(&reason, |farm| sync(farm)["rejected"]["reason"] == reason);
         assert_eq!(sync(&theft.room.farm)["bundle"]["version"], 5);
         let state: Value =
             serde_json::from_slice(&fs::read(theft.room.farm.data().join("bundle.state")).unwrap()).unwrap();
@@ -214,10 +214,9 @@ fn a_bundle_has_no_say_in_agent_toml() {
         let draft = Draft { version, client: &client, device: &device, issued: WallTime(0), content: &content };
         theft.proxy.replace_bundle(Some(seal(&draft, &theft.key)));
         let reason = format!("{table} belongs in agent.toml");
-        theft
-            .room
-            .farm
-            .until(&reason, |farm| sync(farm)["refused"]["reason"].as_str().is_some_and(|said| said.contains(&reason)));
+        theft.room.farm.until(&reason, |farm| {
+            sync(farm)["rejected"]["reason"].as_str().is_some_and(|said| said.contains(&reason))
+        });
         assert_eq!(sync(&theft.room.farm)["bundle"]["version"], 5);
     }
 }

@@ -1,9 +1,9 @@
 //! Activity of a connection, tracked by its requests and bytes, and its timeouts.
 //!
 //! ```text
-//! Waits ---- a whole request ----> Answers ---- answer ----> Waits ...
-//! IDLE                                |
-//!                                     `---- stream of events ----> Watches
+//! Idle ---- a whole request ----> Answering ---- answer ----> Idle ...
+//! IDLE                               |
+//!                                    `---- stream of events ----> Streaming
 //! ```
 //!
 //! In each state a connection that takes no byte for [`STUCK`] is closed.
@@ -37,9 +37,9 @@ const TO_OLD_CLIENT: &str = concat!(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// No complete request since the last answer.
-    Waits,
-    Answers,
-    Watches,
+    Idle,
+    Answering,
+    Streaming,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ pub(super) struct Activity(Mutex<Tracked>);
 impl Activity {
     pub(super) fn new() -> Activity {
         let since = Instant::now();
-        Activity(Mutex::new(Tracked { state: State::Waits, since, stalled_since: None, has_answered: false }))
+        Activity(Mutex::new(Tracked { state: State::Idle, since, stalled_since: None, has_answered: false }))
     }
 
     fn at(&self) -> MutexGuard<'_, Tracked> {
@@ -67,18 +67,18 @@ impl Activity {
 
     fn set(&self, state: State) {
         let mut at = self.at();
-        at.has_answered |= at.state == State::Answers;
+        at.has_answered |= at.state == State::Answering;
         (at.state, at.since) = (state, Instant::now());
     }
 
     /// A request is complete.
-    pub(super) fn asked(&self) {
-        self.set(State::Answers);
+    pub(super) fn requested(&self) {
+        self.set(State::Answering);
     }
 
     /// A request was answered; `is_stream`: by a stream without an end.
     pub(super) fn answered(&self, is_stream: bool) {
-        self.set(if is_stream { State::Watches } else { State::Waits });
+        self.set(if is_stream { State::Streaming } else { State::Idle });
     }
 
     /// Order in which connections are closed to make room, the smallest first: idle ones, then those that had an answer. `None` for
@@ -86,16 +86,16 @@ impl Activity {
     pub(super) fn rank(&self) -> Option<(u8, Instant)> {
         let Tracked { state, since, has_answered, .. } = *self.at();
         match state {
-            State::Waits => Some((0, since)),
-            State::Answers if has_answered => Some((1, since)),
-            State::Answers | State::Watches => None,
+            State::Idle => Some((0, since)),
+            State::Answering if has_answered => Some((1, since)),
+            State::Answering | State::Streaming => None,
         }
     }
 
     /// When the connection times out in its present state.
     fn deadline(&self) -> Option<Instant> {
         let Tracked { state, since, stalled_since, .. } = *self.at();
-        let idle = (state == State::Waits).then(|| since + IDLE);
+        let idle = (state == State::Idle).then(|| since + IDLE);
         idle.into_iter().chain(stalled_since.map(|since| since + STUCK)).min()
     }
 
@@ -121,15 +121,9 @@ impl Activity {
 }
 
 pub(super) struct TrackedStream<S> {
-    stream: S,
-    activity: Arc<Activity>,
-    has_read: bool,
-}
-
-impl<S> TrackedStream<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> TrackedStream<S> {
-        TrackedStream { stream, activity, has_read: false }
-    }
+    pub(super) stream: S,
+    pub(super) activity: Arc<Activity>,
+    pub(super) has_read: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TrackedStream<S> {

@@ -1,10 +1,8 @@
 //! Handlers about actuators: what each does, switching one, holding a zone.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
 use tilth_core::engine::Engine;
 use tilth_core::id::Id;
 use tilth_core::interlock::{self, Origin, Refusal, Wanted};
@@ -12,9 +10,9 @@ use tilth_core::time::Span;
 
 use super::caller::MayChange;
 use super::changes::{MAX_NAMED, name, span};
-use super::handlers::{Answered, Api, Body};
+use super::handlers::{Answered, Api, Body, Parameters};
 use super::problem::Problem;
-use super::rows::{Actuate, ActuatorRow, Hold, HoldRow};
+use super::rows::{Actuate, ActuatorRow, Hold, HoldRow, Person};
 use super::views;
 use crate::decide::Command;
 use crate::output::listed;
@@ -22,13 +20,6 @@ use crate::random;
 
 /// A command that is not carried out within this time never is; shorter than the wait for its answer.
 const EXPIRES: Span = Span(2500);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EndHold {
-    /// Name of the person.
-    by: String,
-}
 
 pub(super) async fn actuators(State(api): Api) -> Answered<ActuatorRow> {
     api.answer(api.query(|engine, _, clock| views::actuators(engine, clock)).await?)
@@ -82,9 +73,9 @@ pub(super) async fn end_hold(
     State(api): Api,
     _: MayChange,
     Path(zone): Path<String>,
-    parameters: Result<Query<EndHold>, QueryRejection>,
+    parameters: Parameters<Person>,
 ) -> Answered<HoldRow> {
-    let Query(EndHold { by }) = parameters?;
+    let Query(Person { by }) = parameters?;
     let by = name(&by)?;
     let holds = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
     let Some(row) = holds.into_iter().find(|row| row.zone.as_str() == zone) else {
@@ -99,7 +90,6 @@ pub(super) async fn end_hold(
     api.answer(vec![row])
 }
 
-/// The actuator of a name.
 fn find(engine: &Engine, wanted: &str) -> Result<Id, Problem> {
     let actuators = engine.plan().actuators();
     if let Some((id, _)) = actuators.get_key_value(wanted) {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::caller::MayChange;
 use super::handlers::{Answered, Api, Body, Number};
 use super::problem::Problem;
-use super::rows::{Acknowledge, AlertRow, Note, RetryRow, Silence, SilenceRow, Test, TestRow};
+use super::rows::{Acknowledge, AlertRow, Note, Person, RetryRow, Silence, SilenceRow, TestRow};
 use super::views;
 use crate::cli::LONGEST;
 use crate::decide::Command;
@@ -50,7 +50,8 @@ pub(super) async fn acknowledge(
     let (span, by) = (span(for_s)?, name(&by)?);
     api.change(|answer| Command::Acknowledge { alert: AlertId(alert), span, by, answer }).await?;
     let found = api.query(move |engine, context, clock| {
-        views::alert_of(engine, context, clock, alert).ok_or_else(|| open_alerts(engine))
+        let mut alerts = views::alerts(engine, context, clock, false).into_iter();
+        alerts.find(|row| row.alert == Some(alert)).ok_or_else(|| open_alerts(engine))
     });
     let row = found
         .await?
@@ -106,9 +107,9 @@ pub(super) async fn test(
     State(api): Api,
     _: MayChange,
     Path(channel): Path<String>,
-    body: Body<Test>,
+    body: Body<Person>,
 ) -> Answered<TestRow> {
-    let Json(Test { by }) = body?;
+    let Json(Person { by }) = body?;
     let by = name(&by)?;
     let (at, local) = api.query(|engine, _, _| (engine.now(), engine.plan().local().clone())).await?;
     let channels: Vec<Id> = api.channels().await.into_iter().map(|state| state.channel).collect();
@@ -157,7 +158,6 @@ pub(crate) fn matcher(of: &Matcher) -> String {
     if parts.is_empty() { "everything".to_owned() } else { parts.join(", ") }
 }
 
-/// Numbers of the alerts that are open, in ascending order.
 fn open_alerts(engine: &Engine) -> Vec<u64> {
     let numbers: BTreeSet<AlertId> = engine.alerts().filter_map(|view| view.report.alert).collect();
     numbers.into_iter().map(|AlertId(number)| number).collect()

@@ -42,7 +42,8 @@ const METER: Duration = Duration::from_secs(60);
 
 /// Serves until dropped, which closes every connection and the socket.
 pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
-    let mut connections = Connections::new(handlers::router(Arc::clone(&state)));
+    let router = handlers::router(Arc::clone(&state));
+    let mut connections = Connections { router, open: Vec::new(), tasks: JoinSet::new() };
     let mut again = Box::pin(socket::again(taken.path.clone()));
     let mut meter = interval(METER);
     meter.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,20 +68,11 @@ pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
 /// All connections, with one limit, whatever they came over.
 struct Connections {
     router: Router,
-    open: Vec<Connection>,
+    open: Vec<(Arc<Activity>, AbortHandle)>,
     tasks: JoinSet<()>,
 }
 
-struct Connection {
-    activity: Arc<Activity>,
-    task: AbortHandle,
-}
-
 impl Connections {
-    fn new(router: Router) -> Connections {
-        Connections { router, open: Vec::new(), tasks: JoinSet::new() }
-    }
-
     /// Serves one more connection once there is room, else rejects it.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, stream: S, caller: Caller) {
         if !self.find_room().await {
@@ -95,14 +87,14 @@ impl Connections {
                 () = of_task.expired() => {}
             }
         });
-        self.open.push(Connection { activity, task });
+        self.open.push((activity, task));
     }
 
     /// Finds room for one more connection; waits at most [`ROOM`] while all others wait for their first answers.
     async fn find_room(&mut self) -> bool {
         let began = Instant::now();
         loop {
-            self.open.retain(|connection| !connection.task.is_finished());
+            self.open.retain(|(_, task)| !task.is_finished());
             if self.open.len() < MAX_CONNECTIONS || self.make_room() {
                 return true;
             }
@@ -116,9 +108,9 @@ impl Connections {
     /// Closes the connection that may go first. Returns whether there was one.
     fn make_room(&mut self) -> bool {
         let ranks = self.open.iter().enumerate();
-        let first = ranks.filter_map(|(place, connection)| Some((connection.activity.rank()?, place))).min();
+        let first = ranks.filter_map(|(place, (activity, _))| Some((activity.rank()?, place))).min();
         let Some((_, place)) = first else { return false };
-        self.open.swap_remove(place).task.abort();
+        self.open.swap_remove(place).1.abort();
         true
     }
 
@@ -143,7 +135,7 @@ async fn serve_http<S: AsyncRead + AsyncWrite + Unpin>(
     caller: Caller,
     activity: Arc<Activity>,
 ) {
-    let stream = TokioIo::new(TrackedStream::new(stream, Arc::clone(&activity)));
+    let stream = TokioIo::new(TrackedStream { stream, activity: Arc::clone(&activity), has_read: false });
     let service = service_fn(move |request| {
         let (router, activity) = (router.clone(), Arc::clone(&activity));
         async move { answer(request, router, caller, &activity).await }
@@ -168,7 +160,7 @@ async fn answer(
         let detail = format!("a request is longer than {MAX_REQUEST} bytes");
         return Ok(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response());
     };
-    activity.asked();
+    activity.requested();
     let answer = router.call(Request::from_parts(parts, Body::from(body.to_bytes()))).await?;
     let media_type = answer.headers().get(header::CONTENT_TYPE);
     activity.answered(media_type == Some(&HeaderValue::from_static("text/event-stream")));

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::problem::Problem;
 use super::rows::{AlertRow, Answer, SensorRow, SilenceRow, StatusRow};
 use super::state::ApiState;
-use super::{actuators, changes, events, ports, views};
+use super::{actuators, changes, streams, views};
 
 /// Version of the API, part of each path. Raised when an older client or an older agent would misunderstand.
 const VERSION: u32 = 1;
@@ -37,8 +37,8 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/channels/{channel}/test", post(changes::test))
         .route("/api/v1/notes", post(changes::note))
         .route("/api/v1/configuration/retry", post(changes::retry))
-        .route("/api/v1/ports/release", post(ports::release))
-        .route("/api/v1/events", get(events::watch))
+        .route("/api/v1/ports/release", post(streams::release))
+        .route("/api/v1/events", get(streams::watch))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)
@@ -48,6 +48,7 @@ pub(super) type Api = State<Arc<ApiState>>;
 pub(super) type Answered<T> = Result<Json<Answer<T>>, Problem>;
 pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 pub(super) type Number<T> = Result<Path<T>, PathRejection>;
+pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +66,7 @@ async fn sensors(State(api): Api) -> Answered<SensorRow> {
     api.answer(api.query(views::sensors).await?)
 }
 
-async fn alerts(State(api): Api, parameters: Result<Query<AlertsQuery>, QueryRejection>) -> Answered<AlertRow> {
+async fn alerts(State(api): Api, parameters: Parameters<AlertsQuery>) -> Answered<AlertRow> {
     let Query(AlertsQuery { all }) = parameters?;
     api.answer(api.query(move |engine, context, clock| views::alerts(engine, context, clock, all)).await?)
 }

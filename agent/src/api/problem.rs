@@ -10,7 +10,6 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Why a request is not answered as asked. The type of the RFC is left out: status and sentence say it all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Problem {
-    /// Name of the status.
     title: String,
     status: u16,
     /// What is wrong and what was expected, for people.

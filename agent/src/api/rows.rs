@@ -1,4 +1,4 @@
-//! Rows of the answers and bodies of the requests of the API.
+//! Rows of the answers and bodies of the requests of the API. `by` is the name of a person, `for_s` a duration; `_s` are seconds.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use tilth_config::InventoryChange;
 use tilth_core::id::{Id, SensorId};
 
 use crate::decide::ReadingCounts;
+use crate::sense::bus::health::{About, BoardHealth};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer<T> {
@@ -26,9 +27,7 @@ pub(crate) struct Answer<T> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acknowledge {
-    /// Duration in seconds.
     pub(crate) for_s: f64,
-    /// Name of the person.
     pub(crate) by: String,
 }
 
@@ -42,9 +41,7 @@ pub(crate) struct Silence {
     /// Must be true where none of these is given: silences the whole farm.
     #[serde(default)]
     pub(crate) everything: bool,
-    /// Duration in seconds.
     pub(crate) for_s: f64,
-    /// Name of the person.
     pub(crate) by: String,
 }
 
@@ -52,7 +49,6 @@ pub(crate) struct Silence {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
     pub(crate) text: String,
-    /// Name of the person.
     pub(crate) by: String,
 }
 
@@ -60,15 +56,13 @@ pub(crate) struct Note {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReleasePort {
-    /// Path of the port.
     pub(crate) port: String,
 }
 
-/// Body of a test of a channel.
+/// Who asks: all that a test of a channel and the end of a hold state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Test {
-    /// Name of the person.
+pub(crate) struct Person {
     pub(crate) by: String,
 }
 
@@ -80,7 +74,6 @@ pub(crate) struct Actuate {
     /// Time on in seconds; without it the longest that the actuator may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) for_s: Option<f64>,
-    /// Name of the person.
     pub(crate) by: String,
     /// Id of the command: one that comes again within seconds does nothing. Chosen by the agent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,10 +85,9 @@ pub(crate) struct Actuate {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Hold {
     pub(crate) zone: Id,
-    /// Duration in seconds; without it until a person ends it.
+    /// Without it until a person ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) for_s: Option<f64>,
-    /// Name of the person.
     pub(crate) by: String,
 }
 
@@ -125,7 +117,6 @@ pub(crate) struct AlertRow {
     pub(crate) left_s: Option<f64>,
     /// Person who acknowledged the alert.
     pub(crate) by: Option<String>,
-    /// End of the silence that covers the alert.
     pub(crate) silenced_until: Option<String>,
     pub(crate) silenced: bool,
     /// Not paged because its bus is, or was a moment ago, down or silent.
@@ -152,7 +143,7 @@ pub(crate) struct SensorRow {
     pub(crate) at: Option<String>,
     pub(crate) age_s: Option<f64>,
     /// `up`, `down` or `silent` of a bus; `accepts` or `refuses` of the hub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<String>,
     /// Why there is no good value.
     pub(crate) why: Option<String>,
@@ -193,7 +184,6 @@ pub(crate) struct ActuatorRow {
     pub(crate) doses_unknown: bool,
 }
 
-/// Zone on hold.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HoldRow {
     pub(crate) zone: Id,
@@ -225,7 +215,6 @@ pub(crate) struct ScheduleRow {
 pub(crate) struct StatusRow {
     pub(crate) device: Id,
     pub(crate) version: String,
-    /// Seconds since the agent started.
     pub(crate) running_s: f64,
     /// Number of the boot; 0 while no database counts it.
     pub(crate) boot: u32,
@@ -235,9 +224,7 @@ pub(crate) struct StatusRow {
     /// None while the engine waits for the first stamp of an input clock.
     pub(crate) readings: Option<ReadingCounts>,
     pub(crate) alerts: Option<AlertCounts>,
-    #[serde(default)]
     pub(crate) silences: Vec<SilenceRow>,
-    #[serde(default)]
     pub(crate) schedules: Vec<ScheduleRow>,
     pub(crate) store: StoreState,
     pub(crate) notify: NotifyState,
@@ -263,27 +250,23 @@ pub(crate) struct ConfigState {
     pub(crate) since: Option<String>,
     /// What it contains, and what the one before contained besides.
     #[serde(flatten)]
-    pub(crate) entered: InventoryChange,
+    pub(crate) change: InventoryChange,
     /// Changed keys of `agent.toml` that take effect at the next start.
-    #[serde(default)]
-    pub(crate) later: Vec<String>,
+    pub(crate) restart_keys: Vec<String>,
     /// Warning about sensors that stopped being good when it became active from files.
-    #[serde(default)]
     pub(crate) warning: Option<String>,
     /// Newer configuration on the disk that was rejected.
-    pub(crate) refused: Option<RejectedConfig>,
+    pub(crate) rejected: Option<RejectedConfig>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RejectedConfig {
     pub(crate) at: Option<String>,
     /// How many of the problems are errors.
-    #[serde(default)]
     pub(crate) errors: u64,
     pub(crate) problems: Vec<String>,
 }
 
-/// Channel that was tried.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TestRow {
     pub(crate) channel: Id,
@@ -291,7 +274,6 @@ pub(crate) struct TestRow {
     pub(crate) delivered: bool,
 }
 
-/// Bundle that is tried again.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RetryRow {
     pub(crate) bundle: u64,
@@ -301,12 +283,10 @@ pub(crate) struct RetryRow {
 pub(crate) struct BusState {
     pub(crate) bus: Id,
     /// As in `agent.toml`, such as `line`.
-    #[serde(default)]
     pub(crate) kind: String,
     pub(crate) port: String,
     /// `up`, `down` or `opening`.
     pub(crate) state: String,
-    /// Why it is down.
     pub(crate) reason: Option<String>,
     pub(crate) since: Option<String>,
     pub(crate) for_s: Option<f64>,
@@ -319,64 +299,32 @@ pub(crate) struct BusState {
     pub(crate) last_line_s: Option<f64>,
     /// Ignored lines, by reason.
     pub(crate) ignored: BTreeMap<String, u64>,
+    /// The reasons of `ignored` and `rejected_stamps` in words.
+    pub(crate) reasons: BTreeMap<String, String>,
     pub(crate) last_ignored: Option<Ignored>,
     /// Names in lines that no sensor uses.
-    pub(crate) unused: Vec<String>,
+    pub(crate) unclaimed: Vec<String>,
     /// Names that sensors use and no line has had, once others were read.
-    #[serde(default)]
-    pub(crate) unseen: Vec<String>,
+    pub(crate) not_received: Vec<String>,
     /// Rejected time stamps of lines, whose readings are stamped with their arrival.
-    #[serde(default)]
-    pub(crate) stamps_refused: Vec<RejectedStamps>,
+    pub(crate) rejected_stamps: Vec<RejectedStamps>,
     /// Sensors whose input fails.
-    #[serde(default)]
     pub(crate) faults: Vec<FaultRow>,
     /// Sensors that several nodes report in turn.
-    #[serde(default)]
-    pub(crate) mixed: Vec<FaultRow>,
+    pub(crate) several_nodes: Vec<FaultRow>,
     /// Failures of the task of the bus.
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
     /// The board of a bus of kind board, once it said who it is.
-    #[serde(default)]
-    pub(crate) board: Option<BoardRow>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct BoardRow {
-    /// Its id, 16 hexadecimal digits.
-    pub(crate) id: String,
-    pub(crate) kind: String,
-    pub(crate) firmware: String,
-    /// Port or address where it was found.
-    pub(crate) port: String,
-    /// Why it last started, and how often since the agent first heard it.
-    pub(crate) last_start: String,
-    pub(crate) restarts: u64,
-    /// Readings taken, dropped by the board, and held by it until they are stored.
-    pub(crate) readings: u64,
-    pub(crate) lost: u64,
-    pub(crate) held: u32,
-    /// Frames of the agent that did not reach the board whole, since it started.
-    pub(crate) bad_frames: u16,
-    /// Settings of channels and relays that it refuses, why, and what to do; and how many it has not answered yet.
-    #[serde(default)]
-    pub(crate) refused: Vec<String>,
-    #[serde(default)]
-    pub(crate) unanswered: usize,
-    /// Id of the board whose place it took since the agent started.
-    #[serde(default)]
-    pub(crate) instead_of: Option<String>,
+    pub(crate) board: Option<BoardHealth>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ignored {
     pub(crate) reason: String,
     pub(crate) line: String,
-    /// Field that cannot be used, its text, and the sensor that uses it.
-    pub(crate) field: Option<String>,
-    pub(crate) text: Option<String>,
-    pub(crate) sensor: Option<SensorId>,
+    #[serde(flatten)]
+    pub(crate) about: Option<About>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -395,7 +343,6 @@ pub(crate) struct RejectedStamps {
     pub(crate) for_s: f64,
     pub(crate) last: Option<String>,
     pub(crate) last_s: f64,
-    /// Last rejected stamp.
     pub(crate) stamp: Option<String>,
     pub(crate) sensor: SensorId,
 }
@@ -418,13 +365,10 @@ pub(crate) struct StoreState {
     /// Why the store cannot write.
     pub(crate) trouble: Option<String>,
     /// Missing history, in words; the newest first.
-    #[serde(default)]
     pub(crate) missing: Vec<String>,
     /// Rows that were given up, by kind; the newest first.
-    #[serde(default)]
     pub(crate) given_up: Vec<GivenUp>,
     /// Rows dropped since the last write, in words.
-    #[serde(default)]
     pub(crate) dropped: Vec<String>,
     /// Size of the file with its log.
     pub(crate) bytes: Option<u64>,
@@ -462,7 +406,7 @@ pub(crate) struct Lane {
 pub(crate) struct NotifyState {
     pub(crate) channels: Vec<ChannelState>,
     /// Notifications that did not fit into the queue.
-    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -474,21 +418,19 @@ pub(crate) struct ChannelState {
     /// A message is in flight.
     #[serde(default)]
     pub(crate) sending: bool,
-    /// Seconds until the next attempt.
     pub(crate) next_try_s: Option<f64>,
-    /// Why the channel is unavailable.
-    pub(crate) lack: Option<String>,
+    pub(crate) unavailable: Option<String>,
     pub(crate) last_failure: Option<Failed>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Failed {
     pub(crate) at: Option<String>,
-    pub(crate) notice: String,
+    pub(crate) notification: String,
     pub(crate) reason: String,
     /// A later delivery succeeded.
-    pub(crate) over: bool,
-    /// First failure since the last delivery; once over, the first delivery after it.
+    pub(crate) recovered: bool,
+    /// First failure since the last delivery; once recovered, the first delivery after it.
     pub(crate) since: Option<String>,
     pub(crate) for_s: Option<f64>,
 }

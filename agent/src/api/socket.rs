@@ -14,7 +14,6 @@ use tokio::time::sleep;
 /// Folder that systemd makes for a running agent.
 const RUNTIME: &str = "/run/tilth";
 
-/// Name of the socket in its folder.
 const NAME: &str = "agent.sock";
 
 /// Mode of the socket: for the agent's user and group only.
@@ -61,7 +60,6 @@ pub(super) async fn again(path: PathBuf) -> UnixListener {
     }
 }
 
-/// Why the socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotTaken {
     /// Another agent runs: two would page twice.

@@ -34,7 +34,6 @@ pub(super) const MAX_WATCHERS: usize = 24;
 const MAX_CHANGES: u32 = 300;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Limits that all callers share.
 #[derive(Debug)]
 pub(crate) struct Limits {
     watchers: Arc<Semaphore>,

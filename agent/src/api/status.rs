@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::rows::{
-    BoardRow, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
+    BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
     RejectedConfig, RejectedStamps, StatusRow, StoreState,
 };
 use super::state::{ApiState, PATIENCE};
@@ -21,7 +21,7 @@ use crate::decide;
 use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
-use crate::sense::bus::health::{self, About, BusHealth, Messages, State};
+use crate::sense::bus::health::{self, BusHealth, Messages, State};
 use crate::sense::stamp::StampRejection;
 use crate::store::{self, StoreReader, forecast};
 
@@ -36,7 +36,7 @@ impl ApiState {
             (engine.now().boot, Some(views::counts(engine)), silences, schedules, readings)
         });
         let nothing = |_| (self.boot, None, Vec::new(), Vec::new(), (None, 0));
-        let (boot, alerts, silences, schedules, (readings, refused)) = queried.await.unwrap_or_else(nothing);
+        let (boot, alerts, silences, schedules, (readings, dropped)) = queried.await.unwrap_or_else(nothing);
         let config = self.config.shown();
         let bundle = config.bundle.clone();
         StatusRow {
@@ -52,7 +52,7 @@ impl ApiState {
             silences,
             schedules,
             store: self.store_state().await,
-            notify: NotifyState { channels: self.channels().await, refused },
+            notify: NotifyState { channels: self.channels().await, dropped },
             sync: self.sync.json(bundle),
         }
     }
@@ -83,10 +83,10 @@ impl ApiState {
         ConfigState {
             hash,
             since: wall(since),
-            entered: change,
-            later: restart_keys.into_iter().map(str::to_owned).collect(),
+            change,
+            restart_keys: restart_keys.into_iter().map(str::to_owned).collect(),
             warning,
-            refused: rejected.map(|Rejected { at, problems: Problems { errors, lines } }| RejectedConfig {
+            rejected: rejected.map(|Rejected { at, problems: Problems { errors, lines } }| RejectedConfig {
                 at: wall(at),
                 errors,
                 problems: lines,
@@ -141,8 +141,11 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
         bus.health.get();
     let Messages { received, matched, ignored, last_ignored, unclaimed, not_received, faults, mixed } = messages;
+    let of_lines = ignored.keys().map(|reason| (reason.key.to_owned(), reason.text));
+    let reasons = of_lines.chain(rejected_stamps.keys().map(|why| (name(why), why.text())));
     BusState {
         bus: bus.id,
+        reasons: reasons.map(|(name, text)| (name, text.to_owned())).collect(),
         kind: bus.kind.to_string(),
         port: bus.port,
         state: state.name().to_owned(),
@@ -156,38 +159,19 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         last_line: last_input.and_then(|at| placed(at, anchor)),
         last_line_s: last_input.map(|at| (now - at).as_secs_f64()),
         ignored: ignored.into_iter().map(|(reason, count)| (reason.key.to_owned(), count)).collect(),
-        last_ignored: last_ignored.map(self::last_ignored),
-        unseen: Some(not_received).filter(|_| state == State::Up).into_iter().flatten().collect(),
-        unused: unclaimed.into_iter().collect(),
-        stamps_refused: rejected_stamps.into_iter().map(|of| self::rejected_stamps(of, now, anchor)).collect(),
+        last_ignored: last_ignored.map(|health::Ignored { reason, excerpt, about }| Ignored {
+            reason: reason.key.to_owned(),
+            line: excerpt,
+            about,
+        }),
+        not_received: Some(not_received).filter(|_| state == State::Up).into_iter().flatten().collect(),
+        unclaimed: unclaimed.into_iter().collect(),
+        rejected_stamps: rejected_stamps.into_iter().map(|of| self::rejected_stamps(of, now, anchor)).collect(),
         faults: faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
-        mixed: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
+        several_nodes: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
         failures,
         failed,
-        board: board.map(board_row),
-    }
-}
-
-fn board_row(board: health::BoardHealth) -> BoardRow {
-    let health::BoardHealth {
-        id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames, ..
-    } = board;
-    let (refused, unanswered, instead_of) = (board.refused, board.unanswered, board.instead_of);
-    let (kind, last_start) = (kind.to_owned(), last_start.to_owned());
-    BoardRow {
-        id,
-        kind,
-        firmware,
-        port,
-        last_start,
-        restarts,
-        readings,
-        lost,
-        held,
-        bad_frames,
-        refused,
-        unanswered,
-        instead_of,
+        board,
     }
 }
 
@@ -209,14 +193,6 @@ fn rejected_stamps(
     }
 }
 
-fn last_ignored(health::Ignored { reason, excerpt, about }: health::Ignored) -> Ignored {
-    let (field, text, sensor) = match about {
-        Some(About { field, text, sensor }) => (Some(field), Some(text), Some(sensor)),
-        None => (None, None, None),
-    };
-    Ignored { reason: reason.key.to_owned(), line: excerpt, field, text, sensor }
-}
-
 /// An instant of this boot as a time of day.
 fn placed(at: Uptime, anchor: Option<Anchor>) -> Option<String> {
     wall(anchor.map(|anchor| WallTime(at.0.saturating_add(anchor.offset_ms))))
@@ -227,9 +203,9 @@ fn channel_state(status: notify::ChannelStatus, now: Uptime, anchor: Option<Anch
         let since = failure.over.unwrap_or(failure.since);
         Failed {
             at: placed(failure.at, anchor),
-            notice: failure.notification,
+            notification: failure.notification,
             reason: failure.reason,
-            over: failure.over.is_some(),
+            recovered: failure.over.is_some(),
             since: placed(since, anchor),
             for_s: Some((now - since).as_secs_f64()),
         }
@@ -243,13 +219,13 @@ fn channel_state(status: notify::ChannelStatus, now: Uptime, anchor: Option<Anch
             Some(Next::At(at)) => Some((at.max(now) - now).as_secs_f64()),
             Some(Next::UnderWay) | None => None,
         },
-        lack: status.unavailable,
+        unavailable: status.unavailable,
         last_failure: status.failure.map(failed),
     }
 }
 
 /// Name in JSON of an enum variant without data.
-pub(crate) fn name(reason: impl serde::Serialize) -> String {
+fn name(reason: impl serde::Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 

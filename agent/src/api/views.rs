@@ -15,6 +15,7 @@ use tilth_core::value::{Steps, Value};
 use super::rows::{ActuatorRow, AlertCounts, AlertRow, Digits, HoldRow, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
 use crate::decide::{EngineContext, cause, why_unmatched};
+use crate::transition::between;
 
 /// RFC 3339 in UTC.
 pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
@@ -106,11 +107,6 @@ pub(super) fn alerts(engine: &Engine, context: &EngineContext<'_>, clock: &Clock
     alerts
 }
 
-pub(super) fn alert_of(engine: &Engine, context: &EngineContext<'_>, clock: &Clock, number: u64) -> Option<AlertRow> {
-    let view = engine.alerts().find(|view| view.report.alert == Some(AlertId(number)));
-    view.map(|view| alert(&view, engine, context, now(engine, clock)))
-}
-
 fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: Stamp) -> AlertRow {
     let AlertView { state, silenced_until, inhibition, report } = view;
     let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
@@ -131,7 +127,7 @@ fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: St
         value: digits(*value),
         limit: digits(*limit),
         since: wall(since.wall),
-        for_s: lasted(*since, now),
+        for_s: between(*since, now).map_or(0.0, Span::as_secs_f64),
         reading_ts: reading_at.and_then(|at| at.wall).map(|WallTime(ms)| ms),
         until: until.and_then(|until| wall(until.wall)),
         left_s: until.map(|until| (until.uptime - now.uptime).as_secs_f64()),
@@ -163,16 +159,6 @@ fn inhibited_by(inhibition: Inhibition, engine: &Engine, sensor: &SensorId, now:
         }
         Inhibition::Suspected => format!("perhaps bus {bus} is silent, which is not known yet"),
     })
-}
-
-/// Seconds from an instant to now; across a reboot by the times of day.
-fn lasted(since: Stamp, now: Stamp) -> f64 {
-    let span = match (since.wall, now.wall) {
-        (Some(since), Some(now)) => now - since,
-        _ if since.boot == now.boot => now.uptime - since.uptime,
-        _ => Span::ZERO,
-    };
-    span.as_secs_f64()
 }
 
 pub(super) fn silences(engine: &Engine, clock: &Clock) -> Vec<SilenceRow> {

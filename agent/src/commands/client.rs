@@ -24,7 +24,6 @@ use crate::api::rows::Answer;
 use crate::api::socket;
 use crate::cli;
 
-/// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) type ApiRequest = Request<Full<Bytes>>;
@@ -58,10 +57,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects to the control socket.
-    ///
-    /// # Errors
-    /// When no agent listens there.
-    pub(super) fn connect(agent: &cli::AgentOptions) -> anyhow::Result<Client> {
+    pub(super) fn connect(agent: &cli::AgentAddress) -> anyhow::Result<Client> {
         let path = socket::of(agent.socket.as_deref(), &agent.data);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
         let (sender, stream) = runtime.block_on(async {
@@ -76,10 +72,7 @@ impl Client {
     }
 
     /// Connects to the control socket, if an agent listens there.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub(super) fn find(agent: &cli::AgentOptions) -> anyhow::Result<Option<Client>> {
+    pub(super) fn find(agent: &cli::AgentAddress) -> anyhow::Result<Option<Client>> {
         let found = net::UnixStream::connect(socket::of(agent.socket.as_deref(), &agent.data));
         match found.map_err(|error| error.kind()) {
             Err(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
@@ -125,23 +118,19 @@ impl Client {
 
     fn within<T>(&self, answer: impl Future<Output = hyper::Result<T>>) -> anyhow::Result<T> {
         let answer = self.runtime.block_on(async { timeout(TIMEOUT, answer).await });
-        answer.map_err(|_| anyhow!("the agent does not answer"))?.map_err(|error| self.broken_off(&error))
-    }
-
-    fn broken_off(&self, error: &hyper::Error) -> anyhow::Error {
-        if !error.is_parse() {
-            return anyhow!("the agent hung up");
-        }
-        anyhow!(
-            "the agent behind {} is older than this tilth-agent ({}), which asks over HTTP: restart it to have it run the \
-             installed version (systemctl restart tilth-agent)",
-            self.socket,
-            env!("CARGO_PKG_VERSION")
-        )
+        answer.map_err(|_| anyhow!("the agent does not answer"))?.map_err(|error| match error.is_parse() {
+            false => anyhow!("the agent hung up"),
+            true => anyhow!(
+                "the agent behind {} is older than this tilth-agent ({}), which asks over HTTP: restart it to have it run the \
+                 installed version (systemctl restart tilth-agent)",
+                self.socket,
+                env!("CARGO_PKG_VERSION")
+            ),
+        })
     }
 }
 
-fn not_connected(path: &Path, agent: &cli::AgentOptions, error: &std::io::Error) -> anyhow::Error {
+fn not_connected(path: &Path, agent: &cli::AgentAddress, error: &std::io::Error) -> anyhow::Error {
     let shown = path.display();
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
@@ -159,17 +148,9 @@ pub(super) struct Events {
     received: Vec<u8>,
 }
 
-pub(super) struct Event {
-    pub(super) name: String,
-    pub(super) data: String,
-}
-
 impl Events {
-    /// The next event, however long nothing happens.
-    ///
-    /// # Errors
-    /// An agent that ends.
-    pub(super) fn next(&mut self) -> anyhow::Result<Event> {
+    /// Name and data of the next event, however long nothing happens.
+    pub(super) fn next(&mut self) -> anyhow::Result<(String, String)> {
         loop {
             if let Some(end) = self.received.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = self.received.drain(..end + 2).collect();
@@ -178,7 +159,7 @@ impl Events {
                     let values = event.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
                     values.collect::<Vec<_>>().join("\n")
                 };
-                return Ok(Event { name: field("event"), data: field("data") });
+                return Ok((field("event"), field("data")));
             }
             match self.client.runtime.block_on(self.body.frame()) {
                 Some(Ok(frame)) => self.received.extend(frame.data_ref().into_iter().flatten()),

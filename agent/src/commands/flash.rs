@@ -23,18 +23,17 @@ use self::avrdude::Programmer;
 use self::image::{Image, SignedImage};
 use super::client::{Client, request};
 use super::port::{self, Held};
-use crate::api::rows::{Answer, BoardRow, StatusRow};
+use crate::api::rows::{Answer, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::sense::board::{self, Asked};
+use crate::sense::bus::health::BoardHealth;
 use crate::sense::port::device_at;
 
-/// A kind of board, as manifests name it.
 struct Model {
     name: &'static str,
     chip: &'static str,
-    /// Ending of its images.
     ending: &'static str,
 }
 
@@ -68,7 +67,6 @@ const MEGA_2560: Arduino = Arduino {
 /// Speed at which boards with Tilth's firmware talk.
 const TALK_BAUD: u32 = 115_200;
 
-/// Writes a board's firmware.
 pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
     let mut output = Output::new();
     let mut say = |text: String| {
@@ -83,8 +81,8 @@ pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
     let signed = SignedImage::read(wanted, &arduino.model)?;
     say(signed.title(&arduino.model))?;
     let image = Image::split(&signed, arduino.page)?;
-    let client = Client::find(&wanted.agent())?;
-    let status = client.as_ref().map(|_| status(wanted)).transpose()?;
+    let client = Client::find(&wanted.agent)?;
+    let status = client.as_ref().map(|_| status(&wanted.agent)).transpose()?;
     let port = port_of(wanted, status.as_ref())?;
     let before = board_before(&port, status.as_ref(), &mut say)?;
     check_kind(&port, before.as_ref(), arduino)?;
@@ -110,10 +108,8 @@ pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What the running agent says of itself.
-fn status(wanted: &cli::Flash) -> anyhow::Result<StatusRow> {
-    let answer = Client::connect(&wanted.agent())?.send(request(Method::GET, "/api/v1/status")?)?;
-    let Answer { rows, .. } = answer;
+fn status(agent: &cli::AgentAddress) -> anyhow::Result<StatusRow> {
+    let Answer { rows, .. } = Client::connect(agent)?.send(request(Method::GET, "/api/v1/status")?)?;
     serde_json::from_str(rows.first().context("the agent's answer")?.get()).context("status")
 }
 
@@ -142,7 +138,6 @@ fn port_of(wanted: &cli::Flash, status: Option<&StatusRow>) -> anyhow::Result<St
 /// A board with Tilth's firmware, before it is written.
 struct Before {
     id: String,
-    /// Its kind, in words.
     kind: String,
     firmware: String,
 }
@@ -158,7 +153,7 @@ fn board_before(
         let is_there = |path: &str| path == port || device(path).is_some_and(|there| Some(there) == device(port));
         let mut boards = status.buses.iter().filter(|bus| bus.state == "up").filter_map(|bus| bus.board.as_ref());
         if let Some(board) = boards.find(|board| is_there(&board.port)) {
-            let BoardRow { id, kind, firmware, .. } = board;
+            let BoardHealth { id, kind, firmware, .. } = board;
             return Ok(Some(Before { id: id.clone(), kind: kind.clone(), firmware: firmware.clone() }));
         }
         if status.buses.iter().any(|bus| bus.kind == "board" && is_there(&bus.port)) {
@@ -167,13 +162,12 @@ fn board_before(
         }
     }
     say(format!("asking {port} which board is there; without Tilth's firmware on it this takes 14 s"))?;
-    let asked = runtime()?.block_on(board::ask(serial(port)));
     let before = |board: Asked| Before {
         id: board.id,
         kind: board::board_kind(board.kind).to_owned(),
         firmware: board.firmware,
     };
-    Ok(asked.ok().map(before))
+    Ok(ask(port)?.ok().map(before))
 }
 
 fn check_kind(port: &str, before: Option<&Before>, arduino: &Arduino) -> anyhow::Result<()> {
@@ -198,7 +192,7 @@ fn write(programmer: &Programmer<'_>, image: &Image, held: Option<&Held>) -> any
 
 /// Waits until the board says that it runs the firmware; returns its id.
 fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expected: &str) -> anyhow::Result<String> {
-    let Asked { id, kind, firmware, .. } = runtime()?.block_on(board::ask(serial(port))).map_err(|why| {
+    let Asked { id, kind, firmware, .. } = ask(port)?.map_err(|why| {
         anyhow::anyhow!("the firmware is written and was read back, but: {why}\nunplug the board for a moment, and run the same command again")
     })?;
     if (kind, firmware.as_str()) != (arduino.kind, expected) {
@@ -218,33 +212,9 @@ fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expecte
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")
-}
-
-fn serial(port: &str) -> Serial {
-    Serial { port: port.to_owned(), baud: TALK_BAUD, parity: Parity::None, stop_bits: 1 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_written_to_a_board_of_its_kind_alone() {
-        let before = |kind| {
-            Some(Before {
-                id: "8f3a".to_owned(),
-                kind: board::board_kind(kind).to_owned(),
-                firmware: "0.1.0".to_owned(),
-            })
-        };
-        let check = |kind, arduino| check_kind("/dev/ttyACM0", before(kind).as_ref(), arduino);
-        assert!(check(BoardKind::Uno, &UNO).is_ok() && check(BoardKind::Mega2560, &MEGA_2560).is_ok());
-        assert!(check_kind("/dev/ttyACM0", None, &UNO).is_ok());
-        let refused = check(BoardKind::Mega2560, &UNO).unwrap_err().to_string();
-        let expected = "/dev/ttyACM0: board 8f3a there is of kind Arduino Mega 2560, and the image is for an Arduino Uno; nothing was written";
-        assert!(refused.starts_with(expected), "{refused}");
-        assert!(check(BoardKind::Pico, &MEGA_2560).is_err());
-    }
+/// Asks which board is at a port; or why there is no answer.
+fn ask(port: &str) -> anyhow::Result<Result<Asked, String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+    let serial = Serial { port: port.to_owned(), baud: TALK_BAUD, parity: Parity::None, stop_bits: 1 };
+    Ok(runtime.block_on(board::ask(serial)))
 }

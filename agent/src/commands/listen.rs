@@ -102,7 +102,7 @@ impl<'d> Summary<'d> {
 
 /// The port, left alone by an agent that runs and has it open.
 fn released(wanted: &cli::Listen) -> anyhow::Result<Option<Held>> {
-    let Some(client) = Client::find(&wanted.agent)? else { return Ok(None) };
+    let Some(client) = Client::find(&wanted.agent.address)? else { return Ok(None) };
     if wanted.port.contains("://") {
         return Ok(None);
     }

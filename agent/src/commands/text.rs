@@ -2,53 +2,40 @@
 
 pub(super) mod actuators;
 mod bus;
-mod channel;
 mod status;
-mod store;
 mod sync;
 mod times;
+
+use std::{array, iter};
 
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
 use crate::api::changes::matcher;
-use crate::api::rows::{AlertRow, Digits, SensorRow, SilenceRow};
+use crate::api::rows::{AlertRow, SensorRow, SilenceRow};
 use crate::cli;
 
 pub(super) use status::status;
 pub(super) use times::Times;
 
-/// Rows under a head, in columns as wide as their widest cell.
-pub(super) struct Table {
-    head: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+/// Lines of rows under a head, in columns as wide as their widest cell.
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Vec<String> {
+    let rows: Vec<[String; N]> = iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = array::from_fn(width);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
-impl Table {
-    fn new<const N: usize>(head: [&'static str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
-        Table { head: head.to_vec(), rows: rows.map(Vec::from).collect() }
-    }
-
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        let head: Vec<String> = self.head.iter().map(|name| (*name).to_owned()).collect();
-        let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        std::iter::once(head).chain(self.rows.iter().cloned()).map(move |row| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-    }
-}
-
-pub(super) fn sensors(rows: &[SensorRow]) -> Table {
+pub(super) fn sensors(rows: &[SensorRow]) -> Vec<String> {
     let row = |row: &SensorRow| {
+        let value = row.value.as_ref().map(|digits| digits.get());
         [
             row.sensor.to_string(),
-            row.state.clone().unwrap_or_else(|| digits(&row.value)),
+            row.state.as_deref().or(value).unwrap_or("-").to_owned(),
             row.unit.clone(),
             // The state of a bus says it all: its value is always good.
             match (&row.state, &row.quality) {
@@ -60,10 +47,10 @@ pub(super) fn sensors(rows: &[SensorRow]) -> Table {
             row.why.as_deref().map(line).unwrap_or_default(),
         ]
     };
-    Table::new(["SENSOR", "VALUE", "UNIT", "QUALITY", "AGE", ""], rows.iter().map(row))
+    table(["SENSOR", "VALUE", "UNIT", "QUALITY", "AGE", ""], rows.iter().map(row))
 }
 
-pub(super) fn alerts(rows: &[AlertRow], times: &Times) -> Table {
+pub(super) fn alerts(rows: &[AlertRow], times: &Times) -> Vec<String> {
     let row = |row: &AlertRow| {
         [
             row.alert.map_or("-".to_owned(), |alert| alert.to_string()),
@@ -76,7 +63,7 @@ pub(super) fn alerts(rows: &[AlertRow], times: &Times) -> Table {
             format!("{}{}", line(&row.message), circumstances(row, times)),
         ]
     };
-    Table::new(["ALERT", "SEVERITY", "STATE", "SINCE", "FOR", "RULE", "SENSOR", "MESSAGE"], rows.iter().map(row))
+    table(["ALERT", "SEVERITY", "STATE", "SINCE", "FOR", "RULE", "SENSOR", "MESSAGE"], rows.iter().map(row))
 }
 
 /// Circumstances of an alert in parentheses: its cause, and why nobody is paged about it.
@@ -112,16 +99,16 @@ pub(super) fn acknowledged(row: &AlertRow, span: Span, times: &Times) -> String 
     format!("alert {number} ({rule} on {sensor}: {}) is acknowledged {until}; nobody is paged before", line(message))
 }
 
-pub(super) fn silences(rows: &[SilenceRow], times: &Times) -> Table {
+pub(super) fn silences(rows: &[SilenceRow], times: &Times) -> Vec<String> {
     let row = |row: &SilenceRow| {
         let until = times.minute(row.until.as_ref()).unwrap_or_else(|| "-".to_owned());
         [row.silence.to_string(), until, for_long(row.left_s), row.by.clone(), of(row)]
     };
-    Table::new(["SILENCE", "UNTIL", "LEFT", "BY", "OF"], rows.iter().map(row))
+    table(["SILENCE", "UNTIL", "LEFT", "BY", "OF"], rows.iter().map(row))
 }
 
 /// What was silenced, with the command that ends it: `agent` has the options to type again.
-pub(super) fn silenced(row: &SilenceRow, agent: &cli::AgentOptions, times: &Times) -> String {
+pub(super) fn silenced(row: &SilenceRow, agent: &cli::AgentAddress, times: &Times) -> String {
     let until = until(times.minute(row.until.as_ref()), span(row.left_s));
     let (silence, options) = (row.silence, agent.typed());
     format!("silence {silence}: {}, {until}; end it with: tilth-agent silence{options} --end {silence}", of(row))
@@ -137,10 +124,6 @@ fn of(row: &SilenceRow) -> String {
 
 fn until(at: Option<String>, left: Span) -> String {
     at.map_or_else(|| format!("for {}", for_long(left.as_secs_f64())), |at| format!("until {at}"))
-}
-
-fn digits(digits: &Digits) -> String {
-    digits.as_ref().map_or("-".to_owned(), |digits| digits.get().to_owned())
 }
 
 /// A text followed by each of these counts that is not zero: `3 open, 1 pending`.

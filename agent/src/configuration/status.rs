@@ -48,17 +48,13 @@ pub(crate) struct Rejected {
 pub(crate) struct BundleStatus {
     pub(super) bundle: Option<ActiveBundle>,
     /// Why the last good bundle is not active, and what is.
-    #[serde(rename = "lost")]
     pub(super) unavailable_reason: Option<String>,
     /// Why `bundle.state` was lost or cannot be read.
-    #[serde(rename = "forgotten")]
     pub(super) state_error: Option<String>,
     /// Sensors that must be good again before the active bundle has passed its probation; `None` once it has.
     pub(super) probation: Option<Vec<SensorId>>,
-    #[serde(rename = "refused")]
     pub(super) rejected: Option<RejectedBundle>,
     /// Why a received bundle is not applied, or not saved, yet.
-    #[serde(rename = "waits")]
     pub(super) pending_reason: Option<String>,
     /// Files of `config.d` that are ignored because of the bundle.
     pub(super) ignored: Vec<String>,

@@ -57,9 +57,6 @@ struct Line {
 }
 
 /// From here on what is told goes through the log.
-///
-/// # Errors
-/// When the system gives no thread.
 pub(crate) fn start() -> io::Result<()> {
     let journal = Journal::start(io::stderr(), LINES, is_systemds())?;
     if RUNNING.set(journal).is_ok() {

@@ -12,7 +12,6 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use super::journal::Priority;
 use super::put;
 
-/// Turns events up to a level into lines.
 struct Log {
     level: Level,
     put: fn(Priority, String),

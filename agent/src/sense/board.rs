@@ -45,7 +45,7 @@ use owners::{Arrival, Assignment};
 use session::{Effect, Input, Session};
 
 pub(crate) use owners::Owners;
-pub(crate) use words::{REASONS, board_kind};
+pub(crate) use words::board_kind;
 
 /// Between two tries of a port without a board: a board that is plugged in is found within 5 s, its bootloader included.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -373,10 +373,10 @@ fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
     let refused = session.commands.refused().map(|(setting, reason)| words::refused(&setting, reason));
     Some(BoardHealth {
         id: words::id(session.id),
-        kind: greeting.kind,
+        kind: greeting.kind.to_owned(),
         firmware: words::firmware(greeting.firmware),
         port: line.place.clone(),
-        last_start: greeting.reset,
+        last_start: greeting.reset.to_owned(),
         restarts: counts.restarts,
         readings: counts.readings,
         lost: counts.lost,

@@ -59,16 +59,6 @@ pub(crate) enum StampRejection {
 }
 
 impl StampRejection {
-    pub(crate) const ALL: [StampRejection; 7] = [
-        StampRejection::NoTime,
-        StampRejection::NoClock,
-        StampRejection::Ahead,
-        StampRejection::NeverSet,
-        StampRejection::Behind,
-        StampRejection::StandsStill,
-        StampRejection::Counter,
-    ];
-
     /// What is wrong with the time of such lines.
     pub(crate) const fn text(self) -> &'static str {
         match self {
@@ -149,7 +139,6 @@ struct Trend {
     back: Span,
 }
 
-/// Judges the stamps of one sensor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StampJudge {
     state: State,

@@ -256,9 +256,9 @@ fn a_channel_that_does_not_work_is_told_of_in_status() {
     let channels = status[0]["notify"]["channels"].as_array().cloned().unwrap_or_default();
     let phone = channels.iter().find(|channel| channel["channel"] == "phone").unwrap();
     assert_eq!(phone["waiting"], 1);
-    assert!(phone["last_failure"]["notice"].as_str().unwrap().starts_with("pi-7-1-1-"), "{phone}");
+    assert!(phone["last_failure"]["notification"].as_str().unwrap().starts_with("pi-7-1-1-"), "{phone}");
     assert_eq!(
-        (&phone["last_failure"]["over"], &phone["last_failure"]["at"]),
+        (&phone["last_failure"]["recovered"], &phone["last_failure"]["at"]),
         (&false.into(), &"2026-01-01T00:01:00Z".into())
     );
     let people = room.ask(&["status"]).out;
@@ -282,7 +282,7 @@ fn a_secret_that_cannot_be_read_is_told_of_before_any_alert() {
     let lack = "secret: there is no ./secrets/ofice";
     room.wait_for("what it lacks", &["status"], |rows| {
         let channels = rows[0]["notify"]["channels"].as_array().cloned().unwrap_or_default();
-        channels.iter().any(|channel| channel["channel"] == "office" && channel["lack"] == lack)
+        channels.iter().any(|channel| channel["channel"] == "office" && channel["unavailable"] == lack)
     });
     let people = room.ask(&["status"]).out;
     assert!(

@@ -40,7 +40,7 @@ pub(crate) fn of_hub(name: &str, farm: &str) -> (Room, Vec<u8>) {
 }
 
 fn lost(room: &Room) -> Value {
-    room.status()["sync"]["lost"].clone()
+    room.status()["sync"]["unavailable_reason"].clone()
 }
 
 /// The agent runs, and says in its log and in `status` why it is not the bundle that is in force.
@@ -156,7 +156,7 @@ fn a_damaged_state_of_bundles_is_put_aside_and_said() {
         room.write_bytes("data/bundle.state", bytes);
         let agent = room.start("input");
         let status = room.status()["sync"].clone();
-        let said = status["forgotten"].as_str().unwrap_or_else(|| panic!("{status:#}\n{}", agent.log()));
+        let said = status["state_error"].as_str().unwrap_or_else(|| panic!("{status:#}\n{}", agent.log()));
         let (why, aside) = said.split_once("; moved to ").expect("it is put aside");
         assert!(why.starts_with("bundle.state is damaged ("), "{said}");
         let (aside, effect) = aside.split_once("; ").expect("what follows");
@@ -168,7 +168,7 @@ fn a_damaged_state_of_bundles_is_put_aside_and_said() {
         room.wait_for_file("data/bundle.state", |kept| kept.contains("\"highest\":7"));
     }
     let _agent = room.start("input");
-    assert_eq!(room.status()["sync"]["forgotten"], Value::Null);
+    assert_eq!(room.status()["sync"]["state_error"], Value::Null);
 }
 
 #[test]

@@ -49,18 +49,18 @@ fn a_field_that_no_line_has_is_named() {
     let mut board = room.plug_in();
     let _agent = room.start("input");
     room.wait_for_bus("up");
-    assert_eq!(room.status()["buses"][0]["unseen"], serde_json::json!([]), "nothing was read yet");
+    assert_eq!(room.status()["buses"][0]["not_received"], serde_json::json!([]), "nothing was read yet");
     board.level(0, 20.0);
     room.wait_for_value("room/level", 20.0);
     let bus = room.status()["buses"][0].clone();
-    assert_eq!((&bus["unseen"], &bus["unused"]), (&serde_json::json!(["levle"]), &serde_json::json!([])));
+    assert_eq!((&bus["not_received"], &bus["unclaimed"]), (&serde_json::json!(["levle"]), &serde_json::json!([])));
     let people = room.ask(&["status"]).out;
     assert!(people.contains("  wanted and not seen: levle\n"), "{people}");
     room.write("config.d/farm.toml", &format!("{FARM}{}", slip.replace("levle", "level")));
     let board = RefCell::new(board);
     room.wait_for("the slip is mended", &["status"], |rows| {
         board.borrow_mut().level(10, 21.0);
-        rows[0]["buses"][0]["unseen"] == serde_json::json!([])
+        rows[0]["buses"][0]["not_received"] == serde_json::json!([])
     });
 }
 

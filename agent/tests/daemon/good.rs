@@ -25,7 +25,7 @@ fn begin(room: &Room, text: &str) -> Agent {
 #[track_caller]
 fn watches_on(room: &Room, problem: &str) -> Agent {
     let agent = room.start("input");
-    let refused = room.status()["config"]["refused"].clone();
+    let refused = room.status()["config"]["rejected"].clone();
     assert!(refused["problems"].to_string().contains(problem), "{refused}\n{}", agent.log());
     let log = agent.log();
     let status = room.status();
@@ -60,7 +60,7 @@ fn a_file_of_config_d_broken_while_it_runs() {
     let mut agent = begin(&room, "level-high");
     let hash = room.status()["config"]["hash"].clone();
     room.write("config.d/farm.toml", &FARM.replace("above", "abov"));
-    room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["refused"].is_null());
+    room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["rejected"].is_null());
     agent.kill();
 
     for round in 0..2 {
@@ -75,7 +75,7 @@ fn a_file_of_config_d_broken_while_it_runs() {
     let _agent = watches_on(&room, "abov");
     room.write("config.d/farm.toml", &FARM.replace("above = 30", "above = 25"));
     room.wait_for("mended", &["status"], |rows| {
-        rows[0]["config"]["refused"].is_null() && rows[0]["config"]["hash"] != hash
+        rows[0]["config"]["rejected"].is_null() && rows[0]["config"]["hash"] != hash
     });
     room.wait_for_file(GOOD, |kept| kept.contains("above = 25"));
 }
@@ -95,7 +95,7 @@ fn a_file_of_config_d_that_is_gone_or_agent_toml_broken() {
     fs::remove_file(room.path("config.d/farm.toml")).unwrap();
     let _agent = watches_on(&room, "no .toml file");
     room.write("config.d/farm.toml", FARM);
-    room.wait_for("mended", &["status"], |rows| rows[0]["config"]["refused"].is_null());
+    room.wait_for("mended", &["status"], |rows| rows[0]["config"]["rejected"].is_null());
 }
 
 #[test]
@@ -117,7 +117,10 @@ fn agent_toml_broken_under_a_bundle() {
         room.write("agent.toml", &broken);
         let _agent = watches_on(&room, problem);
         let status = room.status();
-        assert_eq!((&status["sync"]["bundle"]["version"], &status["sync"]["lost"]), (&json!(7), &Value::Null));
+        assert_eq!(
+            (&status["sync"]["bundle"]["version"], &status["sync"]["unavailable_reason"]),
+            (&json!(7), &Value::Null)
+        );
         assert_eq!(status["device"], "pi-7");
         room.wait_for_bus("up");
         let number = i32::try_from(number).unwrap();
@@ -128,7 +131,7 @@ fn agent_toml_broken_under_a_bundle() {
         assert_eq!(fs::read(room.path(BUNDLE)).unwrap(), good);
 
         room.write("agent.toml", &site);
-        room.wait_for("mended", &["status"], |rows| rows[0]["config"]["refused"].is_null());
+        room.wait_for("mended", &["status"], |rows| rows[0]["config"]["rejected"].is_null());
     }
 }
 
@@ -152,7 +155,7 @@ fn agent_toml_broken_and_the_bundle_lost() {
     room.write("config.d/farm.toml", "");
     room.write_bytes(BUNDLE, &good[..20]);
     let _agent = watches_on(&room, "prot");
-    let lost = room.status()["sync"]["lost"].clone();
+    let lost = room.status()["sync"]["unavailable_reason"].clone();
     let said = lost.as_str().unwrap();
     assert!(
         said.contains("is damaged")

@@ -85,11 +85,11 @@ fn a_file_in_two_pieces_a_folder_moved_away_and_a_file_made_anew_change_nothing(
 
     // Broken for a while, then without the rule, then as it was.
     room.write("config.d/rules.toml", "[rules.level-high\n");
-    room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["refused"].is_null());
+    room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["rejected"].is_null());
     room.write("config.d/rules.toml", "# later\n");
     sleep(A_SECOND);
     room.write("config.d/rules.toml", rules);
-    room.wait_for("mended", &["status"], |rows| rows[0]["config"]["refused"].is_null());
+    room.wait_for("mended", &["status"], |rows| rows[0]["config"]["rejected"].is_null());
     goes_on(&room, &mut board, &agent, 130);
 }
 

@@ -14,7 +14,7 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
     board.level(0, 28.0);
     room.wait_for_value("room/level", 28.0);
     let first = room.status()["config"].clone();
-    assert!(first["refused"].is_null(), "{first}");
+    assert!(first["rejected"].is_null(), "{first}");
 
     let lower = FARM.replace("above = 30", "above = 25").replace("for = '1m'", "for = '0s'");
     room.write("config.d/farm.toml", &lower);
@@ -23,10 +23,10 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
     agent.wait_for_told(1);
 
     room.write("config.d/farm.toml", &lower.replace("above = 25", "abov = 25"));
-    let refused = room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["refused"].is_null());
+    let refused = room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["rejected"].is_null());
     let config = &refused[0]["config"];
     assert_eq!(config["hash"], applied[0]["config"]["hash"]);
-    let problems = config["refused"]["problems"].to_string();
+    let problems = config["rejected"]["problems"].to_string();
     assert!(problems.contains("abov"), "{problems}");
     let people = room.ask(&["status"]).out;
     let line = "configuration rejected at 00:00 UTC (2 errors); still running configuration ";
@@ -36,7 +36,7 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
     assert_eq!(room.rows(&["alerts"]).len(), 1, "the running rules go on");
 
     room.write("config.d/farm.toml", &lower);
-    room.wait_for("as it was", &["status"], |rows| rows[0]["config"]["refused"].is_null());
+    room.wait_for("as it was", &["status"], |rows| rows[0]["config"]["rejected"].is_null());
     agent.wait_for_log(" is still in force: the rejected files are corrected\n");
     assert_eq!(room.status()["config"]["hash"], applied[0]["config"]["hash"]);
 }
@@ -54,10 +54,10 @@ fn a_folder_that_takes_the_place_of_config_d_is_watched_like_it() {
         let before = room.status()["config"]["hash"].clone();
         std::fs::rename(room.path("config.d"), room.path(&format!("old-{round}"))).unwrap();
         std::fs::create_dir(room.path("config.d")).unwrap();
-        room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["refused"].is_null());
+        room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["rejected"].is_null());
         room.write("config.d/farm.toml", &FARM.replace("above = 30", &format!("above = {limit}")));
         room.wait_for("in force", &["status"], |rows| {
-            rows[0]["config"]["refused"].is_null() && rows[0]["config"]["hash"] != before
+            rows[0]["config"]["rejected"].is_null() && rows[0]["config"]["hash"] != before
         });
     }
 }
@@ -123,7 +123,7 @@ fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
     let agent = room.start("input");
     let (hash, site) = (room.status()["config"]["hash"].clone(), fs::read_to_string(room.path("agent.toml")).unwrap());
     let later = |keys: &[&str]| {
-        room.wait_for("it is said", &["status"], |rows| rows[0]["config"]["later"] == serde_json::json!(keys));
+        room.wait_for("it is said", &["status"], |rows| rows[0]["config"]["restart_keys"] == serde_json::json!(keys));
         assert_eq!(room.status()["config"]["hash"], hash, "nothing else is in force");
     };
     let other = site.replace("'pi-7'", "'pi-8'").replace("127.0.0.1:1", "127.0.0.1:2");
@@ -143,13 +143,13 @@ fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
     assert!(log.contains("agent.toml: device.client changed; restart the agent to apply\n"), "{log}");
     assert_eq!(log.matches(" is in force: ").count(), 1, "{log}");
     room.write("agent.toml", site.split_once("[hub]").unwrap().0);
-    room.wait_for("no hub", &["status"], |rows| rows[0]["config"]["later"][0] == "hub");
+    room.wait_for("no hub", &["status"], |rows| rows[0]["config"]["restart_keys"][0] == "hub");
 
     // A port is taken up at once, with what is not.
     let board = room.path("usb-board");
     room.write("agent.toml", &other.replace(board.to_str().unwrap(), "/dev/no-such"));
     room.wait_for("another port", &["status"], |rows| {
-        rows[0]["buses"][0]["port"] == "/dev/no-such" && rows[0]["config"]["later"][0] == "device.id"
+        rows[0]["buses"][0]["port"] == "/dev/no-such" && rows[0]["config"]["restart_keys"][0] == "device.id"
     });
     assert_ne!(room.status()["config"]["hash"], hash);
 }

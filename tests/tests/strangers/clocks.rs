@@ -89,7 +89,7 @@ impl Strangers {
     /// How many lines were not taken at their own time, by reason.
     fn refused(&self) -> Vec<(String, u64)> {
         let status = self.farm.status().expect("it can be asked");
-        let refused = status["buses"][0]["stamps_refused"].as_array().expect("a list").clone();
+        let refused = status["buses"][0]["rejected_stamps"].as_array().expect("a list").clone();
         let one =
             |row: Value| (row["reason"].as_str().expect("a word").to_owned(), row["lines"].as_u64().expect("a count"));
         refused.into_iter().map(one).collect()

@@ -30,7 +30,7 @@ async fn a_connection_has_a_minute_to_ask_and_ten_seconds_to_take_something() {
             for (after, what) in course {
                 tokio::time::sleep(Duration::from_secs(*after)).await;
                 match what {
-                    IsAsked => activity.asked(),
+                    IsAsked => activity.requested(),
                     Answers => activity.answered(false),
                     Streams => activity.answered(true),
                     Stalls => drop(activity.written(Poll::<()>::Pending)),
@@ -53,11 +53,11 @@ async fn whoever_waits_for_a_first_answer_or_watches_makes_no_room() {
     let mut ranks = Vec::new();
     let mut rank = || ranks.push(activity.rank().map(|(rank, _)| rank));
     rank();
-    activity.asked();
+    activity.requested();
     rank();
     activity.answered(false);
     rank();
-    activity.asked();
+    activity.requested();
     rank();
     activity.answered(true);
     rank();

@@ -34,9 +34,6 @@ pub(super) struct Programmer<'a> {
 
 impl Programmer<'_> {
     /// Runs avrdude with these operations, one after the other; each is read back. `connection` stays open until avrdude has ended.
-    ///
-    /// # Errors
-    /// Why it failed, and what to do, in the words of a technician.
     pub(super) fn write(&self, operations: &[&str], connection: Option<OwnedFd>) -> anyhow::Result<()> {
         let Arduino { model, programmer, .. } = self.arduino;
         let device = device_at(Path::new(self.port)).ok();

@@ -25,10 +25,8 @@ const END: &str = ":00000001FF\n";
 
 /// An image that the trusted key signed for a model.
 pub(super) struct SignedImage {
-    /// Path, as it was given.
     pub(super) path: PathBuf,
     pub(super) bytes: Vec<u8>,
-    /// Version of the firmware.
     pub(super) firmware: String,
 }
 
@@ -83,7 +81,7 @@ impl Image {
     pub(super) fn split(signed: &SignedImage, page: u32) -> anyhow::Result<Image> {
         let path = || signed.path.display().to_string();
         let text = str::from_utf8(&signed.bytes).map_err(|_| anyhow!("{}: no hex file", path()))?;
-        let Parts { bytes, first_page, body } = split(text, page).with_context(path)?;
+        let (bytes, first_page, body) = split(text, page).with_context(path)?;
         Ok(Image { bytes, first_page: HexFile::write(&first_page)?, body: HexFile::write(&body)? })
     }
 }
@@ -122,19 +120,11 @@ fn check(manifest: &Manifest, model: &Model) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A hex file, split.
-struct Parts {
-    /// Bytes of flash, of both parts.
-    bytes: usize,
-    first_page: String,
-    body: String,
-}
-
-/// The records of the first page of a hex file, and all others; each part ends as a hex file does.
+/// Bytes of flash of a hex file, the records of the first page, and all others; each part ends as a hex file does.
 ///
 /// # Errors
 /// Where a line is no record, or nothing is in the first page.
-fn split(text: &str, page: u32) -> anyhow::Result<Parts> {
+fn split(text: &str, page: u32) -> anyhow::Result<(usize, String, String)> {
     let (mut first_page, mut body, mut bytes) = (String::new(), String::new(), 0);
     // Addresses of records count from here: Intel Hexadecimal Object File Format Specification, records 02 and 04.
     let mut base = 0;
@@ -156,7 +146,7 @@ fn split(text: &str, page: u32) -> anyhow::Result<Parts> {
     if first_page.is_empty() || body.is_empty() {
         bail!("the image does not begin at address 0, or has one page only");
     }
-    Ok(Parts { bytes, first_page: first_page + END, body: body + END })
+    Ok((bytes, first_page + END, body + END))
 }
 
 /// Address, type and data of a record.
@@ -174,12 +164,12 @@ mod tests {
     #[test]
     fn the_first_page_is_written_apart_from_the_others() {
         let image = ":01007000AA00\n:01008000BB00\n:020000020800F4\n:01000000CC00\n:020000040001F9\n:01001000DD00\n:00000001FF\n";
-        let Parts { bytes, first_page, body } = split(image, 128).unwrap();
+        let (bytes, first_page, body) = split(image, 128).unwrap();
         assert_eq!(bytes, 4);
         assert_eq!(first_page, ":01007000AA00\n:00000001FF\n");
         assert_eq!(body.lines().count(), 6, "{body}");
         assert!(body.starts_with(":01008000BB00\n:020000020800F4\n:01000000CC00\n"), "{body}");
-        assert_eq!(split(image, 256).unwrap().first_page.lines().count(), 3);
+        assert_eq!(split(image, 256).unwrap().1.lines().count(), 3);
         for text in ["", "hello\n", ":10\n", ":01008000BB00\n", ":01000000AA00\n:00000001FF\n"] {
             assert!(split(text, 128).is_err(), "{text}");
         }

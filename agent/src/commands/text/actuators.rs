@@ -1,10 +1,10 @@
 //! Actuators and holds, for people.
 
-use super::{Table, Times, for_long, span};
+use super::{Times, for_long, span};
 use crate::api::rows::{ActuatorRow, HoldRow};
 use crate::cli;
 
-pub(in crate::commands) fn table(rows: &[ActuatorRow]) -> Table {
+pub(in crate::commands) fn table(rows: &[ActuatorRow]) -> Vec<String> {
     let row = |row: &ActuatorRow| {
         [
             row.actuator.to_string(),
@@ -15,7 +15,7 @@ pub(in crate::commands) fn table(rows: &[ActuatorRow]) -> Table {
             row.output.clone(),
         ]
     };
-    Table::new(["ACTUATOR", "ZONE", "STATE", "HOUR", "DAY", "OUTPUT"], rows.iter().map(row))
+    super::table(["ACTUATOR", "ZONE", "STATE", "HOUR", "DAY", "OUTPUT"], rows.iter().map(row))
 }
 
 /// What became of a command: `acid-pump is on for another 2s; 5s of 10s used within the hour`.
@@ -27,7 +27,7 @@ pub(in crate::commands) fn switched(row: &ActuatorRow) -> String {
     format!("{} is {}{used}", row.actuator, state(row))
 }
 
-pub(in crate::commands) fn holds(rows: &[HoldRow], times: &Times) -> Table {
+pub(in crate::commands) fn holds(rows: &[HoldRow], times: &Times) -> Vec<String> {
     let row = |row: &HoldRow| {
         let (what, by) = match &row.by {
             Some(by) => ("all actuators", by.as_str()),
@@ -35,10 +35,9 @@ pub(in crate::commands) fn holds(rows: &[HoldRow], times: &Times) -> Table {
         };
         [row.zone.to_string(), what.to_owned(), until(row, times), by.to_owned()]
     };
-    Table::new(["ZONE", "HELD", "UNTIL", "BY"], rows.iter().map(row))
+    super::table(["ZONE", "HELD", "UNTIL", "BY"], rows.iter().map(row))
 }
 
-/// A hold that a person ended.
 pub(in crate::commands) fn ended(row: &HoldRow) -> String {
     match row.by {
         Some(_) => format!("the hold of zone {} is ended", row.zone),
@@ -47,7 +46,7 @@ pub(in crate::commands) fn ended(row: &HoldRow) -> String {
 }
 
 /// A hold that began, with the command that ends it.
-pub(in crate::commands) fn held(row: &HoldRow, agent: &cli::AgentOptions, times: &Times) -> String {
+pub(in crate::commands) fn held(row: &HoldRow, agent: &cli::AgentAddress, times: &Times) -> String {
     let (zone, options) = (&row.zone, agent.typed());
     let until = until(row, times);
     format!(

@@ -1,14 +1,10 @@
 //! A bus in the state of the agent.
 
-use std::collections::BTreeMap;
-
 use super::times::Times;
 use super::{for_long, line};
-use crate::api::rows::{BoardRow, BusState, FaultRow, Ignored, RejectedStamps};
-use crate::api::status::name;
+use crate::api::rows::{BusState, FaultRow, RejectedStamps};
 use crate::output::{counted, listed};
-use crate::sense;
-use crate::sense::stamp::StampRejection;
+use crate::sense::bus::health::{About, BoardHealth};
 
 /// Upper limit of names shown for a bus that sensors want and no line has, and of sensors whose input fails.
 const MAX_SHOWN: usize = 16;
@@ -24,9 +20,15 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
         _ => "line",
     };
     let last = bus.last_line_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
-    lines.push(format!("{}, {} used{}{last}", counted(bus.lines, what), bus.used, ignored(&bus.ignored)));
+    // A reason without words is that of another version.
+    let why = |name: &'_ str| bus.reasons.get(name).map_or(name.to_owned(), String::clone);
+    let ignored: String = bus.ignored.iter().map(|(reason, count)| format!(", {count} {}", why(reason))).collect();
+    lines.push(format!("{}, {} used{ignored}{last}", counted(bus.lines, what), bus.used));
     if let Some(last) = &bus.last_ignored {
-        lines.push(format!("last not used ({}): {}", not_used(last), line(&last.line)));
+        let about = last.about.as_ref().map_or(String::new(), |About { field, text, sensor }| {
+            format!(": {} says {:?}, wanted by {sensor}", line(field), line(text))
+        });
+        lines.push(format!("last not used ({}{about}): {}", why(&last.reason), line(&last.line)));
     }
     lines.extend(bus.board.iter().map(board));
     let instead_of = bus.board.iter().filter_map(|board| Some((&board.id, board.instead_of.as_ref()?)));
@@ -41,15 +43,15 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     if bus.faults.len() > MAX_SHOWN {
         lines.push(format!("and {} more", counted((bus.faults.len() - MAX_SHOWN) as u64, "fault")));
     }
-    for FaultRow { sensor, why } in bus.mixed.iter().take(MAX_SHOWN) {
+    for FaultRow { sensor, why } in bus.several_nodes.iter().take(MAX_SHOWN) {
         lines.push(format!("{sensor} is read from several nodes in turn: {}", line(why)));
     }
-    lines.extend(bus.stamps_refused.iter().map(|of| rejected_stamps(of, times)));
-    if !bus.unused.is_empty() {
-        lines.push(format!("names that no sensor wants: {}", bus.unused.join(", ")));
+    lines.extend(bus.rejected_stamps.iter().map(|of| rejected_stamps(of, &why(&of.reason), times)));
+    if !bus.unclaimed.is_empty() {
+        lines.push(format!("names that no sensor wants: {}", bus.unclaimed.join(", ")));
     }
-    if !bus.unseen.is_empty() {
-        let names = listed(bus.unseen.iter().map(|name| line(name)), MAX_SHOWN);
+    if !bus.not_received.is_empty() {
+        let names = listed(bus.not_received.iter().map(|name| line(name)), MAX_SHOWN);
         lines.push(format!("wanted and not seen: {names}"));
     }
     if let Some(failed) = &bus.failed {
@@ -59,9 +61,20 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
 }
 
 /// Who the board is, and what became of its readings.
-fn board(board: &BoardRow) -> String {
-    let BoardRow {
-        id, kind, firmware, port, last_start, restarts, readings, lost, held, bad_frames, unanswered, ..
+fn board(board: &BoardHealth) -> String {
+    let BoardHealth {
+        id,
+        kind,
+        firmware,
+        port,
+        last_start,
+        restarts,
+        readings,
+        lost,
+        held,
+        bad_frames,
+        unanswered,
+        ..
     } = board;
     let restarts = if *restarts == 0 { String::new() } else { format!(", {} since", counted(*restarts, "restart")) };
     let lost = if *lost == 0 { String::new() } else { format!(", {lost} lost because its memory was full") };
@@ -78,10 +91,8 @@ fn board(board: &BoardRow) -> String {
     )
 }
 
-fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
-    let RejectedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
-    let why = StampRejection::ALL.into_iter().find(|why| name(why) == *reason);
-    let why = why.map_or_else(|| reason.clone(), |why| why.text().to_owned());
+fn rejected_stamps(rejected: &RejectedStamps, why: &str, times: &Times) -> String {
+    let RejectedStamps { lines, since, for_s, last, last_s, stamp, sensor, .. } = rejected;
     let since = times.since(since.as_ref(), Some(*for_s));
     let last =
         times.minute(last.as_ref()).map_or_else(|| format!("{} ago", for_long(*last_s)), |last| format!("at {last}"));
@@ -90,26 +101,6 @@ fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
         "{} {why},{since}: stamped with their arrival; the last{stamp} {last}, for {sensor}",
         counted(*lines, "line")
     )
-}
-
-/// Why a line was ignored, and which part of it.
-fn not_used(last: &Ignored) -> String {
-    let words = reason_text(&last.reason);
-    match (&last.field, &last.text, &last.sensor) {
-        (Some(field), Some(text), Some(sensor)) => {
-            format!("{words}: {} says {:?}, wanted by {sensor}", line(field), line(text))
-        }
-        _ => words.to_owned(),
-    }
-}
-
-fn ignored(ignored: &BTreeMap<String, u64>) -> String {
-    ignored.iter().map(|(reason, count)| format!(", {count} {}", reason_text(reason))).collect()
-}
-
-/// A reason in words; one that this version does not know stays as it is.
-fn reason_text(name: &str) -> &str {
-    sense::reason_text(name).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -124,7 +115,8 @@ mod tests {
         let said = |kind: &str| {
             let row = json!({
                 "bus": "main", "kind": kind, "port": "/dev/x", "state": "up", "opened": 1, "bytes": 60, "lines": 12, "used": 11,
-                "last_line_s": 2.0, "ignored": {}, "unused": [], "failures": 0
+                "last_line_s": 2.0, "ignored": {}, "reasons": {}, "unclaimed": [], "not_received": [], "rejected_stamps": [],
+                "faults": [], "several_nodes": [], "failures": 0
             });
             let bus: BusState = serde_json::from_value(row).expect("a row of a bus");
             lines(&bus, &utc())[1].clone()

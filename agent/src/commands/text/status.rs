@@ -3,8 +3,8 @@
 use tilth_core::id::Id;
 
 use super::times::Times;
-use super::{bus, channel, for_long, line, of, span, store, sync, until, with_counts};
-use crate::api::rows::{ClockState, ConfigState, ScheduleRow, SilenceRow, StatusRow};
+use super::{bus, for_long, line, of, size, span, sync, until, with_counts};
+use crate::api::rows::{ChannelState, ClockState, ConfigState, Lane, ScheduleRow, SilenceRow, StatusRow, StoreState};
 use crate::configuration::{restart_needed, short};
 use crate::output::counted;
 
@@ -25,12 +25,12 @@ pub(in crate::commands) fn status(row: &StatusRow, times: &Times) -> Vec<String>
     say("alerts", alert_counts(row));
     silences_in_force(&row.silences, times).into_iter().for_each(|line| say("alerts", line));
     schedules(&row.schedules, times).into_iter().for_each(|line| say("schedules", line));
-    store::lines(&row.store, row.sync.is_some(), times).into_iter().for_each(|line| say("store", line));
+    store_lines(&row.store, row.sync.is_some(), times).into_iter().for_each(|line| say("store", line));
     for channel in &row.notify.channels {
-        say("notify", channel::line(channel, times));
+        say("notify", channel_line(channel, times));
     }
-    if row.notify.refused > 0 {
-        say("notify", format!("{} did not fit into the queue", counted(row.notify.refused, "notice")));
+    if row.notify.dropped > 0 {
+        say("notify", format!("{} did not fit into the queue", counted(row.notify.dropped, "notification")));
     }
     let has_losses = !row.store.given_up.is_empty() || !row.store.dropped.is_empty();
     for line in sync::sync(row.sync.as_deref()) {
@@ -74,14 +74,14 @@ fn clock(clock: &ClockState, times: &Times) -> String {
 fn config(config: &ConfigState, times: &Times) -> Vec<String> {
     let hash = short(&config.hash);
     let since = times.minute(config.since.as_ref()).map_or(String::new(), |since| format!(" since {since}"));
-    let mut lines = vec![format!("{hash}, in force{since}: {}", config.entered)];
-    lines.extend(restart_needed(&config.later));
+    let mut lines = vec![format!("{hash}, in force{since}: {}", config.change)];
+    lines.extend(restart_needed(&config.restart_keys));
     lines.extend(config.warning.clone());
-    if let Some(refused) = &config.refused {
-        let at = times.minute(refused.at.as_ref()).map_or(String::new(), |at| format!(" at {at}"));
-        let errors = counted(refused.errors, "error");
+    if let Some(rejected) = &config.rejected {
+        let at = times.minute(rejected.at.as_ref()).map_or(String::new(), |at| format!(" at {at}"));
+        let errors = counted(rejected.errors, "error");
         lines.push(format!("configuration rejected{at} ({errors}); still running configuration {hash}:"));
-        lines.extend(refused.problems.iter().map(|problem| format!("  {}", line(problem))));
+        lines.extend(rejected.problems.iter().map(|problem| format!("  {}", line(problem))));
     }
     lines
 }
@@ -146,6 +146,70 @@ fn schedules(rows: &[ScheduleRow], times: &Times) -> Vec<String> {
         }
     };
     rows.iter().map(one).collect()
+}
+
+/// What is kept and for how long, and what is missing.
+fn store_lines(store: &StoreState, has_hub: bool, times: &Times) -> Vec<String> {
+    let bytes = store.bytes.map_or("size not known".to_owned(), |bytes| size(bytes as f64));
+    let mut lines = vec![format!("{}, {bytes} of at most {}", store.path, size(store.most_bytes as f64))];
+    if let Some(trouble) = &store.trouble {
+        lines.push(format!("nothing can be written: {}; pages go out all the same", line(trouble)));
+    }
+    lines.extend(store.missing.iter().map(|said| line(&times.within(said))));
+    lines.extend(
+        store.dropped.iter().map(|said| format!("given up, not written down yet: {}", line(&times.within(said)))),
+    );
+    lines.extend(store.given_up.iter().map(|lost| {
+        let span = match (times.minute(lost.from.as_ref()), times.minute(lost.to.as_ref())) {
+            (Some(from), Some(to)) => format!(" from {from} to {to}"),
+            _ => String::new(),
+        };
+        format!("given up: {} {}{span}: {}", lost.count, line(&lost.what), line(&lost.reason))
+    }));
+    let a_day = |bytes: Option<f64>| bytes.map_or("not known yet".to_owned(), |bytes| format!("{} a day", size(bytes)));
+    lines.push(format!("written {}, kept {}", a_day(store.written_bytes_a_day), a_day(store.kept_bytes_a_day)));
+    lines.push(match (store.offline_days, store.raw_days) {
+        (Some(offline), Some(raw)) => {
+            format!("can stay offline for {offline:.0} days; raw readings go after {raw:.0} days")
+        }
+        _ => "how long it can stay offline shows after half an hour".to_owned(),
+    });
+    let lane = |(name, lane): (&String, &Lane)| format!("{name} {} of {}", lane.waiting, lane.committed);
+    let lanes: Vec<String> = store.lanes.iter().map(lane).collect();
+    if !lanes.is_empty() {
+        let why = if has_hub { "waiting for the hub" } else { "kept for a hub" };
+        lines.push(format!("{why}: {}", lanes.join(", ")));
+    }
+    lines
+}
+
+/// Waiting notifications of a channel, its last failure, and its next try.
+fn channel_line(channel: &ChannelState, times: &Times) -> String {
+    let server = channel.server.as_ref().map_or(String::new(), |server| format!(" ({})", line(server)));
+    let waiting = match channel.waiting {
+        0 => "nothing waiting".to_owned(),
+        waiting => format!("{} waiting", counted(waiting, "notification")),
+    };
+    let why = channel.unavailable.as_ref();
+    let unavailable = why.map_or(String::new(), |why| format!("; unavailable: {}", line(why)));
+    let is_down = channel.last_failure.as_ref().is_some_and(|failure| !failure.recovered);
+    let failure = channel.last_failure.as_ref().map_or(String::new(), |failure| {
+        let since = times.since(failure.since.as_ref(), failure.for_s);
+        if failure.recovered {
+            format!("; works again{since}")
+        } else if why == Some(&failure.reason) {
+            String::new()
+        } else {
+            format!("; fails{since}: {}", line(&failure.reason))
+        }
+    });
+    let next = match channel.next_try_s {
+        _ if channel.sending => "; sending".to_owned(),
+        Some(seconds) => format!("; next try in {}", for_long(seconds)),
+        None if is_down => "; next try with the next notification".to_owned(),
+        None => String::new(),
+    };
+    format!("{}{server}: {waiting}{unavailable}{failure}{next}", channel.channel)
 }
 
 #[cfg(test)]

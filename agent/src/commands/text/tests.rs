@@ -13,6 +13,5 @@ fn lengths_and_sizes_are_said_shortly() {
 #[test]
 fn columns_are_as_wide_as_their_widest() {
     let rows = [["1".to_owned(), "é".to_owned()], ["23456".to_owned(), "long".to_owned()]];
-    let lines: Vec<String> = Table::new(["NO", "WHAT"], rows.into_iter()).lines().collect();
-    assert_eq!(lines, ["NO     WHAT", "1      é", "23456  long"]);
+    assert_eq!(table(["NO", "WHAT"], rows.into_iter()), ["NO     WHAT", "1      é", "23456  long"]);
 }

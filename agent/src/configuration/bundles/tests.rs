@@ -325,8 +325,8 @@ impl Bench {
             assert_eq!(self.hear(bytes).await, (None, false, Some(held)), "so that it comes again");
         }
         let shown = self.shown();
-        assert!(shown["waits"].as_str().is_some_and(|said| said.contains(why)), "{shown}");
-        assert_eq!((&shown["refused"], self.good()), (&Value::Null, good));
+        assert!(shown["pending_reason"].as_str().is_some_and(|said| said.contains(why)), "{shown}");
+        assert_eq!((&shown["rejected"], self.good()), (&Value::Null, good));
     }
 
     fn state(&self) -> Value {

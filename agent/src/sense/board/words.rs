@@ -15,9 +15,6 @@ pub(super) const CHECKSUM: Reason = Reason::new("checksum", "wrong checksum");
 pub(super) const NOT_UNDERSTOOD: Reason = Reason::new("not_understood", "not a message of this protocol version");
 pub(super) const REPEATED: Reason = Reason::new("repeated", "a reading that came before");
 
-/// Every reason of boards, for the words of a key.
-pub(crate) const REASONS: [Reason; 5] = [TOO_LONG, MALFORMED, CHECKSUM, NOT_UNDERSTOOD, REPEATED];
-
 /// An id as `agent.toml` and `status` have it.
 pub(super) fn id(BoardId(bytes): BoardId) -> String {
     hex::encode(bytes)

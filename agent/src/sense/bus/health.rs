@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
 use tilth_core::time::{Uptime, WallTime};
 
@@ -37,19 +38,17 @@ pub(crate) struct BusHealth {
     pub(crate) board: Option<BoardHealth>,
 }
 
-/// A board with Tilth's firmware.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A board with Tilth's firmware; a part of `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BoardHealth {
     /// Its id, 16 hexadecimal digits.
     pub(crate) id: String,
-    /// Model.
-    pub(crate) kind: &'static str,
-    /// Version of its firmware.
+    pub(crate) kind: String,
     pub(crate) firmware: String,
     /// Port or address where it was found.
     pub(crate) port: String,
     /// Why it last started.
-    pub(crate) last_start: &'static str,
+    pub(crate) last_start: String,
     /// Starts since the agent first heard it.
     pub(crate) restarts: u64,
     /// Readings taken, each once.
@@ -115,7 +114,7 @@ pub(crate) struct Ignored {
 }
 
 /// A value that a sensor wants and cannot use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct About {
     /// Label of the field, as the board prints it.
     pub(crate) field: String,

@@ -21,23 +21,3 @@ pub(crate) const TWICE: Reason = Reason::new("twice", "a wanted field comes twic
 pub(crate) const AMBIGUOUS: Reason = Reason::new("ambiguous", "a wanted name fits two labels");
 pub(crate) const NODE_UNCLEAR: Reason = Reason::new("node_unclear", "a wanted field could be of two nodes");
 pub(crate) const BAD_TIME: Reason = Reason::new("bad_time", "its time cannot be read");
-
-/// Every reason, for the words of a key.
-pub(crate) const ALL: [Reason; 16] = [
-    PARTIAL,
-    TOO_LONG,
-    NOT_TEXT,
-    NOT_JSON,
-    CHECKSUM,
-    HEADER,
-    NO_HEADER,
-    WIDTH,
-    UNKNOWN,
-    NOT_A_NUMBER,
-    NOT_A_STATE,
-    WRONG_UNIT,
-    TWICE,
-    AMBIGUOUS,
-    NODE_UNCLEAR,
-    BAD_TIME,
-];

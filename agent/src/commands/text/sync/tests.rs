@@ -18,7 +18,7 @@ fn what_is_wrong_is_said_in_words() {
         shown(
             r#"{"hub":"https://h","now":90000,"state":"refused","why":"the hub answered 401: not known","next_try":150000,
             "last_success":30000,"alerts":{"key-refused":"the hub answered 401"},
-            "bundle":{"version":3,"hash":"0123456789"},"refused":{"version":4,"reason":"the bundle is not signed"},
+            "bundle":{"version":3,"hash":"0123456789"},"rejected":{"version":4,"reason":"the bundle is not signed"},
             "config":{"state":"backing off","why":"no answer","next_try":91000,"last_success":80000},
             "ignored":["config.d/farm.toml"],"news":1}"#
         ),
@@ -34,7 +34,7 @@ fn what_is_wrong_is_said_in_words() {
     );
     assert_eq!(
         shown(
-            r#"{"hub":"https://h","state":"idle","lost":"the last good bundle is damaged (..); config.d is in force"}"#
+            r#"{"hub":"https://h","state":"idle","unavailable_reason":"the last good bundle is damaged (..); config.d is in force"}"#
         )[2..],
         ["no bundle is in force", "the last good bundle is damaged (..); config.d is in force"]
     );
@@ -46,7 +46,7 @@ fn what_is_wrong_is_said_in_words() {
         "on probation: not good again yet: a/1, a/2, a/3, a/4, a/5 and 1 more"
     );
     assert_eq!(
-        shown(r#"{"hub":"https://h","state":"idle","refused":{"version":4,"reason":"reverted: a/1 is silent"}}"#)[3],
+        shown(r#"{"hub":"https://h","state":"idle","rejected":{"version":4,"reason":"reverted: a/1 is silent"}}"#)[3],
         "bundle 4 was reverted: a/1 is silent; tilth-agent retry tries it again"
     );
     assert_eq!(shown(r#"{"hub":"https://h","state":"idle"}"#)[0], "https://h: up to date");

@@ -57,17 +57,17 @@ fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
             assert_eq!(bench.good().as_deref(), Some(&*five), "{expected}");
             let shown = bench.shown();
             assert_eq!(shown["bundle"]["version"], 5);
-            assert!(expected.contains(&shown["refused"]["reason"].as_str().unwrap()[..10]), "{shown}");
+            assert!(expected.contains(&shown["rejected"]["reason"].as_str().unwrap()[..10]), "{shown}");
             assert_eq!(bench.state()["trial"], Value::Null, "{expected}");
             // It is remembered, also over a restart.
             assert_eq!(bench.take(&bytes).await, (None, false), "{expected}");
             bench = bench.again().await;
             assert_eq!(bench.take(&bytes).await, (None, false), "{expected}");
-            assert!(bench.shown()["refused"]["reason"].is_string());
+            assert!(bench.shown()["rejected"]["reason"].is_string());
         }
 
         assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));
-        assert_eq!(bench.shown()["refused"], Value::Null);
+        assert_eq!(bench.shown()["rejected"], Value::Null);
         assert_eq!(bench.shown()["ignored"], json!(["config.d/site.toml"]));
         fs::remove_dir_all(&bench.folder).unwrap();
     });

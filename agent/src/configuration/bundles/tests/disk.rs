@@ -17,7 +17,7 @@ fn a_bundle_that_cannot_be_kept_waits_and_is_not_refused() {
             fs::remove_dir(bench.folder.join(obstacle)).unwrap();
             assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
             assert_eq!(bench.good().as_deref(), Some(&*one));
-            assert_eq!(bench.shown()["waits"], Value::Null);
+            assert_eq!(bench.shown()["pending_reason"], Value::Null);
             fs::remove_dir_all(&bench.folder).unwrap();
         }
     });
@@ -42,13 +42,13 @@ fn a_bundle_that_cannot_be_kept_at_retry_stays_rejected() {
             for start in ["before a restart", "after it"] {
                 assert_eq!(bench.take(&two).await, (None, false), "{obstacle}, {start}: the hub may send it again");
                 let shown = bench.shown();
-                let rejected = (shown["refused"]["version"].clone(), shown["waits"].clone());
+                let rejected = (shown["rejected"]["version"].clone(), shown["pending_reason"].clone());
                 assert_eq!(rejected, (json!(2), Value::Null), "{obstacle}, {start}");
                 bench = bench.again().await;
             }
             fs::remove_dir(bench.folder.join(obstacle)).unwrap();
             assert_eq!(bench.retry().await, Ok(2));
-            assert_eq!((bench.good(), bench.shown()["refused"].clone()), (Some(two), Value::Null));
+            assert_eq!((bench.good(), bench.shown()["rejected"].clone()), (Some(two), Value::Null));
             fs::remove_dir_all(&bench.folder).unwrap();
         }
     });
@@ -64,12 +64,14 @@ fn a_bundle_in_force_is_kept_once_the_disk_takes_it() {
         assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
         let shown = bench.shown();
         assert_eq!(shown["bundle"]["version"], 1);
-        assert!(shown["waits"].as_str().is_some_and(|said| said.starts_with("bundle 1 applied; saving it failed")));
+        assert!(
+            shown["pending_reason"].as_str().is_some_and(|said| said.starts_with("bundle 1 applied; saving it failed"))
+        );
         fs::remove_dir(&good).unwrap();
         tokio::time::pause();
         tokio::time::sleep(SAVE_AGAIN * 2).await;
         assert_eq!(bench.good().as_deref(), Some(&*one));
-        assert_eq!(bench.shown()["waits"], Value::Null);
+        assert_eq!(bench.shown()["pending_reason"], Value::Null);
         fs::remove_dir_all(&bench.folder).unwrap();
     });
 }

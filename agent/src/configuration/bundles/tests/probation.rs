@@ -66,7 +66,7 @@ fn a_bundle_passes_its_probation_or_the_one_before_returns_until_another_comes_o
         assert_eq!(bench.take(&two).await, (None, false), "nor after a restart");
 
         assert_eq!(bench.retry().await, Ok(2));
-        assert_eq!((bench.good(), bench.shown()["refused"].clone()), (Some(two), Value::Null));
+        assert_eq!((bench.good(), bench.shown()["rejected"].clone()), (Some(two), Value::Null));
         bench.settles().await;
         bench.until(|bench| !bench.folder.join("bundle.before").exists()).await;
         assert_eq!(bench.retry().await, Err("no bundle is rejected".to_owned()));
@@ -139,7 +139,9 @@ fn a_bundle_that_failed_does_not_pass_because_reverting_it_failed_at_first() {
         let in_the_way = bench.folder.join("bundle.reverted");
         fs::create_dir_all(in_the_way.join("full")).unwrap();
         bench
-            .until(|bench| bench.shown()["waits"].as_str().is_some_and(|why| why.contains("reverting it failed")))
+            .until(|bench| {
+                bench.shown()["pending_reason"].as_str().is_some_and(|why| why.contains("reverting it failed"))
+            })
             .await;
         // Its sensor speaks again, for longer than it takes to pass.
         bench.has_sensor = true;
@@ -164,7 +166,7 @@ fn a_bundle_is_not_reverted_for_files_that_changed_after_it() {
         bench.edit("port = 'p'", "port = 'p'\nbaud = 9600").await;
         bench.has_sensor = false;
         bench.settles().await;
-        assert_eq!((bench.good(), &bench.shown()["refused"]), (Some(two), &Value::Null));
+        assert_eq!((bench.good(), &bench.shown()["rejected"]), (Some(two), &Value::Null));
         let last = bench.diagnostics.last().unwrap();
         assert_eq!(
             (&last["state"], &last["reason"]),
@@ -186,7 +188,7 @@ fn a_probation_that_was_saved_before_its_bundle_is_forgotten() {
         fs::write(bench.folder.join("bundle.state"), state.to_string()).unwrap();
         bench = bench.again().await;
         bench.settles().await;
-        assert_eq!((bench.good(), &bench.shown()["refused"]), (Some(one), &Value::Null));
+        assert_eq!((bench.good(), &bench.shown()["rejected"]), (Some(one), &Value::Null));
     });
 }
 
@@ -201,7 +203,7 @@ fn a_bundle_that_stays_since_nothing_before_it_can_be_used_is_on_the_disk_too() 
         fs::write(bench.folder.join("bundle.before"), "damaged").unwrap();
         fs::write(bench.folder.join("agent.toml"), "[device").unwrap();
         bench.settles().await;
-        assert_eq!((bench.good(), &bench.shown()["refused"]), (Some(two), &Value::Null));
+        assert_eq!((bench.good(), &bench.shown()["rejected"]), (Some(two), &Value::Null));
     });
 }
 

@@ -13,7 +13,7 @@ fn what_is_remembered_and_cannot_be_read_is_not_replaced_and_rules_once_it_can()
         for _ in 0..2 {
             let held = KnownBundle { version: 0, etag: None };
             assert_eq!(bench.hear(&four).await, (None, false, Some(held)), "so that it comes again");
-            let waits = bench.shown()["waits"].clone();
+            let waits = bench.shown()["pending_reason"].clone();
             assert_eq!(waits, "a bundle waits: bundle.state is damaged: a folder is there; expected a file");
         }
         fs::remove_dir(folder.join("bundle.state")).unwrap();
@@ -21,7 +21,7 @@ fn what_is_remembered_and_cannot_be_read_is_not_replaced_and_rules_once_it_can()
         let said = "refused 4: version 4 is below version 5, which was in force before";
         assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
         assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));
-        assert_eq!(bench.shown()["waits"], Value::Null);
+        assert_eq!(bench.shown()["pending_reason"], Value::Null);
         fs::remove_dir_all(&folder).unwrap();
     });
 }

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tilth_core::actuator::{Actuator, Output};
 use tilth_core::id::{Id, SensorId};
+use tilth_core::quantity::Quantity;
 use tilth_core::target::Target;
 use tilth_core::time::Span;
 
 use crate::BusKind;
 use crate::agent_toml::{AgentToml, Purpose};
+use crate::board_model::{self, BoardModel};
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::{Effective, ZONES};
+use crate::dosing::{self, Side};
 use crate::namespaces::ACTUATOR;
 use crate::path;
 use crate::reader::{self, Fields};
@@ -19,6 +22,7 @@ use crate::settings::Zones;
 use crate::source::Place;
 use crate::targets;
 use crate::tree::{Content, Entry, Node};
+use crate::wiring;
 
 /// Enough for a large farm on one device.
 const MAX_ACTUATORS: usize = 1000;
@@ -135,7 +139,7 @@ impl Reader<'_> {
             excludes: excludes.unwrap_or_default().into_iter().collect(),
             needs_fresh,
         };
-        check_limits(&fields, &actuator);
+        check_limits(&fields, &actuator, target.is_some(), self.model(actuator.output.bus()));
         let (path, output, excludes) = (fields.path.clone(), fields.place("output"), fields.place("excludes"));
         fields.finish();
         Some(Written { actuator, path, output, excludes, target })
@@ -149,7 +153,18 @@ impl Reader<'_> {
             fields.error("target", problem.help("take the table out").across_documents());
         }
         let schedules = &zone.map_or(self.zones.device(), |zone| self.zones.settings(zone.as_str())).schedules;
-        targets::read(table, id?, |node| self.needed(node), schedules, self.log)
+        let target = targets::read(table, id?, |node| self.needed(node), schedules, self.log)?;
+        let is_ph = self.sensors.get(&target.sensor).is_some_and(|entry| entry.sensor.quantity == Quantity::Ph);
+        let wrong = is_ph.then(|| dosing::wrong_direction(&target.actuator, Side::of_target(target.on))).flatten();
+        if let Some((wrong, help)) = wrong {
+            fields.error("target", Problem::new(wrong).help(help).across_documents());
+        }
+        Some(target)
+    }
+
+    /// The model of the board on a bus, where it is known.
+    fn model(&self, bus: &Id) -> Option<BoardModel> {
+        self.agent_toml?.buses.get(bus)?.model
     }
 
     /// The sensors that an actuator needs. Each must be able to become stale, or its last value would count for ever.
@@ -183,7 +198,13 @@ impl Reader<'_> {
                 let problem = Problem::new(format!("the bus {bus} is of kind {} in agent.toml", found.kind));
                 say(problem.help(format!("expected {}", BusKind::Board)));
             }
-            Some(_) => {}
+            Some(found) => {
+                let Output::Board { channel, .. } = output;
+                let number = board_model::relay_number(channel.as_str());
+                if let Some(problem) = number.and_then(|number| wiring::no_relay(found.model, number)) {
+                    fields.warning("output", problem);
+                }
+            }
             None if self.named_buses.contains(bus.as_str()) => {}
             None => {
                 let problem = Problem::new(format!("agent.toml names no bus {bus}")).across_documents();
@@ -222,8 +243,17 @@ fn is_of_zone(entry: &Entry, zone: &str) -> bool {
 }
 
 /// Whether the limits of an actuator go together.
-fn check_limits(fields: &Fields<'_>, actuator: &Actuator) {
+fn check_limits(fields: &Fields<'_>, actuator: &Actuator, has_target: bool, model: Option<BoardModel>) {
+    let Output::Board { channel, .. } = &actuator.output;
+    // The last relay of each model is for a siren, and the board lets it be on for ever.
+    let is_last = model.and_then(|model| Some(board_model::relay_number(channel.as_str())? + 1 == model.relays()));
     if actuator.normally_energised {
+        if let (Some(false), Some(model)) = (is_last, model) {
+            let problem =
+                Problem::new(format!("the board lets {channel} go after {BOARD_MAX_ON}, and then it would sound"));
+            let help = format!("expected relay-{}, which is for a siren", model.relays() - 1);
+            fields.warning("output", problem.help(help).across_documents());
+        }
         for key in ["max_on", "min_off", "dose_per_hour", "dose_per_day"] {
             if fields.has(key) {
                 let problem = Problem::new("an actuator that is normally energised has no limit of time");
@@ -239,17 +269,20 @@ fn check_limits(fields: &Fields<'_>, actuator: &Actuator) {
         }
         return;
     };
-    if max_on > BOARD_MAX_ON {
+    if max_on > BOARD_MAX_ON && is_last != Some(true) {
         let problem =
             Problem::new(format!("longer than {BOARD_MAX_ON}, after which the relays of Tilth's images go off"));
         let help = format!("expected {BOARD_MAX_ON} or less, unless the board's image was built with a longer time");
         fields.warning("max_on", problem.help(help));
     }
-    let too_short = |limit: Option<Span>| limit.is_some_and(|limit| limit < max_on);
     for (key, limit) in [("dose_per_hour", actuator.dose_per_hour), ("dose_per_day", actuator.dose_per_day)] {
-        if too_short(limit) {
-            let problem = Problem::new(format!("shorter than max_on, {max_on}: one dose may be all of it"));
-            fields.warning(key, problem.help("a command without a time asks for max_on and is refused"));
+        let Some(limit) = limit.filter(|limit| *limit < max_on) else { continue };
+        let shorter = |so| Problem::new(format!("shorter than max_on, {max_on}, {so}"));
+        let help = format!("expected {max_on} or more, or max_on = \"{limit}\"");
+        if has_target {
+            fields.error(key, shorter("which its target asks for each time: it would never be on").help(help));
+        } else {
+            fields.warning(key, shorter("which a command without a time asks for: it is refused").help(help));
         }
     }
 }
@@ -259,14 +292,18 @@ fn output(node: &Node, log: &Diagnostics) -> Result<Output, Problem> {
     let (kind, rest) = node.as_text().ok_or_else(wrong)?.split_once(':').ok_or_else(wrong)?;
     if OTHER_KINDS.contains(&kind) {
         let problem = Problem::new(format!("this version does not drive outputs of kind {kind}"));
-        return Err(problem.help("expected board:BUS/CHANNEL"));
+        return Err(problem.help("expected board:BUS/relay-N"));
     }
     if kind != "board" {
         let meant = log.did_you_mean(kind, ["board"]);
-        let help = meant.unwrap_or_else(|| "expected board:BUS/CHANNEL".to_owned());
+        let help = meant.unwrap_or_else(|| "expected board:BUS/relay-N".to_owned());
         return Err(Problem::new(format!("there is no kind of output {kind:?}")).help(help));
     }
     let (bus, channel) = rest.split_once('/').ok_or_else(wrong)?;
     let id = |text: &str| Id::new(text).map_err(|error| reader::wrong_id(text, error));
+    if board_model::relay_number(channel).is_none() {
+        let problem = Problem::new(format!("a board has no output {channel:?}"));
+        return Err(problem.help("expected board:BUS/relay-N, N counted from 0 as in docs/boards.md"));
+    }
     Ok(Output::Board { bus: id(bus)?, channel: id(channel)? })
 }

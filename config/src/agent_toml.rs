@@ -9,6 +9,7 @@ use tilth_core::id::Id;
 use tilth_core::label::Label;
 
 use crate::board::BoardChannel;
+use crate::board_model::BoardModel;
 use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
@@ -92,6 +93,8 @@ pub struct Bus {
     pub columns: Option<Vec<String>>,
     /// Id of the board that belongs to the bus, whatever port it is plugged into; of a board alone.
     pub board: Option<[u8; 8]>,
+    /// Model of the board, where it is stated or the name of its port tells it; of a board alone.
+    pub model: Option<BoardModel>,
     /// What is wired to channels of the board, by number; it keeps the settings of others. Of a board alone.
     pub channels: BTreeMap<u8, BoardChannel>,
 }
@@ -278,17 +281,19 @@ fn read_bus(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Id, Bus)> {
     };
     fields.of_kind(kind.name());
     let link = match kind {
-        BusKind::Line | BusKind::Board => serial_link(&fields),
-        BusKind::Sdi12 => serial(&fields).map(Link::Serial),
+        BusKind::Line => serial_link(&fields, warn_of_baud),
+        BusKind::Board => serial_link(&fields, warn_of_board_baud),
+        BusKind::Sdi12 => serial(&fields, warn_of_baud).map(Link::Serial),
         BusKind::Modbus => modbus(&fields).map(Link::Serial),
         BusKind::I2c | BusKind::W1 | BusKind::Gpio => Some(Link::Port(fields.or_default("port", reader::text))),
         BusKind::Mqtt => fields.required("url", broker_url).map(|url| Link::Broker { url }),
     };
     let columns = if kind == BusKind::Line { fields.optional("columns", columns) } else { None };
     let board = if kind == BusKind::Board { fields.optional("board", board_id) } else { None };
-    let channels = if kind == BusKind::Board { channels::read(&fields, log) } else { BTreeMap::new() };
+    let model = if kind == BusKind::Board { board_model(&fields, link.as_ref()) } else { None };
+    let channels = if kind == BusKind::Board { channels::read(&fields, model, log) } else { BTreeMap::new() };
     fields.finish();
-    Some((id?, Bus { kind, link: link?, columns, board, channels }))
+    Some((id?, Bus { kind, link: link?, columns, board, model, channels }))
 }
 
 /// Names of columns, each once; an empty name skips its column.
@@ -333,16 +338,43 @@ fn warn_of_baud(fields: &Fields<'_>, baud: u32) {
     }
 }
 
-fn serial(fields: &Fields<'_>) -> Option<Serial> {
+/// Speed of boards with Tilth's firmware.
+const BOARD_BAUD: u32 = 115_200;
+
+/// Warns of a speed at which no board answers.
+fn warn_of_board_baud(fields: &Fields<'_>, baud: u32) {
+    if baud != BOARD_BAUD {
+        let problem =
+            Problem::new(format!("boards with Tilth's firmware speak at {BOARD_BAUD} baud, so none would be heard"));
+        fields.warning("baud", problem.help("take the key out, unless the image was built with this speed"));
+    }
+}
+
+/// The model of a board: as it is stated, else as the name of the port tells it.
+fn board_model(fields: &Fields<'_>, link: Option<&Link>) -> Option<BoardModel> {
+    let find = |name: &str| BoardModel::ALL.into_iter().find(|model| model.name() == name);
+    let of_port = || match link? {
+        Link::Serial(serial) => BoardModel::of_port(&serial.port),
+        _ => None,
+    };
+    fields.word("model", find).or_else(of_port)
+}
+
+fn serial(fields: &Fields<'_>, warn_of_baud: fn(&Fields<'_>, u32)) -> Option<Serial> {
     let port = fields.required("port", reader::text);
     let baud = fields.whole("baud");
     warn_of_baud(fields, baud);
     Some(Serial { port: port?, baud, parity: Parity::None, stop_bits: 1 })
 }
 
+/// The line of a modem.
+pub(crate) fn modem_link(fields: &Fields<'_>) -> Option<Link> {
+    serial_link(fields, warn_of_baud)
+}
+
 /// A serial port, or the address of one that is reached over TCP.
-pub(crate) fn serial_link(fields: &Fields<'_>) -> Option<Link> {
-    let serial = serial(fields)?;
+fn serial_link(fields: &Fields<'_>, warn_of_baud: fn(&Fields<'_>, u32)) -> Option<Link> {
+    let serial = serial(fields, warn_of_baud)?;
     match serial.port.strip_prefix(TCP) {
         None => Some(Link::Serial(serial)),
         Some(address) if is_host_and_port(address) => Some(Link::Tcp { address: address.to_owned() }),
@@ -370,7 +402,7 @@ fn board_id(node: &Node) -> Result<[u8; 8], Problem> {
 }
 
 fn modbus(fields: &Fields<'_>) -> Option<Serial> {
-    let serial = serial(fields);
+    let serial = serial(fields, warn_of_baud);
     let parities = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
     let parity = fields.word_or_default("parity", among(parities));
     let stop_bits = fields.whole("stop_bits") as u8;

@@ -150,6 +150,21 @@ impl BoardChannelKind {
     }
 }
 
+/// Whether a channel gives numbers of its converter that only a calibration makes values of a quantity. `kind` is what is wired to it,
+/// where `agent.toml` says so.
+pub(crate) fn is_raw(kind: Option<BoardChannelKind>, quantity: Quantity) -> bool {
+    let is_number = |quantity| matches!(quantity, Quantity::Count | Quantity::Contact);
+    // Rain, flow and wind come as pulses; what a board has in a unit of its own is converted.
+    let is_digital = || {
+        matches!(quantity, Quantity::Flow | Quantity::Rain | Quantity::Wind)
+            || BoardChannelKind::ALL.into_iter().any(|kind| kind.unit().is_some() && kind.can_be(quantity))
+    };
+    match kind {
+        Some(kind) => kind == BoardChannelKind::Analog && quantity != Quantity::Count,
+        None => !is_number(quantity) && !is_digital(),
+    }
+}
+
 impl fmt::Display for BoardChannelKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

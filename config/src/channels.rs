@@ -204,7 +204,7 @@ fn read_webhook(fields: &Fields<'_>) -> Option<Channel> {
 }
 
 fn read_modem(fields: &Fields<'_>) -> Option<Channel> {
-    let link = agent_toml::serial_link(fields);
+    let link = agent_toml::modem_link(fields);
     let numbers = fields.list("numbers", "a list of phone numbers such as [\"+4915112345678\"]", phone_number);
     if !fields.has("numbers") || numbers.as_ref().is_some_and(Vec::is_empty) {
         let problem = Problem::new("numbers is missing").across_documents();

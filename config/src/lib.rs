@@ -14,12 +14,14 @@ mod agent_toml;
 mod base;
 mod blocked_channels;
 mod board;
+mod board_model;
 pub mod bundle;
 mod channels;
 mod conditions;
 mod content_hash;
 mod diagnostic;
 mod document;
+mod dosing;
 mod duration;
 mod escalation;
 mod explain;
@@ -62,6 +64,8 @@ mod targets;
 mod tests;
 mod toml_hints;
 mod tree;
+mod unnamed_channels;
+mod wiring;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +83,7 @@ use crate::settings::Zones;
 
 pub use crate::agent_toml::{AgentToml, Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial};
 pub use crate::board::{BoardChannel, BoardChannelKind, PulseScale};
+pub use crate::board_model::BoardModel;
 pub use crate::channels::{Channel, Pattern, Patterns, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
@@ -214,6 +219,7 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
     };
     let (mut actuators, targets) = reader.read();
     sirens::attach(&effective, &zones, &mut actuators, &log);
+    unnamed_channels::say(&effective, &zones, &sources, &log);
     let lines = agent_toml.as_ref().filter(|_| purpose == Purpose::Run);
     let parts = plan::Parts {
         effective: &effective,

@@ -11,6 +11,7 @@ use tilth_core::interlock::Wanted;
 use tilth_core::local::Local;
 use tilth_core::message::Template;
 use tilth_core::plan::{self, Action, AlertKey, Plan, Policy};
+use tilth_core::quantity::Quantity;
 use tilth_core::rules::Condition;
 use tilth_core::schedule::Schedule;
 use tilth_core::sensor::Sensor;
@@ -22,6 +23,7 @@ use crate::agent_toml::AgentToml;
 use crate::conditions;
 use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::document::{Effective, ZONES};
+use crate::dosing::{self, DosedBy, Side};
 use crate::limit_conflicts::LimitConflicts;
 use crate::namespaces;
 use crate::path;
@@ -61,6 +63,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         bound: Vec::new(),
         findings: BTreeMap::new(),
         limit_conflicts,
+        dosed_by: DosedBy::new(),
         shipped: Vec::new(),
         full: false,
     };
@@ -74,6 +77,14 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     let built_in = binder.built_in(&within);
     binder.report_findings();
     std::mem::take(&mut binder.limit_conflicts).say(parts.sources, parts.log);
+    for target in &parts.targets {
+        let quantity = parts.sensors.get(&target.sensor).map(|entry| entry.sensor.quantity);
+        if quantity.is_some_and(dosing::is_dosed) {
+            binder.dosed_by.entry(target.actuator.clone()).or_insert_with(|| target.sensor.clone());
+        }
+    }
+    binder.say_idle_switches();
+    dosing::say_unlimited(parts.effective, parts.actuators, &binder.dosed_by, parts.log);
     say_unused(parts.effective, parts.log);
     if parts.log.has_errors() {
         return None;
@@ -85,6 +96,9 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     let actuators = parts.actuators.values().flatten().cloned().collect();
     let plan = Plan::new(sensors.chain(built_in).collect(), binder.bound);
     let plan = plan.and_then(|plan| plan.with_actuators(actuators));
+    let enabled = parts.sensors.entries.iter().filter(|entry| entry.enabled);
+    let switches = enabled.filter_map(|entry| Some((entry.sensor.id.clone(), entry.hold_while_open?))).collect();
+    let plan = plan.and_then(|plan| plan.with_hold_switches(switches));
     match plan.and_then(|plan| plan.with_targets(parts.targets.clone())) {
         Ok(plan) => {
             let local = Local::new(parts.zones.device().timezone.clone());
@@ -114,6 +128,8 @@ struct Binder<'a> {
     /// Findings about a rule and some of its sensors: one for each rule, with the first sensor and the number of others.
     findings: BTreeMap<Place, RuleFinding>,
     limit_conflicts: LimitConflicts,
+    /// Actuators that rules and targets switch on by a value of the water.
+    dosed_by: DosedBy,
     /// The shipped rules that are for a quantity, and which that is.
     shipped: Vec<(String, String)>,
     full: bool,
@@ -270,6 +286,7 @@ impl<'a> Binder<'a> {
             let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: entry.sensor.id.clone() };
             self.say_hours(rule, settings);
             self.check_zones(rule, entry);
+            self.check_dosing(rule, entry);
             self.limit_conflicts.add(&entry.sensor.id, rule);
             self.push(key, condition, &rule.alert, bindings, rule.key);
         }
@@ -333,13 +350,21 @@ impl<'a> Binder<'a> {
             parts.log.error(action.place, &path, problem);
             return None;
         };
-        let max_on = actuator.as_ref()?.max_on;
-        if let (Wanted::On(Some(span)), Some(max_on)) = (action.action.wanted, max_on)
-            && span > max_on
-        {
-            let problem = Problem::new(format!("{span} is longer than the max_on of {name}, {max_on}"));
-            parts.log.error(action.place, &path, problem.across_documents());
-            return None;
+        let actuator = actuator.as_ref()?;
+        if let Wanted::On(Some(span)) = action.action.wanted {
+            let limits = [
+                ("max_on", actuator.max_on),
+                ("dose_per_hour", actuator.dose_per_hour),
+                ("dose_per_day", actuator.dose_per_day),
+            ];
+            if let Some((key, limit)) =
+                limits.into_iter().find_map(|(key, limit)| Some((key, limit.filter(|it| span > *it)?)))
+            {
+                let problem = Problem::new(format!("{span} is longer than the {key} of {name}, {limit}"));
+                let problem = problem.help(format!("expected {limit} or less: a longer dose is refused each time"));
+                parts.log.error(action.place, &path, problem.across_documents());
+                return None;
+            }
         }
         Some(action.action.clone())
     }
@@ -355,6 +380,38 @@ impl<'a> Binder<'a> {
                 let help = Some(format!("write sensor = \"{zone}/..\", or the rule under zones.{zone}"));
                 let path = path::join(&rule.path, "actions");
                 self.add_finding(action.place, Level::Error, path, message, help);
+            }
+        }
+    }
+
+    /// Says which switches have no actuators to hold: mostly the zone is another one.
+    fn say_idle_switches(&self) {
+        let zones: Vec<&Id> = self.parts.actuators.values().flatten().map(|actuator| &actuator.zone).collect();
+        for entry in self.parts.sensors.entries.iter().filter(|entry| entry.enabled && entry.hold_while_open.is_some())
+        {
+            let zone = &entry.sensor.zone;
+            if !zones.contains(&zone) && !self.parts.actuators.values().any(Option::is_none) {
+                let problem = Problem::new(format!("no actuator is in zone {zone}, so this switch holds nothing"));
+                let path = path::join(&entry.path, "hold_while");
+                let help = "set zone of the sensor to that of the actuators";
+                self.parts.log.warning(entry.key, &path, problem.help(help).across_documents());
+            }
+        }
+    }
+
+    /// Takes note of what a rule doses by the value of a sensor, and says where that makes the value worse.
+    fn check_dosing(&mut self, rule: &Rule, entry: &SensorEntry) {
+        let quantity = entry.sensor.quantity;
+        let side = rule.condition.of_one_sensor().and_then(Side::of_condition);
+        for action in rule.actions.iter().filter(|action| matches!(action.action.wanted, Wanted::On(_))) {
+            let actuator = &action.action.actuator;
+            if dosing::is_dosed(quantity) {
+                self.dosed_by.entry(actuator.clone()).or_insert_with(|| entry.sensor.id.clone());
+            }
+            let side = side.filter(|_| quantity == Quantity::Ph);
+            if let Some((wrong, help)) = side.and_then(|side| dosing::wrong_direction(actuator, side)) {
+                let path = path::join(&rule.path, rule.condition.key);
+                self.add_finding(rule.condition.place, Level::Error, path, wrong, Some(help));
             }
         }
     }

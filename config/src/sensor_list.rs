@@ -45,6 +45,8 @@ pub(crate) struct SensorEntry {
     pub(crate) sensor: Sensor,
     pub(crate) settings: InputSettings,
     pub(crate) enabled: bool,
+    /// A switch that holds the actuators of its zone, and whether it does while open; else while closed.
+    pub(crate) hold_while_open: Option<bool>,
     pub(crate) path: String,
     /// Place of the sensor's key.
     pub(crate) key: Place,

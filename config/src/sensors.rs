@@ -12,6 +12,7 @@ use tilth_core::unit::{Conversion, Unit};
 use tilth_core::value::{Resolution, Steps};
 
 use crate::agent_toml::{AgentToml, Purpose};
+use crate::board;
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::{Effective, ZONES};
 use crate::input::{self, Input};
@@ -22,6 +23,7 @@ use crate::sensor_list::{InputSettings, SensorEntry, Sensors, Stamping};
 use crate::settings::{Plausibility, Zones};
 use crate::source::{Place, Sources};
 use crate::tree::{Content, Entry, Node};
+use crate::wiring;
 
 /// Enough for a large farm on one device; beyond it a mistake, such as a script that ran twice.
 pub(crate) const MAX_SENSORS: usize = 10_000;
@@ -164,6 +166,10 @@ impl Reader<'_> {
             let at = (fields.place("pair"), path::join(&fields.path, "pair"));
             pairs.push(Pair { sensor: id.clone(), other, at });
         }
+        let hold_while_open = fields.word("hold_while", among([("open", true), ("closed", false)]));
+        if hold_while_open.is_some() {
+            check_hold_switch(&fields, quantity, interval, stale_after);
+        }
         let range = fields.has("range").then(|| fields.place("range"));
         let (key, path, interval_place) = (fields.key, fields.path.clone(), fields.place("interval"));
         let input_place = fields.place("input");
@@ -189,7 +195,17 @@ impl Reader<'_> {
             state_of_bus: None,
         };
         let settings = InputSettings { input, bus, interval, stamp, quantity: sensor.quantity, unit };
-        Some(SensorEntry { sensor, settings, enabled, path, key, range, interval: interval_place, input: input_place })
+        Some(SensorEntry {
+            sensor,
+            settings,
+            enabled,
+            hold_while_open,
+            path,
+            key,
+            range,
+            interval: interval_place,
+            input: input_place,
+        })
     }
 
     /// Whether the input can be read on this machine; returns the bus it shares with others.
@@ -285,15 +301,32 @@ impl Reader<'_> {
         }
     }
 
-    /// A channel that `agent.toml` sets to something else than the sensor shows. No error: what is wired is changed on site, at once.
+    /// A channel that the board has not, that `agent.toml` sets to something else than the sensor shows, or whose numbers nothing turns
+    /// into a measurement. No error: what is wired is changed on site, at once.
     fn say_wrong_channels(&self, known: &[SensorEntry]) {
         for known in known.iter().filter(|known| known.enabled) {
             let Some(Input::Board { bus, channel }) = &known.settings.input else { continue };
-            let buses = self.agent_toml.map(|agent_toml| &agent_toml.buses);
-            let Some(stated) = buses.and_then(|buses| buses.get(bus)?.channels.get(channel)) else { continue };
+            let warn = |problem| self.log.warning(known.input, &path::join(&known.path, "input"), problem);
+            let board = self.agent_toml.and_then(|agent_toml| agent_toml.buses.get(bus));
+            if let Some(problem) = wiring::no_channel(board.and_then(|board| board.model), *channel) {
+                warn(problem);
+                continue;
+            }
+            let (stated, quantity) = (board.and_then(|board| board.channels.get(channel)), known.sensor.quantity);
             let table = format!("bus.{bus}.channels.{channel}");
-            if let Some(problem) = stated.problem(known.sensor.quantity, known.settings.interval, &table) {
-                self.log.warning(known.input, &path::join(&known.path, "input"), problem);
+            if let Some(problem) = stated.and_then(|of| of.problem(quantity, known.settings.interval, &table)) {
+                warn(problem);
+            } else if known.sensor.calibration == Calibration::Identity
+                && board::is_raw(stated.map(|stated| stated.kind), quantity)
+            {
+                let problem = Problem::new(format!(
+                    "an analog channel gives counts of 0 to 65,535, and nothing makes {quantity} of them"
+                ));
+                let help = format!(
+                    "set calibration = {{ points = [[COUNTS, {0}], [COUNTS, {0}]] }}; quantity = \"count\" shows the counts",
+                    quantity.name().to_uppercase()
+                );
+                self.log.warning(known.key, &known.path, problem.help(help).across_documents());
             }
         }
     }
@@ -369,6 +402,38 @@ fn warn_of_factor(fields: &Fields<'_>, quantity: Quantity, calibration: Option<&
             "lines that say {unit} are converted by themselves; for lines that say none set unit = \"{unit}\" in its place"
         );
         fields.warning("calibration", problem.help(help));
+    }
+}
+
+/// Longest interval of a switch at which its hold comes soon enough for hands in a tank.
+const SOON: Span = Span::from_secs(2);
+
+/// Whether a sensor can be a switch that holds its zone, and is read so often that the hold comes at once.
+fn check_hold_switch(
+    fields: &Fields<'_>,
+    quantity: Option<Quantity>,
+    interval: Option<Span>,
+    stale_after: Option<Span>,
+) {
+    if quantity.is_some_and(|quantity| quantity != Quantity::Contact) {
+        let problem = Problem::new("only a sensor of quantity contact can hold its zone");
+        fields.error(
+            "hold_while",
+            problem.help("expected quantity = \"contact\", or take the key out").across_documents(),
+        );
+    }
+    let never_stale = Problem::new("never stale, so nobody would be told that the switch is gone");
+    match interval {
+        None if stale_after.is_none() => {
+            fields
+                .error("hold_while", never_stale.help("set interval of the sensor, such as \"1s\"").across_documents());
+        }
+        Some(interval) if interval > SOON => {
+            let problem = Problem::new(format!("the hold would come up to {interval} after the switch"));
+            let help = format!("expected an interval of {SOON} or less, here and in agent.toml");
+            fields.warning("interval", problem.help(help).across_documents());
+        }
+        _ => {}
     }
 }
 

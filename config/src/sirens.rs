@@ -88,7 +88,7 @@ fn check_patterns(actuator: &Actuator, patterns: &Patterns, (at, entry): (&str, 
         let node = entry.node.get([severity.name()]);
         let place = node.map_or(entry.key, |node| node.place);
         let at = path::join(at, severity.name());
-        if let (Some(max_on), true) = (actuator.max_on.filter(|max_on| pattern.on > *max_on), node.is_some()) {
+        if let Some(max_on) = actuator.max_on.filter(|max_on| pattern.on > *max_on) {
             let problem = Problem::new(format!("on for {} is longer than the max_on of {id}, {max_on}", pattern.on));
             log.warning(place, &at, problem.help(format!("it sounds for {max_on} at a time")).across_documents());
         }

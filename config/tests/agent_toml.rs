@@ -51,7 +51,7 @@ fn each_kind_of_bus_has_its_link() {
     let serial = |baud, parity, stop_bits| Link::Serial(Serial { port: "/dev/ttyS0".into(), baud, parity, stop_bits });
     for (text, kind, link) in [
         ("kind = 'line'\nport = '/dev/ttyS0'", BusKind::Line, serial(115_200, Parity::None, 1)),
-        ("kind = 'board'\nport = '/dev/ttyS0'\nbaud = 57600", BusKind::Board, serial(57_600, Parity::None, 1)),
+        ("kind = 'board'\nport = '/dev/ttyS0'", BusKind::Board, serial(115_200, Parity::None, 1)),
         (
             "kind = 'modbus'\nport = '/dev/ttyS0'\nparity = 'even'\nstop_bits = 2",
             BusKind::Modbus,
@@ -67,7 +67,7 @@ fn each_kind_of_bus_has_its_link() {
         assert_eq!(said(&loaded), Vec::<String>::new(), "{text}");
         assert_eq!(
             loaded.agent_toml.unwrap().buses.get("b"),
-            Some(&Bus { kind, link, columns: None, board: None, channels: BTreeMap::new() }),
+            Some(&Bus { kind, link, columns: None, board: None, model: None, channels: BTreeMap::new() }),
             "{text}"
         );
     }
@@ -167,7 +167,7 @@ fn a_channel_of_a_board_says_what_is_wired_to_it_and_how_often_it_is_measured() 
 fn a_sensor_that_its_channel_cannot_show_is_warned_of() {
     for (channel, sensor, problem) in [
         ("kind = 'ds18b20'", "quantity = 'water_temperature'\ninterval = '10s'", None),
-        ("kind = 'analog'", "quantity = 'ph'", None),
+        ("kind = 'analog'", "quantity = 'ph'\ncalibration = { gain = 0.0001 }", None),
         ("kind = 'off'", "quantity = 'ph'", Some("agent.toml turns this channel off ([bus.b.channels.4])")),
         (
             "kind = 'ds18b20'",
@@ -256,7 +256,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
             vec![
                 "agent.toml:2:5: error: bus.tank: kind is missing",
                 "agent.toml:2:14: error: bus.tank.knid: unknown key; did you mean \"kind\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url, columns, board, channels",
+                 parity, stop_bits, url, columns, board, model, channels",
             ],
         ),
         (
@@ -265,7 +265,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
                 "agent.toml:2:21: error: bus.tank.kind: expected one of line, board, modbus, i2c, mqtt, w1, gpio, sdi12, \
                  found \"lien\"; did you mean \"line\"?",
                 "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url, columns, board, channels",
+                 parity, stop_bits, url, columns, board, model, channels",
             ],
         ),
         (

@@ -16,8 +16,11 @@ port = 'tcp://10.0.0.5:4001'
 /// Errors of a farm with these modems, as people read them.
 fn errors(modems: &str) -> Vec<String> {
     let farm = "sensors.'room/temp' = { quantity = 'temperature', input = 'line:gateway/temp' }\n";
+    let named: Vec<&str> =
+        ["sms", "one", "two"].into_iter().filter(|name| modems.contains(&format!("notifications.{name} "))).collect();
+    let policy = format!("escalation.default.urgent = {{ wait = '15m', channels = {named:?} }}\n");
     let Documents { mut layers, .. } = base();
-    layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{farm}{modems}")));
+    layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{farm}{modems}{policy}")));
     let documents = Documents { layers, agent_toml: Some(Document::agent_toml(AGENT_TOML)) };
     load_documents(documents, Purpose::Check).diagnostics.iter().map(ToString::to_string).collect()
 }

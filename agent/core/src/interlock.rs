@@ -12,6 +12,7 @@
 //! What an output did while the process did not run is unknown. After [`Interlock::resume`] a booked dose counts in full, and
 //! every actuator is switched off first.
 
+mod hold_switch;
 mod ledger;
 mod limits;
 mod order;
@@ -35,7 +36,7 @@ pub use order::{
 };
 pub use restart::Record;
 use unknown::UnknownDoses;
-pub use view::{ActuatorState, ActuatorView, HoldView};
+pub use view::{ActuatorState, ActuatorView, HeldBy, HoldView};
 
 /// Time within which an output switches after an order, or not at all. An output that cannot promise it drops the order. Half a second
 /// on a demo's fast clock.
@@ -53,6 +54,8 @@ pub struct Interlock {
     /// Time on of each actuator and of each output by its text form, so that neither another name nor another output forgets a dose.
     history: BTreeMap<String, History>,
     holds: BTreeMap<Id, Hold>,
+    /// Switches on site that hold their zone.
+    switches: BTreeMap<SensorId, Id>,
     unknown: Option<UnknownDoses>,
     /// Commands that were carried out, until they expire.
     commands: BTreeMap<Id, Due>,
@@ -355,14 +358,7 @@ impl Interlock {
 
     fn hold(&mut self, now: Stamp, zone: Id, span: Option<Span>, by: String) {
         let until = span.map(|span| Due::after(now, span));
-        let ids: Vec<Id> = self
-            .running
-            .values()
-            .map(|running| &running.actuator)
-            .filter(|of| of.zone == zone && !of.is_alarm)
-            .map(|of| of.id.clone())
-            .collect();
-        ids.iter().for_each(|id| self.stop(now, id, &OffReason::Hold, None));
+        self.stop_zone(now, &zone);
         self.effects.push_back(Effect::Hold(HoldChange {
             at: now,
             zone: zone.clone(),
@@ -371,6 +367,14 @@ impl Interlock {
             only_doses: false,
         }));
         self.holds.insert(zone, Hold { by, until });
+    }
+
+    /// Switches off the actuators of a zone; those that are off are told once more.
+    fn stop_zone(&mut self, now: Stamp, zone: &Id) {
+        let actuators = self.running.values().map(|running| &running.actuator);
+        let held = actuators.filter(|of| of.zone == *zone && !of.is_alarm).map(|of| of.id.clone());
+        let held: Vec<Id> = held.collect();
+        held.iter().for_each(|id| self.stop(now, id, &OffReason::Hold, None));
     }
 
     /// A hold ends: by a person, or because its time is over.

@@ -124,8 +124,10 @@ pub struct Plan {
     pub(crate) remember_removed: Span,
     pub(crate) actuators: Actuators,
     pub(crate) targets: Vec<target::CompiledTarget>,
-    /// For each sensor whether an actuator needs it.
+    /// For each sensor whether an actuator needs it, or it is a switch that holds its zone.
     pub(crate) needed: Vec<bool>,
+    /// Contact sensors that hold their zone, and whether they do while open.
+    pub(crate) hold_switches: BTreeMap<SensorId, bool>,
 }
 
 /// A line that sensors share and another one stands for.
@@ -199,6 +201,7 @@ impl Plan {
             actuators: Actuators::default(),
             targets: Vec::new(),
             needed,
+            hold_switches: BTreeMap::new(),
         };
         for (ix, rule) in rules.into_iter().enumerate() {
             let sensor = plan.sensor_ix(rule.key.sensor.as_str());
@@ -268,6 +271,18 @@ impl Plan {
             self.targets.push(target::CompiledTarget { target, sensor, schedule });
         }
         Ok(self)
+    }
+
+    /// The same, with contact sensors that hold the actuators of their zone, each with whether it does while open; else while closed.
+    ///
+    /// # Errors
+    /// [`PlanError`] for a sensor that the plan lacks.
+    pub fn with_hold_switches(mut self, switches: BTreeMap<SensorId, bool>) -> Result<Plan, PlanError> {
+        for sensor in switches.keys() {
+            let ix = self.sensor_ix(sensor.as_str()).ok_or_else(|| PlanError::Unknown(sensor.to_string()))?;
+            self.needed[ix.0 as usize] = true;
+        }
+        Ok(Plan { hold_switches: switches, ..self })
     }
 
     /// The actuators, by name.

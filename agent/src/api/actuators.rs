@@ -65,7 +65,8 @@ pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Ans
     let change = interlock::Input::Hold { zone: zone.clone(), span, by };
     api.change(|answer| Command::Hold { change, answer }).await?;
     let rows = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
-    api.answer(rows.into_iter().filter(|row| row.zone == zone && row.by.is_some()).collect())
+    let is_own = |row: &HoldRow| row.zone == zone && row.by.is_some() && row.switch.is_none();
+    api.answer(rows.into_iter().filter(is_own).collect())
 }
 
 /// Ends the hold of a zone, or lets it dose again whose doses of before are unknown; answers with the hold as it was.
@@ -81,6 +82,11 @@ pub(super) async fn end_hold(
     let Some(row) = holds.into_iter().find(|row| row.zone.as_str() == zone) else {
         return Err(Problem::not_found(format!("zone {zone} is not on hold")));
     };
+    if let Some(switch) = &row.switch {
+        let how =
+            "turn it off there; a switch that is broken is repaired, or its hold_while taken out of the configuration";
+        return Err(Problem::conflict(format!("the switch {switch} holds zone {zone}: {how}")));
+    }
     let zone = row.zone.clone();
     let change = match row.by {
         Some(_) => interlock::Input::EndHold { zone, by },

@@ -180,6 +180,9 @@ pub(crate) struct ActuatorRow {
     pub(crate) must_rest_s: Option<f64>,
     /// Its zone is on hold.
     pub(crate) held: bool,
+    /// People and switches that hold it.
+    #[serde(default)]
+    pub(crate) held_by: Vec<String>,
     /// History is missing, so what it dosed before is unknown and it stays off.
     pub(crate) doses_unknown: bool,
 }
@@ -187,9 +190,12 @@ pub(crate) struct ActuatorRow {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HoldRow {
     pub(crate) zone: Id,
-    /// Name of the person; none where history is missing, so that actuators with a total stay off.
+    /// Name of the person, or the switch in words; none where history is missing, so that actuators with a total stay off.
     pub(crate) by: Option<String>,
-    /// End of the hold and seconds until then; none: until a person ends it.
+    /// Switch that holds it, where one does.
+    #[serde(default)]
+    pub(crate) switch: Option<SensorId>,
+    /// End of the hold and seconds until then; none: until the person or the switch ends it.
     pub(crate) until: Option<String>,
     pub(crate) left_s: Option<f64>,
 }
@@ -225,6 +231,8 @@ pub(crate) struct StatusRow {
     pub(crate) readings: Option<ReadingCounts>,
     pub(crate) alerts: Option<AlertCounts>,
     pub(crate) silences: Vec<SilenceRow>,
+    /// Zones on hold.
+    pub(crate) holds: Vec<HoldRow>,
     pub(crate) schedules: Vec<ScheduleRow>,
     pub(crate) store: StoreState,
     pub(crate) notify: NotifyState,

@@ -32,11 +32,12 @@ impl ApiState {
     pub(super) async fn status(&self) -> StatusRow {
         let queried = self.query(|engine, context, clock| {
             let (silences, schedules) = (views::silences(engine, clock), views::schedules(engine));
+            let holds = views::holds(engine, clock);
             let readings = (Some(context.readings.clone()), context.lost_notifications);
-            (engine.now().boot, Some(views::counts(engine)), silences, schedules, readings)
+            (engine.now().boot, Some(views::counts(engine)), silences, (holds, schedules), readings)
         });
-        let nothing = |_| (self.boot, None, Vec::new(), Vec::new(), (None, 0));
-        let (boot, alerts, silences, schedules, (readings, dropped)) = queried.await.unwrap_or_else(nothing);
+        let nothing = |_| (self.boot, None, Vec::new(), Default::default(), (None, 0));
+        let (boot, alerts, silences, (holds, schedules), (readings, dropped)) = queried.await.unwrap_or_else(nothing);
         let config = self.config.shown();
         let bundle = config.bundle.clone();
         StatusRow {
@@ -50,6 +51,7 @@ impl ApiState {
             readings,
             alerts,
             silences,
+            holds,
             schedules,
             store: self.store_state().await,
             notify: NotifyState { channels: self.channels().await, dropped },

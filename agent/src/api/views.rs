@@ -5,7 +5,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
 use tilth_core::engine::{AlertState, AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView};
 use tilth_core::id::SensorId;
-use tilth_core::interlock::{self, ActuatorView, HoldView};
+use tilth_core::interlock::{self, ActuatorView, HeldBy, HoldView};
 use tilth_core::reading::Quality;
 use tilth_core::rules::DisplayValue;
 use tilth_core::sensor::Sensor;
@@ -177,7 +177,7 @@ pub(super) fn actuators(engine: &Engine, clock: &Clock) -> Vec<ActuatorRow> {
 }
 
 fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
-    let ActuatorView { actuator, state, hour, day, must_rest, held, unknown } = view;
+    let ActuatorView { actuator, state, hour, day, must_rest, held_by, unknown } = view;
     let (state, until) = match state {
         interlock::ActuatorState::Off => ("off", None),
         interlock::ActuatorState::Booking => ("booking", None),
@@ -196,7 +196,8 @@ fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
         dose_per_day_s: seconds(actuator.dose_per_day),
         max_on_s: seconds(actuator.max_on),
         must_rest_s: seconds(must_rest),
-        held,
+        held: !held_by.is_empty(),
+        held_by: held_by.iter().map(ToString::to_string).collect(),
         doses_unknown: unknown,
         actuator: actuator.id,
         zone: actuator.zone,
@@ -208,7 +209,12 @@ pub(super) fn holds(engine: &Engine, clock: &Clock) -> Vec<HoldRow> {
     let hold = |HoldView { zone, by, until }: HoldView| {
         let left = until.map(|until| until - now.uptime);
         let until = left.and_then(|left| Some(WallTime(now.wall?.0.saturating_add(left.0))));
-        HoldRow { zone, by, until: wall(until), left_s: left.map(Span::as_secs_f64) }
+        let (by, switch) = match by {
+            HeldBy::MissingHistory => (None, None),
+            HeldBy::Person(name) => (Some(name), None),
+            HeldBy::Switch { ref sensor, .. } => (Some(by.to_string()), Some(sensor.clone())),
+        };
+        HoldRow { zone, by, switch, until: wall(until), left_s: left.map(Span::as_secs_f64) }
     };
     engine.holds().map(hold).collect()
 }

@@ -8,7 +8,7 @@ use std::mem;
 use tilth_core::actuator::Actuator;
 use tilth_core::engine::Input;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::interlock::{self, Actuation, Event, Refusal, Wanted};
+use tilth_core::interlock::{self, Actuation, Event, HeldBy, Refusal, Wanted};
 use tilth_core::plan::AlertKey;
 use tokio::sync::oneshot;
 
@@ -104,7 +104,7 @@ impl Decide {
 
     /// Zones whose doses of before are unknown.
     fn unknown_zones(&self) -> Vec<Id> {
-        self.engine.holds().filter(|hold| hold.by.is_none()).map(|hold| hold.zone).collect()
+        self.engine.holds().filter(|hold| hold.by == HeldBy::MissingHistory).map(|hold| hold.zone).collect()
     }
 
     /// Reads the sensor that stands for doses.

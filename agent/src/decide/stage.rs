@@ -8,7 +8,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Report, Transition};
 use tilth_core::engine::{AlertState, AlertView, Engine, Input};
 use tilth_core::id::Id;
-use tilth_core::interlock::{self, HoldView};
+use tilth_core::interlock::{self, HeldBy, HoldView};
 use tilth_core::plan::Plan;
 use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
@@ -85,7 +85,8 @@ impl Decide {
         let now = self.engine.now();
         let wall = |at: Uptime| now.wall.map(|wall| WallTime(wall.0.saturating_add((at - now.uptime).0)));
         let stamp = |at: Uptime| Stamp { uptime: at, wall: wall(at), ..now };
-        let hold = |hold: HoldView| json!({ "zone": hold.zone, "by": hold.by, "until": hold.until.map(stamp) });
+        let by = |by: &HeldBy| Some(by).filter(|by| **by != HeldBy::MissingHistory).map(ToString::to_string);
+        let hold = |hold: HoldView| json!({ "zone": hold.zone, "by": by(&hold.by), "until": hold.until.map(stamp) });
         self.engine.holds().map(hold).collect()
     }
 

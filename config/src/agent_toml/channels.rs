@@ -6,12 +6,14 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 
 use crate::board::{BoardChannel, BoardChannelKind, PulseScale};
+use crate::board_model::BoardModel;
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::input::MAX_CHANNELS;
 use crate::namespaces::BOARD_CHANNEL;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::tree::{Entry, Node};
+use crate::wiring;
 
 /// Longest time between readings that a board can keep.
 const LONGEST_INTERVAL: Span = Span::from_mins(24 * 60);
@@ -19,8 +21,8 @@ const LONGEST_INTERVAL: Span = Span::from_mins(24 * 60);
 /// Largest power of two of conversions.
 const MAX_OVERSAMPLING: u8 = 6;
 
-/// Reads the channels of a bus, by number.
-pub(super) fn read(fields: &Fields<'_>, log: &Diagnostics) -> BTreeMap<u8, BoardChannel> {
+/// Reads the channels of a bus, by number; `model` is that of its board, where it is known.
+pub(super) fn read(fields: &Fields<'_>, model: Option<BoardModel>, log: &Diagnostics) -> BTreeMap<u8, BoardChannel> {
     let at = path::join(&fields.path, "channels");
     let channels = fields.entries("channels").filter_map(|(number, entry)| {
         let found = (0..MAX_CHANNELS).find(|known| known.to_string() == *number);
@@ -31,6 +33,9 @@ pub(super) fn read(fields: &Fields<'_>, log: &Diagnostics) -> BTreeMap<u8, Board
                 &path::join(&at, number),
                 problem.help("expected 0 to 15, as docs/boards.md numbers them"),
             );
+        }
+        if let Some(problem) = found.and_then(|found| wiring::no_channel(model, found)) {
+            log.warning(entry.key, &path::join(&at, number), problem);
         }
         Some((found?, one(entry, path::join(&at, number), log)?))
     });

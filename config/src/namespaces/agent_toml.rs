@@ -2,6 +2,7 @@
 
 use super::DefaultValue::{Described, Required, Text, Whole};
 use crate::board::BoardChannelKind;
+use crate::board_model::BoardModel;
 
 use super::{ANY_TEXT, Form, ID, Key, KeyTable, Value, WEB_ADDRESS, form, key, table};
 
@@ -48,7 +49,7 @@ static HUB_KEYS: [Key; 4] = [
 /// A bus whose kind is wrong.
 pub(crate) static BUS: KeyTable = KeyTable {
     path: "bus.NAME",
-    groups: &[&KIND, &PORT, &BAUD_115200, &FRAME, &URL, &COLUMNS, &BOARD_ID, &BOARD_CHANNELS],
+    groups: &[&KIND, &PORT, &BAUD_115200, &FRAME, &URL, &COLUMNS, &BOARD_ID, &BOARD_MODEL, &BOARD_CHANNELS],
     kinds: &[
         ("line", &LINE),
         ("board", &BOARD),
@@ -62,7 +63,8 @@ pub(crate) static BUS: KeyTable = KeyTable {
 };
 
 static LINE: KeyTable = table("bus.NAME, kind line", &[&KIND, &LINE_PORT, &BAUD_115200, &COLUMNS]);
-static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &LINE_PORT, &BAUD_115200, &BOARD_ID, &BOARD_CHANNELS]);
+static BOARD: KeyTable =
+    table("bus.NAME, kind board", &[&KIND, &LINE_PORT, &BAUD_115200, &BOARD_ID, &BOARD_MODEL, &BOARD_CHANNELS]);
 static MODBUS: KeyTable = table("bus.NAME, kind modbus", &[&KIND, &PORT, &BAUD_9600, &FRAME]);
 static I2C: KeyTable = table("bus.NAME, kind i2c", &[&KIND, &I2C_PORT]);
 static MQTT: KeyTable = table("bus.NAME, kind mqtt", &[&KIND, &URL]);
@@ -113,6 +115,13 @@ static BOARD_ID: [Key; 1] = [key(
     Value::Text(form("id of a board", "^[0-9a-fA-F]{16}$")),
     Described("the board at `port`"),
     "[id of the board](boards.md#which-board-is-which), which is then found at the port of any bus of this kind",
+)];
+
+static BOARD_MODEL: [Key; 1] = [key(
+    "model",
+    Value::Word(|| BoardModel::ALL.map(BoardModel::name).to_vec()),
+    Described("what the name of the port tells"),
+    "model of the board, so that `check` knows its channels and relays",
 )];
 
 static BOARD_CHANNELS: [Key; 1] = [key(

@@ -48,7 +48,7 @@ pub(super) const UNIT: &str = "unit of the quantity";
 /// The unit of rates.
 pub(super) const RATE: &str = "unit of the quantity per minute";
 
-static LAST: [Key; 5] = [
+static LAST: [Key; 6] = [
     key(
         "calibration",
         Value::Table(&CALIBRATION),
@@ -73,6 +73,12 @@ static LAST: [Key; 5] = [
         Value::Text(SENSOR_ID),
         Described("none"),
         "not used by this version; write a rule with `differs_from`",
+    ),
+    key(
+        "hold_while",
+        Value::Word(|| vec!["open", "closed"]),
+        Described("never"),
+        "of quantity `contact`: while the contact is so, the actuators of its zone are [on hold](actuators.md#a-switch-that-holds-a-zone)",
     ),
 ];
 

@@ -5,6 +5,7 @@ mod comeback;
 mod doses;
 mod doubt;
 mod edges;
+mod hold_switch;
 mod memory;
 mod outputs;
 mod over;

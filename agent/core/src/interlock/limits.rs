@@ -50,7 +50,7 @@ impl Interlock {
         if !actuator.enabled {
             return Some(Refusal::Disabled);
         }
-        if !actuator.is_alarm && self.holds.contains_key(&actuator.zone) {
+        if !actuator.is_alarm && self.is_held(&actuator.zone) {
             return Some(Refusal::Hold);
         }
         if self.has_unknown_doses(actuator) {

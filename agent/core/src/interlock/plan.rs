@@ -79,7 +79,7 @@ impl Interlock {
         if self.excluded_by(actuator).is_some() {
             return Some(OffReason::Excluded);
         }
-        if !actuator.is_alarm && self.holds.contains_key(&actuator.zone) {
+        if !actuator.is_alarm && self.is_held(&actuator.zone) {
             return Some(OffReason::Hold);
         }
         self.lacks(actuator).map(|sensor| OffReason::NotFresh(sensor.clone()))

@@ -10,7 +10,7 @@ use super::unknown::UnknownDoses;
 use super::{
     Actuation, ActuatorEntry, Actuators, Effect, Event, Hold, Interlock, OffReason, SWITCH_WITHIN, State, Switch,
 };
-use crate::id::Id;
+use crate::id::{Id, SensorId};
 use crate::time::{Due, Span, Stamp};
 
 /// Everything an interlock remembers between two inputs. Opaque; made to be kept as it serializes.
@@ -20,6 +20,8 @@ pub struct Record {
     history: BTreeMap<String, History>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     holds: BTreeMap<Id, Hold>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    switches: BTreeMap<SensorId, Id>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unknown: Option<UnknownDoses>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -45,6 +47,7 @@ impl Interlock {
             running: self.running.values().filter(|running| running.state != State::Off).cloned().collect(),
             history: self.history.clone(),
             holds: self.holds.clone(),
+            switches: self.switches.clone(),
             unknown: self.unknown.clone(),
             steered: self.steered.clone(),
             commands: self.commands.clone(),
@@ -61,6 +64,7 @@ impl Interlock {
             running: running.collect(),
             history: record.history.clone(),
             holds: record.holds.clone(),
+            switches: record.switches.clone(),
             unknown: record.unknown.clone(),
             steered: record.steered.clone(),
             commands: record.commands.clone(),
@@ -133,6 +137,12 @@ impl Interlock {
         for (zone, hold) in before.holds {
             self.stop_all(now, |actuator| actuator.zone == zone && !actuator.is_alarm, &OffReason::Hold);
             self.holds.entry(zone).or_insert(hold);
+        }
+        // A switch that was read since says what is the case now.
+        before.switches.retain(|sensor, _| !self.fresh.contains(sensor));
+        for (sensor, zone) in before.switches {
+            self.stop_zone(now, &zone);
+            self.switches.entry(sensor).or_insert(zone);
         }
         self.unknown = self.unknown.take().or(before.unknown);
         before.commands.append(&mut self.commands);

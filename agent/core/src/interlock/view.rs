@@ -1,9 +1,11 @@
 //! What the interlock knows, for people who ask. Reading changes nothing.
 
+use std::fmt;
+
 use super::unknown::UnknownDoses;
 use super::{Interlock, State, ledger};
 use crate::actuator::Actuator;
-use crate::id::Id;
+use crate::id::{Id, SensorId};
 use crate::time::{Span, Uptime};
 
 /// An actuator at this moment.
@@ -19,8 +21,8 @@ pub struct ActuatorView {
     pub day: Span,
     /// Time for which it must stay off yet.
     pub must_rest: Option<Span>,
-    /// Whether its zone is on hold.
-    pub held: bool,
+    /// Who holds its zone: people and switches.
+    pub held_by: Vec<HeldBy>,
     /// Whether it must not run because history is missing, so that what it dosed before is not known.
     pub unknown: bool,
 }
@@ -43,10 +45,40 @@ pub enum ActuatorState {
 pub struct HoldView {
     /// The zone.
     pub zone: Id,
-    /// Who holds it; none where history is missing, so that actuators with a total must not run.
-    pub by: Option<String>,
-    /// End of the hold; none: until a person ends it.
+    /// Who or what holds it.
+    pub by: HeldBy,
+    /// End of the hold; none: until a person or the switch ends it.
     pub until: Option<Uptime>,
+}
+
+/// Who or what holds a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldBy {
+    /// A person, by name.
+    Person(String),
+    /// A switch on site.
+    Switch {
+        /// Its sensor.
+        sensor: SensorId,
+        /// Whether it is read and believed now; if not, the hold is as it was when it last was.
+        is_known: bool,
+    },
+    /// History is missing: only actuators with a total are held.
+    MissingHistory,
+}
+
+/// As people read it, after "by".
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeldBy::Person(name) => f.write_str(name),
+            HeldBy::Switch { sensor, is_known: true } => write!(f, "switch {sensor}"),
+            HeldBy::Switch { sensor, is_known: false } => {
+                write!(f, "switch {sensor} as it was last, for it cannot be read now")
+            }
+            HeldBy::MissingHistory => f.write_str("history is missing"),
+        }
+    }
 }
 
 impl Interlock {
@@ -55,16 +87,24 @@ impl Interlock {
         self.actuators.values().map(move |actuator| self.view(now, actuator))
     }
 
-    /// The zones on hold, by name; then those of which nobody knows what was dosed in them.
+    /// The zones on hold by people, by name; then those by switches; then those of which nobody knows what was dosed in them.
     pub fn holds(&self) -> impl Iterator<Item = HoldView> + '_ {
         let held = self.holds.iter().map(|(zone, hold)| HoldView {
             zone: zone.clone(),
-            by: Some(hold.by.clone()),
+            by: HeldBy::Person(hold.by.clone()),
             until: hold.until.map(|until| until.at),
         });
+        let switched = self.switches.iter();
+        let switched =
+            switched.map(|(sensor, zone)| HoldView { zone: zone.clone(), by: self.held_by(sensor), until: None });
         let until = self.unknown.as_ref().map(UnknownDoses::until);
         let unknown = self.unknown_zones().into_iter();
-        held.chain(unknown.map(move |zone| HoldView { zone, by: None, until }))
+        let unknown = unknown.map(move |zone| HoldView { zone, by: HeldBy::MissingHistory, until });
+        held.chain(switched).chain(unknown)
+    }
+
+    fn held_by(&self, switch: &SensorId) -> HeldBy {
+        HeldBy::Switch { sensor: switch.clone(), is_known: self.fresh.contains(switch) }
     }
 
     fn view(&self, now: Uptime, actuator: &Actuator) -> ActuatorView {
@@ -82,8 +122,10 @@ impl Interlock {
             off = off.into_iter().chain(history.off_for(now)).min();
         }
         let must_rest = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
-        let held = self.holds.contains_key(&actuator.zone);
+        let person = self.holds.get(&actuator.zone).map(|hold| HeldBy::Person(hold.by.clone()));
+        let switches = self.switches.iter().filter(|(_, zone)| **zone == actuator.zone);
+        let held_by = person.into_iter().chain(switches.map(|(sensor, _)| self.held_by(sensor))).collect();
         let unknown = self.has_unknown_doses(actuator);
-        ActuatorView { actuator: actuator.clone(), state, hour, day, must_rest, held, unknown }
+        ActuatorView { actuator: actuator.clone(), state, hour, day, must_rest, held_by, unknown }
     }
 }

@@ -38,6 +38,14 @@ pub(in crate::commands) fn holds(rows: &[HoldRow], times: &Times) -> Vec<String>
     super::table(["ZONE", "HELD", "UNTIL", "BY"], rows.iter().map(row))
 }
 
+/// A hold as a line of `status`: `zone tower-1: all actuators off until the switch is off, by switch tower-1/hands`.
+pub(super) fn held_in_status(row: &HoldRow, times: &Times) -> String {
+    match &row.by {
+        Some(by) => format!("zone {}: all actuators off {}, by {by}", row.zone, until(row, times)),
+        None => format!("zone {}: dosing off {}, since history is missing", row.zone, until(row, times)),
+    }
+}
+
 pub(in crate::commands) fn ended(row: &HoldRow) -> String {
     match row.by {
         Some(_) => format!("the hold of zone {} is ended", row.zone),
@@ -55,6 +63,9 @@ pub(in crate::commands) fn held(row: &HoldRow, agent: &cli::AgentAddress, times:
 }
 
 fn until(row: &HoldRow, times: &Times) -> String {
+    if row.switch.is_some() {
+        return "until the switch is off".to_owned();
+    }
     match (times.minute(row.until.as_ref()), row.left_s) {
         (Some(until), _) => format!("until {until}"),
         (None, Some(left)) => format!("for {}", for_long(left)),
@@ -69,7 +80,7 @@ fn state(row: &ActuatorRow) -> String {
         "stopping" => "being switched off".to_owned(),
         "booking" => "being booked".to_owned(),
         _ if !row.enabled => "disabled".to_owned(),
-        _ if row.held => "on hold".to_owned(),
+        _ if row.held => format!("on hold by {}", row.held_by.join(" and ")),
         _ if row.doses_unknown => "off, doses of before are unknown".to_owned(),
         _ => match row.must_rest_s {
             Some(rest) => format!("off, must rest {}", for_long(rest)),
@@ -111,6 +122,7 @@ mod tests {
             max_on_s: Some(3.0),
             must_rest_s: None,
             held: false,
+            held_by: Vec::new(),
             doses_unknown: false,
         }
     }
@@ -120,8 +132,10 @@ mod tests {
         assert_eq!(switched(&row("on")), "acid-pump is on for another 2s; 5s of 10s used within the hour");
         let rests = ActuatorRow { must_rest_s: Some(570.0), left_s: None, ..row("off") };
         assert_eq!(switched(&rests), "acid-pump is off, must rest 9m30s; 5s of 10s used within the hour");
-        let held = ActuatorRow { held: true, ..row("off") };
-        assert_eq!(switched(&held), "acid-pump is on hold; 5s of 10s used within the hour");
+        let held_by = vec!["anna".to_owned(), "switch tower-1/hands".to_owned()];
+        let held = ActuatorRow { held: true, held_by, ..row("off") };
+        let expected = "acid-pump is on hold by anna and switch tower-1/hands; 5s of 10s used within the hour";
+        assert_eq!(switched(&held), expected);
         let unknown = ActuatorRow { doses_unknown: true, ..row("off") };
         assert_eq!(switched(&unknown), "acid-pump is off, doses of before are unknown; 5s of 10s used within the hour");
     }

@@ -3,7 +3,7 @@
 use tilth_core::id::Id;
 
 use super::times::Times;
-use super::{bus, for_long, line, of, size, span, sync, until, with_counts};
+use super::{actuators, bus, for_long, line, of, size, span, sync, until, with_counts};
 use crate::api::rows::{ChannelState, ClockState, ConfigState, Lane, ScheduleRow, SilenceRow, StatusRow, StoreState};
 use crate::configuration::{restart_needed, short};
 use crate::output::counted;
@@ -24,6 +24,7 @@ pub(in crate::commands) fn status(row: &StatusRow, times: &Times) -> Vec<String>
     say("readings", readings(row));
     say("alerts", alert_counts(row));
     silences_in_force(&row.silences, times).into_iter().for_each(|line| say("alerts", line));
+    row.holds.iter().for_each(|row| say("holds", actuators::held_in_status(row, times)));
     schedules(&row.schedules, times).into_iter().for_each(|line| say("schedules", line));
     store_lines(&row.store, row.sync.is_some(), times).into_iter().for_each(|line| say("store", line));
     for channel in &row.notify.channels {

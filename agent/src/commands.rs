@@ -107,11 +107,12 @@ fn in_address(name: &str) -> String {
 pub(crate) fn notify_test(wanted: &cli::NotifyTest) -> anyhow::Result<Exit> {
     let body = Person { by: wanted.change.by.clone() };
     let request = post(&format!("/api/v1/channels/{}/test", wanted.channel), &body)?;
-    print(&wanted.change.agent, request, |TestRow { channel, delivered }: &TestRow, _| {
-        [match delivered {
+    print(&wanted.change.agent, request, |TestRow { channel, delivered, numbers }: &TestRow, _| {
+        let said = match delivered {
             true => format!("channel {channel} delivered the test"),
             false => format!("channel {channel} still tries; tilth-agent status shows what becomes of it"),
-        }]
+        };
+        std::iter::once(said).chain(numbers.iter().map(|number| format!("  {number}"))).collect::<Vec<String>>()
     })
 }
 

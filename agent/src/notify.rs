@@ -54,8 +54,8 @@ pub(crate) enum Command {
     /// A notification, or a change of how they are sent.
     Request(Request),
     Status(oneshot::Sender<Vec<ChannelStatus>>),
-    /// A notification beside the queue of its channel; answered with why it was not delivered.
-    Test(Id, Box<Notification>, oneshot::Sender<Result<(), String>>),
+    /// A notification beside the queue of its channel; answered with a line about each number of a modem, or why it was not delivered.
+    Test(Id, Box<Notification>, oneshot::Sender<Result<Vec<String>, String>>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,8 +144,8 @@ pub(crate) async fn run(
                     continue;
                 }
                 Some(Command::Test(channel, notification, answer)) => {
-                    let sending = sender.sending(&channel, Message::of(*notification, clock.uptime()));
-                    tokio::spawn(async { answer.send(sending.await.map_err(|failure| failure.reason)) });
+                    let trying = sender.trying(&channel, Message::of(*notification, clock.uptime()));
+                    tokio::spawn(async { answer.send(trying.await) });
                     continue;
                 }
                 Some(Command::Request(request)) => Input::Request(request),
@@ -381,6 +381,20 @@ impl Sender {
         self.to.insert(task.id(), id);
     }
 
+    /// Sends a test by a channel: by a modem to all numbers, with a line about each.
+    fn trying(&self, id: &Id, message: Message) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> {
+        if let Some(Client::Modem(modem)) = self.clients.get(id) {
+            let sent = modem.send(message.id(), kinds::modem::text(&message), Severity::Urgent);
+            return Box::pin(async move {
+                let (result, numbers) = sent.await;
+                let said = |failure: Failure| [vec![failure.reason], numbers.clone()].concat().join("; ");
+                result.map_err(said).map(|()| numbers)
+            });
+        }
+        let sending = self.sending(id, message);
+        Box::pin(async move { sending.await.map(|()| Vec::new()).map_err(|failure| failure.reason) })
+    }
+
     /// Sends a message by a channel.
     fn sending(&self, id: &Id, message: Message) -> Sending {
         match self.clients.get(id) {
@@ -388,7 +402,10 @@ impl Sender {
                 let (client, now) = (Arc::clone(client), self.clock.now().1);
                 Box::pin(async move { client.send(&message, now).await })
             }
-            Some(Client::Modem(modem)) => Box::pin(modem.send(message.id(), kinds::modem::text(&message))),
+            Some(Client::Modem(modem)) => {
+                let sent = modem.send(message.id(), kinds::modem::text(&message), message.severity());
+                Box::pin(async move { sent.await.0 })
+            }
             Some(Client::Siren(_)) => Box::pin(siren::send(id, &message, &self.asks)),
             Some(Client::Log) => Box::pin(log(&message)),
             None => {

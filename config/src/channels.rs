@@ -6,6 +6,7 @@ mod siren;
 use std::collections::BTreeMap;
 
 use tilth_core::id::Id;
+use tilth_core::plan::Severity;
 
 use crate::agent_toml::{self, AgentToml, Link};
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem};
@@ -55,8 +56,8 @@ pub enum Target {
     Modem {
         /// Serial port, or the address of one that is reached over TCP.
         link: Link,
-        /// Numbers of the people who are told, with the code of the country: `+4915112345678`.
-        numbers: Vec<String>,
+        /// Numbers of the people who are told, with the code of the country: `+4915112345678`, and from which severity on.
+        numbers: Vec<(Severity, String)>,
     },
     /// An actuator that is heard on site.
     Siren {
@@ -211,9 +212,20 @@ fn read_modem(fields: &Fields<'_>) -> Option<Channel> {
         fields.error_here(problem.help("expected who is told, such as numbers = [\"+4915112345678\"]"));
         return None;
     }
+    let later = |key| fields.list(key, "a list of phone numbers such as [\"+4915187654321\"]", phone_number);
+    let (critical, urgent) = (later("critical_numbers"), later("urgent_numbers"));
+    let mut told: Vec<(Severity, String)> = Vec::new();
+    for (from, numbers) in [(Severity::Preventive, numbers), (Severity::Critical, critical), (Severity::Urgent, urgent)]
+    {
+        for number in numbers.into_iter().flatten() {
+            if told.iter().all(|(_, other)| *other != number) {
+                told.push((from, number));
+            }
+        }
+    }
     let secret = fields.optional("pin", secret);
     let max_per_hour = Some(fields.whole("max_per_hour"));
-    Some(Channel { target: Target::Modem { link: link?, numbers: numbers? }, secret, max_per_hour, blocked: None })
+    Some(Channel { target: Target::Modem { link: link?, numbers: told }, secret, max_per_hour, blocked: None })
 }
 
 /// A number with the code of its country (ITU-T E.164: at most 15 digits), without the blanks that people write into it.

@@ -1,6 +1,6 @@
 //! What `check` says of boards, of actuators that dose, and of channels that tell nobody: each by a farm in which it alone is wrong.
 
-use tilth_config::{Document, Documents, Layer, Loaded, Purpose, base, load_documents};
+use tilth_config::{Document, Documents, Layer, Loaded, Purpose, Target, base, load_documents};
 
 const AGENT_TOML: &str = "\
 [device]
@@ -279,4 +279,23 @@ fn a_switch_that_holds_its_zone_is_a_contact_that_is_read_often() {
     ] {
         assert_eq!(switch(keys), [format!("config.d/farm.toml:{expected}")]);
     }
+}
+
+/// People who are told later, each once, and no person's number in a message.
+#[test]
+fn a_modem_has_numbers_by_severity() {
+    let modem = "[notifications.sms]\nkind = 'modem'\nport = '/dev/ttyUSB2'\nnumbers = ['+4915112345678']\n\
+                 critical_numbers = ['+49 151 87654321', '+4915112345678']\nurgent_numbers = ['+4915155555555']\n";
+    let farm = FARM.replace("channels = ['log', 'siren']", "channels = ['log', 'siren', 'sms']") + modem;
+    let loaded = load(AGENT_TOML, &farm);
+    let sms = loaded.channels.iter().find(|(id, _)| id.as_str() == "sms").map(|(_, channel)| &channel.target);
+    let Some(Target::Modem { numbers, .. }) = sms else { panic!("{:?}", loaded.diagnostics) };
+    let told: Vec<String> = numbers.iter().map(|(from, number)| format!("{from} {number}")).collect();
+    assert_eq!(told, ["preventive +4915112345678", "critical +4915187654321", "urgent +4915155555555"]);
+    let wrong = said(AGENT_TOML, &farm.replace("+4915155555555", "0151 55555555"));
+    assert!(
+        wrong.len() == 1 && wrong[0].contains("urgent_numbers: one of the numbers is no phone number"),
+        "{wrong:?}"
+    );
+    assert!(!wrong[0].contains("5555"), "{wrong:?}");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tilth_core::id::Id;
+use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 
 use crate::notification::Notification;
@@ -98,6 +99,12 @@ impl Message {
             notification: Arc::new(notification),
         };
         Message { items: vec![item], undelivered: 0 }
+    }
+
+    /// Severity of the worst notification.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.items.iter().map(|item| item.notification.report.severity).max().unwrap_or(Severity::Urgent)
     }
 
     /// Id: the notification's own; of a digest, one that is made of the ids of all its notifications.

@@ -125,10 +125,10 @@ pub(super) async fn test(
     api.limits.change(Instant::now())?;
     api.notify.upgrade().and_then(|notify| notify.try_send(test).ok()).ok_or_else(hangs)?;
     match timeout(LONG_PATIENCE, answered).await {
-        Ok(Ok(Ok(()))) => api.answer(vec![TestRow { channel, delivered: true }]),
+        Ok(Ok(Ok(numbers))) => api.answer(vec![TestRow { channel, delivered: true, numbers }]),
         Ok(Ok(Err(why))) => Err(Problem::new(StatusCode::CONFLICT, format!("channel {channel}: {why}"))),
         Ok(Err(_)) => Err(hangs()),
-        Err(_) => api.answer(vec![TestRow { channel, delivered: false }]),
+        Err(_) => api.answer(vec![TestRow { channel, delivered: false, numbers: Vec::new() }]),
     }
 }
 

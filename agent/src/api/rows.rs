@@ -280,6 +280,9 @@ pub(crate) struct TestRow {
     pub(crate) channel: Id,
     /// False: still on its way.
     pub(crate) delivered: bool,
+    /// What became of it at each number of a modem.
+    #[serde(default)]
+    pub(crate) numbers: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

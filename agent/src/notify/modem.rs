@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tilth_config::SecretName;
 use tilth_core::id::Id;
+use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 use tilth_notify::message::{Failure, Retry};
 use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, Told};
@@ -40,7 +41,8 @@ const CHUNK: usize = 512;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     pub(super) place: Place,
-    pub(super) numbers: Vec<String>,
+    /// Numbers, each with the severity from which it is told.
+    pub(super) numbers: Vec<(Severity, String)>,
     pub(super) pin: Option<SecretName>,
 }
 
@@ -72,8 +74,13 @@ pub(super) struct Modem {
 struct Order {
     id: String,
     text: String,
-    answer: oneshot::Sender<Result<(), Failure>>,
+    /// Only numbers that are told from here on or before are told.
+    severity: Severity,
+    answer: oneshot::Sender<Sent>,
 }
+
+/// Whether the network has a page for one number at least, and a line about each number.
+type Sent = (Result<(), Failure>, Vec<String>);
 
 impl Modem {
     pub(super) fn start(settings: Settings, context: Context) -> Modem {
@@ -89,19 +96,25 @@ impl Modem {
         format!("{}, {network}", self.settings.place.name())
     }
 
-    /// Sends a text to all numbers; done once the network has it for one of them.
-    pub(super) fn send(&self, id: String, text: String) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
+    /// Sends a text to the numbers that are told at a severity; done once the network has it for one of them.
+    pub(super) fn send(
+        &self,
+        id: String,
+        text: String,
+        severity: Severity,
+    ) -> impl Future<Output = Sent> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         let orders = self.orders.clone();
         async move {
-            let order = Order { id, text, answer };
+            let order = Order { id, text, severity, answer };
             if orders.send(order).await.is_ok()
                 && let Ok(result) = answered.await
             {
                 return result;
             }
             let reason = "the modem's task ended".to_owned();
-            Err(Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true })
+            let failure = Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true };
+            (Err(failure), Vec::new())
         }
     }
 }
@@ -120,7 +133,7 @@ struct Task {
     session: Session,
     outgoing: Outgoing,
     /// Who waits for the page that is under way.
-    page: Option<oneshot::Sender<Result<(), Failure>>>,
+    page: Option<oneshot::Sender<Sent>>,
     /// Why the PIN cannot be read.
     pin_trouble: Option<String>,
     /// The last delivery report, in words.
@@ -245,7 +258,9 @@ impl Task {
 
     fn take(&mut self, order: Order) {
         self.page = Some(order.answer);
-        self.outgoing.page(&order.id, &order.text, &self.settings.numbers);
+        let told = self.settings.numbers.iter().filter(|(from, _)| *from <= order.severity);
+        let told: Vec<String> = told.map(|(_, number)| number.clone()).collect();
+        self.outgoing.page(&order.id, &order.text, &told);
     }
 
     /// Does what is to be done, and gives the session its next SMS. Returns what is to be written; none where the line is to be opened
@@ -286,7 +301,11 @@ impl Task {
         while let Some(told) = self.outgoing.poll() {
             match told {
                 Told::Page(result) => {
-                    let _ = self.page.take().map(|answer| answer.send(result));
+                    let each = self.outgoing.numbers().iter().map(|(number, result)| match result {
+                        Ok(()) => format!("{number}: the network has the SMS"),
+                        Err(why) => format!("{number}: not sent: {why}"),
+                    });
+                    let _ = self.page.take().map(|answer| answer.send((result, each.collect())));
                 }
                 // Why no SMS can be sent at all is said once.
                 Told::Failed(..) if self.session.trouble().is_some() => {}
@@ -329,7 +348,8 @@ impl Task {
     async fn received(&mut self, sms: Sms) -> bool {
         let channel = self.context.channel.clone();
         let from = modem::masked(&sms.from);
-        let Some(number) = modem::known_number(&self.settings.numbers, &sms.from).cloned() else {
+        let numbers: Vec<String> = self.settings.numbers.iter().map(|(_, number)| number.clone()).collect();
+        let Some(number) = modem::known_number(&numbers, &sms.from).cloned() else {
             info!("channel {channel}: SMS from {from} ignored: it is not one of the channel's numbers");
             return self.event("sms-ignored", &from).await;
         };
@@ -376,11 +396,9 @@ mod tests {
 
     use super::*;
 
-    /// Guards against: a port that hangs in the kernel, and pages that wait for it without a limit.
-    #[tokio::test]
-    async fn pages_fail_at_once_while_the_port_hangs_in_being_opened() {
-        let settings =
-            Settings { place: Place::Tcp("modem".to_owned()), numbers: vec!["+49151".to_owned()], pin: None };
+    fn task(numbers: &[(Severity, &str)]) -> Task {
+        let numbers = numbers.iter().map(|(from, number)| (*from, (*number).to_owned())).collect();
+        let settings = Settings { place: Place::Tcp("modem".to_owned()), numbers, pin: None };
         let context = Context {
             channel: Id::new("sms").unwrap(),
             secrets: Secrets::of(std::path::Path::new("/nowhere")),
@@ -389,13 +407,38 @@ mod tests {
             notify: mpsc::channel(1).0,
             troubles: watch::Sender::new(Troubles::new()),
         };
-        let mut task = Task::new(settings, context);
+        Task::new(settings, context)
+    }
+
+    #[tokio::test]
+    async fn a_number_is_told_from_its_severity_on_and_what_became_of_each_is_said() {
+        let numbers = [(Severity::Preventive, "+4915112345678"), (Severity::Urgent, "+4915187654321")];
+        for (severity, expected) in [
+            (Severity::Critical, &["+49..5678: the network has the SMS"][..]),
+            (Severity::Urgent, &["+49..5678: the network has the SMS", "+49..4321: the network has the SMS"]),
+        ] {
+            let mut task = task(&numbers);
+            let (answer, answered) = oneshot::channel();
+            task.take(Order { id: "pi-1-1".to_owned(), text: "pH".to_owned(), severity, answer });
+            while task.outgoing.next_submit().is_some() {
+                task.outgoing.submitted(Ok(1));
+            }
+            task.tell();
+            assert_eq!(answered.await.unwrap(), (Ok(()), expected.iter().map(ToString::to_string).collect()));
+        }
+    }
+
+    /// Guards against: a port that hangs in the kernel, and pages that wait for it without a limit.
+    #[tokio::test]
+    async fn pages_fail_at_once_while_the_port_hangs_in_being_opened() {
+        let mut task = task(&[(Severity::Preventive, "+49151")]);
         let (orders, mut taken) = mpsc::channel(1);
         let pages = async {
             for id in ["pi-1-1", "pi-2-1"] {
                 let (answer, answered) = oneshot::channel();
-                orders.send(Order { id: id.to_owned(), text: "pH".to_owned(), answer }).await.unwrap();
-                let failure = answered.await.unwrap().expect_err("no modem has it");
+                let (text, severity) = ("pH".to_owned(), Severity::Urgent);
+                orders.send(Order { id: id.to_owned(), text, severity, answer }).await.unwrap();
+                let failure = answered.await.unwrap().0.expect_err("no modem has it");
                 assert_eq!((failure.reason.as_str(), failure.may_have_arrived), ("the line is not open", false));
             }
         };

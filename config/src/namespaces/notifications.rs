@@ -31,7 +31,7 @@ static NTFY: KeyTable = table("notifications.NAME, kind ntfy", &[&KIND, &NTFY_KE
 static SIREN: KeyTable = table("notifications.NAME, kind siren", &[&KIND, &SIREN_KEYS]);
 static WEBHOOK: KeyTable = table("notifications.NAME, kind webhook", &[&KIND, &WEBHOOK_KEYS, &CAP]);
 
-static MODEM_KEYS: [Key; 4] = [
+static MODEM_KEYS: [Key; 6] = [
     key("port", Value::Text(PORT), Described("required"), "device file of the modem, or `tcp://HOST:PORT`"),
     key("baud", Value::Whole { unit: "Bd", least: 300, most: 4_000_000 }, Whole(115_200), "speed"),
     key(
@@ -40,6 +40,13 @@ static MODEM_KEYS: [Key; 4] = [
         Described("required"),
         "who is told, and who may answer [`ACK 31`](channels.md#answers); with the code of the country",
     ),
+    key(
+        "critical_numbers",
+        Value::List(&Value::Text(PHONE)),
+        Described("none"),
+        "who is [told as well](channels.md#one-person-after-the-other), of alerts that are critical or urgent",
+    ),
+    key("urgent_numbers", Value::List(&Value::Text(PHONE)), Described("none"), "the same of urgent ones alone"),
     key("pin", Value::Text(SECRET), Described("none"), "secret with the PIN of the SIM"),
 ];
 

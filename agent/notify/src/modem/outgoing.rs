@@ -80,6 +80,8 @@ pub struct Outgoing {
     page: Option<Page>,
     /// The SMS that the modem has.
     in_flight: Option<Letter>,
+    /// What became of the last page at each number, as [`Outgoing::numbers`] says it.
+    numbers: Vec<(String, Result<(), String>)>,
     /// Pages of late, so that another attempt leaves out the numbers that have one. The newest is the last.
     reached: VecDeque<Reached>,
     reference: u8,
@@ -94,6 +96,7 @@ impl Default for Outgoing {
             budget: Budget::per_hour(ANSWERS_PER_HOUR),
             page: None,
             in_flight: None,
+            numbers: Vec::new(),
             reached: VecDeque::new(),
             reference: 0,
             reports: VecDeque::new(),
@@ -113,6 +116,7 @@ impl Outgoing {
         if self.reached.len() > MAX_PAGES {
             self.reached.pop_front();
         }
+        self.numbers.clear();
         let letters = missing.into_iter().map(|number| self.letter(number, text, true)).collect();
         self.page = Some(Page { id: id.to_owned(), letters, failure: None });
         self.end_page();
@@ -145,6 +149,9 @@ impl Outgoing {
                 letter.parts.pop_front();
                 letter.tries = 0;
                 if letter.parts.is_empty() {
+                    if letter.is_page {
+                        self.numbers.push((masked(&letter.to), Ok(())));
+                    }
                     let reached = self.reached.back_mut().filter(|_| letter.is_page);
                     let page = reached.map(|reached| {
                         reached.numbers.insert(letter.to.clone());
@@ -186,6 +193,11 @@ impl Outgoing {
         }
     }
 
+    /// Each number of the last page that is known to have it, or why not, shortened; in the order of trying.
+    pub fn numbers(&self) -> &[(String, Result<(), String>)] {
+        &self.numbers
+    }
+
     /// What became of SMS, until there is nothing.
     pub fn poll(&mut self) -> Option<Told> {
         self.told.pop_front()
@@ -204,6 +216,7 @@ impl Outgoing {
         }
         self.told.push_back(Told::Failed(masked(&letter.to), refused.reason.clone()));
         if let Some(page) = self.page.as_mut().filter(|_| letter.is_page) {
+            self.numbers.push((masked(&letter.to), Err(refused.reason.clone())));
             let retry = if refused.is_of_the_number { Retry::Few } else { Retry::UntilExpired };
             let Refused { reason, may_have_arrived, .. } = refused;
             page.failure = Some(Failure { reason, retry, retry_after: None, may_have_arrived });
@@ -290,6 +303,8 @@ mod tests {
         }
         assert_eq!(outgoing.poll(), Some(Told::Failed("+49..5678".to_owned(), "no network".to_owned())));
         assert_eq!(outgoing.poll(), Some(Told::Page(Ok(()))), "one has it");
+        let each = [("+49..4321".to_owned(), Ok(())), ("+49..5678".to_owned(), Err("no network".to_owned()))];
+        assert_eq!(outgoing.numbers(), each);
         outgoing.page("pi-31-1", "a", &numbers());
         assert!(outgoing.next_submit().unwrap().hex.contains("945111325476F8"), "the first number");
         outgoing.submitted(refused(false, true));

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use tilth_config::{Diagnostic, Level, Loaded, Purpose};
+use tilth_core::calibrate::Calibration;
+use tilth_core::plan::Plan;
+use tilth_core::sensor::Sensor;
 
 use super::bundle::ignored;
 use super::startup::{Choice, ConfigOrigin, ConfigSet, SavedBundle, choose};
@@ -30,7 +33,8 @@ impl Preview {
         let ConfigSet { loaded: mut files, bundle, .. } = in_folder;
         let (why, instead) = match bundle {
             SavedBundle::Usable(usable) => {
-                let (bundle, loaded) = *usable;
+                let (bundle, mut loaded) = *usable;
+                loaded.diagnostics.extend(unused_calibrations(&files, &loaded));
                 let diagnostics =
                     files.diagnostics.into_iter().filter(|one| one.file.starts_with("config.d/")).collect();
                 let active = BundlePreview { version: bundle.version, ignored: ignored(folder), diagnostics };
@@ -69,9 +73,52 @@ impl BundlePreview {
     }
 }
 
+/// Calibrations on site that the configuration of the hub has not, or has otherwise: their sensors show other values now.
+fn unused_calibrations(files: &Loaded, active: &Loaded) -> Vec<Diagnostic> {
+    let active = active.plan.iter().flat_map(Plan::sensors);
+    let lost = active.filter(|sensor| {
+        let on_site = files.plan.as_ref().and_then(|plan| Some(plan.sensor(plan.sensor_ix(sensor.id.as_str())?)));
+        on_site.is_some_and(|on_site| {
+            on_site.calibration != Calibration::Identity && on_site.calibration != sensor.calibration
+        })
+    });
+    let say = |sensor: &Sensor| {
+        let message = format!("the calibration of {} in config.d is not used: the hub has another or none", sensor.id);
+        Diagnostic::warning("config.d", message, "put the farm's files with it to the hub: tilth-hub config put")
+    };
+    lost.map(say).collect()
+}
+
 /// A new device that waits for its hub has no error: its configuration comes from there.
 fn wait_for_hub(loaded: &mut Loaded) {
     loaded.diagnostics.retain(|one| one.level != Level::Error);
     let help = "the agent waits for the hub's first bundle and watches no sensor until then";
     loaded.diagnostics.push(Diagnostic::warning("config.d", "no configuration yet".to_owned(), help));
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_config::{Document, Layer, base, load_documents};
+
+    use super::*;
+
+    /// Guards against: a first `config put` without the calibration of the site, after which every pH is wrong and nothing says why.
+    #[test]
+    fn a_calibration_that_the_hub_has_not_is_said() {
+        let load = |calibration: &str| {
+            let mut documents = base();
+            let sensor = format!("[sensors.'a/ph']\nquantity = 'ph'\n{calibration}");
+            documents.layers.push(Document::toml(Layer::ConfigD, "config.d/a.toml", &sensor));
+            load_documents(documents, Purpose::Replay)
+        };
+        let said = |site: &str, hub: &str| {
+            unused_calibrations(&load(site), &load(hub)).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let own = "calibration = { gain = 1.02 }";
+        let expected = "config.d: warning: the calibration of a/ph in config.d is not used: the hub has another or none; put the farm's \
+                        files with it to the hub: tilth-hub config put";
+        assert_eq!(said(own, ""), [expected]);
+        assert_eq!(said(own, "calibration = { gain = 1.03 }"), [expected]);
+        assert!(said(own, own).is_empty() && said("", own).is_empty());
+    }
 }

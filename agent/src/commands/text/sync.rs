@@ -85,7 +85,7 @@ impl Sync {
         }
         if let Some(ignored) = self.0["ignored"].as_array().filter(|ignored| !ignored.is_empty()) {
             let ignored = names(ignored, usize::MAX);
-            lines.push(format!("not used, because the hub configures this device: {ignored}"));
+            lines.push(format!("not used with their calibrations, because the hub configures this device: {ignored}"));
         }
         lines
     }

@@ -29,7 +29,7 @@ fn what_is_wrong_is_said_in_words() {
             "the hub's bundle 3 is in force (content 01234567)",
             "bundle 4 rejected: the bundle is not signed",
             "fetching a bundle fails: no answer; next try in 1s; last success 10s ago",
-            "not used, because the hub configures this device: config.d/farm.toml",
+            "not used with their calibrations, because the hub configures this device: config.d/farm.toml",
         ]
     );
     assert_eq!(

@@ -627,6 +627,22 @@ fn print(message: &clap::Error) -> Exit {
 mod tests {
     use super::*;
 
+    /// Commands that people type as the page shows them.
+    #[test]
+    fn the_commands_of_the_page_about_an_uno_are_taken() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/uno-pump-siren-sms.md");
+        let page = std::fs::read_to_string(page).expect("the page");
+        let typed = page.lines().filter_map(|line| line.strip_prefix("$ "));
+        let commands =
+            typed.map(|line| line.trim_start_matches("sudo ")).filter(|line| line.starts_with("tilth-agent "));
+        let commands: Vec<&str> = commands.collect();
+        assert!(commands.len() >= 8, "{commands:?}");
+        for command in commands {
+            let taken = Cli::try_parse_from(command.split_whitespace());
+            assert!(taken.is_ok(), "{command}: {}", taken.expect_err("it is refused"));
+        }
+    }
+
     #[test]
     fn an_agent_is_named_again_as_it_was_typed() {
         for (socket, data, expected) in [

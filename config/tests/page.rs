@@ -1,4 +1,4 @@
-//! `docs/configuration.md` and `docs/first-farm.md`: what they show is what is there.
+//! `docs/configuration.md`, `docs/first-farm.md` and `docs/uno-pump-siren-sms.md`: what they show is what is there.
 
 use std::fs;
 use std::path::Path;
@@ -46,6 +46,12 @@ fn the_files_of_the_reference_make_a_farm_in_which_nothing_is_wrong() {
 #[test]
 fn the_files_of_the_first_farm_make_one_in_which_nothing_is_wrong() {
     let rules = rules("first-farm.md", 3);
+    assert!(rules.iter().any(|rule| rule == "ph-high"), "{rules:?}");
+}
+
+#[test]
+fn the_files_of_the_uno_with_a_pump_make_one_in_which_nothing_is_wrong() {
+    let rules = rules("uno-pump-siren-sms.md", 2);
     assert!(rules.iter().any(|rule| rule == "ph-high"), "{rules:?}");
 }
 

@@ -136,6 +136,8 @@ kind = 'ntfy'
 url = 'https://ntfy.example'
 topic = 'farm'
 token = 'secret:phone'
+[escalation.default]
+urgent = { wait = '15m', channels = ['office', 'phone'] }
 ";
 const KEY: &str = "dev_ak_010101010101_0202020202020202020202020202020202020202020202020202020202020202";
 const PUBLIC: &str = "ed25519 ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
@@ -237,4 +239,24 @@ fn secrets_of_zones_are_looked_for_and_nothing_without_an_agent_toml() {
     fs::remove_file(farm.path("agent.toml")).expect("it");
     let ran = farm.run(&["check", "--config", "."]);
     assert!(!ran.out.contains("secrets/gone"), "{}", ran.out);
+}
+
+/// The files of the page are what the program takes; only the ports that are not here are said.
+#[test]
+fn the_files_of_the_page_about_an_uno_pass() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/uno-pump-siren-sms.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let files =
+        page.split("```toml\n# ").skip(1).filter_map(|block| block.split("\n```").next()?.split_once(", whole\n"));
+    let mut farm = Farm::empty("check-uno-page").with("secrets/sim", "1234\n");
+    fs::set_permissions(farm.path("secrets/sim"), fs::Permissions::from_mode(0o600)).expect("its mode");
+    for (file, text) in files {
+        farm = farm.with(file, text);
+    }
+    let ran = farm.run(&["check", "--config", "."]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
+    let mut lines: Vec<&str> = ran.out.lines().collect();
+    let summary = lines.pop().expect("a summary").replace("2 warnings", "0 warnings");
+    assert!(page.contains(&format!("\n{summary}\n")), "the page has not: {summary}");
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("there is no /dev/serial/by-id/")), "{lines:?}");
 }

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde::Serialize;
 use tilth_config::{Document, Layer, Parity, Purpose, Serial, base, load_documents};
 use tilth_core::id::SensorId;
 use tokio::time::{Instant, timeout_at};
@@ -65,39 +64,12 @@ pub(crate) fn listen(wanted: &cli::Listen) -> anyhow::Result<Exit> {
     check(&draft)?;
     if wanted.agent.json {
         draft.sensors.iter().try_for_each(|sensor| output.json(sensor))?;
-        output.json(&Summary { lines: heard.survey.messages.received, ..Summary::of(&draft) })?;
+        output.json(&draft)?;
     } else {
         print(&draft, &heard, board.as_ref(), &mut output)?;
     }
     output.flush()?;
     Ok(Exit::Done)
-}
-
-/// Last object of the answer as JSON.
-#[derive(Debug, Serialize)]
-struct Summary<'d> {
-    bus: &'d str,
-    kind: &'static str,
-    port: &'d str,
-    baud: Option<u32>,
-    lines: u64,
-    sensors: usize,
-    unknown: usize,
-}
-
-impl<'d> Summary<'d> {
-    fn of(draft: &'d Draft) -> Summary<'d> {
-        let Draft { bus, kind, port, baud, sensors, .. } = draft;
-        Summary {
-            bus: bus.as_str(),
-            kind,
-            port,
-            baud: *baud,
-            lines: 0,
-            sensors: sensors.len(),
-            unknown: draft.unknown(),
-        }
-    }
 }
 
 /// The port, left alone by an agent that runs and has it open.

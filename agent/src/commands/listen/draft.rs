@@ -8,7 +8,7 @@ use serde::Serialize;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::quantity::Quantity;
 
-use super::guess::{self, Guess};
+use super::guess;
 use crate::sense::board::Asked;
 use crate::sense::line::survey::Survey;
 
@@ -29,6 +29,7 @@ pub(super) struct Draft {
     pub(super) baud: Option<u32>,
     /// Names of columns to be given, for lines of bare numbers.
     pub(super) columns: Vec<String>,
+    #[serde(skip)]
     pub(super) sensors: Vec<DraftSensor>,
 }
 
@@ -57,21 +58,15 @@ impl Draft {
     ) -> Draft {
         let (ranges, mut taken) = (guess::ranges(), BTreeSet::new());
         let sensors = survey.values.iter().filter_map(|found| {
-            let Guess { quantity, unit, value } = match guess::guess(found, &ranges) {
-                Some(guess) => guess,
-                None => {
-                    let (quantity, value) = *found.readable.last()?;
-                    Guess { quantity, unit: None, value }
-                }
-            };
-            let is_known = guess::guess(found, &ranges).is_some();
+            let guess = guess::guess(found, &ranges);
+            let value = guess.map(|guess| guess.value).or(found.readable.last().map(|(_, value)| *value));
             let selected: String = found.name.selectors.iter().map(|(_, text)| format!(" {text}")).collect();
             Some(DraftSensor {
                 sensor: name(zone, &format!("{}{selected}", found.name.label), &mut taken)?,
-                quantity: is_known.then_some(quantity),
+                quantity: guess.map(|guess| guess.quantity),
                 input: format!("line:{bus}/{}", found.name),
-                unit,
-                value: Some(value),
+                unit: guess.and_then(|guess| guess.unit),
+                value,
                 interval_s: interval(found.count, found.span),
             })
         });

@@ -11,7 +11,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -25,14 +25,6 @@ const STUCK: Duration = Duration::from_secs(10);
 
 /// Interval of the check of a deadline, which may move nearer meanwhile.
 const CHECK: Duration = Duration::from_secs(2);
-
-/// Answer to a client of a version before HTTP, which sends a JSON object and reads one line.
-const TO_OLD_CLIENT: &str = concat!(
-    r#"{"failed":"this agent (tilth-agent "#,
-    env!("CARGO_PKG_VERSION"),
-    r#") is asked over HTTP, and this tilth-agent is older: use the tilth-agent that the service runs"}"#,
-    "\n"
-);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -123,21 +115,11 @@ impl Activity {
 pub(super) struct TrackedStream<S> {
     pub(super) stream: S,
     pub(super) activity: Arc<Activity>,
-    pub(super) has_read: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TrackedStream<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let is_old_client = !self.has_read && buf.filled().get(before) == Some(&b'{');
-        self.has_read = true;
-        if is_old_client {
-            // The first write, so a line fits.
-            let _ = Pin::new(&mut self.stream).poll_write(cx, TO_OLD_CLIENT.as_bytes())?;
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

@@ -135,7 +135,7 @@ async fn serve_http<S: AsyncRead + AsyncWrite + Unpin>(
     caller: Caller,
     activity: Arc<Activity>,
 ) {
-    let stream = TokioIo::new(TrackedStream { stream, activity: Arc::clone(&activity), has_read: false });
+    let stream = TokioIo::new(TrackedStream { stream, activity: Arc::clone(&activity) });
     let service = service_fn(move |request| {
         let (router, activity) = (router.clone(), Arc::clone(&activity));
         async move { answer(request, router, caller, &activity).await }

@@ -52,7 +52,6 @@ pub(super) struct Client {
     runtime: Runtime,
     sender: SendRequest<Full<Bytes>>,
     stream: OwnedFd,
-    socket: String,
 }
 
 impl Client {
@@ -68,7 +67,7 @@ impl Client {
             tokio::spawn(connection);
             anyhow::Ok((sender, held))
         })?;
-        Ok(Client { runtime, sender, stream, socket: path.display().to_string() })
+        Ok(Client { runtime, sender, stream })
     }
 
     /// Connects to the control socket, if an agent listens there.
@@ -118,15 +117,7 @@ impl Client {
 
     fn within<T>(&self, answer: impl Future<Output = hyper::Result<T>>) -> anyhow::Result<T> {
         let answer = self.runtime.block_on(async { timeout(TIMEOUT, answer).await });
-        answer.map_err(|_| anyhow!("the agent does not answer"))?.map_err(|error| match error.is_parse() {
-            false => anyhow!("the agent hung up"),
-            true => anyhow!(
-                "the agent behind {} is older than this tilth-agent ({}), which asks over HTTP: restart it to have it run the \
-                 installed version (systemctl restart tilth-agent)",
-                self.socket,
-                env!("CARGO_PKG_VERSION")
-            ),
-        })
+        answer.map_err(|_| anyhow!("the agent does not answer"))?.map_err(|_| anyhow!("the agent hung up"))
     }
 }
 

@@ -115,42 +115,6 @@ fn nonsense_is_answered_and_does_no_harm() {
     assert_eq!(room.ask(&["status"]).code, Some(0));
 }
 
-/// Guards against: a program and an agent of different versions, and a person who has to guess why nothing works.
-#[test]
-fn an_old_program_and_an_old_agent_are_told_what_to_do() {
-    let room = Room::new("old", FARM);
-    let agent = room.start("input");
-    let mut old = connect(&room);
-    old.write_all(b"{\"v\":1,\"ask\":\"status\"}\n").unwrap();
-    let mut answered = String::new();
-    old.read_to_string(&mut answered).unwrap();
-    let answered: Value = serde_json::from_str(&answered).expect("a line that it can read");
-    assert_eq!(
-        answered["failed"],
-        "this agent (tilth-agent 0.1.0) is asked over HTTP, and this tilth-agent is older: use the tilth-agent that the \
-         service runs"
-    );
-    drop(agent);
-
-    std::fs::remove_file(room.path("agent.sock")).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(room.path("agent.sock")).unwrap();
-    let old_agent = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        BufReader::new(&stream).read_line(&mut String::new()).unwrap();
-        stream.write_all(b"{\"failed\":\"no request: expected value at line 1 column 1\"}\n").unwrap();
-    });
-    let ran = room.ask(&["status"]);
-    old_agent.join().unwrap();
-    assert_eq!(
-        (ran.code, ran.err.as_str()),
-        (
-            Some(1),
-            "tilth-agent: the agent behind agent.sock is older than this tilth-agent (0.1.0), which asks over HTTP: restart \
-             it to have it run the installed version (systemctl restart tilth-agent)\n"
-        )
-    );
-}
-
 /// Each change is an event, and those of alerts must not be dropped for them.
 #[test]
 fn a_flood_of_notes_is_refused_and_not_answered_as_done() {

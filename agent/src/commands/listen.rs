@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tilth_config::{Document, Layer, Parity, Purpose, Serial, base, load_documents};
+use tilth_config::{Diagnostic, Document, Layer, Level, Parity, Purpose, Serial, base, load_documents};
 use tilth_core::id::SensorId;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,7 +17,6 @@ use super::client::Client;
 use super::port::{self, Held};
 use crate::cli;
 use crate::exit::Exit;
-use crate::findings;
 use crate::output::{Output, counted, listed, tell};
 use crate::sense::board::{self, Asked};
 use crate::sense::bus::health::excerpt;
@@ -172,8 +171,8 @@ fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Asked>) -> anyhow::
     let Survey { values, messages, whole } = &heard.survey;
     if *whole == 0 {
         bail!(
-            "{port}: {} came and no line of text; expected a board that prints lines, or one with Tilth's firmware at {BOARD_BAUD} baud. Is \
-             the speed right? --baud auto tries the usual ones",
+            "{port}: {} came and no line of text; expected a board that prints lines, or one with Tilth's firmware at {BOARD_BAUD} baud. At \
+             another speed than the usual ones --baud states it",
             counted(heard.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum(), "byte")
         );
     }
@@ -197,19 +196,16 @@ fn by_id(port: &Path) -> String {
 
 /// Passes what will be printed through the reader of configurations: what is printed must be accepted.
 fn check(draft: &Draft) -> anyhow::Result<()> {
-    if draft.sensors.len() == draft.unknown() {
-        return Ok(());
-    }
     let mut documents = base();
     documents.agent_toml = Some(Document::agent_toml(&format!("[device]\nid = \"listen\"\n{}", draft.agent_toml())));
     documents.layers.push(Document::toml(Layer::ConfigD, "listen.toml", &draft.config_d()));
     let loaded = load_documents(documents, Purpose::Check);
-    match loaded.has_errors() {
-        true => bail!(
-            "what came makes no configuration: {}",
-            findings::shown(&loaded, false).collect::<Vec<_>>().join("; ")
-        ),
-        false => Ok(()),
+    // Where all sensors are commented out, that there is none is no fault.
+    let has_sensors = draft.sensors.iter().any(|sensor| sensor.quantity.is_some());
+    let is_wrong = |found: &Diagnostic| found.level == Level::Error && (has_sensors || found.file == "agent.toml");
+    match loaded.diagnostics.iter().find(|found| is_wrong(found)) {
+        Some(found) => bail!("what came makes no configuration: {found}"),
+        None => Ok(()),
     }
 }
 

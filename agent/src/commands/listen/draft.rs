@@ -135,11 +135,6 @@ impl Draft {
         text.truncate(text.trim_end().len());
         text
     }
-
-    /// How many sensors a person must still say something of.
-    pub(super) fn unknown(&self) -> usize {
-        self.sensors.iter().filter(|sensor| sensor.quantity.is_none()).count()
-    }
 }
 
 /// How often a value comes, in whole seconds, upwards.

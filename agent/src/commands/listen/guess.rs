@@ -23,15 +23,15 @@ pub(super) struct Guess {
 /// The lowest and the highest value that can be believed of each quantity.
 pub(super) type Ranges = BTreeMap<Quantity, (f64, f64)>;
 
-/// Words of labels, and what they measure. The first line of which a label has a word decides. `temp` is any word that contains it, `=t`
-/// that word alone, with or without a number at its end.
+/// Words of labels, and what they measure. The first line of which a label has a word decides. `temper` is any label that contains it, `-temp`
+/// one that ends with it, `=t` that word alone, each with or without a number at its end: `wind` is in `window`, `rain` in `drain`.
 const WORDS: &[(Quantity, &str)] = &[
     (Quantity::DewPoint, "dew"),
     (Quantity::WaterTemperature, "watertemp tanktemp restemp ds18b20"),
-    (Quantity::Temperature, "temp celsius =t =tmp =ta"),
+    (Quantity::Temperature, "temper celsius -temp -tempc -tempf =t =tmp =ta"),
     (Quantity::AbsoluteHumidity, "abshum absolute"),
-    (Quantity::SoilMoisture, "moist soil =vwc"),
-    (Quantity::Humidity, "humid =hum =rh =h"),
+    (Quantity::SoilMoisture, "moist =vwc"),
+    (Quantity::Humidity, "humidity =humid =hum =rh =h"),
     (Quantity::Vpd, "vpd"),
     (Quantity::Dli, "=dli"),
     (Quantity::Orp, "=orp redox"),
@@ -42,19 +42,19 @@ const WORDS: &[(Quantity, &str)] = &[
     (Quantity::Ec, "=ec =cond conduct"),
     (Quantity::Par, "=par ppfd"),
     (Quantity::Radiation, "solar radiat irradi"),
-    (Quantity::Light, "light lux illum =als"),
+    (Quantity::Light, "=light =lux illum =als"),
     (Quantity::Pressure, "press baro"),
-    (Quantity::WindDirection, "winddir vane"),
-    (Quantity::Wind, "wind gust"),
-    (Quantity::Rain, "rain"),
-    (Quantity::Flow, "flow"),
-    (Quantity::WaterLevel, "level depth distance"),
+    (Quantity::WindDirection, "winddir =vane"),
+    (Quantity::Wind, "=wind windspeed =gust"),
+    (Quantity::Rain, "=rain rainfall"),
+    (Quantity::Flow, "=flow flowrate =waterflow"),
+    (Quantity::WaterLevel, "=level waterlevel =depth =distance"),
     (Quantity::SoilNutrient, "nitro phosph potass =n =p =k"),
     (Quantity::Voltage, "volt batt vcc"),
-    (Quantity::Current, "current =amps"),
-    (Quantity::Power, "power watt"),
-    (Quantity::Contact, "door float leak contact mains"),
-    (Quantity::Count, "count pulse"),
+    (Quantity::Current, "=current =amps"),
+    (Quantity::Power, "=power =watt =watts"),
+    (Quantity::Contact, "=door =float =leak =contact =mains"),
+    (Quantity::Count, "=count =counter =pulses"),
 ];
 
 /// Words beside `temp` that say that it is that of water.
@@ -110,9 +110,11 @@ fn by_words(label: &str) -> Option<Quantity> {
     // `watertemp` in one word, and `water temp` in two.
     let joined = label.words().concat();
     words.push(&joined);
-    let is_one = |wanted: &str| match wanted.strip_prefix('=') {
-        Some(wanted) => words.iter().any(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()) == wanted),
-        None => joined.contains(wanted),
+    let without_number = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let is_one = |wanted: &str| match wanted.split_at(1) {
+        ("=", wanted) => words.iter().any(|word| without_number(word) == wanted),
+        ("-", wanted) => words.iter().any(|word| without_number(word).ends_with(wanted)),
+        _ => joined.contains(wanted),
     };
     let (quantity, _) = WORDS.iter().find(|(_, wanted)| wanted.split(' ').any(is_one))?;
     match quantity {
@@ -149,6 +151,15 @@ mod tests {
             ("Lux", Some("light")),
             ("BatteryVoltage", Some("voltage")),
             ("Door", Some("contact")),
+            ("soil_ph", Some("ph")),
+            ("Soil EC", Some("ec")),
+            ("soil-moisture", Some("soil_moisture")),
+            ("drain_level", Some("water_level")),
+            ("overflow", None),
+            ("window", None),
+            ("attempts", None),
+            ("humidifier", None),
+            ("flow", Some("flow")),
             ("foo", None),
             ("theory", None),
         ] {

@@ -72,9 +72,12 @@ impl BoardModel {
     }
 }
 
-/// Number of the relay that an output names.
-pub(crate) fn relay_number(channel: &str) -> Option<u8> {
-    channel.strip_prefix("relay-")?.parse().ok()
+/// Number of the relay that an output of a board names as `relay-N`, counted from 0 as on the board. Each relay has one spelling, for by it
+/// its doses are counted: `relay-01` is none.
+#[must_use]
+pub fn relay_number(channel: &str) -> Option<u8> {
+    let digits = channel.strip_prefix("relay-")?;
+    digits.parse().ok().filter(|number: &u8| number.to_string() == digits)
 }
 
 #[cfg(test)]
@@ -83,6 +86,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    /// Guards against: two actuators with a total each on one relay.
+    #[test]
+    fn a_relay_has_one_spelling() {
+        let numbers =
+            ["relay-0", "relay-1", "relay-15", "relay-01", "relay-+1", "relay-", "relay-256", "1"].map(relay_number);
+        assert_eq!(numbers, [Some(0), Some(1), Some(15), None, None, None, None, None]);
+    }
 
     #[test]
     fn the_name_of_a_port_tells_the_model_of_boards_that_name_themselves() {

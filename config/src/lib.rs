@@ -83,7 +83,7 @@ use crate::settings::Zones;
 
 pub use crate::agent_toml::{AgentToml, Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial};
 pub use crate::board::{BoardChannel, BoardChannelKind, PulseScale};
-pub use crate::board_model::BoardModel;
+pub use crate::board_model::{BoardModel, relay_number};
 pub use crate::channels::{Channel, Pattern, Patterns, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use tilth_config::relay_number;
 use tilth_core::actuator::Output;
 use tilth_core::interlock::{Input as Outcome, OutputReason, SWITCH_WITHIN, Switch as Order};
 use tilth_core::time::Span;
@@ -39,11 +40,10 @@ pub(super) struct Relays {
     cut: BTreeMap<u8, Span>,
 }
 
-/// Number of the relay that an output names as `relay-N`, counted from 0 as on the board.
+/// Number of the relay that an output names.
 pub(super) fn relay(output: &Output) -> Option<u8> {
     let Output::Board { channel, .. } = output;
-    let number = channel.as_str().strip_prefix("relay-")?.parse().ok()?;
-    (usize::from(number) < MAX_RELAYS).then_some(number)
+    relay_number(channel.as_str()).filter(|number| usize::from(*number) < MAX_RELAYS)
 }
 
 /// Whether the relay is energised by an order.

@@ -21,6 +21,9 @@ const RAISES: [&str; 6] = ["base", "lye", "alkali", "ph-up", "phup", "ph-plus"];
 /// Words in the name of one that doses something else.
 const DOSES: [&str; 7] = ["dose", "doser", "dosing", "nutrient", "nutrients", "fertilizer", "fertiliser"];
 
+/// Words in the name of one that gives nothing into water, whatever else it says: `base-lamp`.
+const DOSES_NOTHING: [&str; 7] = ["lamp", "light", "fan", "heater", "siren", "horn", "vent"];
+
 /// Actuators that dose by a sensor, each with one of its sensors; of a rule or a target.
 pub(crate) type DosedBy = BTreeMap<Id, SensorId>;
 
@@ -72,10 +75,11 @@ pub(crate) fn wrong_direction(actuator: &Id, side: Side) -> Option<(String, Stri
     Some((wrong, format!("expected a limit {}, or an actuator of another name", word(expected))))
 }
 
-/// Whether a name has a word, between hyphens or its ends.
+/// Whether a name has a word of doses, between hyphens or its ends.
 fn has_word(name: &Id, words: &[&str]) -> bool {
     let name = format!("-{name}-");
-    words.iter().any(|word| name.contains(&format!("-{word}-")))
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(&format!("-{word}-")));
+    has(words) && !has(&DOSES_NOTHING)
 }
 
 /// Warns of actuators that dose and that nothing limits in total, or nothing stops when the probe fails.
@@ -128,6 +132,7 @@ mod tests {
             ("ph-up-2", true, false),
             ("basement-fan", false, false),
             ("placid", false, false),
+            ("base-lamp", false, false),
             ("acid-or-base", false, false),
         ] {
             assert_eq!((wrong(name, Side::Above), wrong(name, Side::Below)), (above, below), "{name}");

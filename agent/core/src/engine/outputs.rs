@@ -26,6 +26,7 @@ impl Engine {
     /// What was remembered of outputs before is known only now; `by` leads from the clock of then to the present one.
     pub fn restore_outputs(&mut self, before: &interlock::Record, by: Span) {
         self.interlock.recall(self.clock.stamp(self.now), before, by);
+        self.keep_hold_switches();
         self.follow_interlock();
     }
 

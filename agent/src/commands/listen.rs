@@ -127,7 +127,7 @@ async fn gather(place: Place, time: Duration, enough: u64, output: &mut Output) 
     let hangs = |why: String| tell(format_args!("tilth-agent: {why}"));
     let mut stream = place.open_anew(hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
     let (begin, mut chunks, mut length, mut ends) = (Instant::now(), Vec::new(), 0, 0);
-    let mut bytes = [0; 2048];
+    let (mut bytes, mut looked_at) = ([0; 2048], enough);
     while let Ok(read) = timeout_at(begin + time, stream.read(&mut bytes)).await {
         let read = read.map_err(|error| anyhow::Error::msg(place.reason(&error)))?;
         let bytes = bytes[..read].to_vec();
@@ -136,8 +136,16 @@ async fn gather(place: Place, time: Duration, enough: u64, output: &mut Output) 
         chunks.push(Chunk { at: begin.elapsed(), bytes });
         let at = baud(&place).map_or(String::new(), |baud| format!(" at {baud} baud"));
         output.progress(format_args!("{}{at}: {} so far", place.name(), counted(ends, "line")))?;
-        if length > MAX_BYTES || ends > enough && Survey::of(&chunks, None).whole >= enough {
+        // Where bytes come without a pause the deadline is never looked at.
+        if length > MAX_BYTES || begin.elapsed() >= time {
             break;
+        }
+        if ends > looked_at {
+            if Survey::of(&chunks, None).whole >= enough {
+                break;
+            }
+            // Ends of lines in noise: twice as many are waited for before all is read again.
+            looked_at = ends * 2;
         }
     }
     Ok(Heard { survey: Survey::of(&chunks, None), place, chunks })

@@ -11,9 +11,10 @@ use tilth_core::id::SensorId;
 use tilth_core::label::Label;
 use tilth_core::quantity::Quantity;
 
+use super::absent::LineCounts;
 use super::names::WantedValue;
 use super::parse::Decoder;
-use super::{beside, number, pairs, reasons};
+use super::{beside, number, pairs};
 use crate::sense::bus::health::Messages;
 
 /// Upper limit of values of one bus that are found.
@@ -65,9 +66,7 @@ impl Survey {
         let messages =
             probes.into_iter().find(|(quantity, _)| *quantity == Quantity::Count).map(|(_, probe)| probe.messages);
         let messages = messages.unwrap_or_default();
-        let broken: u64 =
-            [reasons::PARTIAL, reasons::TOO_LONG, reasons::NOT_TEXT].map(|reason| messages.count(reason)).iter().sum();
-        Survey { values, whole: messages.received.saturating_sub(broken), messages }
+        Survey { values, whole: LineCounts::of(&messages).whole, messages }
     }
 }
 

@@ -94,7 +94,7 @@ impl HostBoard {
             settings,
             started: Instant::now(),
             time_scale,
-            late: None,
+            round: None,
             samples: [None; CHANNELS],
             measurements: VecDeque::new(),
             outputs: [false; RELAYS],
@@ -133,10 +133,9 @@ impl HostBoard {
     /// When the line fails for good.
     pub fn run(&mut self, patience: Duration) -> io::Result<()> {
         self.catch_up();
-        round(&mut self.node, &mut self.wired);
-        self.wired.line.flush()?;
         let now = self.wired.now();
-        self.last = now;
+        self.round_at(now);
+        self.wired.line.flush()?;
         let due = self.wired.measurements.iter().map(|(due, _, _)| *due).fold(self.node.deadline(), BoardTime::earlier);
         let millis = if now.has_reached(due) { 1 } else { due.since(now).div_ceil(self.wired.time_scale) };
         self.wired.line.wait(patience.min(Duration::from_millis(millis.into())))
@@ -151,10 +150,15 @@ impl HostBoard {
             if !now.has_reached(due) || !is_later(due, self.last) {
                 break;
             }
-            (self.wired.late, self.last) = (Some(due), due);
-            round(&mut self.node, &mut self.wired);
+            self.round_at(due);
         }
-        self.wired.late = None;
+    }
+
+    /// One round, all of it at one instant: what is switched is on from the time that the node reckons with.
+    fn round_at(&mut self, now: BoardTime) {
+        (self.wired.round, self.last) = (Some(now), now);
+        round(&mut self.node, &mut self.wired);
+        self.wired.round = None;
     }
 
     /// The next relay that was switched since this was last asked: its number, whether it is on, and the board time.
@@ -176,8 +180,8 @@ struct Wired {
     settings: Option<PathBuf>,
     started: Instant,
     time_scale: u32,
-    /// The instant of a round that comes late.
-    late: Option<BoardTime>,
+    /// The instant of the round that runs.
+    round: Option<BoardTime>,
     /// What a test made the channels show.
     samples: [Option<Sample>; CHANNELS],
     /// Measurements under way: when each ends, its channel and its kind.
@@ -198,7 +202,7 @@ impl Wired {
 impl Board for Wired {
     fn now(&mut self) -> BoardTime {
         let millis = self.started.elapsed().as_millis() * u128::from(self.time_scale);
-        self.late.unwrap_or(BoardTime::from_millis(millis as u32))
+        self.round.unwrap_or(BoardTime::from_millis(millis as u32))
     }
 
     fn receive(&mut self) -> Option<u8> {

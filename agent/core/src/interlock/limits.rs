@@ -70,12 +70,17 @@ impl Interlock {
         actuator.needs_fresh.iter().find(|sensor| !self.fresh.contains(*sensor))
     }
 
-    /// Another actuator that must be off for this one to be on, and is not known to be.
+    /// Another actuator that must be off for this one to be on, and is not known to be. One that a new configuration gave another name
+    /// may be on under the old one.
     pub(super) fn excluded_by(&self, actuator: &Actuator) -> Option<&ActuatorEntry> {
+        let excludes =
+            |other: &Actuator| actuator.excludes.contains(&other.id) || other.excludes.contains(&actuator.id);
+        let is_excluded = |other: &Actuator| {
+            let mut renamed = self.actuators.values().filter(|now| now.output == other.output && now.id != actuator.id);
+            excludes(other) || renamed.any(excludes)
+        };
         let is_other = |other: &&ActuatorEntry| other.actuator.id != actuator.id && other.state != State::Off;
-        self.running.values().filter(is_other).find(|other| {
-            actuator.excludes.contains(&other.actuator.id) || other.actuator.excludes.contains(&actuator.id)
-        })
+        self.running.values().filter(is_other).find(|other| is_excluded(&other.actuator))
     }
 
     /// Whether an actuator is off, and its output is not another one's that is not.

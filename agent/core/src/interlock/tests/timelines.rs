@@ -83,6 +83,18 @@ fn two_that_exclude_each_other_are_never_on_together() {
     bench.expect(&[begin, end].concat());
 }
 
+/// Guards against: acid under its old name, whose order to switch on is still under way, beside base.
+#[test]
+fn two_that_exclude_each_other_do_so_under_a_new_name_until_the_output_is_off() {
+    let base = |excluded: &str| Actuator { excludes: [id(excluded)].into(), ..pump("base", "relay-2") };
+    let mut bench = Bench::new(vec![pump("acid", "relay-1"), base("acid")]);
+    bench.on(10, "acid", 1).said.clear();
+    bench.plan(11, vec![pump("acid-b", "relay-1"), base("acid-b")]).expect(&["switch acid off", "acid off removed"]);
+    bench.on(12, "base", 3).expect(&["base refused excluded"]);
+    bench.confirmed(13, false).on(13, "base", 3).expect(&["switch base on 3s", "base on"]);
+    bench.plan(14, vec![pump("acid-b", "relay-1"), base("acid-b")]).expect(&[]);
+}
+
 #[test]
 fn a_needed_sensor_must_be_fresh_when_the_booking_is_kept_too() {
     let mut bench = Bench::new(vec![Actuator { needs_fresh: [ph()].into(), ..doser() }]);

@@ -1,4 +1,6 @@
 //! Rows of the answers and bodies of the requests of the API. `by` is the name of a person, `for_s` a duration; `_s` are seconds.
+//!
+//! Parts of [`StatusRow`] have defaults: `status` of a new program shows what an older agent says.
 
 use std::collections::BTreeMap;
 
@@ -149,7 +151,8 @@ pub(crate) struct SensorRow {
     pub(crate) why: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct SilenceRow {
     pub(crate) silence: u32,
     pub(crate) zone: Option<Id>,
@@ -217,9 +220,10 @@ pub(crate) struct ScheduleRow {
     pub(crate) timezone: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct StatusRow {
-    pub(crate) device: Id,
+    pub(crate) device: String,
     pub(crate) version: String,
     pub(crate) running_s: f64,
     /// Number of the boot; 0 while no database counts it.
@@ -240,7 +244,8 @@ pub(crate) struct StatusRow {
     pub(crate) sync: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ClockState {
     /// `system`, `x60` or `input`.
     pub(crate) source: String,
@@ -252,7 +257,8 @@ pub(crate) struct ClockState {
     pub(crate) uptime_s: f64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ConfigState {
     pub(crate) hash: String,
     pub(crate) since: Option<String>,
@@ -267,7 +273,8 @@ pub(crate) struct ConfigState {
     pub(crate) rejected: Option<RejectedConfig>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct RejectedConfig {
     pub(crate) at: Option<String>,
     /// How many of the problems are errors.
@@ -290,9 +297,10 @@ pub(crate) struct RetryRow {
     pub(crate) bundle: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct BusState {
-    pub(crate) bus: Id,
+    pub(crate) bus: String,
     /// As in `agent.toml`, such as `line`.
     pub(crate) kind: String,
     pub(crate) port: String,
@@ -330,7 +338,8 @@ pub(crate) struct BusState {
     pub(crate) board: Option<BoardHealth>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Ignored {
     pub(crate) reason: String,
     pub(crate) line: String,
@@ -344,7 +353,8 @@ pub(crate) struct FaultRow {
     pub(crate) why: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct RejectedStamps {
     /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
     pub(crate) reason: String,
@@ -355,10 +365,11 @@ pub(crate) struct RejectedStamps {
     pub(crate) last: Option<String>,
     pub(crate) last_s: f64,
     pub(crate) stamp: Option<String>,
-    pub(crate) sensor: SensorId,
+    pub(crate) sensor: String,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct AlertCounts {
     /// Firing or acknowledged.
     pub(crate) open: u64,
@@ -371,6 +382,7 @@ pub(crate) struct AlertCounts {
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct StoreState {
     pub(crate) path: String,
     /// Why the store cannot write.
@@ -394,7 +406,8 @@ pub(crate) struct StoreState {
     pub(crate) lanes: BTreeMap<String, Lane>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct GivenUp {
     /// `readings`, `windows`, `minutes`, `quarters`, `events` or `diagnostics`.
     pub(crate) what: String,
@@ -406,7 +419,8 @@ pub(crate) struct GivenUp {
 }
 
 /// Lane of the outbox, in rows.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Lane {
     pub(crate) committed: u64,
     pub(crate) confirmed: u64,
@@ -414,6 +428,7 @@ pub(crate) struct Lane {
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct NotifyState {
     pub(crate) channels: Vec<ChannelState>,
     /// Notifications that did not fit into the queue.
@@ -425,6 +440,7 @@ pub(crate) struct ChannelState {
     pub(crate) channel: Id,
     /// `scheme://host:port`; none for the log.
     pub(crate) server: Option<String>,
+    #[serde(default)]
     pub(crate) waiting: u64,
     /// A message is in flight.
     #[serde(default)]
@@ -434,7 +450,8 @@ pub(crate) struct ChannelState {
     pub(crate) last_failure: Option<Failed>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Failed {
     pub(crate) at: Option<String>,
     pub(crate) notification: String,

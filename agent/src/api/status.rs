@@ -41,7 +41,7 @@ impl ApiState {
         let config = self.config.shown();
         let bundle = config.bundle.clone();
         StatusRow {
-            device: self.device.clone(),
+            device: self.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             running_s: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             boot,
@@ -146,7 +146,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let of_lines = ignored.keys().map(|reason| (reason.key.to_owned(), reason.text));
     let reasons = of_lines.chain(rejected_stamps.keys().map(|why| (name(why), why.text())));
     BusState {
-        bus: bus.id,
+        bus: bus.id.to_string(),
         reasons: reasons.map(|(name, text)| (name, text.to_owned())).collect(),
         kind: bus.kind.to_string(),
         port: bus.port,
@@ -191,7 +191,7 @@ fn rejected_stamps(
         last: placed(last, anchor),
         last_s: (now - last).as_secs_f64(),
         stamp: wall(stamp),
-        sensor,
+        sensor: sensor.to_string(),
     }
 }
 

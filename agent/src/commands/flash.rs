@@ -127,8 +127,8 @@ fn port_of(wanted: &cli::Flash, status: Option<&StatusRow>) -> anyhow::Result<St
             "{port}: no such port, and no agent runs that may know a bus of that name; expected a path such as /dev/ttyACM0"
         );
     };
-    let bus = status.buses.iter().find(|bus| bus.bus.as_str() == port);
-    let names = || status.buses.iter().map(|bus| bus.bus.to_string()).collect::<Vec<_>>().join(", ");
+    let bus = status.buses.iter().find(|bus| bus.bus == *port);
+    let names = || status.buses.iter().map(|bus| bus.bus.as_str()).collect::<Vec<_>>().join(", ");
     let bus = bus.with_context(|| format!("{port}: neither a port nor a bus; buses of the agent: {}", names()))?;
     // A board may be found at the port of another bus.
     let found = bus.board.as_ref().map(|board| board.port.clone());

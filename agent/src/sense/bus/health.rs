@@ -39,7 +39,8 @@ pub(crate) struct BusHealth {
 }
 
 /// A board with Tilth's firmware; a part of `status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct BoardHealth {
     /// Its id, 16 hexadecimal digits.
     pub(crate) id: String,

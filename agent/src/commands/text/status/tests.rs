@@ -73,3 +73,19 @@ fn a_channel_says_where_it_leads_since_when_it_fails_and_when_it_is_tried() {
     let log: ChannelState = serde_json::from_str(r#"{"channel":"log","waiting":0,"last_failure":null}"#).unwrap();
     assert_eq!(channel_line(&log, &utc()), "log: nothing waiting");
 }
+
+/// Guards against: a key that an older agent has not, which must not hide all that it says.
+#[test]
+fn an_agent_that_says_less_is_shown() {
+    let row: StatusRow = serde_json::from_str(
+        r#"{"device":"pi-7","version":"0.1.0","buses":[{"bus":"gateway","state":"down","reason":"unplugged","board":{"id":"01"},
+            "rejected_stamps":[{}],"last_ignored":{}}],"config":{"rejected":{}},"silences":[{}],"notify":{"channels":[{"channel":"log"}]},
+            "store":{"given_up":[{}],"lanes":{"events":{}}}}"#,
+    )
+    .expect("a status with fewer keys");
+    let said = status(&row, &utc());
+    assert!(said[0].contains("pi-7, tilth-agent 0.1.0"), "{said:?}");
+    for part in ["bus gateway", "down: unplugged", "board 01", "log: nothing waiting", "events 0 of 0"] {
+        assert!(said.iter().any(|line| line.contains(part)), "{part}: {said:?}");
+    }
+}

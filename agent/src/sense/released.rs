@@ -69,7 +69,10 @@ impl Ports {
             was_released = std::mem::replace(&mut ports.entry(device).or_default().is_released, true);
         });
         if was_released {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is left to another `tilth-agent flash`"));
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "it is left to another `tilth-agent flash` or `tilth-agent listen`",
+            ));
         }
         let released = Released { ports: self.clone(), device };
         let mut changes = self.0.subscribe();
@@ -113,7 +116,7 @@ impl Drop for Released {
 }
 
 fn left() -> io::Error {
-    io::Error::other("left to `tilth-agent flash` until that ends")
+    io::Error::other("left to `tilth-agent flash` or `tilth-agent listen` until that ends")
 }
 
 #[cfg(test)]
@@ -129,7 +132,8 @@ mod tests {
         let device = device_at(path).unwrap();
         let mut open = ports.open(device).unwrap();
         let closing = async {
-            assert!(open.released().await.to_string().contains("left to `tilth-agent flash`"));
+            let left = "left to `tilth-agent flash` or `tilth-agent listen`";
+            assert!(open.released().await.to_string().contains(left));
             assert!(ports.open(device).is_err(), "expected no second opening meanwhile");
             drop(open);
         };
@@ -138,7 +142,7 @@ mod tests {
         assert!(ports.open(device).is_err());
         assert!(ports.open(device + 1).is_ok(), "expected other ports to stay usable");
         let second = ports.release(path).await.unwrap_err().to_string();
-        assert!(second.contains("another `tilth-agent flash`"), "{second}");
+        assert!(second.contains("another `tilth-agent flash` or `tilth-agent listen`"), "{second}");
         drop(released);
         assert!(ports.open(device).is_ok());
         assert!(ports.0.borrow().is_empty());

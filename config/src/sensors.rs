@@ -428,12 +428,17 @@ fn check_hold_switch(
             fields
                 .error("hold_while", never_stale.help("set interval of the sensor, such as \"1s\"").across_documents());
         }
+        None => {
+            let problem = Problem::new("nothing says how soon after the switch the hold would come");
+            let help = format!("expected an interval of {SOON} or less, here and in agent.toml");
+            fields.warning("hold_while", problem.help(help).across_documents());
+        }
         Some(interval) if interval > SOON => {
             let problem = Problem::new(format!("the hold would come up to {interval} after the switch"));
             let help = format!("expected an interval of {SOON} or less, here and in agent.toml");
             fields.warning("interval", problem.help(help).across_documents());
         }
-        _ => {}
+        Some(_) => {}
     }
 }
 

@@ -267,6 +267,11 @@ fn a_switch_that_holds_its_zone_is_a_contact_that_is_read_often() {
              of the sensor, such as \"1s\"",
         ),
         (
+            "quantity = 'contact'\ninput = 'board:uno/6'\nstale_after = '1m'\nhold_while = 'open'\n",
+            "32:14: warning: sensors.\"tower/hands\".hold_while: nothing says how soon after the switch the hold would come; expected an \
+             interval of 2s or less, here and in agent.toml",
+        ),
+        (
             "quantity = 'contact'\ninput = 'board:uno/6'\ninterval = '10s'\nhold_while = 'open'\n",
             "31:12: warning: sensors.\"tower/hands\".interval: the hold would come up to 10s after the switch; expected an interval of 2s \
              or less, here and in agent.toml",

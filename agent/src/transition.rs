@@ -239,17 +239,19 @@ fn actuate(actuation: &Actuation) -> String {
 
 /// A hold that began or ended, in words.
 fn hold(change: &HoldChange) -> String {
+    let still: Vec<String> = change.still_held_by.iter().map(ToString::to_string).collect();
+    let still = if still.is_empty() { String::new() } else { format!("; still on hold by {}", still.join(" and ")) };
     match (change.held, &change.by) {
         (true, _) if change.only_doses => {
             format!("zone {}: dosing is stopped, since history is missing and what was dosed is unknown", change.zone)
         }
-        (false, Some(by)) if change.only_doses => format!("zone {}: dosing allowed again, by {by}", change.zone),
+        (false, Some(by)) if change.only_doses => format!("zone {}: dosing allowed again, by {by}{still}", change.zone),
         (false, None) if change.only_doses => {
-            format!("zone {}: dosing allowed again: no dose of before counts any more", change.zone)
+            format!("zone {}: dosing allowed again: no dose of before counts any more{still}", change.zone)
         }
         (true, by) => format!("zone {} on hold, by {}", change.zone, by.as_deref().unwrap_or("-")),
-        (false, Some(by)) => format!("hold of zone {} ended, by {by}", change.zone),
-        (false, None) => format!("hold of zone {} ended: its time is over", change.zone),
+        (false, Some(by)) => format!("hold of zone {} ended, by {by}{still}", change.zone),
+        (false, None) => format!("hold of zone {} ended: its time is over{still}", change.zone),
     }
 }
 

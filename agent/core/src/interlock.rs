@@ -30,13 +30,14 @@ use crate::actuator::Actuator;
 pub use crate::actuator::{Actuators, Wanted};
 use crate::id::{Id, SensorId};
 use crate::time::{Due, Span, Stamp, Uptime, WallTime};
+use hold_switch::HoldSwitch;
 use ledger::History;
 pub use order::{
     Actuation, Command, Effect, Event, HoldChange, Input, OffReason, Origin, OutputReason, Refusal, Switch,
 };
 pub use restart::Record;
 use unknown::UnknownDoses;
-pub use view::{ActuatorState, ActuatorView, HeldBy, HoldView};
+pub use view::{ActuatorState, ActuatorView, HeldBy, HoldView, LastRead};
 
 /// Time within which an output switches after an order, or not at all. An output that cannot promise it drops the order. Half a second
 /// on a demo's fast clock.
@@ -54,8 +55,8 @@ pub struct Interlock {
     /// Time on of each actuator and of each output by its text form, so that neither another name nor another output forgets a dose.
     history: BTreeMap<String, History>,
     holds: BTreeMap<Id, Hold>,
-    /// Switches on site that hold their zone.
-    switches: BTreeMap<SensorId, Id>,
+    /// Switches on site that hold their zone; until [`Interlock::set_hold_switches`] those that held it before.
+    switches: BTreeMap<SensorId, HoldSwitch>,
     unknown: Option<UnknownDoses>,
     /// Commands that were carried out, until they expire.
     commands: BTreeMap<Id, Due>,
@@ -359,13 +360,7 @@ impl Interlock {
     fn hold(&mut self, now: Stamp, zone: Id, span: Option<Span>, by: String) {
         let until = span.map(|span| Due::after(now, span));
         self.stop_zone(now, &zone);
-        self.effects.push_back(Effect::Hold(HoldChange {
-            at: now,
-            zone: zone.clone(),
-            by: Some(by.clone()),
-            held: true,
-            only_doses: false,
-        }));
+        self.tell_hold(now, zone.clone(), Some(by.clone()), true, false);
         self.holds.insert(zone, Hold { by, until });
     }
 
@@ -380,9 +375,14 @@ impl Interlock {
     /// A hold ends: by a person, or because its time is over.
     fn end_hold(&mut self, now: Stamp, zone: &Id, by: Option<String>) {
         if self.holds.remove(zone).is_some() {
-            let change = HoldChange { at: now, zone: zone.clone(), by, held: false, only_doses: false };
-            self.effects.push_back(Effect::Hold(change));
+            self.tell_hold(now, zone.clone(), by, false, false);
         }
+    }
+
+    /// Says that a hold began, or ended and who holds its zone all the same.
+    fn tell_hold(&mut self, at: Stamp, zone: Id, by: Option<String>, held: bool, only_doses: bool) {
+        let still_held_by = if held { Vec::new() } else { self.holders(&zone) };
+        self.effects.push_back(Effect::Hold(HoldChange { at, zone, by, held, still_held_by, only_doses }));
     }
 
     /// A booking that comes to nothing: the output was not told, so no time on is counted.

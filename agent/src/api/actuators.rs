@@ -79,7 +79,8 @@ pub(super) async fn end_hold(
     let Query(Person { by }) = parameters?;
     let by = name(&by)?;
     let holds = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
-    let Some(row) = holds.into_iter().find(|row| row.zone.as_str() == zone) else {
+    let mut holds = holds.into_iter().filter(|row| row.zone.as_str() == zone);
+    let Some(mut row) = holds.next() else {
         return Err(Problem::not_found(format!("zone {zone} is not on hold")));
     };
     if let Some(switch) = &row.switch {
@@ -93,6 +94,7 @@ pub(super) async fn end_hold(
         None => interlock::Input::ReleaseDoses { zone, by },
     };
     api.change(|answer| Command::Hold { change, answer }).await?;
+    row.still_held_by = holds.filter_map(|other| other.by).collect();
     api.answer(vec![row])
 }
 

@@ -198,6 +198,9 @@ pub(crate) struct HoldRow {
     /// Switch that holds it, where one does.
     #[serde(default)]
     pub(crate) switch: Option<SensorId>,
+    /// Who holds the zone all the same, of a hold that was ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) still_held_by: Vec<String>,
     /// End of the hold and seconds until then; none: until the person or the switch ends it.
     pub(crate) until: Option<String>,
     pub(crate) left_s: Option<f64>,

@@ -214,7 +214,8 @@ pub(super) fn holds(engine: &Engine, clock: &Clock) -> Vec<HoldRow> {
             HeldBy::Person(name) => (Some(name), None),
             HeldBy::Switch { ref sensor, .. } => (Some(by.to_string()), Some(sensor.clone())),
         };
-        HoldRow { zone, by, switch, until: wall(until), left_s: left.map(Span::as_secs_f64) }
+        let (until, left_s) = (wall(until), left.map(Span::as_secs_f64));
+        HoldRow { zone, by, switch, still_held_by: Vec::new(), until, left_s }
     };
     engine.holds().map(hold).collect()
 }

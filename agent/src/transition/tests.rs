@@ -1,6 +1,7 @@
 //! What replay cannot show: an acknowledgement, an untrusted clock, figures of every kind.
 
 use tilth_core::effect::Reason;
+use tilth_core::interlock::{HeldBy, LastRead};
 use tilth_core::plan::AlertKey;
 use tilth_core::reading::SensorIx;
 use tilth_core::time::Uptime;
@@ -133,4 +134,27 @@ fn what_is_over_says_for_how_long_it_held() {
     let before = Stamp { boot: 2, uptime: Uptime(9_000_000), wall: Some(WallTime(WALL)) };
     assert_eq!(at(Report { since: before, value: None, ..report() }), said(" after 1 min"));
     assert_eq!(at(Report { since: Stamp { wall: None, ..before }, value: None, ..report() }), said(""));
+}
+
+/// Guards against: "hold ended", read by somebody who then switches a pump on, while another hold is on.
+#[test]
+fn the_end_of_a_hold_says_who_holds_the_zone_all_the_same() {
+    let still_held_by = vec![
+        HeldBy::Person("anna".to_owned()),
+        HeldBy::Switch { sensor: SensorId::new("tank/hands").unwrap(), read: LastRead::Now },
+    ];
+    let at = stamp(0);
+    let zone = Id::new("tank").unwrap();
+    let change = |by: Option<&str>, only_doses| {
+        let by = by.map(str::to_owned);
+        hold(&HoldChange { at, zone: zone.clone(), by, held: false, still_held_by: still_held_by.clone(), only_doses })
+    };
+    for (by, only_doses, said) in [
+        (Some("ben"), false, "hold of zone tank ended, by ben"),
+        (None, false, "hold of zone tank ended: its time is over"),
+        (Some("ben"), true, "zone tank: dosing allowed again, by ben"),
+        (None, true, "zone tank: dosing allowed again: no dose of before counts any more"),
+    ] {
+        assert_eq!(change(by, only_doses), format!("{said}; still on hold by anna and switch tank/hands"));
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::{Engine, Kind};
 use crate::effect::Effect;
-use crate::id::{Id, SensorId};
+use crate::id::Id;
 use crate::interlock::{self, ActuatorView, Command, HoldView, Input, Origin};
 use crate::reading::SensorIx;
 use crate::time::{Span, Uptime};
@@ -26,7 +26,6 @@ impl Engine {
     /// What was remembered of outputs before is known only now; `by` leads from the clock of then to the present one.
     pub fn restore_outputs(&mut self, before: &interlock::Record, by: Span) {
         self.interlock.recall(self.clock.stamp(self.now), before, by);
-        self.keep_hold_switches();
         self.follow_interlock();
     }
 
@@ -42,7 +41,7 @@ impl Engine {
 
     /// The process goes on at this instant; what outputs did until then is not known.
     pub(super) fn resume_outputs(&mut self, at: Uptime) {
-        self.keep_hold_switches();
+        self.set_hold_switches();
         self.interlock.resume(self.clock.stamp(at));
         self.follow_interlock();
     }
@@ -68,30 +67,26 @@ impl Engine {
         self.follow_targets_of(ix);
     }
 
-    /// A switch on site holds its zone, or no longer does. One that cannot be believed changes nothing.
+    /// A switch on site holds its zone, or not. One that cannot be believed changes nothing.
     fn follow_hold_switch(&mut self, ix: SensorIx) {
         let sensor = &self.plan.sensors[ix.0 as usize];
         let Some(while_open) = self.plan.hold_switches.get(&sensor.id) else { return };
         let Some(steps) = self.facts(ix).value else { return };
         let is_open = Value { steps, resolution: sensor.resolution }.to_f64() >= 0.5;
-        self.interlock.set_hold_switch(self.clock.stamp(self.now), &sensor.id, &sensor.zone, is_open == *while_open);
+        self.interlock.set_hold_switch(self.clock.stamp(self.now), &sensor.id, is_open == *while_open);
         self.follow_interlock();
     }
 
-    /// A zone is held by no switch that the plan has no longer.
-    fn keep_hold_switches(&mut self) {
-        let plan = std::sync::Arc::clone(&self.plan);
-        let is_configured = |switch: &SensorId, zone: &Id| {
-            let zone_of = || Some(&plan.sensor(plan.sensor_ix(switch.as_str())?).zone);
-            plan.hold_switches.contains_key(switch) && zone_of() == Some(zone)
-        };
-        self.interlock.keep_hold_switches(self.clock.stamp(self.now), is_configured);
+    fn set_hold_switches(&mut self) {
+        let switches = self.plan.sensors.iter().filter(|sensor| self.plan.hold_switches.contains_key(&sensor.id));
+        let switches = switches.map(|sensor| (sensor.id.clone(), sensor.zone.clone())).collect();
+        self.interlock.set_hold_switches(self.clock.stamp(self.now), switches);
     }
 
     /// The plan changed under running actuators.
     pub(super) fn follow_plan(&mut self) {
         let now = self.clock.stamp(self.now);
-        self.keep_hold_switches();
+        self.set_hold_switches();
         (0..self.sensors.len() as u32).for_each(|ix| self.follow_freshness(SensorIx(ix)));
         self.interlock.set_actuators(now, &self.plan.actuators);
         self.follow_all_targets();

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::view::HeldBy;
 use crate::actuator::{Actuator, Output, Wanted};
 use crate::id::{Id, SensorId};
 use crate::plan::AlertKey;
@@ -279,8 +280,10 @@ pub struct HoldChange {
     pub zone: Id,
     /// Who did it; none where its time is over.
     pub by: Option<String>,
-    /// Whether the zone is on hold now.
+    /// Whether the hold began, or ended.
     pub held: bool,
+    /// Who holds the zone all the same, where it ended.
+    pub still_held_by: Vec<HeldBy>,
     /// Only actuators with a total are meant, of which nobody knows what they dosed before.
     pub only_doses: bool,
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::hold_switch::{HoldSwitch, SwitchState};
 use super::ledger::{self, History};
 use super::unknown::UnknownDoses;
 use super::{
@@ -20,6 +21,7 @@ pub struct Record {
     history: BTreeMap<String, History>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     holds: BTreeMap<Id, Hold>,
+    /// Switches that hold their zone, as far as they were read: a start takes no switch for off that it has not read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     switches: BTreeMap<SensorId, Id>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,11 +45,12 @@ impl Interlock {
     /// What is to be kept.
     #[must_use]
     pub fn record(&self) -> Record {
+        let on = self.switches.iter().filter(|(_, switch)| switch.state == SwitchState::On);
         Record {
             running: self.running.values().filter(|running| running.state != State::Off).cloned().collect(),
             history: self.history.clone(),
             holds: self.holds.clone(),
-            switches: self.switches.clone(),
+            switches: on.map(|(sensor, switch)| (sensor.clone(), switch.zone.clone())).collect(),
             unknown: self.unknown.clone(),
             steered: self.steered.clone(),
             commands: self.commands.clone(),
@@ -59,12 +62,15 @@ impl Interlock {
     #[must_use]
     pub fn restore(actuators: &Actuators, record: &Record) -> Interlock {
         let running = record.running.iter().map(|running| (running.actuator.id.clone(), running.clone()));
+        let on = |(sensor, zone): (&SensorId, &Id)| {
+            (sensor.clone(), HoldSwitch { zone: zone.clone(), state: SwitchState::On })
+        };
         let mut interlock = Interlock {
             actuators: Actuators::clone(actuators),
             running: running.collect(),
             history: record.history.clone(),
             holds: record.holds.clone(),
-            switches: record.switches.clone(),
+            switches: record.switches.iter().map(on).collect(),
             unknown: record.unknown.clone(),
             steered: record.steered.clone(),
             commands: record.commands.clone(),
@@ -138,11 +144,9 @@ impl Interlock {
             self.stop_all(now, |actuator| actuator.zone == zone && !actuator.is_alarm, &OffReason::Hold);
             self.holds.entry(zone).or_insert(hold);
         }
-        // A switch that was read since says what is the case now.
-        before.switches.retain(|sensor, _| !self.fresh.contains(sensor));
-        for (sensor, zone) in before.switches {
-            self.stop_zone(now, &zone);
-            self.switches.entry(sensor).or_insert(zone);
+        // One that was read since is known; one that was not holds its zone already.
+        for (sensor, switch) in self.switches.iter_mut().filter(|(_, switch)| switch.state == SwitchState::Unread) {
+            switch.state = before.switches.get(sensor).map_or(SwitchState::Unread, |before| before.state);
         }
         self.unknown = self.unknown.take().or(before.unknown);
         before.commands.append(&mut self.commands);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, HoldChange, Interlock, OffReason, SWITCH_WITHIN, ledger};
+use super::{Interlock, OffReason, SWITCH_WITHIN, ledger};
 use crate::actuator::Actuator;
 use crate::id::Id;
 use crate::time::{Due, Span, Stamp, Uptime};
@@ -35,7 +35,7 @@ impl Interlock {
         let span = Span(ledger::DAY.0.saturating_add(longest.unwrap_or(Span::ZERO).0).saturating_add(SWITCH_WITHIN.0));
         self.unknown = Some(UnknownDoses { until: Due::after(now, span), released: BTreeSet::new() });
         self.stop_all(now, Actuator::has_total, &OffReason::DosesUnknown);
-        self.tell_zones(now, None, true, &self.unknown_zones());
+        self.tell_zones(now, true, self.unknown_zones());
     }
 
     /// A person who looked at a zone lets its actuators dose again.
@@ -43,7 +43,7 @@ impl Interlock {
         let is_held = self.unknown_zones().contains(zone);
         if let (true, Some(unknown)) = (is_held, &mut self.unknown) {
             unknown.released.insert(zone.clone());
-            self.tell_zones(now, Some(by), false, &BTreeSet::from([zone.clone()]));
+            self.tell_hold(now, zone.clone(), Some(by.to_owned()), false, true);
         }
     }
 
@@ -52,7 +52,7 @@ impl Interlock {
         if self.unknown.as_ref().is_some_and(|unknown| unknown.until() <= now.uptime) {
             let zones = self.unknown_zones();
             self.unknown = None;
-            self.tell_zones(now, None, false, &zones);
+            self.tell_zones(now, false, zones);
         }
     }
 
@@ -68,9 +68,7 @@ impl Interlock {
         held.map(|actuator| actuator.zone.clone()).collect()
     }
 
-    fn tell_zones(&mut self, at: Stamp, by: Option<&str>, held: bool, zones: &BTreeSet<Id>) {
-        let change =
-            |zone: &Id| HoldChange { at, zone: zone.clone(), by: by.map(str::to_owned), held, only_doses: true };
-        self.effects.extend(zones.iter().map(|zone| Effect::Hold(change(zone))));
+    fn tell_zones(&mut self, now: Stamp, held: bool, zones: BTreeSet<Id>) {
+        zones.into_iter().for_each(|zone| self.tell_hold(now, zone, None, held, true));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::hold_switch::SwitchState;
 use super::unknown::UnknownDoses;
 use super::{Interlock, State, ledger};
 use crate::actuator::Actuator;
@@ -60,11 +61,22 @@ pub enum HeldBy {
     Switch {
         /// Its sensor.
         sensor: SensorId,
-        /// Whether it is read and believed now; if not, the hold is as it was when it last was.
-        is_known: bool,
+        /// When it was read and believed last.
+        read: LastRead,
     },
     /// History is missing: only actuators with a total are held.
     MissingHistory,
+}
+
+/// When a switch was read and believed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastRead {
+    /// It can be read and believed now.
+    Now,
+    /// Before it failed, fell silent or the agent started; the hold is as it was then.
+    Before,
+    /// Never yet: it may be on.
+    Never,
 }
 
 /// As people read it, after "by".
@@ -72,9 +84,13 @@ impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HeldBy::Person(name) => f.write_str(name),
-            HeldBy::Switch { sensor, is_known: true } => write!(f, "switch {sensor}"),
-            HeldBy::Switch { sensor, is_known: false } => {
-                write!(f, "switch {sensor} as it was last, for it cannot be read now")
+            HeldBy::Switch { sensor, read } => {
+                write!(f, "switch {sensor}")?;
+                f.write_str(match read {
+                    LastRead::Now => "",
+                    LastRead::Before => " as it was last, for it cannot be read now",
+                    LastRead::Never => ", which could not be read yet and may be on",
+                })
             }
             HeldBy::MissingHistory => f.write_str("history is missing"),
         }
@@ -94,17 +110,24 @@ impl Interlock {
             by: HeldBy::Person(hold.by.clone()),
             until: hold.until.map(|until| until.at),
         });
-        let switched = self.switches.iter();
-        let switched =
-            switched.map(|(sensor, zone)| HoldView { zone: zone.clone(), by: self.held_by(sensor), until: None });
+        let switched = self.switches.iter().filter(|(_, switch)| switch.holds()).map(|(sensor, switch)| HoldView {
+            zone: switch.zone.clone(),
+            by: self.held_by(sensor, switch.state),
+            until: None,
+        });
         let until = self.unknown.as_ref().map(UnknownDoses::until);
         let unknown = self.unknown_zones().into_iter();
         let unknown = unknown.map(move |zone| HoldView { zone, by: HeldBy::MissingHistory, until });
         held.chain(switched).chain(unknown)
     }
 
-    fn held_by(&self, switch: &SensorId) -> HeldBy {
-        HeldBy::Switch { sensor: switch.clone(), is_known: self.fresh.contains(switch) }
+    pub(super) fn held_by(&self, switch: &SensorId, state: SwitchState) -> HeldBy {
+        let read = match state {
+            SwitchState::Unread => LastRead::Never,
+            _ if self.fresh.contains(switch) => LastRead::Now,
+            _ => LastRead::Before,
+        };
+        HeldBy::Switch { sensor: switch.clone(), read }
     }
 
     fn view(&self, now: Uptime, actuator: &Actuator) -> ActuatorView {
@@ -122,9 +145,7 @@ impl Interlock {
             off = off.into_iter().chain(history.off_for(now)).min();
         }
         let must_rest = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
-        let person = self.holds.get(&actuator.zone).map(|hold| HeldBy::Person(hold.by.clone()));
-        let switches = self.switches.iter().filter(|(_, zone)| **zone == actuator.zone);
-        let held_by = person.into_iter().chain(switches.map(|(sensor, _)| self.held_by(sensor))).collect();
+        let held_by = self.holders(&actuator.zone);
         let unknown = self.has_unknown_doses(actuator);
         ActuatorView { actuator: actuator.clone(), state, hour, day, must_rest, held_by, unknown }
     }

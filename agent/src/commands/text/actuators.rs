@@ -47,8 +47,13 @@ pub(super) fn held_in_status(row: &HoldRow, times: &Times) -> String {
 }
 
 pub(in crate::commands) fn ended(row: &HoldRow) -> String {
+    let still = if row.still_held_by.is_empty() {
+        String::new()
+    } else {
+        format!("; still on hold by {}", row.still_held_by.join(" and "))
+    };
     match row.by {
-        Some(_) => format!("the hold of zone {} is ended", row.zone),
+        Some(_) => format!("the hold of zone {} is ended{still}", row.zone),
         None => format!("zone {} may be dosed again; totals begin with 0", row.zone),
     }
 }

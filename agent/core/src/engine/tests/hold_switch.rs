@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::bench::{Bench, WALL, at, id, sensor};
 use crate::actuator::{Actuator, Output};
+use crate::effect::Effect;
 use crate::engine::{Engine, Input, Start};
 use crate::id::SensorId;
-use crate::interlock::{self, Command, HeldBy, Origin, Wanted};
+use crate::interlock::{self, Command, HeldBy, LastRead, Origin, Wanted};
 use crate::plan::Plan;
 use crate::quantity::Quantity;
 use crate::reading::Quality;
@@ -20,6 +21,11 @@ const CLOSED: f64 = 0.0;
 
 /// A fan in zone z with a switch that holds it while closed; without the switch where `is_switch` is false.
 fn farm(is_switch: bool) -> Arc<Plan> {
+    farm_with_switch_in("z", is_switch)
+}
+
+/// The same with the switch in another zone, and the fan in z.
+fn farm_with_switch_in(zone: &str, is_switch: bool) -> Arc<Plan> {
     let fan = Actuator {
         id: id("fan"),
         zone: id("z"),
@@ -35,6 +41,7 @@ fn farm(is_switch: bool) -> Arc<Plan> {
         needs_fresh: [].into(),
     };
     let hands = Sensor {
+        zone: id(zone),
         quantity: Quantity::Contact,
         resolution: Resolution::new(1.0).unwrap(),
         range: Some((0.0, 1.0)),
@@ -50,9 +57,10 @@ fn switch() -> SensorId {
     SensorId::new("z/hands").unwrap()
 }
 
+/// A farm whose switch was read and is off.
 fn bench() -> Bench {
     let mut bench = Bench::new(farm(true));
-    bench.said.clear();
+    bench.read(0.0, "z/hands", OPEN).said.clear();
     bench
 }
 
@@ -120,10 +128,81 @@ fn a_switch_that_fails_leaves_the_zone_as_it_was() {
     bench.read(3.0, "z/hands", CLOSED);
     assert_eq!(held_by(&bench), ["switch z/hands"]);
     bench.tick(9.0).said.clear();
-    assert!(matches!(&bench.engine.holds().next().unwrap().by, HeldBy::Switch { is_known: false, .. }), "it is stale");
+    assert!(
+        matches!(&bench.engine.holds().next().unwrap().by, HeldBy::Switch { read: LastRead::Before, .. }),
+        "it is stale"
+    );
     command(&mut bench, 10.0).expect(&["fan refused hold"]);
     bench.read(11.0, "z/hands", OPEN).read(11.5, "z/hands", OPEN).read_with(12.0, "z/hands", CLOSED, Quality::Fault);
     assert_eq!(held_by(&bench), Vec::<String>::new(), "nor does a value that cannot be believed begin a hold");
+}
+
+/// Guards against: whoever turned the switch on, and reaches into a tank, while its board is away or the agent has just started.
+#[test]
+fn a_switch_holds_its_zone_until_it_is_believed_for_the_first_time() {
+    const UNREAD: &str = "switch z/hands, which could not be read yet and may be on";
+    let mut bench = Bench::new(farm(true));
+    bench.said.clear();
+    assert_eq!(held_by(&bench), [UNREAD]);
+    command(&mut bench, 1.0).expect(&["fan refused hold"]);
+    bench.read_with(2.0, "z/hands", OPEN, Quality::Fault).said.clear();
+    assert_eq!(held_by(&bench), [UNREAD], "a value that cannot be believed does not end it");
+    bench.read(3.0, "z/hands", OPEN).said.retain(|said| said.starts_with("z "));
+    bench.expect(&[]);
+    command(&mut bench, 4.0).expect(&["switch fan on 1h", "fan on"]);
+    let snapshot = bench.engine.snapshot();
+    let start = Start { boot: 2, at: Uptime(0), wall: None };
+    let mut bench = Bench::of(Engine::restart(farm(true), &snapshot, start).unwrap());
+    bench.said.clear();
+    command(&mut bench, 1.0).expect(&["fan refused hold"]);
+    assert_eq!(held_by(&bench), [UNREAD], "that it was off before the restart says nothing of now");
+    bench.read(2.0, "z/hands", CLOSED).expect(&["switch fan off", "z held"]);
+}
+
+#[test]
+fn a_switch_that_a_configuration_adds_stops_its_zone_until_it_is_read() {
+    let configured = |is_read: bool| {
+        let mut bench = Bench::new(farm(false));
+        if is_read {
+            bench.read(1.0, "z/hands", OPEN);
+        }
+        command(&mut bench, 2.0).said.clear();
+        bench.handle(3.0, Input::Plan(farm(true))).said.retain(|said| said.contains("fan"));
+        std::mem::take(&mut bench.said)
+    };
+    assert_eq!(configured(true), Vec::<String>::new(), "it is known to be off");
+    assert_eq!(configured(false), ["switch fan off", "fan off hold"]);
+}
+
+#[test]
+fn the_hold_of_a_switch_that_cannot_be_read_goes_with_it_into_another_zone() {
+    let mut bench = bench();
+    bench.read(1.0, "z/hands", CLOSED).read_with(2.0, "z/hands", OPEN, Quality::Fault);
+    bench.handle(3.0, Input::Plan(farm_with_switch_in("y", true)));
+    bench.said.retain(|said| said.starts_with("z ") || said.starts_with("y "));
+    bench.expect(&["z held", "z released", "y held"]);
+    let zones: Vec<String> = bench.engine.holds().map(|hold| hold.zone.to_string()).collect();
+    assert_eq!(zones, ["y"]);
+    bench.read(4.0, "z/hands", OPEN).said.retain(|said| said.starts_with("y "));
+    bench.expect(&["y released"]);
+}
+
+#[test]
+fn a_hold_that_ends_says_who_holds_the_zone_all_the_same() {
+    let mut bench = bench();
+    bench
+        .read(1.0, "z/hands", CLOSED)
+        .handle(2.0, Input::Output(interlock::Input::Hold { zone: id("z"), span: None, by: "ann".to_owned() }));
+    end_hold(&mut bench, 3.0);
+    let still_held_by = |bench: &Bench| match bench.effects.last() {
+        Some(Effect::Output(interlock::Effect::Hold(change))) if !change.held => change.still_held_by.clone(),
+        other => panic!("expected the end of a hold, came {other:?}"),
+    };
+    let switch = HeldBy::Switch { sensor: switch(), read: LastRead::Now };
+    assert_eq!(still_held_by(&bench), [switch]);
+    bench.read(4.0, "z/hands", OPEN);
+    bench.effects.retain(|effect| matches!(effect, Effect::Output(_)));
+    assert_eq!(still_held_by(&bench), []);
 }
 
 #[test]

@@ -307,6 +307,8 @@ impl Session {
             None => return self.send(ToBoard::SetId(self.id)),
         }
         if self.has_restarted(hello) {
+            let off = self.relays.restarted();
+            self.outcomes(off);
             self.restarted(words::reset(hello.reset));
         }
         if hello.next == 0 && self.sequence.next().is_none() {
@@ -360,8 +362,6 @@ impl Session {
         (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
         self.kinds = Kinds::default();
         (self.stored, self.heard, self.heartbeat) = (None, None, None);
-        let off = self.relays.restarted();
-        self.outcomes(off);
         // What the board was told before is gone with it.
         self.state = State::Asking { seconds: 0 };
         self.effects.push_back(Effect::Remark(format!("the board restarted: {reset}")));

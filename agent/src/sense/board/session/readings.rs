@@ -29,6 +29,7 @@ impl Session {
                 }
             }
             Position::Repeated { .. } => self.counts.repeated += 1,
+            // Relays may have been ordered on since: the next Heartbeat says which are.
             Position::Different => {
                 self.restarted(self.greeting.as_ref().map_or("", |greeting| greeting.reset));
                 self.ask();

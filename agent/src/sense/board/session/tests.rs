@@ -221,6 +221,24 @@ fn a_board_that_has_been_up_for_longer_than_before_is_found_out_by_the_readings_
     assert_eq!(said[0], "says the board restarted: watchdog: the firmware made no progress");
 }
 
+/// Guards against: a pump that counts as off while it runs, and is switched off in the middle of its dose.
+#[test]
+fn a_restart_that_is_found_out_late_says_nothing_of_relays_that_were_ordered_on_since() {
+    let mut timeline = Timeline::greeted();
+    timeline.hear(1_100, &reading(0, 100, 1));
+    timeline.hear(11_000, &heartbeat(10_000, 0, 1));
+    timeline.input(200_000, Input::Opened);
+    timeline.hear(200_100, &hello(139_000, 12));
+    timeline.input(200_200, Input::Order(pump_on()));
+    timeline.hear(200_250, &ack(1));
+    let said = timeline.hear(200_300, &reading(0, 101, 1));
+    assert_eq!(said, ["says the board restarted: power on", "identify"]);
+    timeline.hear(200_400, &hello(139_300, 12));
+    assert_eq!(timeline.hear(200_500, &relays_on(139_400, 0b10)), ["heard 139400"]);
+    let off = format!("{:?}", Outcome::Switched { order: 7, on: false, why: None });
+    assert_eq!(timeline.hear(202_500, &relays_on(141_400, 0)), ["heard 141400".to_owned(), off]);
+}
+
 /// Guards against: a restart that is made up, with every reading twice and relays that are taken for off.
 #[test]
 fn a_line_that_stalls_is_no_restart_and_what_was_taken_before_is_confirmed() {
@@ -350,6 +368,18 @@ fn pump() -> Setting {
     Setting::Relay(set)
 }
 
+/// The order 7: the pump at relay 1 on for 2 s.
+fn pump_on() -> Order {
+    let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
+    let actuator = Id::new("pump").unwrap();
+    Order { order: 7, actuator, output, normally_energised: false, on: true, at_most: Some(Span(2_000)) }
+}
+
+/// A Heartbeat of a board without readings, whose relays are on as these bits say.
+fn relays_on(at: u32, on: u8) -> FromBoard<'static> {
+    FromBoard::Heartbeat(Heartbeat { at, next: 0, oldest: 0, lost: 0, bad_frames: 0, on })
+}
+
 fn ack(command: u32) -> FromBoard<'static> {
     FromBoard::Ack(Ack { command, limited: false })
 }
@@ -432,27 +462,19 @@ fn a_relay_that_should_rest_energised_is_raised_until_it_is() {
     assert_eq!(said, ["heard 0".to_owned(), switch(2)]);
     let limited = timeline.hear(2_100, &FromBoard::Ack(Ack { command: 2, limited: true }));
     assert!(limited[0].starts_with("says relay 1 of the board has a maximum on-time"), "{limited:?}");
-    let FromBoard::Heartbeat(raised) = heartbeat(0, 0, 0) else { unreachable!() };
-    assert_eq!(timeline.hear(3_000, &FromBoard::Heartbeat(Heartbeat { on: 0b10, ..raised })), ["heard 0"]);
+    assert_eq!(timeline.hear(3_000, &relays_on(0, 0b10)), ["heard 0"]);
 }
 
 /// Guards against: an outcome that is told to nobody, because the board says it once and the line lost it.
 #[test]
 fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
     let mut timeline = Timeline::greeted();
-    let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
-    let actuator = Id::new("pump").unwrap();
-    let on = Order { order: 7, actuator, output, normally_energised: false, on: true, at_most: Some(Span(2_000)) };
-    let with = |at, on| {
-        let FromBoard::Heartbeat(heartbeat) = heartbeat(at, 0, 0) else { unreachable!() };
-        FromBoard::Heartbeat(Heartbeat { on, ..heartbeat })
-    };
-    timeline.input(1_100, Input::Order(on));
+    timeline.input(1_100, Input::Order(pump_on()));
     timeline.hear(1_200, &ack(1));
-    assert_eq!(timeline.hear(2_000, &with(1_000, 0b10)), ["heard 1000"]);
+    assert_eq!(timeline.hear(2_000, &relays_on(1_000, 0b10)), ["heard 1000"]);
     let off = format!("{:?}", Outcome::Switched { order: 7, on: false, why: None });
-    assert_eq!(timeline.hear(5_000, &with(4_000, 0)), ["heard 4000".to_owned(), off]);
-    let said = timeline.hear(6_000, &with(5_000, 0b10));
+    assert_eq!(timeline.hear(5_000, &relays_on(4_000, 0)), ["heard 4000".to_owned(), off]);
+    let said = timeline.hear(6_000, &relays_on(5_000, 0b10));
     assert_eq!(said[1], "says relay 1 of the board is on though pump is off: switching it off");
     let release = ToBoard::Switch(Switch { command: 2, relay: 1, on_for: 0, expires: 35_000 });
     assert_eq!(said[2..], [format!("{release:?}")]);
@@ -462,14 +484,11 @@ fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
 #[test]
 fn settings_wait_while_an_order_is_under_way() {
     let mut timeline = Timeline::greeted();
-    let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
-    let actuator = Id::new("pump").unwrap();
-    let on = Order { order: 7, actuator, output, normally_energised: false, on: true, at_most: Some(Span(2_000)) };
-    timeline.input(1_100, Input::Order(on.clone()));
+    timeline.input(1_100, Input::Order(pump_on()));
     assert_eq!(timeline.input(1_200, Input::Settings(vec![pump(), WATER])), Vec::<String>::new());
     assert_eq!(timeline.second(2_100).len(), 1, "expected the order alone to be repeated");
     assert_eq!(timeline.hear(2_200, &ack(1))[1..], ["set relay 1 (2)"]);
-    timeline.input(2_300, Input::Order(on));
+    timeline.input(2_300, Input::Order(pump_on()));
     assert_eq!(timeline.hear(2_400, &ack(2)), Vec::<String>::new());
     let said: Vec<String> = (3..8).flat_map(|second| timeline.second(second * 1_000)).collect();
     assert_eq!(said.iter().filter(|said| said.starts_with("set channel 0")).count(), 2, "{said:?}");

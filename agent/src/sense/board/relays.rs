@@ -93,9 +93,9 @@ impl Relays {
         message
     }
 
-    /// Whether an order is under way.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// Whether an order to switch on is under way. Switching off may be done twice, and is repeated for ever.
+    pub(super) fn is_switching_on(&self) -> bool {
+        self.waiting.iter().any(|waiting| is_energised(&waiting.order))
     }
 
     /// What is sent again after a second without an answer, and orders that are lost meanwhile. Switching off is repeated until it is

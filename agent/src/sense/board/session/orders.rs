@@ -53,17 +53,17 @@ impl Session {
         let (again, lost) = self.relays.second();
         again.into_iter().for_each(|message| self.send(message));
         self.outcomes(lost);
-        if !self.relays.is_waiting() {
+        if !self.relays.is_switching_on() {
             self.repeat_setting();
             self.send_setting();
         }
     }
 
-    /// Sends the next setting; none before the board was greeted, or while a setting or an order is under way. A board remembers the answers
-    /// to four commands: those of its relays, which must not be done twice, and not those of settings besides.
+    /// Sends the next setting; none before the board was greeted, or while a setting or an order to switch on is under way. A board remembers
+    /// the answers to four commands: those of its relays, which must not be switched on twice, and not those of settings besides.
     pub(super) fn send_setting(&mut self) {
         if let State::Greeted { .. } = self.state
-            && !self.relays.is_waiting()
+            && !self.relays.is_switching_on()
         {
             self.commands.next().into_iter().for_each(|command| self.send(command));
         }

@@ -480,6 +480,14 @@ fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
     assert_eq!(said[2..], [format!("{release:?}")]);
 }
 
+/// Guards against: limits that a board never gets, because it does not answer an order to switch off.
+#[test]
+fn settings_do_not_wait_for_an_answer_to_switching_off() {
+    let mut timeline = Timeline::greeted();
+    timeline.input(1_100, Input::Order(Order { on: false, at_most: None, ..pump_on() }));
+    assert_eq!(timeline.input(1_200, Input::Settings(vec![pump()])), ["set relay 1 (2)"]);
+}
+
 /// Guards against: a dose that runs twice, for its command is repeated after settings made the board forget that it did it.
 #[test]
 fn settings_wait_while_an_order_is_under_way() {

@@ -16,8 +16,6 @@ pub(crate) struct BoardPosition {
     pub(crate) board: [u8; 8],
     /// Sequence number of the next reading.
     pub(crate) next: u32,
-    /// Newest board time that was heard, in milliseconds since the board started.
-    pub(crate) heard: u32,
     /// Checksums of the newest readings, the last one last: a board with others under their numbers restarted since.
     pub(crate) recent: VecDeque<u16>,
     /// Counters of pulses, from which the next readings count.
@@ -103,13 +101,7 @@ impl PartialEq for Receipt {
 impl BoardPosition {
     /// The position of a board whose readings before `next` were taken.
     pub(crate) fn made(next: u32) -> BoardPosition {
-        BoardPosition {
-            board: [1; 8],
-            next,
-            heard: next,
-            recent: VecDeque::from([7]),
-            counted: Counted::from([(5, (9, 100))]),
-        }
+        BoardPosition { board: [1; 8], next, recent: VecDeque::from([7]), counted: Counted::from([(5, (9, 100))]) }
     }
 }
 

@@ -76,6 +76,11 @@ impl BoardClock {
         self.line = line_below(&self.points);
     }
 
+    /// Whether nothing was heard for so long that a board time may be of the next turn of the board's clock.
+    pub(super) fn is_outdated(&self, now: Uptime) -> bool {
+        self.points.back().is_some_and(|last| now.0 - (last.board + last.offset) > i64::from(i32::MAX))
+    }
+
     /// Forgets what was before the newest span where that is far behind. A line that stalls delays some messages, and a board that restarted
     /// and was up for longer than before, which its numbers do not say, is behind in all of them.
     fn forget_earlier_start(&mut self) {

@@ -136,7 +136,7 @@ pub(super) struct Session {
     stored: Option<u32>,
     /// Readings were taken after the last mark.
     is_unmarked: bool,
-    /// Newest board time that was heard.
+    /// Newest board time that was heard in this run of the agent, and of this start.
     heard: Option<u32>,
     /// Whether it was echoed since the last second.
     is_echoed: bool,
@@ -157,11 +157,11 @@ impl Session {
     /// With a board of this id, of which readings were taken `before`. Commands have ids from `first_command` on, which no earlier run of the
     /// agent used lately.
     pub(super) fn new(id: BoardId, before: Option<BoardPosition>, first_command: u32) -> Session {
-        let (sequence, counters, heard) = match before {
-            Some(BoardPosition { next, heard, recent, counted, .. }) => {
-                (Sequence::resumed(next, recent), Counters::resumed(counted), Some(heard))
+        let (sequence, counters) = match before {
+            Some(BoardPosition { next, recent, counted, .. }) => {
+                (Sequence::resumed(next, recent), Counters::resumed(counted))
             }
-            None => (Sequence::default(), Counters::default(), None),
+            None => (Sequence::default(), Counters::default()),
         };
         Session {
             id,
@@ -173,7 +173,7 @@ impl Session {
             starts: 0,
             stored: None,
             is_unmarked: false,
-            heard,
+            heard: None,
             is_echoed: false,
             is_asked_again: false,
             commands: Commands::new(first_command),
@@ -306,6 +306,9 @@ impl Session {
             Some(_) => return self.effects.push_back(Effect::Stranger),
             None => return self.send(ToBoard::SetId(self.id)),
         }
+        if self.clock.is_outdated(now) {
+            (self.clock, self.heard) = (BoardClock::default(), None);
+        }
         if self.has_restarted(hello) {
             let off = self.relays.restarted();
             self.outcomes(off);
@@ -344,7 +347,7 @@ impl Session {
     /// has been up for longer than before is found out by the first reading that it sends again.
     fn has_restarted(&self, hello: &Hello<'_>) -> bool {
         let is_reset = self.greeting.as_ref().is_some_and(|greeting| greeting.reset != words::reset(hello.reset));
-        self.heard.is_some() && (is_reset || self.went_back(hello.at, hello.next))
+        self.heard.is_some() && is_reset || self.went_back(hello.at, hello.next)
     }
 
     /// Whether a board time and the number of its next reading are from before what was heard.
@@ -378,6 +381,10 @@ impl Session {
         if lost > 0 {
             self.counts.lost += u64::from(lost);
             self.effects.push_back(Effect::Remark(words::lost(lost)));
+            // All that came since its start was dropped and nothing ever confirmed: what was counted before is of another start.
+            if heartbeat.lost == heartbeat.oldest && !self.counters.counted.is_empty() {
+                self.counters = Counters::of_started_board();
+            }
         }
         // Readings that came before their numbers were known, or were lost on the line.
         if self.sequence.is_stuck(heartbeat.next) || (is_new && heartbeat.oldest != heartbeat.next) {

@@ -50,9 +50,9 @@ impl Session {
         }
         let Some(next) = self.sequence.next() else { return };
         let mark = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
-        let (BoardId(board), heard) = (self.id, self.heard.unwrap_or(0));
+        let BoardId(board) = self.id;
         let (recent, counted) = (self.sequence.recent.clone(), self.counters.counted.clone());
-        let position = BoardPosition { board, next, heard, recent, counted };
+        let position = BoardPosition { board, next, recent, counted };
         self.effects.push_back(Effect::Mark(mark, position));
     }
 

@@ -51,7 +51,8 @@ const MAX_HELD: u32 = 3;
 /// How much later than the others a chip that an RTD circuit compensates is read first: that circuit is asked three questions before.
 const AFTER_RTD: Span = Span::from_secs(3);
 
-/// Age up to which a water temperature compensates: water in a tank does not change faster.
+/// Age up to which a water temperature compensates, for water in a tank does not change faster; where its circuit is read less often, twice
+/// the interval of that.
 const MAX_TEMPERATURE_AGE: Span = Span::from_mins(5);
 
 /// First and longest wait before a bus is opened again.
@@ -240,7 +241,8 @@ impl Reader {
     fn temperature_for(&self, ix: usize, now: Uptime) -> Option<f64> {
         let rtd = self.devices[ix].rtd?;
         let rtd = self.devices.iter().find(|device| device.chip == I2cChip::EzoRtd && device.address == rtd)?;
-        rtd.temperature.filter(|(at, _)| now - *at <= MAX_TEMPERATURE_AGE).map(|(_, temperature)| temperature)
+        let longest = MAX_TEMPERATURE_AGE.max(Span(rtd.interval.0 * 2));
+        rtd.temperature.filter(|(at, _)| now - *at <= longest).map(|(_, temperature)| temperature)
     }
 
     fn take(&mut self, ix: usize, Outcome { done, bytes, rest }: Outcome, now: Uptime) {
@@ -345,11 +347,7 @@ impl Device {
     /// Why the newest value is not to be relied on: the RTD circuit that compensates it gives no temperature.
     fn why_suspect(&self) -> Option<Arc<str>> {
         let rtd = self.rtd.filter(|_| !self.driver.is_compensated())?;
-        let (name, age) = (self.name(), MAX_TEMPERATURE_AGE.in_words());
-        Some(
-            format!("{name} is not compensated: the ezo_rtd at {rtd:#04x} gave no temperature in the last {age}")
-                .into(),
-        )
+        Some(format!("{} is not compensated: the ezo_rtd at {rtd:#04x} gives no temperature", self.name()).into())
     }
 
     /// The chip as people name it.

@@ -26,6 +26,20 @@ fn input(sensor: &str, chip: I2cChip, address: u8, field: &str, quantity: Quanti
     (SensorId::new(sensor).unwrap(), settings)
 }
 
+fn context(sensors: Vec<(SensorId, InputSettings)>) -> (BusContext, watch::Sender<BusInputs>) {
+    let (sender, inputs) = watch::channel(BusInputs { sensors, ..BusInputs::default() });
+    let context = BusContext {
+        id: Id::new("main").unwrap(),
+        inputs,
+        health: HealthHandle::default(),
+        clock: Clock::new(ClockMode::System),
+        queue: Queue::new(64),
+        outputs: crate::act::Outputs::new().0,
+        ports: crate::sense::released::Ports::default(),
+    };
+    (context, sender)
+}
+
 /// Runs a bus until the test is over.
 fn with_bus<F: Future<Output = ()>>(
     bus: FakeBus,
@@ -34,19 +48,8 @@ fn with_bus<F: Future<Output = ()>>(
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let queue = Queue::new(64);
-        let (sender, wanted) = watch::channel(BusInputs { sensors, ..BusInputs::default() });
-        let (id, health) = (Id::new("main").unwrap(), HealthHandle::default());
-        let clock = Clock::new(ClockMode::System);
-        let context = BusContext {
-            id,
-            inputs: wanted,
-            health: health.clone(),
-            clock,
-            queue: queue.clone(),
-            outputs: crate::act::Outputs::new().0,
-            ports: crate::sense::released::Ports::default(),
-        };
+        let (context, sender) = context(sensors);
+        let (queue, health) = (context.queue.clone(), context.health.clone());
         tokio::select! {
             () = serve(move || Ok(bus.clone()), "/dev/i2c-1", context) => panic!("ended"),
             () = test(queue, health, sender) => {}
@@ -206,7 +209,7 @@ fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why()
     let water = input("tank/water", I2cChip::EzoRtd, 0x66, "temperature", Quantity::WaterTemperature);
     with_bus(bus.clone(), vec![water, (sensor.clone(), settings)], async move |queue, health, _| {
         let absent = "tank/water: ezo_rtd at 0x66: no chip answers at 0x66; is it wired and powered?";
-        let why = "ezo_ph at 0x63 is not compensated: the ezo_rtd at 0x66 gave no temperature in the last 5 min";
+        let why = "ezo_ph at 0x63 is not compensated: the ezo_rtd at 0x66 gives no temperature";
         let suspect = format!("tank/ph 6.50: {why}");
         assert_eq!([told(&queue).await, told(&queue).await], ["up", absent]);
         assert_eq!(told_after(&queue, absent).await, suspect);
@@ -221,6 +224,26 @@ fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why()
         }
         assert!(!health.get().messages.faults.contains_key(&sensor));
     });
+}
+
+/// Guards against: a pH that is suspect half of the time, because its thermometer is read every ten minutes.
+#[test]
+fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
+    let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, context: context(Vec::new()).0 };
+    for (sensor, chip, address) in [("tank/water", I2cChip::EzoRtd, 0x66), ("tank/ph", I2cChip::EzoPh, 0x63)] {
+        let field = if chip == I2cChip::EzoRtd { "temperature" } else { "ph" };
+        let quantity = if chip == I2cChip::EzoRtd { Quantity::WaterTemperature } else { Quantity::Ph };
+        let (sensor, settings) = input(sensor, chip, address, field, quantity);
+        reader.add(&sensor, &settings, Uptime(0));
+    }
+    reader.devices[1].rtd = Some(0x66);
+    reader.devices[0].temperature = Some((Uptime(0), 19.5));
+    let mut compensates = |interval: Span, mins: i64| {
+        reader.devices[0].interval = interval;
+        reader.temperature_for(1, Uptime(mins * 60_000)).is_some()
+    };
+    assert_eq!([4, 6].map(|mins| compensates(Span::from_secs(10), mins)), [true, false]);
+    assert_eq!([6, 20, 21].map(|mins| compensates(Span::from_mins(10), mins)), [true, true, false]);
 }
 
 #[test]

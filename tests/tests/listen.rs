@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tilth_tests::agent::{Run, program};
+use tilth_tests::agent::{Folder, Run, program};
 use tilth_tests::live::farm::Farm;
+use tilth_tests::live::host_board::{HostBoard, Line};
+use tilth_wire::ResetCause;
 
 /// What ten sketches print, again and again, and the sensors that can be read of it without asking anybody.
 const SKETCHES: [(&str, &str, &[&str]); 10] = [
@@ -101,11 +103,41 @@ fn what_ten_sketches_print_is_accepted_by_check_and_read_by_run() {
     }
 }
 
+/// Guards against: a board that nobody can name, because it does not print, or at another speed than was guessed.
+#[test]
+fn speeds_and_boards_are_found_and_a_sketch_that_prints_seldom_is_waited_for() {
+    let mut farm = Farm::alone("listen-auto", "");
+    let auto = listen(&mut farm, "pH: 6.1\n", &["--for", "2s"]);
+    assert!(auto.out.contains("baud = 115200") && auto.out.contains("[sensors.\"room/ph\"]"), "{auto:?}");
+
+    let (folder, is_over) = (Folder::new("listen-board"), AtomicBool::new(false));
+    let link = folder.path().join("usb-board");
+    let mut board = HostBoard::start(Line::pty(&link).unwrap(), 1, None, ResetCause::PowerOn);
+    let began = Instant::now();
+    let found = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                board.run(Duration::from_millis(20)).unwrap();
+            }
+        });
+        let found = Command::new(program()).arg("listen").arg(&link).args(["--socket", "none"]).output().unwrap();
+        is_over.store(true, Ordering::Relaxed);
+        Run::of(found)
+    });
+    assert!(found.out.contains("host program, firmware") && found.out.contains("kind = \"board\""), "{found:?}");
+    assert!(found.out.contains("input = \"board:gateway/4\""), "{found:?}");
+    assert!(began.elapsed() < Duration::from_secs(30), "expected one speed to be tried, took {:?}", began.elapsed());
+}
+
 #[test]
 fn bare_numbers_silence_and_noise_say_what_to_do() {
     let mut farm = Farm::alone("listen-nothing", "");
-    let numbers = listen(&mut farm, "512,300,21.5\n", &["--baud", "9600", "--for", "1s"]);
-    assert!(numbers.out.contains("columns = [\"column 1\", \"column 2\", \"column 3\"]"), "{}", numbers.out);
+    let numbers = listen(&mut farm, &(["51234567"; 12].join(",") + "\n"), &["--baud", "9600", "--for", "1s"]);
+    assert!(numbers.out.contains("\"column 11\", \"column 12\"]"), "{}", numbers.out);
+    let mut farm = Farm::alone("listen-noise", "");
+    let noise = listen(&mut farm, "\u{0}\u{1f}\n\u{7}~\n", &["--baud", "9600", "--for", "1s"]);
+    assert_eq!(noise.code, Some(1));
+    assert!(noise.err.contains("came and no line of text; expected a board that prints lines"), "{}", noise.err);
     // What was said last is still on its line.
     let mut farm = Farm::alone("listen-silence", "");
     let silence = listen(&mut farm, "", &["--baud", "9600", "--for", "1s"]);

@@ -30,6 +30,7 @@ use crate::output::Output;
 use crate::sense::board::{self, Asked};
 use crate::sense::bus::health::BoardHealth;
 use crate::sense::port::device_at;
+use crate::sense::stream::Place;
 
 struct Model {
     name: &'static str,
@@ -63,9 +64,6 @@ const MEGA_2560: Arduino = Arduino {
     baud: 115_200,
     page: 256,
 };
-
-/// Speed at which boards with Tilth's firmware talk.
-const TALK_BAUD: u32 = 115_200;
 
 pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
     let mut output = Output::new();
@@ -215,6 +213,6 @@ fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expecte
 /// Asks which board is at a port; or why there is no answer.
 fn ask(port: &str) -> anyhow::Result<Result<Asked, String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-    let serial = Serial { port: port.to_owned(), baud: TALK_BAUD, parity: Parity::None, stop_bits: 1 };
-    Ok(runtime.block_on(board::ask(serial)))
+    let serial = Serial { port: port.to_owned(), baud: board::BAUD, parity: Parity::None, stop_bits: 1 };
+    Ok(runtime.block_on(board::ask(&Place::Serial(serial))))
 }

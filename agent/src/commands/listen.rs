@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tilth_config::{Diagnostic, Document, Layer, Level, Parity, Purpose, Serial, base, load_documents};
 use tilth_core::id::SensorId;
+use tilth_core::quantity::Quantity;
 use tokio::time::{Instant, timeout_at};
 
-use self::draft::Draft;
+use self::draft::{Draft, DraftSensor};
 use super::client::Client;
 use super::port::{self, Held};
 use crate::cli;
@@ -21,15 +22,15 @@ use crate::output::{Output, counted, listed, tell};
 use crate::sense::board::{self, Asked};
 use crate::sense::bus::health::excerpt;
 use crate::sense::line::reasons;
-use crate::sense::line::survey::{Chunk, Survey};
+use crate::sense::line::survey::{Chunk, Survey, columns};
 use crate::sense::port::device_at;
 use crate::sense::released::Ports;
 use crate::sense::stream::Place;
 
 /// Speeds that are tried, the commonest first.
-const BAUDS: [u32; 7] = [115_200, 9600, 57_600, 38_400, 19_200, 4800, 230_400];
+const BAUDS: [u32; 7] = [board::BAUD, 9600, 57_600, 38_400, 19_200, 4800, 230_400];
 
-/// The longest that a speed is tried, and how many lines decide sooner that it is right.
+/// How long a speed is tried that makes no text of what comes, and how many lines decide sooner that it is right.
 const TRIAL: Duration = Duration::from_secs(5);
 const LINES_OF_TRIAL: u64 = 3;
 
@@ -39,14 +40,13 @@ const MAX_BYTES: usize = 1 << 20;
 /// Lines shown as examples.
 const EXAMPLES: usize = 3;
 
-/// Speed of boards with Tilth's firmware.
-const BOARD_BAUD: u32 = 115_200;
-
 /// What came from a port.
 struct Heard {
     place: Place,
     chunks: Vec<Chunk>,
     survey: Survey,
+    /// A message of a board with Tilth's firmware came.
+    is_board: bool,
 }
 
 /// Listens to a port and prints what it says.
@@ -55,12 +55,11 @@ pub(crate) fn listen(wanted: &cli::Listen) -> anyhow::Result<Exit> {
     let mut output = Output::with_progress();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let heard = runtime.block_on(hear(wanted, &mut output))?;
-    let board = match heard.survey.whole == 0 && !heard.chunks.is_empty() {
-        true => runtime.block_on(ask(&heard.place, &mut output))?,
+    let board = match heard.is_board || heard.survey.whole == 0 && !heard.survey.is_text() {
+        true => runtime.block_on(ask(&heard, &mut output))?,
         false => None,
     };
-    let draft = draft(wanted, &heard, board.as_ref())?;
-    check(&draft)?;
+    let draft = accepted(draft(wanted, &heard, board.as_ref())?)?;
     if wanted.agent.json {
         draft.sensors.iter().try_for_each(|sensor| output.json(sensor))?;
         output.json(&draft)?;
@@ -84,14 +83,22 @@ fn released(wanted: &cli::Listen) -> anyhow::Result<Option<Held>> {
 
 /// Listens as long as wanted, at the given speed or at the one that makes most text of what comes.
 async fn hear(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<Heard> {
+    let time = Duration::from_millis(wanted.time.0.unsigned_abs());
     let place = match wanted.port.strip_prefix("tcp://") {
         Some(address) => Place::Tcp(address.to_owned()),
         None => match wanted.baud {
             cli::Baud::Of(baud) => serial(&wanted.port, baud),
-            cli::Baud::Auto => best_speed(&wanted.port, output).await?,
+            cli::Baud::Auto => {
+                let heard =
+                    best_speed(async |baud| gather(serial(&wanted.port, baud), time, true, output).await).await?;
+                if heard.is_board {
+                    return Ok(heard);
+                }
+                heard.place
+            }
         },
     };
-    let heard = gather(place, Duration::from_millis(wanted.time.0.unsigned_abs()), u64::MAX, output).await?;
+    let heard = gather(place, time, false, output).await?;
     if heard.chunks.is_empty() {
         bail!(
             "{}: nothing came in {}; does the board have power, and does its sketch print? Pressing its reset button shows whether the cable \
@@ -107,48 +114,87 @@ fn serial(port: &str, baud: u32) -> Place {
     Place::Serial(Serial { port: port.to_owned(), baud, parity: Parity::None, stop_bits: 1 })
 }
 
-/// The port at the first speed that makes lines of what comes, or else at the one that makes most.
-async fn best_speed(port: &str, output: &mut Output) -> anyhow::Result<Place> {
-    let mut best = (serial(port, BAUDS[0]), 0);
-    for baud in BAUDS {
-        let heard = gather(serial(port, baud), TRIAL, LINES_OF_TRIAL, output).await?;
-        if heard.survey.whole >= LINES_OF_TRIAL {
-            return Ok(heard.place);
-        }
-        if heard.survey.whole > best.1 {
-            best = (heard.place, heard.survey.whole);
-        }
+/// What came at the first speed at which that is clear, or else at the one that makes most lines of it. A port may refuse a speed; where
+/// nothing comes at one speed nothing does at any.
+async fn best_speed(mut trial: impl AsyncFnMut(u32) -> anyhow::Result<Heard>) -> anyhow::Result<Heard> {
+    let mut best = trial(BAUDS[0]).await;
+    if best.as_ref().is_ok_and(|heard| heard.chunks.is_empty()) {
+        return best;
     }
-    Ok(best.0)
-}
-
-/// Reads from a port for a time, or until so many lines came.
-async fn gather(place: Place, time: Duration, enough: u64, output: &mut Output) -> anyhow::Result<Heard> {
-    let hangs = |why: String| tell(format_args!("tilth-agent: {why}"));
-    let mut stream = place.open_anew(hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
-    let (begin, mut chunks, mut length, mut ends) = (Instant::now(), Vec::new(), 0, 0);
-    let (mut bytes, mut looked_at) = ([0; 2048], enough);
-    while let Ok(read) = timeout_at(begin + time, stream.read(&mut bytes)).await {
-        let read = read.map_err(|error| anyhow::Error::msg(place.reason(&error)))?;
-        let bytes = bytes[..read].to_vec();
-        length += read;
-        ends += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-        chunks.push(Chunk { at: begin.elapsed(), bytes });
-        let at = baud(&place).map_or(String::new(), |baud| format!(" at {baud} baud"));
-        output.progress(format_args!("{}{at}: {} so far", place.name(), counted(ends, "line")))?;
-        // Where bytes come without a pause the deadline is never looked at.
-        if length > MAX_BYTES || begin.elapsed() >= time {
+    let rank = |heard: &anyhow::Result<Heard>| heard.as_ref().map_or((false, 0), Heard::rank);
+    for baud in &BAUDS[1..] {
+        if rank(&best).0 {
             break;
         }
-        if ends > looked_at {
-            if Survey::of(&chunks, None).whole >= enough {
+        let heard = trial(*baud).await;
+        if best.is_err() || rank(&heard) > rank(&best) {
+            best = heard.or(best);
+        }
+    }
+    best
+}
+
+impl Heard {
+    /// Whether it is clear what came, and how many lines of text did.
+    fn rank(&self) -> (bool, u64) {
+        let Survey { whole, .. } = self.survey;
+        (self.is_board || whole >= LINES_OF_TRIAL || self.survey.is_text(), whole)
+    }
+
+    /// The lines that came, but for the last, which may be half of one.
+    fn lines(&self) -> Vec<String> {
+        let bytes: Vec<u8> = self.chunks.iter().flat_map(|chunk| chunk.bytes.iter().copied()).collect();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.truncate(lines.len().saturating_sub(1).max(1));
+        lines
+    }
+}
+
+/// Reads from a port for a time, or until a board with Tilth's firmware is heard. A trial ends as well once it is clear what comes, and
+/// after [`TRIAL`] of what is no text: a sketch that prints every ten seconds is waited for, and noise is not.
+async fn gather(place: Place, time: Duration, is_trial: bool, output: &mut Output) -> anyhow::Result<Heard> {
+    let hangs = |why: String| tell(format_args!("tilth-agent: {why}"));
+    let mut stream = place.open_anew(hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
+    let (begin, mut message_ends) = (Instant::now(), board::message_ends());
+    let mut heard = Heard { place, chunks: Vec::new(), survey: Survey::default(), is_board: false };
+    let (mut bytes, mut length, mut ends, mut looked_at) = ([0; 2048], 0, 0, LINES_OF_TRIAL);
+    let end = begin + time;
+    let mut until = end;
+    while !heard.is_board && length <= MAX_BYTES {
+        // Where bytes come without a pause no time ever runs out by itself.
+        let read = match Instant::now() < until {
+            true => timeout_at(until, stream.read(&mut bytes)).await.ok(),
+            false => None,
+        };
+        let Some(read) = read else {
+            if until >= end || !Survey::of(&heard.chunks, None).is_text() {
+                break;
+            }
+            until = end;
+            continue;
+        };
+        let bytes = &bytes[..read.map_err(|error| anyhow::Error::msg(heard.place.reason(&error)))?];
+        if is_trial && heard.chunks.is_empty() {
+            until = end.min(Instant::now() + TRIAL);
+        }
+        length += bytes.len();
+        ends += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        heard.is_board = bytes.iter().any(|byte| message_ends(*byte));
+        heard.chunks.push(Chunk { at: begin.elapsed(), bytes: bytes.to_vec() });
+        let at = baud(&heard.place).map_or(String::new(), |baud| format!(" at {baud} baud"));
+        output.progress(format_args!("{}{at}: {} so far", heard.place.name(), counted(ends, "line")))?;
+        if is_trial && ends > looked_at {
+            if Survey::of(&heard.chunks, None).whole >= LINES_OF_TRIAL {
                 break;
             }
             // Ends of lines in noise: twice as many are waited for before all is read again.
             looked_at = ends * 2;
         }
     }
-    Ok(Heard { survey: Survey::of(&chunks, None), place, chunks })
+    heard.survey = Survey::of(&heard.chunks, None);
+    Ok(heard)
 }
 
 fn baud(place: &Place) -> Option<u32> {
@@ -158,12 +204,17 @@ fn baud(place: &Place) -> Option<u32> {
     }
 }
 
-/// Asks whether a board with Tilth's firmware is there, for what came is no text.
-async fn ask(place: &Place, output: &mut Output) -> anyhow::Result<Option<Asked>> {
-    let Place::Serial(serial) = place else { return Ok(None) };
-    output
-        .progress(format_args!("{}: what comes is no text; asking for a board with Tilth's firmware", serial.port))?;
-    Ok(board::ask(Serial { baud: BOARD_BAUD, ..serial.clone() }).await.ok())
+/// Asks which board with Tilth's firmware is there, if one is.
+async fn ask(heard: &Heard, output: &mut Output) -> anyhow::Result<Option<Asked>> {
+    output.progress(format_args!("{}: asking for a board with Tilth's firmware", heard.place.name()))?;
+    let place = match &heard.place {
+        Place::Serial(serial) if !heard.is_board => Place::Serial(Serial { baud: board::BAUD, ..serial.clone() }),
+        place => place.clone(),
+    };
+    match board::ask(&place).await {
+        Err(why) if heard.is_board => bail!(why),
+        asked => Ok(asked.ok()),
+    }
 }
 
 /// The configuration that reads what was heard.
@@ -177,19 +228,23 @@ fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Asked>) -> anyhow::
         return Ok(Draft::of_board(bus, zone, port, board));
     }
     let Survey { values, messages, whole } = &heard.survey;
+    if *whole == 0 && heard.survey.is_text() {
+        bail!("{port}: half a line came in {}; listen for longer, as with --for 2m", wanted.time);
+    }
     if *whole == 0 {
         bail!(
-            "{port}: {} came and no line of text; expected a board that prints lines, or one with Tilth's firmware at {BOARD_BAUD} baud. At \
-             another speed than the usual ones --baud states it",
-            counted(heard.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum(), "byte")
+            "{port}: {} came and no line of text; expected a board that prints lines, or one with Tilth's firmware at {} baud. At another speed \
+             than the usual ones --baud states it",
+            counted(heard.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum(), "byte"),
+            board::BAUD
         );
     }
     let bare = messages.last_ignored.as_ref().filter(|last| values.is_empty() && last.reason == reasons::NO_HEADER);
     let Some(bare) = bare else {
         return Ok(Draft::of_lines(bus, zone, port, baud(&heard.place), Vec::new(), &heard.survey));
     };
-    let cells = bare.excerpt.split([',', ';', '\t', ' ']).filter(|cell| !cell.is_empty()).count();
-    let columns: Vec<String> = (1..=cells).map(|number| format!("column {number}")).collect();
+    let line = heard.lines().into_iter().rfind(|line| excerpt(line) == bare.excerpt);
+    let columns = columns(line.as_deref().unwrap_or(&bare.excerpt));
     let survey = Survey::of(&heard.chunks, Some(&columns));
     Ok(Draft::of_lines(bus, zone, port, baud(&heard.place), columns, &survey))
 }
@@ -200,6 +255,28 @@ fn by_id(port: &Path) -> String {
     let links = fs::read_dir("/dev/serial/by-id").into_iter().flatten().flatten().map(|link| link.path());
     let mut same = links.filter(|link| device.is_some() && device_at(link).ok() == device);
     same.next().unwrap_or_else(|| port.to_owned()).display().to_string()
+}
+
+/// A draft without the sensors that make no configuration whatever they measure, each of which is said: no input can name a label such as
+/// `Ready?`.
+fn accepted(mut draft: Draft) -> anyhow::Result<Draft> {
+    let with = |sensors: &[DraftSensor]| {
+        let measuring = |sensor: &DraftSensor| DraftSensor {
+            quantity: sensor.quantity.or(Some(Quantity::Count)),
+            ..sensor.clone()
+        };
+        check(&Draft { sensors: sensors.iter().map(measuring).collect(), ..draft.clone() })
+    };
+    let sensors = draft.sensors.clone();
+    if with(&sensors).is_err() {
+        let is_accepted = |sensor: &DraftSensor| {
+            let checked = with(std::slice::from_ref(sensor));
+            checked.map_err(|why| tell(format_args!("{} is left out: {why}", sensor.input))).is_ok()
+        };
+        draft.sensors = sensors.into_iter().filter(is_accepted).collect();
+    }
+    check(&draft)?;
+    Ok(draft)
 }
 
 /// Passes what will be printed through the reader of configurations: what is printed must be accepted.
@@ -231,7 +308,9 @@ fn print(draft: &Draft, heard: &Heard, board: Option<&Asked>, output: &mut Outpu
             let at = draft.baud.map_or(String::new(), |baud| format!(" at {baud} baud"));
             let lines = counted(heard.survey.messages.received, "line");
             output.line(format_args!("# {}{at}: {lines}, such as", draft.port))?;
-            examples(heard).iter().try_for_each(|line| output.line(format_args!("#   {line}")))?;
+            let lines = heard.lines();
+            let examples = &lines[lines.len().saturating_sub(EXAMPLES)..];
+            examples.iter().try_for_each(|line| output.line(format_args!("#   {}", excerpt(line))))?;
         }
     }
     if draft.sensors.is_empty() {
@@ -251,13 +330,5 @@ fn print(draft: &Draft, heard: &Heard, board: Option<&Asked>, output: &mut Outpu
     Ok(())
 }
 
-/// The last lines that came, with only what can be printed.
-fn examples(heard: &Heard) -> Vec<String> {
-    let bytes: Vec<u8> = heard.chunks.iter().flat_map(|chunk| chunk.bytes.iter().copied()).collect();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).map(excerpt);
-    let lines: Vec<String> = lines.collect();
-    // The last may be half of one.
-    let end = lines.len().saturating_sub(1).max(1).min(lines.len());
-    lines[end.saturating_sub(EXAMPLES)..end].to_vec()
-}
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilth_config::Serial;
 use tilth_core::interlock::Switch;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Uptime;
@@ -44,8 +43,12 @@ use line::{CHUNK, Line, find_board};
 use owners::{Arrival, Assignment};
 use session::{Effect, Input, Session};
 
+pub(crate) use line::message_ends;
 pub(crate) use owners::Owners;
 pub(crate) use words::board_kind;
+
+/// Speed of boards with Tilth's firmware.
+pub(crate) const BAUD: u32 = 115_200;
 
 /// Between two tries of a port without a board: a board that is plugged in is found within 5 s, its bootloader included.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -86,12 +89,12 @@ pub(crate) struct AskedChannel {
     pub(crate) quantity: Option<Quantity>,
 }
 
-/// Opens a serial port of a board that may just start, and asks which board is there; one without an id gets one.
+/// Opens the line of a board that may just start, and asks which board is there; one without an id gets one.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
-pub(crate) async fn ask(serial: Serial) -> Result<Asked, String> {
-    let (line, _) = find_board(&Place::Serial(serial), || None, |_| (), &Ports::default(), BOOTLOADER_S).await?;
+pub(crate) async fn ask(place: &Place) -> Result<Asked, String> {
+    let (line, _) = find_board(place, || None, |_| (), &Ports::default(), BOOTLOADER_S).await?;
     let channel = |kind: &Kind| match kind {
         None | Some((ChannelKind::Off, _)) => None,
         Some((kind, _)) => Some(AskedChannel { name: words::kind_name(*kind), quantity: words::quantity(*kind) }),

@@ -69,6 +69,15 @@ pub(super) async fn find_board(
     ))
 }
 
+/// Answers for each byte that comes whether it ends a message of a board with Tilth's firmware.
+pub(crate) fn message_ends() -> impl FnMut(u8) -> bool {
+    let mut decoder: Decoder<{ MAX_FRAME - 1 }> = Decoder::new();
+    move |byte| {
+        let message = decoder.push(byte).map(|frame| frame.map(FromBoard::decode));
+        matches!(message, Some(Ok(Ok(_) | Err(DecodeError::Version(_)))))
+    }
+}
+
 impl Line {
     /// Sends a message.
     ///

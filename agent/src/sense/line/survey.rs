@@ -14,7 +14,7 @@ use tilth_core::quantity::Quantity;
 use super::absent::LineCounts;
 use super::names::WantedValue;
 use super::parse::Decoder;
-use super::{beside, number, pairs};
+use super::{beside, number, pairs, reasons, table};
 use crate::sense::bus::health::Messages;
 
 /// Upper limit of values of one bus that are found.
@@ -41,7 +41,7 @@ pub(crate) struct FoundValue {
 }
 
 /// What lines hold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Survey {
     pub(crate) values: Vec<FoundValue>,
     /// What became of the lines, where the values above are wanted.
@@ -51,6 +51,12 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
+    /// Whether lines came, the first perhaps half of one, and nothing that is no text.
+    pub(crate) fn is_text(&self) -> bool {
+        let count = |reason| self.messages.count(reason);
+        self.messages.received > 0 && count(reasons::NOT_TEXT) + count(reasons::TOO_LONG) == 0
+    }
+
     /// Reads what came, first to last. `columns` are the names of the columns of lines without a header.
     pub(crate) fn of(chunks: &[Chunk], columns: Option<&[String]>) -> Survey {
         let (mut names, node) = labels(chunks, columns);
@@ -68,6 +74,11 @@ impl Survey {
         let messages = messages.unwrap_or_default();
         Survey { values, whole: LineCounts::of(&messages).whole, messages }
     }
+}
+
+/// Names for the columns of a line of bare numbers, for a person to replace.
+pub(crate) fn columns(line: &str) -> Vec<String> {
+    (1..=table::width(line)).map(|number| format!("column {number}")).collect()
 }
 
 /// The labels of the lines that may be over values, and the one that says which node a line is of.

@@ -201,6 +201,14 @@ pub(super) fn delimiter(text: &str) -> Option<char> {
     DELIMITERS.into_iter().find(|delimiter| text.contains(*delimiter))
 }
 
+/// How many columns a row of bare numbers has.
+pub(super) fn width(text: &str) -> usize {
+    let cells = texts(text, Separator::of(text).unwrap_or(Separator::Blanks));
+    let cells = if cells.len() > 1 { cells } else { texts(text, Separator::SignedNumbers) };
+    // A separator at the end is no cell.
+    cells.len() - usize::from(cells.len() > 1 && cells.last().is_some_and(String::is_empty))
+}
+
 /// The cells of a line, by where they are, without blanks and quotes.
 pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>>) {
     cells.clear();

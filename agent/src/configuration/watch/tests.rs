@@ -1,14 +1,14 @@
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
 
 /// Says when a change was noticed.
-fn watch(folder: &Path, poll_interval: Duration) -> Receiver<()> {
-    let mut watch = Watch::new(folder.to_owned(), versions(folder), poll_interval);
+fn watch(folder: &Path) -> Receiver<()> {
+    let (folder, mut seen) = (folder.to_owned(), versions(folder));
     let (noticed, notices) = channel();
     std::thread::spawn(move || {
         while noticed.send(()).is_ok() {
-            watch.wait();
+            seen = wait_for_change(&folder, &seen);
         }
     });
     notices.recv().unwrap();
@@ -24,15 +24,15 @@ fn folder(name: &str) -> PathBuf {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
-fn a_folder_that_cannot_be_watched_is_looked_at_until_it_can() {
+fn a_folder_that_is_not_there_is_looked_for() {
     let folder = folder("missing");
-    let notices = watch(&folder, Duration::from_millis(20));
-    assert!(notices.recv_timeout(Duration::from_millis(300)).is_err());
+    let notices = watch(&folder);
+    assert!(notices.recv_timeout(2 * POLL_INTERVAL).is_err());
     for file in ["agent.toml", "config.d/a.toml", "config.d/b.toml"] {
         fs::create_dir_all(folder.join("config.d")).unwrap();
         fs::write(folder.join(file), "").unwrap();
         notices.recv_timeout(PATIENCE).unwrap();
-        while notices.recv_timeout(2 * SETTLE).is_ok() {}
+        while notices.recv_timeout(POLL_INTERVAL + 2 * SETTLE).is_ok() {}
     }
     fs::remove_dir_all(&folder).unwrap();
     notices.recv_timeout(PATIENCE).unwrap();
@@ -42,14 +42,14 @@ fn a_folder_that_cannot_be_watched_is_looked_at_until_it_can() {
 #[test]
 fn a_folder_that_comes_while_a_change_settles_is_watched() {
     let folder = folder("late");
-    let inner = inner(&folder);
+    let inner = folder.join("config.d");
     fs::create_dir_all(&inner).unwrap();
-    let notices = watch(&folder, PATIENCE);
+    let notices = watch(&folder);
     fs::remove_dir(&inner).unwrap();
     std::thread::sleep(SETTLE / 2);
     fs::create_dir(&inner).unwrap();
     notices.recv_timeout(PATIENCE).unwrap();
-    while notices.recv_timeout(2 * SETTLE).is_ok() {}
+    while notices.recv_timeout(POLL_INTERVAL + 2 * SETTLE).is_ok() {}
     fs::write(inner.join("a.toml"), "").unwrap();
     notices.recv_timeout(PATIENCE).unwrap();
     fs::remove_dir_all(&folder).unwrap();
@@ -61,7 +61,7 @@ fn what_changed_before_it_was_watched_is_noticed() {
     fs::create_dir_all(&folder).unwrap();
     let before = versions(&folder);
     fs::write(folder.join("agent.toml"), "").unwrap();
-    Watch::new(folder.clone(), before, PATIENCE).wait();
+    assert_eq!(wait_for_change(&folder, &before), versions(&folder));
     fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -69,9 +69,9 @@ fn what_changed_before_it_was_watched_is_noticed() {
 fn what_else_lies_in_the_folder_is_no_change() {
     let folder = folder("beside");
     fs::create_dir_all(&folder).unwrap();
-    let notices = watch(&folder, PATIENCE);
+    let notices = watch(&folder);
     fs::write(folder.join("log"), "").unwrap();
-    assert!(notices.recv_timeout(4 * SETTLE).is_err());
+    assert!(notices.recv_timeout(POLL_INTERVAL + 4 * SETTLE).is_err());
     fs::write(folder.join("agent.toml"), "").unwrap();
     notices.recv_timeout(PATIENCE).unwrap();
     fs::remove_dir_all(&folder).unwrap();
@@ -81,7 +81,7 @@ fn what_else_lies_in_the_folder_is_no_change() {
 fn what_never_comes_to_rest_is_noticed_all_the_same() {
     let folder = folder("restless");
     fs::create_dir_all(&folder).unwrap();
-    let notices = watch(&folder, PATIENCE);
+    let notices = watch(&folder);
     let began = Instant::now();
     while notices.try_recv().is_err() {
         assert!(began.elapsed() < PATIENCE);

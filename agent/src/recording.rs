@@ -18,16 +18,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, chan
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tilth_config::Merged;
-use tilth_core::alert::AlertId;
-use tilth_core::calibrate::Calibration;
 use tilth_core::engine::Input;
-use tilth_core::id::{Id, SensorId};
-use tilth_core::interlock;
+use tilth_core::id::SensorId;
 use tilth_core::plan::Plan;
 use tilth_core::reading::Quality;
-use tilth_core::site::{Matcher, SiteState};
-use tilth_core::time::{Span, Uptime, WallTime};
+use tilth_core::site::SiteState;
+use tilth_core::time::Uptime;
 use tracing::warn;
 
 use crate::checkpoint::OutputsBefore;
@@ -43,11 +41,12 @@ const QUEUE: usize = 1 << 16;
 /// How long the last lines may take: a disk that hangs must not keep the agent from ending.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Line {
+/// A line: an [`Entry`], or an input of the engine in its own form.
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
     /// When, on the clock that the engine runs on.
-    pub(crate) at: Uptime,
-    pub(crate) input: Entry,
+    at: Uptime,
+    input: T,
 }
 
 /// What went into the engine.
@@ -61,7 +60,6 @@ pub(crate) enum Entry {
         configuration: Box<Merged>,
         beginning: Box<EngineStart>,
     },
-    Tick,
     Reading {
         sensor: SensorId,
         /// The reading's own time.
@@ -72,37 +70,7 @@ pub(crate) enum Entry {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         undated: bool,
     },
-    Clock(WallTime),
     Plan(Box<Merged>),
-    Acknowledge {
-        alert: AlertId,
-        span: Span,
-        by: String,
-    },
-    Silence {
-        of: Matcher,
-        span: Span,
-        by: String,
-    },
-    EndSilence(u32),
-    Calibrate {
-        sensor: SensorId,
-        calibration: Option<Calibration>,
-    },
-    Bus {
-        bus: Id,
-        up: bool,
-    },
-    /// A message came from a bus and matched no sensor.
-    #[serde(rename = "line")]
-    Unmatched(Id),
-    /// Something happened to actuators.
-    Output(interlock::Input),
-    Reserved {
-        after: AlertId,
-        #[serde(rename = "until")]
-        through: AlertId,
-    },
     /// A database was found that counts this boot, with what people did on site before.
     Counted {
         boot: u32,
@@ -110,34 +78,17 @@ pub(crate) enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outputs: Option<Box<OutputsBefore>>,
     },
+    /// Anything else.
+    #[serde(skip)]
+    Input(Input),
 }
 
-impl Entry {
-    /// An input as it is recorded; a plan is not, for it is recorded as the documents that it was made of.
-    fn of(input: &Input, plan: &Plan) -> Option<Entry> {
-        Some(match input {
-            Input::Tick => Entry::Tick,
-            Input::Reading(raw) | Input::Undated(raw) => Entry::Reading {
-                sensor: plan.sensor(raw.sensor).id.clone(),
-                stamp: raw.at,
-                value: Number(raw.value),
-                quality: raw.quality,
-                undated: matches!(input, Input::Undated(_)),
-            },
-            Input::Clock(wall) => Entry::Clock(*wall),
-            Input::Plan(_) => return None,
-            Input::Acknowledge { alert, span, by } => Entry::Acknowledge { alert: *alert, span: *span, by: by.clone() },
-            Input::Silence { of, span, by } => Entry::Silence { of: of.clone(), span: *span, by: by.clone() },
-            Input::EndSilence(number) => Entry::EndSilence(*number),
-            Input::Calibrate { sensor, calibration } => {
-                Entry::Calibrate { sensor: sensor.clone(), calibration: calibration.clone() }
-            }
-            Input::Bus { bus, up } => Entry::Bus { bus: bus.clone(), up: *up },
-            Input::Unmatched(bus) => Entry::Unmatched(bus.clone()),
-            Input::Output(input) => Entry::Output(input.clone()),
-            Input::Reserved { after, through } => Entry::Reserved { after: *after, through: *through },
-        })
-    }
+/// The instant of a line, and what went into the engine then.
+pub(crate) fn parse(line: &[u8]) -> serde_json::Result<(Uptime, Entry)> {
+    let Line { at, input }: Line<&RawValue> = serde_json::from_slice(line)?;
+    let entry = serde_json::from_str(input.get());
+    let entry = entry.or_else(|error| serde_json::from_str(input.get()).map(Entry::Input).map_err(|_| error))?;
+    Ok((at, entry))
 }
 
 /// An open recording. A disk that fails or does not keep up ends it and nothing else.
@@ -174,11 +125,11 @@ impl Recording {
     pub(crate) fn begin(&mut self, beginning: EngineStart, configuration: Merged) {
         let (at, version) = (beginning.at, env!("CARGO_PKG_VERSION").to_owned());
         let (configuration, beginning) = (Box::new(configuration), Box::new(beginning));
-        self.line(at, Entry::Begin { format: FORMAT, version, configuration, beginning });
+        self.line(at, &Entry::Begin { format: FORMAT, version, configuration, beginning });
     }
 
     pub(crate) fn plan(&mut self, at: Uptime, configuration: Merged) {
-        self.line(at, Entry::Plan(Box::new(configuration)));
+        self.line(at, &Entry::Plan(Box::new(configuration)));
     }
 
     pub(crate) fn counted(
@@ -188,18 +139,26 @@ impl Recording {
         site: Option<SiteState>,
         outputs: Option<Box<OutputsBefore>>,
     ) {
-        self.line(at, Entry::Counted { boot, site: site.map(Box::new), outputs });
+        self.line(at, &Entry::Counted { boot, site: site.map(Box::new), outputs });
     }
 
+    /// A plan is recorded by [`Recording::plan`].
     pub(crate) fn input(&mut self, at: Uptime, input: &Input, plan: &Plan) {
-        if let Some(input) = Entry::of(input, plan).filter(|_| self.lines.is_some()) {
-            self.line(at, input);
+        match input {
+            Input::Plan(_) => {}
+            Input::Reading(raw) | Input::Undated(raw) => {
+                let (sensor, undated) = (plan.sensor(raw.sensor).id.clone(), matches!(input, Input::Undated(_)));
+                let (stamp, value, quality) = (raw.at, Number(raw.value), raw.quality);
+                self.line(at, &Entry::Reading { sensor, stamp, value, quality, undated });
+            }
+            input => self.line(at, input),
         }
     }
 
-    fn line(&mut self, at: Uptime, input: Entry) {
+    fn line(&mut self, at: Uptime, input: &impl Serialize) {
+        let Some(lines) = &self.lines else { return };
         // Plain data always has a JSON form.
-        let (Some(lines), Ok(line)) = (&self.lines, serde_json::to_string(&Line { at, input })) else { return };
+        let Ok(line) = serde_json::to_string(&Line { at, input }) else { return };
         match lines.try_send(line) {
             Ok(()) => drop(self.waiting.fetch_add(1, Ordering::Relaxed)),
             Err(TrySendError::Full(_)) => {
@@ -268,7 +227,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("tilth-recording-{}", std::process::id()));
         std::fs::write(&path, "{\"at\":1,\"inp").unwrap();
         let mut recording = Recording::open(&path).unwrap();
-        recording.line(Uptime(5), Entry::Tick);
+        recording.line(Uptime(5), &Input::Tick);
         drop(recording);
         drop(Recording::open(&path).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"at\":1,\"inp\n{\"at\":5,\"input\":\"tick\"}\n");

@@ -28,6 +28,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::{Alert, AlertId};
 use crate::calibrate::Calibration;
 use crate::effect::Effect;
@@ -63,19 +65,24 @@ pub struct Start {
     pub wall: Option<WallTime>,
 }
 
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
+/// Something that happened. Its JSON form is that of recordings, which keep readings by the id of their sensor, and a plan as the
+/// documents that it was made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Input {
     /// Time went on.
     Tick,
     /// A value came in.
+    #[serde(skip)]
     Reading(Raw),
     /// A value came in whose own time is not known: it is stamped with its arrival. Readings that were taken before that and
     /// come after it are not late.
+    #[serde(skip)]
     Undated(Raw),
     /// The clock is trusted now, or was corrected: the time of day at this instant.
     Clock(WallTime),
     /// The configuration changed. An equal plan changes nothing.
+    #[serde(skip)]
     Plan(Arc<Plan>),
     /// A person takes an alert on; nobody is paged about it for that long. One that is not raised is left alone.
     Acknowledge {
@@ -112,6 +119,7 @@ pub enum Input {
         up: bool,
     },
     /// A message came from a bus and matched no sensor.
+    #[serde(rename = "line")]
     Unmatched(Id),
     /// Something happened to actuators: a command, an outcome, a hold.
     Output(interlock::Input),
@@ -120,6 +128,7 @@ pub enum Input {
         /// Numbers up to this one may be in use.
         after: AlertId,
         /// The highest reserved number.
+        #[serde(rename = "until")]
         through: AlertId,
     },
 }

@@ -13,13 +13,14 @@ use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{Engine, Input};
 use tilth_core::plan::Plan;
 use tilth_core::reading::Raw;
+use tilth_core::time::Uptime;
 
 use super::digest::Digest;
 use super::readings::{name, open_file, unpack};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, counted, tell};
-use crate::recording::{Entry, FORMAT, Line as Recorded};
+use crate::recording::{self, Entry, FORMAT};
 use crate::transition::{TransitionRecord, Widths};
 
 /// A longer line is none that `run` writes: the memory of a farm of the largest size takes less.
@@ -96,8 +97,8 @@ fn play(source: Box<dyn Read + Send>, name: &str, player: &mut Player) -> anyhow
             continue;
         }
         let number = player.summary.lines;
-        match serde_json::from_slice::<Recorded>(&line) {
-            Ok(recorded) => player.take(recorded, &format!("{name}, line {number}"))?,
+        match recording::parse(&line) {
+            Ok((at, entry)) => player.take(at, entry, &format!("{name}, line {number}"))?,
             Err(error) => {
                 player.summary.bad_lines += 1;
                 if player.summary.bad_shown.len() < SHOWN {
@@ -143,9 +144,8 @@ struct Summary {
 }
 
 impl Player {
-    fn take(&mut self, recorded: Recorded, place: &str) -> anyhow::Result<()> {
-        let Recorded { at, input } = recorded;
-        if let Entry::Begin { format, version, configuration, beginning } = input {
+    fn take(&mut self, at: Uptime, entry: Entry, place: &str) -> anyhow::Result<()> {
+        if let Entry::Begin { format, version, configuration, beginning } = entry {
             anyhow::ensure!(
                 (1..=FORMAT).contains(&format),
                 "{place}: found a recording of format {format}, of version {version}; expected format 1 to {FORMAT}"
@@ -162,7 +162,7 @@ impl Player {
             return Ok(());
         };
         self.summary.inputs += 1;
-        if let Some(input) = session.input(input, &mut self.summary, place)? {
+        if let Some(input) = session.input(entry, &mut self.summary, place)? {
             let now = session.engine.now().uptime;
             session.engine.handle(at.max(now), input);
         }
@@ -195,7 +195,8 @@ impl Session {
     /// An entry as the engine takes it; nothing for a reading of a sensor that the plan does not have, or for what is done here.
     fn input(&mut self, entry: Entry, summary: &mut Summary, place: &str) -> anyhow::Result<Option<Input>> {
         Ok(Some(match entry {
-            Entry::Begin { .. } | Entry::Tick => Input::Tick,
+            Entry::Begin { .. } => Input::Tick,
+            Entry::Input(input) => input,
             Entry::Reading { sensor, stamp, value, quality, undated } => {
                 let Some(sensor) = self.engine.plan().sensor_ix(sensor.as_str()) else {
                     summary.unknown += 1;
@@ -204,20 +205,11 @@ impl Session {
                 let raw = Raw { sensor, at: stamp, value: value.0, quality };
                 if undated { Input::Undated(raw) } else { Input::Reading(raw) }
             }
-            Entry::Clock(wall) => Input::Clock(wall),
             Entry::Plan(configuration) => {
                 let plan = plan(*configuration, place)?;
                 self.widths = Widths::of(&plan);
                 Input::Plan(plan)
             }
-            Entry::Acknowledge { alert, span, by } => Input::Acknowledge { alert, span, by },
-            Entry::Silence { of, span, by } => Input::Silence { of, span, by },
-            Entry::EndSilence(number) => Input::EndSilence(number),
-            Entry::Calibrate { sensor, calibration } => Input::Calibrate { sensor, calibration },
-            Entry::Bus { bus, up } => Input::Bus { bus, up },
-            Entry::Unmatched(bus) => Input::Unmatched(bus),
-            Entry::Output(input) => Input::Output(input),
-            Entry::Reserved { after, through } => Input::Reserved { after, through },
             Entry::Counted { boot, site, outputs } => {
                 self.engine.number_boot(boot);
                 site.iter().for_each(|before| self.engine.restore_site(before));

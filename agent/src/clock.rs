@@ -47,6 +47,18 @@ pub(crate) enum Trust {
     Made,
 }
 
+impl Trust {
+    /// In events, in the store and in `status`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Trust::Synchronised => "ntp",
+            Trust::Battery => "rtc",
+            Trust::Told => "told",
+            Trust::Made => "made",
+        }
+    }
+}
+
 /// Clock anchor: the time of day of a boot, as what to add to its uptime. Stored and sent as an event, from which store and hub stamp the
 /// boot's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

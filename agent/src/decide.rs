@@ -37,7 +37,7 @@ use tracing::warn;
 
 use crate::act::Outputs;
 use crate::checkpoint::{AcknowledgedBy, LastPages};
-use crate::clock::{Anchor, Clock, Trust};
+use crate::clock::{Anchor, Clock};
 use crate::notify::asked::{Asks, Troubles};
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
@@ -514,16 +514,6 @@ async fn finish(store_writer: StoreWriter, recording: Option<Recording>) {
         drop(recording);
     });
     let _ = waiting.await;
-}
-
-/// Name of a clock's source in rows.
-pub(crate) fn trust_name(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Synchronised => "ntp",
-        Trust::Battery => "rtc",
-        Trust::Told => "told",
-        Trust::Made => "made",
-    }
 }
 
 fn new_event(at: tilth_core::time::Stamp, kind: &str, body: Value) -> NewEvent {

@@ -17,7 +17,6 @@ use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
 use crate::clock::Anchor;
 use crate::configuration::{Rejected, StatusSnapshot};
-use crate::decide;
 use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
@@ -73,7 +72,7 @@ impl ApiState {
         let anchor = self.anchor();
         ClockState {
             source: self.clock.mode().to_string(),
-            trust: anchor.map(|anchor| decide::trust_name(anchor.trust).to_owned()),
+            trust: anchor.map(|anchor| anchor.trust.name().to_owned()),
             error_s: anchor.and_then(|anchor| anchor.error).map(Span::as_secs_f64),
             now: wall(now),
             uptime_s: (uptime - Uptime(0)).as_secs_f64(),

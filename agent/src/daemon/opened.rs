@@ -288,12 +288,11 @@ fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
 #[cfg(test)]
 mod tests {
     use tilth_core::local::Local;
-    use tilth_core::time::Span;
 
     use super::*;
     use crate::clock::ClockMode;
+    use crate::store::Commit;
     use crate::store::tests::farm::{Folder, booted, boots, calibrated, note, open, options};
-    use crate::store::{BootTime, Commit};
 
     /// Guards against: a boot that an engine which began without a database never hears of, and rows without one.
     #[test]
@@ -340,11 +339,11 @@ mod tests {
         let folder = Folder::new();
         let mut store = booted(&folder);
         let mut commit = Commit::new(Uptime(1000), calibrated(1));
-        commit.boot_time =
-            Some(BootTime { wall_at_zero: WallTime(5_000), source: "made".to_owned(), error: Span::ZERO });
+        let made = Anchor { offset_ms: 5_000, trust: Trust::Made, error: None };
+        commit.anchor = Some(made);
         store.commit(&commit).unwrap();
         let clock = Clock::new(ClockMode::Scaled(60));
         recall_time(&store, &clock);
-        assert_eq!(clock.anchor(), Some(Anchor { offset_ms: 5_000, trust: Trust::Made, error: None }));
+        assert_eq!(clock.anchor(), Some(made));
     }
 }

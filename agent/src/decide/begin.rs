@@ -26,9 +26,8 @@ use crate::notify::asked::Troubles;
 use crate::notify::dispatch::{Request, notification_id};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
-use crate::resume::{EngineStart, KeptReading, Number, Resumed};
+use crate::resume::{EngineStart, KeptReading, Resumed};
 use crate::sense::receipt::BoardPosition;
-use crate::store::read::StoredReading;
 use crate::store::thread::StoreWriter;
 use crate::store::{AlertNumbers, CalibratedPlan, Commit, LostHistory};
 
@@ -38,7 +37,7 @@ pub(crate) struct RestoredState {
     pub(crate) boot: u32,
     pub(crate) checkpoint: Option<Checkpoint>,
     /// Readings stored after the checkpoint.
-    pub(crate) after: Vec<StoredReading>,
+    pub(crate) after: Vec<KeptReading>,
     /// How far the readings of each board are stored.
     pub(crate) boards: Vec<BoardPosition>,
     pub(crate) alerts: AlertNumbers,
@@ -77,8 +76,8 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         };
     let AlertNumbers { after: alerts_after, through } = restored.alerts;
     let reserve = Reserve { through: AlertId(through), spare: AlertId(random::alert_number(through)) };
-    let after = restored.after.into_iter().map(kept_reading).collect();
-    let (boot, alerts_after, reserve) = (restored.boot, Some(AlertId(alerts_after)), Some(reserve));
+    let (boot, after) = (restored.boot, restored.after);
+    let (alerts_after, reserve) = (Some(AlertId(alerts_after)), Some(reserve));
     let mut start = EngineStart { boot, at, wall, snapshot, after, alerts_after, reserve };
     let mut is_unreadable = false;
     let Resumed { mut engine, effects, heard_until } = start.resume(&plan).unwrap_or_else(|error| {
@@ -167,11 +166,6 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     decide.read_doses();
     decide.flush();
     decide
-}
-
-fn kept_reading(kept: StoredReading) -> KeptReading {
-    let StoredReading { series, boot, at, quality, raw, .. } = kept;
-    KeptReading { boot, sensor: series.sensor, at, value: Number(raw), quality }
 }
 
 /// Open alerts, and those that this start resolves.

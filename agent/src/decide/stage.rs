@@ -14,12 +14,12 @@ use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_notify::notification::INSTEAD_OF;
 
-use super::{Decide, new_event, trust_name};
+use super::{Decide, new_event};
 use crate::checkpoint::{Checkpoint, OutputsBefore};
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::ChannelsByAlert;
-use crate::store::{AlertNumbers, AlertRef, BootTime, CalibratedPlan, Commit, LostHistory, Missing, NewEvent};
+use crate::store::{AlertNumbers, AlertRef, CalibratedPlan, Commit, LostHistory, Missing, NewEvent};
 use crate::transition::TransitionRecord;
 
 /// Kind of the event about a notification that a channel will not deliver.
@@ -98,10 +98,9 @@ impl Decide {
 
     pub(super) fn stage_anchor(&mut self, anchor: clock::Anchor) {
         let error = anchor.error.unwrap_or(Span::ZERO);
-        let body = json!({ "offset": anchor.offset_ms, "source": trust_name(anchor.trust), "error": error });
+        let body = json!({ "offset": anchor.offset_ms, "source": anchor.trust.name(), "error": error });
         self.stage_event("clock", body);
-        let wall_at_zero = WallTime(anchor.offset_ms);
-        self.commit.boot_time = Some(BootTime { wall_at_zero, source: trust_name(anchor.trust).to_owned(), error });
+        self.commit.anchor = Some(anchor);
     }
 
     /// Gives a new database the boot, the site state and all open alerts.

@@ -285,7 +285,7 @@ fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.checkpoint = next.checkpoint.or(first.checkpoint.take());
     first.alerts_through = next.alerts_through.or(first.alerts_through);
     first.site = next.site.or(first.site.take());
-    first.boot_time = next.boot_time.or(first.boot_time.take());
+    first.anchor = next.anchor.or(first.anchor.take());
     first
 }
 

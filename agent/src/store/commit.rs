@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tilth_core::effect::Reason;
 use tilth_core::reading::Reading;
 use tilth_core::site::SiteState;
-use tilth_core::time::{Span, Stamp, Uptime, WallTime};
+use tilth_core::time::{Span, Stamp, Uptime};
 use tilth_core::windows::Closed;
 use tilth_protocol::{GapKind, Lane};
 
@@ -26,6 +26,7 @@ use super::row::{WindowStart, int, table};
 use super::window_block;
 use super::window_rows::{WindowBlock, WindowBlocks};
 use crate::checkpoint::Checkpoint;
+use crate::clock::Anchor;
 use crate::sense::receipt::Receipt;
 
 /// A reading this far behind its block's commit is kept in a block of late ones, so that a span of time can be found by the
@@ -58,8 +59,8 @@ pub(crate) struct Commit {
     pub(crate) alerts_through: Option<u64>,
     /// What people did on site, when it changed.
     pub(crate) site: Option<SiteState>,
-    /// What the clock on the wall says, when that was learnt.
-    pub(crate) boot_time: Option<BootTime>,
+    /// The time of day at the boot's uptime zero, when that was learnt.
+    pub(crate) anchor: Option<Anchor>,
 }
 
 /// Something that happened, before it has a sequence.
@@ -83,17 +84,6 @@ pub(crate) struct AlertRef {
     pub(crate) ends: Option<Reason>,
 }
 
-/// The time of day, as some source knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BootTime {
-    /// The time of day at uptime zero.
-    pub(crate) wall_at_zero: WallTime,
-    /// Who says so: `ntp`, `told`, `made`.
-    pub(crate) source: String,
-    /// How far it may be wrong.
-    pub(crate) error: Span,
-}
-
 impl Commit {
     /// A commit without rows.
     pub(crate) fn new(now: Uptime, calibrated: Arc<CalibratedPlan>) -> Commit {
@@ -108,7 +98,7 @@ impl Commit {
             checkpoint: None,
             alerts_through: None,
             site: None,
-            boot_time: None,
+            anchor: None,
         }
     }
 
@@ -118,7 +108,7 @@ impl Commit {
             || !self.events.is_empty()
             || !self.diagnostics.is_empty()
             || self.site.is_some()
-            || self.boot_time.is_some()
+            || self.anchor.is_some()
     }
 
     pub(crate) fn has_readings(&self) -> bool {
@@ -149,8 +139,8 @@ impl Store {
         let mut writing =
             Writing { connection: &transaction, names: &mut self.names, lanes: &mut lanes, boot: self.boot.number };
         for commit in commits {
-            if let Some(boot_time) = &commit.boot_time {
-                writing.boot_time(boot_time)?;
+            if let Some(anchor) = &commit.anchor {
+                writing.anchor(anchor)?;
             }
         }
         writing.lost(commits, lost)?;
@@ -192,10 +182,10 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    fn boot_time(&self, boot_time: &BootTime) -> Result<(), StoreError> {
+    fn anchor(&self, anchor: &Anchor) -> Result<(), StoreError> {
         let sql = "UPDATE boot SET wall_at_zero = ?, source = ?, error = ? WHERE id = ?";
-        let BootTime { wall_at_zero, source, error } = boot_time;
-        self.connection.prepare_cached(sql)?.execute((wall_at_zero.0, source, error.0, self.boot))?;
+        let (source, error) = (anchor.trust.name(), anchor.error.unwrap_or(Span::ZERO));
+        self.connection.prepare_cached(sql)?.execute((anchor.offset_ms, source, error.0, self.boot))?;
         Ok(())
     }
 

@@ -171,13 +171,7 @@ struct Entry {
     length: usize,
 }
 
-#[cfg(test)]
-fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
-    decode_some(bytes, |_| true)
-}
-
-/// Only the wanted series; the others are passed over.
-pub(super) fn decode_some(bytes: &[u8], wanted: impl Fn(u32) -> bool) -> Result<RawBlock, BlockError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
     let mut cursor = unseal(bytes, LAYOUT)?;
     let plan = cursor.number()?;
     let mut entries = Vec::new();
@@ -191,10 +185,7 @@ pub(super) fn decode_some(bytes: &[u8], wanted: impl Fn(u32) -> bool) -> Result<
     }
     let mut columns = Vec::new();
     for entry in entries {
-        let column = Cursor(cursor.take(entry.length)?);
-        if wanted(entry.head.series) {
-            columns.push(read_column(&entry, column)?);
-        }
+        columns.push(read_column(&entry, Cursor(cursor.take(entry.length)?))?);
     }
     cursor.end(RawBlock { plan, columns })
 }

@@ -74,15 +74,6 @@ proptest! {
         changed[at] ^= flip;
         prop_assert_eq!(decode(&changed), Err(BlockError::Checksum));
     }
-
-    #[test]
-    fn one_series_is_read_by_itself(block in block()) {
-        let Some(wanted) = block.columns.first().map(|column| column.series) else { return Ok(()) };
-        let some = decode_some(&encode(&block), |series| series == wanted).unwrap();
-        let columns = block.columns.iter().filter(|column| column.series == wanted).cloned().collect();
-        let expected = RawBlock { plan: block.plan, columns };
-        prop_assert!(same(&some, &expected));
-    }
 }
 
 /// What a block of so many readings costs; times and values as given.

@@ -8,9 +8,10 @@ use tilth_protocol::{GapKind, Lane};
 
 use super::farm::{Chance, Farm, Folder, WALL, alert, booted, calibrated, note, open, options};
 use super::law;
+use crate::clock::{Anchor, Trust};
 use crate::store::buffer::Buffer;
 use crate::store::retention::{RowKind, Step};
-use crate::store::{BLOCK_INTERVAL, BootTime, Commit, Options, Policy, Store, StoreError};
+use crate::store::{BLOCK_INTERVAL, Commit, Options, Policy, Store, StoreError};
 
 const ROOMY: Policy =
     Policy { keep_days: 7, has_hub: true, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
@@ -154,7 +155,7 @@ fn confirmed_rows_go_with_age_and_others_stay() {
     let folder = Folder::new();
     let (mut store, mut farm, mut chance) = (booted(&folder), Farm::new(8), Chance::new(4));
     let mut first = farm.take();
-    first.boot_time = Some(BootTime { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
+    first.anchor = Some(Anchor { offset_ms: WALL.0, trust: Trust::Synchronised, error: Some(Span(1)) });
     store.commit(&first).unwrap();
     for _ in 0..120 {
         store.commit(&minute(&mut farm, &mut chance)).unwrap();
@@ -187,7 +188,7 @@ fn diagnostics_go_by_age_where_no_hub_reads_them_and_at_the_cap_before_history()
     let folder = Folder::new();
     let (mut store, mut farm, mut chance) = (booted(&folder), Farm::new(8), Chance::new(4));
     let mut first = farm.take();
-    first.boot_time = Some(BootTime { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
+    first.anchor = Some(Anchor { offset_ms: WALL.0, trust: Trust::Synchronised, error: Some(Span(1)) });
     store.commit(&first).unwrap();
     let mut hour = |store: &mut Store| {
         for _ in 0..60 {
@@ -222,7 +223,7 @@ fn sequences_go_on_when_every_row_is_gone() {
     let mut store = booted(&folder);
     let mut commit = Commit::new(Uptime(0), calibrated(1));
     commit.events = (0..20).map(|n| note(Uptime(n), "event")).collect();
-    commit.boot_time = Some(BootTime { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
+    commit.anchor = Some(Anchor { offset_ms: WALL.0, trust: Trust::Synchronised, error: Some(Span(1)) });
     store.commit(&commit).unwrap();
     store.confirm(Lane::Events, 20);
     let later = Some(WallTime(WALL.0 + 30 * 86_400_000));

@@ -14,12 +14,14 @@ use tilth_protocol::WindowRow;
 use super::farm::{Chance, Farm, Folder, WALL, booted, boots, checkpoint, note, open, remembered};
 use super::law;
 use crate::checkpoint::Checkpoint;
+use crate::clock::{Anchor, Trust};
+use crate::resume::KeptReading;
 use crate::sense::receipt::{BoardPosition, Receipt};
 use crate::store::buffer::{Buffer, Losses};
 use crate::store::checkpoint::StoredCheckpoint;
-use crate::store::read::StoredReading;
+use crate::store::raw_block;
 use crate::store::retention::Step;
-use crate::store::{BLOCK_INTERVAL, BootTime, Commit, Policy};
+use crate::store::{BLOCK_INTERVAL, Commit, Policy};
 
 /// An hour of random readings, some of them late, committed every ten seconds: the store and what it was given.
 fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
@@ -43,12 +45,20 @@ fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
 fn readings_read_back_as_they_were_given() {
     let folder = Folder::new();
     let (store, _, given) = an_hour(&folder);
-    let number = |reading: &StoredReading| reading.series.sensor.as_str()["z/s".len()..].parse().unwrap();
+    let number = |reading: &KeptReading| reading.sensor.as_str()["z/s".len()..].parse().unwrap();
     let read = store.reader().readings_after(0).unwrap();
-    let mut read: Vec<(u32, _, _, _)> =
-        read.iter().map(|reading| (number(reading), reading.at, reading.steps, reading.raw.to_bits())).collect();
-    let mut given: Vec<_> =
-        given.iter().map(|reading| (reading.sensor.0, reading.at, reading.steps, reading.raw.to_bits())).collect();
+    let mut read: Vec<(u32, _, _)> =
+        read.iter().map(|reading| (number(reading), reading.at, reading.value.0.to_bits())).collect();
+    let mut select = store.reader().0.prepare("SELECT block FROM raw").unwrap();
+    let blocks = select.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let columns = blocks.flat_map(|block| raw_block::decode(&block.unwrap()).unwrap().columns);
+    let points = columns.flat_map(|column| column.points);
+    let mut steps: Vec<_> = points.map(|point| (point.at, point.steps)).collect();
+    let mut given_steps: Vec<_> = given.iter().map(|reading| (reading.at, reading.steps)).collect();
+    steps.sort_unstable();
+    given_steps.sort_unstable();
+    assert_eq!(steps, given_steps);
+    let mut given: Vec<_> = given.iter().map(|reading| (reading.sensor.0, reading.at, reading.raw.to_bits())).collect();
     read.sort_unstable();
     given.sort_unstable();
     assert_eq!(read, given);
@@ -127,8 +137,8 @@ fn a_restart_continues_from_the_checkpoint_and_the_readings_after_it() {
     let after = store.reader().readings_after(kept.position).unwrap();
     assert!(after.len() >= seen.min(1));
     for reading in after {
-        let sensor = engine.plan().sensor_ix(reading.series.sensor.as_str()).unwrap();
-        let raw = Raw { sensor, at: reading.at, value: reading.raw, quality: reading.quality };
+        let sensor = engine.plan().sensor_ix(reading.sensor.as_str()).unwrap();
+        let raw = Raw { sensor, at: reading.at, value: reading.value.0, quality: reading.quality };
         engine.handle(reading.at, Input::Reading(raw));
     }
     engine.handle(farm.now, Input::Tick);
@@ -181,7 +191,7 @@ fn readings_that_a_checkpoint_never_saw_come_after_it() {
     };
     let after = |store: &crate::store::Store| -> Vec<f64> {
         let position = store.checkpoint().unwrap().unwrap().position;
-        store.reader().readings_after(position).unwrap().iter().map(|reading| reading.raw).collect()
+        store.reader().readings_after(position).unwrap().iter().map(|reading| reading.value.0).collect()
     };
     let remembered = Commit { checkpoint: Some(checkpoint("1")), ..reading(&mut farm, 17.0) };
     let commits = [remembered, reading(&mut farm, 18.0), reading(&mut farm, 19.0)];
@@ -243,11 +253,11 @@ fn boots_are_counted_and_know_their_time_of_day() {
     let mut store = open(&folder).0;
     assert_eq!(store.begin_boot("a", 0).unwrap().0, 3);
     let mut commit = Commit::new(Uptime(0), super::farm::calibrated(1));
-    let anchor = |ms| BootTime { wall_at_zero: WallTime(ms), source: "ntp".to_owned(), error: Span(20) };
-    commit.boot_time = Some(anchor(1000));
+    let anchor = |ms| Anchor { offset_ms: ms, trust: Trust::Synchronised, error: Some(Span(20)) };
+    commit.anchor = Some(anchor(1000));
     store.commit(&commit).unwrap();
     store.begin_boot("c", 0).unwrap();
-    commit.boot_time = Some(anchor(5000));
+    commit.anchor = Some(anchor(5000));
     store.commit(&commit).unwrap();
     let zeros: Vec<_> = boots(&store).into_values().collect();
     assert_eq!(zeros, [None, None, Some(WallTime(1000)), Some(WallTime(5000))]);

@@ -1,6 +1,6 @@
 //! `tilth-agent check`: everything that is wrong with a configuration.
 
-mod machine;
+pub(crate) mod machine;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};

@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Check(Check),
     Explain(Explain),
     Schema(Schema),
+    Doctor(Doctor),
     /// Show the state of the running agent
     ///
     /// Clock, configuration, buses, readings, store, notification channels, and sync with the hub.
@@ -228,6 +229,19 @@ pub(crate) struct Check {
     /// Print each finding as a JSON object on a line, and one for the summary
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Find what keeps this machine from watching the farm, each with its fix
+///
+/// Looks at configuration, permissions, keys and secrets, ports, I2C, clock, disk, the way to the hub, and the running agent: a line for
+/// each, with ok, warning or fault. A port is opened where no agent runs, which restarts many boards. Without sudo it looks only at what you
+/// may read. The exit code is 1 with a fault, and 2 where one is in the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
 }
 
 /// Show where the values of a configuration come from

@@ -275,8 +275,7 @@ pub(crate) fn wall_of(time: SystemTime) -> WallTime {
 }
 
 fn machine_wall_ms() -> i64 {
-    let real = clock_gettime(ClockId::Realtime);
-    real.tv_sec * 1000 + real.tv_nsec / 1_000_000
+    wall_of(SystemTime::now()).0
 }
 
 /// Whether something keeps the machine's clock right, and how far it may be off where that is known.

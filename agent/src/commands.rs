@@ -1,6 +1,7 @@
 //! Commands that ask the running agent.
 
 mod client;
+mod doctor;
 mod flash;
 mod listen;
 mod port;
@@ -11,6 +12,7 @@ use hyper::Method;
 use serde::de::DeserializeOwned;
 use tilth_core::time::Span;
 
+pub(crate) use self::doctor::doctor;
 pub(crate) use self::flash::flash;
 pub(crate) use self::listen::listen;
 

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::configuration;
 use crate::exit::Exit;
 use crate::output::journal;
+pub(crate) use opened::{DEFAULT_POLICY, database};
 use tasks::Tasks;
 
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use tilth_config::{Bus, BusKind, Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
+use tilth_core::id::Id;
 use tilth_notify::secret::Secrets;
 
 use crate::configuration::enrolment;
@@ -20,25 +21,36 @@ const PORT: &str = "expected the device file of its adapter, such as those in /d
 
 const I2C: &str = "expected an I2C bus of the machine there; is it turned on (raspi-config, Interface Options)?";
 
-/// Warnings about resources that are missing or unusable, each where it is named. Nothing is opened that could be a device, for that
-/// would reset many boards.
+/// Warnings about resources that are missing or unusable, each where it is named.
 pub(super) fn warnings(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
     let secrets = Secrets::of(folder);
     let wrong = |found: &ResourceRef| {
-        let (why, expected) = match &found.resource {
-            Resource::Secret(name) => (secrets.get(name).err()?.to_string(), SECRET),
-            Resource::DeviceKey(file) => (lack(&folder.join(file), enrolment::device_key)?, DEVICE_KEY),
-            Resource::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
-            Resource::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
-            Resource::Port(port) => match bus_at(loaded, port) {
-                Some(Bus { link: Link::Serial(_), .. }) => (lack(Path::new(port), device_at)?, PORT),
-                Some(Bus { kind: BusKind::I2c, .. }) => (lack(Path::new(port), metadata)?, I2C),
-                _ => (lack(Path::new(port), metadata)?, PORT),
-            },
-        };
-        Some(warning(found, why, expected))
+        let (why, expected) = lack_of(&found.resource, loaded, folder, &secrets)?;
+        Some(found.warning(why, expected))
     };
     loaded.resources.iter().filter_map(wrong).collect()
+}
+
+/// Why a resource is missing or unusable, and what was expected there; `None` where it is as the agent needs it. Nothing is opened that could
+/// be a device, for that would reset many boards.
+pub(crate) fn lack_of(
+    resource: &Resource,
+    loaded: &Loaded,
+    folder: &Path,
+    secrets: &Secrets,
+) -> Option<(String, String)> {
+    let (why, expected) = match resource {
+        Resource::Secret(name) => (secrets.get(name).err()?.to_string(), SECRET),
+        Resource::DeviceKey(file) => (lack(&folder.join(file), enrolment::device_key)?, DEVICE_KEY),
+        Resource::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
+        Resource::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
+        Resource::Port(port) => match bus_at(loaded, port) {
+            Some((_, Bus { link: Link::Serial(_), .. })) => (lack(Path::new(port), device_at)?, PORT),
+            Some((_, Bus { kind: BusKind::I2c, .. })) => (lack(Path::new(port), metadata)?, I2C),
+            _ => (lack(Path::new(port), metadata)?, PORT),
+        },
+    };
+    Some(in_two(why, expected))
 }
 
 /// Secrets that go wherever the hub's configuration leads them.
@@ -55,13 +67,13 @@ pub(super) fn unbound(loaded: &Loaded) -> Vec<Diagnostic> {
     loaded.resources.iter().filter_map(warning).collect()
 }
 
-fn warning(found: &ResourceRef, why: String, expected: &str) -> Diagnostic {
-    let (message, help) = match (why.split_once("; expected "), why.split_once(": expected ")) {
+/// What is wrong and what was expected, where a reason may hold both.
+fn in_two(why: String, expected: &str) -> (String, String) {
+    match (why.split_once("; expected "), why.split_once(": expected ")) {
         (Some((message, expected)), _) => (message.to_owned(), format!("expected {expected}")),
         (None, Some((path, expected))) => (format!("{path} holds something else"), format!("expected {expected}")),
         (None, None) => (why, expected.to_owned()),
-    };
-    found.warning(message, help)
+    }
 }
 
 /// Why a file is of no use, if it is not.
@@ -88,8 +100,8 @@ fn metadata(path: &Path) -> anyhow::Result<fs::Metadata> {
 }
 
 /// The bus at a port of this machine; none where a modem is there.
-fn bus_at<'a>(loaded: &'a Loaded, port: &str) -> Option<&'a Bus> {
-    loaded.agent_toml.as_ref()?.buses.values().find(|bus| match &bus.link {
+pub(crate) fn bus_at<'a>(loaded: &'a Loaded, port: &str) -> Option<(&'a Id, &'a Bus)> {
+    loaded.agent_toml.as_ref()?.buses.iter().find(|(_, bus)| match &bus.link {
         Link::Port(own) => own == port,
         Link::Serial(serial) => serial.port == port,
         _ => false,

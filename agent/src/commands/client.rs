@@ -49,6 +49,8 @@ fn with_body(method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<ApiReq
 }
 
 pub(super) struct Client {
+    /// Process of the agent, where the kernel says it.
+    pub(super) process: Option<i32>,
     runtime: Runtime,
     sender: SendRequest<Full<Bytes>>,
     stream: OwnedFd,
@@ -59,15 +61,16 @@ impl Client {
     pub(super) fn connect(agent: &cli::AgentAddress) -> anyhow::Result<Client> {
         let path = socket::of(agent.socket.as_deref(), &agent.data);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-        let (sender, stream) = runtime.block_on(async {
+        let (process, sender, stream) = runtime.block_on(async {
             let stream = UnixStream::connect(&path).await.map_err(|error| not_connected(&path, agent, &error))?;
+            let process = stream.peer_cred().ok().and_then(|peer| peer.pid());
             let held = stream.as_fd().try_clone_to_owned().context("the agent's connection")?;
             let (sender, connection) = handshake(TokioIo::new(stream)).await.context("the agent hung up")?;
             // Its errors are seen where its answers are read.
             tokio::spawn(connection);
-            anyhow::Ok((sender, held))
+            anyhow::Ok((process, sender, held))
         })?;
-        Ok(Client { runtime, sender, stream })
+        Ok(Client { process, runtime, sender, stream })
     }
 
     /// Connects to the control socket, if an agent listens there.

@@ -26,7 +26,7 @@ use crate::store::{
 };
 
 /// Retention without a tier: that of silver.
-pub(super) const DEFAULT_POLICY: Policy =
+pub(crate) const DEFAULT_POLICY: Policy =
     Policy { keep_days: 30, has_hub: true, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
 
 pub(super) struct OpenStore {
@@ -88,7 +88,7 @@ fn hangs() -> StoreError {
     StoreError::Unreachable("it does not answer".to_owned())
 }
 
-pub(super) fn database(data: &Path) -> PathBuf {
+pub(crate) fn database(data: &Path) -> PathBuf {
     data.join("tilth.db")
 }
 

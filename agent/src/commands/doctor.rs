@@ -1,0 +1,113 @@
+//! `tilth-agent doctor`: what keeps this machine from watching the farm, each with its fix.
+//!
+//! ```text
+//! gather (asks the machine) --> facts (plain data) --> judge (pure) --> findings
+//! ```
+
+mod facts;
+mod gather;
+mod judge;
+
+use serde::Serialize;
+
+use crate::cli;
+use crate::exit::Exit;
+use crate::output::{Output, counted};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Ok,
+    /// Works, but not always or not fully.
+    Warning,
+    /// Keeps the agent from its work.
+    Fault,
+}
+
+/// What was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Check {
+    Agent,
+    Configuration,
+    Permission,
+    File,
+    Port,
+    I2c,
+    Clock,
+    Disk,
+    Hub,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    level: Level,
+    check: Check,
+    /// File, device or address.
+    at: String,
+    message: String,
+    /// A command, or a sentence that says what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: Check, at: &impl ToString, message: impl Into<String>) -> Finding {
+        Finding { level: Level::Ok, check, at: at.to_string(), message: message.into(), fix: None }
+    }
+
+    fn warning(check: Check, at: &impl ToString, message: impl Into<String>, fix: impl Into<String>) -> Finding {
+        Finding { level: Level::Warning, fix: Some(fix.into()), ..Finding::ok(check, at, message) }
+    }
+
+    fn fault(check: Check, at: &impl ToString, message: impl Into<String>, fix: impl Into<String>) -> Finding {
+        Finding { level: Level::Fault, ..Finding::warning(check, at, message, fix) }
+    }
+
+    /// `fault    port: /dev/ttyUSB0: there is no such port; fix: ..`.
+    fn line(&self) -> String {
+        let level = match self.level {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Fault => "fault",
+        };
+        let check = match self.check {
+            Check::Agent => "agent",
+            Check::Configuration => "configuration",
+            Check::Permission => "permission",
+            Check::File => "file",
+            Check::Port => "port",
+            Check::I2c => "i2c",
+            Check::Clock => "clock",
+            Check::Disk => "disk",
+            Check::Hub => "hub",
+        };
+        let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; fix: {fix}"));
+        format!("{level:<8} {check}: {}: {}{fix}", self.at, self.message)
+    }
+}
+
+/// Looks at the machine and prints a line for each finding.
+pub(crate) fn doctor(wanted: &cli::Doctor) -> anyhow::Result<Exit> {
+    let findings = judge::judge(&gather::facts(wanted)?);
+    let mut output = Output::new();
+    if wanted.agent.json {
+        findings.iter().try_for_each(|finding| output.json(finding))?;
+    } else {
+        findings.iter().try_for_each(|finding| output.line(finding.line()))?;
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count() as u64;
+        let (faults, warnings) = (counted(count(Level::Fault), "fault"), counted(count(Level::Warning), "warning"));
+        output.line(format_args!("{faults}, {warnings}"))?;
+    }
+    output.flush()?;
+    Ok(exit(&findings))
+}
+
+fn exit(findings: &[Finding]) -> Exit {
+    let faults = || findings.iter().filter(|finding| finding.level == Level::Fault);
+    match faults().any(|fault| fault.check == Check::Configuration) {
+        true => Exit::Refused,
+        false if faults().next().is_some() => Exit::Failed,
+        false => Exit::Done,
+    }
+}

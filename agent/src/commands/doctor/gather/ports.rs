@@ -33,7 +33,8 @@ pub(super) async fn of(loaded: &Loaded, agent: Option<i32>, status: Option<&Stat
             Some(serial) => Some(Place::Serial(serial).open(|_| (), &Ports::default()).await.map(drop)),
             None => None,
         };
-        let state = status.zip(bus).and_then(|(status, (id, _))| status.buses.iter().find(|bus| bus.bus == *id));
+        let state =
+            status.zip(bus).and_then(|(status, (id, _))| status.buses.iter().find(|bus| bus.bus == id.as_str()));
         ports.push(PortFact {
             kind,
             path: path.clone(),

@@ -108,10 +108,7 @@ fn another_authority_is_refused_until_its_file_is_mended() {
     certificate(&folder, &right, "localhost", (2020, 2090));
     let mut between = Between::new("t-wrong", folder, &authority("somebody else").pem());
     between.room.farm.start();
-    between.refuses(
-        "its certificate is not trusted: it is signed by nobody whom this device trusts; hub.ca names the file with the \
-         authority of the hub",
-    );
+    between.refuses("its certificate is not trusted: unknown issuer; set hub.ca to the hub's CA certificate");
     between.room.farm.folder.write("etc/ca.pem", right.pem());
     between.works();
 }

@@ -189,11 +189,11 @@ pub(super) fn in_words(why: &CertificateError) -> String {
     let date = |time: &UnixTime| WallTime(i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000));
     match why {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "it is signed by nobody whom this device trusts; hub.ca names the file with the authority of the hub".to_owned()
+            "unknown issuer; set hub.ca to the hub's CA certificate".to_owned()
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
             let presented: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
-            let names = if presented.is_empty() { "nobody".to_owned() } else { presented.join(", ") };
+            let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
             format!("it is for {names} and not for {}, as hub.url says", expected.to_str())
         }
         CertificateError::ExpiredContext { time, not_after } => {

@@ -114,7 +114,12 @@ impl Applier {
         let at = if is_input { clock::machine_uptime() } else { self.clock.uptime() };
         let activity = |health: &HealthHandle| {
             let health = health.lock();
-            BusActivity { is_up: health.state == State::Up, bytes: health.bytes }
+            BusActivity {
+                is_up: health.state == State::Up,
+                traffic: health.bytes + health.messages.received,
+                failures: health.failures,
+                failed: health.failed.clone(),
+            }
         };
         let buses = self.health.posted().buses.iter().map(|bus| (bus.id.clone(), activity(&bus.health))).collect();
         Some(Observation { at, sensors, buses, memory: anonymous_memory() })

@@ -85,11 +85,14 @@ pub(super) struct Observed {
     pub(super) trouble: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BusActivity {
     pub(super) is_up: bool,
-    /// Bytes that came since the agent started.
-    pub(super) bytes: u64,
+    /// Bytes and messages that came since the agent started: a chip that does not answer is a message without a byte.
+    pub(super) traffic: u64,
+    /// Times that its task ended or panicked since then, and the last reason.
+    pub(super) failures: u64,
+    pub(super) failed: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +134,8 @@ pub(super) struct Probation {
 struct ProbationRun {
     began: Uptime,
     memory: Option<u64>,
+    /// How often the task of each bus had failed when probation began.
+    failures: BTreeMap<Id, u64>,
     awaited: BTreeMap<SensorId, Awaited>,
 }
 
@@ -140,9 +145,9 @@ struct Awaited {
     expected: Expected,
     /// Newest value of the sensor at the beginning, which says nothing about the new configuration.
     baseline: Option<Stamp>,
-    /// Bytes of its bus at the last observation, and when they last rose.
-    bytes: u64,
-    last_bytes: Uptime,
+    /// Traffic of its bus at the last observation, and when it last rose.
+    traffic: u64,
+    last_traffic: Uptime,
     /// Since when the sensor could have spoken; `None` while unjudged.
     since: Option<Uptime>,
     /// The sensor was overdue at the last observation. Its value may have been on its way then.
@@ -246,6 +251,9 @@ impl Probation {
         {
             return fail(self.origin, format!("the agent's memory grew from {} to {} MB", before >> 20, now >> 20));
         }
+        if let Some(reason) = run.failed_bus(seen) {
+            return fail(self.origin, reason);
+        }
         let age = seen.at - run.began;
         if age < SETTLE {
             let newest = |id| seen.sensors.get(id).and_then(|observed| observed.newest);
@@ -280,13 +288,21 @@ impl Probation {
 impl ProbationRun {
     fn new(expected: &BTreeMap<SensorId, Expected>, seen: &Observation) -> ProbationRun {
         let awaited = |(id, expected): (&SensorId, &Expected)| {
-            let bytes = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.bytes);
+            let traffic = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.traffic);
             let since = expected.bus.is_none().then_some(seen.at);
             let baseline = seen.sensors.get(id).and_then(|observed| observed.newest);
             let expected = expected.clone();
-            (id.clone(), Awaited { expected, baseline, bytes, last_bytes: seen.at, since, is_late: false })
+            (id.clone(), Awaited { expected, baseline, traffic, last_traffic: seen.at, since, is_late: false })
         };
-        ProbationRun { began: seen.at, memory: seen.memory, awaited: expected.iter().map(awaited).collect() }
+        let failures = seen.buses.iter().map(|(id, bus)| (id.clone(), bus.failures)).collect();
+        ProbationRun { began: seen.at, memory: seen.memory, failures, awaited: expected.iter().map(awaited).collect() }
+    }
+
+    /// A bus whose task failed since: it is begun again and the bus is down until then, so its sensors do not show it.
+    fn failed_bus(&self, seen: &Observation) -> Option<String> {
+        let before = |id: &Id| self.failures.get(id).copied().unwrap_or(0);
+        let (id, bus) = seen.buses.iter().find(|(id, bus)| bus.failures > before(id))?;
+        Some(format!("bus {id} failed: {}", bus.failed.as_deref().unwrap_or("its task ended")))
     }
 }
 
@@ -304,15 +320,15 @@ impl Awaited {
     /// Whether the bus is up and carries something since the last observation.
     fn note_bus(&mut self, seen: &Observation) {
         let Some(bus) = &self.expected.bus else {
-            self.last_bytes = seen.at;
+            self.last_traffic = seen.at;
             return;
         };
         match seen.buses.get(bus).filter(|bus| bus.is_up) {
-            None => (self.since, self.last_bytes) = (None, seen.at),
-            Some(bus) if bus.bytes != self.bytes => {
-                let was_quiet = seen.at - self.last_bytes > self.expected.within;
-                self.since = if was_quiet { Some(seen.at) } else { self.since.or(Some(self.last_bytes)) };
-                (self.bytes, self.last_bytes) = (bus.bytes, seen.at);
+            None => (self.since, self.last_traffic) = (None, seen.at),
+            Some(bus) if bus.traffic != self.traffic => {
+                let was_quiet = seen.at - self.last_traffic > self.expected.within;
+                self.since = if was_quiet { Some(seen.at) } else { self.since.or(Some(self.last_traffic)) };
+                (self.traffic, self.last_traffic) = (bus.traffic, seen.at);
             }
             Some(_) => {}
         }
@@ -321,7 +337,7 @@ impl Awaited {
     /// Only while its bus still carries something: a board that falls silent takes its sensors with it.
     fn is_overdue(&self, now: Uptime) -> bool {
         let within = self.expected.within;
-        self.since.is_some_and(|since| now - since >= within) && now - self.last_bytes <= Span(within.0 / INTERVALS)
+        self.since.is_some_and(|since| now - since >= within) && now - self.last_traffic <= Span(within.0 / INTERVALS)
     }
 
     fn describe(&self, id: &SensorId, observed: Option<&Observed>) -> String {

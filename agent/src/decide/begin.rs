@@ -142,7 +142,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     }
     for effect in effects {
         match &effect {
-            // May have been last_pages before the process ended: `repeat_pages` sends it as a repeat.
+            // May have been sent before the process ended: `repeat_pages` sends it as a repeat.
             Effect::Page(page) => decide.send_to_channels(Request::Paged(page.id.alert, page.channels.clone())),
             other => decide.notify_people(other),
         }

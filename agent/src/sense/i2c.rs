@@ -270,8 +270,8 @@ impl Reader {
             }
             Err(fault) => {
                 let why: Arc<str> = format!("{}: {fault}", device.name()).into();
-                device.sensors.iter().for_each(|sensor| send_fault(&self.context, sensor, &why, now));
                 self.context.health.lock().messages.received += 1;
+                device.sensors.iter().for_each(|sensor| send_fault(&self.context, sensor, &why, now));
             }
         }
         let rested = now + Span(rest.as_millis() as i64);

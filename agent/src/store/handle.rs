@@ -12,7 +12,7 @@ use super::lane::LaneStates;
 use super::progress::Progress;
 use super::questions::{Questions, Unanswered};
 
-/// Jobs that wait for the thread. When the queue is full, commits gather on the store_writer's side under the same limits as in
+/// Jobs that wait for the thread. When the queue is full, commits gather on the side of decide under the same limits as in
 /// the thread, and questions are refused: whoever asks comes again.
 pub(crate) const QUEUE: usize = 256;
 

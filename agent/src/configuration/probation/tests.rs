@@ -51,7 +51,7 @@ impl Farm {
             trouble: None,
         };
         let sensors = ["room/temp", "room/hum", "pi/load"].map(|id| (SensorId::new(id).unwrap(), observed.clone()));
-        let bus = |id: &str| (Id::new(id).unwrap(), BusActivity { is_up: true, bytes: 100 });
+        let bus = |id: &str| (Id::new(id).unwrap(), BusActivity { is_up: true, traffic: 100, failures: 2, failed: None });
         Farm(Observation {
             at: Uptime(0),
             sensors: sensors.into(),
@@ -77,7 +77,7 @@ impl Farm {
 
     /// The bus carries something, whoever it is for.
     fn carries(&mut self) {
-        self.bus("gateway").bytes += 10;
+        self.bus("gateway").traffic += 10;
     }
 }
 
@@ -121,6 +121,18 @@ fn sensors_that_are_good_again_pass_and_not_before_half_a_minute() {
     assert_eq!(judge(FARM, all_speak), (40, ProbationResult::Pass), "the humidity comes in second 40");
     let soon = |_, farm: &mut Farm| ["room/temp", "room/hum", "pi/load"].into_iter().for_each(|id| farm.says(id, true));
     assert_eq!(judge(FARM, soon), (30, ProbationResult::Pass));
+}
+
+#[test]
+fn a_bus_whose_task_fails_fails_at_once_and_one_that_failed_before_does_not() {
+    let panics = |second, farm: &mut Farm| {
+        all_speak(second, farm);
+        if second == 7 {
+            let bus = farm.bus("spare");
+            (bus.failures, bus.failed, bus.is_up) = (3, Some("its task panicked".to_owned()), false);
+        }
+    };
+    assert_eq!(judge(FARM, panics), (7, fails("bus spare failed: its task panicked")));
 }
 
 #[test]

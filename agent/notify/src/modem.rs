@@ -36,16 +36,33 @@ pub fn masked(number: &str) -> String {
     }
 }
 
-/// The number of a list that a sender is, written with or without the country's code.
+/// The number of a list that a sender is, written with or without the country's code. The list has numbers as `+49..`.
 #[must_use]
 pub fn known_number<'a>(numbers: &'a [String], from: &str) -> Option<&'a String> {
-    let national = from.trim_start_matches('0');
+    let digits = from.trim_start_matches('0');
     // As long as a number within any country: shorter ones are of services.
-    let is_same = |number: &&String| match from.starts_with('+') {
-        true => **number == from,
-        false => national.len() >= 7 && number.ends_with(national),
+    let is_same = |number: &&String| match number.strip_prefix('+') {
+        _ if from.starts_with('+') => **number == from,
+        Some(number) => digits.len() >= 7 && (number == digits || within_country(number) == digits),
+        None => false,
     };
     numbers.iter().find(is_same)
+}
+
+/// A number without its country's code, and without the zero that a few countries keep before it. Codes are those that ITU-T assigned
+/// to recommendation E.164 (list of 15 December 2016): 1 and 7 have one digit, these have two, all others three.
+fn within_country(number: &str) -> &str {
+    const TWO_DIGITS: [&str; 44] = [
+        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49",
+        "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
+        "86", "90", "91", "92", "93", "94", "95", "98",
+    ];
+    let digits = match number.get(..2) {
+        Some(code) if code.starts_with(['1', '7']) => 1,
+        Some(code) if TWO_DIGITS.contains(&code) => 2,
+        _ => 3,
+    };
+    number.get(digits..).unwrap_or_default().trim_start_matches('0')
 }
 
 #[cfg(test)]
@@ -54,12 +71,18 @@ mod tests {
 
     #[test]
     fn a_sender_is_known_with_and_without_the_code_of_the_country() {
-        let numbers = ["+4915112345678".to_owned(), "+15125551234".to_owned()];
+        let numbers = ["+4915112345678", "+15125551234", "+390612345678", "+353871234567"].map(str::to_owned);
         for (from, known) in [
             ("+4915112345678", Some(0)),
             ("015112345678", Some(0)),
             ("4915112345678", Some(0)),
+            ("004915112345678", Some(0)),
             ("5125551234", Some(1)),
+            ("0612345678", Some(2)),
+            ("0871234567", Some(3)),
+            // A landline of Hanover, whose digits end the mobile one, and one with a piece of the country's code.
+            ("05112345678", None),
+            ("915112345678", None),
             ("+4915112345679", None),
             ("345678", None),
             ("Vodafone", None),

@@ -42,6 +42,8 @@ pub enum Told {
 #[derive(Debug)]
 struct Letter {
     to: String,
+    /// Number of the text, which its parts name.
+    text: u8,
     parts: VecDeque<Submit>,
     /// Attempts at the part that is next.
     tries: u32,
@@ -56,10 +58,11 @@ struct Page {
     failure: Option<Failure>,
 }
 
-/// An SMS whose delivery report is waited for.
+/// A part of a text whose delivery report is waited for.
 #[derive(Debug)]
 struct Awaited {
     reference: u8,
+    text: u8,
     to: String,
     /// The page that it is of.
     page: Option<String>,
@@ -148,21 +151,17 @@ impl Outgoing {
             Ok(reference) => {
                 letter.parts.pop_front();
                 letter.tries = 0;
-                if letter.parts.is_empty() {
-                    if letter.is_page {
-                        self.numbers.push((masked(&letter.to), Ok(())));
-                    }
-                    let reached = self.reached.back_mut().filter(|_| letter.is_page);
-                    let page = reached.map(|reached| {
-                        reached.numbers.insert(letter.to.clone());
-                        reached.page.clone()
-                    });
-                    self.reports.push_back(Awaited { reference, to: letter.to, page });
-                    if self.reports.len() > MAX_REPORTS {
-                        self.reports.pop_front();
-                    }
-                } else {
+                let reached = self.reached.back_mut().filter(|_| letter.is_page);
+                let page = reached.as_ref().map(|reached| reached.page.clone());
+                self.reports.push_back(Awaited { reference, text: letter.text, to: letter.to.clone(), page });
+                if self.reports.len() > MAX_REPORTS {
+                    self.reports.pop_front();
+                }
+                if !letter.parts.is_empty() {
                     self.put_back(letter, true);
+                } else if let Some(reached) = reached {
+                    self.numbers.push((masked(&letter.to), Ok(())));
+                    reached.numbers.insert(letter.to);
                 }
             }
             Err(refused) => self.refused(letter, refused),
@@ -170,17 +169,29 @@ impl Outgoing {
         self.end_page();
     }
 
-    /// What a service centre says of an SMS.
+    /// What a service centre says of a part of a text. The text arrived when all its parts did.
     pub fn reported(&mut self, report: DeliveryReport) {
         let Some(arrived) = report.arrived else { return };
         // References repeat: the newest is meant.
         let place = self.reports.iter().rposition(|awaited| awaited.reference == report.reference);
-        let Some(Awaited { to, page, .. }) = place.and_then(|place| self.reports.remove(place)) else { return };
+        let Some(Awaited { text, to, page, .. }) = place.and_then(|place| self.reports.remove(place)) else { return };
+        let is_of_it = |awaited: &Awaited| awaited.text == text && awaited.to == to;
+        if arrived && (self.is_under_way(text, &to) || self.reports.iter().any(is_of_it)) {
+            return;
+        }
+        self.reports.retain(|awaited| !is_of_it(awaited));
         let number = masked(&to);
         self.told.push_back(Told::Arrived(number.clone(), if arrived { Ok(()) } else { Err(report.status) }));
         if let (false, Some(page)) = (arrived, page) {
             self.not_arrived(&page, &to, format!("SMS to {number} did not arrive"));
         }
+    }
+
+    /// Whether a part of the text is still to be sent to the number.
+    fn is_under_way(&self, text: u8, to: &str) -> bool {
+        let of_page = self.page.iter().flat_map(|page| &page.letters);
+        let mut letters = of_page.chain(&self.answers).chain(&self.in_flight);
+        letters.any(|letter| letter.text == text && letter.to == to)
     }
 
     /// A page that arrives at no phone is lost; one that is under way has other numbers yet.
@@ -205,7 +216,8 @@ impl Outgoing {
 
     fn letter(&mut self, to: &str, text: &str, is_page: bool) -> Letter {
         self.reference = self.reference.wrapping_add(1);
-        Letter { to: to.to_owned(), parts: pdu::submits(to, text, self.reference).into(), tries: 0, is_page }
+        let parts = pdu::submits(to, text, self.reference).into();
+        Letter { to: to.to_owned(), text: self.reference, parts, tries: 0, is_page }
     }
 
     fn refused(&mut self, mut letter: Letter, refused: Refused) {
@@ -266,7 +278,10 @@ mod tests {
         let report = |reference, arrived| DeliveryReport { reference, arrived, status: 0x46 };
         outgoing.reported(report(4, None));
         outgoing.reported(report(4, Some(true)));
-        outgoing.reported(report(2, Some(false)));
+        assert_eq!(outgoing.poll(), None, "its first part is on its way");
+        outgoing.reported(report(3, Some(true)));
+        outgoing.reported(report(1, Some(false)));
+        outgoing.reported(report(2, Some(true)));
         outgoing.reported(report(99, Some(true)));
         assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..4321".to_owned(), Ok(()))));
         assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..5678".to_owned(), Err(0x46))));

@@ -51,7 +51,8 @@ impl Farm {
             trouble: None,
         };
         let sensors = ["room/temp", "room/hum", "pi/load"].map(|id| (SensorId::new(id).unwrap(), observed.clone()));
-        let bus = |id: &str| (Id::new(id).unwrap(), BusActivity { is_up: true, traffic: 100, failures: 2, failed: None });
+        let bus =
+            |id: &str| (Id::new(id).unwrap(), BusActivity { is_up: true, traffic: 100, failures: 2, failed: None });
         Farm(Observation {
             at: Uptime(0),
             sensors: sensors.into(),

@@ -146,6 +146,31 @@ mod tests {
         }
     }
 
+    /// Scratchpads that sensors in the field gave, as Linux shows them.
+    #[test]
+    fn scratchpads_of_sensors_in_the_field_are_read() {
+        let folder = std::env::var("TILTH_DATA").unwrap_or_else(|_| std::string::String::from("../shared/data"));
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let Ok(text) = std::fs::read_to_string(root.join(&folder).join("devices/ds18b20_w1_slave.json")) else {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "no shared data at {folder}");
+            return;
+        };
+        let all: std::vec::Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let mut seen = 0;
+        for sensor in &all {
+            let bytes = sensor["text"].as_str().unwrap().split(" : ").next().unwrap();
+            let bytes = bytes.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap());
+            let scratchpad: std::vec::Vec<u8> = bytes.collect();
+            let expected = sensor["expect_c"].as_f64().map(|celsius| (celsius * 1000.0).round() as i32);
+            let found = read(scratchpad.try_into().unwrap());
+            // Linux cuts what we round: sixteenths have four places after the point.
+            let is_near = |found: i32| expected.is_none_or(|expected| (found - expected).abs() <= 1);
+            assert!(found.is_ok_and(is_near), "{sensor}: {found:?}");
+            seen += 1;
+        }
+        assert!(seen >= 3, "{seen}");
+    }
+
     #[test]
     fn what_is_no_measurement_is_a_fault() {
         // The scratchpad after power-on, with its checksum (figure 9 and known dumps).

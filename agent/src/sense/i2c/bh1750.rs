@@ -19,6 +19,8 @@ const COUNTS_PER_LUX: f64 = 1.2;
 #[derive(Debug, Default)]
 pub(super) struct Bh1750 {
     is_measuring: bool,
+    /// The last measurement was 0, as a chip says in the dark and after its power was lost: only one that is 0 again is the dark.
+    was_zero: bool,
 }
 
 impl Bh1750 {
@@ -31,6 +33,11 @@ impl Bh1750 {
         }
         let counts = u16::from_be_bytes(wire.read()?);
         self.is_measuring = false;
+        if counts == 0 && !self.was_zero {
+            self.was_zero = true;
+            return Ok(Step::Again(Duration::ZERO));
+        }
+        self.was_zero = false;
         let lux = f64::from(counts) / COUNTS_PER_LUX;
         if counts == u16::MAX {
             return Err(Fault::OutOfRange(format!("{lux:.0} lux or more")));

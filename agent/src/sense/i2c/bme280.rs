@@ -15,6 +15,7 @@ const IS_BME280: u8 = 0x60;
 const CALIBRATION: u8 = 0x88;
 const CALIBRATION_HUMIDITY: u8 = 0xe1;
 const CTRL_HUM: u8 = 0xf2;
+const STATUS: u8 = 0xf3;
 const CTRL_MEAS: u8 = 0xf4;
 const DATA: u8 = 0xf7;
 /// Each value measured once.
@@ -22,8 +23,8 @@ const HUMIDITY_ONCE: u8 = 0x01;
 /// Temperature and pressure once; the last two bits start the measurement and go back to 0 after it.
 const ONCE_FORCED: u8 = 0x25;
 const MODE: u8 = 0x03;
-/// Bit of the status register while the chip measures.
-const IS_MEASURING: u8 = 0x08;
+/// Bits of the status register while the chip measures, and while it copies its calibration after power-on.
+const BUSY: u8 = 0x09;
 /// Longest time of one measurement of each value (9.3 ms, datasheet section 9.1).
 const TAKES: Duration = Duration::from_millis(10);
 const MAX_LOOKS: u8 = 5;
@@ -56,6 +57,10 @@ impl Bme280 {
                 let found = if id == 0x58 { "a BMP280, without humidity".to_owned() } else { format!("id {id:#04x}") };
                 return Err(Fault::OtherChip { expected: "a BME280", found });
             }
+            let [status] = wire.registers(STATUS)?;
+            if status & BUSY != 0 {
+                return Err(Fault::NotReady);
+            }
             self.calibration =
                 Some(Calibration::of(&wire.registers(CALIBRATION)?, &wire.registers(CALIBRATION_HUMIDITY)?)?);
             return Ok(Step::Again(Duration::ZERO));
@@ -71,7 +76,7 @@ impl Bme280 {
         if humidity & 0x07 != HUMIDITY_ONCE || measured & !MODE != ONCE_FORCED & !MODE {
             return Err(Fault::PowerLost);
         }
-        if status & IS_MEASURING != 0 || measured & MODE != 0 {
+        if status & BUSY != 0 || measured & MODE != 0 {
             self.looks = Some(looks + 1);
             return if looks + 1 < MAX_LOOKS { Ok(Step::Again(TAKES)) } else { Err(Fault::NotReady) };
         }
@@ -154,6 +159,8 @@ impl Calibration {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -168,6 +175,50 @@ mod tests {
         assert!((fine / 5120.0 - 25.08).abs() < 0.005, "{fine}");
         let pressure = calibration.pressure(415_148.0, fine);
         assert!((pressure - 100_653.27).abs() < 0.1, "{pressure}");
+    }
+
+    proptest! {
+        /// Chips differ in their calibration: held to the formulas in whole numbers of the datasheet, section 4.2.3.
+        #[test]
+        fn values_of_any_chip_are_those_of_the_formulas_in_whole_numbers(
+            (t1, t2, t3) in (26_000..29_000_i64, 25_000..28_000_i64, -1_500..100_i64),
+            (p1, p2, p3) in (35_000..40_000_i64, -11_500..-9_500_i64, 2_500..3_500_i64),
+            (p4, p5, p6) in (0..10_000_i64, -300..300_i64, -20..20_i64),
+            (p7, p8, p9) in (9_000..16_000_i64, -16_000..-9_000_i64, 3_000..7_000_i64),
+            (h1, h2, h3) in (50..100_i64, 300..420_i64, 0..10_i64),
+            (h4, h5, h6) in (200..400_i64, -50..100_i64, 20..40_i64),
+            (temperature, pressure, humidity) in (430_000..600_000_i64, 250_000..450_000_i64, 15_000..45_000_i64),
+        ) {
+            let of = |all: &[i64]| all.iter().map(|value| *value as f64).collect::<Vec<_>>();
+            let calibration = Calibration {
+                t: of(&[t1, t2, t3]).try_into().unwrap(),
+                p: of(&[p1, p2, p3, p4, p5, p6, p7, p8, p9]).try_into().unwrap(),
+                h: of(&[h1, h2, h3, h4, h5, h6]).try_into().unwrap(),
+            };
+            let from_t1 = (temperature >> 4) - t1;
+            let fine = ((((temperature >> 3) - (t1 << 1)) * t2) >> 11) + ((((from_t1 * from_t1) >> 12) * t3) >> 14);
+            let found = calibration.fine(temperature as f64);
+            prop_assert!((found - fine as f64).abs() < 60.0, "fine {found}, expected {fine}");
+
+            let from_25 = fine - 128_000;
+            let offset = from_25 * from_25 * p6 + ((from_25 * p5) << 17) + (p4 << 35);
+            let factor = ((from_25 * from_25 * p3) >> 8) + ((from_25 * p2) << 12);
+            let factor = (((1_i64 << 47) + factor) * p1) >> 33;
+            let first = (((1_048_576 - pressure) << 31) - offset) * 3125 / factor;
+            let second = (p9 * (first >> 13) * (first >> 13)) >> 25;
+            let expected = (((first + second + ((p8 * first) >> 19)) >> 8) + (p7 << 4)) as f64 / 256.0;
+            let found = calibration.pressure(pressure as f64, fine as f64);
+            prop_assert!((found - expected).abs() < 2.0, "{found} Pa, expected {expected}");
+
+            let from_15 = fine - 76_800;
+            let offset = ((humidity << 14) - (h4 << 20) - h5 * from_15 + 16_384) >> 15;
+            let factor = (((((from_15 * h6) >> 10) * (((from_15 * h3) >> 11) + 32_768)) >> 10) + 2_097_152) * h2;
+            let first = offset * ((factor + 8192) >> 14);
+            let expected = first - (((((first >> 15) * (first >> 15)) >> 7) * h1) >> 4);
+            let expected = (expected.clamp(0, 419_430_400) >> 12) as f64 / 1024.0;
+            let found = calibration.humidity(humidity as f64, fine as f64);
+            prop_assert!((found - expected).abs() < 0.1, "{found} %, expected {expected}");
+        }
     }
 
     #[test]

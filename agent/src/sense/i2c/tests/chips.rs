@@ -91,6 +91,9 @@ fn a_bme280_without_its_settings_or_values_has_lost_its_power() {
     let mut slow = bme280();
     slow.written = |values, _| values[0xf3] = 0x08;
     assert_eq!(read(I2cChip::Bme280, &[], slow), Fault::NotReady.to_string());
+    let mut copying = bme280();
+    copying.values[0xf3] = 0x01;
+    assert_eq!(read(I2cChip::Bme280, &[], copying), Fault::NotReady.to_string(), "its calibration is not there yet");
 }
 
 #[test]
@@ -193,4 +196,15 @@ fn a_bh1750_gives_lux() {
     assert_eq!(read(I2cChip::Bh1750, &[], bh1750(0x8390)), "light 28066.67", "the example of the technical note");
     let expected = "54612 lux or more is outside what the chip can measure";
     assert_eq!(read(I2cChip::Bh1750, &[], bh1750(0xffff)), expected);
+    assert_eq!(read(I2cChip::Bh1750, &[], bh1750(0)), "light 0.00");
+}
+
+#[test]
+fn a_bh1750_that_lost_its_power_is_not_in_the_dark() {
+    let bh1750 = |counts: u16| Commands::new([(&[0x01], Vec::new()), (&[0x20], counts.to_be_bytes().to_vec())]);
+    let (mut driver, mut bus) = (Driver::new(I2cChip::Bh1750, &[]), FakeBus::with(0x44, bh1750(0)));
+    assert!(matches!(step(&mut driver, &mut bus, 0x44), Ok(Step::Again(_))));
+    assert!(matches!(step(&mut driver, &mut bus, 0x44), Ok(Step::Again(_))), "it may be dark");
+    bus.add(0x44, bh1750(1200));
+    assert_eq!(reading(&mut driver, &mut bus, 0x44), Ok(vec![("light", 1000.0)]));
 }

@@ -57,7 +57,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
 use crate::clock::ClockMode;
-use crate::decide::{Command, Configured};
+use crate::decide::{Configured, DecideRequest};
 use crate::health::HealthBoard;
 use crate::sense::SensorInputs;
 use apply::{Applier, rejection};
@@ -101,7 +101,7 @@ pub(crate) struct ConfigContext<'a> {
     pub(crate) mode: ClockMode,
     pub(crate) status: ConfigStatus,
     pub(crate) health: HealthBoard,
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) to_decide: mpsc::Sender<DecideRequest>,
     pub(crate) inputs: mpsc::Sender<SensorInputs>,
 }
 
@@ -111,7 +111,7 @@ impl Configuration {
         startup: Startup,
         context: ConfigContext<'_>,
     ) -> io::Result<(Configuration, Configured, SensorInputs)> {
-        let ConfigContext { folder, data, mode, status, health, commands, inputs } = context;
+        let ConfigContext { folder, data, mode, status, health, to_decide, inputs } = context;
         let files = FileChanges::new(folder.to_owned());
         let last_good = LastGoodWriter::start(data)?;
         let changes = watch::start(folder.to_owned(), startup.versions)?;
@@ -126,7 +126,7 @@ impl Configuration {
         let clock = status.clock().clone();
         let mut reporter = ConfigReporter::new(status, last_good);
         reporter.begin(compiled.summary, startup.previous);
-        let applier = Applier { active, reporter, commands, inputs, clock, health, probation: None };
+        let applier = Applier { active, reporter, to_decide, inputs, clock, health, probation: None };
         if !rejected.is_empty() {
             applier.store_diagnostic(rejection(&rejected)).await;
         }

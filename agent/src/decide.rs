@@ -9,11 +9,11 @@
 
 mod asked;
 mod begin;
-mod command;
 mod drops;
 mod fault;
 mod live;
 mod outputs;
+mod request;
 mod sirens;
 mod stage;
 mod state_sensor;
@@ -52,13 +52,13 @@ use crate::store::{CalibratedPlan, Commit, NewEvent};
 use crate::transition::TransitionRecord;
 
 pub(crate) use begin::{Handles, RestoredState, begin};
-pub(crate) use command::{Command, Configured, EngineContext, Faults, ReadingCounts};
 pub(crate) use fault::{cause, why_unmatched};
 pub(crate) use live::LiveLine;
 pub(crate) use outputs::Actuated;
+pub(crate) use request::{Configured, DecideRequest, EngineContext, Faults, ReadingCounts};
 pub(crate) use stage::StoreReplaced;
 
-use command::AbsentOf;
+use request::AbsentOf;
 
 /// Most values of one burst, after which other tasks run and the store gets a commit.
 const BURST: usize = 256;
@@ -100,7 +100,7 @@ pub(crate) struct Decide {
     /// The disk did not keep the last booking of a dose.
     booking_failed: bool,
     replaced: watch::Receiver<StoreReplaced>,
-    notify: mpsc::Sender<notify::Command>,
+    notify: mpsc::Sender<notify::NotifyRequest>,
     /// Requests that wait for room in the queue of notify.
     unsent: VecDeque<Request>,
     live: live::LiveOutput,
@@ -127,17 +127,17 @@ pub(crate) struct Decide {
 }
 
 impl Decide {
-    /// Runs until [`Command::Stop`]. `early` and `first` came before the engine existed.
+    /// Runs until [`DecideRequest::Stop`]. `early` and `first` came before the engine existed.
     pub(crate) async fn run(
         mut self,
-        early: Vec<Command>,
+        early: Vec<DecideRequest>,
         first: Vec<SenseMessage>,
         queue: Queue,
-        mut commands: mpsc::Receiver<Command>,
+        mut requests: mpsc::Receiver<DecideRequest>,
         mut deliveries: mpsc::Receiver<Delivery>,
         mut asks: Asks,
     ) {
-        early.into_iter().for_each(|command| self.handle_command(command));
+        early.into_iter().for_each(|request| self.handle_request(request));
         first.into_iter().for_each(|first| self.handle_message(first));
         self.flush();
         loop {
@@ -145,9 +145,9 @@ impl Decide {
             let clock = self.clock.clone();
             let done = tokio::select! {
                 biased;
-                command = commands.recv() => match command {
-                    Some(Command::Stop(done)) => Some(done),
-                    Some(command) => { self.handle_command(command); None }
+                request = requests.recv() => match request {
+                    Some(DecideRequest::Stop(done)) => Some(done),
+                    Some(request) => { self.handle_request(request); None }
                     None => return,
                 },
                 Some(asked) = asks.0.recv() => { self.handle_asked(asked); None }
@@ -268,43 +268,43 @@ impl Decide {
         }
     }
 
-    fn handle_command(&mut self, command: Command) {
-        match command {
-            Command::Plan(configured) => self.configure(*configured),
-            Command::Acknowledge { alert, span, by, answer } => {
+    fn handle_request(&mut self, request: DecideRequest) {
+        match request {
+            DecideRequest::Plan(configured) => self.configure(*configured),
+            DecideRequest::Acknowledge { alert, span, by, answer } => {
                 self.handle(Input::Acknowledge { alert, span, by });
                 let _ = answer.send(());
             }
-            Command::Silence { of, span, by, answer } => drop(answer.send(self.silence(of, span, by))),
-            Command::EndSilence { silence, answer } => drop(answer.send(self.end_silence(silence))),
-            Command::Note { text, by, answer } => {
+            DecideRequest::Silence { of, span, by, answer } => drop(answer.send(self.silence(of, span, by))),
+            DecideRequest::EndSilence { silence, answer } => drop(answer.send(self.end_silence(silence))),
+            DecideRequest::Note { text, by, answer } => {
                 self.stage_event("note", json!({ "text": text, "by": by }));
                 let _ = answer.send(());
             }
-            Command::StoreDiagnostic(kind, body) => self.stage_diagnostic(kind, body),
-            Command::StoreEvent(kind, body) => self.stage_event(kind, body),
-            Command::Hub { accepts } => self.hub_changed(accepts),
-            Command::Barrier(done) | Command::Probe(done) => {
+            DecideRequest::StoreDiagnostic(kind, body) => self.stage_diagnostic(kind, body),
+            DecideRequest::StoreEvent(kind, body) => self.stage_event(kind, body),
+            DecideRequest::Hub { accepts } => self.hub_changed(accepts),
+            DecideRequest::Barrier(done) | DecideRequest::Probe(done) => {
                 let _ = done.send(());
             }
-            Command::Query(query) => query(&self.engine, &self.context()),
-            Command::NewStream => {
+            DecideRequest::Query(query) => query(&self.engine, &self.context()),
+            DecideRequest::NewStream => {
                 // The hub knows more of the old stream than this device: skip the alert numbers used in between.
                 let after = AlertId(random::alert_number(self.engine.last_number().0));
                 self.handle(Input::Reserved { after, through: AlertId(0) });
                 self.stage_everything();
             }
-            Command::LostHistory(missing) => {
+            DecideRequest::LostHistory(missing) => {
                 self.report_lost_history(&missing);
                 self.lose_doses(&missing);
             }
-            Command::Hold { change, answer } => {
+            DecideRequest::Hold { change, answer } => {
                 self.handle(Input::Output(change));
                 let _ = answer.send(());
             }
-            Command::Actuate { command, answer } => self.actuate(*command, answer),
-            Command::SwitchOff(done) => self.switch_off(done),
-            Command::Stop(_) => {}
+            DecideRequest::Actuate { command, answer } => self.actuate(*command, answer),
+            DecideRequest::SwitchOff(done) => self.switch_off(done),
+            DecideRequest::Stop(_) => {}
         }
     }
 
@@ -447,7 +447,7 @@ impl Decide {
         let notify = self.notify.clone();
         while let Some(request) = self.unsent.pop_front() {
             match notify.try_reserve() {
-                Ok(place) => place.send(notify::Command::Request(request)),
+                Ok(place) => place.send(notify::NotifyRequest::Dispatch(request)),
                 Err(TrySendError::Full(())) => {
                     self.unsent.push_front(request);
                     break;

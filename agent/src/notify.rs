@@ -41,8 +41,8 @@ use dispatch::{Dispatch, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
 
-/// Most commands that wait; requests beyond it wait with decide.
-pub(crate) const COMMANDS: usize = 1024;
+/// Most requests that wait; those beyond it wait with decide.
+pub(crate) const REQUESTS: usize = 1024;
 
 /// What modems say by themselves, until this task has looked.
 const REMARKS: usize = 64;
@@ -50,9 +50,9 @@ const REMARKS: usize = 64;
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum NotifyRequest {
     /// A notification, or a change of how they are sent.
-    Request(Request),
+    Dispatch(Request),
     Status(oneshot::Sender<Vec<ChannelStatus>>),
     /// A notification beside the queue of its channel; answered with a line about each number of a modem, or why it was not delivered.
     Test(Id, Box<Notification>, oneshot::Sender<Result<Vec<String>, String>>),
@@ -117,12 +117,12 @@ pub(crate) struct Delivery {
     pub(crate) outcome: Outcome,
 }
 
-/// Runs until all senders of commands are gone; messages in flight are given up then.
+/// Runs until all senders of requests are gone; messages in flight are given up then.
 pub(crate) async fn run(
     secrets: Secrets,
     clock: Clock,
     ports: Ports,
-    mut commands: mpsc::Receiver<Command>,
+    mut requests: mpsc::Receiver<NotifyRequest>,
     deliveries: mpsc::Sender<Delivery>,
     asking: Asking,
 ) {
@@ -138,17 +138,17 @@ pub(crate) async fn run(
         let Channels { sender, dispatch, outcomes, .. } = &mut channels;
         let due = dispatch.deadline();
         let input = tokio::select! {
-            command = commands.recv() => match command {
-                Some(Command::Status(answer)) => {
+            request = requests.recv() => match request {
+                Some(NotifyRequest::Status(answer)) => {
                     let _ = answer.send(channels.statuses());
                     continue;
                 }
-                Some(Command::Test(channel, notification, answer)) => {
+                Some(NotifyRequest::Test(channel, notification, answer)) => {
                     let trying = sender.trying(&channel, Message::of(*notification, clock.uptime()));
                     tokio::spawn(async { answer.send(trying.await) });
                     continue;
                 }
-                Some(Command::Request(request)) => Input::Request(request),
+                Some(NotifyRequest::Dispatch(request)) => Input::Request(request),
                 None => return,
             },
             input = sender.landed() => input,

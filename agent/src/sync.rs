@@ -36,7 +36,7 @@ use tracing::{info, warn};
 
 use crate::clock::{self, Clock, ClockMode};
 use crate::configuration::{ConfigStatus, Enrolment, FileVersions, Received};
-use crate::decide::Command;
+use crate::decide::DecideRequest;
 use crate::health::HealthBoard;
 use crate::random;
 use crate::store::thread::StoreHandle;
@@ -57,7 +57,7 @@ pub(crate) struct Parts {
     pub(crate) store: StoreHandle,
     /// How far the store has committed.
     pub(crate) heads: watch::Receiver<Heads>,
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) to_decide: mpsc::Sender<DecideRequest>,
     /// The newest bundle that the agent had seen at the start.
     pub(crate) known_bundle: KnownBundle,
     /// To the task of the configuration.
@@ -69,7 +69,7 @@ pub(crate) struct Parts {
 
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
-    let Parts { enrolment, clock, store, heads, commands, known_bundle, bundles, config, health, status } = parts;
+    let Parts { enrolment, clock, store, heads, to_decide, known_bundle, bundles, config, health, status } = parts;
     let (link, versions) = wait_for_link(&enrolment, &clock, &status, &health).await;
     info!("sync with {} as {}/{}, key {}", enrolment.hub.url, enrolment.tenant, enrolment.device, link.key_id);
 
@@ -86,7 +86,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let handler = Reports {
         trusted: transport.trusted(),
         bundles,
-        commands: commands.clone(),
+        to_decide: to_decide.clone(),
         inputs: inputs.clone(),
         health: health.clone(),
         status,
@@ -94,7 +94,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     };
     let (stream, heads_of_adapter) = (outbox.stream, heads.clone());
     let store_adapter =
-        StoreAdapter { store, stream, heads: heads_of_adapter, commands, inputs, clock, config, health };
+        StoreAdapter { store, stream, heads: heads_of_adapter, to_decide, inputs, clock, config, health };
     let queues = Queues { store: requests, heads, reports, inputs: inputs_out };
     tokio::select! {
         ended = driver::run(engine, &transport, queues, clock::machine_uptime, std::future::pending()) => match ended {

@@ -14,7 +14,7 @@ use super::handlers::{Answered, Api, Body, Parameters};
 use super::problem::Problem;
 use super::rows::{Actuate, ActuatorRow, Hold, HoldRow, Person};
 use super::views;
-use crate::decide::Command;
+use crate::decide::DecideRequest;
 use crate::output::listed;
 use crate::random;
 
@@ -47,7 +47,7 @@ pub(super) async fn actuate(
     let wanted_of = actuator.clone();
     let found = api.query(move |engine, _, _| find(engine, &wanted_of)).await??;
     let command = Box::new(interlock::Command { id, actuator: found, wanted, expires, by });
-    match api.change(|answer| Command::Actuate { command, answer }).await? {
+    match api.change(|answer| DecideRequest::Actuate { command, answer }).await? {
         Ok(()) => {
             let rows = api.query(|engine, _, clock| views::actuators(engine, clock)).await?;
             api.answer(rows.into_iter().filter(|row| row.actuator.as_str() == actuator).collect())
@@ -63,7 +63,7 @@ pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Ans
     let wanted = zone.clone();
     api.query(move |engine, _, _| check_zone(engine, &wanted)).await??;
     let change = interlock::Input::Hold { zone: zone.clone(), span, by };
-    api.change(|answer| Command::Hold { change, answer }).await?;
+    api.change(|answer| DecideRequest::Hold { change, answer }).await?;
     let rows = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
     let is_own = |row: &HoldRow| row.zone == zone && row.by.is_some() && row.switch.is_none();
     api.answer(rows.into_iter().filter(is_own).collect())
@@ -93,7 +93,7 @@ pub(super) async fn end_hold(
         Some(_) => interlock::Input::EndHold { zone, by },
         None => interlock::Input::ReleaseDoses { zone, by },
     };
-    api.change(|answer| Command::Hold { change, answer }).await?;
+    api.change(|answer| DecideRequest::Hold { change, answer }).await?;
     row.still_held_by = holds.filter_map(|other| other.by).collect();
     api.answer(vec![row])
 }

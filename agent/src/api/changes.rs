@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::rows::{Acknowledge, AlertRow, Note, Person, RetryRow, Silence, SilenceRow, TestRow};
 use super::views;
 use crate::cli::LONGEST;
-use crate::decide::Command;
+use crate::decide::DecideRequest;
 use crate::output::listed;
 use crate::{notify, random};
 
@@ -48,7 +48,7 @@ pub(super) async fn acknowledge(
 ) -> Answered<AlertRow> {
     let (Path(alert), Json(Acknowledge { for_s, by })) = (alert?, body?);
     let (span, by) = (span(for_s)?, name(&by)?);
-    api.change(|answer| Command::Acknowledge { alert: AlertId(alert), span, by, answer }).await?;
+    api.change(|answer| DecideRequest::Acknowledge { alert: AlertId(alert), span, by, answer }).await?;
     let found = api.query(move |engine, context, clock| {
         let mut alerts = views::alerts(engine, context, clock, false).into_iter();
         alerts.find(|row| row.alert == Some(alert)).ok_or_else(|| open_alerts(engine))
@@ -68,7 +68,7 @@ pub(super) async fn silence(State(api): Api, _: MayChange, body: Body<Silence>) 
     }
     let meant = of.clone();
     api.query(move |engine, _, _| check_matcher(&meant, engine.plan().rules().map(|rule| &rule.key))).await??;
-    let silence = api.change(|answer| Command::Silence { of, span, by, answer }).await?;
+    let silence = api.change(|answer| DecideRequest::Silence { of, span, by, answer }).await?;
     let view = silence.ok_or_else(|| {
         let detail = format!("there are {MAX_SILENCES} silences, as many as there may be; end one first");
         Problem::new(StatusCode::CONFLICT, detail)
@@ -79,7 +79,7 @@ pub(super) async fn silence(State(api): Api, _: MayChange, body: Body<Silence>) 
 /// Ends a silence early; answers with the silence as it was.
 pub(super) async fn end_silence(State(api): Api, _: MayChange, silence: Number<u32>) -> Answered<SilenceRow> {
     let Path(silence) = silence?;
-    let Some(view) = api.change(|answer| Command::EndSilence { silence, answer }).await? else {
+    let Some(view) = api.change(|answer| DecideRequest::EndSilence { silence, answer }).await? else {
         let numbers = |engine: &Engine| engine.silences().map(|view| view.number.into()).collect::<Vec<u64>>();
         let there = known("silence", &api.query(move |engine, _, _| numbers(engine)).await?);
         return Err(Problem::not_found(format!("there is no silence {silence}{there}")));
@@ -98,7 +98,7 @@ pub(super) async fn note(State(api): Api, _: MayChange, body: Body<Note>) -> Ans
         }
         _ => {}
     }
-    api.change(|answer| Command::Note { text, by, answer }).await?;
+    api.change(|answer| DecideRequest::Note { text, by, answer }).await?;
     api.answer(Vec::new())
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn test(
     let hangs = || Problem::unavailable("the channels do not answer");
     let notification = Notification::test(id, &channel, &by, at, local).ok_or_else(hangs)?;
     let (answer, answered) = oneshot::channel();
-    let test = notify::Command::Test(channel.clone(), Box::new(notification), answer);
+    let test = notify::NotifyRequest::Test(channel.clone(), Box::new(notification), answer);
     api.limits.change(Instant::now())?;
     api.notify.upgrade().and_then(|notify| notify.try_send(test).ok()).ok_or_else(hangs)?;
     match timeout(LONG_PATIENCE, answered).await {

@@ -16,7 +16,7 @@ use super::rows::Answer;
 use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::{ConfigStatus, Retry};
-use crate::decide::{Command, EngineContext, LiveLine};
+use crate::decide::{DecideRequest, EngineContext, LiveLine};
 use crate::health::HealthBoard;
 use crate::notify;
 use crate::sense::released::Ports;
@@ -78,12 +78,12 @@ pub(crate) struct ApiState {
     pub(crate) started: Instant,
     pub(crate) config: ConfigStatus,
     pub(crate) health: HealthBoard,
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) to_decide: mpsc::Sender<DecideRequest>,
     /// To the task of the configuration.
     pub(crate) retries: mpsc::Sender<Retry>,
     pub(crate) ports: Ports,
     /// Weak: the task ends when its last strong sender is gone.
-    pub(crate) notify: mpsc::WeakSender<notify::Command>,
+    pub(crate) notify: mpsc::WeakSender<notify::NotifyRequest>,
     pub(crate) live: broadcast::Sender<Arc<LiveLine>>,
     pub(crate) store: StoreHandle,
     pub(crate) database: std::path::PathBuf,
@@ -107,21 +107,24 @@ impl ApiState {
     ) -> Result<T, Problem> {
         let clock = self.clock.clone();
         self.ask(|answer| {
-            Command::Query(Box::new(move |engine, context| drop(answer.send(query(engine, context, &clock)))))
+            DecideRequest::Query(Box::new(move |engine, context| drop(answer.send(query(engine, context, &clock)))))
         })
         .await
     }
 
-    /// Sends decide a command of a person; returns its answer.
-    pub(super) async fn change<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {
+    /// Sends decide the request of a person; returns its answer.
+    pub(super) async fn change<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> DecideRequest,
+    ) -> Result<T, Problem> {
         self.limits.change(Instant::now())?;
-        self.ask(command).await
+        self.ask(request).await
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> DecideRequest) -> Result<T, Problem> {
         let hangs = || Problem::unavailable("the engine does not answer");
         let (answer, answered) = oneshot::channel();
-        let sent = timeout(PATIENCE, self.commands.send(command(answer))).await;
+        let sent = timeout(PATIENCE, self.to_decide.send(request(answer))).await;
         sent.ok().and_then(Result::ok).ok_or_else(hangs)?;
         timeout(PATIENCE, answered).await.map_err(|_| hangs())?.map_err(|_| {
             Problem::unavailable("nothing is decided yet: on the input clock time begins with the first reading")

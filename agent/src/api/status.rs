@@ -127,7 +127,7 @@ impl ApiState {
     pub(super) async fn channels(&self) -> Vec<ChannelState> {
         let Some(notify) = self.notify.upgrade() else { return Vec::new() };
         let (answer, answered) = oneshot::channel();
-        if notify.try_send(notify::Command::Status(answer)).is_err() {
+        if notify.try_send(notify::NotifyRequest::Status(answer)).is_err() {
             return Vec::new();
         }
         drop(notify);

@@ -15,7 +15,7 @@ use super::compiled::Compiled;
 use super::probation::{self, BusActivity, Expected, Observation, Observed, Origin, Probation, ProbationResult};
 use super::reporter::{ConfigReporter, ConfigSummary};
 use crate::clock::{self, Clock, ClockMode};
-use crate::decide::{Command, EngineContext};
+use crate::decide::{DecideRequest, EngineContext};
 use crate::findings::Problems;
 use crate::health::HealthBoard;
 use crate::output::{counted, tell};
@@ -27,7 +27,7 @@ use crate::sense::bus::health::State;
 pub(crate) struct Applier {
     pub(super) active: ActiveConfig,
     pub(super) reporter: ConfigReporter,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SensorInputs>,
     pub(super) clock: Clock,
     pub(super) health: HealthBoard,
@@ -66,7 +66,7 @@ impl Applier {
         let is_changed = self.active.hash != configured.hash;
         if is_changed {
             (self.active.hash, self.active.sensors) = (configured.hash.clone(), sensors);
-            let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
+            let _ = self.to_decide.send(DecideRequest::Plan(Box::new(configured))).await;
             let _ = self.inputs.send(inputs).await;
             self.probation = probation;
             self.judge().await;
@@ -77,7 +77,7 @@ impl Applier {
     /// Waits until decide works by what was handed over; `None` where the process ends instead.
     pub(super) async fn wait_until_taken(&self) -> Option<()> {
         let (done, taken) = oneshot::channel();
-        let _ = self.commands.send(Command::Barrier(done)).await;
+        let _ = self.to_decide.send(DecideRequest::Barrier(done)).await;
         taken.await.ok()
     }
 
@@ -107,7 +107,7 @@ impl Applier {
         let look = move |engine: &Engine, context: &EngineContext<'_>| {
             let _ = answer.send(sensors(engine, context));
         };
-        let _ = self.commands.send(Command::Query(Box::new(look))).await;
+        let _ = self.to_decide.send(DecideRequest::Query(Box::new(look))).await;
         let sensors = answered.await.ok()?;
         // The input clock stands still while no reading comes, and that is what is to be found out.
         let is_input = self.clock.mode() == ClockMode::Input;
@@ -136,12 +136,12 @@ impl Applier {
 
     /// Reports changed files to the hub.
     pub(super) async fn store_diagnostic(&self, body: Value) {
-        let _ = self.commands.send(Command::StoreDiagnostic("configuration", body)).await;
+        let _ = self.to_decide.send(DecideRequest::StoreDiagnostic("configuration", body)).await;
     }
 
     /// Reports a bundle to the hub.
     pub(super) async fn store_bundle_event(&self, body: Value) {
-        let _ = self.commands.send(Command::StoreEvent("bundle", body)).await;
+        let _ = self.to_decide.send(DecideRequest::StoreEvent("bundle", body)).await;
     }
 }
 

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use crate::checkpoint::{self, OutputsBefore};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
-use crate::decide::{Command, RestoredState, StoreReplaced};
+use crate::decide::{DecideRequest, RestoredState, StoreReplaced};
 use crate::health::{self, HealthBoard};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
@@ -48,7 +48,7 @@ pub(super) async fn open(
     health: HealthBoard,
     config: ConfigStatus,
     (has_run, has_hub): (bool, bool),
-    commands: mpsc::Sender<Command>,
+    to_decide: mpsc::Sender<DecideRequest>,
     until: Instant,
 ) -> anyhow::Result<OpenStore> {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
@@ -63,7 +63,7 @@ pub(super) async fn open(
         config,
         heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
         replaced: replaced_by,
-        commands,
+        to_decide,
     });
     let (opening, listening) = (Arc::clone(&monitor), Arc::clone(&monitor));
     let settings = Settings {
@@ -163,7 +163,7 @@ struct StoreMonitor {
     config: ConfigStatus,
     heads: watch::Sender<Heads>,
     replaced: watch::Sender<StoreReplaced>,
-    commands: mpsc::Sender<Command>,
+    to_decide: mpsc::Sender<DecideRequest>,
 }
 
 impl StoreMonitor {
@@ -209,7 +209,7 @@ impl StoreMonitor {
     }
 
     fn handle(&self, news: StoreReport<'_>) {
-        let StoreMonitor { clock, health, config, heads, replaced, commands, .. } = self;
+        let StoreMonitor { clock, health, config, heads, replaced, to_decide, .. } = self;
         match news {
             StoreReport::Committed(stream, lanes) => {
                 heads.send_replace(heads_of(stream, &lanes));
@@ -234,7 +234,8 @@ impl StoreMonitor {
             StoreReport::DeletesOldest(what, reason) => {
                 warn!(target: "store", "{reason}: the oldest {what} are deleted from now on");
                 // Where the queue is full, the log and `status` have it.
-                let _ = commands.try_send(Command::StoreEvent("lost", json!({ "what": what, "reason": reason })));
+                let _ =
+                    to_decide.try_send(DecideRequest::StoreEvent("lost", json!({ "what": what, "reason": reason })));
             }
             StoreReport::FileReplaced => {
                 warn!(target: "store", "another file is in the place of tilth.db; recording continues in it");
@@ -309,7 +310,7 @@ mod tests {
             clock,
             heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
             replaced: watch::Sender::new(StoreReplaced::default()),
-            commands: mpsc::channel(1).0,
+            to_decide: mpsc::channel(1).0,
         });
         let (opening, listening) = (Arc::clone(&monitor), Arc::clone(&monitor));
         let settings = Settings {

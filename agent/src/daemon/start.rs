@@ -24,7 +24,7 @@ use crate::api::{self, ApiState, Limits};
 use crate::cli;
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
-use crate::decide::{self, Command, Handles, LiveLine, RestoredState, StoreReplaced};
+use crate::decide::{self, DecideRequest, Handles, LiveLine, RestoredState, StoreReplaced};
 use crate::health::HealthBoard;
 use crate::notify;
 use crate::notify::asked::Asks;
@@ -42,15 +42,15 @@ use crate::sync::{self, status::SyncStatus};
 /// longer is worse than alerts that begin anew.
 const DISKS: Duration = Duration::from_secs(30);
 
-/// Most commands to decide that wait; people are slower than that.
-const COMMANDS: usize = 256;
+/// Most requests to decide that wait; people are slower than that.
+const REQUESTS: usize = 256;
 
 /// Handles that most tasks share.
 struct Base<'a> {
     wanted: &'a cli::Run,
     device: Id,
     clock: Clock,
-    commands: mpsc::Sender<Command>,
+    to_decide: mpsc::Sender<DecideRequest>,
     outputs: Outputs,
     ports: Ports,
     queue: Queue,
@@ -72,10 +72,10 @@ impl Tasks {
         }
         let socket = take_socket(wanted, until).await?;
         let Some(startup) = configured::read(wanted, &clock, until).await? else { return Ok(None) };
-        let (commands, command_queue) = mpsc::channel(COMMANDS);
+        let (to_decide, requests) = mpsc::channel(REQUESTS);
         let enrolment = startup.enrolment.clone();
         let (outputs, switched) = Outputs::new();
-        let base = Base::new(wanted, &startup, clock, commands, outputs);
+        let base = Base::new(wanted, &startup, clock, to_decide, outputs);
         let store = base.open_store((startup.has_run, startup.enrolment.is_some()), until).await?;
         info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), base.device);
         let (changed_inputs, inputs) = mpsc::channel(1);
@@ -83,8 +83,8 @@ impl Tasks {
         let (configuration, configured, first_inputs) = begun.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
-        let (notify, notices) = mpsc::channel(notify::COMMANDS);
-        let (deliver, deliveries) = mpsc::channel(COMMANDS);
+        let (notify, notices) = mpsc::channel(notify::REQUESTS);
+        let (deliver, deliveries) = mpsc::channel(REQUESTS);
         let secrets = Secrets::of(&wanted.config.folder);
         let (asks, asked) = notify::asked::asks();
         let notifying =
@@ -105,7 +105,7 @@ impl Tasks {
         let deciding = tokio::spawn(decide_from_the_first(
             base.queue.clone(),
             base.clock.clone(),
-            command_queue,
+            requests,
             (deliveries, asked),
             move || decide::begin(restored, configured, handles),
         ));
@@ -115,7 +115,7 @@ impl Tasks {
             health: base.health,
             clock: base.clock,
             progress,
-            commands: base.commands,
+            to_decide: base.to_decide,
             outputs: base.outputs,
             configuring: tokio::spawn(configuration.run(received, retried)),
             deciding,
@@ -137,7 +137,7 @@ impl<'a> Base<'a> {
         wanted: &'a cli::Run,
         startup: &Startup,
         clock: Clock,
-        commands: mpsc::Sender<Command>,
+        to_decide: mpsc::Sender<DecideRequest>,
         outputs: Outputs,
     ) -> Base<'a> {
         let (device, configured) = (&startup.compiled.device, &startup.compiled.configured);
@@ -148,7 +148,7 @@ impl<'a> Base<'a> {
             device: device.clone(),
             outputs,
             ports: Ports::default(),
-            commands,
+            to_decide,
             queue: Queue::new(plan.sensors().len()),
             config: ConfigStatus::new(clock.clone(), configured.hash.clone(), plan.local().clone()),
             health: HealthBoard::new(clock.clone()),
@@ -165,14 +165,14 @@ impl<'a> Base<'a> {
             mode: self.wanted.clock,
             status: self.config.clone(),
             health: self.health.clone(),
-            commands: self.commands.clone(),
+            to_decide: self.to_decide.clone(),
             inputs,
         }
     }
 
     async fn open_store(&self, has: (bool, bool), until: Instant) -> anyhow::Result<OpenStore> {
         let (health, config) = (self.health.clone(), self.config.clone());
-        opened::open(&self.wanted.data, &self.clock, health, config, has, self.commands.clone(), until).await
+        opened::open(&self.wanted.data, &self.clock, health, config, has, self.to_decide.clone(), until).await
     }
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {
@@ -197,7 +197,7 @@ impl<'a> Base<'a> {
             clock: self.clock.clone(),
             store: store.handle.clone(),
             heads: store.heads.clone(),
-            commands: self.commands.clone(),
+            to_decide: self.to_decide.clone(),
             known_bundle: configuration.known_bundle(),
             bundles,
             config: self.config.clone(),
@@ -208,12 +208,12 @@ impl<'a> Base<'a> {
 
     fn reporter(&self, notifier: Arc<Notifier>) -> Reporter {
         let (clock, config, marks) = (self.clock.clone(), self.config.clone(), self.health.clone());
-        Reporter { notifier, marks, clock, config, commands: self.commands.clone() }
+        Reporter { notifier, marks, clock, config, to_decide: self.to_decide.clone() }
     }
 
     fn api_state(
         &self,
-        notify: &mpsc::Sender<notify::Command>,
+        notify: &mpsc::Sender<notify::NotifyRequest>,
         store: &OpenStore,
         retries: mpsc::Sender<Retry>,
     ) -> ApiState {
@@ -224,7 +224,7 @@ impl<'a> Base<'a> {
             started: std::time::Instant::now(),
             config: self.config.clone(),
             health: self.health.clone(),
-            commands: self.commands.clone(),
+            to_decide: self.to_decide.clone(),
             retries,
             ports: self.ports.clone(),
             notify: notify.downgrade(),
@@ -241,7 +241,7 @@ impl<'a> Base<'a> {
         &self,
         store_writer: StoreWriter,
         replaced: watch::Receiver<StoreReplaced>,
-        notify: mpsc::Sender<notify::Command>,
+        notify: mpsc::Sender<notify::NotifyRequest>,
         outcomes: mpsc::Receiver<interlock::Input>,
     ) -> anyhow::Result<Handles> {
         let recording = match &self.wanted.record {
@@ -281,7 +281,7 @@ async fn take_socket(wanted: &cli::Run, until: Instant) -> anyhow::Result<Option
 async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
-    mut commands: mpsc::Receiver<Command>,
+    mut requests: mpsc::Receiver<DecideRequest>,
     (deliveries, asked): (mpsc::Receiver<notify::Delivery>, Asks),
     begin: impl FnOnce() -> decide::Decide,
 ) {
@@ -305,18 +305,18 @@ async fn decide_from_the_first(
                 }
                 first.push(message);
             }
-            command = commands.recv() => match command {
-                Some(Command::Stop(done)) => {
+            request = requests.recv() => match request {
+                Some(DecideRequest::Stop(done)) => {
                     let _ = done.send(());
                     return;
                 }
-                Some(Command::Probe(done)) => drop(done.send(())),
-                // Dropping the command answers that there is no engine yet; other commands are kept.
-                Some(command) if command.asks_engine() => {}
-                Some(command) => early.push(command),
+                Some(DecideRequest::Probe(done)) => drop(done.send(())),
+                // Dropping the request answers that there is no engine yet; others are kept.
+                Some(request) if request.asks_engine() => {}
+                Some(request) => early.push(request),
                 None => return,
             }
         }
     }
-    begin().run(early, first, queue, commands, deliveries, asked).await;
+    begin().run(early, first, queue, requests, deliveries, asked).await;
 }

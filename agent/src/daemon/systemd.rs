@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
-use crate::decide::Command;
+use crate::decide::DecideRequest;
 use crate::health::{HealthBoard, health};
 
 /// Longest time between two probes of decide.
@@ -33,7 +33,7 @@ pub(super) struct Reporter {
     pub(super) marks: HealthBoard,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) to_decide: mpsc::Sender<DecideRequest>,
 }
 
 impl Notifier {
@@ -95,7 +95,7 @@ impl Reporter {
     /// Ends once decide has taken a command from its queue; never after decide has ended.
     async fn probe(&self) {
         let (answer, answered) = oneshot::channel();
-        if self.commands.send(Command::Probe(answer)).await.is_err() || answered.await.is_err() {
+        if self.to_decide.send(DecideRequest::Probe(answer)).await.is_err() || answered.await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -138,18 +138,18 @@ mod tests {
             let length = systemd.recv(&mut bytes).await.unwrap();
             String::from_utf8_lossy(&bytes[..length]).into_owned()
         };
-        let (commands, mut queue) = mpsc::channel(1);
+        let (to_decide, mut queue) = mpsc::channel(1);
         let clock = Clock::new(ClockMode::Input);
         let reporter = Reporter {
             notifier: Arc::new(Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap()),
             marks: HealthBoard::new(clock.clone()),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
             clock: clock.clone(),
-            commands,
+            to_decide,
         };
         let reporting = tokio::spawn(reporter.run());
         for probe in 0..5 {
-            let Some(Command::Probe(answer)) = queue.recv().await else { panic!("no probe") };
+            let Some(DecideRequest::Probe(answer)) = queue.recv().await else { panic!("no probe") };
             answer.send(()).unwrap();
             assert_eq!(heard().await, "WATCHDOG=1", "after probe {probe}");
             if probe == 0 {
@@ -157,14 +157,14 @@ mod tests {
             }
         }
         // Decide hangs: the probe is not answered, and the watchdog is not fed.
-        let Some(Command::Probe(answer)) = queue.recv().await else { panic!("no probe") };
+        let Some(DecideRequest::Probe(answer)) = queue.recv().await else { panic!("no probe") };
         clock.observe(WallTime(20_000));
         let stuck = heard().await;
         assert!(stuck.starts_with("STATUS=not monitoring; decide: no answer since "), "{stuck}");
         answer.send(()).unwrap();
         assert_eq!([heard().await, heard().await], ["WATCHDOG=1", "STATUS=monitoring"]);
         // Decide has ended.
-        let Some(Command::Probe(_)) = queue.recv().await else { panic!("no probe") };
+        let Some(DecideRequest::Probe(_)) = queue.recv().await else { panic!("no probe") };
         drop(queue);
         clock.observe(WallTime(40_000));
         assert!(heard().await.starts_with("STATUS=not monitoring; decide: no answer since "));

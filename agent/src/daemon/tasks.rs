@@ -16,7 +16,7 @@ use tracing::error;
 use super::systemd::Notifier;
 use crate::act::Outputs;
 use crate::clock::Clock;
-use crate::decide::Command;
+use crate::decide::DecideRequest;
 use crate::health::{Bus, HealthBoard};
 use crate::sense::{BusTasks, SensorInputs};
 use crate::store::thread::{Progress, StoreHandle};
@@ -40,7 +40,7 @@ pub(super) struct Tasks {
     pub(super) health: HealthBoard,
     pub(super) clock: Clock,
     pub(super) progress: Progress,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) outputs: Outputs,
     pub(super) configuring: JoinHandle<()>,
     pub(super) deciding: JoinHandle<()>,
@@ -102,12 +102,12 @@ impl Tasks {
         let stages = async {
             self.notifier.iter().for_each(|notifier| notifier.stopping());
             self.reporting.iter().for_each(JoinHandle::abort);
-            switch_off(&self.commands, &self.outputs).await;
+            switch_off(&self.to_decide, &self.outputs).await;
             drop(self.senses);
             self.api.shutdown().await;
             let (done, stopped) = oneshot::channel();
             // Where decide has ended, the answer is dropped.
-            let _ = self.commands.send(Command::Stop(done)).await;
+            let _ = self.to_decide.send(DecideRequest::Stop(done)).await;
             let _ = stopped.await;
             finish(&mut self.deciding).await;
             finish(&mut self.notifying).await;
@@ -131,11 +131,11 @@ impl Tasks {
 }
 
 /// Switches every output off while the tasks of their buses still run.
-async fn switch_off(commands: &mpsc::Sender<Command>, outputs: &Outputs) {
+async fn switch_off(to_decide: &mpsc::Sender<DecideRequest>, outputs: &Outputs) {
     let (done, ordered) = oneshot::channel();
     let off = async {
         // Where decide has ended, the answer is dropped.
-        let _ = commands.send(Command::SwitchOff(done)).await;
+        let _ = to_decide.send(DecideRequest::SwitchOff(done)).await;
         let _ = ordered.await;
         outputs.taken().await;
     };
@@ -239,9 +239,9 @@ mod tests {
     }
 
     /// As decide does it: it hands over what it has when it is told to stop.
-    async fn decide(mut commands: mpsc::Receiver<Command>, store_writer: StoreWriter) {
-        while let Some(command) = commands.recv().await {
-            if let Command::Stop(done) = command {
+    async fn decide(mut requests: mpsc::Receiver<DecideRequest>, store_writer: StoreWriter) {
+        while let Some(request) = requests.recv().await {
+            if let DecideRequest::Stop(done) = request {
                 let _ = spawn_blocking(move || store_writer.stop()).await;
                 let _ = done.send(());
                 return;
@@ -257,7 +257,7 @@ mod tests {
         {
             let folder = Folder::new();
             let (store_writer, store, storing) = store_with_a_reading(&folder);
-            let (commands, heard) = mpsc::channel(4);
+            let (to_decide, heard) = mpsc::channel(4);
             let goes_on = || tokio::spawn(std::future::pending::<()>());
             let (_inputs, inputs) = mpsc::channel(1);
             let mut tasks = Tasks {
@@ -267,7 +267,7 @@ mod tests {
                 clock: Clock::new(ClockMode::Input),
                 progress: store_writer.progress(),
                 outputs: Outputs::new().0,
-                commands,
+                to_decide,
                 configuring: goes_on(),
                 deciding: tokio::spawn(decide(heard, store_writer)),
                 notifying: goes_on(),

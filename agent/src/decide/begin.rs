@@ -57,7 +57,7 @@ pub(crate) struct Handles {
     /// The outputs, and what becomes of orders to them.
     pub(crate) outputs: (Outputs, mpsc::Receiver<interlock::Input>),
     pub(crate) replaced: watch::Receiver<StoreReplaced>,
-    pub(crate) notify: mpsc::Sender<notify::Command>,
+    pub(crate) notify: mpsc::Sender<notify::NotifyRequest>,
     pub(crate) live: broadcast::Sender<Arc<LiveLine>>,
     pub(crate) recording: Option<Recording>,
 }

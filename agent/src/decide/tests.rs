@@ -44,7 +44,7 @@ message = 'level {value}'
 struct Life {
     decide: Decide,
     clock: Clock,
-    asked: mpsc::Receiver<notify::Command>,
+    asked: mpsc::Receiver<notify::NotifyRequest>,
     store: StoreHandle,
     _folder: Folder,
 }
@@ -72,7 +72,7 @@ impl Life {
             let store = Box::new(booted(&folder));
             thread::start(|| InitialStore::Open(store), settings).unwrap()
         };
-        let (notify, asked) = mpsc::channel(notify::COMMANDS);
+        let (notify, asked) = mpsc::channel(notify::REQUESTS);
         let handles = Handles {
             device: Id::new("pi").unwrap(),
             run: RunId::of(&format!("at{at_s}")),
@@ -110,7 +110,7 @@ impl Life {
         let mut said = Vec::new();
         while let Ok(command) = self.asked.try_recv() {
             let names = |channels: &[Id]| channels.iter().map(Id::as_str).collect::<Vec<_>>().join(" ");
-            let notify::Command::Request(request) = command else { panic!("nobody asks how channels are") };
+            let notify::NotifyRequest::Dispatch(request) = command else { panic!("nobody asks how channels are") };
             said.push(match request {
                 Request::Page(notification, channels) => {
                     format!(
@@ -245,10 +245,10 @@ fn channels_are_known_before_the_engine_speaks_by_the_plan_that_has_them() {
     let mut life = Life::begin(0, FARM, None);
     life.level(10, 31.0);
     life.expect(&["channels"]);
-    life.decide.handle_command(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
+    life.decide.handle_request(DecideRequest::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
     life.expect(&["channels", "page pi-1-1-at0 log"]);
     // What fired by the plan of before, and that it is over by this one.
-    life.decide.handle_command(Command::Plan(Box::new(configured(FARM))));
+    life.decide.handle_request(DecideRequest::Plan(Box::new(configured(FARM))));
     life.expect(&["channels", "pi-1-resolved-at0"]);
 }
 
@@ -271,10 +271,10 @@ fn a_page_that_is_given_up_is_an_event_and_is_not_told_again_at_the_next_start()
 #[test]
 fn channels_outlast_a_queue_that_is_full() {
     let mut life = Life::begin(0, FARM, None);
-    for _ in 0..notify::COMMANDS {
+    for _ in 0..notify::REQUESTS {
         life.decide.send_to_channels(Request::Acknowledged(AlertId(1)));
     }
-    life.decide.handle_command(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
+    life.decide.handle_request(DecideRequest::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
     for _ in 0..=MAX_UNSENT {
         life.decide.send_to_channels(Request::Acknowledged(AlertId(2)));
     }
@@ -303,19 +303,19 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
     let farm = format!("{FARM}{}", RULE.replace("cooldown", "for = '1m'\ncooldown"));
     let Life { decide, clock, mut asked, _folder, .. } = Life::begin(0, &farm, None);
     let queue = Queue::new(1);
-    let (commands, heard) = mpsc::channel(4);
+    let (requests, heard) = mpsc::channel(4);
     let (_outcomes, told) = mpsc::channel(1);
     tokio::spawn(decide.run(Vec::new(), Vec::new(), queue.clone(), heard, told, crate::notify::asked::asks().1));
     // The queue of commands is never empty meanwhile.
     let ask_often = async || {
         for _ in 0..100 {
-            commands.send(Command::Probe(oneshot::channel().0)).await.unwrap();
+            requests.send(DecideRequest::Probe(oneshot::channel().0)).await.unwrap();
         }
     };
     let look = async || {
         let (look, looked) = oneshot::channel();
         let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.readings.decided).unwrap();
-        commands.send(Command::Query(Box::new(count))).await.unwrap();
+        requests.send(DecideRequest::Query(Box::new(count))).await.unwrap();
         looked.await.unwrap()
     };
     ask_often().await;
@@ -327,7 +327,7 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
     ask_often().await;
     let mut pages = 0;
     while let Ok(command) = asked.try_recv() {
-        pages += u32::from(matches!(command, notify::Command::Request(Request::Page(..))));
+        pages += u32::from(matches!(command, notify::NotifyRequest::Dispatch(Request::Page(..))));
     }
     assert_eq!(pages, 1, "expected the page that was due after a minute");
 }
@@ -339,7 +339,7 @@ fn a_modem_that_cannot_send_is_told_by_the_other_channels_until_it_can() {
     let farm = format!("{FARM}{MODEM}").replace("['phone']", "['sms', 'phone']");
     let mut life = Life::begin(0, FARM, None);
     let machine = "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
-    life.decide.handle_command(Command::Plan(Box::new(configured_on(&farm, Some(machine)))));
+    life.decide.handle_request(DecideRequest::Plan(Box::new(configured_on(&farm, Some(machine)))));
     life.expect(&["channels", "channels"]);
     let at = |life: &mut Life, at_s: i64, trouble: Option<&str>| {
         life.clock.observe(WallTime(at_s * 1000));
@@ -378,18 +378,18 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     let values = 4 * BURST as i64;
     let queue = Queue::new(values as usize);
     (1..=values).for_each(|second| queue.push(high(second)));
-    let (commands, heard) = mpsc::channel(1);
+    let (requests, heard) = mpsc::channel(1);
     let (_outcomes, told) = mpsc::channel(1);
     tokio::spawn(decide.run(Vec::new(), Vec::new(), queue, heard, told, crate::notify::asked::asks().1));
-    while !matches!(asked.recv().await, Some(notify::Command::Request(Request::Page(..)))) {}
+    while !matches!(asked.recv().await, Some(notify::NotifyRequest::Dispatch(Request::Page(..)))) {}
     assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
     let (look, looked) = oneshot::channel();
     let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.readings.decided).unwrap();
-    commands.send(Command::Query(Box::new(count))).await.unwrap();
+    requests.send(DecideRequest::Query(Box::new(count))).await.unwrap();
     let decided = looked.await.unwrap();
     assert!(decided < values as u64, "all {values} values were decided on first");
     let (done, stopped) = oneshot::channel();
-    commands.send(Command::Stop(done)).await.unwrap();
+    requests.send(DecideRequest::Stop(done)).await.unwrap();
     stopped.await.unwrap();
 }
 

@@ -153,14 +153,14 @@ fn webhook(url: &str) -> Channel {
 
 /// The task with its channels, on a clock that runs a hundred times faster, so that its waits are short.
 struct Running {
-    commands: mpsc::Sender<Command>,
+    requests: mpsc::Sender<NotifyRequest>,
     deliveries: mpsc::Receiver<Delivery>,
 }
 
 impl Running {
     async fn tell(&self, notification: Notification, channels: &[&str]) {
         let channels = channels.iter().map(|name| id(name)).collect();
-        self.commands.send(Command::Request(Request::Page(Box::new(notification), channels))).await.unwrap();
+        self.requests.send(NotifyRequest::Dispatch(Request::Page(Box::new(notification), channels))).await.unwrap();
     }
 
     /// What became of the next notice, as `CHANNEL ID FATE`.
@@ -179,12 +179,12 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let secrets = Secrets::of(&config.0);
     runtime.block_on(async {
-        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (requests, inbox) = mpsc::channel(REQUESTS);
         let (outcomes, deliveries) = mpsc::channel(64);
-        commands.send(Command::Request(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
+        requests.send(NotifyRequest::Dispatch(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
         tokio::select! {
             () = run(secrets, clock, Ports::default(), inbox, outcomes, asks().0) => panic!("ended"),
-            () = test(Running { commands, deliveries }) => {}
+            () = test(Running { requests, deliveries }) => {}
         }
     });
 }
@@ -200,7 +200,7 @@ fn ntfy_gets_title_priority_tags_and_token() {
         degree.report.message = "21.5 °C".to_owned();
         running.tell(degree, &["phone"]).await;
         assert_eq!(running.status().await, "phone pi-13-1 sent");
-        running.commands.send(Command::Request(Request::Resolved(Box::new(resolved(12))))).await.unwrap();
+        running.requests.send(NotifyRequest::Dispatch(Request::Resolved(Box::new(resolved(12))))).await.unwrap();
         assert_eq!(running.status().await, "phone pi-12-resolved sent");
     });
     let first = receiver.next();
@@ -313,7 +313,11 @@ fn a_secret_outlives_its_file() {
         assert_eq!(running.status().await, "phone pi-1-1 retrying");
         std::fs::remove_file(config.0.join("secrets/phone")).unwrap();
         let channels = [(id("phone"), ntfy(&receiver.url))].into();
-        running.commands.send(Command::Request(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
+        running
+            .requests
+            .send(NotifyRequest::Dispatch(Request::Channels(channels, ChannelsByAlert::default())))
+            .await
+            .unwrap();
         assert_eq!(running.status().await, "phone pi-1-1 retrying");
         assert_eq!(running.status().await, "phone pi-1-1 retrying");
         config.write("phone", "tk_new");
@@ -376,7 +380,7 @@ fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
     let url = |path: &str| receiver.url.replace("http://", "http://kim:s3cret@") + path;
     let status_of = async |running: &Running| {
         let (answer, looked) = oneshot::channel();
-        running.commands.send(Command::Status(answer)).await.unwrap();
+        running.requests.send(NotifyRequest::Status(answer)).await.unwrap();
         looked.await.unwrap().remove(0)
     };
     run_test(&config, &[("phone", ntfy(&url("/wrong")))], async |mut running| {
@@ -388,7 +392,11 @@ fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
         assert!(failure.reason.starts_with("answered 404") && failure.over.is_none(), "{failure:?}");
         assert!(matches!(looked.next, Some(Next::At(at)) if at > failure.at + Span::from_mins(4)), "{:?}", looked.next);
         let channels = [(id("phone"), ntfy(&url("")))].into();
-        running.commands.send(Command::Request(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
+        running
+            .requests
+            .send(NotifyRequest::Dispatch(Request::Channels(channels, ChannelsByAlert::default())))
+            .await
+            .unwrap();
         assert_eq!(running.status().await, "phone pi-1-1 sent");
         let looked = status_of(&running).await;
         assert_eq!((looked.failure, looked.next, looked.waiting), (None, None, 0));
@@ -403,7 +411,7 @@ fn what_a_channel_lacks_is_seen_before_anybody_is_told_and_until_it_is_there() {
     run_test(&config, &[("hook", webhook(url)), ("phone", ntfy(url))], async |running| {
         let unavailable = async || {
             let (answer, answered) = oneshot::channel();
-            running.commands.send(Command::Status(answer)).await.unwrap();
+            running.requests.send(NotifyRequest::Status(answer)).await.unwrap();
             answered
                 .await
                 .unwrap()
@@ -467,7 +475,7 @@ fn what_a_server_always_refuses_another_channel_tells_and_says_why() {
         assert_eq!((channel, outcome.status, outcome.instead), (id("phone"), DeliveryStatus::Failed, Some(id("hook"))));
         assert_eq!(outcome.reason.as_deref(), Some("answered 400 Bad Request: too odd"));
         assert_eq!(running.status().await, "hook pi-1-1-instead-of-phone sent");
-        running.commands.send(Command::Request(Request::Resolved(Box::new(resolved(1))))).await.unwrap();
+        running.requests.send(NotifyRequest::Dispatch(Request::Resolved(Box::new(resolved(1))))).await.unwrap();
         assert_eq!(running.status().await, "hook pi-1-resolved sent");
     });
     let body: serde_json::Value = serde_json::from_slice(&hook.next().body).unwrap();

@@ -11,13 +11,13 @@ use tracing::{info, warn};
 
 use super::status::SyncStatus;
 use crate::configuration::Received;
-use crate::decide::Command;
+use crate::decide::DecideRequest;
 use crate::health::HealthBoard;
 
 pub(super) struct Reports {
     pub(super) trusted: watch::Receiver<TrustedKey>,
     pub(super) bundles: mpsc::Sender<Received>,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SyncInput>,
     pub(super) health: HealthBoard,
     pub(super) status: SyncStatus,
@@ -89,7 +89,7 @@ impl Reports {
     /// Sends to decide whether the hub accepts this device, once for each change.
     async fn send_accepts(&mut self, accepts: bool) {
         if self.last.accepts.replace(accepts) != Some(accepts) {
-            let _ = self.commands.send(Command::Hub { accepts }).await;
+            let _ = self.to_decide.send(DecideRequest::Hub { accepts }).await;
         }
     }
 
@@ -114,7 +114,7 @@ impl Reports {
             self.report_lost_history().await;
         }
         let body = json!({ "alert": name, "over": reason.is_none(), "reason": reason });
-        let _ = self.commands.send(Command::StoreDiagnostic("sync", body)).await;
+        let _ = self.to_decide.send(DecideRequest::StoreDiagnostic("sync", body)).await;
         self.status.set_problem(kind, reason);
     }
 
@@ -123,7 +123,7 @@ impl Reports {
         let reason = "the hub confirmed rows that this database lacks, so it is an older copy";
         let message = format!("history is missing: {reason}");
         let body = json!({ "message": message, "reason": reason, "certain": true });
-        let _ = self.commands.send(Command::StoreEvent("history-missing", body)).await;
+        let _ = self.to_decide.send(DecideRequest::StoreEvent("history-missing", body)).await;
         warn!(target: "sync", "{message}");
         self.health.missing(message);
     }

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
-use crate::decide::Command;
+use crate::decide::DecideRequest;
 use crate::health::HealthBoard;
 use crate::store::thread::StoreHandle;
 use crate::store::{Limit, LostHistory, Missing, Store, StoreError, StoreReader};
@@ -34,7 +34,7 @@ pub(super) struct StoreAdapter {
     /// The stream that the driver knows of.
     pub(super) stream: Stream,
     pub(super) heads: watch::Receiver<Heads>,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SyncInput>,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
@@ -106,7 +106,7 @@ impl StoreAdapter {
                 self.stream = outbox.stream;
                 let _ = answer.send(outbox);
                 // The hub forgets boots and alerts of the old stream: they are stated again.
-                let _ = self.commands.send(Command::NewStream).await;
+                let _ = self.to_decide.send(DecideRequest::NewStream).await;
                 self.report_lost_history().await;
             }
         }
@@ -119,7 +119,7 @@ impl StoreAdapter {
         let (from, until, missing) = (None, None, Missing::PerhapsPart);
         let missing = LostHistory { reason: reason.to_owned(), from, until, missing };
         self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
-        let _ = self.commands.send(Command::LostHistory(Box::new(missing))).await;
+        let _ = self.to_decide.send(DecideRequest::LostHistory(Box::new(missing))).await;
     }
 
     /// Changes the store by what the hub stated; if that fails, the hub states it again.
@@ -139,10 +139,10 @@ impl StoreAdapter {
 
     async fn live(&self) -> Vec<Live> {
         let (answer, answered) = oneshot::channel();
-        let query = Command::Query(Box::new(move |engine, _| {
+        let query = DecideRequest::Query(Box::new(move |engine, _| {
             let _ = answer.send(newest(engine));
         }));
-        if self.commands.try_send(query).is_err() {
+        if self.to_decide.try_send(query).is_err() {
             return Vec::new();
         }
         timeout(LIVE_TIMEOUT, answered).await.ok().and_then(Result::ok).unwrap_or_default()

@@ -48,7 +48,7 @@ fn router_with_retries(folder: &Folder, retries: mpsc::Sender<Retry>) -> Router 
         started: Instant::now(),
         config: ConfigStatus::new(clock.clone(), "0".to_owned(), Local::new(None)),
         health: HealthBoard::new(clock),
-        commands: mpsc::channel(1).0,
+        to_decide: mpsc::channel(1).0,
         retries,
         ports: Ports::default(),
         notify: mpsc::channel(1).0.downgrade(),

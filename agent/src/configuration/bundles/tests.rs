@@ -30,7 +30,7 @@ use super::super::{Configuration, FileChanges, Retry};
 use super::*;
 use crate::checkpoint::AcknowledgedBy;
 use crate::clock::Clock;
-use crate::decide::{Command, EngineContext, Faults, ReadingCounts};
+use crate::decide::{DecideRequest, EngineContext, Faults, ReadingCounts};
 use crate::health::{Bus, HealthBoard};
 use crate::sense::SensorInputs;
 use crate::sense::bus::HealthHandle;
@@ -43,7 +43,7 @@ struct Bench {
     /// What the hub was told last.
     held: KnownBundle,
     bundles: mpsc::Sender<Received>,
-    commands: mpsc::Receiver<Command>,
+    requests: mpsc::Receiver<DecideRequest>,
     inputs: mpsc::Receiver<SensorInputs>,
     retries: mpsc::Sender<Retry>,
     /// What decides, once there is something to decide by.
@@ -123,7 +123,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     if let Some(bundle) = &active.bundle {
         status.update_bundle(|status| status.set_active(bundle, Vec::new()));
     }
-    let (to_decide, commands) = mpsc::channel(64);
+    let (to_decide, requests) = mpsc::channel(64);
     let (to_senses, inputs) = mpsc::channel(64);
     let (bundles, received) = mpsc::channel(64);
     let (changed, changes) = mpsc::channel(1);
@@ -134,7 +134,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         applier: Applier {
             active,
             reporter,
-            commands: to_decide,
+            to_decide,
             inputs: to_senses,
             clock: clock.clone(),
             health,
@@ -153,7 +153,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         status,
         held,
         bundles,
-        commands,
+        requests,
         inputs,
         retries,
         engine,
@@ -205,23 +205,23 @@ impl Bench {
         let mut answered = self.send(bytes).await;
         let (mut said, mut planned) = (None, false);
         loop {
-            let command = tokio::select! {
+            let request = tokio::select! {
                 biased;
-                command = self.commands.recv() => command.unwrap(),
+                request = self.requests.recv() => request.unwrap(),
                 // The answer comes after all that is said.
                 held = &mut answered => return (said, planned, held.unwrap()),
             };
-            planned |= matches!(command, Command::Plan(..));
-            said = self.obey(command).or(said);
+            planned |= matches!(request, DecideRequest::Plan(..));
+            said = self.obey(request).or(said);
         }
     }
 
     /// Does what decide does; gives what the hub is told of a bundle.
-    fn obey(&mut self, command: Command) -> Option<String> {
-        match command {
-            Command::Plan(configured) => self.plan(configured.plan),
-            Command::Barrier(done) => done.send(()).unwrap(),
-            Command::Query(look) => {
+    fn obey(&mut self, request: DecideRequest) -> Option<String> {
+        match request {
+            DecideRequest::Plan(configured) => self.plan(configured.plan),
+            DecideRequest::Barrier(done) => done.send(()).unwrap(),
+            DecideRequest::Query(look) => {
                 self.read();
                 let beside = EngineContext {
                     readings: &ReadingCounts::default(),
@@ -237,12 +237,12 @@ impl Bench {
                     look(engine, &beside);
                 }
             }
-            Command::StoreEvent("bundle", body) => {
+            DecideRequest::StoreEvent("bundle", body) => {
                 assert!(body["hash"].as_str().is_some_and(|hash| hash.len() == 64), "{body:?}");
                 let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
                 return Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));
             }
-            Command::StoreDiagnostic("configuration", body) => self.diagnostics.push(body),
+            DecideRequest::StoreDiagnostic("configuration", body) => self.diagnostics.push(body),
             _ => panic!("another command"),
         }
         None
@@ -269,8 +269,8 @@ impl Bench {
     /// What is said of a bundle next.
     async fn said(&mut self) -> String {
         loop {
-            let command = self.commands.recv().await.unwrap();
-            if let Some(said) = self.obey(command) {
+            let request = self.requests.recv().await.unwrap();
+            if let Some(said) = self.obey(request) {
                 return said;
             }
         }
@@ -289,7 +289,7 @@ impl Bench {
     async fn until(&mut self, holds: impl Fn(&Bench) -> bool) {
         while !holds(self) {
             tokio::select! {
-                command = self.commands.recv() => assert_eq!(self.obey(command.unwrap()), None),
+                request = self.requests.recv() => assert_eq!(self.obey(request.unwrap()), None),
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
         }
@@ -307,7 +307,7 @@ impl Bench {
         loop {
             tokio::select! {
                 biased;
-                command = self.commands.recv() => drop(self.obey(command.unwrap())),
+                request = self.requests.recv() => drop(self.obey(request.unwrap())),
                 answer = &mut answered => return answer.unwrap(),
             }
         }

@@ -65,7 +65,7 @@ impl Board {
             expires: self.life.clock.uptime() + Span::from_secs(5),
             by: Origin::Person("ann".to_owned()),
         };
-        self.life.decide.handle_command(Command::Actuate { command: Box::new(command), answer });
+        self.life.decide.handle_request(DecideRequest::Actuate { command: Box::new(command), answer });
         self.life.decide.flush();
         answered
     }
@@ -156,7 +156,7 @@ async fn a_stop_switches_off_while_the_buses_still_run() {
     drop(answered);
     board.obey();
     let (done, ordered) = oneshot::channel();
-    board.life.decide.handle_command(Command::SwitchOff(done));
+    board.life.decide.handle_request(DecideRequest::SwitchOff(done));
     ordered.await.unwrap();
     assert_eq!(board.obey(), ["acid off"]);
     timeout(Duration::from_secs(20), board.life.decide.outputs.taken()).await.unwrap();
@@ -196,7 +196,7 @@ fn a_board_that_only_switches_relays_and_is_away_is_an_alert() {
     let machine =
         "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n[bus.relays]\nkind = 'board'\nport = 'b'\n";
     let mut life = Life::begin(0, FARM, None);
-    life.decide.handle_command(Command::Plan(Box::new(configured_on(&farm, Some(machine)))));
+    life.decide.handle_request(DecideRequest::Plan(Box::new(configured_on(&farm, Some(machine)))));
     life.expect(&["channels", "channels"]);
     let relays = Id::new("relays").unwrap();
     life.decide.bus_changed(&relays, Some("there is no such port"));
@@ -248,16 +248,16 @@ async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
     board.obey();
     let lost = |missing| {
         let (reason, from, until) = ("its log was cut".to_owned(), None, None);
-        Command::LostHistory(Box::new(LostHistory { reason, from, until, missing }))
+        DecideRequest::LostHistory(Box::new(LostHistory { reason, from, until, missing }))
     };
-    board.life.decide.handle_command(lost(Missing::PerhapsNone));
+    board.life.decide.handle_request(lost(Missing::PerhapsNone));
     assert!(!board.is_stopped());
-    board.life.decide.handle_command(lost(Missing::PerhapsPart));
+    board.life.decide.handle_request(lost(Missing::PerhapsPart));
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
     assert!(board.is_stopped());
     let (done, released) = oneshot::channel();
     let change = interlock::Input::ReleaseDoses { zone: Id::new("room").unwrap(), by: "ann".to_owned() };
-    board.life.decide.handle_command(Command::Hold { change, answer: done });
+    board.life.decide.handle_request(DecideRequest::Hold { change, answer: done });
     released.await.unwrap();
     assert!(!board.is_stopped());
 }
@@ -336,7 +336,7 @@ async fn a_siren_whose_board_is_away_is_no_delivery_and_sounds_as_soon_as_the_bo
     board.bus(Some("no such port"));
     let why = "its board is away: no such port";
     assert_eq!((board.page(), board.obey()), (Some(Err(why.to_owned())), vec!["horn off".to_owned()]));
-    let Some(notify::Command::Request(Request::Sirens(said))) =
+    let Some(notify::NotifyRequest::Dispatch(Request::Sirens(said))) =
         std::iter::from_fn(|| board.life.asked.try_recv().ok()).last()
     else {
         panic!("status is told")

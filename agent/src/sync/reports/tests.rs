@@ -6,14 +6,14 @@ use crate::clock::{Clock, ClockMode};
 
 #[tokio::test]
 async fn problems_of_sync_are_shown_until_they_are_over() {
-    let (commands, mut sent) = mpsc::channel(64);
+    let (to_decide, mut sent) = mpsc::channel(64);
     let (bundles, _received) = mpsc::channel(1);
     let (inputs, _inputs_out) = mpsc::channel(1);
     let status = SyncStatus::of("http://127.0.0.1:1");
     let mut reports = Reports {
         trusted: watch::channel(*SigningKey::from_seed(&[7; 32]).trusted()).1,
         bundles,
-        commands,
+        to_decide,
         inputs,
         health: HealthBoard::new(Clock::new(ClockMode::Input)),
         status: status.clone(),
@@ -26,8 +26,8 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
     let problem = SyncProblem { kind: ProblemKind::KeyRejected, reason: "401".to_owned() };
     reports.handle(Report::Problem(problem)).await;
     let first = sent.recv().await;
-    assert!(matches!(first, Some(Command::Hub { accepts: false })), "rules on hub/accepts see it");
-    let Some(Command::StoreDiagnostic("sync", body)) = sent.recv().await else { panic!("no diagnostic was stored") };
+    assert!(matches!(first, Some(DecideRequest::Hub { accepts: false })), "rules on hub/accepts see it");
+    let Some(DecideRequest::StoreDiagnostic("sync", body)) = sent.recv().await else { panic!("no diagnostic was stored") };
     assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
     assert_eq!(problems(), json!({ "key-refused": "401" }));
     reports.handle(Report::ProblemOver(ProblemKind::KeyRejected)).await;

@@ -95,7 +95,7 @@ fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
         for _ in 0..MAX_ATTEMPTS {
             let _answered = bench.send(&one).await;
             // The process ends over it: nobody answers.
-            while !matches!(bench.commands.recv().await.unwrap(), Command::Barrier(_)) {}
+            while !matches!(bench.requests.recv().await.unwrap(), DecideRequest::Barrier(_)) {}
             assert_eq!(bench.good(), None);
             bench = bench.again().await;
         }

@@ -1,4 +1,4 @@
-//! Commands that other tasks send to decide, and what queries of the engine are given.
+//! Requests of other tasks to decide, and what queries of the engine are given.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::checkpoint::AcknowledgedBy;
 use crate::sense::bus::Absent;
 use crate::store::LostHistory;
 
-pub(crate) enum Command {
+pub(crate) enum DecideRequest {
     Plan(Box<Configured>),
     /// Acknowledge an alert; no effect on one that is not open.
     Acknowledge {
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Hub {
         accepts: bool,
     },
-    /// Answered when every command before it has taken effect.
+    /// Answered when every request before it has taken effect.
     Barrier(oneshot::Sender<()>),
     /// Answered at once; systemd's watchdog follows these.
     Probe(oneshot::Sender<()>),
@@ -78,10 +78,10 @@ pub(crate) enum Command {
     Stop(oneshot::Sender<()>),
 }
 
-impl Command {
-    /// Whether the command needs the engine, which does not exist before the clock has a time.
+impl DecideRequest {
+    /// Whether the request needs the engine, which does not exist before the clock has a time.
     pub(crate) fn asks_engine(&self) -> bool {
-        use Command::{Acknowledge, Actuate, EndSilence, Hold, Note, Query, Silence, SwitchOff};
+        use DecideRequest::{Acknowledge, Actuate, EndSilence, Hold, Note, Query, Silence, SwitchOff};
         matches!(self, Acknowledge { .. } | Silence { .. } | EndSilence { .. } | Note { .. } | Query(_))
             || matches!(self, Actuate { .. } | Hold { .. } | SwitchOff(_))
     }

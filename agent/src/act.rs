@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_core::id::Id;
-use tilth_core::interlock::{Input, Switch};
+use tilth_core::interlock::{ActuatorInput, Switch};
 use tokio::sync::mpsc;
 
 /// Outcomes that wait for decide.
@@ -25,12 +25,12 @@ const ORDERS: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Outputs {
     buses: Arc<Mutex<BTreeMap<Id, mpsc::Sender<Switch>>>>,
-    outcomes: mpsc::Sender<Input>,
+    outcomes: mpsc::Sender<ActuatorInput>,
 }
 
 impl Outputs {
     /// With the outcomes, for decide.
-    pub(crate) fn new() -> (Outputs, mpsc::Receiver<Input>) {
+    pub(crate) fn new() -> (Outputs, mpsc::Receiver<ActuatorInput>) {
         let (outcomes, reported) = mpsc::channel(OUTCOMES);
         (Outputs { buses: Arc::default(), outcomes }, reported)
     }
@@ -47,12 +47,12 @@ impl Outputs {
         let order = switch.order;
         let sent = self.lock().get(switch.output.bus()).is_some_and(|orders| orders.try_send(switch).is_ok());
         if !sent {
-            self.report(Input::Lost(order));
+            self.report(ActuatorInput::Lost(order));
         }
     }
 
     /// What became of an order. Where decide has no room for it, the interlock waits for the longest time that it may take.
-    pub(crate) fn report(&self, outcome: Input) {
+    pub(crate) fn report(&self, outcome: ActuatorInput) {
         let _ = self.outcomes.try_send(outcome);
     }
 

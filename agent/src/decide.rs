@@ -94,7 +94,7 @@ pub(crate) struct Decide {
     store_writer: StoreWriter,
     outputs: Outputs,
     /// Results of orders and bookings.
-    outcomes: mpsc::Receiver<interlock::Input>,
+    outcomes: mpsc::Receiver<interlock::ActuatorInput>,
     pending_outputs: outputs::PendingOutputs,
     sirens: sirens::Sirens,
     /// The disk did not keep the last booking of a dose.

@@ -122,7 +122,7 @@ pub enum Input {
     #[serde(rename = "line")]
     Unmatched(Id),
     /// Something happened to actuators: a command, an outcome, a hold.
-    Output(interlock::Input),
+    Output(interlock::ActuatorInput),
     /// Numbers of alerts above `after` and through `through` are reserved on the disk ([`Reserve`]).
     Reserved {
         /// Numbers up to this one may be in use.

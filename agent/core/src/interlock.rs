@@ -33,7 +33,7 @@ use crate::time::{Due, Span, Stamp, Uptime, WallTime};
 use hold_switch::HoldSwitch;
 use ledger::History;
 pub use order::{
-    Actuation, Command, Effect, Event, HoldChange, Input, OffReason, Origin, OutputReason, Refusal, Switch,
+    Actuation, ActuatorInput, Command, Effect, Event, HoldChange, OffReason, Origin, OutputReason, Refusal, Switch,
 };
 pub use restart::Record;
 use unknown::UnknownDoses;
@@ -125,20 +125,20 @@ impl Interlock {
     }
 
     /// Runs every deadline up to `now`, each at its own instant, then the input.
-    pub fn handle(&mut self, now: Stamp, input: Input) {
+    pub fn handle(&mut self, now: Stamp, input: ActuatorInput) {
         self.advance(now);
         match input {
-            Input::Tick => {}
-            Input::Command(command) => self.handle_command(now, command),
-            Input::Booked(order) => self.booked(now, order),
-            Input::NotBooked(order) => self.not_booked(now, order),
-            Input::Switched { order, on, why } => self.switched(now, order, on, why),
-            Input::Lost(order) => self.lost(now, order),
-            Input::Hold { zone, span, by } => self.hold(now, zone, span, by),
-            Input::EndHold { zone, by } => self.end_hold(now, &zone, Some(by)),
-            Input::DosesUnknown => self.lose_doses(now),
-            Input::ReleaseDoses { zone, by } => self.release_doses(now, &zone, &by),
-            Input::Stop => self.stop_all(now, |actuator| !actuator.normally_energised, &OffReason::Stopped),
+            ActuatorInput::Tick => {}
+            ActuatorInput::Command(command) => self.handle_command(now, command),
+            ActuatorInput::Booked(order) => self.booked(now, order),
+            ActuatorInput::NotBooked(order) => self.not_booked(now, order),
+            ActuatorInput::Switched { order, on, why } => self.switched(now, order, on, why),
+            ActuatorInput::Lost(order) => self.lost(now, order),
+            ActuatorInput::Hold { zone, span, by } => self.hold(now, zone, span, by),
+            ActuatorInput::EndHold { zone, by } => self.end_hold(now, &zone, Some(by)),
+            ActuatorInput::DosesUnknown => self.lose_doses(now),
+            ActuatorInput::ReleaseDoses { zone, by } => self.release_doses(now, &zone, &by),
+            ActuatorInput::Stop => self.stop_all(now, |actuator| !actuator.normally_energised, &OffReason::Stopped),
         }
     }
 
@@ -147,7 +147,7 @@ impl Interlock {
         self.effects.pop_front()
     }
 
-    /// When to call [`Interlock::handle`] with [`Input::Tick`] if nothing else happens.
+    /// When to call [`Interlock::handle`] with [`ActuatorInput::Tick`] if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Uptime> {
         if self.dormant {

@@ -62,7 +62,7 @@ pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Ans
     let (span, by) = (for_s.map(span).transpose()?, name(&by)?);
     let wanted = zone.clone();
     api.query(move |engine, _, _| check_zone(engine, &wanted)).await??;
-    let change = interlock::Input::Hold { zone: zone.clone(), span, by };
+    let change = interlock::ActuatorInput::Hold { zone: zone.clone(), span, by };
     api.change(|answer| DecideRequest::Hold { change, answer }).await?;
     let rows = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
     let is_own = |row: &HoldRow| row.zone == zone && row.by.is_some() && row.switch.is_none();
@@ -90,8 +90,8 @@ pub(super) async fn end_hold(
     }
     let zone = row.zone.clone();
     let change = match row.by {
-        Some(_) => interlock::Input::EndHold { zone, by },
-        None => interlock::Input::ReleaseDoses { zone, by },
+        Some(_) => interlock::ActuatorInput::EndHold { zone, by },
+        None => interlock::ActuatorInput::ReleaseDoses { zone, by },
     };
     api.change(|answer| DecideRequest::Hold { change, answer }).await?;
     row.still_held_by = holds.filter_map(|other| other.by).collect();

@@ -242,7 +242,7 @@ impl<'a> Base<'a> {
         store_writer: StoreWriter,
         replaced: watch::Receiver<StoreReplaced>,
         notify: mpsc::Sender<notify::NotifyRequest>,
-        outcomes: mpsc::Receiver<interlock::Input>,
+        outcomes: mpsc::Receiver<interlock::ActuatorInput>,
     ) -> anyhow::Result<Handles> {
         let recording = match &self.wanted.record {
             Some(path) => Some(Recording::open(path).with_context(|| path.display().to_string())?),

@@ -55,7 +55,7 @@ pub(crate) struct Handles {
     pub(crate) clock: Clock,
     pub(crate) store_writer: StoreWriter,
     /// The outputs, and what becomes of orders to them.
-    pub(crate) outputs: (Outputs, mpsc::Receiver<interlock::Input>),
+    pub(crate) outputs: (Outputs, mpsc::Receiver<interlock::ActuatorInput>),
     pub(crate) replaced: watch::Receiver<StoreReplaced>,
     pub(crate) notify: mpsc::Sender<notify::NotifyRequest>,
     pub(crate) live: broadcast::Sender<Arc<LiveLine>>,
@@ -161,7 +161,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         decide.lose_doses(missing);
     }
     if is_unreadable {
-        decide.handle(Input::Output(interlock::Input::DosesUnknown));
+        decide.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
     }
     decide.read_doses();
     decide.flush();

@@ -56,8 +56,8 @@ impl Decide {
     }
 
     /// Gives the engine what became of an order; sirens hear of those that switched something on.
-    pub(super) fn handle_outcome(&mut self, outcome: interlock::Input) {
-        if let interlock::Input::Switched { order, on: true, .. } = outcome {
+    pub(super) fn handle_outcome(&mut self, outcome: interlock::ActuatorInput) {
+        if let interlock::ActuatorInput::Switched { order, on: true, .. } = outcome {
             self.sirens.confirm(order);
         }
         self.handle(Input::Output(outcome));
@@ -76,12 +76,17 @@ impl Decide {
         }
         let (outputs, asked) = (self.outputs.clone(), orders.clone());
         let answer = move |is_kept: bool| {
-            let outcome =
-                |order| if is_kept { interlock::Input::Booked(order) } else { interlock::Input::NotBooked(order) };
+            let outcome = |order| {
+                if is_kept {
+                    interlock::ActuatorInput::Booked(order)
+                } else {
+                    interlock::ActuatorInput::NotBooked(order)
+                }
+            };
             asked.into_iter().for_each(|order| outputs.report(outcome(order)));
         };
         if self.store_writer.flush(answer).is_err() {
-            orders.into_iter().for_each(|order| self.outputs.report(interlock::Input::NotBooked(order)));
+            orders.into_iter().for_each(|order| self.outputs.report(interlock::ActuatorInput::NotBooked(order)));
         }
     }
 
@@ -131,7 +136,7 @@ impl Decide {
     /// History is missing. Where a kill alone explains what was found, what was booked is there.
     pub(super) fn lose_doses(&mut self, missing: &LostHistory) {
         if missing.missing != Missing::PerhapsNone {
-            self.handle(Input::Output(interlock::Input::DosesUnknown));
+            self.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
         }
     }
 
@@ -139,7 +144,7 @@ impl Decide {
     pub(super) fn actuate(&mut self, command: interlock::Command, answer: oneshot::Sender<Actuated>) {
         let (id, wanted) = (command.id.clone(), command.wanted);
         self.pending_outputs.people.push((id.clone(), answer));
-        self.handle(Input::Output(interlock::Input::Command(command)));
+        self.handle(Input::Output(interlock::ActuatorInput::Command(command)));
         if wanted == Wanted::Off {
             // One that was off has nothing to report.
             self.answer_person(&id, Ok(()));
@@ -166,7 +171,7 @@ impl Decide {
     /// Switches every output off, as far as the tasks of the buses take it.
     pub(super) fn switch_off(&mut self, done: oneshot::Sender<()>) {
         self.sirens = Sirens::default();
-        self.handle(Input::Output(interlock::Input::Stop));
+        self.handle(Input::Output(interlock::ActuatorInput::Stop));
         let _ = done.send(());
     }
 

@@ -43,7 +43,7 @@ pub(crate) enum DecideRequest {
     },
     /// Begin or end the hold of a zone: its actuators are off and locked as long as somebody works there.
     Hold {
-        change: interlock::Input,
+        change: interlock::ActuatorInput,
         answer: oneshot::Sender<()>,
     },
     /// Switch an actuator; answered when it was, or with why not.

@@ -209,7 +209,7 @@ impl Decide {
             expires: now + EXPIRES,
             by: Origin::Channel(channel.clone()),
         };
-        self.decide(now, Input::Output(interlock::Input::Command(command)));
+        self.decide(now, Input::Output(interlock::ActuatorInput::Command(command)));
     }
 
     /// Tells notify how the sirens are, where that changed, and the log what keeps one silent.

@@ -97,11 +97,11 @@ impl Player {
 }
 
 /// A replay's disk takes every booking, and its outputs obey at once.
-fn outcome(effect: &interlock::Effect) -> Option<interlock::Input> {
+fn outcome(effect: &interlock::Effect) -> Option<interlock::ActuatorInput> {
     match effect {
-        interlock::Effect::Book { order, .. } => Some(interlock::Input::Booked(*order)),
+        interlock::Effect::Book { order, .. } => Some(interlock::ActuatorInput::Booked(*order)),
         interlock::Effect::Switch(switch) => {
-            Some(interlock::Input::Switched { order: switch.order, on: switch.on, why: None })
+            Some(interlock::ActuatorInput::Switched { order: switch.order, on: switch.on, why: None })
         }
         interlock::Effect::Report(_) | interlock::Effect::Hold(_) => None,
     }

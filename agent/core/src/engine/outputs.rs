@@ -4,7 +4,7 @@
 use super::{Engine, Kind};
 use crate::effect::Effect;
 use crate::id::Id;
-use crate::interlock::{self, ActuatorView, Command, HoldView, Input, Origin};
+use crate::interlock::{self, ActuatorInput, ActuatorView, Command, HoldView, Origin};
 use crate::reading::SensorIx;
 use crate::time::{Span, Uptime};
 use crate::value::Value;
@@ -29,14 +29,14 @@ impl Engine {
         self.follow_interlock();
     }
 
-    pub(super) fn set_output(&mut self, input: Input) {
+    pub(super) fn set_output(&mut self, input: ActuatorInput) {
         self.interlock.handle(self.clock.stamp(self.now), input);
         self.follow_interlock();
     }
 
     pub(super) fn run_interlock(&mut self) {
         self.interlock_due = None;
-        self.set_output(Input::Tick);
+        self.set_output(ActuatorInput::Tick);
     }
 
     /// The process goes on at this instant; what outputs did until then is not known.
@@ -100,7 +100,7 @@ impl Engine {
         let number = raised.id.0;
         for (place, action) in rule.actions.iter().enumerate() {
             let id = Id::new(&format!("alert-{number}-{place}")).expect("short, of letters, digits and hyphens");
-            self.set_output(Input::Command(Command {
+            self.set_output(ActuatorInput::Command(Command {
                 id,
                 actuator: action.actuator.clone(),
                 wanted: action.wanted,

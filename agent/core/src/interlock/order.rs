@@ -13,7 +13,7 @@ use crate::time::{Span, Stamp, Uptime};
 /// Something that happened to actuators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Input {
+pub enum ActuatorInput {
     /// Time went on.
     Tick,
     /// A rule or a person wants an actuator on or off.
@@ -95,7 +95,7 @@ pub enum Origin {
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Keep what the interlock remembers now in the store, and answer with [`Input::Booked`] or [`Input::NotBooked`].
+    /// Keep what the interlock remembers now in the store, and answer with [`ActuatorInput::Booked`] or [`ActuatorInput::NotBooked`].
     Book {
         /// Number of the order.
         order: u64,

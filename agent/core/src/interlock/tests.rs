@@ -6,7 +6,7 @@ mod timelines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Actuators, Command, Effect, Event, Input, Interlock, Origin, Record, Wanted};
+use super::{ActuatorInput, Actuators, Command, Effect, Event, Interlock, Origin, Record, Wanted};
 use crate::actuator::{Actuator, Output};
 use crate::id::{Id, SensorId};
 use crate::time::{Span, Stamp, Uptime};
@@ -115,11 +115,11 @@ impl Bench {
 
     fn confirm_all_off(&mut self, secs: i64) {
         for order in 0..=self.interlock.last_order {
-            self.handle(secs, Input::Switched { order, on: false, why: None });
+            self.handle(secs, ActuatorInput::Switched { order, on: false, why: None });
         }
     }
 
-    fn handle(&mut self, secs: i64, input: Input) -> &mut Bench {
+    fn handle(&mut self, secs: i64, input: ActuatorInput) -> &mut Bench {
         self.interlock.handle(at(secs), input);
         self.drain();
         self
@@ -134,7 +134,7 @@ impl Bench {
             expires: at(secs + 5).uptime,
             by: Origin::Person("ann".to_owned()),
         };
-        self.handle(secs, Input::Command(command))
+        self.handle(secs, ActuatorInput::Command(command))
     }
 
     fn on(&mut self, secs: i64, name: &str, span: i64) -> &mut Bench {
@@ -146,16 +146,16 @@ impl Bench {
     }
 
     fn booked(&mut self, secs: i64) -> &mut Bench {
-        self.handle(secs, Input::Booked(self.last))
+        self.handle(secs, ActuatorInput::Booked(self.last))
     }
 
     /// The output confirms the last order.
     fn confirmed(&mut self, secs: i64, on: bool) -> &mut Bench {
-        self.handle(secs, Input::Switched { order: self.last, on, why: None })
+        self.handle(secs, ActuatorInput::Switched { order: self.last, on, why: None })
     }
 
     fn tick(&mut self, secs: i64) -> &mut Bench {
-        self.handle(secs, Input::Tick)
+        self.handle(secs, ActuatorInput::Tick)
     }
 
     /// A dose from the command to the confirmed end.
@@ -182,7 +182,10 @@ impl Bench {
     }
 
     fn hold(&mut self, secs: i64, span: Option<i64>) -> &mut Bench {
-        self.handle(secs, Input::Hold { zone: id("tower-1"), span: span.map(Span::from_secs), by: "ann".to_owned() })
+        self.handle(
+            secs,
+            ActuatorInput::Hold { zone: id("tower-1"), span: span.map(Span::from_secs), by: "ann".to_owned() },
+        )
     }
 
     /// The process is killed and starts again with what was kept.

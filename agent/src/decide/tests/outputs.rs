@@ -51,7 +51,7 @@ impl Board {
         while let Ok(Switch { order, actuator, on, at_most, .. }) = self.orders.try_recv() {
             let span = at_most.map_or(String::new(), |span| format!(" {span}"));
             obeyed.push(format!("{actuator} {}{span}", if on { "on" } else { "off" }));
-            self.life.decide.handle_outcome(interlock::Input::Switched { order, on, why: None });
+            self.life.decide.handle_outcome(interlock::ActuatorInput::Switched { order, on, why: None });
         }
         obeyed
     }
@@ -231,9 +231,9 @@ async fn a_booking_that_is_not_kept_is_an_alert_until_one_is() {
     board.obey();
     let answered = board.command("one", on(2));
     let outcome = timeout(Duration::from_secs(20), board.life.decide.outcomes.recv()).await.unwrap();
-    let Some(interlock::Input::Booked(order)) = outcome else { panic!("{outcome:?}") };
+    let Some(interlock::ActuatorInput::Booked(order)) = outcome else { panic!("{outcome:?}") };
     assert!(!board.is_stopped());
-    board.life.decide.handle(Input::Output(interlock::Input::NotBooked(order)));
+    board.life.decide.handle(Input::Output(interlock::ActuatorInput::NotBooked(order)));
     assert_eq!(answer(answered).await, Err(Refusal::NotBooked));
     assert!(board.is_stopped() && board.obey().is_empty());
     let answered = board.command("two", on(2));
@@ -256,7 +256,7 @@ async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
     assert!(board.is_stopped());
     let (done, released) = oneshot::channel();
-    let change = interlock::Input::ReleaseDoses { zone: Id::new("room").unwrap(), by: "ann".to_owned() };
+    let change = interlock::ActuatorInput::ReleaseDoses { zone: Id::new("room").unwrap(), by: "ann".to_owned() };
     board.life.decide.handle_request(DecideRequest::Hold { change, answer: done });
     released.await.unwrap();
     assert!(!board.is_stopped());

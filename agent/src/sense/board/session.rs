@@ -7,7 +7,7 @@ mod readings;
 
 use std::collections::VecDeque;
 
-use tilth_core::interlock::{Input as Outcome, Switch as Order};
+use tilth_core::interlock::{ActuatorInput as Outcome, Switch as Order};
 use tilth_core::time::Uptime;
 use tilth_wire::{BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Sample, ToBoard};
 

@@ -27,7 +27,9 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
     reports.handle(Report::Problem(problem)).await;
     let first = sent.recv().await;
     assert!(matches!(first, Some(DecideRequest::Hub { accepts: false })), "rules on hub/accepts see it");
-    let Some(DecideRequest::StoreDiagnostic("sync", body)) = sent.recv().await else { panic!("no diagnostic was stored") };
+    let Some(DecideRequest::StoreDiagnostic("sync", body)) = sent.recv().await else {
+        panic!("no diagnostic was stored")
+    };
     assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
     assert_eq!(problems(), json!({ "key-refused": "401" }));
     reports.handle(Report::ProblemOver(ProblemKind::KeyRejected)).await;

@@ -12,7 +12,9 @@ use crate::engine::Start;
 use crate::engine::clock::Clock;
 use crate::id::Id;
 use crate::interlock::tests::{actuators, doser, id, ph, pump};
-use crate::interlock::{Actuators, Command, Effect, Input, Interlock, Origin, Record, SWITCH_WITHIN, Switch, Wanted};
+use crate::interlock::{
+    ActuatorInput, Actuators, Command, Effect, Interlock, Origin, Record, SWITCH_WITHIN, Switch, Wanted,
+};
 use crate::time::{Span, Stamp, Uptime, WallTime};
 
 /// Unless the variable `TILTH_HISTORIES` says otherwise.
@@ -173,9 +175,13 @@ impl World {
             Step::Trust => self.trust(),
             Step::Link(up) => self.set_link(*up),
             Step::Hold(true) => {
-                self.input(Input::Hold { zone: id("tower-1"), span: Some(Span::from_mins(5)), by: "ann".to_owned() });
+                self.input(ActuatorInput::Hold {
+                    zone: id("tower-1"),
+                    span: Some(Span::from_mins(5)),
+                    by: "ann".to_owned(),
+                });
             }
-            Step::Hold(false) => self.input(Input::EndHold { zone: id("tower-1"), by: "ann".to_owned() }),
+            Step::Hold(false) => self.input(ActuatorInput::EndHold { zone: id("tower-1"), by: "ann".to_owned() }),
             Step::Fresh(fresh) => self.interlock.set_fresh(stamp, &ph(), *fresh),
             Step::Plan(kind) => {
                 self.actuators = farm(*kind);
@@ -197,10 +203,10 @@ impl World {
             expires: self.stamp().uptime + Span::from_secs(5),
             by: Origin::Person("ann".to_owned()),
         };
-        self.input(Input::Command(command));
+        self.input(ActuatorInput::Command(command));
     }
 
-    fn input(&mut self, input: Input) {
+    fn input(&mut self, input: ActuatorInput) {
         self.interlock.handle(self.stamp(), input);
         self.work();
     }
@@ -226,7 +232,7 @@ impl World {
                         self.kills_in_booking += 1;
                         return self.kill(3, true, true);
                     }
-                    let answer = if works { Input::Booked(order) } else { Input::NotBooked(order) };
+                    let answer = if works { ActuatorInput::Booked(order) } else { ActuatorInput::NotBooked(order) };
                     self.interlock.handle(self.stamp(), answer);
                 }
                 Effect::Switch(switch) if self.link => {
@@ -236,7 +242,7 @@ impl World {
                     relay.under_way.push((last.max(self.now + self.delay), switch));
                 }
                 Effect::Switch(switch) => {
-                    self.interlock.handle(self.stamp(), Input::Lost(switch.order));
+                    self.interlock.handle(self.stamp(), ActuatorInput::Lost(switch.order));
                 }
                 Effect::Report(_) | Effect::Hold(_) => {}
             }
@@ -315,7 +321,7 @@ impl World {
             let next = due.min(arrives).clamp(self.now, end);
             // What is due at this instant and was done moves on by itself.
             self.pass((next - self.now).max(i64::from(next == self.now)));
-            self.interlock.handle(self.stamp(), Input::Tick);
+            self.interlock.handle(self.stamp(), ActuatorInput::Tick);
             self.work();
         }
     }
@@ -328,7 +334,7 @@ impl World {
             for relay in self.relays.values_mut() {
                 for (order, on) in relay.obey(self.now) {
                     let stamp = self.clock.stamp(Uptime(self.now - self.booted_at));
-                    self.interlock.handle(stamp, Input::Switched { order, on, why: None });
+                    self.interlock.handle(stamp, ActuatorInput::Switched { order, on, why: None });
                 }
             }
         }

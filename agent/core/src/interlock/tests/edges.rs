@@ -1,7 +1,7 @@
 //! Every edge of the chart above `State`.
 
 use super::{Bench, at, doser, id, pump, siren};
-use crate::interlock::{ActuatorState, Input, OutputReason, SWITCH_WITHIN};
+use crate::interlock::{ActuatorInput, ActuatorState, OutputReason, SWITCH_WITHIN};
 use crate::time::Span;
 
 fn state(bench: &Bench, secs: i64, name: &str) -> ActuatorState {
@@ -36,12 +36,12 @@ fn booking_to_off() {
     let order = |bench: &Bench| bench.last;
     bench.on(10, "acid", 2);
     let first = order(&bench);
-    bench.handle(10, Input::NotBooked(first)).expect(&["book acid 2s", "acid refused not-booked"]);
+    bench.handle(10, ActuatorInput::NotBooked(first)).expect(&["book acid 2s", "acid refused not-booked"]);
     bench.on(20, "acid", 2).off(21, "acid").expect(&["book acid 2s", "acid refused stopped"]);
     bench.on(30, "acid", 2).tick(35).expect(&["book acid 2s", "acid refused not-booked"]);
     // The store answers too late, and for what is no longer wanted.
     let last = order(&bench);
-    bench.handle(36, Input::Booked(first)).handle(36, Input::Booked(last)).expect(&[]);
+    bench.handle(36, ActuatorInput::Booked(first)).handle(36, ActuatorInput::Booked(last)).expect(&[]);
     bench.on(40, "acid", 2).hold(41, None).expect(&["book acid 2s", "acid refused stopped", "tower-1 held"]);
     assert_eq!(state(&bench, 41, "acid"), ActuatorState::Off);
 }
@@ -72,7 +72,7 @@ fn on_to_stopping_for_each_reason() {
     check(&mut bench, "fan off removed");
     bench.confirmed(42, false).plan(42, vec![needy()]).on(60, "fan", 3);
     let order = bench.last;
-    bench.handle(61, Input::Lost(order));
+    bench.handle(61, ActuatorInput::Lost(order));
     bench.expect(&["switch fan on 3s", "fan on", "fan lost", "switch fan off", "fan off lost"]);
 }
 
@@ -118,8 +118,14 @@ fn outcomes_of_orders_that_were_replaced_do_nothing() {
     bench.on(10, "fan", 3);
     let on = bench.last;
     bench.off(11, "fan").expect(&["switch fan on 3s", "fan on", "switch fan off", "fan off command"]);
-    bench.handle(11, Input::Switched { order: on, on: false, why: None }).handle(11, Input::Lost(on)).expect(&[]);
-    bench.handle(11, Input::Switched { order: 9999, on: true, why: None }).handle(11, Input::Booked(0)).expect(&[]);
+    bench
+        .handle(11, ActuatorInput::Switched { order: on, on: false, why: None })
+        .handle(11, ActuatorInput::Lost(on))
+        .expect(&[]);
+    bench
+        .handle(11, ActuatorInput::Switched { order: 9999, on: true, why: None })
+        .handle(11, ActuatorInput::Booked(0))
+        .expect(&[]);
     assert_eq!(state(&bench, 11, "fan"), ActuatorState::Stopping(Some(at(13).uptime + SWITCH_WITHIN)));
 }
 
@@ -134,7 +140,7 @@ fn what_an_output_ends_or_refuses_by_itself_is_told_with_its_reason() {
         (40, Some(OutputReason::Done), "fan off time-over"),
     ] {
         let order = bench.on(secs, "fan", 3).last;
-        bench.handle(secs + 1, Input::Switched { order, on: false, why });
+        bench.handle(secs + 1, ActuatorInput::Switched { order, on: false, why });
         bench.expect(&["switch fan on 3s", "fan on", said]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Bench, actuators, at, doser, id, ph, pump, siren};
 use crate::actuator::{Actuator, Output};
-use crate::interlock::{Command, Effect, Input, Interlock, MAX_COMMANDS, Origin, Wanted};
+use crate::interlock::{ActuatorInput, Command, Effect, Interlock, MAX_COMMANDS, Origin, Wanted};
 use crate::time::{Span, Uptime};
 
 /// Whether a dose is refused, and by which limit.
@@ -56,12 +56,12 @@ fn repeated_commands_do_not_make_a_dose_longer() {
         expires: Uptime(60_000),
         by: Origin::Person("ann".to_owned()),
     };
-    bench.handle(30, Input::Command(command.clone())).confirmed(31, false);
-    bench.handle(32, Input::Command(command.clone()));
+    bench.handle(30, ActuatorInput::Command(command.clone())).confirmed(31, false);
+    bench.handle(32, ActuatorInput::Command(command.clone()));
     bench.expect(&["switch fan on 3s", "fan on", "fan off output", "fan refused repeated"]);
-    bench.restart(40).handle(41, Input::Command(command.clone()));
+    bench.restart(40).handle(41, ActuatorInput::Command(command.clone()));
     bench.expect(&["switch fan off", "fan refused repeated"]);
-    bench.handle(60, Input::Command(command)).expect(&["fan refused expired"]);
+    bench.handle(60, ActuatorInput::Command(command)).expect(&["fan refused expired"]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_hold_stops_and_locks_a_zone_over_a_restart() {
     bench.on(10, "fan", 3).hold(11, None).on(12, "fan", 1);
     bench.expect(&["switch fan on 3s", "fan on", "switch fan off", "fan off hold", "tower-1 held", "fan refused hold"]);
     bench.restart(100).on(200, "fan", 1).expect(&["switch fan off", "fan refused hold"]);
-    bench.handle(300, Input::EndHold { zone: id("tower-1"), by: "ann".to_owned() }).on(300, "fan", 1);
+    bench.handle(300, ActuatorInput::EndHold { zone: id("tower-1"), by: "ann".to_owned() }).on(300, "fan", 1);
     bench.expect(&["tower-1 released", "switch fan on 1s", "fan on"]);
 }
 
@@ -120,15 +120,15 @@ fn doses_that_are_unknown_hold_what_has_a_total_for_a_day_or_until_somebody_look
     let farm = || vec![doser(), Actuator { output: output.clone(), ..other.clone() }, pump("fan", "relay-3")];
     let mut bench = Bench::new(farm());
     bench.on(10, "acid", 2).booked(10).said.clear();
-    bench.handle(11, Input::DosesUnknown);
+    bench.handle(11, ActuatorInput::DosesUnknown);
     bench.expect(&["switch acid off", "acid off doses-unknown", "tower-1 doses held", "tower-2 doses held"]);
     bench.confirmed(12, false).on(700, "acid", 2).on(700, "base", 2).on(700, "fan", 2);
     bench.expect(&["acid refused doses-unknown", "base refused doses-unknown", "switch fan on 2s", "fan on"]);
-    bench.handle(701, Input::ReleaseDoses { zone: id("tower-1"), by: "ann".to_owned() }).restart(710);
+    bench.handle(701, ActuatorInput::ReleaseDoses { zone: id("tower-1"), by: "ann".to_owned() }).restart(710);
     bench.confirm_all_off(710);
     bench.said.clear();
     bench.on(1400, "acid", 2).on(1400, "base", 2).expect(&["book acid 2s", "base refused doses-unknown"]);
-    bench.handle(1401, Input::ReleaseDoses { zone: id("tower-1"), by: "ann".to_owned() }).expect(&[]);
+    bench.handle(1401, ActuatorInput::ReleaseDoses { zone: id("tower-1"), by: "ann".to_owned() }).expect(&[]);
     // A day after the last dose of before may have ended: 3 s long, and switched 30 s late.
     bench.tick(11 + 86_400 + 32).said.clear();
     bench.tick(11 + 86_400 + 33).expect(&["tower-2 doses released"]);
@@ -266,9 +266,9 @@ fn a_storm_of_commands_keeps_no_siren_silent() {
         expires: at(15).uptime,
         by: Origin::Channel(id("siren")),
     };
-    bench.handle(10, Input::Command(command.clone())).expect(&["switch horn on 3s", "horn on"]);
+    bench.handle(10, ActuatorInput::Command(command.clone())).expect(&["switch horn on 3s", "horn on"]);
     bench.tick(13).confirmed(13, false).said.clear();
-    bench.handle(14, Input::Command(command)).expect(&["switch horn on 3s", "horn on"]);
+    bench.handle(14, ActuatorInput::Command(command)).expect(&["switch horn on 3s", "horn on"]);
 }
 
 #[test]
@@ -289,6 +289,6 @@ fn commands_for_nothing_are_refused() {
 #[test]
 fn a_stop_of_the_agent_switches_off_all_but_what_rests_energised() {
     let mut bench = Bench::new(vec![pump("fan", "relay-1"), siren()]);
-    bench.on(10, "fan", 3).command(10, "siren", Wanted::On(None)).handle(11, Input::Stop);
+    bench.on(10, "fan", 3).command(10, "siren", Wanted::On(None)).handle(11, ActuatorInput::Stop);
     bench.expect(&["switch fan on 3s", "fan on", "switch siren on", "siren on", "switch fan off", "fan off stopped"]);
 }

@@ -16,7 +16,7 @@ mod registration;
 mod reply;
 mod session;
 
-pub use outgoing::{Outgoing, Told};
+pub use outgoing::{Outgoing, SmsOutcome};
 pub use pdu::{DeliveryReport, Sms, Submit};
 pub use reply::{OpenAlert, Reply, nothing_to_take, taken};
 pub use session::{Effect, Input, Refused, Session};

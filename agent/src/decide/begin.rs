@@ -191,7 +191,7 @@ impl Decide {
 
     /// Tells notify which channels paged each alert before, so that they hear of an alert that this start resolves.
     fn restore_paged(&mut self) {
-        let paged = |(alert, told): (&AlertId, &LastPages)| Request::Paged(*alert, told.keys().cloned().collect());
+        let paged = |(alert, pages): (&AlertId, &LastPages)| Request::Paged(*alert, pages.keys().cloned().collect());
         let paged: Vec<_> = self.last_pages.iter().map(paged).collect();
         paged.into_iter().for_each(|request| self.send_to_channels(request));
     }

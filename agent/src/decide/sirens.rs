@@ -189,8 +189,8 @@ impl Decide {
             match effect {
                 siren::Effect::On(span) => self.switch_siren(channel, Wanted::On(span)),
                 siren::Effect::Off => self.switch_siren(channel, Wanted::Off),
-                siren::Effect::Answer(told) => {
-                    siren.pages.drain(..).for_each(|page| drop(page.send(told.clone())));
+                siren::Effect::Answer(result) => {
+                    siren.pages.drain(..).for_each(|page| drop(page.send(result.clone())));
                 }
             }
         }

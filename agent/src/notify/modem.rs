@@ -13,7 +13,7 @@ use tilth_core::id::Id;
 use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 use tilth_notify::message::{Failure, Retry};
-use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, Told};
+use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, SmsOutcome};
 use tilth_notify::secret::Secrets;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
@@ -258,9 +258,9 @@ impl Task {
 
     fn take(&mut self, order: Order) {
         self.page = Some(order.answer);
-        let told = self.settings.numbers.iter().filter(|(from, _)| *from <= order.severity);
-        let told: Vec<String> = told.map(|(_, number)| number.clone()).collect();
-        self.outgoing.page(&order.id, &order.text, &told);
+        let numbers = self.settings.numbers.iter().filter(|(from, _)| *from <= order.severity);
+        let numbers: Vec<String> = numbers.map(|(_, number)| number.clone()).collect();
+        self.outgoing.page(&order.id, &order.text, &numbers);
     }
 
     /// Does what is to be done, and gives the session its next SMS. Returns what is to be written; none where the line is to be opened
@@ -298,9 +298,9 @@ impl Task {
     /// Results of SMS: for whoever waits, and for the log.
     fn tell(&mut self) {
         let channel = &self.context.channel;
-        while let Some(told) = self.outgoing.poll() {
-            match told {
-                Told::Page(result) => {
+        while let Some(outcome) = self.outgoing.poll() {
+            match outcome {
+                SmsOutcome::Page(result) => {
                     let each = self.outgoing.numbers().iter().map(|(number, result)| match result {
                         Ok(()) => format!("{number}: the network has the SMS"),
                         Err(why) => format!("{number}: not sent: {why}"),
@@ -308,13 +308,13 @@ impl Task {
                     let _ = self.page.take().map(|answer| answer.send((result, each.collect())));
                 }
                 // Why no SMS can be sent at all is said once.
-                Told::Failed(..) if self.session.trouble().is_some() => {}
-                Told::Failed(number, why) => warn!("channel {channel}: SMS to {number} not sent: {why}"),
-                Told::Lost(message, why) => {
+                SmsOutcome::Failed(..) if self.session.trouble().is_some() => {}
+                SmsOutcome::Failed(number, why) => warn!("channel {channel}: SMS to {number} not sent: {why}"),
+                SmsOutcome::Lost(message, why) => {
                     let _ = self.context.notify.try_send(Event::Lost(channel.clone(), message, why));
                 }
-                Told::Arrived(number, Ok(())) => self.report = Some(format!("last SMS arrived at {number}")),
-                Told::Arrived(number, Err(status)) => {
+                SmsOutcome::Arrived(number, Ok(())) => self.report = Some(format!("last SMS arrived at {number}")),
+                SmsOutcome::Arrived(number, Err(status)) => {
                     let why = format!("SMS to {number} did not arrive (status {status} of the service centre)");
                     warn!("channel {channel}: {why}");
                     self.report = Some(why);

@@ -27,7 +27,7 @@ const TRIES: u32 = 2;
 
 /// What became of SMS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum SmsOutcome {
     /// The page is over: at least one number has it, or why none has.
     Page(Result<(), Failure>),
     /// A number did not get an SMS, and why.
@@ -89,7 +89,7 @@ pub struct Outgoing {
     reached: VecDeque<Reached>,
     reference: u8,
     reports: VecDeque<Awaited>,
-    told: VecDeque<Told>,
+    outcomes: VecDeque<SmsOutcome>,
 }
 
 impl Default for Outgoing {
@@ -103,7 +103,7 @@ impl Default for Outgoing {
             reached: VecDeque::new(),
             reference: 0,
             reports: VecDeque::new(),
-            told: VecDeque::new(),
+            outcomes: VecDeque::new(),
         }
     }
 }
@@ -181,7 +181,7 @@ impl Outgoing {
         }
         self.reports.retain(|awaited| !is_of_it(awaited));
         let number = masked(&to);
-        self.told.push_back(Told::Arrived(number.clone(), if arrived { Ok(()) } else { Err(report.status) }));
+        self.outcomes.push_back(SmsOutcome::Arrived(number.clone(), if arrived { Ok(()) } else { Err(report.status) }));
         if let (false, Some(page)) = (arrived, page) {
             self.not_arrived(&page, &to, format!("SMS to {number} did not arrive"));
         }
@@ -200,7 +200,7 @@ impl Outgoing {
         let Some(reached) = self.reached.iter_mut().find(|reached| reached.page == page) else { return };
         reached.numbers.remove(number);
         if reached.numbers.is_empty() && !is_under_way {
-            self.told.push_back(Told::Lost(page.to_owned(), why));
+            self.outcomes.push_back(SmsOutcome::Lost(page.to_owned(), why));
         }
     }
 
@@ -210,8 +210,8 @@ impl Outgoing {
     }
 
     /// What became of SMS, until there is nothing.
-    pub fn poll(&mut self) -> Option<Told> {
-        self.told.pop_front()
+    pub fn poll(&mut self) -> Option<SmsOutcome> {
+        self.outcomes.pop_front()
     }
 
     fn letter(&mut self, to: &str, text: &str, is_page: bool) -> Letter {
@@ -226,7 +226,7 @@ impl Outgoing {
         if letter.tries < TRIES && !refused.is_of_the_number && !refused.may_have_arrived {
             return self.put_back(letter, false);
         }
-        self.told.push_back(Told::Failed(masked(&letter.to), refused.reason.clone()));
+        self.outcomes.push_back(SmsOutcome::Failed(masked(&letter.to), refused.reason.clone()));
         if let Some(page) = self.page.as_mut().filter(|_| letter.is_page) {
             self.numbers.push((masked(&letter.to), Err(refused.reason.clone())));
             let retry = if refused.is_of_the_number { Retry::Few } else { Retry::UntilExpired };
@@ -249,7 +249,7 @@ impl Outgoing {
         let Some(page) = self.page.take_if(|page| page.letters.is_empty() && !is_in_flight) else { return };
         let has_reached = self.reached.back().is_some_and(|reached| !reached.numbers.is_empty());
         let failure = page.failure.filter(|_| !has_reached);
-        self.told.push_back(Told::Page(failure.map_or(Ok(()), Err)));
+        self.outcomes.push_back(SmsOutcome::Page(failure.map_or(Ok(()), Err)));
     }
 }
 
@@ -274,7 +274,10 @@ mod tests {
             assert_eq!(outgoing.poll(), None);
             outgoing.submitted(Ok(reference));
         }
-        assert_eq!((outgoing.poll(), outgoing.poll(), outgoing.next_submit()), (Some(Told::Page(Ok(()))), None, None));
+        assert_eq!(
+            (outgoing.poll(), outgoing.poll(), outgoing.next_submit()),
+            (Some(SmsOutcome::Page(Ok(()))), None, None)
+        );
         let report = |reference, arrived| DeliveryReport { reference, arrived, status: 0x46 };
         outgoing.reported(report(4, None));
         outgoing.reported(report(4, Some(true)));
@@ -283,8 +286,8 @@ mod tests {
         outgoing.reported(report(1, Some(false)));
         outgoing.reported(report(2, Some(true)));
         outgoing.reported(report(99, Some(true)));
-        assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..4321".to_owned(), Ok(()))));
-        assert_eq!(outgoing.poll(), Some(Told::Arrived("+49..5678".to_owned(), Err(0x46))));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Arrived("+49..4321".to_owned(), Ok(()))));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Arrived("+49..5678".to_owned(), Err(0x46))));
         assert_eq!(outgoing.poll(), None);
     }
 
@@ -301,11 +304,13 @@ mod tests {
             for (reference, arrived) in [first, first + 1].into_iter().zip(reports) {
                 outgoing.reported(DeliveryReport { reference, arrived: Some(arrived), status: 0x46 });
             }
-            std::iter::from_fn(|| outgoing.poll()).filter(|told| matches!(told, Told::Lost(..))).collect::<Vec<_>>()
+            std::iter::from_fn(|| outgoing.poll())
+                .filter(|outcome| matches!(outcome, SmsOutcome::Lost(..)))
+                .collect::<Vec<_>>()
         };
         assert_eq!(page("pi-31-1", 1, [true, false]), []);
         let why = "SMS to +49..4321 did not arrive".to_owned();
-        assert_eq!(page("pi-31-2", 11, [false, false]), [Told::Lost("pi-31-2".to_owned(), why)]);
+        assert_eq!(page("pi-31-2", 11, [false, false]), [SmsOutcome::Lost("pi-31-2".to_owned(), why)]);
     }
 
     #[test]
@@ -316,15 +321,15 @@ mod tests {
             outgoing.next_submit().unwrap();
             outgoing.submitted(result);
         }
-        assert_eq!(outgoing.poll(), Some(Told::Failed("+49..5678".to_owned(), "no network".to_owned())));
-        assert_eq!(outgoing.poll(), Some(Told::Page(Ok(()))), "one has it");
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Failed("+49..5678".to_owned(), "no network".to_owned())));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Page(Ok(()))), "one has it");
         let each = [("+49..4321".to_owned(), Ok(())), ("+49..5678".to_owned(), Err("no network".to_owned()))];
         assert_eq!(outgoing.numbers(), each);
         outgoing.page("pi-31-1", "a", &numbers());
         assert!(outgoing.next_submit().unwrap().hex.contains("945111325476F8"), "the first number");
         outgoing.submitted(refused(false, true));
-        assert_eq!(outgoing.poll(), Some(Told::Failed("+49..5678".to_owned(), "no network".to_owned())));
-        assert_eq!(outgoing.poll(), Some(Told::Page(Ok(()))));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Failed("+49..5678".to_owned(), "no network".to_owned())));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Page(Ok(()))));
     }
 
     #[test]
@@ -334,7 +339,7 @@ mod tests {
         outgoing.next_submit().unwrap();
         outgoing.submitted(refused(true, false));
         outgoing.poll();
-        let Some(Told::Page(Err(failure))) = outgoing.poll() else { panic!("it failed") };
+        let Some(SmsOutcome::Page(Err(failure))) = outgoing.poll() else { panic!("it failed") };
         assert_eq!((failure.retry, failure.may_have_arrived), (Retry::Few, false));
     }
 

@@ -348,7 +348,7 @@ impl Session {
         if line == "OK" || error.is_some() {
             return self.answered(now, error);
         }
-        self.told(now, line);
+        self.notice(now, line);
     }
 
     /// The final answer to what was asked.

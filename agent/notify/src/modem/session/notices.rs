@@ -8,7 +8,7 @@ use super::{Effect, MAX_SLOTS, Session, Sim, State};
 
 impl Session {
     /// A line that is no final answer: part of one, or a notice that may come at any time.
-    pub(super) fn told(&mut self, now: Uptime, line: &str) {
+    pub(super) fn notice(&mut self, now: Uptime, line: &str) {
         let Some((name, values)) = line.split_once(':') else {
             // A modem that restarted by itself.
             if matches!(line, "RDY" | "SMS Ready" | "SMS DONE" | "PB DONE") {

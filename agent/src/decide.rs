@@ -468,7 +468,8 @@ impl Decide {
         self.lost_notifications += 1;
         if let Request::Page(notification, _) | Request::Resolved(notification) = request {
             warn!(target: "notify", "notification {} given up ({reason})", notification.id);
-            let body = json!({ "notice": notification.id, "channel": null, "fate": "crowded", "reason": reason });
+            let body =
+                json!({ "notification": notification.id, "channel": null, "status": "dropped", "reason": reason });
             self.stage_event(stage::UNDELIVERED, body);
         }
     }

@@ -131,7 +131,7 @@ impl DeliveryStatus {
             DeliveryStatus::Expired => "expired",
             DeliveryStatus::Replaced => "replaced",
             DeliveryStatus::Withdrawn => "withdrawn",
-            DeliveryStatus::Dropped => "crowded",
+            DeliveryStatus::Dropped => "dropped",
         }
     }
 

@@ -42,7 +42,7 @@ impl Decide {
             let dropped = counted(new_notifications, "notification");
             warn!("{dropped} dropped {since}: the queue to the channels is full");
             let reason = "the queue to the channels was full";
-            self.stage_event("lost", json!({ "notices": new_notifications, "reason": reason, "from": from }));
+            self.stage_event("lost", json!({ "notifications": new_notifications, "reason": reason, "from": from }));
         }
     }
 }

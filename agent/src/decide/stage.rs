@@ -202,9 +202,9 @@ impl Decide {
             *last = (*last).max(page);
         }
         let body = json!({
-            "notice": outcome.notification,
+            "notification": outcome.notification,
             "channel": channel,
-            "fate": outcome.status.name(),
+            "status": outcome.status.name(),
             "attempts": outcome.attempts,
             "reason": outcome.reason,
         });
@@ -214,13 +214,13 @@ impl Decide {
             body["instead"] = json!(outcome.instead);
             self.stage_event(UNDELIVERED, body);
         }
-        self.stage_diagnostic("told", body);
+        self.stage_diagnostic("delivery", body);
     }
 
     /// Alert and page number in the id of a notification; `None` where it is no page.
-    fn page_of(&self, notice: &str) -> Option<(AlertId, u32)> {
-        let (notice, _) = notice.split_once(INSTEAD_OF).unwrap_or((notice, ""));
-        let (alert, rest) = notice.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;
+    fn page_of(&self, notification: &str) -> Option<(AlertId, u32)> {
+        let (notification, _) = notification.split_once(INSTEAD_OF).unwrap_or((notification, ""));
+        let (alert, rest) = notification.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;
         let page = rest.split_once('-').map_or(rest, |(page, _run)| page);
         Some((AlertId(alert.parse().ok()?), page.parse().ok()?))
     }

@@ -261,7 +261,10 @@ fn a_page_that_is_given_up_is_an_event_and_is_not_told_again_at_the_next_start()
     life.outcome("log", "pi-1-2-at0-instead-of-phone", DeliveryStatus::Sent);
     let events: Vec<_> = life.decide.commit.events.iter().map(|event| (event.kind.as_str(), &event.body)).collect();
     let [("undelivered", body)] = events[..] else { panic!("{events:?}") };
-    assert_eq!((&body["notice"], &body["alert"], &body["fate"]), (&json!("pi-1-2-at0"), &json!(1), &json!("failed")));
+    assert_eq!(
+        (&body["notification"], &body["alert"], &body["status"]),
+        (&json!("pi-1-2-at0"), &json!(1), &json!("failed"))
+    );
     life.remembers(&json!({ "1": { "log": 2, "phone": 2 } }));
     let kept = life.kept();
     Life::begin(800, &farm, Some(kept)).expect(&["channels", "paged 1 log phone"]);

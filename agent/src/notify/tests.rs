@@ -163,7 +163,7 @@ impl Running {
         self.requests.send(NotifyRequest::Dispatch(Request::Page(Box::new(notification), channels))).await.unwrap();
     }
 
-    /// What became of the next notice, as `CHANNEL ID FATE`.
+    /// What became of the next notification, as `CHANNEL ID STATUS`.
     async fn status(&mut self) -> String {
         let deliveries = tokio::time::timeout(Duration::from_secs(40), self.deliveries.recv()).await;
         let Delivery { channel, outcome } = deliveries.expect("an outcome in time").unwrap();

@@ -325,7 +325,7 @@ fn too_many_waiting_lose_the_least_and_say_so() {
         dropped.extend(line.page(alert, 1, severity));
     }
     assert_eq!(dropped.len(), 298 - MAX_WAITING);
-    assert!(dropped.iter().all(|said| said.ends_with("crowded")) && dropped[0] == "0 pi-3-1 crowded", "{dropped:?}");
+    assert!(dropped.iter().all(|said| said.ends_with("dropped")) && dropped[0] == "0 pi-3-1 dropped", "{dropped:?}");
     assert_eq!(line.handle(Input::Sent)[1], format!("0 send pi-2-1 untold {}", dropped.len()));
 }
 

@@ -7,8 +7,8 @@
 //! An `Input` here is one of the engine ([`tilth_core::engine::Input`]): a reading, a command, a tick. The input of a sensor, where its
 //! raw values come from, is `tilth_config::Input` and is known to sense alone.
 
-mod asked;
 mod begin;
+mod channel_requests;
 mod drops;
 mod fault;
 mod live;
@@ -38,8 +38,8 @@ use tracing::warn;
 use crate::act::Outputs;
 use crate::checkpoint::{AcknowledgedBy, LastPages};
 use crate::clock::{Anchor, Clock};
-use crate::notify::asked::{Asks, Troubles};
 use crate::notify::dispatch::Request;
+use crate::notify::to_decide::{FromChannels, Troubles};
 use crate::notify::{self, Delivery};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
@@ -135,7 +135,7 @@ impl Decide {
         queue: Queue,
         mut requests: mpsc::Receiver<DecideRequest>,
         mut deliveries: mpsc::Receiver<Delivery>,
-        mut asks: Asks,
+        mut channels: FromChannels,
     ) {
         early.into_iter().for_each(|request| self.handle_request(request));
         first.into_iter().for_each(|first| self.handle_message(first));
@@ -150,15 +150,15 @@ impl Decide {
                     Some(request) => { self.handle_request(request); None }
                     None => return,
                 },
-                Some(asked) = asks.0.recv() => { self.handle_asked(asked); None }
-                Ok(()) = asks.1.changed() => { self.channels_changed(asks.1.borrow_and_update().clone()); None }
+                Some(request) = channels.0.recv() => { self.handle_channel_request(request); None }
+                Ok(()) = channels.1.changed() => { self.channels_changed(channels.1.borrow_and_update().clone()); None }
                 Some(outcome) = self.outcomes.recv() => { self.handle_outcome(outcome); None }
                 message = queue.next() => { self.handle_message(message); None }
                 Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
                 Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
                 () = clock.sleep_until(due) => None,
             };
-            self.finish_turn(&queue, &mut asks, &mut deliveries);
+            self.finish_turn(&queue, &mut channels, &mut deliveries);
             // Pages and live lines leave before the commit costs time, and other tasks run between two bursts.
             yield_now().await;
             self.report_drops(queue.dropped(), done.is_some());
@@ -176,12 +176,12 @@ impl Decide {
     }
 
     /// Gives each source its share of a turn, whichever began it: clients that ask without pause delay no value and no deadline.
-    fn finish_turn(&mut self, queue: &Queue, asks: &mut Asks, deliveries: &mut mpsc::Receiver<Delivery>) {
-        if let Ok(asked) = asks.0.try_recv() {
-            self.handle_asked(asked);
+    fn finish_turn(&mut self, queue: &Queue, channels: &mut FromChannels, deliveries: &mut mpsc::Receiver<Delivery>) {
+        if let Ok(request) = channels.0.try_recv() {
+            self.handle_channel_request(request);
         }
-        if asks.1.has_changed().unwrap_or(false) {
-            self.channels_changed(asks.1.borrow_and_update().clone());
+        if channels.1.has_changed().unwrap_or(false) {
+            self.channels_changed(channels.1.borrow_and_update().clone());
         }
         if let Ok(outcome) = self.outcomes.try_recv() {
             self.handle_outcome(outcome);

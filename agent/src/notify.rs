@@ -3,11 +3,11 @@
 //! [`dispatch`] chooses the channels; the queues of `tilth-notify` decide when a message goes, and its clients send it. No channel
 //! waits for another. Secrets and certificates are read in tasks of their own: a missing one holds up its channel alone.
 
-pub(crate) mod asked;
 pub(crate) mod dispatch;
 mod modem;
 mod outcomes;
 mod siren;
+pub(crate) mod to_decide;
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -36,10 +36,10 @@ use crate::output::journal::Priority;
 use crate::output::{self, counted};
 use crate::sense::released::Ports;
 use crate::sense::stream::Place;
-use asked::{Asked, Asking, Troubles};
 use dispatch::{Dispatch, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
+use to_decide::{ChannelRequest, ToDecide, Troubles};
 
 /// Most requests that wait; those beyond it wait with decide.
 pub(crate) const REQUESTS: usize = 1024;
@@ -124,7 +124,7 @@ pub(crate) async fn run(
     ports: Ports,
     mut requests: mpsc::Receiver<NotifyRequest>,
     deliveries: mpsc::Sender<Delivery>,
-    asking: Asking,
+    asking: ToDecide,
 ) {
     let mut channels = Channels {
         sender: Sender::new(secrets, clock.clone(), ports, asking),
@@ -252,7 +252,7 @@ struct Sender {
     clock: Clock,
     http: Arc<HttpClients>,
     ports: Ports,
-    asks: mpsc::Sender<Asked>,
+    to_decide: mpsc::Sender<ChannelRequest>,
     troubles: watch::Sender<Troubles>,
     clients: BTreeMap<Id, Client>,
     /// What decide says of its sirens.
@@ -269,13 +269,13 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(secrets: Secrets, clock: Clock, ports: Ports, (asks, troubles): Asking) -> Sender {
+    fn new(secrets: Secrets, clock: Clock, ports: Ports, (to_decide, troubles): ToDecide) -> Sender {
         let (modems, remarks) = mpsc::channel(REMARKS);
         Sender {
             secrets,
             clock,
             ports,
-            asks,
+            to_decide,
             troubles,
             modems,
             remarks,
@@ -346,7 +346,7 @@ impl Sender {
             channel: id.clone(),
             secrets: self.secrets.clone(),
             ports: self.ports.clone(),
-            asks: self.asks.clone(),
+            to_decide: self.to_decide.clone(),
             notify: self.modems.clone(),
             troubles: self.troubles.clone(),
         }
@@ -406,7 +406,7 @@ impl Sender {
                 let sent = modem.send(message.id(), kinds::modem::text(&message), message.severity());
                 Box::pin(async move { sent.await.0 })
             }
-            Some(Client::Siren(_)) => Box::pin(siren::send(id, &message, &self.asks)),
+            Some(Client::Siren(_)) => Box::pin(siren::send(id, &message, &self.to_decide)),
             Some(Client::Log) => Box::pin(log(&message)),
             None => {
                 let reason = format!("there is no channel {id} any more");

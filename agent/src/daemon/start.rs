@@ -27,7 +27,7 @@ use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Receive
 use crate::decide::{self, DecideRequest, Handles, LiveLine, RestoredState, StoreReplaced};
 use crate::health::HealthBoard;
 use crate::notify;
-use crate::notify::asked::Asks;
+use crate::notify::to_decide::FromChannels;
 use crate::output::counted;
 use crate::random::RunId;
 use crate::recording::Recording;
@@ -86,9 +86,9 @@ impl Tasks {
         let (notify, notices) = mpsc::channel(notify::REQUESTS);
         let (deliver, deliveries) = mpsc::channel(REQUESTS);
         let secrets = Secrets::of(&wanted.config.folder);
-        let (asks, asked) = notify::asked::asks();
+        let (by_channels, from_channels) = notify::to_decide::channel();
         let notifying =
-            tokio::spawn(notify::run(secrets, base.clock.clone(), base.ports.clone(), notices, deliver, asks));
+            tokio::spawn(notify::run(secrets, base.clock.clone(), base.ports.clone(), notices, deliver, by_channels));
         let syncing = enrolment.map(|enrolment| {
             let parts = base.sync_parts(enrolment, &configuration, bundles, &store);
             tokio::spawn(sync::run(parts))
@@ -106,7 +106,7 @@ impl Tasks {
             base.queue.clone(),
             base.clock.clone(),
             requests,
-            (deliveries, asked),
+            (deliveries, from_channels),
             move || decide::begin(restored, configured, handles),
         ));
         let mut tasks = Tasks {
@@ -282,7 +282,7 @@ async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
     mut requests: mpsc::Receiver<DecideRequest>,
-    (deliveries, asked): (mpsc::Receiver<notify::Delivery>, Asks),
+    (deliveries, from_channels): (mpsc::Receiver<notify::Delivery>, FromChannels),
     begin: impl FnOnce() -> decide::Decide,
 ) {
     let (mut first, mut early) = (Vec::new(), Vec::new());
@@ -318,5 +318,5 @@ async fn decide_from_the_first(
             }
         }
     }
-    begin().run(early, first, queue, requests, deliveries, asked).await;
+    begin().run(early, first, queue, requests, deliveries, from_channels).await;
 }

@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::Decide;
-use crate::notify::asked::SirenResult;
 use crate::notify::dispatch::Request;
+use crate::notify::to_decide::SirenResult;
 
 /// An order switches nothing on later than this.
 const EXPIRES: Span = Span::from_secs(30);

@@ -9,7 +9,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::reading::{Quality, Raw};
 
 use super::Decide;
-use crate::notify::asked::Troubles;
+use crate::notify::to_decide::Troubles;
 
 impl Decide {
     /// A bus went down, for this reason, or came up.

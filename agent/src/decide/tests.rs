@@ -308,7 +308,7 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
     let queue = Queue::new(1);
     let (requests, heard) = mpsc::channel(4);
     let (_outcomes, told) = mpsc::channel(1);
-    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue.clone(), heard, told, crate::notify::asked::asks().1));
+    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue.clone(), heard, told, crate::notify::to_decide::channel().1));
     // The queue of commands is never empty meanwhile.
     let ask_often = async || {
         for _ in 0..100 {
@@ -383,7 +383,7 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     (1..=values).for_each(|second| queue.push(high(second)));
     let (requests, heard) = mpsc::channel(1);
     let (_outcomes, told) = mpsc::channel(1);
-    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue, heard, told, crate::notify::asked::asks().1));
+    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue, heard, told, crate::notify::to_decide::channel().1));
     while !matches!(asked.recv().await, Some(notify::NotifyRequest::Dispatch(Request::Page(..)))) {}
     assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
     let (look, looked) = oneshot::channel();

@@ -20,8 +20,8 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::asked::{Asked, Troubles};
 use super::dispatch::Input as Event;
+use super::to_decide::{ChannelRequest, Troubles};
 use crate::sense::released::Ports;
 use crate::sense::stream::{Place, Stream};
 
@@ -53,7 +53,7 @@ pub(super) struct Context {
     pub(super) secrets: Secrets,
     /// Ports that are left to another program for a while.
     pub(super) ports: Ports,
-    pub(super) asks: mpsc::Sender<Asked>,
+    pub(super) to_decide: mpsc::Sender<ChannelRequest>,
     /// Hears of a modem that can send again, and of pages that arrived nowhere.
     pub(super) notify: mpsc::Sender<Event>,
     pub(super) troubles: watch::Sender<Troubles>,
@@ -363,9 +363,9 @@ impl Task {
         };
         let by = modem::masked(&number);
         let (answer, answered) = oneshot::channel();
-        let asked = Asked::Acknowledge { alert: alert.map(|alert| (alert, span)), by: by.clone(), answer };
+        let request = ChannelRequest::Acknowledge { alert: alert.map(|alert| (alert, span)), by: by.clone(), answer };
         let answered = timeout(PATIENCE, async {
-            self.context.asks.send(asked).await.ok()?;
+            self.context.to_decide.send(request).await.ok()?;
             answered.await.ok()
         });
         let Some(acknowledged) = answered.await.ok().flatten() else { return false };
@@ -380,7 +380,7 @@ impl Task {
 
     async fn event(&self, kind: &'static str, from: &str) -> bool {
         let body = json!({ "channel": self.context.channel, "from": from });
-        self.context.asks.send(Asked::Event(kind, body)).await.is_ok()
+        self.context.to_decide.send(ChannelRequest::Event(kind, body)).await.is_ok()
     }
 }
 
@@ -403,7 +403,7 @@ mod tests {
             channel: Id::new("sms").unwrap(),
             secrets: Secrets::of(std::path::Path::new("/nowhere")),
             ports: Ports::default(),
-            asks: mpsc::channel(1).0,
+            to_decide: mpsc::channel(1).0,
             notify: mpsc::channel(1).0,
             troubles: watch::Sender::new(Troubles::new()),
         };

@@ -8,7 +8,7 @@ use tilth_notify::notification::Kind;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::asked::Asked;
+use super::to_decide::ChannelRequest;
 
 /// How long a siren may take to be heard: a board that was just plugged in is found within it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,19 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn send(
     channel: &Id,
     message: &Message,
-    asks: &mpsc::Sender<Asked>,
+    to_decide: &mpsc::Sender<ChannelRequest>,
 ) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
     let is_any = |kind: fn(&Kind) -> bool| message.items.iter().any(|item| kind(&item.notification.kind));
     let is_page = is_any(|kind| matches!(kind, Kind::Page(_)));
     let is_heard = is_page || is_any(|kind| *kind == Kind::Test);
-    let (channel, asks) = (channel.clone(), asks.clone());
+    let (channel, to_decide) = (channel.clone(), to_decide.clone());
     async move {
         if !is_heard {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
         let result = timeout(PATIENCE, async {
-            asks.send(Asked::Siren { channel, is_test: !is_page, answer }).await.ok()?;
+            to_decide.send(ChannelRequest::Siren { channel, is_test: !is_page, answer }).await.ok()?;
             answered.await.ok()
         });
         let unanswered = || Err(format!("nothing confirmed within {} s that the siren is on", PATIENCE.as_secs()));

@@ -13,8 +13,8 @@ use tilth_core::time::Span;
 use tilth_notify::message::{DeliveryStatus, REFUSED_TRIES};
 use tilth_notify::notification::{Kind, Notification};
 
-use super::asked::asks;
 use super::dispatch::ChannelsByAlert;
+use super::to_decide;
 use super::*;
 use crate::clock::{Anchor, ClockMode, Trust};
 
@@ -183,7 +183,7 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
         let (outcomes, deliveries) = mpsc::channel(64);
         requests.send(NotifyRequest::Dispatch(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
         tokio::select! {
-            () = run(secrets, clock, Ports::default(), inbox, outcomes, asks().0) => panic!("ended"),
+            () = run(secrets, clock, Ports::default(), inbox, outcomes, to_decide::channel().0) => panic!("ended"),
             () = test(Running { requests, deliveries }) => {}
         }
     });

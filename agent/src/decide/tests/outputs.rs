@@ -302,7 +302,11 @@ impl Board {
     fn page(&mut self) -> Option<Result<(), String>> {
         let (answer, mut answered) = oneshot::channel();
         let channel = Id::new("siren").unwrap();
-        self.life.decide.handle_asked(crate::notify::asked::Asked::Siren { channel, is_test: false, answer });
+        self.life.decide.handle_channel_request(crate::notify::to_decide::ChannelRequest::Siren {
+            channel,
+            is_test: false,
+            answer,
+        });
         answered.try_recv().ok()
     }
 }

@@ -6,17 +6,17 @@ use tilth_core::time::Span;
 use tilth_notify::modem::OpenAlert;
 
 use super::Decide;
-use crate::notify::asked::{Acknowledged, Asked};
+use crate::notify::to_decide::{Acknowledged, ChannelRequest};
 
 /// How long a reply keeps an alert quiet: as long as `tilth-agent ack` without a time.
 const QUIET_FOR: Span = Span::from_mins(60);
 
 impl Decide {
-    pub(super) fn handle_asked(&mut self, asked: Asked) {
-        match asked {
-            Asked::Event(kind, body) => self.stage_event(kind, body),
-            Asked::Siren { channel, is_test, answer } => self.page_siren(&channel, is_test, answer),
-            Asked::Acknowledge { alert, by, answer } => {
+    pub(super) fn handle_channel_request(&mut self, request: ChannelRequest) {
+        match request {
+            ChannelRequest::Event(kind, body) => self.stage_event(kind, body),
+            ChannelRequest::Siren { channel, is_test, answer } => self.page_siren(&channel, is_test, answer),
+            ChannelRequest::Acknowledge { alert, by, answer } => {
                 let acknowledged = self.acknowledge(alert, by);
                 let _ = answer.send(acknowledged);
             }

@@ -10,14 +10,14 @@ use tilth_notify::modem::OpenAlert;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that wait for decide.
-const ASKED: usize = 64;
+const REQUESTS: usize = 64;
 
 /// Why each modem cannot send, none for one that can. One of which nothing is known yet is not there.
 pub(crate) type Troubles = BTreeMap<Id, Option<String>>;
 
 /// What a channel asks decide for.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum ChannelRequest {
     /// Somebody takes an alert on, for a time where they say so; or wants to know which are open.
     Acknowledge { alert: Option<(AlertId, Option<Span>)>, by: String, answer: oneshot::Sender<Acknowledged> },
     /// Sound a siren for a page, or shortly for a test; answered once it is heard, or with why not.
@@ -39,13 +39,13 @@ pub(crate) struct Acknowledged {
 }
 
 /// The end of the channels: what they ask, and why modems cannot send.
-pub(crate) type Asking = (mpsc::Sender<Asked>, watch::Sender<Troubles>);
+pub(crate) type ToDecide = (mpsc::Sender<ChannelRequest>, watch::Sender<Troubles>);
 
 /// The end of decide.
-pub(crate) type Asks = (mpsc::Receiver<Asked>, watch::Receiver<Troubles>);
+pub(crate) type FromChannels = (mpsc::Receiver<ChannelRequest>, watch::Receiver<Troubles>);
 
 /// The way from channels to decide.
-pub(crate) fn asks() -> (Asking, Asks) {
-    let ((asking, asked), (troubles, changed)) = (mpsc::channel(ASKED), watch::channel(Troubles::new()));
-    ((asking, troubles), (asked, changed))
+pub(crate) fn channel() -> (ToDecide, FromChannels) {
+    let ((to_decide, requests), (troubles, changed)) = (mpsc::channel(REQUESTS), watch::channel(Troubles::new()));
+    ((to_decide, troubles), (requests, changed))
 }

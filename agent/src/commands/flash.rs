@@ -27,7 +27,7 @@ use crate::api::rows::{Answer, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::sense::board::{self, Asked};
+use crate::sense::board::{self, Identity};
 use crate::sense::bus::health::BoardHealth;
 use crate::sense::port::device_at;
 use crate::sense::stream::Place;
@@ -160,10 +160,10 @@ fn board_before(
         }
     }
     say(format!("asking {port} which board is there; without Tilth's firmware on it this takes 14 s"))?;
-    let before = |board: Asked| Before {
-        id: board.id,
+    let before = |board: Identity| Before {
+        id: board.id(),
         kind: board::board_kind(board.kind).to_owned(),
-        firmware: board.firmware,
+        firmware: board.version(),
     };
     Ok(ask(port)?.ok().map(before))
 }
@@ -190,9 +190,10 @@ fn write(programmer: &Programmer<'_>, image: &Image, held: Option<&Held>) -> any
 
 /// Waits until the board says that it runs the firmware; returns its id.
 fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expected: &str) -> anyhow::Result<String> {
-    let Asked { id, kind, firmware, .. } = ask(port)?.map_err(|why| {
+    let board = ask(port)?.map_err(|why| {
         anyhow::anyhow!("the firmware is written and was read back, but: {why}\nunplug the board for a moment, and run the same command again")
     })?;
+    let (id, kind, firmware) = (board.id(), board.kind, board.version());
     if (kind, firmware.as_str()) != (arduino.kind, expected) {
         bail!(
             "the board says that it is an {} with firmware {firmware}; expected an {} with {expected}: is another board behind this port?",
@@ -211,7 +212,7 @@ fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expecte
 }
 
 /// Asks which board is at a port; or why there is no answer.
-fn ask(port: &str) -> anyhow::Result<Result<Asked, String>> {
+fn ask(port: &str) -> anyhow::Result<Result<Identity, String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let serial = Serial { port: port.to_owned(), baud: board::BAUD, parity: Parity::None, stop_bits: 1 };
     Ok(runtime.block_on(board::ask(&Place::Serial(serial))))

@@ -19,11 +19,11 @@ use super::port::{self, Held};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, counted, listed, tell};
-use crate::sense::board::{self, Asked};
+use crate::sense::board::{self, Identity};
 use crate::sense::bus::health::excerpt;
 use crate::sense::line::reasons;
 use crate::sense::line::survey::{Chunk, Survey, columns};
-use crate::sense::port::device_at;
+use crate::sense::port::{Port, device_at};
 use crate::sense::released::Ports;
 use crate::sense::stream::Place;
 
@@ -156,7 +156,7 @@ impl Heard {
 /// after [`TRIAL`] of what is no text: a sketch that prints every ten seconds is waited for, and noise is not.
 async fn gather(place: Place, time: Duration, is_trial: bool, output: &mut Output) -> anyhow::Result<Heard> {
     let hangs = |why: String| tell(format_args!("tilth-agent: {why}"));
-    let mut stream = place.open_anew(hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
+    let mut stream = place.open(Port::open, hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
     let (begin, mut message_ends) = (Instant::now(), board::message_ends());
     let mut heard = Heard { place, chunks: Vec::new(), survey: Survey::default(), is_board: false };
     let (mut bytes, mut length, mut ends, mut looked_at) = ([0; 2048], 0, 0, LINES_OF_TRIAL);
@@ -205,7 +205,7 @@ fn baud(place: &Place) -> Option<u32> {
 }
 
 /// Asks which board with Tilth's firmware is there, if one is.
-async fn ask(heard: &Heard, output: &mut Output) -> anyhow::Result<Option<Asked>> {
+async fn ask(heard: &Heard, output: &mut Output) -> anyhow::Result<Option<Identity>> {
     output.progress(format_args!("{}: asking for a board with Tilth's firmware", heard.place.name()))?;
     let place = match &heard.place {
         Place::Serial(serial) if !heard.is_board => Place::Serial(Serial { baud: board::BAUD, ..serial.clone() }),
@@ -218,7 +218,7 @@ async fn ask(heard: &Heard, output: &mut Output) -> anyhow::Result<Option<Asked>
 }
 
 /// The configuration that reads what was heard.
-fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Asked>) -> anyhow::Result<Draft> {
+fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Identity>) -> anyhow::Result<Draft> {
     let port = match &heard.place {
         Place::Serial(serial) => by_id(Path::new(&serial.port)),
         Place::Tcp(_) => wanted.port.clone(),
@@ -240,13 +240,13 @@ fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Asked>) -> anyhow::
         );
     }
     let bare = messages.last_ignored.as_ref().filter(|last| values.is_empty() && last.reason == reasons::NO_HEADER);
-    let Some(bare) = bare else {
-        return Ok(Draft::of_lines(bus, zone, port, baud(&heard.place), Vec::new(), &heard.survey));
-    };
-    let line = heard.lines().into_iter().rfind(|line| excerpt(line) == bare.excerpt);
-    let columns = columns(line.as_deref().unwrap_or(&bare.excerpt));
-    let survey = Survey::of(&heard.chunks, Some(&columns));
-    Ok(Draft::of_lines(bus, zone, port, baud(&heard.place), columns, &survey))
+    let columns = bare.map_or(Vec::new(), |bare| {
+        let line = heard.lines().into_iter().rfind(|line| excerpt(line) == bare.excerpt);
+        columns(line.as_deref().unwrap_or(&bare.excerpt))
+    });
+    let under_columns = bare.map(|_| Survey::of(&heard.chunks, Some(&columns)));
+    let survey = under_columns.as_ref().unwrap_or(&heard.survey);
+    Ok(Draft::of_lines(bus, zone, port, baud(&heard.place), columns, survey))
 }
 
 /// The name of a port that stays when others are plugged in, where it has one.
@@ -295,14 +295,16 @@ fn check(draft: &Draft) -> anyhow::Result<()> {
 }
 
 /// Prints the configuration, under comments that say what came: the whole may be pasted.
-fn print(draft: &Draft, heard: &Heard, board: Option<&Asked>, output: &mut Output) -> anyhow::Result<()> {
+fn print(draft: &Draft, heard: &Heard, board: Option<&Identity>, output: &mut Output) -> anyhow::Result<()> {
     match board {
-        Some(Asked { id, kind, firmware, relays, channels }) => output.line(format_args!(
-            "# {}: board {id}, {}, firmware {firmware}, {}, {}",
+        Some(board) => output.line(format_args!(
+            "# {}: board {}, {}, firmware {}, {}, {}",
             draft.port,
-            board::board_kind(*kind),
-            counted(channels.len() as u64, "channel"),
-            counted(u64::from(*relays), "relay")
+            board.id(),
+            board::board_kind(board.kind),
+            board.version(),
+            counted(board.channels().len() as u64, "channel"),
+            counted(u64::from(board.relays), "relay")
         ))?,
         None => {
             let at = draft.baud.map_or(String::new(), |baud| format!(" at {baud} baud"));

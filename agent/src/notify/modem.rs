@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use super::dispatch::Input as Event;
 use super::to_decide::{ChannelRequest, Troubles};
+use crate::sense::port::Port;
 use crate::sense::released::Ports;
 use crate::sense::stream::{Place, Stream};
 
@@ -163,7 +164,10 @@ impl Task {
                 troubles.send_modify(|troubles| drop(troubles.insert(channel.clone(), Some(why))));
             };
             let (place, ports) = (self.settings.place.clone(), self.context.ports.clone());
-            let why = match self.without_line(place.open(hangs, &ports), OPENS_WITHIN, &mut orders).await {
+            let why = match self
+                .without_line(place.open(Port::open_without_reset, hangs, &ports), OPENS_WITHIN, &mut orders)
+                .await
+            {
                 Ok(mut stream) => {
                     self.session.handle(self.now(), Input::Opened);
                     self.talk(&mut stream, &mut orders).await

@@ -16,14 +16,13 @@ mod session;
 mod settings;
 mod words;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tilth_core::interlock::Switch;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Uptime;
-use tilth_wire::{BoardId, BoardKind, ChannelKind};
+use tilth_wire::{BoardId, ChannelKind};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
@@ -39,11 +38,11 @@ use crate::random;
 use channels::Channels;
 use commands::Setting;
 use kinds::Kind;
-use line::{CHUNK, Line, find_board};
-use owners::{Arrival, Assignment};
+use line::{CHUNK, Line, find_board, send};
+use owners::Arrival;
 use session::{Effect, Input, Session};
 
-pub(crate) use line::message_ends;
+pub(crate) use line::{Identity, message_ends};
 pub(crate) use owners::Owners;
 pub(crate) use words::board_kind;
 
@@ -67,41 +66,31 @@ pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, c
     tokio::join!(keep_port(place, owners, context), board.serve(arrivals));
 }
 
-/// What a board says of itself when it is asked.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Asked {
-    /// Its id, 16 hexadecimal digits.
-    pub(crate) id: String,
-    pub(crate) kind: BoardKind,
-    /// Version of its firmware.
-    pub(crate) firmware: String,
-    pub(crate) relays: u8,
-    /// What each channel measures, by number; none where it is off or this version does not know it.
-    pub(crate) channels: Vec<Option<AskedChannel>>,
-}
-
-/// What a channel measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AskedChannel {
-    /// As `agent.toml` names it.
-    pub(crate) name: &'static str,
-    /// None where that depends on what is wired to it.
-    pub(crate) quantity: Option<Quantity>,
-}
-
 /// Opens the line of a board that may just start, and asks which board is there; one without an id gets one.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
-pub(crate) async fn ask(place: &Place) -> Result<Asked, String> {
-    let (line, _) = find_board(place, || None, |_| (), &Ports::default(), BOOTLOADER_S).await?;
-    let channel = |kind: &Kind| match kind {
-        None | Some((ChannelKind::Off, _)) => None,
-        Some((kind, _)) => Some(AskedChannel { name: words::kind_name(*kind), quantity: words::quantity(*kind) }),
-    };
-    let channels = line.channels.iter().map(channel).collect();
-    let (id, firmware) = (words::id(line.board), words::firmware(line.firmware));
-    Ok(Asked { id, kind: line.kind, firmware, relays: line.relays, channels })
+pub(crate) async fn ask(place: &Place) -> Result<Identity, String> {
+    Ok(find_board(place, || None, |_| (), &Ports::default(), BOOTLOADER_S).await?.0.identity)
+}
+
+impl Identity {
+    /// Its id, 16 hexadecimal digits.
+    pub(crate) fn id(&self) -> String {
+        words::id(self.board)
+    }
+
+    /// Version of its firmware.
+    pub(crate) fn version(&self) -> String {
+        words::firmware(self.firmware)
+    }
+
+    /// What each channel measures, by number: the kind as `agent.toml` names it, and the quantity, where that does not depend on what is
+    /// wired to it. None where the channel is off or this version does not know it.
+    pub(crate) fn channels(&self) -> impl ExactSizeIterator<Item = Option<(&'static str, Option<Quantity>)>> {
+        let known = |kind: &Kind| kind.map(|(kind, _)| kind).filter(|kind| *kind != ChannelKind::Off);
+        self.channels.iter().map(move |kind| known(kind).map(|kind| (words::kind_name(kind), words::quantity(kind))))
+    }
 }
 
 /// Opens the port of a bus for ever, and gives each line to the bus of its board.
@@ -110,16 +99,16 @@ async fn keep_port(place: Place, owners: Owners, context: BusContext) {
     let failed = |why: String| owners.give(bus, Arrival::Failed(why));
     loop {
         match find_board(&place, || owners.stated_board(bus), failed, &context.ports, 0).await {
-            Ok((line, closed)) => match owners.owner(bus, line.board, Instant::now()) {
-                Ok(Assignment { bus: owner, instead_of }) => {
+            Ok((line, closed)) => match owners.owner(bus, line.identity.board, Instant::now()) {
+                Ok((owner, instead_of)) => {
                     if let Some(before) = instead_of {
-                        warn!(bus = %owner, "{}", words::instead_of(line.board, before));
+                        warn!(bus = %owner, "{}", words::instead_of(line.identity.board, before));
                     }
                     owners.give(&owner, Arrival::Line(line));
                     // Ends with the line.
                     let _ = closed.await;
                 }
-                Err(why) => failed(format!("{}: {why}", line.place)),
+                Err(why) => failed(format!("{}: {why}", place.name())),
             },
             Err(why) => failed(why),
         }
@@ -205,11 +194,10 @@ impl Board {
         arrivals: &mut mpsc::Receiver<Arrival>,
         orders: &mut mpsc::Receiver<Switch>,
     ) -> Ended {
-        let is_same = self.session.as_ref().is_some_and(|session| session.id == line.board);
-        if !is_same {
+        let board = line.identity.board;
+        if self.session.as_ref().is_none_or(|session| session.id != board) {
             self.receipts = watch::Sender::default();
-            let before = self.owners.position(line.board);
-            self.session = Some(Session::new(line.board, before, random::command_id()));
+            self.session = Some(Session::new(board, self.owners.position(board), random::command_id()));
         }
         let mut receipts = self.receipts.subscribe();
         // What was told while there was no line.
@@ -232,7 +220,7 @@ impl Board {
                         self.context.health.lock().bytes += read as u64;
                         self.handle(&mut line, Input::Bytes(&bytes[..read])).await
                     }
-                    Err(error) => Some(Ended::Lost(line.reason(&error))),
+                    Err(error) => Some(Ended::Lost(line.place.reason(&error))),
                 },
                 Ok(()) = receipts.changed() => {
                     let told = *receipts.borrow_and_update();
@@ -261,8 +249,8 @@ impl Board {
         while let Some(effect) = self.session.as_mut()?.poll() {
             match effect {
                 Effect::Send(message) => {
-                    if let Err(error) = line.send(&message).await {
-                        return Some(Ended::Lost(line.reason(&error)));
+                    if let Err(error) = send(&mut line.stream, &message).await {
+                        return Some(Ended::Lost(line.place.reason(&error)));
                     }
                 }
                 Effect::Value(value) => {
@@ -278,10 +266,10 @@ impl Board {
                 Effect::Greeted => self.greeted(),
                 Effect::Remark(text) => warn!(bus = %self.context.id, "{text}"),
                 Effect::Refused => self.tell_absent(),
-                Effect::Stranger => ended = Some(Ended::Lost(format!("{}: another board answers", line.place))),
+                Effect::Stranger => ended = Some(Ended::Lost(format!("{}: another board answers", line.place.name()))),
                 Effect::Down(why) => {
-                    self.context.down(&format!("{}: {why}", line.place));
-                    ended = line.stream.check().err().map(|error| Ended::Lost(line.reason(&error)));
+                    self.context.down(&format!("{}: {why}", line.place.name()));
+                    ended = line.stream.check().err().map(|error| Ended::Lost(line.place.reason(&error)));
                 }
             }
         }
@@ -315,11 +303,8 @@ impl Board {
 
     /// The board said who it is: the bus is up, and its channels are known.
     fn greeted(&mut self) {
-        let Some((session, greeting)) =
-            self.session.as_ref().and_then(|session| Some((session, session.greeting.as_ref()?)))
-        else {
-            return;
-        };
+        let Some(session) = &self.session else { return };
+        let Some(greeting) = &session.greeting else { return };
         let (id, kind, firmware) = (words::id(session.id), greeting.kind, words::firmware(greeting.firmware));
         info!(bus = %self.context.id, "board {id}, {kind}, firmware {firmware}");
         let (bus, BoardId(board)) = (self.context.id.clone(), session.id);
@@ -332,11 +317,8 @@ impl Board {
 
     /// Tells decide which sensors get no values, when that changes.
     fn tell_absent(&mut self) {
-        let Some((session, greeting)) =
-            self.session.as_ref().and_then(|session| Some((session, session.greeting.as_ref()?)))
-        else {
-            return;
-        };
+        let Some(session) = &self.session else { return };
+        let Some(greeting) = &session.greeting else { return };
         self.channels.set_board(&greeting.channels, session.commands.refused());
         let absent = self.channels.absent();
         if self.absent.as_ref() != Some(&absent) {
@@ -348,37 +330,29 @@ impl Board {
 
     fn count(&self, line: &Line, used: u64, arrived: Option<Uptime>) {
         let Some(session) = &self.session else { return };
-        let counts = session.counts;
+        let counts = &session.counts;
         let mut health = self.context.health.lock();
         let messages = &mut health.messages;
         let is_frame = counts.frames > messages.received;
         messages.received = counts.frames;
         messages.matched += used;
-        let ignored = [
-            (words::TOO_LONG, counts.too_long),
-            (words::MALFORMED, counts.malformed),
-            (words::CHECKSUM, counts.checksum),
-            (words::NOT_UNDERSTOOD, counts.not_understood),
-            (words::REPEATED, counts.repeated),
-        ];
-        messages.ignored = ignored.into_iter().filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>();
+        messages.ignored.clone_from(&counts.ignored);
         if is_frame {
             health.last_input = arrived.or(health.last_input);
         }
-        let instead_of = self.owners.instead_of(&self.context.id).map(words::id);
-        health.board = board_health(session, line).map(|board| BoardHealth { instead_of, ..board });
+        health.board = board_health(session, line, self.owners.instead_of(&self.context.id));
     }
 }
 
-fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
-    let (greeting, counts) = (session.greeting.as_ref()?, session.counts);
+fn board_health(session: &Session, line: &Line, instead_of: Option<BoardId>) -> Option<BoardHealth> {
+    let (greeting, counts) = (session.greeting.as_ref()?, &session.counts);
     let heartbeat = session.heartbeat;
     let refused = session.commands.refused().map(|(setting, reason)| words::refused(&setting, reason));
     Some(BoardHealth {
         id: words::id(session.id),
         kind: greeting.kind.to_owned(),
         firmware: words::firmware(greeting.firmware),
-        port: line.place.clone(),
+        port: line.place.name().to_owned(),
         last_start: greeting.reset.to_owned(),
         restarts: counts.restarts,
         readings: counts.readings,
@@ -387,7 +361,7 @@ fn board_health(session: &Session, line: &Line) -> Option<BoardHealth> {
         bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
         refused: refused.chain(session.relays.cut()).collect(),
         unanswered: session.commands.unanswered(),
-        instead_of: None,
+        instead_of: instead_of.map(words::id),
     })
 }
 

@@ -10,9 +10,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use tilth_config::{BoardChannel, InputSettings};
 use tilth_core::actuator::Actuator;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::time::{Span, Uptime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
@@ -24,6 +26,10 @@ use super::supervise;
 use crate::act::Outputs;
 use crate::clock::{Clock, ClockMode};
 pub(crate) use health::HealthHandle;
+
+/// First and longest wait before a bus that is missing is opened again.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// Sensors whose values no message of their bus carries, and why in words.
 pub(crate) type Absent = BTreeMap<SensorId, Arc<str>>;
@@ -90,11 +96,6 @@ impl BusContext {
         self.queue.push(SenseMessage::Value(sample));
     }
 
-    /// A message came and matched no sensor; it still proves that the bus is alive.
-    pub(crate) fn unmatched(&self, why: String) {
-        self.queue.push(SenseMessage::Unmatched { bus: self.id.clone(), why });
-    }
-
     /// The sensors whose values no message carries, in place of those told before.
     pub(crate) fn absent(&self, sensors: Arc<Absent>) {
         self.queue.push(SenseMessage::Absent { bus: self.id.clone(), sensors });
@@ -114,6 +115,18 @@ impl BusContext {
     {
         supervise::keep_running(|| run(self.clone()), |why| self.failed(why)).await;
     }
+}
+
+/// The first time of an interval that is still to come. Readings that were missed are not made up for.
+pub(crate) fn next_due(due: Uptime, interval: Span, now: Uptime) -> Uptime {
+    let interval = interval.0.max(1);
+    due + Span(interval * ((now - due).0.max(0) / interval + 1))
+}
+
+/// Waits between tries to open what is missing, longer each time; looking for it costs one call.
+pub(crate) fn retries() -> impl Iterator<Item = Duration> {
+    let waits = ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST);
+    waits.without_max_times().build()
 }
 
 /// Runs on a thread what may never return; calls `hangs` each time that it has taken this long again.

@@ -10,7 +10,7 @@ use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
 
-use super::bus::{BusContext, blocking};
+use super::bus::{BusContext, blocking, next_due};
 use super::sample::Sample;
 
 /// How often the machine is looked at where a sensor does not say.
@@ -36,18 +36,6 @@ struct PolledMetric {
     at: Uptime,
 }
 
-impl PolledMetric {
-    /// Whether the metric is to be read now; its next time is then set. Readings missed while the clock jumped are not made up for.
-    fn take_due(&mut self, now: Uptime) -> bool {
-        let interval = self.interval.0.max(1);
-        let is_due = self.at <= now;
-        if is_due {
-            self.at = self.at + Span(interval * ((now - self.at).0 / interval + 1));
-        }
-        is_due
-    }
-}
-
 /// Reads every metric at its interval, for ever. Where other sensors are wanted, all are read at once.
 pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
     context.clock.started().await;
@@ -62,20 +50,10 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
             }
         }
         let now = context.clock.uptime();
-        for metric in metrics.iter_mut().filter_map(|metric| metric.take_due(now).then_some(metric)) {
+        for metric in metrics.iter_mut().filter(|metric| metric.at <= now) {
+            metric.at = next_due(metric.at, metric.interval, now);
             let value = read(&machine, metric.metric).await.unwrap_or(f64::NAN);
-            let sensor = metric.sensor.clone();
-            let (quality, fault) = (Quality::Good, None);
-            context.value(Sample {
-                sensor,
-                value,
-                quality,
-                fault,
-                arrived: now,
-                taken: None,
-                source_time: None,
-                rejected: None,
-            });
+            context.value(Sample::new(metric.sensor.clone(), value, Quality::Good, None, now));
         }
     }
 }
@@ -191,10 +169,13 @@ mod tests {
     #[test]
     fn each_figure_comes_at_its_own_interval() {
         let read_at = |interval, seconds: &[i64]| {
-            let sensor = SensorId::new("pi/load").unwrap();
-            let mut metric =
-                PolledMetric { sensor, metric: HostMetric::Load, interval: Span::from_secs(interval), at: Uptime(0) };
-            seconds.iter().copied().filter(|second| metric.take_due(Uptime(second * 1000))).collect::<Vec<_>>()
+            let mut due = Uptime(0);
+            let mut is_due = |now: Uptime| {
+                let is_due = due <= now;
+                due = if is_due { next_due(due, Span::from_secs(interval), now) } else { due };
+                is_due
+            };
+            seconds.iter().copied().filter(|second| is_due(Uptime(second * 1000))).collect::<Vec<_>>()
         };
         let every_second: Vec<i64> = (0..95).collect();
         assert_eq!(read_at(10, &every_second), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use embedded_hal::i2c::I2c;
 use tilth_config::{I2cChip, Input, InputSettings};
 use tilth_core::id::SensorId;
@@ -28,7 +27,7 @@ use tilth_core::time::{Span, Uptime};
 use tilth_core::unit::Conversion;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::bus::{BusContext, blocking};
+use super::bus::{BusContext, blocking, next_due, retries};
 use super::sample::Sample;
 use chip::{Driver, Step, Values};
 use linux::LinuxBus;
@@ -54,10 +53,6 @@ const AFTER_RTD: Span = Span::from_secs(3);
 /// Age up to which a water temperature compensates, for water in a tank does not change faster; where its circuit is read less often, twice
 /// the interval of that.
 const MAX_TEMPERATURE_AGE: Span = Span::from_mins(5);
-
-/// First and longest wait before a bus is opened again.
-const RETRY_FIRST: Duration = Duration::from_millis(250);
-const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// Reads the chips for ever; opens the bus again while it is missing or held.
 pub(crate) async fn run(port: String, context: BusContext) {
@@ -87,12 +82,8 @@ async fn serve<B: I2c + Send + 'static>(
             Err(error) => reason(&error),
         };
         context.down(&format!("{port}: {why}"));
-        sleep(waits.next().unwrap_or(RETRY_LONGEST)).await;
+        sleep(waits.next().unwrap_or_default()).await;
     }
-}
-
-fn retries() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST).without_max_times().build()
 }
 
 /// An error of opening in the words of a technician.
@@ -117,7 +108,10 @@ struct Device {
     interval: Span,
     /// Address of the RTD circuit that compensates it.
     rtd: Option<u8>,
-    phase: Phase,
+    /// When it is read next, or its reading that is under way was due.
+    due: Uptime,
+    /// While it measures: when its next step is due on the machine's time, which no scaled clock makes faster.
+    ready: Option<Instant>,
     /// Newest temperature that it gave, C.
     temperature: Option<(Uptime, f64)>,
 }
@@ -128,15 +122,6 @@ struct ChipSensor {
     sensor: SensorId,
     field: &'static str,
     conversion: Conversion,
-}
-
-/// What is done next with a chip.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Phase {
-    /// Waits for its interval.
-    Idle { due: Uptime },
-    /// Measures; the next step is due at an instant of the machine's time, which no scaled clock makes faster.
-    Measuring { since: Uptime, ready: Instant },
 }
 
 /// What a step of a chip led to, with the bytes that were read for it, and how long the chip is left alone after it.
@@ -189,15 +174,8 @@ impl Reader {
 
     /// The next time that a chip is to be read, and the next at which one has measured.
     fn next(&self) -> (Option<Uptime>, Option<Instant>) {
-        let due = self.devices.iter().filter_map(|device| match device.phase {
-            Phase::Idle { due } => Some(due),
-            Phase::Measuring { .. } => None,
-        });
-        let ready = self.devices.iter().filter_map(|device| match device.phase {
-            Phase::Measuring { ready, .. } => Some(ready),
-            Phase::Idle { .. } => None,
-        });
-        (due.min(), ready.min())
+        let due = self.devices.iter().filter(|device| device.ready.is_none()).map(|device| device.due);
+        (due.min(), self.devices.iter().filter_map(|device| device.ready).min())
     }
 
     /// Takes the next step with each chip that is due.
@@ -254,13 +232,10 @@ impl Reader {
             self.set_up();
         }
         let device = &mut self.devices[ix];
-        let since = match device.phase {
-            Phase::Idle { due } => due,
-            Phase::Measuring { since, .. } => since,
-        };
+        device.ready = None;
         match done {
             Ok(Step::Again(after)) => {
-                device.phase = Phase::Measuring { since, ready: Instant::now() + after.max(rest) };
+                device.ready = Some(Instant::now() + after.max(rest));
                 return;
             }
             Ok(Step::Done(values)) => {
@@ -275,7 +250,7 @@ impl Reader {
             }
         }
         let rested = now + Span(rest.as_millis() as i64);
-        device.phase = Phase::Idle { due: next_due(since, device.interval, now).max(rested) };
+        device.due = next_due(device.due, device.interval, now).max(rested);
     }
 
     /// The chips that sensors want. One that is wanted as before goes on with what it does.
@@ -292,7 +267,8 @@ impl Reader {
             };
             if let Some(ix) = before.iter().position(is_same) {
                 let old = before.swap_remove(ix);
-                (device.driver, device.phase, device.temperature) = (old.driver, old.phase, old.temperature);
+                (device.driver, device.due, device.ready) = (old.driver, old.due, old.ready);
+                device.temperature = old.temperature;
             } else {
                 device.driver = Driver::new(device.chip, &device.fields());
             }
@@ -314,15 +290,16 @@ impl Reader {
             return;
         }
         let due = if rtd.is_some() { now + AFTER_RTD } else { now };
-        let (driver, phase) = (Driver::new(chip, &[]), Phase::Idle { due });
+        let (driver, sensors) = (Driver::new(chip, &[]), vec![own]);
         self.devices.push(Device {
             chip,
             address,
             driver,
-            sensors: vec![own],
+            sensors,
             interval,
             rtd,
-            phase,
+            due,
+            ready: None,
             temperature: None,
         });
     }
@@ -330,10 +307,7 @@ impl Reader {
 
 impl Device {
     fn is_due(&self, now: Uptime) -> bool {
-        match self.phase {
-            Phase::Idle { due } => due <= now,
-            Phase::Measuring { ready, .. } => ready <= Instant::now(),
-        }
+        self.ready.map_or(self.due <= now, |ready| ready <= Instant::now())
     }
 
     fn step<B: I2c>(&mut self, bus: &mut B) -> Outcome {
@@ -367,12 +341,6 @@ async fn until(ready: Option<Instant>) {
     }
 }
 
-/// The first time of its interval that is still to come. Readings that were missed are not made up for.
-fn next_due(due: Uptime, interval: Span, now: Uptime) -> Uptime {
-    let interval = interval.0.max(1);
-    due + Span(interval * ((now - due).0.max(0) / interval + 1))
-}
-
 /// A value for each sensor of the chip; a fault for one whose field the chip does not put out.
 fn send_values(context: &BusContext, device: &Device, values: &Values, now: Uptime) {
     let why_suspect = device.why_suspect();
@@ -385,7 +353,7 @@ fn send_values(context: &BusContext, device: &Device, values: &Values, now: Upti
         };
         context.health.lock().messages.set_fault(&sensor.sensor, why_suspect.as_ref());
         let value = sensor.conversion.apply(*value);
-        context.value(sample(&sensor.sensor, value, quality, why_suspect.clone(), now));
+        context.value(Sample::new(sensor.sensor.clone(), value, quality, why_suspect.clone(), now));
     }
     let mut health = context.health.lock();
     health.messages.received += 1;
@@ -395,11 +363,7 @@ fn send_values(context: &BusContext, device: &Device, values: &Values, now: Upti
 
 fn send_fault(context: &BusContext, sensor: &ChipSensor, why: &Arc<str>, now: Uptime) {
     context.health.lock().messages.set_fault(&sensor.sensor, Some(why));
-    context.value(sample(&sensor.sensor, f64::NAN, Quality::Fault, Some(Arc::clone(why)), now));
-}
-
-fn sample(sensor: &SensorId, value: f64, quality: Quality, fault: Option<Arc<str>>, arrived: Uptime) -> Sample {
-    Sample { sensor: sensor.clone(), value, quality, fault, arrived, taken: None, source_time: None, rejected: None }
+    context.value(Sample::new(sensor.sensor.clone(), f64::NAN, Quality::Fault, Some(Arc::clone(why)), now));
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tilth_config::{Input, InputSettings, Stamping};
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
@@ -36,7 +35,8 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::bus::health::About;
-use super::bus::{Absent, BusContext, BusInputs};
+use super::bus::{Absent, BusContext, BusInputs, retries};
+use super::port::Port;
 use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
@@ -46,10 +46,6 @@ use absent::LineCounts;
 pub(crate) use names::{LabelMatches, SharedLabelMatches};
 use names::{WantedValue, has_new_ambiguity};
 use parse::Decoder;
-
-/// First and longest wait before a missing port is opened again; looking for it costs one call.
-const RETRY_FIRST: Duration = Duration::from_millis(250);
-const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// After a port was open this long, its next loss begins with the first wait.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
@@ -81,7 +77,7 @@ pub(crate) async fn run(place: Place, labels: SharedLabelMatches, context: BusCo
         let began = tokio::time::Instant::now();
         let LineReader { place, context, .. } = &reader;
         // While it does not open and does not fail either, it is down.
-        let why = match place.open_anew(|why| context.down(&why), &context.ports).await {
+        let why = match place.open(Port::open, |why| context.down(&why), &context.ports).await {
             Ok(stream) => {
                 reader.context.up();
                 let error = reader.read(stream).await;
@@ -93,12 +89,8 @@ pub(crate) async fn run(place: Place, labels: SharedLabelMatches, context: BusCo
         if began.elapsed() >= STABLE_AFTER {
             waits = retries();
         }
-        sleep(waits.next().unwrap_or(RETRY_LONGEST)).await;
+        sleep(waits.next().unwrap_or_default()).await;
     }
-}
-
-fn retries() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST).without_max_times().build()
 }
 
 /// A sensor that is read from a named value of a line.
@@ -231,16 +223,7 @@ impl LineReader {
                     of_line.get_or_insert_with(|| (why, stated, sensor.clone()));
                 }
                 let source_time = decoded.time.filter(|_| *use_stamp);
-                Sample {
-                    sensor: sensor.clone(),
-                    value,
-                    quality,
-                    fault,
-                    arrived: now.0,
-                    taken: None,
-                    source_time,
-                    rejected: why,
-                }
+                Sample { source_time, rejected: why, ..Sample::new(sensor.clone(), value, quality, fault, now.0) }
             };
             for (want_ix, value) in decoded.values {
                 context.value(sample(*want_ix, *value, Quality::Good, None));
@@ -290,7 +273,8 @@ impl LineReader {
     fn send_unmatched(&mut self, now: Uptime, is_ignored: bool) {
         if is_due(self.reported.unmatched_at, SEND_AGAIN_AFTER, now) {
             self.reported.unmatched_at = Some(now);
-            self.context.unmatched(absent::why_unmatched(self.decoder.messages(), &self.context.id, is_ignored));
+            let why = absent::why_unmatched(self.decoder.messages(), &self.context.id, is_ignored);
+            self.context.queue.push(SenseMessage::Unmatched { bus: self.context.id.clone(), why });
         }
     }
 

@@ -28,7 +28,7 @@ impl Port {
     ///
     /// # Errors
     /// The system's error, and a port that is left to another program.
-    pub(super) fn open(serial: &Serial, ports: &Ports) -> io::Result<Port> {
+    pub(crate) fn open(serial: &Serial, ports: &Ports) -> io::Result<Port> {
         let path = PathBuf::from(&serial.port);
         // Before opening: a missing port is then said to be missing, and not that it cannot be set up.
         let device = device_at(&path)?;
@@ -56,7 +56,7 @@ impl Port {
     ///
     /// # Errors
     /// As [`Port::open`].
-    pub(super) fn open_without_reset(serial: &Serial, ports: &Ports) -> io::Result<Port> {
+    pub(crate) fn open_without_reset(serial: &Serial, ports: &Ports) -> io::Result<Port> {
         let _open = ports.open(device_at(Path::new(&serial.port))?)?;
         // Held until the port is open: closed before, it would hang up once more.
         let held = keep_up(Path::new(&serial.port));

@@ -32,6 +32,17 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    /// A value that arrived now and counts from then.
+    pub(crate) fn new(
+        sensor: SensorId,
+        value: f64,
+        quality: Quality,
+        fault: Option<Arc<str>>,
+        arrived: Uptime,
+    ) -> Sample {
+        Sample { sensor, value, quality, fault, arrived, taken: None, source_time: None, rejected: None }
+    }
+
     /// The value as input of the engine, to be made when decide takes it from the queue, for the input clock moves here; none where the
     /// plan has no such sensor any more.
     pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {

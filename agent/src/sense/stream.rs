@@ -47,23 +47,12 @@ impl Place {
         }
     }
 
-    /// Opens the line, so that opening it later restarts no board; calls `hangs` with the reason each time that this has taken long again.
+    /// Opens the line, a serial port by [`Port::open`] or [`Port::open_without_reset`]; calls `hangs` with the reason each time that this has
+    /// taken long again.
     ///
     /// # Errors
     /// Why it cannot be opened, in the words of a technician.
-    pub(crate) async fn open(&self, hangs: impl Fn(String), ports: &Ports) -> Result<Stream, String> {
-        self.open_by(Port::open_without_reset, hangs, ports).await
-    }
-
-    /// Opens the line as [`Place::open`] does; a board that restarts whenever its port is opened does so.
-    ///
-    /// # Errors
-    /// As [`Place::open`].
-    pub(crate) async fn open_anew(&self, hangs: impl Fn(String), ports: &Ports) -> Result<Stream, String> {
-        self.open_by(Port::open, hangs, ports).await
-    }
-
-    async fn open_by(
+    pub(crate) async fn open(
         &self,
         open_port: fn(&Serial, &Ports) -> io::Result<Port>,
         hangs: impl Fn(String),

@@ -9,7 +9,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::quantity::Quantity;
 
 use super::guess;
-use crate::sense::board::Asked;
+use crate::sense::board::Identity;
 use crate::sense::line::survey::Survey;
 
 /// Longest name of a sensor within its zone.
@@ -75,14 +75,13 @@ impl Draft {
     }
 
     /// Of a board with Tilth's firmware: its channels.
-    pub(super) fn of_board(bus: Id, zone: &Id, port: String, board: &Asked) -> Draft {
+    pub(super) fn of_board(bus: Id, zone: &Id, port: String, board: &Identity) -> Draft {
         let mut taken = BTreeSet::new();
-        let channels =
-            (0..).zip(&board.channels).filter_map(|(number, channel): (usize, _)| Some((number, channel.as_ref()?)));
-        let sensors = channels.filter_map(|(number, channel)| {
+        let sensors = board.channels().enumerate().filter_map(|(number, channel)| {
+            let (kind, quantity) = channel?;
             Some(DraftSensor {
-                sensor: name(zone, &format!("{} {number}", channel.name), &mut taken)?,
-                quantity: channel.quantity,
+                sensor: name(zone, &format!("{kind} {number}"), &mut taken)?,
+                quantity,
                 input: format!("board:{bus}/{number}"),
                 unit: None,
                 value: None,

@@ -141,8 +141,7 @@ impl Shown {
         };
         // A little ahead is the jitter of the line: no reading is from later than now.
         let taken = Some(value.at.min(arrived));
-        let sensor = self.sensor.clone();
-        Some(Sample { sensor, value: number, quality, fault, arrived, taken, source_time: None, rejected: None })
+        Some(Sample { taken, ..Sample::new(self.sensor.clone(), number, quality, fault, arrived) })
     }
 }
 

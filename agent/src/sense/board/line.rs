@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::kinds::Kind;
 use super::words;
 use crate::random;
-use crate::sense::port;
+use crate::sense::port::Port;
 use crate::sense::released::Ports;
 use crate::sense::stream::{Place, Stream};
 
@@ -25,26 +25,23 @@ pub(super) const CHUNK: usize = 2048;
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) stream: Stream,
-    /// Path or address that was opened.
-    pub(super) place: String,
+    /// What was opened.
+    pub(super) place: Place,
     /// The board that said who it is.
-    pub(super) board: BoardId,
-    /// Its model and the version of its firmware: major, minor, patch.
-    pub(super) kind: BoardKind,
-    pub(super) firmware: [u8; 3],
-    pub(super) relays: u8,
-    pub(super) channels: Vec<Kind>,
+    pub(super) identity: Identity,
     /// Learns, at the other end, that the line is closed.
     _closed: oneshot::Sender<()>,
 }
 
 /// What a board says of itself.
-struct Identity {
-    board: BoardId,
-    kind: BoardKind,
-    firmware: [u8; 3],
-    relays: u8,
-    channels: Vec<Kind>,
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Identity {
+    pub(super) board: BoardId,
+    pub(crate) kind: BoardKind,
+    /// Version of its firmware: major, minor, patch.
+    pub(super) firmware: [u8; 3],
+    pub(crate) relays: u8,
+    pub(super) channels: Vec<Kind>,
 }
 
 /// Opens the line, listens for so many seconds and then asks which board is there; one without an id gets `spare`, or a new one. Returns
@@ -59,14 +56,10 @@ pub(super) async fn find_board(
     ports: &Ports,
     listens: u32,
 ) -> Result<(Line, oneshot::Receiver<()>), String> {
-    let mut stream = place.open(hangs, ports).await?;
-    let Identity { board, kind, firmware, relays, channels } =
-        identify(&mut stream, spare, listens).await.map_err(|why| format!("{}: {why}", place.name()))?;
+    let mut stream = place.open(Port::open_without_reset, hangs, ports).await?;
+    let identity = identify(&mut stream, spare, listens).await.map_err(|why| format!("{}: {why}", place.name()))?;
     let (closed, is_closed) = oneshot::channel();
-    Ok((
-        Line { stream, place: place.name().to_owned(), board, kind, firmware, relays, channels, _closed: closed },
-        is_closed,
-    ))
+    Ok((Line { stream, place: place.clone(), identity, _closed: closed }, is_closed))
 }
 
 /// Answers for each byte that comes whether it ends a message of a board with Tilth's firmware.
@@ -78,23 +71,11 @@ pub(crate) fn message_ends() -> impl FnMut(u8) -> bool {
     }
 }
 
-impl Line {
-    /// Sends a message.
-    ///
-    /// # Errors
-    /// When the line is gone, or takes no bytes for seconds.
-    pub(super) async fn send(&mut self, message: &ToBoard) -> io::Result<()> {
-        send(&mut self.stream, message).await
-    }
-
-    /// Why the line was lost, in the words of a technician.
-    pub(super) fn reason(&self, error: &io::Error) -> String {
-        port::reason(&self.place, error)
-    }
-}
-
-/// Writes a message's frame, with a zero before it, which ends any noise.
-async fn send(stream: &mut Stream, message: &ToBoard) -> io::Result<()> {
+/// Sends a message, with a zero before it, which ends any noise.
+///
+/// # Errors
+/// When the line is gone, or takes no bytes for seconds.
+pub(super) async fn send(stream: &mut Stream, message: &ToBoard) -> io::Result<()> {
     let mut buffer = [0; MAX_FRAME];
     let frame = message.encode(&mut buffer).map_err(io::Error::other)?;
     stream.write(&[&[0], frame].concat()).await
@@ -116,14 +97,8 @@ async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>, list
                 match decoder.push(*byte).map(|frame| frame.map(FromBoard::decode)) {
                     Some(Ok(Ok(FromBoard::Hello(hello)))) => match hello.id {
                         Some(board) => {
-                            let Hello { kind, firmware, relays, .. } = hello;
-                            return Ok(Identity {
-                                board,
-                                kind,
-                                firmware,
-                                relays,
-                                channels: hello.channels().collect(),
-                            });
+                            let (channels, Hello { kind, firmware, relays, .. }) = (hello.channels().collect(), hello);
+                            return Ok(Identity { board, kind, firmware, relays, channels });
                         }
                         None => {
                             let id = spare().unwrap_or_else(|| BoardId(random::board_id()));

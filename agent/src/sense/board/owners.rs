@@ -27,14 +27,6 @@ pub(super) enum Arrival {
     Failed(String),
 }
 
-/// The bus that a board belongs to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Assignment {
-    pub(super) bus: Id,
-    /// The board whose place it took just now.
-    pub(super) instead_of: Option<BoardId>,
-}
-
 /// The buses of kind board. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Owners(Arc<Mutex<Known>>);
@@ -114,13 +106,13 @@ impl Owners {
         self.lock().buses.get(bus)?.instead_of
     }
 
-    /// The bus that the board at the port of `bus` belongs to.
+    /// The bus that the board at the port of `bus` belongs to, and the board whose place it took there just now.
     ///
     /// # Errors
     /// Why it belongs to none: another board is expected there.
-    pub(super) fn owner(&self, bus: &Id, board: BoardId, now: Instant) -> Result<Assignment, String> {
+    pub(super) fn owner(&self, bus: &Id, board: BoardId, now: Instant) -> Result<(Id, Option<BoardId>), String> {
         let mut known = self.lock();
-        let place = |bus: &Id, instead_of| Ok(Assignment { bus: bus.clone(), instead_of });
+        let place = |bus: &Id, instead_of| Ok((bus.clone(), instead_of));
         if let Some((owner, _)) = known.buses.iter().find(|(_, owner)| owner.board == Some(board)) {
             return place(owner, None);
         }
@@ -201,7 +193,7 @@ mod tests {
             let place = self.0.owner(&bus(name), board, self.at(second));
             place.map_or_else(
                 |why| why,
-                |Assignment { bus, instead_of }| match instead_of {
+                |(bus, instead_of)| match instead_of {
                     None => bus.to_string(),
                     Some(before) => format!("{bus} instead of {}", words::id(before)),
                 },

@@ -5,7 +5,7 @@
 mod orders;
 mod readings;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tilth_core::interlock::{ActuatorInput as Outcome, Switch as Order};
 use tilth_core::time::Uptime;
@@ -18,6 +18,7 @@ use super::pulses::{Counters, Pulses};
 use super::relays::Relays;
 use super::sequence::{Sequence, is_before};
 use super::words;
+use crate::sense::bus::health::Reason;
 use crate::sense::receipt::{BoardPosition, Receipts};
 
 /// Seconds without a frame after which a board is silent: it says something every second.
@@ -101,23 +102,16 @@ pub(super) struct Greeting {
 }
 
 /// Counts since the agent first heard the board.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) frames: u64,
-    pub(super) too_long: u64,
-    pub(super) malformed: u64,
-    pub(super) checksum: u64,
-    /// Whole frames that are no message of this version.
-    pub(super) not_understood: u64,
+    /// Frames that are not used, and readings that came again.
+    pub(super) ignored: BTreeMap<Reason, u64>,
     pub(super) readings: u64,
-    /// Readings that came again.
-    pub(super) repeated: u64,
     /// Readings that the board dropped before they were confirmed.
     pub(super) lost: u64,
     /// Values that the store dropped before they were written.
     pub(super) dropped: u64,
-    /// Frames that were asked for again because readings before them were missing.
-    pub(super) gaps: u64,
     pub(super) restarts: u64,
 }
 
@@ -244,21 +238,17 @@ impl Session {
     }
 
     fn handle_bytes(&mut self, now: Uptime, bytes: &[u8]) {
+        let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new());
         for byte in bytes {
-            let body = match self.decoder.push(*byte) {
-                None => continue,
-                Some(Ok(body)) => {
-                    let mut copy = [0; MAX_FRAME];
-                    copy[..body.len()].copy_from_slice(body);
-                    (copy, body.len())
-                }
-                Some(Err(error)) => {
-                    self.counts.add(error);
-                    continue;
-                }
-            };
-            self.handle_frame(now, &body.0[..body.1]);
+            match decoder.push(*byte) {
+                None => {}
+                Some(Ok(body)) => self.handle_frame(now, body),
+                Some(Err(FrameError::TooLong)) => self.counts.ignore(words::TOO_LONG),
+                Some(Err(FrameError::Malformed)) => self.counts.ignore(words::MALFORMED),
+                Some(Err(FrameError::Checksum)) => self.counts.ignore(words::CHECKSUM),
+            }
         }
+        self.decoder = decoder;
         self.mark();
     }
 
@@ -267,15 +257,12 @@ impl Session {
         let message = match FromBoard::decode(body) {
             Ok(message) => message,
             Err(DecodeError::Version(version)) => {
-                self.counts.not_understood += 1;
+                self.counts.ignore(words::NOT_UNDERSTOOD);
                 self.effects.push_back(Effect::Down(words::version(version)));
                 self.state = State::Asking { seconds: SILENT_AFTER };
                 return;
             }
-            Err(DecodeError::Message) => {
-                self.counts.not_understood += 1;
-                return;
-            }
+            Err(DecodeError::Message) => return self.counts.ignore(words::NOT_UNDERSTOOD),
         };
         if let State::Greeted { quiet, .. } = &mut self.state {
             *quiet = 0;
@@ -388,7 +375,6 @@ impl Session {
         }
         // Readings that came before their numbers were known, or were lost on the line.
         if self.sequence.is_stuck(heartbeat.next) || (is_new && heartbeat.oldest != heartbeat.next) {
-            self.counts.gaps += u64::from(!is_new);
             self.send(ToBoard::Identify);
         }
         self.heartbeat = Some(heartbeat);
@@ -417,12 +403,8 @@ impl Session {
 }
 
 impl Counts {
-    fn add(&mut self, error: FrameError) {
-        *match error {
-            FrameError::TooLong => &mut self.too_long,
-            FrameError::Malformed => &mut self.malformed,
-            FrameError::Checksum => &mut self.checksum,
-        } += 1;
+    fn ignore(&mut self, reason: Reason) {
+        *self.ignored.entry(reason).or_default() += 1;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tilth_core::actuator::Output;
 use tilth_core::id::Id;
-use tilth_wire::{Decoder, FromBoard, Hello, MAX_FRAME, ResetCause, ToBoard};
+use tilth_wire::{BoardKind, Decoder, FromBoard, Hello, MAX_FRAME, ResetCause, ToBoard};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;

@@ -81,9 +81,10 @@ impl Driver {
     fn failed(&mut self, fault: &Fault) {
         match self {
             Driver::Bme280(chip) => *chip = Bme280::default(),
-            Driver::Sht(chip) => chip.restart(),
             Driver::Scd4x(chip) => chip.failed(fault),
             Driver::Ads1115(chip) => chip.restart(),
+            // Each step leaves it as before a measurement.
+            Driver::Sht(_) => {}
             Driver::Bh1750(chip) => *chip = Bh1750::default(),
             Driver::Ezo(chip) => chip.failed(fault),
         }

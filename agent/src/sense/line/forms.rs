@@ -13,7 +13,7 @@ use super::fields::{FieldValue, Fields};
 use super::json::{embedded, json};
 use super::names::{LabelIx, Names};
 use super::number::{self, Cell};
-use super::pairs::{self, Gap, Pair};
+use super::pairs::{self, Gap, Pair, Preceding};
 use super::sentence::{self, Checksums, Part};
 use super::table::{self, Header, Separator};
 use super::{alternating, reasons};
@@ -29,8 +29,8 @@ pub(super) struct Forms {
     header: Option<Header>,
     /// The last line of words, which may be a header with blanks between its names.
     header_words: String,
-    /// What gaps mean, by what comes before and after them.
-    gaps: HashMap<String, Gap>,
+    /// What gaps mean, by what comes before them and whether they are the last of their line.
+    gaps: HashMap<(Preceding, bool, String), Gap>,
     /// Words with which labels at the beginning of lines begin, and which are spelled as units: `in temp`.
     first_words: BTreeSet<String>,
     checksums: Checksums,
@@ -217,7 +217,7 @@ impl Forms {
     /// Whether a line begins with a label and a sign as one of pairs did before: then it need not be looked at as columns first.
     fn begins_as_before(&mut self, text: &str, names: &Names) -> bool {
         let Some(sign) = text.find(pairs::is_assignment) else { return false };
-        let gap = self.gaps.get(&format!("s{}", &text[..sign]));
+        let gap = self.gaps.get(&(Preceding::Start, false, text[..sign].to_owned()));
         gap.is_some_and(|gap| !gap.label.is_empty() && names.find(&gap.label).is_some())
     }
 

@@ -11,6 +11,7 @@ use super::super::facts::{Found, PortFact, PortKind};
 use super::find;
 use crate::api::rows::StatusRow;
 use crate::check::machine;
+use crate::sense::port::Port;
 use crate::sense::released::Ports;
 use crate::sense::stream::Place;
 
@@ -30,7 +31,9 @@ pub(super) async fn of(loaded: &Loaded, agent: Option<i32>, status: Option<&Stat
         let wrong = machine::lack_of(&named.resource, loaded, Path::new(""), &Secrets::of(Path::new("")));
         let is_free = status.is_none() && holders.is_empty() && wrong.is_none();
         let opened = match serial.filter(|_| is_free && matches!(found, Found::There(_))) {
-            Some(serial) => Some(Place::Serial(serial).open(|_| (), &Ports::default()).await.map(drop)),
+            Some(serial) => {
+                Some(Place::Serial(serial).open(Port::open_without_reset, |_| (), &Ports::default()).await.map(drop))
+            }
             None => None,
         };
         let state =

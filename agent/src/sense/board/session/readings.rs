@@ -28,7 +28,7 @@ impl Session {
                     self.effects.push_back(Effect::Value(Value { channel, kind, at, sample, pulses }));
                 }
             }
-            Position::Repeated { .. } => self.counts.repeated += 1,
+            Position::Repeated { .. } => self.counts.ignore(words::REPEATED),
             // Relays may have been ordered on since: the next Heartbeat says which are.
             Position::Different => {
                 self.restarted(self.greeting.as_ref().map_or("", |greeting| greeting.reset));
@@ -36,7 +36,6 @@ impl Session {
             }
             Position::Beyond if !self.is_asked_again => {
                 self.is_asked_again = true;
-                self.counts.gaps += 1;
                 self.send(ToBoard::Identify);
             }
             Position::Beyond | Position::Unknown => {}

@@ -86,14 +86,7 @@ impl Forms {
 
     /// What a gap means: looked at once, for a board prints the same gaps in each line.
     fn gap(&mut self, text: &str, preceding: Preceding, is_last: bool, names: &Names) -> Gap {
-        let mark = match (preceding, is_last) {
-            (Preceding::Start, _) => 's',
-            (Preceding::Number, false) => 'n',
-            (Preceding::Number, true) => 'N',
-            (Preceding::Other, false) => 'o',
-            (Preceding::Other, true) => 'O',
-        };
-        let key = format!("{mark}{text}");
+        let key = (preceding, is_last && preceding != Preceding::Start, text.to_owned());
         if let Some(gap) = self.gaps.get(&key) {
             return gap.clone();
         }

@@ -641,19 +641,54 @@ fn print(message: &clap::Error) -> Exit {
 mod tests {
     use super::*;
 
-    /// Commands that people type as the page shows them.
+    /// Pages of `docs` and the README, by name.
+    fn pages() -> Vec<(String, String)> {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let docs = std::fs::read_dir(root.join("docs")).expect("docs").map(|entry| entry.expect("an entry").path());
+        let pages = docs.chain([root.join("README.md")]).filter(|path| path.extension().is_some_and(|end| end == "md"));
+        let read = |path: PathBuf| (path.display().to_string(), std::fs::read_to_string(&path).expect("the page"));
+        pages.map(read).collect()
+    }
+
+    /// Words of a command line up to a comment or another command; none of a line that leaves something out.
+    fn words(line: &str) -> Option<Vec<String>> {
+        let end = [" #", " |", " >", " &&"].into_iter().filter_map(|sign| line.find(sign)).min();
+        let command = line[..end.unwrap_or(line.len())].trim_start_matches("sudo ").trim_start_matches("target/debug/");
+        let is_whole = command.starts_with("tilth-agent ") && !command.contains("..");
+        let part = |(at, text): (usize, &str)| match at % 2 {
+            0 => text.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![text.to_owned()],
+        };
+        is_whole.then(|| command.split('"').enumerate().flat_map(part).collect())
+    }
+
+    /// Commands that people type as the pages show them.
     #[test]
-    fn the_commands_of_the_page_about_an_uno_are_taken() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/uno-pump-siren-sms.md");
-        let page = std::fs::read_to_string(page).expect("the page");
-        let typed = page.lines().filter_map(|line| line.strip_prefix("$ "));
-        let commands =
-            typed.map(|line| line.trim_start_matches("sudo ")).filter(|line| line.starts_with("tilth-agent "));
-        let commands: Vec<&str> = commands.collect();
-        assert!(commands.len() >= 8, "{commands:?}");
-        for command in commands {
-            let taken = Cli::try_parse_from(command.split_whitespace());
-            assert!(taken.is_ok(), "{command}: {}", taken.expect_err("it is refused"));
+    fn the_commands_of_the_pages_are_taken() {
+        let mut count = 0;
+        for (name, page) in pages() {
+            let page = page.replace("\\\n", " ");
+            for words in page.lines().filter_map(|line| line.strip_prefix("$ ")).filter_map(words) {
+                let taken = Cli::try_parse_from(&words);
+                let is_taken = taken.as_ref().map_or_else(|error| !error.use_stderr(), |_| true);
+                assert!(is_taken, "{name}: {words:?}: {}", taken.expect_err("it is refused"));
+                count += 1;
+            }
+        }
+        assert!(count >= 50, "expected at least 50 commands, found {count}");
+    }
+
+    /// Commands that pages name within a sentence.
+    #[test]
+    fn the_commands_that_pages_name_are_there() {
+        let command = <Cli as clap::CommandFactory>::command();
+        let known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        for (name, page) in pages() {
+            for code in page.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+                let Some(words) = code.trim_start_matches("sudo ").strip_prefix("tilth-agent ") else { continue };
+                let first = words.split_whitespace().next().unwrap_or_default();
+                assert!(first.starts_with('-') || known.contains(&first), "{name}: {code}: expected one of {known:?}");
+            }
         }
     }
 

@@ -78,7 +78,7 @@ static LAST: [Key; 6] = [
         "hold_while",
         Value::Word(|| vec!["open", "closed"]),
         Described("never"),
-        "of quantity `contact`: while the contact is so, the actuators of its zone are [on hold](actuators.md#a-switch-that-holds-a-zone)",
+        "of quantity `contact`: while the contact is so, and until it was read for the first time, the actuators of its zone are [on hold](actuators.md#a-switch-that-holds-a-zone)",
     ),
 ];
 

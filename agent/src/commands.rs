@@ -125,7 +125,7 @@ pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
 
 pub(crate) fn retry(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     let request = post("/api/v1/configuration/retry", &())?;
-    print(agent, request, |row: &RetryRow, _| [format!("bundle {} is in force, on probation", row.bundle)])
+    print(agent, request, |row: &RetryRow, _| [format!("bundle {} is running, on probation", row.bundle)])
 }
 
 /// `tilth-agent tail`: prints each line at once, until the agent ends.

@@ -97,7 +97,7 @@ impl Story {
         });
         let text = self.room.farm.ask(&["status"]).out;
         let version = self.version();
-        assert!(text.contains(&format!("the hub's bundle {version} is in force")), "{text}");
+        assert!(text.contains(&format!("the hub's bundle {version} is running")), "{text}");
         let refused = text.lines().find(|line| line.contains("rejected: "));
         assert!(refused.is_some_and(|line| line.contains(reason)), "{text}");
         assert_eq!(sync(&self.room.farm)["bundle"]["version"], version);
@@ -318,7 +318,7 @@ fn the_right_key_put_in_place_afterwards() {
     room.until("it is applied", || hub.said_of_bundle()["outcome"] == "applied");
     room.farm.until("status says so", |farm| {
         let text = farm.ask(&["status"]).out;
-        text.contains("the hub's bundle 1 is in force") && !text.contains(" rejected: ")
+        text.contains("the hub's bundle 1 is running") && !text.contains(" rejected: ")
     });
 }
 
@@ -354,7 +354,7 @@ fn refused_and_then_a_power_cut() {
     story.room.farm.start();
     story.room.minutes(1, 21.0);
     let text = story.room.farm.ask(&["status"]).out;
-    assert!(text.contains("the hub's bundle 1 is in force"), "{text}");
+    assert!(text.contains("the hub's bundle 1 is running"), "{text}");
     story.room.farm.until("it is still said", |farm| farm.ask(&["status"]).out.contains("rejected: the bundle is for"));
     story.still_runs();
     story.takes_a_good_one();
@@ -378,7 +378,7 @@ fn damaged_on_the_disk() {
     story.room.farm.until("the old one is refused", |farm| {
         let sync = sync(farm);
         let (refused, lost) = (sync["rejected"]["reason"].as_str(), sync["unavailable_reason"].as_str());
-        refused == Some("version 1 is below version 2, which was in force before")
+        refused == Some("version 1 is below version 2, which was running before")
             && lost.is_some_and(|lost| lost.contains("bundle.good.damaged-"))
     });
     story.proxy.replace_bundle(None);

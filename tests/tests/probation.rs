@@ -124,7 +124,7 @@ impl Story {
 
     #[track_caller]
     fn until_version(&mut self, version: u64) {
-        self.farm.until(&format!("bundle {version} is in force"), |farm| running(farm) == Some(version));
+        self.farm.until(&format!("bundle {version} is running"), |farm| running(farm) == Some(version));
     }
 
     /// The hub has another configuration, and it is in force.
@@ -182,7 +182,7 @@ fn a_bundle_that_silences_every_sensor_is_reverted_and_reported_and_not_tried_ag
     assert_eq!(running(&story.farm), Some(1));
     assert!(story.farm.shown().contains("bundle 2 was reverted: "), "{}", story.farm.shown());
     // A person may say so: it is tried, and reverted once more.
-    assert_eq!(story.farm.ask(&["retry"]).out, "bundle 2 is in force, on probation\n");
+    assert_eq!(story.farm.ask(&["retry"]).out, "bundle 2 is running, on probation\n");
     story.farm.until("reverted once more", |farm| farm.log().matches("bundle 2 reverted, ").count() == 2);
     story.puts(3, &FARM.replace("60]", "61]"));
     story.until_good();
@@ -220,7 +220,7 @@ fn a_dead_link_reverts_nothing_and_a_power_cut_within_the_probation_ends_it_for_
     story.farm.kill();
     story.hub.stop();
     story.farm.launch();
-    story.farm.until("the one before is in force", |farm| running(farm) == Some(2));
+    story.farm.until("the one before is running", |farm| running(farm) == Some(2));
     story.until_good();
     story.hub.serve();
     story.until_reverted(3, &Value::from(2), SILENT);
@@ -257,6 +257,6 @@ fn files_on_site_are_not_reverted_and_people_are_told() {
     story.farm.until("a warning", |farm| farm.shown().contains("since the configuration changed, "));
     let shown = story.farm.shown();
     assert!(shown.contains(SILENT), "{shown}");
-    let said = ["since the configuration changed, ", "the changed files stay in force"];
+    let said = ["since the configuration changed, ", "the changed files keep running"];
     story.farm.until("the log has it", |farm| said.iter().all(|said| farm.log().contains(said)));
 }

@@ -71,7 +71,7 @@ fn readings_and_alerts_reach_the_hub_once_through_an_outage_and_its_configuratio
     hub.serve();
     room.until("45 is below the hub's limit", || firing(&hub.alerts(), 50.0) == 0);
     let log = room.farm.log();
-    assert!(log.contains("the hub's bundle 1 is in force"), "{log}");
+    assert!(log.contains("the hub's bundle 1 is running"), "{log}");
     assert!(log.contains("ignored: config.d/farm.toml"), "{log}");
     assert!(!log.contains(&hub.device_key), "the key is in the log");
     assert!(room.farm.log().lines().count() < 60, "it says too much:\n{log}");

@@ -96,7 +96,7 @@ impl Applier {
     /// Warns about files that do not work: files on site are not reverted.
     pub(super) async fn warn_about_files(&self, reason: &str) {
         let said = format!("since the configuration changed, {reason}");
-        warn!("{said}; the changed files stay in force");
+        warn!("{said}; the changed files keep running");
         self.store_diagnostic(json!({ "state": "warning", "reason": reason })).await;
         self.reporter.status.set_warning(said);
     }

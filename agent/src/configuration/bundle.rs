@@ -42,7 +42,7 @@ pub(super) fn check(
         }
         // The highest version itself may come again: it is the one that was lost.
         Order::SameContent | Order::Newer if version < highest => {
-            reject(format!("version {version} is below version {highest}, which was in force before"))
+            reject(format!("version {version} is below version {highest}, which was running before"))
         }
         Order::Active | Order::SameContent | Order::Newer => Ok((bundle, order)),
     }

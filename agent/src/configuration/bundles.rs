@@ -353,7 +353,7 @@ impl Bundles {
             if let Err(why) = self.blocking_files(move |files| files.restore_reverted(&hash)).await {
                 return failed(why, applier);
             }
-            error!(target: "sync", "bundle {version} failed its probation and stays in force, for no earlier configuration can be used: {reason}");
+            error!(target: "sync", "bundle {version} failed its probation and keeps running, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };
         let (summary, is_changed) = applier.hand_over(compiled, None).await;
@@ -378,7 +378,7 @@ impl Bundles {
         let Some(OnProbation { hash, trusted, version, content, .. }) = self.state.probation.take() else { return };
         let active = applier.active.version();
         let now = active.map_or("the configuration before it".to_owned(), |(version, _)| format!("bundle {version}"));
-        error!(target: "sync", "bundle {version} reverted, {now} is in force again: {reason}");
+        error!(target: "sync", "bundle {version} reverted, {now} is running again: {reason}");
         let reason = format!("reverted: {reason}");
         let (version, content, reverted) = (Some(version), None, Some(Reverted { content }));
         self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted }, applier).await;
@@ -425,7 +425,7 @@ impl Bundles {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.active.bundle = Some(Arc::clone(&bundle));
         let ignored = self.ignored().await;
-        info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", short(&hash));
+        info!(target: "sync", "bundle {version} is running ({outcome}, content {})", short(&hash));
         log_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
         applier.store_bundle_event(body).await;

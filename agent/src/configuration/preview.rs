@@ -54,7 +54,7 @@ impl Preview {
                 (why, "an agent that ran before keeps the last good agent.toml")
             }
             SavedBundle::Unavailable(why) => {
-                (why.to_string(), "config.d is in force until the hub sends the next bundle")
+                (why.to_string(), "config.d is running until the hub sends the next bundle")
             }
         };
         let file = data.join("bundle.good").display().to_string();

@@ -63,7 +63,7 @@ impl ConfigReporter {
         self.last_good.save(LastGood { files, inventory });
         let is_rejected = !rejected.is_empty();
         if self.status.set_rejected(rejected) && !is_rejected && !is_changed {
-            info!("configuration {} is still in force: the rejected files are corrected", short(&hash));
+            info!("configuration {} is still running: the rejected files are corrected", short(&hash));
         }
         let keys = changed_start_keys(&self.at_start, &agent_toml);
         if self.status.set_restart_keys(&keys)
@@ -78,7 +78,7 @@ impl ConfigReporter {
         let ConfigSummary { hash, inventory, local, .. } = summary;
         let change = inventory.change_from(self.inventory.as_ref());
         self.inventory = Some(inventory.clone());
-        info!("configuration {} is in force: {change}", short(hash));
+        info!("configuration {} is running: {change}", short(hash));
         self.status.set_active(hash, change, local.clone());
     }
 }

@@ -214,7 +214,7 @@ impl Start<'_> {
         match (origin, bundle) {
             (ConfigOrigin::Bundle, SavedBundle::Usable(usable)) => {
                 let (bundle, loaded) = *usable;
-                info!("the hub's bundle {} is in force", bundle.version);
+                info!("the hub's bundle {} is running", bundle.version);
                 log_ignored(&ignored(self.folder));
                 (Compiled::of(loaded, Files::of_agent_toml), Some(Arc::new(bundle)))
             }
@@ -344,8 +344,8 @@ fn log_instead(
     is_rejected: bool,
 ) -> Option<String> {
     let instead = match (origin, is_rejected) {
-        (ConfigOrigin::Files, true) => "the last good config.d is in force until the hub sends the next bundle",
-        (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => "config.d is in force until the hub sends the next bundle",
+        (ConfigOrigin::Files, true) => "the last good config.d is running until the hub sends the next bundle",
+        (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => "config.d is running until the hub sends the next bundle",
         (ConfigOrigin::Nothing, _) => {
             "config.d cannot be used: no sensor is watched until it is corrected or the hub sends the next bundle"
         }

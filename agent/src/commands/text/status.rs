@@ -75,7 +75,7 @@ fn clock(clock: &ClockState, times: &Times) -> String {
 fn config(config: &ConfigState, times: &Times) -> Vec<String> {
     let hash = short(&config.hash);
     let since = times.minute(config.since.as_ref()).map_or(String::new(), |since| format!(" since {since}"));
-    let mut lines = vec![format!("{hash}, in force{since}: {}", config.change)];
+    let mut lines = vec![format!("{hash}, running{since}: {}", config.change)];
     lines.extend(restart_needed(&config.restart_keys));
     lines.extend(config.warning.clone());
     if let Some(rejected) = &config.rejected {

@@ -59,10 +59,10 @@ impl Sync {
         let unavailable = self.text("unavailable_reason");
         lines.push(match (self.0["bundle"]["version"].as_u64(), self.0["bundle"]["hash"].as_str()) {
             (Some(version), Some(hash)) => {
-                format!("the hub's bundle {version} is in force (content {})", hash.get(..8).unwrap_or(hash))
+                format!("the hub's bundle {version} is running (content {})", hash.get(..8).unwrap_or(hash))
             }
-            _ if unavailable.is_some() => "no bundle is in force".to_owned(),
-            _ => "no bundle is in force; running the files of config.d".to_owned(),
+            _ if unavailable.is_some() => "no bundle".to_owned(),
+            _ => "no bundle; running the files of config.d".to_owned(),
         });
         lines.extend(self.0["probation"].as_array().map(|awaited| match awaited.as_slice() {
             [] => "on probation: every sensor that was good before is good again".to_owned(),

@@ -9,10 +9,7 @@ fn what_is_wrong_is_said_in_words() {
     assert_eq!(sync(None), ["no hub configured"]);
     assert_eq!(
         shown(r#"{"hub":"https://h","now":5000,"trouble":"/etc/tilth/device.key: No such file"}"#),
-        [
-            "https://h: cannot start: /etc/tilth/device.key: No such file",
-            "no bundle is in force; running the files of config.d"
-        ]
+        ["https://h: cannot start: /etc/tilth/device.key: No such file", "no bundle; running the files of config.d"]
     );
     assert_eq!(
         shown(
@@ -26,7 +23,7 @@ fn what_is_wrong_is_said_in_words() {
             "https://h: rejects this device: the hub answered 401: not known; next try in 1m",
             "the hub last confirmed rows 1m ago",
             "action needed: device key rejected: the hub answered 401",
-            "the hub's bundle 3 is in force (content 01234567)",
+            "the hub's bundle 3 is running (content 01234567)",
             "bundle 4 rejected: the bundle is not signed",
             "fetching a bundle fails: no answer; next try in 1s; last success 10s ago",
             "not used with their calibrations, because the hub configures this device: config.d/farm.toml",
@@ -34,9 +31,9 @@ fn what_is_wrong_is_said_in_words() {
     );
     assert_eq!(
         shown(
-            r#"{"hub":"https://h","state":"idle","unavailable_reason":"the last good bundle is damaged (..); config.d is in force"}"#
+            r#"{"hub":"https://h","state":"idle","unavailable_reason":"the last good bundle is damaged (..); config.d is running"}"#
         )[2..],
-        ["no bundle is in force", "the last good bundle is damaged (..); config.d is in force"]
+        ["no bundle", "the last good bundle is damaged (..); config.d is running"]
     );
     let on_probation =
         |sensors: &str| shown(&format!(r#"{{"hub":"https://h","state":"idle","probation":{sensors}}}"#))[3].clone();

@@ -18,7 +18,7 @@ fn what_is_remembered_and_cannot_be_read_is_not_replaced_and_rules_once_it_can()
         }
         fs::remove_dir(folder.join("bundle.state")).unwrap();
         fs::write(folder.join("bundle.state"), r#"{"highest":5}"#).unwrap();
-        let said = "refused 4: version 4 is below version 5, which was in force before";
+        let said = "refused 4: version 4 is below version 5, which was running before";
         assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
         assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));
         assert_eq!(bench.shown()["pending_reason"], Value::Null);
@@ -42,7 +42,7 @@ fn versions_do_not_go_down_where_the_last_good_one_is_lost() {
         bench = bench.again().await;
 
         assert_eq!(bench.held, KnownBundle { version: 5, etag: None });
-        let said = "refused 4: version 4 is below version 5, which was in force before";
+        let said = "refused 4: version 4 is below version 5, which was running before";
         assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
         bench = bench.again().await;
         assert_eq!(bench.take(&bench.seal(3, "29")).await.0.as_deref().map(|said| &said[..9]), Some("refused 3"));
@@ -64,7 +64,7 @@ fn the_highest_version_comes_again_over_an_older_one() {
         bench = bench.again().await;
         assert_eq!(bench.held, KnownBundle { version: 3, etag: None });
         assert_eq!(bench.take(&one).await, (None, false));
-        let said = "refused 2: version 2 is below version 3, which was in force before";
+        let said = "refused 2: version 2 is below version 3, which was running before";
         assert_eq!(bench.take(&two).await, (Some(said.to_owned()), false));
         assert_eq!(bench.take(&three).await, (Some("applied 3: ".to_owned()), true));
         fs::remove_dir_all(&bench.folder).unwrap();

@@ -1,6 +1,7 @@
 //! Real programs for black-box tests and evidence: a hub on a free port, an agent and who watches it, and the board on its serial line.
 
 pub mod board;
+pub mod certificates;
 pub mod disk;
 pub mod emulator;
 pub mod farm;

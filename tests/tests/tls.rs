@@ -5,33 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
 use tilth_tests::agent::{Folder, hub, program};
+use tilth_tests::live::certificates::{authority, certificate, serve};
 use tilth_tests::live::hub::Hub;
 use tilth_tests::live::room::{Room, config, windows};
 use tilth_tests::workspace;
-
-/// An authority of the test's own.
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority(name: &str) -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// Files of a certificate for a name, and its key; `years` are the first and the last.
-fn certificate(folder: &Folder, authority: &Authority, name: &str, years: (i32, i32)) {
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.not_before = date_time_ymd(years.0, 1, 1);
-    params.not_after = date_time_ymd(years.1, 1, 1);
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    folder.write("tls.pem", certificate.pem());
-    folder.write("tls.key", key.serialize_pem());
-}
 
 /// A hub that serves with `tls.pem` and `tls.key` of its folder, and a room whose agent is to believe the authority in `ca`.
 struct Between {
@@ -84,12 +64,6 @@ impl Between {
         let devices: Value = self.hub.json(&["device", "list"]);
         assert_eq!(devices["last_heard"], Value::Null);
     }
-}
-
-/// With the certificate that is there now.
-fn serve(hub: &mut Hub, folder: &Folder) {
-    let [certificate, key] = ["tls.pem", "tls.key"].map(|file| folder.path().join(file).to_str().unwrap().to_owned());
-    hub.serve_with(&["--tls-cert", &certificate, "--tls-key", &key]);
 }
 
 #[test]

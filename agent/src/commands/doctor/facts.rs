@@ -169,6 +169,8 @@ pub(super) struct HubFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Status(u16),
+    /// Without a bundle for this device yet.
+    NoBundle,
     Failed(TransportErrorKind, String),
     /// Address or certificates cannot be used.
     Unusable(String),

@@ -4,6 +4,7 @@
 
 mod arm;
 mod boards;
+mod doctor;
 mod dosing;
 mod flash;
 mod footprint;
@@ -72,6 +73,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "sizes", measure: |_| sizes::measure() },
     Evidence { name: "arm", measure: |run| arm::measure(run.length) },
     Evidence { name: "packages", measure: packages::measure },
+    Evidence { name: "doctor", measure: doctor::measure },
     Evidence { name: "reproducible", measure: |run| reproducible::measure(run.length) },
 ];
 

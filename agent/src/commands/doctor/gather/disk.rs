@@ -31,24 +31,36 @@ fn mounted(folder: &Path) -> DiskFacts {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mount = mount_of(&mounts, folder);
     DiskFacts {
-        mount: mount.map_or("/", |(_, mount)| mount).to_owned(),
-        is_read_only: disk.f_flag.contains(StatVfsMountFlags::RDONLY),
+        mount: mount.map_or("/", |mount| mount.folder).to_owned(),
+        // A file system that stopped after an error says so in its options alone.
+        is_read_only: disk.f_flag.contains(StatVfsMountFlags::RDONLY) || mount.is_some_and(|mount| mount.has_stopped),
         free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
         // File systems that count none say zero of zero.
         has_no_inodes: disk.f_files > 0 && disk.f_favail == 0,
-        errors: mount.and_then(|(device, _)| errors(device)).unwrap_or(0),
+        errors: mount.and_then(|mount| errors(mount.device)).unwrap_or(0),
         ..DiskFacts::default()
     }
 }
 
-/// Numbers of the device and folder of the mount that a folder is on.
-fn mount_of<'a>(mounts: &'a str, folder: &Path) -> Option<(&'a str, &'a str)> {
+/// A line of `/proc/self/mountinfo`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Mount<'a> {
+    /// Numbers of the device.
+    device: &'a str,
+    folder: &'a str,
+    has_stopped: bool,
+}
+
+/// The mount that a folder is on.
+fn mount_of<'a>(mounts: &'a str, folder: &Path) -> Option<Mount<'a>> {
     let mounts = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(2);
-        Some((words.next()?, words.nth(1)?))
+        let (device, folder) = (words.next()?, words.nth(1)?);
+        let has_stopped = words.last()?.split(',').any(|option| option == "emergency_ro" || option == "shutdown");
+        Some(Mount { device, folder, has_stopped })
     });
     // The last of two at one place is the one on top.
-    mounts.filter(|(_, mount)| folder.starts_with(mount)).max_by_key(|(_, mount)| mount.len())
+    mounts.filter(|mount| folder.starts_with(mount.folder)).max_by_key(|mount| mount.folder.len())
 }
 
 /// Errors that an ext4 file system counted since it was last checked.
@@ -66,13 +78,15 @@ mod tests {
     fn a_folder_is_on_the_nearest_mount() {
         let mounts = "22 1 179:2 / / rw,noatime shared:1 - ext4 /dev/root rw\n\
                       30 22 0:25 / /var rw - tmpfs tmpfs rw\n\
-                      31 30 8:1 / /var/lib/tilth rw - ext4 /dev/sda1 rw\n";
+                      31 30 8:1 / /var/lib/tilth rw - ext4 /dev/sda1 rw,emergency_ro\n";
         for (folder, expected) in [
             ("/var/lib/tilth", ("8:1", "/var/lib/tilth")),
             ("/var/lib/tilth/x", ("8:1", "/var/lib/tilth")),
             ("/var/lib/tilth-hub", ("0:25", "/var")),
             ("/home/farm", ("179:2", "/")),
         ] {
+            let (device, mount) = expected;
+            let expected = Mount { device, folder: mount, has_stopped: device == "8:1" };
             assert_eq!(mount_of(mounts, Path::new(folder)), Some(expected), "{folder}");
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tilth_config::Loaded;
+use tilth_protocol::{ErrorCode, Failure};
 use tilth_sync::engine::KnownBundle;
 use tilth_sync::transport::Transport;
 use tilth_sync::transport::https::Https;
@@ -59,7 +60,10 @@ async fn ask(enrolment: &Enrolment, version: u64) -> Answer {
         });
     match https {
         Ok(https) => match https.get_bundle(&KnownBundle { version, etag: None }).await.outcome {
-            Ok(reply) => Answer::Status(reply.status),
+            Ok(reply) => match serde_json::from_slice::<Failure>(&reply.body) {
+                Ok(Failure { error: ErrorCode::NotFound, .. }) => Answer::NoBundle,
+                _ => Answer::Status(reply.status),
+            },
             Err(error) => Answer::Failed(error.kind, error.detail),
         },
         Err(why) => Answer::Unusable(why),

@@ -21,6 +21,9 @@ pub(super) fn finding(hub: Option<&HubFacts>, folder: &Path) -> Finding {
     }
     match answer {
         Some(Answer::Status(200..=399)) => Finding::ok(Check::Hub, &url, "reached, key accepted"),
+        Some(Answer::NoBundle) => {
+            Finding::ok(Check::Hub, url, "reached, key accepted; the hub has no configuration for this device yet")
+        }
         Some(Answer::Status(401 | 403)) if !has_key => Finding::warning(
             Check::Hub,
             &url,

@@ -311,7 +311,7 @@ fn the_first_step_to_the_hub_that_fails_is_told() {
     let unread = warning(hub(|hub| (hub.has_key, hub.answer) = (false, Some(Answer::Status(401)))));
     assert!(unread.contains("the key was not tried"), "{unread}");
     assert!(fault(hub(|hub| hub.answer = Some(Answer::Status(404)))).contains("it answers 404"));
-    let mut facts = healthy();
-    facts.hub = None;
-    assert!(judge(&facts).iter().all(|finding| finding.level == Level::Ok));
+    for hub in [None, healthy().hub.map(|hub| HubFacts { answer: Some(Answer::NoBundle), ..hub })] {
+        assert!(judge(&Facts { hub, ..healthy() }).iter().all(|finding| finding.level == Level::Ok));
+    }
 }

@@ -82,7 +82,7 @@ impl Identity {
 
     /// Version of its firmware.
     pub(crate) fn version(&self) -> String {
-        words::firmware(self.firmware)
+        self.firmware.map(|part| part.to_string()).join(".")
     }
 
     /// What each channel measures, by number: the kind as `agent.toml` names it, and the quantity, where that does not depend on what is
@@ -305,8 +305,8 @@ impl Board {
     fn greeted(&mut self) {
         let Some(session) = &self.session else { return };
         let Some(greeting) = &session.greeting else { return };
-        let (id, kind, firmware) = (words::id(session.id), greeting.kind, words::firmware(greeting.firmware));
-        info!(bus = %self.context.id, "board {id}, {kind}, firmware {firmware}");
+        let kind = board_kind(greeting.kind);
+        info!(bus = %self.context.id, "board {}, {kind}, firmware {}", greeting.id(), greeting.version());
         let (bus, BoardId(board)) = (self.context.id.clone(), session.id);
         self.context.queue.push(SenseMessage::Board { bus, board });
         if self.context.health.get().state.name() != "up" {
@@ -350,10 +350,10 @@ fn board_health(session: &Session, line: &Line, instead_of: Option<BoardId>) -> 
     let refused = session.commands.refused().map(|(setting, reason)| words::refused(&setting, reason));
     Some(BoardHealth {
         id: words::id(session.id),
-        kind: greeting.kind.to_owned(),
-        firmware: words::firmware(greeting.firmware),
+        kind: board_kind(greeting.kind).to_owned(),
+        firmware: greeting.version(),
         port: line.place.name().to_owned(),
-        last_start: greeting.reset.to_owned(),
+        last_start: words::reset(greeting.reset).to_owned(),
         restarts: counts.restarts,
         readings: counts.readings,
         lost: counts.lost,

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tilth_wire::{BoardId, BoardKind, DecodeError, Decoder, FromBoard, Hello, MAX_FRAME, ToBoard};
+use tilth_wire::{BoardId, BoardKind, DecodeError, Decoder, FromBoard, Hello, MAX_FRAME, ResetCause, ToBoard};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -33,15 +33,25 @@ pub(super) struct Line {
     _closed: oneshot::Sender<()>,
 }
 
-/// What a board says of itself.
+/// What a board says of itself in a Hello.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Identity {
     pub(super) board: BoardId,
+    /// Why it last started.
+    pub(super) reset: ResetCause,
     pub(crate) kind: BoardKind,
     /// Version of its firmware: major, minor, patch.
     pub(super) firmware: [u8; 3],
     pub(crate) relays: u8,
     pub(super) channels: Vec<Kind>,
+}
+
+impl Identity {
+    /// What a board with this id says.
+    pub(super) fn of(board: BoardId, hello: &Hello<'_>) -> Identity {
+        let Hello { reset, kind, firmware, relays, .. } = *hello;
+        Identity { board, reset, kind, firmware, relays, channels: hello.channels().collect() }
+    }
 }
 
 /// Opens the line, listens for so many seconds and then asks which board is there; one without an id gets `spare`, or a new one. Returns
@@ -97,8 +107,7 @@ async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>, list
                 match decoder.push(*byte).map(|frame| frame.map(FromBoard::decode)) {
                     Some(Ok(Ok(FromBoard::Hello(hello)))) => match hello.id {
                         Some(board) => {
-                            let (channels, Hello { kind, firmware, relays, .. }) = (hello.channels().collect(), hello);
-                            return Ok(Identity { board, kind, firmware, relays, channels });
+                            return Ok(Identity::of(board, &hello));
                         }
                         None => {
                             let id = spare().unwrap_or_else(|| BoardId(random::board_id()));

@@ -31,7 +31,7 @@ pub(super) enum Position {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sequence {
     /// Number of the next reading; none before it is known which readings the board holds.
-    next: Option<u32>,
+    pub(super) next: Option<u32>,
     /// `next` when the board last said that it has more than that.
     behind_at: Option<u32>,
     /// Checksums of the newest readings, the last one last.
@@ -47,11 +47,6 @@ impl Sequence {
     /// The sequence of a board whose readings before `next` were taken; `recent` are checksums of the newest ones.
     pub(super) fn resumed(next: u32, recent: VecDeque<u16>) -> Sequence {
         Sequence { next: Some(next), behind_at: None, recent }
-    }
-
-    /// Number of the next reading.
-    pub(super) fn next(&self) -> Option<u32> {
-        self.next
     }
 
     /// Takes a reading that came.
@@ -125,7 +120,7 @@ mod tests {
         assert_eq!(sequence.heartbeat(u32::MAX), 0);
         let orders = take(&mut sequence, [u32::MAX, 0, u32::MAX, 2, 1]);
         assert_eq!(orders, [Position::Next, Position::Next, REPEATED, Position::Beyond, Position::Next]);
-        assert_eq!(sequence.next(), Some(2));
+        assert_eq!(sequence.next, Some(2));
     }
 
     /// Guards against: readings of a board that restarted while the agent was away, taken for those of before by their numbers.

@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tilth_core::interlock::{ActuatorInput as Outcome, Switch as Order};
 use tilth_core::time::Uptime;
-use tilth_wire::{BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, Sample, ToBoard};
+use tilth_wire::{
+    BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, ResetCause, Sample, ToBoard,
+};
 
 use super::clock::BoardClock;
 use super::commands::{Commands, Setting};
 use super::kinds::{Kind, Kinds};
+use super::line::Identity;
 use super::pulses::{Counters, Pulses};
 use super::relays::Relays;
 use super::sequence::{Sequence, is_before};
@@ -92,15 +95,6 @@ enum State {
     Greeted { quiet: u32, is_proven: bool },
 }
 
-/// What a board said of itself in its last Hello.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Greeting {
-    pub(super) kind: &'static str,
-    pub(super) firmware: [u8; 3],
-    pub(super) reset: &'static str,
-    pub(super) channels: Vec<Kind>,
-}
-
 /// Counts since the agent first heard the board.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -140,7 +134,8 @@ pub(super) struct Session {
     pub(super) commands: Commands,
     kinds: Kinds,
     pub(super) relays: Relays,
-    pub(super) greeting: Option<Greeting>,
+    /// What the board said of itself in its last Hello.
+    pub(super) greeting: Option<Identity>,
     /// The newest one since the board started.
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) counts: Counts,
@@ -299,21 +294,16 @@ impl Session {
         if self.has_restarted(hello) {
             let off = self.relays.restarted();
             self.outcomes(off);
-            self.restarted(words::reset(hello.reset));
+            self.restarted(hello.reset);
         }
-        if hello.next == 0 && self.sequence.next().is_none() {
+        if hello.next == 0 && self.sequence.next.is_none() {
             (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
         }
         let is_news = !matches!(self.state, State::Greeted { .. });
         if is_news {
             self.state = State::Greeted { quiet: 0, is_proven: false };
         }
-        let greeting = Greeting {
-            kind: words::board_kind(hello.kind),
-            firmware: hello.firmware,
-            reset: words::reset(hello.reset),
-            channels: hello.channels().collect(),
-        };
+        let greeting = Identity::of(self.id, hello);
         self.kinds.hello(&greeting.channels, hello.next);
         let is_changed = self.greeting.as_ref() != Some(&greeting);
         self.greeting = Some(greeting);
@@ -333,17 +323,17 @@ impl Session {
     /// Whether the board says that it started since it was last heard: its time or its numbers went back, or another cause reset it. One that
     /// has been up for longer than before is found out by the first reading that it sends again.
     fn has_restarted(&self, hello: &Hello<'_>) -> bool {
-        let is_reset = self.greeting.as_ref().is_some_and(|greeting| greeting.reset != words::reset(hello.reset));
+        let is_reset = self.greeting.as_ref().is_some_and(|greeting| greeting.reset != hello.reset);
         self.heard.is_some() && is_reset || self.went_back(hello.at, hello.next)
     }
 
     /// Whether a board time and the number of its next reading are from before what was heard.
     fn went_back(&self, at: u32, next: u32) -> bool {
         self.heard.is_some_and(|heard| is_before(at, heard))
-            || self.sequence.next().is_some_and(|expected| is_before(next, expected))
+            || self.sequence.next.is_some_and(|expected| is_before(next, expected))
     }
 
-    fn restarted(&mut self, reset: &'static str) {
+    fn restarted(&mut self, reset: ResetCause) {
         // What came before is of the start that is over.
         self.mark();
         self.starts += 1;
@@ -354,7 +344,7 @@ impl Session {
         (self.stored, self.heard, self.heartbeat) = (None, None, None);
         // What the board was told before is gone with it.
         self.state = State::Asking { seconds: 0 };
-        self.effects.push_back(Effect::Remark(format!("the board restarted: {reset}")));
+        self.effects.push_back(Effect::Remark(format!("the board restarted: {}", words::reset(reset))));
     }
 
     fn handle_heartbeat(&mut self, now: Uptime, heartbeat: Heartbeat) {
@@ -363,7 +353,7 @@ impl Session {
             return self.ask();
         }
         self.hear(now, heartbeat.at);
-        let is_new = self.sequence.next().is_none();
+        let is_new = self.sequence.next.is_none();
         let lost = self.sequence.heartbeat(heartbeat.oldest);
         if lost > 0 {
             self.counts.lost += u64::from(lost);

@@ -20,11 +20,6 @@ pub(super) fn id(BoardId(bytes): BoardId) -> String {
     hex::encode(bytes)
 }
 
-/// Version of a firmware, from major, minor and patch.
-pub(super) fn firmware([major, minor, patch]: [u8; 3]) -> String {
-    format!("{major}.{minor}.{patch}")
-}
-
 /// Which side of the line is old, and what to do.
 pub(super) fn version(theirs: u8) -> String {
     let ours = version::CURRENT;

@@ -47,6 +47,8 @@ enum Command {
     ReadAt(f64),
 }
 
+/// A circuit and what is known of it.
+///
 /// ```text
 ///              written                 text, questions left
 ///   Idle -------------------> Asked -------------------------> Idle, next question
@@ -56,19 +58,13 @@ enum Command {
 /// ```
 ///
 /// No data means that the circuit lost its power, so that all questions are asked again.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
-    /// Nothing is asked; so many questions of the start are answered.
-    Idle { answered: usize },
-    /// The command was written, and its answer read so many times.
-    Asked { answered: usize, command: Command, reads: u8 },
-}
-
-/// A circuit and what is known of it.
 #[derive(Debug)]
 pub(super) struct Ezo {
     chip: I2cChip,
-    state: State,
+    /// How many questions of the start are answered.
+    answered: usize,
+    /// The command that was written, and how often its answer was read; none while nothing is asked.
+    asked: Option<(Command, u8)>,
     /// Names of the values of a reading, in their order.
     outputs: Vec<&'static str>,
     /// Temperature that compensates, C.
@@ -113,8 +109,8 @@ impl Command {
 
 impl Ezo {
     pub(super) fn new(chip: I2cChip) -> Ezo {
-        let (state, outputs) = (State::Idle { answered: 0 }, usual_outputs(chip));
-        Ezo { chip, state, outputs, temperature: None, is_compensated: false, point: None }
+        let outputs = usual_outputs(chip);
+        Ezo { chip, answered: 0, asked: None, outputs, temperature: None, is_compensated: false, point: None }
     }
 
     /// Sets the temperature of the water for the next readings.
@@ -138,52 +134,42 @@ impl Ezo {
 
     /// Writes the next command, or reads its answer.
     pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
-        match self.state {
-            State::Idle { answered } => {
-                let command = self.next_command(answered);
-                wire.write(command.text(self.chip).as_bytes())?;
-                self.state = State::Asked { answered, command, reads: 0 };
-                Ok(Step::Again(command.delay(self.chip)))
+        let Some((command, reads)) = self.asked else {
+            let command = self.next_command();
+            wire.write(command.text(self.chip).as_bytes())?;
+            self.asked = Some((command, 0));
+            return Ok(Step::Again(command.delay(self.chip)));
+        };
+        let text = match Reply::parse(&wire.read::<ANSWER>()?)? {
+            Reply::Processing if reads + 1 < MAX_READS => {
+                self.asked = Some((command, reads + 1));
+                return Ok(Step::Again(PROCESSING_AGAIN));
             }
-            State::Asked { answered, command, reads } => {
-                let reply = Reply::parse(&wire.read::<ANSWER>()?).and_then(|reply| match reply {
-                    Reply::Processing if reads + 1 < MAX_READS => {
-                        self.state = State::Asked { answered, command, reads: reads + 1 };
-                        Ok(None)
-                    }
-                    Reply::Processing => Err(Fault::NotReady),
-                    Reply::NoData => Err(Fault::PowerLost),
-                    Reply::SyntaxError if command.may_be_unknown() => Ok(Some(String::new())),
-                    Reply::SyntaxError => Err(Fault::NotUnderstood(command.text(self.chip))),
-                    Reply::Text(text) => Ok(Some(text)),
-                })?;
-                match reply {
-                    None => Ok(Step::Again(PROCESSING_AGAIN)),
-                    Some(text) if text.is_empty() && command.may_be_unknown() => {
-                        self.state = State::Idle { answered: answered + 1 };
-                        Ok(Step::Again(Duration::ZERO))
-                    }
-                    Some(text) => self.answer(answered, command, &text),
-                }
-            }
+            Reply::Processing => return Err(Fault::NotReady),
+            Reply::NoData => return Err(Fault::PowerLost),
+            Reply::SyntaxError if command.may_be_unknown() => String::new(),
+            Reply::SyntaxError => return Err(Fault::NotUnderstood(command.text(self.chip))),
+            Reply::Text(text) => text,
+        };
+        self.asked = None;
+        if text.is_empty() && command.may_be_unknown() {
+            self.answered += 1;
+            return Ok(Step::Again(Duration::ZERO));
         }
+        self.answer(command, &text)
     }
 
     /// A fault ends what was asked. Where the circuit may have lost its power or be another, it is asked again what it is.
     pub(super) fn failed(&mut self, fault: &Fault) {
-        let keeps = matches!(fault, Fault::NoProbe | Fault::NotReady | Fault::Answer(_));
-        let answered = match self.state {
-            State::Idle { answered } | State::Asked { answered, .. } if keeps => answered,
-            _ => 0,
-        };
-        if let State::Asked { command: Command::Calibrate(_), .. } = self.state {
+        if !matches!(fault, Fault::NoProbe | Fault::NotReady | Fault::Answer(_)) {
+            self.answered = 0;
+        }
+        if let Some((Command::Calibrate(_), _)) = self.asked.take() {
             self.point = None;
         }
-        self.state = State::Idle { answered };
     }
 
-    fn answer(&mut self, answered: usize, command: Command, text: &str) -> Result<Step, Fault> {
-        self.state = State::Idle { answered };
+    fn answer(&mut self, command: Command, text: &str) -> Result<Step, Fault> {
         match command {
             Command::Info => self.check_kind(text)?,
             Command::Status => reply::answer_to("STATUS", text).map(drop)?,
@@ -200,7 +186,7 @@ impl Ezo {
             Command::Calibrate(_) => {
                 self.point = None;
                 let before = questions(self.chip).iter().position(|question| *question == Command::Calibration);
-                self.state = State::Idle { answered: before.unwrap_or(0) };
+                self.answered = before.unwrap_or(0);
                 return if text.is_empty() {
                     Ok(Step::Again(Duration::ZERO))
                 } else {
@@ -213,14 +199,14 @@ impl Ezo {
                 return Ok(Step::Done(self.outputs.iter().copied().zip(numbers).collect::<Values>()));
             }
         }
-        self.state = State::Idle { answered: answered + 1 };
+        self.answered += 1;
         Ok(Step::Again(Duration::ZERO))
     }
 
-    fn next_command(&self, answered: usize) -> Command {
+    fn next_command(&self) -> Command {
         let read = self.temperature.map_or(Command::Read, Command::ReadAt);
         let next = self.point.map_or(read, Command::Calibrate);
-        questions(self.chip).get(answered).copied().unwrap_or(next)
+        questions(self.chip).get(self.answered).copied().unwrap_or(next)
     }
 
     /// `?i,pH,1.98`: type and version of the firmware.

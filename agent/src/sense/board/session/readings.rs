@@ -3,6 +3,7 @@
 use tilth_wire::{BoardId, ChannelKind, Reading, ToBoard};
 
 use super::{Effect, Session, State, Value};
+use crate::sense::board::line::Identity;
 use crate::sense::board::sequence::Position;
 use crate::sense::board::words;
 use crate::sense::receipt::{BoardPosition, Receipts};
@@ -31,7 +32,9 @@ impl Session {
             Position::Repeated { .. } => self.counts.ignore(words::REPEATED),
             // Relays may have been ordered on since: the next Heartbeat says which are.
             Position::Different => {
-                self.restarted(self.greeting.as_ref().map_or("", |greeting| greeting.reset));
+                if let Some(Identity { reset, .. }) = self.greeting {
+                    self.restarted(reset);
+                }
                 self.ask();
             }
             Position::Beyond if !self.is_asked_again => {
@@ -47,7 +50,7 @@ impl Session {
         if !std::mem::take(&mut self.is_unmarked) {
             return;
         }
-        let Some(next) = self.sequence.next() else { return };
+        let Some(next) = self.sequence.next else { return };
         let mark = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
         let BoardId(board) = self.id;
         let (recent, counted) = (self.sequence.recent.clone(), self.counters.counted.clone());

@@ -36,6 +36,7 @@ pub use order::{
     Actuation, ActuatorInput, Command, Effect, Event, HoldChange, OffReason, Origin, OutputReason, Refusal, Switch,
 };
 pub use restart::Record;
+use steer::BackOff;
 use unknown::UnknownDoses;
 pub use view::{ActuatorState, ActuatorView, HeldBy, HoldView, LastRead};
 
@@ -62,6 +63,8 @@ pub struct Interlock {
     commands: BTreeMap<Id, Due>,
     /// Actuators that targets want on.
     steered: BTreeSet<Id>,
+    /// Actuators whose outputs did not do what a target wanted.
+    backing_off: BTreeMap<Id, BackOff>,
     fresh: BTreeSet<SensorId>,
     buses_down: BTreeSet<Id>,
     last_order: u64,
@@ -180,6 +183,7 @@ impl Interlock {
         let is_on = |actuator: &Actuator| actuator.output.bus() == bus;
         if up {
             self.buses_down.remove(bus);
+            self.backing_off.clear();
             self.order_again(now, is_on);
         } else if self.buses_down.insert(bus.clone()) {
             // A siren that rests energised falls with the link, and goes on until it is told otherwise.
@@ -250,9 +254,9 @@ impl Interlock {
     fn booked(&mut self, now: Stamp, order: u64) {
         let Some(State::Booking { command, span, .. }) = self.state_of(order).cloned() else { return };
         // What changed while the store wrote may forbid what was allowed.
-        match self.hindrance(&command) {
-            Some(refusal) => self.cancel(now, &command, refusal),
-            None => self.switch_on(now, order, command, Some(span)),
+        match self.check_limits(now, &command, Some(span)) {
+            Ok(span) => self.switch_on(now, order, command, span),
+            Err(refusal) => self.cancel(now, &command, refusal),
         }
     }
 
@@ -333,15 +337,20 @@ impl Interlock {
             }
             // The output ended it, or refused it by limits of its own.
             Some(State::On { command, .. }) if !on => {
-                let Some(running) = self.running.get(&command.actuator) else { return };
                 let reason = match why {
                     Some(OutputReason::Done) => OffReason::TimeOver,
                     why => OffReason::Output(why),
                 };
+                let was_on = matches!(why, Some(OutputReason::Done | OutputReason::MaxOn));
+                if !was_on && command.by == Origin::Target {
+                    self.back_off(now.uptime, &command.actuator);
+                }
+                let Some(running) = self.running.get(&command.actuator) else { return };
                 let event = Event::Off(reason);
                 self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, None));
                 self.set_off(now, &command.actuator);
             }
+            Some(State::On { command, .. }) => drop(self.backing_off.remove(&command.actuator)),
             _ => {}
         }
     }
@@ -414,7 +423,8 @@ impl Interlock {
         for key in ledger::keys(&running.actuator) {
             self.history.entry(key).or_default().went_off(now);
         }
-        self.history.retain(|_, history| !history.is_over(now.uptime));
+        let min_off = self.actuators.values().map(|actuator| actuator.min_off).fold(ledger::DAY, Span::max);
+        self.history.retain(|_, history| !history.is_over(now.uptime, min_off));
         self.adopt_definition(now, id);
     }
 

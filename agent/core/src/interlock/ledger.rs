@@ -76,9 +76,9 @@ impl History {
         self.day.wait(now, dose, limit, DAY)
     }
 
-    /// Whether nothing in it matters any more. A pause longer than a day is nobody's `min_off`.
-    pub(super) fn is_over(&self, now: Uptime) -> bool {
-        self.totals(now) == (Span::ZERO, Span::ZERO) && self.off_for(now).is_none_or(|span| span > DAY)
+    /// Whether nothing in it matters any more where this is the longest pause of all.
+    pub(super) fn is_over(&self, now: Uptime, min_off: Span) -> bool {
+        self.totals(now) == (Span::ZERO, Span::ZERO) && self.off_for(now).is_none_or(|span| span > min_off)
     }
 
     pub(super) fn shift(&mut self, up_to_boot: u32, by: Span) {

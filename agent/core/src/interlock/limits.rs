@@ -9,14 +9,25 @@ use crate::time::{Span, Stamp, Uptime};
 impl Interlock {
     /// Whether a command may switch an actuator on, and for how long: none without an end.
     pub(super) fn check(&self, now: Stamp, command: &Command, asked: Option<Span>) -> Result<Option<Span>, Refusal> {
-        if let Some(refusal) = self.wrong_command(now.uptime, command) {
-            return Err(refusal);
+        match self.wrong_command(now.uptime, command) {
+            Some(refusal) => Err(refusal),
+            None => self.check_limits(now, command, asked),
         }
+    }
+
+    /// The same without what is wrong with the command itself. Holds for a command whose booking waits, too: limits, doses that are known
+    /// and other actuators may have changed since.
+    pub(super) fn check_limits(
+        &self,
+        now: Stamp,
+        command: &Command,
+        asked: Option<Span>,
+    ) -> Result<Option<Span>, Refusal> {
         if let Some(refusal) = self.hindrance(command) {
             return Err(refusal);
         }
         let running = self.running.get(&command.actuator).ok_or(Refusal::NoSuchActuator)?;
-        self.check_idle(running)?;
+        self.check_idle(running, command)?;
         let span = asked.or(running.actuator.max_on);
         match (span, running.actuator.max_on) {
             (Some(span), _) if span <= Span::ZERO => return Err(Refusal::NoTime),
@@ -44,7 +55,7 @@ impl Interlock {
     }
 
     /// What forbids that an actuator is on at this moment, whatever its time on so far.
-    pub(super) fn hindrance(&self, command: &Command) -> Option<Refusal> {
+    fn hindrance(&self, command: &Command) -> Option<Refusal> {
         // Only what the configuration in force has may be switched on.
         let Some(actuator) = self.actuators.get(&command.actuator) else { return Some(Refusal::NoSuchActuator) };
         if !actuator.enabled {
@@ -83,11 +94,12 @@ impl Interlock {
         self.running.values().filter(is_other).find(|other| is_excluded(&other.actuator))
     }
 
-    /// Whether an actuator is off, and its output is not another one's that is not.
-    fn check_idle(&self, running: &ActuatorEntry) -> Result<(), Refusal> {
+    /// Whether an actuator is off, or booked by the same command, and its output is not another one's that is not off.
+    fn check_idle(&self, running: &ActuatorEntry, command: &Command) -> Result<(), Refusal> {
         let actuator = &running.actuator;
-        match running.state {
+        match &running.state {
             State::Off => {}
+            State::Booking { command: booked, .. } if booked == command => {}
             State::On { .. } | State::Booking { .. } => return Err(Refusal::On),
             State::Stopping { .. } if !actuator.has_total() && actuator.min_off == Span::ZERO => {}
             State::Stopping { .. } => return Err(Refusal::Busy),

@@ -1,14 +1,15 @@
 //! A new configuration under running actuators: limits change at once, what is gone or disabled is switched off first.
 
-use super::{ActuatorEntry, Actuators, Interlock, OffReason, State};
+use super::{ActuatorEntry, Actuators, Interlock, OffReason, State, ledger};
 use crate::actuator::Actuator;
 use crate::id::Id;
-use crate::time::Stamp;
+use crate::time::{Span, Stamp};
 
 impl Interlock {
     /// Takes over the actuators of a new configuration.
     pub(crate) fn set_actuators(&mut self, now: Stamp, actuators: &Actuators) {
         self.actuators = Actuators::clone(actuators);
+        self.backing_off.clear();
         let ids: Vec<Id> = self.running.keys().cloned().collect();
         for id in &ids {
             self.follow_plan(now, id);
@@ -37,18 +38,29 @@ impl Interlock {
         }
     }
 
-    fn follow_plan(&mut self, now: Stamp, id: &Id) {
+    pub(super) fn follow_plan(&mut self, now: Stamp, id: &Id) {
         let planned = self.actuators.get(id).cloned();
+        let excess = planned.as_ref().map_or(Span::ZERO, |planned| self.excess(now, planned));
         let Some(running) = self.running.get_mut(id) else { return };
         match planned {
             Some(planned) if planned.enabled && planned.is_wired_as(&running.actuator) => {
-                running.shorten(now, &planned);
+                running.shorten(now, &planned, excess);
                 running.actuator = planned;
             }
             // Its old output is switched off before anything else is done with the name.
             _ if running.state != State::Off => self.stop(now, id, &OffReason::Removed, None),
             _ => self.adopt_definition(now, id),
         }
+    }
+
+    /// By how much the doses that count exceed the totals of a configuration.
+    fn excess(&self, now: Stamp, planned: &Actuator) -> Span {
+        let beyond = |dosed: Span, limit: Option<Span>| limit.map_or(0, |limit| (dosed.0 - limit.0).max(0));
+        let histories = ledger::keys(planned).into_iter().filter_map(|key| self.history.get(&key));
+        let totals = histories.map(|history| history.totals(now.uptime));
+        let excess =
+            totals.map(|(hour, day)| beyond(hour, planned.dose_per_hour).max(beyond(day, planned.dose_per_day)));
+        Span(excess.max().unwrap_or(0))
     }
 
     /// An actuator that is off takes over the configuration: another definition, or none.
@@ -65,7 +77,7 @@ impl Interlock {
 
     /// Switches off what the new configuration forbids to be on: both of two that exclude each other, what lacks a sensor, what
     /// is in a zone on hold.
-    fn stop_forbidden(&mut self, now: Stamp) {
+    pub(super) fn stop_forbidden(&mut self, now: Stamp) {
         let is_on = |running: &&ActuatorEntry| matches!(running.state, State::On { .. } | State::Booking { .. });
         let forbidden = self.running.values().filter(is_on).filter_map(|running| {
             let reason = self.forbids(&running.actuator)?;
@@ -87,10 +99,10 @@ impl Interlock {
 }
 
 impl ActuatorEntry {
-    /// A lower `max_on` ends what is on sooner.
-    fn shorten(&mut self, now: Stamp, planned: &Actuator) {
-        let (State::On { since, until, .. }, Some(max_on)) = (&mut self.state, planned.max_on) else { return };
-        let end = *since + max_on;
+    /// A lower `max_on` ends what is on sooner; so does a lower total, by what exceeds it.
+    fn shorten(&mut self, now: Stamp, planned: &Actuator, excess: Span) {
+        let (State::On { since, span, until, .. }, Some(max_on)) = (&mut self.state, planned.max_on) else { return };
+        let end = *since + Span(max_on.0.min(span.unwrap_or(max_on).0 - excess.0));
         if until.is_none_or(|until| end < until) {
             *until = Some(end.max(now.uptime));
         }

@@ -73,6 +73,7 @@ impl Interlock {
             switches: record.switches.iter().map(on).collect(),
             unknown: record.unknown.clone(),
             steered: record.steered.clone(),
+            backing_off: BTreeMap::new(),
             commands: record.commands.clone(),
             fresh: BTreeSet::new(),
             buses_down: BTreeSet::new(),
@@ -137,9 +138,12 @@ impl Interlock {
         let mut before = Interlock::restore(&self.actuators, record);
         before.shift(u32::MAX, by);
         before.resume(now);
+        self.last_order = self.last_order.max(before.last_order);
         for (key, history) in before.history {
             self.history.entry(key).or_default().recall(history);
         }
+        before.running.into_values().for_each(|running| self.recall_one(now, running));
+        self.stop_forbidden(now);
         for (zone, hold) in before.holds {
             self.stop_all(now, |actuator| actuator.zone == zone && !actuator.is_alarm, &OffReason::Hold);
             self.holds.entry(zone).or_insert(hold);
@@ -151,7 +155,28 @@ impl Interlock {
         self.unknown = self.unknown.take().or(before.unknown);
         before.commands.append(&mut self.commands);
         self.commands = before.commands;
-        self.last_order = self.last_order.max(before.last_order);
+    }
+
+    /// What may have been on when the process before ended may still be on, and this one took it for off.
+    fn recall_one(&mut self, now: Stamp, before: ActuatorEntry) {
+        let State::Stopping { at_latest: before_at_latest, .. } = before.state else { return };
+        let id = before.actuator.id.clone();
+        if matches!(self.running.get(&id), Some(ActuatorEntry { state: State::Booking { .. }, .. })) {
+            self.stop(now, &id, &OffReason::Restarted, None);
+        }
+        match self.running.get_mut(&id) {
+            // It began as one that may be on.
+            Some(running) if !running.actuator.has_total() && running.actuator.output == before.actuator.output => {}
+            Some(ActuatorEntry { state: State::On { .. }, .. }) => {}
+            Some(ActuatorEntry { state: State::Stopping { at_latest, .. }, .. }) => {
+                *at_latest = at_latest.zip(before_at_latest).map(|(one, other)| one.max(other));
+            }
+            Some(_) | None => {
+                self.running.insert(id.clone(), before);
+                self.stop(now, &id, &OffReason::Restarted, None);
+                self.follow_plan(now, &id);
+            }
+        }
     }
 }
 

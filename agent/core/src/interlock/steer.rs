@@ -3,10 +3,23 @@
 use super::{Command, Interlock, OffReason, Origin, State};
 use crate::actuator::Wanted;
 use crate::id::Id;
-use crate::time::{Span, Stamp};
+use crate::time::{Span, Stamp, Uptime};
 
 /// A booking for a target is given up after this long; the next reading asks again.
 const EXPIRES: Span = Span::from_secs(30);
+
+/// How long a target waits after its output did not do what was ordered; twice as long each time that follows, up to [`MOST_WAIT`].
+const WAIT: Span = Span::from_mins(1);
+
+/// Longest wait after an output that did not do what was ordered.
+const MOST_WAIT: Span = Span::from_mins(60);
+
+/// A target waits, since the output ended or refused what it ordered last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BackOff {
+    until: Uptime,
+    wait: Span,
+}
 
 impl Interlock {
     /// A target wants an actuator on or off, or as it was wanted before. While a limit forbids what is wanted nothing happens and
@@ -33,7 +46,8 @@ impl Interlock {
             expires: now.uptime + EXPIRES,
             by: Origin::Target,
         };
-        if is_wanted && !is_on {
+        let is_waiting = self.backing_off.get(actuator).is_some_and(|back_off| now.uptime < back_off.until);
+        if is_wanted && !is_on && !is_waiting {
             let command = command();
             if let Ok(span) = self.check(now, &command, None) {
                 self.begin(now, command, span);
@@ -42,6 +56,13 @@ impl Interlock {
             let command = command();
             self.stop(now, actuator, &OffReason::Target, Some(&command));
         }
+    }
+
+    /// The output of a target did not do what was ordered: an order with each reading would be two events a reading, for ever.
+    pub(super) fn back_off(&mut self, now: Uptime, actuator: &Id) {
+        let longer = |before: &BackOff| before.wait.0.saturating_mul(2).min(MOST_WAIT.0);
+        let wait = self.backing_off.get(actuator).map_or(WAIT, |before| Span(longer(before)));
+        self.backing_off.insert(actuator.clone(), BackOff { until: now + wait, wait });
     }
 
     /// Actuators that targets want on.

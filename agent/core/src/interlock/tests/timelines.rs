@@ -2,7 +2,7 @@
 
 use super::{Bench, actuators, at, doser, id, ph, pump, siren};
 use crate::actuator::{Actuator, Output};
-use crate::interlock::{ActuatorInput, Command, Effect, Interlock, MAX_COMMANDS, Origin, Wanted};
+use crate::interlock::{ActuatorInput, Command, Effect, Interlock, MAX_COMMANDS, Origin, OutputReason, Wanted};
 use crate::time::{Span, Uptime};
 
 /// Whether a dose is refused, and by which limit.
@@ -205,6 +205,96 @@ fn doses_that_are_known_only_later_count() {
     late.interlock.recall(at(5), &record, Span(-700_000));
     let view = late.interlock.actuators(at(5).uptime).next().unwrap();
     assert_eq!(view.hour, Span::from_secs(5), "a dose, and one of which the outcome is not known");
+}
+
+/// Guards against: a dose of 3 s under limits that allow 2, since the disk wrote its booking when they were lowered.
+#[test]
+fn a_dose_that_is_being_booked_keeps_to_the_limits_that_were_lowered_meanwhile() {
+    let lower = |max_on: i64, hour: i64| Actuator {
+        max_on: Some(Span::from_secs(max_on)),
+        dose_per_hour: Some(Span::from_secs(hour)),
+        ..doser()
+    };
+    for (plan, refused) in [(lower(2, 10), "acid refused max-on"), (lower(3, 2), "acid refused dose-per-hour")] {
+        let mut bench = Bench::new(vec![doser()]);
+        bench.on(10, "acid", 3).plan(11, vec![plan]).booked(12).expect(&["book acid 3s", refused]);
+    }
+}
+
+#[test]
+fn a_dose_that_runs_ends_where_it_would_pass_a_total_that_was_lowered() {
+    let lower = |hour| vec![Actuator { dose_per_hour: Some(Span::from_secs(hour)), ..doser() }];
+    for (hour, end) in [(1, 11), (2, 12), (3, 13)] {
+        let mut bench = Bench::new(vec![doser()]);
+        bench.on(10, "acid", 3).booked(10).plan(11, lower(hour)).tick(end - 1);
+        bench.expect(&[&["book acid 3s", "switch acid on 3s", "acid on"], &[][..]].concat());
+        bench.tick(end).expect(&["switch acid off", "acid off time-over"]);
+    }
+}
+
+/// Guards against: 3 s more where 9 of 10 s an hour are used, since the database came between the booking and its answer.
+#[test]
+fn a_dose_that_is_being_booked_counts_the_doses_that_are_known_only_now() {
+    let doser = || vec![Actuator { min_off: Span::ZERO, ..doser() }];
+    let mut bench = Bench::new(doser());
+    bench.dose(0, "acid", 3).dose(20, "acid", 3).dose(40, "acid", 3);
+    let mut late = Bench::new(doser());
+    late.on(4, "acid", 3).interlock.recall(at(5), &bench.interlock.record(), Span(-60_000));
+    late.booked(6).expect(&["book acid 3s", "acid refused dose-per-hour"]);
+}
+
+/// Guards against: base beside acid that a killed process left on, and the next acid without the pause.
+#[test]
+fn what_was_on_when_a_process_was_killed_is_waited_for_once_that_is_known() {
+    let farm = || vec![doser(), Actuator { excludes: [id("acid")].into(), ..pump("base", "relay-2") }];
+    let mut bench = Bench::new(farm());
+    bench.on(10, "acid", 3).booked(10);
+    let mut late = Bench::new(farm());
+    late.on(4, "base", 3).said.clear();
+    late.interlock.recall(at(5), &bench.interlock.record(), Span(-5_000));
+    late.drain();
+    late.expect(&["switch acid off", "switch base off", "base off excluded"]);
+    late.confirmed(6, false).said.clear();
+    late.on(6, "base", 2).expect(&["base refused excluded"]);
+    for order in 0..=late.interlock.last_order {
+        late.handle(7, ActuatorInput::Switched { order, on: false, why: None });
+    }
+    late.on(8, "acid", 2).on(8, "base", 2).expect(&["acid refused min-off", "switch base on 2s", "base on"]);
+}
+
+#[test]
+fn a_pause_of_days_is_kept() {
+    let acid = Actuator { min_off: Span::from_mins(3 * 24 * 60), ..doser() };
+    let mut bench = Bench::new(vec![acid, pump("fan", "relay-2")]);
+    bench.dose(10, "acid", 3);
+    bench.on(200_000, "fan", 3).off(200_001, "fan").confirmed(200_002, false).said.clear();
+    refused(&mut bench, 200_003, 1, "min-off");
+    refused(&mut bench, 259_000, 1, "min-off");
+    bench.on(259_300, "acid", 1).expect(&["book acid 1s"]);
+}
+
+/// Guards against: two events with each reading, for as long as a board has no such relay.
+#[test]
+fn a_target_whose_output_refuses_asks_less_and_less_often() {
+    let mut bench = Bench::new(vec![pump("fan", "relay-1")]);
+    let read = |bench: &mut Bench, secs| {
+        bench.interlock.steer(at(secs), &id("fan"), Some(true));
+        bench.drain();
+        !std::mem::take(&mut bench.said).is_empty()
+    };
+    let mut asked = Vec::new();
+    for secs in (10..12_000).step_by(10) {
+        if read(&mut bench, secs) {
+            asked.push(secs - 10);
+            let why = Some(OutputReason::NotPossible);
+            bench.handle(secs, ActuatorInput::Switched { order: bench.last, on: false, why }).said.clear();
+        }
+    }
+    assert_eq!(asked, [0, 60, 180, 420, 900, 1860, 3780, 7380, 10_980]);
+    bench.bus(12_000, false).bus(12_000, true).said.clear();
+    assert!(read(&mut bench, 12_000), "another board may be there");
+    bench.confirmed(12_000, true).tick(12_003).confirmed(12_003, false).said.clear();
+    assert!(read(&mut bench, 12_010), "it obeyed");
 }
 
 #[test]

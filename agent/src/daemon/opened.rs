@@ -21,8 +21,8 @@ use crate::health::{self, HealthBoard};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
-    BLOCK_INTERVAL, CurrentBoot, Found, LaneStates, Losses, LostHistory, Opened, Options, Policy, Store, StoreError,
-    StoredCheckpoint,
+    BLOCK_INTERVAL, CurrentBoot, EarlierState, Found, LaneStates, Losses, LostHistory, Opened, Options, Policy, Store,
+    StoreError, StoredCheckpoint,
 };
 
 /// Retention without a tier: that of silver.
@@ -114,8 +114,11 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         remarks.push(error.to_string());
         Vec::new()
     });
+    // Also where the run before was killed before it had written anything.
+    let doses_unknown = kept.is_none() && opened.found == Found::Database;
     let (checkpoint, new_stream) = (kept.map(|kept| kept.checkpoint), opened.new_stream.is_some());
-    Ok((RestoredState { boot, checkpoint, after, boards, alerts, new_stream, missing: opened.missing, remarks }, store))
+    let missing = opened.missing;
+    Ok((RestoredState { boot, checkpoint, after, boards, alerts, new_stream, missing, doses_unknown, remarks }, store))
 }
 
 /// Highest alert number that may be in use; a random one where that is not known.
@@ -251,7 +254,9 @@ impl StoreMonitor {
                 self.say_missing(opened.missing.as_ref());
                 let (boot, missing) = (Some(boot), opened.missing.clone());
                 let outputs = known.checkpoint.as_deref().map(OutputsBefore::of);
-                replaced.send_replace(StoreReplaced { boot, alerts: known.alerts, site: known.site, outputs, missing });
+                let doses_unknown = known.is_known && outputs.is_none();
+                let EarlierState { alerts, site, .. } = known;
+                replaced.send_replace(StoreReplaced { boot, alerts, site, outputs, doses_unknown, missing });
             }
         }
     }
@@ -293,7 +298,7 @@ mod tests {
     use super::*;
     use crate::clock::ClockMode;
     use crate::store::Commit;
-    use crate::store::tests::farm::{Folder, booted, boots, calibrated, note, open, options};
+    use crate::store::tests::farm::{Folder, booted, boots, calibrated, checkpoint, note, open, options};
 
     /// Guards against: a boot that an engine which began without a database never hears of, and rows without one.
     #[test]
@@ -329,9 +334,29 @@ mod tests {
         store_writer.stop();
         thread.join().unwrap();
         assert_eq!(monitor.replaced.borrow().boot, Some(2), "the engine is told");
+        assert!(monitor.replaced.borrow().doses_unknown, "the boot before kept nothing");
         let (store, _) = open(&folder);
         assert!(boots(&store).into_keys().eq([1, 2]));
         assert_eq!(store.lanes().of(Lane::Events).committed, 1, "what waited is stored");
+    }
+
+    /// Guards against: totals and pauses that begin at zero where the checkpoint is damaged.
+    #[test]
+    fn doses_are_unknown_where_the_memory_of_an_earlier_run_cannot_be_read() {
+        let (folder, clock) = (Folder::new(), Clock::new(ClockMode::Input));
+        let doses_unknown = || {
+            let found = begin(&folder.database(), &options(), "boot-a", &clock);
+            found.unwrap_or_else(|error| panic!("{error}")).0.doses_unknown
+        };
+        assert!(!doses_unknown(), "nothing was there before");
+        assert!(doses_unknown(), "the run before was killed before it kept anything");
+        let mut commit = Commit::new(Uptime(1000), calibrated(1));
+        commit.checkpoint = Some(checkpoint("kept"));
+        booted(&folder).commit(&commit).unwrap();
+        assert!(!doses_unknown());
+        let database = rusqlite::Connection::open(folder.database()).unwrap();
+        database.execute("UPDATE snapshot SET body = x'00'", []).unwrap();
+        assert!(doses_unknown());
     }
 
     /// Guards against: a restart that sets the time of day of a scaled clock back to the machine's.

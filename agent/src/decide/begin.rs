@@ -45,6 +45,8 @@ pub(crate) struct RestoredState {
     pub(crate) new_stream: bool,
     /// Lost history: rows that existed before this start.
     pub(crate) missing: Option<LostHistory>,
+    /// The database holds an earlier run and nothing readable of what that remembered, so nobody knows what was dosed.
+    pub(crate) doses_unknown: bool,
     /// Remarks on the condition of the store, for the log and the event `start`.
     pub(crate) remarks: Vec<String>,
 }
@@ -79,10 +81,10 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     let (boot, after) = (restored.boot, restored.after);
     let (alerts_after, reserve) = (Some(AlertId(alerts_after)), Some(reserve));
     let mut start = EngineStart { boot, at, wall, snapshot, after, alerts_after, reserve };
-    let mut is_unreadable = false;
+    let mut doses_unknown = restored.doses_unknown;
     let Resumed { mut engine, effects, heard_until } = start.resume(&plan).unwrap_or_else(|error| {
         remarks.push(unreadable(&error));
-        is_unreadable = true;
+        doses_unknown = true;
         start.snapshot = None;
         start.fresh(&plan)
     });
@@ -160,7 +162,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         decide.report_lost_history(missing);
         decide.lose_doses(missing);
     }
-    if is_unreadable {
+    if doses_unknown {
         decide.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
     }
     decide.read_doses();

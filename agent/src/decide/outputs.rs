@@ -85,7 +85,9 @@ impl Decide {
             };
             asked.into_iter().for_each(|order| outputs.report(outcome(order)));
         };
-        if self.store_writer.flush(answer).is_err() {
+        // Without a database nobody knows what was dosed before, and the store keeps no such checkpoint.
+        let is_counted = self.engine.now().boot > 0;
+        if !is_counted || self.store_writer.flush(answer).is_err() {
             orders.into_iter().for_each(|order| self.outputs.report(interlock::ActuatorInput::NotBooked(order)));
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct StoreReplaced {
     pub(crate) site: Option<SiteState>,
     /// Actuator totals in the new database.
     pub(crate) outputs: Option<Box<OutputsBefore>>,
+    /// It holds an earlier run, and totals that cannot be read.
+    pub(crate) doses_unknown: bool,
     /// Lost history: rows that the new database lacks.
     pub(crate) missing: Option<LostHistory>,
 }
@@ -105,7 +107,8 @@ impl Decide {
 
     /// Gives a new database the boot, the site state and all open alerts.
     pub(super) fn store_replaced(&mut self) {
-        let StoreReplaced { boot, alerts, site, outputs, missing } = self.replaced.borrow_and_update().clone();
+        let StoreReplaced { boot, alerts, site, outputs, doses_unknown, missing } =
+            self.replaced.borrow_and_update().clone();
         // Whatever else is gone with a file that is replaced under way, doses are in memory.
         let is_first = boot.is_some() && self.engine.now().boot == 0;
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
@@ -125,6 +128,9 @@ impl Decide {
             if is_first {
                 self.lose_doses(missing);
             }
+        }
+        if is_first && doses_unknown {
+            self.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
         }
     }
 

@@ -52,6 +52,11 @@ struct Life {
 impl Life {
     /// Goes on from what the life before kept.
     fn begin(at_s: i64, farm: &str, snapshot: Option<Vec<u8>>) -> Life {
+        let checkpoint = snapshot.map(|bytes| serde_json::from_slice(&bytes).unwrap());
+        Life::restored(at_s, farm, RestoredState { boot: 1, checkpoint, ..RestoredState::default() })
+    }
+
+    fn restored(at_s: i64, farm: &str, restored: RestoredState) -> Life {
         let clock = Clock::new(ClockMode::Input);
         clock.observe(WallTime(at_s * 1000));
         let folder = Folder::new();
@@ -85,8 +90,7 @@ impl Life {
             recording: None,
         };
         let alerts = AlertNumbers { after: 0, through: 100 };
-        let checkpoint = snapshot.map(|bytes| serde_json::from_slice(&bytes).unwrap());
-        let restored = RestoredState { boot: 1, checkpoint, alerts, ..RestoredState::default() };
+        let restored = RestoredState { alerts, ..restored };
         Life { decide: begin(restored, configured(farm), handles), clock, asked, store, _folder: folder }
     }
 

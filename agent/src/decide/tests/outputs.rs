@@ -34,7 +34,10 @@ impl Board {
     }
 
     fn of(at_s: i64, farm: &str, snapshot: Option<Vec<u8>>) -> Board {
-        let mut life = Life::begin(at_s, farm, snapshot);
+        Board::with(Life::begin(at_s, farm, snapshot))
+    }
+
+    fn with(mut life: Life) -> Board {
         let orders = life.decide.outputs.of_bus(&Id::new("gateway").unwrap());
         // Orders of the start had no bus yet, and are lost.
         while let Ok(outcome) = life.decide.outcomes.try_recv() {
@@ -187,6 +190,34 @@ async fn doses_of_before_count_once_their_database_is_there() {
     board.obey();
     board.life.decide.restore_outputs(&known);
     assert_eq!(board.hour().0, Span::from_secs(3));
+}
+
+/// Guards against: a dose on top of those that the database holds, which is opened by the booking of it.
+#[tokio::test]
+async fn nothing_is_dosed_before_a_database_says_what_was_dosed() {
+    let restored = RestoredState { boot: 0, ..RestoredState::default() };
+    let mut board = Board::with(Life::restored(0, &format!("{FARM}{DOSER}"), restored));
+    board.obey();
+    let answered = board.command("one", on(2));
+    board.booked().await;
+    assert_eq!((answer(answered).await, board.obey()), (Err(Refusal::NotBooked), vec![]));
+    board.life.decide.engine.number_boot(2);
+    let answered = board.command("two", on(2));
+    board.booked().await;
+    assert_eq!((answer(answered).await, board.obey()), (Ok(()), vec!["acid on 2s".to_owned()]));
+}
+
+#[tokio::test]
+async fn doses_of_a_memory_that_cannot_be_read_are_unknown() {
+    let restored = RestoredState { boot: 2, doses_unknown: true, ..RestoredState::default() };
+    let mut board = Board::with(Life::restored(0, &format!("{FARM}{DOSER}"), restored));
+    assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
+    let restored = RestoredState { boot: 0, ..RestoredState::default() };
+    let mut board = Board::with(Life::restored(0, &format!("{FARM}{DOSER}"), restored));
+    let news = StoreReplaced { boot: Some(2), doses_unknown: true, ..StoreReplaced::default() };
+    board.life.decide.replaced = watch::channel(news).1;
+    board.life.decide.store_replaced();
+    assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
 }
 
 /// A board without sensors that is unplugged is told of, and once it is back.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use tilth_core::effect::Effect;
-use tilth_core::engine::{Engine, Input};
+use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::id::SensorId;
 use tilth_core::reading::{Raw, Reading};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::value::Steps;
 use tilth_core::windows::{Grain, Sums, Window};
-use tilth_protocol::WindowRow;
+use tilth_protocol::{Lane, WindowRow};
 
 use super::farm::{Chance, Farm, Folder, WALL, booted, boots, checkpoint, note, open, remembered};
 use super::law;
@@ -114,6 +114,26 @@ fn windows_are_the_sums_of_their_readings() {
         assert!(read.eq(truth), "{grain} of {number}");
     }
     assert!(revised > 20, "{revised}");
+}
+
+/// Guards against: doses of before that a kill makes forgotten, since decide had not heard of them when a late database was opened.
+#[test]
+fn a_checkpoint_of_a_boot_that_was_not_counted_leaves_that_of_before() {
+    let folder = Folder::new();
+    let (mut store, farm) = (booted(&folder), Farm::new(1));
+    let commit = |boot: u32, text: &str| {
+        let engine = Engine::new(farm.calibrated.plan.clone(), Start { boot, at: Uptime(0), wall: None });
+        let mut commit = Commit::new(Uptime(1000), farm.calibrated.clone());
+        commit.events.push(note(Uptime(1000), text));
+        commit.checkpoint = Some(remembered(&engine, text));
+        commit
+    };
+    for (boot, text, kept) in [(1, "before", "before"), (0, "not counted", "before"), (2, "counted", "counted")] {
+        store.commit(&commit(boot, text)).unwrap();
+        let found = store.checkpoint().unwrap().unwrap().checkpoint;
+        assert!(found.acknowledged_by.values().eq([kept]), "{text}");
+    }
+    assert_eq!(law::events(store.reader(), Lane::Events, 0).rows.len(), 3);
 }
 
 /// A restart from the last checkpoint and the readings after it knows what the engine knew, but for the order between

@@ -13,52 +13,69 @@ pub(crate) struct Clock {
     offset: Option<i64>,
     /// Phase of the windows' grid, ms; kept from the first reading until the boot ends, whatever the clock learns later.
     phase: Option<i64>,
-    carried: Option<Carried>,
+    /// The latest time of day at uptime zero that was ever believed; over a reboot as if the device had not been off. A clock that is set
+    /// back and forth adds no time.
+    #[serde(default)]
+    latest: Option<i64>,
+    /// Since when the clock has been behind that.
+    #[serde(default)]
+    behind: Option<Uptime>,
+    #[serde(default)]
+    off: Option<TimeOff>,
 }
 
-/// What is known of the time before this boot, while this boot's clock is not trusted: time spent off counts once it is.
+/// Time that the device was off before this boot: it counts once the time of day is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Carried {
-    /// Deadlines set in this boot or before it are meant.
+struct TimeOff {
+    /// For waits that were set in this boot or before it.
     boot: u32,
-    /// The last trusted time of day.
-    wall: WallTime,
-    /// How much of the time since then has been counted already, being time that some boot was up.
-    counted: Span,
-    /// Up to when it was counted.
-    counted_to: Uptime,
+    /// The time of day at uptime zero if the device was not off.
+    without: i64,
+    /// How much was counted when the time of day became known. A correction may show that it was less.
+    counted: Option<Span>,
 }
+
+/// A time of day that was once believed is given up when the clock has been behind it for so long: waits of before are over.
+const GIVEN_UP: Span = Span::from_mins(7 * 24 * 60);
 
 impl Clock {
     pub(crate) fn new(start: Start) -> Clock {
         let offset = start.wall.map(|wall| wall.0 - start.at.0);
-        Clock { boot: start.boot, offset, phase: None, carried: None }
+        Clock { boot: start.boot, offset, phase: None, latest: offset, behind: None, off: None }
     }
 
     /// The clock of a new boot.
     pub(crate) fn restart(&self, last: Uptime, start: Start) -> Clock {
-        let carried = match (self.wall(last), self.carried) {
-            (Some(wall), _) => Some(Carried { boot: self.boot, wall, counted: Span::ZERO, counted_to: start.at }),
-            (None, Some(carried)) => {
-                let counted = Span(carried.counted.0 + (last - carried.counted_to).0);
-                Some(Carried { counted, counted_to: start.at, ..carried })
-            }
-            (None, None) => None,
-        };
-        Clock { carried, ..Clock::new(start) }
+        let is_given_up = self.behind.is_some_and(|since| last - since > GIVEN_UP);
+        // Earlier versions did not keep the latest.
+        let latest = self.latest.filter(|_| !is_given_up).or(self.offset);
+        let without = latest.map(|latest| latest.saturating_add((last - start.at).0));
+        let boot = if self.offset.is_some() { Some(self.boot) } else { self.off.map(|off| off.boot) };
+        let off = boot.zip(without).map(|(boot, without)| TimeOff { boot, without, counted: None });
+        let new = Clock::new(start);
+        let behind = self.behind.filter(|_| !is_given_up).map(|since| since - (last - start.at));
+        let is_behind = new.latest.is_some() && new.latest < without;
+        let behind = if is_behind { behind.or(Some(start.at)) } else { behind };
+        Clock { latest: new.latest.max(without), behind, off, ..new }
     }
 
     /// The clock is trusted from here on: the time of day at `now`.
     pub(crate) fn set(&mut self, now: Uptime, wall: WallTime) {
-        self.offset = Some(wall.0 - now.0);
+        let offset = wall.0 - now.0;
+        self.offset = Some(offset);
+        let is_behind = self.latest.is_some_and(|latest| offset < latest);
+        self.behind = is_behind.then(|| self.behind.unwrap_or(now));
+        self.latest = self.latest.max(Some(offset));
     }
 
-    /// Once, when the clock is trusted: how long the device was off before, for waits that were set up to a boot.
-    pub(crate) fn time_off(&mut self, now: Uptime) -> Option<(u32, Span)> {
-        let elapsed = self.wall(now)? - self.carried?.wall;
-        let carried = self.carried.take()?;
-        let off = elapsed.0 - carried.counted.0 - (now - carried.counted_to).0;
-        Some((carried.boot, Span(off.max(0))))
+    /// By how much the waits that were set up to a boot move: back once, when the clock is trusted, by the time that the device was
+    /// off; and forth again where a correction shows that this was less.
+    pub(crate) fn move_waits(&mut self) -> Option<(u32, Span)> {
+        let (offset, off) = (self.offset?, self.off.as_mut()?);
+        let spent = Span(offset.saturating_sub(off.without).max(0));
+        let counted = off.counted.map_or(spent, |counted| counted.min(spent));
+        let before = off.counted.replace(counted).unwrap_or(Span::ZERO);
+        (counted != before).then_some((off.boot, Span(before.0 - counted.0)))
     }
 
     pub(crate) fn boot(&self) -> u32 {

@@ -2,13 +2,13 @@
 
 use super::{Engine, Kind};
 use crate::effect::{Effect, Reason, ScheduleEvent};
-use crate::time::{Span, WallTime};
+use crate::time::WallTime;
 
 impl Engine {
     pub(super) fn set_clock(&mut self, wall: WallTime) {
         self.clock.set(self.now, wall);
-        if let Some((boot, off)) = self.clock.time_off(self.now) {
-            self.shift_waits(boot, Span(-off.0));
+        if let Some((boot, by)) = self.clock.move_waits() {
+            self.shift_waits(boot, by);
         }
         let was_open: Vec<bool> = self.schedules.iter().map(|hours| hours.open).collect();
         self.rearm();

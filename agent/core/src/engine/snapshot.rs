@@ -216,8 +216,8 @@ impl Engine {
         engine.now = start.at;
         engine.set_all_silence_times();
         engine.shift_waits(u32::MAX, start.at - snapshot.now);
-        if let Some((boot, off)) = engine.clock.time_off(start.at) {
-            engine.shift_waits(boot, Span(-off.0));
+        if let Some((boot, by)) = engine.clock.move_waits() {
+            engine.shift_waits(boot, by);
         }
         engine.arm();
         engine.come_back();

@@ -53,6 +53,29 @@ enum Step {
     DieAt {
         booking: bool,
     },
+    /// The disk takes until the next step to confirm a booking, or confirms at once.
+    Slow(bool),
+    /// The process dies and begins without its database, which is there once the disk works.
+    LateDatabase {
+        reboot: bool,
+    },
+    /// The process dies and the next one cannot read what was kept.
+    Unreadable {
+        reboot: bool,
+    },
+    /// A configuration lowers the limits, or raises them to what they were.
+    Lower(bool),
+    /// The clock is wrong by so many hours from here on, until it is trusted again or begins anew.
+    Jump(i8),
+}
+
+/// What a process finds at its start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kept {
+    Readable,
+    Unreadable,
+    /// No database yet.
+    Late,
 }
 
 fn step() -> impl Strategy<Value = (i64, Step)> {
@@ -71,9 +94,25 @@ fn step() -> impl Strategy<Value = (i64, Step)> {
         2 => prop_oneof![Just(0u8), Just(1), Just(0), 2..4u8].prop_map(Step::Plan),
         1 => (0..10u8).prop_map(Step::Delay),
         2 => any::<bool>().prop_map(|booking| Step::DieAt { booking }),
+        2 => any::<bool>().prop_map(Step::Slow),
+        1 => any::<bool>().prop_map(|reboot| Step::LateDatabase { reboot }),
+        1 => prop_oneof![4 => Just(Step::Disk(true)), 1 => any::<bool>().prop_map(|reboot| Step::Unreadable { reboot })],
+        2 => any::<bool>().prop_map(Step::Lower),
+        1 => (-30..30i8).prop_map(Step::Jump),
     ];
     (wait, what)
 }
+
+/// The totals of acid and base, and their longest time on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Limits {
+    max_on: i64,
+    hour: i64,
+    day: i64,
+}
+
+const LIMITS: Limits = Limits { max_on: 3000, hour: 10_000, day: 60_000 };
+const LOWER: Limits = Limits { max_on: 2000, hour: 5000, day: 12_000 };
 
 /// The same limits in every configuration; names, outputs and other actuators change.
 fn farm(kind: u8) -> Actuators {
@@ -89,6 +128,19 @@ fn farm(kind: u8) -> Actuators {
     })
 }
 
+fn limited(farm: &Actuators, Limits { max_on, hour, day }: Limits) -> Actuators {
+    let limited = |actuator: &Actuator| match actuator.has_total() {
+        true => Actuator {
+            max_on: Some(Span(max_on)),
+            dose_per_hour: Some(Span(hour)),
+            dose_per_day: Some(Span(day)),
+            ..actuator.clone()
+        },
+        false => actuator.clone(),
+    };
+    actuators(farm.values().map(limited).collect())
+}
+
 fn relay(channel: &str) -> Output {
     Output::Board { bus: id("gateway"), channel: id(channel) }
 }
@@ -98,10 +150,14 @@ fn relay(channel: &str) -> Output {
 struct Relay {
     /// On since then, and until its timer ends that.
     on: Option<(i64, i64)>,
+    /// Limits under which it is on.
+    limits: Option<Limits>,
     /// Orders under way: when they arrive.
-    under_way: Vec<(i64, Switch)>,
+    under_way: Vec<(i64, Switch, Limits)>,
     /// When it was on.
     was_on: Vec<(i64, i64)>,
+    /// Limits under which it was switched on each time.
+    was_limited: Vec<Limits>,
 }
 
 /// The farm: process, disk, outputs and real time.
@@ -113,6 +169,15 @@ struct World {
     disk_works: bool,
     /// The disk confirms bookings and keeps none.
     disk_lies: bool,
+    is_slow: bool,
+    /// The process runs without its database.
+    is_late: bool,
+    /// Bookings without an answer.
+    booking: Vec<u64>,
+    limits: Limits,
+    /// What the clock is wrong by.
+    error: i64,
+    boot: u32,
     now: i64,
     booted_at: i64,
     /// The engine's. A machine without a battery begins each boot with any time of day, which is not trusted.
@@ -137,6 +202,12 @@ impl World {
             disk: (Record::default(), clock.clone(), Uptime(0)),
             disk_works: true,
             disk_lies: false,
+            is_slow: false,
+            is_late: false,
+            booking: Vec::new(),
+            limits: LIMITS,
+            error: 0,
+            boot: 1,
             now: 0,
             booted_at: 0,
             clock,
@@ -166,13 +237,38 @@ impl World {
     fn step(&mut self, (wait, step): &(i64, Step)) {
         self.wait(*wait);
         let stamp = self.stamp();
+        let booking = if self.is_late { Vec::new() } else { std::mem::take(&mut self.booking) };
         match step {
             Step::On { actuator, secs } => self.command(*actuator, Wanted::On(Some(Span::from_secs(i64::from(*secs))))),
             Step::Off(actuator) => self.command(*actuator, Wanted::Off),
-            Step::Disk(works) => self.disk_works = *works,
+            Step::Disk(works) => {
+                self.disk_works = *works;
+                if *works && self.is_late {
+                    self.open_late();
+                }
+            }
             Step::Keep => self.keep(),
-            Step::Kill { after, reboot, trusted } => self.kill(i64::from(*after), *reboot, *trusted),
-            Step::Trust => self.trust(),
+            Step::Kill { after, reboot, trusted } => {
+                self.kill(i64::from(*after), *reboot, *trusted, Kept::Readable);
+            }
+            Step::LateDatabase { reboot } => self.kill(3, *reboot, true, Kept::Late),
+            Step::Unreadable { reboot } => self.kill(3, *reboot, true, Kept::Unreadable),
+            Step::Slow(is_slow) => self.is_slow = *is_slow,
+            Step::Lower(is_lower) => {
+                self.limits = if *is_lower { LOWER } else { LIMITS };
+                self.actuators = limited(&self.actuators, self.limits);
+                self.interlock.set_actuators(stamp, &self.actuators);
+            }
+            Step::Jump(hours) => {
+                self.error = i64::from(*hours) * HOUR;
+                if self.trusted {
+                    self.set_clock();
+                }
+            }
+            Step::Trust => {
+                self.error = 0;
+                self.trust();
+            }
             Step::Link(up) => self.set_link(*up),
             Step::Hold(true) => {
                 self.input(ActuatorInput::Hold {
@@ -184,13 +280,18 @@ impl World {
             Step::Hold(false) => self.input(ActuatorInput::EndHold { zone: id("tower-1"), by: "ann".to_owned() }),
             Step::Fresh(fresh) => self.interlock.set_fresh(stamp, &ph(), *fresh),
             Step::Plan(kind) => {
-                self.actuators = farm(*kind);
+                self.actuators = limited(&farm(*kind), self.limits);
                 self.interlock.set_actuators(stamp, &self.actuators);
             }
             Step::Delay(tenths) => self.delay = SWITCH_WITHIN.0 * i64::from(*tenths) / 10,
             Step::DieAt { booking } => self.die_at = Some(*booking),
         }
         self.work();
+        booking.into_iter().for_each(|order| self.answer_booking(order));
+    }
+
+    fn answer_booking(&mut self, order: u64) {
+        self.input(if self.disk_works { ActuatorInput::Booked(order) } else { ActuatorInput::NotBooked(order) });
     }
 
     fn command(&mut self, actuator: u8, wanted: Wanted) {
@@ -219,7 +320,7 @@ impl World {
             let dies = self.die_at.is_some_and(|booking| if booking { is_booking } else { is_on });
             if dies && !is_booking {
                 self.die_at = None;
-                return self.kill(3, false, false);
+                return self.kill(3, false, false, Kept::Readable);
             }
             match effect {
                 Effect::Book { order, .. } => {
@@ -230,7 +331,11 @@ impl World {
                     if dies {
                         self.die_at = None;
                         self.kills_in_booking += 1;
-                        return self.kill(3, true, true);
+                        return self.kill(3, true, true, Kept::Readable);
+                    }
+                    if self.is_slow || self.is_late {
+                        self.booking.push(order);
+                        continue;
                     }
                     let answer = if works { ActuatorInput::Booked(order) } else { ActuatorInput::NotBooked(order) };
                     self.interlock.handle(self.stamp(), answer);
@@ -238,8 +343,8 @@ impl World {
                 Effect::Switch(switch) if self.link => {
                     let relay = self.relays.entry(switch.output.clone()).or_default();
                     // No order overtakes another one.
-                    let last = relay.under_way.last().map_or(0, |(at, _)| *at);
-                    relay.under_way.push((last.max(self.now + self.delay), switch));
+                    let last = relay.under_way.last().map_or(0, |(at, ..)| *at);
+                    relay.under_way.push((last.max(self.now + self.delay), switch, self.limits));
                 }
                 Effect::Switch(switch) => {
                     self.interlock.handle(self.stamp(), ActuatorInput::Lost(switch.order));
@@ -250,24 +355,34 @@ impl World {
     }
 
     fn keep(&mut self) {
-        if self.disk_works {
+        if self.disk_works && !self.is_late {
             self.disk = (self.interlock.record(), self.clock.clone(), self.uptime());
         }
     }
 
     /// The process dies with what it had not kept, and another one begins.
-    fn kill(&mut self, after: i64, reboot: bool, trusted: bool) {
+    fn kill(&mut self, after: i64, reboot: bool, trusted: bool, found: Kept) {
         self.killed += 1;
         while self.interlock.poll().is_some() {}
-        let boot = self.clock.boot() + u32::from(reboot);
+        self.booking.clear();
         self.pass(after * 1000);
         let (record, kept, at) = self.disk.clone();
-        self.interlock = Interlock::restore(&self.actuators, &record);
         if reboot {
             self.booted_at = self.now;
+            self.boot += 1;
             self.trusted = trusted;
+            self.error = if after % 2 == 0 { 0 } else { self.error };
         }
-        if kept.boot() == boot {
+        self.is_late = found == Kept::Late;
+        self.disk_works &= found != Kept::Late;
+        let boot = if self.is_late { 0 } else { self.boot };
+        let record = if found == Kept::Readable { record } else { Record::default() };
+        self.interlock = Interlock::restore(&self.actuators, &record);
+        if found != Kept::Readable {
+            // Nothing says that a time of day was wrong from the first.
+            self.error = 0;
+            self.clock = Clock::new(Start { boot, at: self.uptime(), wall: None });
+        } else if kept.boot() == boot {
             self.clock = kept;
         } else {
             self.restart(&kept, at, boot);
@@ -276,6 +391,10 @@ impl World {
             self.trust();
         }
         self.interlock.resume(self.stamp());
+        if found == Kept::Unreadable {
+            self.interlock.handle(self.stamp(), ActuatorInput::DosesUnknown);
+            self.disk = (self.interlock.record(), self.clock.clone(), self.uptime());
+        }
         if !self.link {
             self.interlock.set_bus(self.stamp(), &id("gateway"), false);
         }
@@ -286,17 +405,33 @@ impl World {
     /// As the engine does it: what was left of each wait goes on from here.
     fn restart(&mut self, kept: &Clock, at: Uptime, boot: u32) {
         let now = self.uptime();
+        // A machine whose first time of day is to come cannot be told from one that was off.
+        self.error = self.error.min(0);
         self.clock = kept.restart(at, Start { boot, at: now, wall: None });
         self.interlock.shift(u32::MAX, now - at);
+    }
+
+    /// The database is there: the boot is counted, and what was dosed before is known.
+    fn open_late(&mut self) {
+        let (record, _, at) = self.disk.clone();
+        self.clock.count(self.boot);
+        self.interlock.recall(self.stamp(), &record, self.uptime() - at);
+        self.is_late = false;
+        self.work();
+        self.keep();
+        std::mem::take(&mut self.booking).into_iter().for_each(|order| self.answer_booking(order));
     }
 
     /// The time of day is known, and with it how long the device was off.
     fn trust(&mut self) {
         self.trusted = true;
-        let now = self.uptime();
-        self.clock.set(now, WallTime(self.now));
-        if let Some((boot, off)) = self.clock.time_off(now) {
-            self.interlock.shift(boot, Span(-off.0));
+        self.set_clock();
+    }
+
+    fn set_clock(&mut self) {
+        self.clock.set(self.uptime(), WallTime(self.now + self.error));
+        if let Some((boot, by)) = self.clock.move_waits() {
+            self.interlock.shift(boot, by);
         }
     }
 
@@ -346,7 +481,7 @@ impl Relay {
     /// When something happens to it by itself.
     fn next(&self) -> Option<i64> {
         let timer = self.on.map(|(_, until)| until);
-        self.under_way.iter().map(|(at, _)| *at).chain(timer).min()
+        self.under_way.iter().map(|(at, ..)| *at).chain(timer).min()
     }
 
     /// Carries out what has arrived.
@@ -354,12 +489,13 @@ impl Relay {
         if self.on.is_some_and(|(_, until)| until <= now) {
             self.end(now);
         }
-        let (arrived, under_way) = std::mem::take(&mut self.under_way).into_iter().partition(|(at, _)| *at <= now);
+        let (arrived, under_way) = std::mem::take(&mut self.under_way).into_iter().partition(|(at, ..)| *at <= now);
         self.under_way = under_way;
-        let arrived: Vec<(i64, Switch)> = arrived;
-        let follow = |(_, switch): (i64, Switch)| {
+        let arrived: Vec<(i64, Switch, Limits)> = arrived;
+        let follow = |(_, switch, limits): (i64, Switch, Limits)| {
             self.end(now);
             if switch.on {
+                self.limits = Some(limits);
                 self.on = Some((now, now + switch.at_most.expect("no siren here").0));
             }
             (switch.order, switch.on)
@@ -370,16 +506,18 @@ impl Relay {
     fn end(&mut self, now: i64) {
         if let Some((from, until)) = self.on.take() {
             self.was_on.push((from, until.min(now)));
+            self.was_limited.extend(self.limits);
         }
+    }
+
+    fn within(&self, begin: i64, period: i64) -> i64 {
+        let part = |(from, until): &(i64, i64)| (until.min(&(begin + period)) - from.max(&begin)).max(0);
+        self.was_on.iter().map(part).sum::<i64>()
     }
 
     /// The longest time on within a period.
     fn most_within(&self, period: i64) -> i64 {
-        let within = |begin: i64| {
-            let part = |(from, until): &(i64, i64)| (until.min(&(begin + period)) - from.max(&begin)).max(0);
-            self.was_on.iter().map(part).sum::<i64>()
-        };
-        self.was_on.iter().map(|(from, _)| within(*from)).max().unwrap_or(0)
+        self.was_on.iter().map(|(from, _)| self.within(*from, period)).max().unwrap_or(0)
     }
 }
 
@@ -394,6 +532,17 @@ fn check(world: &World) -> Result<(), TestCaseError> {
         let (hour, day) = (relay(channel).most_within(HOUR), relay(channel).most_within(DAY));
         prop_assert!(hour <= 10_000, "{channel} was on for {hour} ms within an hour");
         prop_assert!(day <= 60_000, "{channel} was on for {day} ms within a day");
+    }
+    for channel in ["relay-1", "relay-2"] {
+        // By the limits of its order, whatever they are by the time that it is carried out.
+        for ((from, until), limits) in relay(channel).was_on.iter().zip(&relay(channel).was_limited) {
+            let Limits { max_on, hour, day } = *limits;
+            prop_assert!(until - from <= max_on, "{channel} was on from {from} to {until}, {limits:?}");
+            let (in_hour, in_day) =
+                (relay(channel).within(until - HOUR, HOUR), relay(channel).within(until - DAY, DAY));
+            prop_assert!(in_hour <= hour, "{channel} was on for {in_hour} ms in the hour to {until}, {limits:?}");
+            prop_assert!(in_day <= day, "{channel} was on for {in_day} ms in the day to {until}, {limits:?}");
+        }
     }
     for (output, relay) in &world.relays {
         for (from, until) in &relay.was_on {

@@ -74,6 +74,44 @@ fn time_off_counts_as_zero_until_the_clock_is_trusted() {
     long.expect(&["10 page 1-2 high acknowledgement-expired to [warning]"]);
 }
 
+/// Guards against: totals of a day that were over after `date -s`, a power cut and the right time.
+#[test]
+fn a_clock_that_was_set_back_and_forth_adds_no_time_off() {
+    const EXPIRED: &[&str] = &["40 page 1-2 high acknowledgement-expired to [warning]"];
+    let acknowledged = || {
+        let mut bench = Bench::new(one_rule(held()));
+        bench.ph(0.0, 7.0).tick(5.0).acknowledge(6.0, 60);
+        bench
+    };
+    let mut set_back = acknowledged();
+    set_back.handle(6.0, Input::Clock(wall(-1400.0).unwrap()));
+    let mut right = reboot(&set_back, 2, wall(26.0));
+    right.tick(39.9).expect(&[]).tick(40.0).expect(EXPIRED);
+    let mut right = reboot(&reboot(&acknowledged(), 2, wall(-1400.0)), 3, wall(26.0));
+    right.tick(39.9).expect(&[]).tick(40.0).expect(EXPIRED);
+}
+
+#[test]
+fn time_off_that_a_correction_of_the_clock_takes_back_does_not_count() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0).tick(5.0).acknowledge(6.0, 60);
+    // First 20 minutes too late, then right: off for 20 minutes.
+    let mut bench = reboot(&bench, 2, wall(46.0));
+    bench.handle(5.0, Input::Clock(wall(31.0).unwrap()));
+    bench.tick(39.9).expect(&[]).tick(40.0).expect(&["40 page 1-2 high acknowledgement-expired to [warning]"]);
+}
+
+/// Guards against: a clock that said 2036 once, after which time off counts no more for ten years.
+#[test]
+fn a_time_of_day_that_was_wrong_for_long_is_given_up() {
+    const WEEK: f64 = 7.0 * 24.0 * 60.0;
+    let mut bench = Bench::new(one_rule(held()));
+    bench.handle(0.0, Input::Clock(wall(1e6).unwrap())).handle(1.0, Input::Clock(wall(1.0).unwrap()));
+    bench.ph(WEEK, 7.0).tick(WEEK + 5.0).acknowledge(WEEK + 6.0, 60);
+    let mut bench = reboot(&bench, 2, wall(WEEK + 26.0));
+    bench.tick(39.9).expect(&[]).tick(40.0).expect(&["40 page 1-2 high acknowledgement-expired to [warning]"]);
+}
+
 #[test]
 fn waits_set_in_an_untrusted_boot_never_run_out_early() {
     let mut bench = Bench::new(one_rule(held()));

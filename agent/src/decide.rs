@@ -36,7 +36,7 @@ use tokio::task::yield_now;
 use tracing::warn;
 
 use crate::act::Outputs;
-use crate::checkpoint::{AcknowledgedBy, LastPages};
+use crate::checkpoint::LastPages;
 use crate::clock::{Anchor, Clock};
 use crate::notify::dispatch::Request;
 use crate::notify::to_decide::{FromChannels, Troubles};
@@ -55,10 +55,8 @@ pub(crate) use begin::{Handles, RestoredState, begin};
 pub(crate) use fault::{cause, why_unmatched};
 pub(crate) use live::LiveLine;
 pub(crate) use outputs::Actuated;
-pub(crate) use request::{Configured, DecideRequest, EngineContext, Faults, ReadingCounts};
+pub(crate) use request::{Configured, DecideRequest, EngineContext, ReadingCounts};
 pub(crate) use stage::StoreReplaced;
-
-use request::AbsentOf;
 
 /// Most values of one burst, after which other tasks run and the store gets a commit.
 const BURST: usize = 256;
@@ -89,8 +87,8 @@ pub(crate) struct Decide {
     run: RunId,
     /// Highest alert number that the engine knows to be reserved.
     reserved: AlertId,
-    /// Who acknowledged each open alert; part of the checkpoint.
-    acknowledged_by: Arc<AcknowledgedBy>,
+    /// What is known beside the engine.
+    context: EngineContext,
     store_writer: StoreWriter,
     outputs: Outputs,
     /// Results of orders and bookings.
@@ -104,25 +102,16 @@ pub(crate) struct Decide {
     /// Requests that wait for room in the queue of notify.
     unsent: VecDeque<Request>,
     live: live::LiveOutput,
-    /// Why each bus is down; `None` for a bus that is up.
-    buses: BTreeMap<Id, Option<String>>,
     /// Why each modem cannot send; `None` for one that can.
     channels: Troubles,
-    /// Why the last message of a bus matched no sensor.
-    unmatched: BTreeMap<Id, String>,
-    absent: AbsentOf,
     /// Labels of each bus that the names of sensors have matched; part of the checkpoint.
     label_matches: Arc<BTreeMap<Id, LabelMatches>>,
     /// The board that each bus had last; part of the checkpoint.
     boards: Arc<BTreeMap<Id, [u8; 8]>>,
     /// Whether the hub accepts this device; `None` before its first answer.
     hub_accepts: Option<bool>,
-    faults: Faults,
     logged_faults: fault::LoggedFaults,
     recording: Option<Recording>,
-    readings: ReadingCounts,
-    /// Notifications given up since the start because too many waited.
-    lost_notifications: u64,
     reported_drops: drops::Reported,
 }
 
@@ -219,7 +208,7 @@ impl Decide {
             SenseMessage::Bus { bus, down } => self.bus_changed(&bus, down.as_deref()),
             SenseMessage::Unmatched { bus, why } => self.message_unmatched(bus, why),
             SenseMessage::Absent { bus, sensors } => {
-                self.absent.insert(bus, sensors);
+                self.context.absent.insert(bus, sensors);
             }
             SenseMessage::Labels { bus, matches } => {
                 Arc::make_mut(&mut self.label_matches).insert(bus, (*matches).clone());
@@ -256,14 +245,14 @@ impl Decide {
 
     fn count_rejected_stamp(&mut self, why: Option<StampRejection>) {
         match why {
-            Some(StampRejection::Ahead) => self.readings.future_stamps += 1,
+            Some(StampRejection::Ahead) => self.context.readings.future_stamps += 1,
             Some(
                 StampRejection::NeverSet
                 | StampRejection::Behind
                 | StampRejection::StandsStill
                 | StampRejection::Counter,
-            ) => self.readings.past_stamps += 1,
-            Some(StampRejection::NoClock) => self.readings.unplaced_stamps += 1,
+            ) => self.context.readings.past_stamps += 1,
+            Some(StampRejection::NoClock) => self.context.readings.unplaced_stamps += 1,
             Some(StampRejection::NoTime) | None => {}
         }
     }
@@ -287,7 +276,7 @@ impl Decide {
             DecideRequest::Barrier(done) | DecideRequest::Probe(done) => {
                 let _ = done.send(());
             }
-            DecideRequest::Query(query) => query(&self.engine, &self.context()),
+            DecideRequest::Query(query) => query(&self.engine, &self.context),
             DecideRequest::NewStream => {
                 // The hub knows more of the old stream than this device: skip the alert numbers used in between.
                 let after = AlertId(random::alert_number(self.engine.last_number().0));
@@ -347,18 +336,6 @@ impl Decide {
         silence
     }
 
-    fn context(&self) -> EngineContext<'_> {
-        EngineContext {
-            readings: &self.readings,
-            lost_notifications: self.lost_notifications,
-            acknowledged_by: &self.acknowledged_by,
-            faults: &self.faults,
-            unmatched: &self.unmatched,
-            buses: &self.buses,
-            absent: &self.absent,
-        }
-    }
-
     /// Gives the engine an input at the present instant.
     fn handle(&mut self, input: Input) {
         self.follow_clock();
@@ -407,11 +384,11 @@ impl Decide {
         }
         match effect {
             Effect::Reading(reading) => {
-                self.readings.decided += 1;
-                self.readings.late += u64::from(reading.late);
+                self.context.readings.decided += 1;
+                self.context.readings.late += u64::from(reading.late);
                 self.commit.readings.push(reading);
             }
-            Effect::NoValue(_) => self.readings.no_value += 1,
+            Effect::NoValue(_) => self.context.readings.no_value += 1,
             Effect::Window(closed) => self.commit.windows.push(closed),
             Effect::Site => self.stage_site_state(),
             Effect::Page(page) => {
@@ -419,7 +396,7 @@ impl Decide {
                 Arc::make_mut(&mut self.page_runs).insert(page.id.alert, self.run.clone());
             }
             Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
-                report.alert.map(|alert| Arc::make_mut(&mut self.acknowledged_by).insert(alert, by));
+                report.alert.map(|alert| Arc::make_mut(&mut self.context.acknowledged_by).insert(alert, by));
             }
             Effect::Alert(Transition::Resolved(_), report) => {
                 report.alert.iter().for_each(|alert| self.forget(alert));
@@ -465,7 +442,7 @@ impl Decide {
 
     /// Logs a notification that will not be sent, and reports it to the hub.
     fn give_up(&mut self, request: &Request, reason: &str) {
-        self.lost_notifications += 1;
+        self.context.lost_notifications += 1;
         if let Request::Page(notification, _) | Request::Resolved(notification) = request {
             warn!(target: "notify", "notification {} given up ({reason})", notification.id);
             let body =
@@ -486,7 +463,7 @@ impl Decide {
     /// Drops what is kept about an alert that is over.
     fn forget(&mut self, alert: &AlertId) {
         Arc::make_mut(&mut self.last_pages).remove(alert);
-        Arc::make_mut(&mut self.acknowledged_by).remove(alert);
+        Arc::make_mut(&mut self.context.acknowledged_by).remove(alert);
         Arc::make_mut(&mut self.page_runs).remove(alert);
     }
 

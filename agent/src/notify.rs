@@ -153,10 +153,11 @@ pub(crate) async fn run(
             },
             input = sender.landed() => input,
             () = clock.sleep_until(due) => Input::Tick,
-            permit = deliveries.reserve(), if !outcomes.is_empty() => {
-                match (permit, outcomes.pop()) {
+            permit = deliveries.reserve(), if !outcomes.waiting.is_empty() => {
+                match (permit, outcomes.waiting.pop_front()) {
                     (Ok(permit), Some(outcome)) => permit.send(outcome),
-                    _ => outcomes.clear(),
+                    // Decide has ended.
+                    _ => outcomes.waiting.clear(),
                 }
                 outcomes.say_dropped();
                 continue;
@@ -258,8 +259,8 @@ struct Sender {
     /// What decide says of its sirens.
     sirens: BTreeMap<Id, Status>,
     /// What modems say by themselves.
-    remarks: mpsc::Receiver<Input>,
-    modems: mpsc::Sender<Input>,
+    remarks: mpsc::Receiver<(Id, queue::Input)>,
+    modems: mpsc::Sender<(Id, queue::Input)>,
     /// Why channels cannot be used, found before the first page.
     unavailable: BTreeMap<Id, String>,
     preparing: JoinSet<(Id, Arc<ChannelClient>, Result<(), String>)>,
@@ -426,7 +427,7 @@ impl Sender {
                 }
                 return Input::Tick;
             }
-            Some(remark) = self.remarks.recv() => return remark,
+            Some((channel, remark)) = self.remarks.recv() => return Input::Channel(channel, remark),
             else => return Input::Tick,
         };
         let (task, result) = landed.unwrap_or_else(|error: JoinError| {
@@ -437,9 +438,9 @@ impl Sender {
         match result {
             Ok(()) => {
                 self.unavailable.remove(&channel);
-                Input::Sent(channel)
+                Input::Channel(channel, queue::Input::Sent)
             }
-            Err(failure) => Input::Failed(channel, failure),
+            Err(failure) => Input::Channel(channel, queue::Input::Failed(failure)),
         }
     }
 }

@@ -83,6 +83,8 @@ pub enum Input {
     Failed(Failure),
     /// A message that was delivered, by its id, did not arrive after all; and why.
     Lost(String, String),
+    /// The channel, which could send nothing, works again: what waits goes at once.
+    Works,
 }
 
 /// What to do.
@@ -173,6 +175,7 @@ impl Queue {
             Input::Sent => self.sent(),
             Input::Failed(failure) => self.failed(now, &failure),
             Input::Lost(message, why) => self.lost(&message, &why),
+            Input::Works => self.forget_failures(),
         }
         self.send(now);
     }
@@ -204,18 +207,12 @@ impl Queue {
 
     /// Takes a new target: failures and waits of the former one do not count.
     pub fn redirect(&mut self, now: Uptime) {
-        (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
+        self.forget_failures();
         self.most_together = usize::MAX;
         for item in &mut self.waiting {
             (item.refusals, item.not_before) = (0, Uptime(i64::MIN));
         }
         self.in_flight.iter_mut().for_each(|in_flight| in_flight.to_former_target = true);
-        self.handle(now, Input::Tick);
-    }
-
-    /// The channel works again: what waits goes at once.
-    pub fn works_again(&mut self, now: Uptime) {
-        (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
         self.handle(now, Input::Tick);
     }
 
@@ -328,7 +325,7 @@ impl Queue {
 
     fn sent(&mut self) {
         let Some(InFlight { message, .. }) = self.in_flight.take() else { return };
-        (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
+        self.forget_failures();
         self.undelivered = self.undelivered.saturating_sub(message.undelivered);
         for item in &message.items {
             self.report_outcome(item, DeliveryStatus::Sent, None);
@@ -367,6 +364,10 @@ impl Queue {
             (self.failures, self.asked, self.not_before) = (0, false, now);
         }
         self.expire(now);
+    }
+
+    fn forget_failures(&mut self) {
+        (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
     }
 
     /// When the channel is tried next.

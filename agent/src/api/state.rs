@@ -103,7 +103,7 @@ impl ApiState {
     /// Reads the engine, between two of its inputs.
     pub(super) async fn query<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Engine, &EngineContext<'_>, &Clock) -> T + Send + 'static,
+        query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let clock = self.clock.clone();
         self.ask(|answer| {

@@ -104,7 +104,7 @@ impl Applier {
     /// Observes sensors, buses and memory; `None` while decide does not run.
     async fn observe(&self) -> Option<Observation> {
         let (answer, answered) = oneshot::channel();
-        let look = move |engine: &Engine, context: &EngineContext<'_>| {
+        let look = move |engine: &Engine, context: &EngineContext| {
             let _ = answer.send(sensors(engine, context));
         };
         let _ = self.to_decide.send(DecideRequest::Query(Box::new(look))).await;
@@ -150,7 +150,7 @@ pub(super) fn rejection(problems: &Problems) -> Value {
     json!({ "state": "refused", "problems": problems.lines })
 }
 
-fn sensors(engine: &Engine, context: &EngineContext<'_>) -> BTreeMap<SensorId, Observed> {
+fn sensors(engine: &Engine, context: &EngineContext) -> BTreeMap<SensorId, Observed> {
     let views = engine.sensors().filter(|view| engine.plan().sensor(view.sensor).state_of_bus.is_none());
     let observed = views.map(|view| {
         let id = engine.plan().sensor(view.sensor).id.clone();

@@ -1,6 +1,6 @@
 //! Start of decide: the engine continues from the checkpoint and the readings stored after it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::fault::LoggedFaults;
 use super::live::{LiveLine, LiveOutput};
 use super::stage::{self, StoreReplaced};
-use super::{Configured, Decide, Faults, ReadingCounts};
+use super::{Configured, Decide, EngineContext};
 use crate::act::Outputs;
 use crate::checkpoint::{Checkpoint, LastPages, unreadable};
 use crate::clock::Clock;
@@ -104,7 +104,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         plan: Arc::clone(engine.plan()),
         engine,
         last_pages,
-        acknowledged_by,
+        context: EngineContext { acknowledged_by, ..EngineContext::default() },
         page_runs,
         run: handles.run,
         reserved: AlertId(through),
@@ -121,18 +121,12 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         notify: handles.notify,
         unsent: VecDeque::new(),
         live,
-        buses: BTreeMap::new(),
-        unmatched: BTreeMap::new(),
-        absent: BTreeMap::new(),
         label_matches,
         boards,
         channels: Troubles::new(),
         hub_accepts: None,
-        faults: Faults::new(),
         logged_faults: LoggedFaults::default(),
         recording: handles.recording,
-        readings: ReadingCounts::default(),
-        lost_notifications: 0,
         reported_drops: super::drops::Reported::default(),
     };
     let sirens = super::sirens::wired(&channels);

@@ -20,8 +20,8 @@ pub(super) struct Reported {
 impl Decide {
     /// Reports drops since the last report; `values` is the queue's count since the start. `is_last` does not wait for the minute.
     pub(super) fn report_drops(&mut self, values: u64, is_last: bool) {
-        self.readings.dropped = values;
-        let notifications = self.lost_notifications;
+        self.context.readings.dropped = values;
+        let notifications = self.context.lost_notifications;
         let new_values = values.saturating_sub(self.reported_drops.values);
         let new_notifications = notifications.saturating_sub(self.reported_drops.notifications);
         let (now, from) = (self.now(), self.reported_drops.at);

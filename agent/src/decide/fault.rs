@@ -54,15 +54,16 @@ impl Decide {
         if self.logged_faults.should_log_fault(sensor, &why, self.engine.now().uptime) {
             warn!(%sensor, "fault: {why}");
         }
-        if self.faults.get(sensor) != Some(&why) {
-            self.faults.insert(sensor.clone(), why);
+        if self.context.faults.get(sensor) != Some(&why) {
+            self.context.faults.insert(sensor.clone(), why);
         }
     }
 
     /// Takes a value without a fault, which ends that of its sensor unless it is no number.
     pub(super) fn input_works(&mut self, sample: &Sample) {
-        let has_failed =
-            !self.faults.is_empty() && sample.value.is_finite() && self.faults.remove(&sample.sensor).is_some();
+        let has_failed = !self.context.faults.is_empty()
+            && sample.value.is_finite()
+            && self.context.faults.remove(&sample.sensor).is_some();
         if has_failed && self.logged_faults.should_log_end(&sample.sensor) {
             info!(sensor = %sample.sensor, "input has a value again");
         }
@@ -71,22 +72,22 @@ impl Decide {
     /// Cause of an alert beyond its rule, for notifications: as [`cause`], and why a bus is down, its lines have no value, or a modem
     /// cannot send.
     pub(super) fn cause(&self, key: &AlertKey) -> Option<Explanation> {
-        let context = self.context();
+        let context = &self.context;
         let of_bus = || {
-            let down = self.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
-            down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, &context, &key.sensor))
+            let down = self.context.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
+            down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, context, &key.sensor))
         };
         let of_channel = || {
             let down = self.channels.iter().find(|(channel, _)| key.sensor == SensorId::of_channel(channel));
             down.and_then(|(_, why)| why.clone())
         };
-        let cause = cause(&self.engine, &context, key).or_else(|| self.cause_of_doses(key));
+        let cause = cause(&self.engine, context, key).or_else(|| self.cause_of_doses(key));
         cause.or_else(|| Some(Explanation { why: of_bus().or_else(of_channel)?, advice: None }))
     }
 }
 
 /// Cause of an alert about a faulty or silent sensor, where it is known.
-pub(crate) fn cause(engine: &Engine, context: &EngineContext<'_>, key: &AlertKey) -> Option<Explanation> {
+pub(crate) fn cause(engine: &Engine, context: &EngineContext, key: &AlertKey) -> Option<Explanation> {
     let ix = engine.plan().sensor_ix(key.sensor.as_str())?;
     match engine.plan().rule(key)?.condition {
         Condition::Faulty => {
@@ -103,7 +104,7 @@ pub(crate) fn cause(engine: &Engine, context: &EngineContext<'_>, key: &AlertKey
 }
 
 /// Why the messages of a bus match no sensor, of a sensor `bus/NAME` whose messages come.
-pub(crate) fn why_unmatched(engine: &Engine, context: &EngineContext<'_>, sensor: &SensorId) -> Option<String> {
+pub(crate) fn why_unmatched(engine: &Engine, context: &EngineContext, sensor: &SensorId) -> Option<String> {
     let bus = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?).state_of_bus.as_ref()?;
     context.unmatched.get(bus).filter(|_| engine.is_unmatched(bus)).cloned()
 }

@@ -99,27 +99,25 @@ pub(crate) struct Configured {
 }
 
 /// Read of the engine, between two inputs.
-pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &EngineContext<'_>) + Send>;
+pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &EngineContext) + Send>;
 
 /// State of decide beside the engine.
-#[derive(Clone, Copy)]
-pub(crate) struct EngineContext<'a> {
-    pub(crate) readings: &'a ReadingCounts,
+#[derive(Debug, Default)]
+pub(crate) struct EngineContext {
+    pub(crate) readings: ReadingCounts,
+    /// Notifications given up since the start because too many waited.
     pub(crate) lost_notifications: u64,
-    pub(crate) acknowledged_by: &'a AcknowledgedBy,
-    pub(crate) faults: &'a Faults,
+    /// Who acknowledged each open alert; part of the checkpoint.
+    pub(crate) acknowledged_by: Arc<AcknowledgedBy>,
+    /// Reason of each sensor whose input fails.
+    pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
     /// Why the last message of a bus matched no sensor.
-    pub(crate) unmatched: &'a BTreeMap<Id, String>,
+    pub(crate) unmatched: BTreeMap<Id, String>,
     /// Why each bus is down; `None` for a bus that is up.
-    pub(crate) buses: &'a BTreeMap<Id, Option<String>>,
-    pub(crate) absent: &'a AbsentOf,
+    pub(crate) buses: BTreeMap<Id, Option<String>>,
+    /// Sensors of each bus whose values its lines lack.
+    pub(crate) absent: BTreeMap<Id, Arc<Absent>>,
 }
-
-/// Sensors of each bus whose values its lines lack.
-pub(crate) type AbsentOf = BTreeMap<Id, Arc<Absent>>;
-
-/// Reason of each sensor whose input fails.
-pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
 
 /// Readings and values since the start.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

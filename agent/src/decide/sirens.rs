@@ -113,7 +113,7 @@ impl Decide {
             let (max_on, bus) = (planned.and_then(|of| of.max_on), planned.map(|of| of.output.bus().clone()));
             let new = || Driven { actuator, machine: Siren::new(patterns, max_on), order: 0, pages: Vec::new() };
             self.sirens.sirens.entry(id.clone()).or_insert_with(new).machine.configure(patterns, max_on);
-            if let Some(down) = bus.and_then(|bus| self.buses.get(&bus)) {
+            if let Some(down) = bus.and_then(|bus| self.context.buses.get(&bus)) {
                 let state = down.clone().map_or(Ok(()), Err);
                 self.siren(&id, siren::Input::Bus(state));
             }

@@ -64,7 +64,7 @@ impl Decide {
         self.commit.checkpoint = Some(Arc::new(Checkpoint {
             engine: self.engine.snapshot(),
             last_pages: Arc::clone(&self.last_pages),
-            acknowledged_by: Arc::clone(&self.acknowledged_by),
+            acknowledged_by: Arc::clone(&self.context.acknowledged_by),
             page_runs: Arc::clone(&self.page_runs),
             label_matches: Arc::clone(&self.label_matches),
             boards: Arc::clone(&self.boards),
@@ -166,8 +166,11 @@ impl Decide {
             let transition = match state {
                 AlertState::Acknowledged(until) => {
                     // Checkpoints of early versions have no names.
-                    let by =
-                        report.alert.and_then(|alert| self.acknowledged_by.get(&alert)).cloned().unwrap_or_default();
+                    let by = report
+                        .alert
+                        .and_then(|alert| self.context.acknowledged_by.get(&alert))
+                        .cloned()
+                        .unwrap_or_default();
                     Transition::Acknowledged { until, by }
                 }
                 AlertState::Firing | AlertState::Pending(_) => Transition::Firing,

@@ -16,7 +16,7 @@ impl Decide {
     pub(super) fn bus_changed(&mut self, bus: &Id, down: Option<&str>) {
         let up = down.is_none();
         self.stage_diagnostic("bus", json!({ "bus": bus, "up": up, "reason": down }));
-        self.buses.insert(bus.clone(), down.map(str::to_owned));
+        self.context.buses.insert(bus.clone(), down.map(str::to_owned));
         self.handle(Input::Bus { bus: bus.clone(), up });
         self.tell_sirens_of(bus, &down.map_or(Ok(()), |why| Err(format!("its board is away: {why}"))));
         self.read_state(&SensorId::of_bus(bus), up);
@@ -24,7 +24,7 @@ impl Decide {
 
     /// A message came from a bus and matched no sensor.
     pub(super) fn message_unmatched(&mut self, bus: Id, why: String) {
-        self.unmatched.insert(bus.clone(), why);
+        self.context.unmatched.insert(bus.clone(), why);
         self.handle(Input::Unmatched(bus));
     }
 
@@ -47,7 +47,7 @@ impl Decide {
 
     /// Reads every state sensor again: a new plan may have sensors for states that began before it.
     pub(super) fn read_states(&mut self) {
-        for (bus, down) in self.buses.clone() {
+        for (bus, down) in self.context.buses.clone() {
             self.read_state(&SensorId::of_bus(&bus), down.is_none());
         }
         for (channel, trouble) in self.channels.clone() {

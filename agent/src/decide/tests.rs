@@ -285,7 +285,7 @@ fn channels_outlast_a_queue_that_is_full() {
     for _ in 0..=MAX_UNSENT {
         life.decide.send_to_channels(Request::Acknowledged(AlertId(2)));
     }
-    assert!(life.decide.lost_notifications > 0);
+    assert!(life.decide.context.lost_notifications > 0);
     let waits = life.decide.unsent.iter().filter(|request| matches!(request, Request::Channels(..))).count();
     assert_eq!(waits, 1);
 }
@@ -321,7 +321,7 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
     };
     let look = async || {
         let (look, looked) = oneshot::channel();
-        let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.readings.decided).unwrap();
+        let count = |_: &Engine, context: &EngineContext| look.send(context.readings.decided).unwrap();
         requests.send(DecideRequest::Query(Box::new(count))).await.unwrap();
         looked.await.unwrap()
     };
@@ -391,7 +391,7 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     while !matches!(asked.recv().await, Some(notify::NotifyRequest::Dispatch(Request::Page(..)))) {}
     assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
     let (look, looked) = oneshot::channel();
-    let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.readings.decided).unwrap();
+    let count = |_: &Engine, context: &EngineContext| look.send(context.readings.decided).unwrap();
     requests.send(DecideRequest::Query(Box::new(count))).await.unwrap();
     let decided = looked.await.unwrap();
     assert!(decided < values as u64, "all {values} values were decided on first");

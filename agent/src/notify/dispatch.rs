@@ -13,7 +13,7 @@ use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::time::Uptime;
 use tilth_notify::kinds::siren::Status;
-use tilth_notify::message::{DeliveryStatus, Failure, Outcome};
+use tilth_notify::message::{DeliveryStatus, Outcome};
 use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Limits, Next, Queue};
 
@@ -40,14 +40,8 @@ pub(crate) enum Request {
 pub(crate) enum Input {
     Tick,
     Request(Request),
-    /// A channel's message was delivered.
-    Sent(Id),
-    /// A channel's message was not delivered.
-    Failed(Id, Failure),
-    /// A channel that could send nothing can again.
-    Works(Id),
-    /// A message of a channel, which was delivered, did not arrive after all; and why.
-    Lost(Id, String, String),
+    /// What became of a message of a channel, or that the channel works again.
+    Channel(Id, queue::Input),
 }
 
 /// Cause of an alert that the engine does not know.
@@ -116,12 +110,11 @@ impl Dispatch {
                 }
             }
             Input::Request(request) => self.take(now, request),
-            Input::Works(channel) => {
-                self.queues.get_mut(&channel).into_iter().for_each(|queue| queue.works_again(now));
+            Input::Channel(channel, input) => {
+                if let Some(queue) = self.queues.get_mut(&channel) {
+                    queue.handle(now, input);
+                }
             }
-            Input::Lost(channel, message, why) => self.answer(now, &channel, queue::Input::Lost(message, why)),
-            Input::Sent(channel) => self.answer(now, &channel, queue::Input::Sent),
-            Input::Failed(channel, failure) => self.answer(now, &channel, queue::Input::Failed(failure)),
         }
         self.collect(now);
     }
@@ -220,12 +213,6 @@ impl Dispatch {
 
     fn can_tell(&self, channel: &Id) -> bool {
         self.is_open(channel) && self.channels.get(channel).is_some_and(|channel| channel.blocked.is_none())
-    }
-
-    fn answer(&mut self, now: Uptime, channel: &Id, input: queue::Input) {
-        if let Some(queue) = self.queues.get_mut(channel) {
-            queue.handle(now, input);
-        }
     }
 
     /// Takes changed channels. Notifications of a removed channel are sent by another one.

@@ -14,13 +14,13 @@ use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 use tilth_notify::message::{Failure, Retry};
 use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, SmsOutcome};
+use tilth_notify::queue;
 use tilth_notify::secret::Secrets;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::dispatch::Input as Event;
 use super::to_decide::{ChannelRequest, Troubles};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
@@ -56,7 +56,7 @@ pub(super) struct Context {
     pub(super) ports: Ports,
     pub(super) to_decide: mpsc::Sender<ChannelRequest>,
     /// Hears of a modem that can send again, and of pages that arrived nowhere.
-    pub(super) notify: mpsc::Sender<Event>,
+    pub(super) notify: mpsc::Sender<(Id, queue::Input)>,
     pub(super) troubles: watch::Sender<Troubles>,
 }
 
@@ -315,7 +315,7 @@ impl Task {
                 SmsOutcome::Failed(..) if self.session.trouble().is_some() => {}
                 SmsOutcome::Failed(number, why) => warn!("channel {channel}: SMS to {number} not sent: {why}"),
                 SmsOutcome::Lost(message, why) => {
-                    let _ = self.context.notify.try_send(Event::Lost(channel.clone(), message, why));
+                    let _ = self.context.notify.try_send((channel.clone(), queue::Input::Lost(message, why)));
                 }
                 SmsOutcome::Arrived(number, Ok(())) => self.report = Some(format!("last SMS arrived at {number}")),
                 SmsOutcome::Arrived(number, Err(status)) => {
@@ -341,7 +341,7 @@ impl Task {
             Some(why) => warn!("channel {channel} unavailable: {why}; alerts go to the other channels"),
             None if before.is_some() => {
                 info!("channel {channel} is available again");
-                let _ = notify.try_send(Event::Works(channel.clone()));
+                let _ = notify.try_send((channel.clone(), queue::Input::Works));
             }
             None => {}
         }

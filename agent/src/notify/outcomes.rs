@@ -13,7 +13,8 @@ pub(super) const MOST: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
-    waiting: VecDeque<Delivery>,
+    /// Oldest first.
+    pub(super) waiting: VecDeque<Delivery>,
     unsaid: u64,
 }
 
@@ -31,19 +32,6 @@ impl Outcomes {
         self.waiting.push_back(delivery);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Delivery> {
-        self.waiting.pop_front()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Drops all: decide has ended.
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
-    }
-
     /// Logs how many were dropped since the last time, once none waits any more.
     pub(super) fn say_dropped(&mut self) {
         if let Some(dropped) = self.take_unsaid() {
@@ -54,7 +42,7 @@ impl Outcomes {
     }
 
     fn take_unsaid(&mut self) -> Option<u64> {
-        (self.is_empty() && self.unsaid > 0).then(|| std::mem::take(&mut self.unsaid))
+        (self.waiting.is_empty() && self.unsaid > 0).then(|| std::mem::take(&mut self.unsaid))
     }
 }
 
@@ -81,10 +69,7 @@ mod tests {
         assert_eq!(outcomes.take_unsaid(), None);
         outcomes.push(delivery(MOST, DeliveryStatus::Sent));
         outcomes.push(delivery(MOST + 1, DeliveryStatus::Sent));
-        let mut left: Vec<String> = Vec::new();
-        while let Some(delivery) = outcomes.pop() {
-            left.push(delivery.outcome.notification);
-        }
+        let left: Vec<String> = outcomes.waiting.drain(..).map(|delivery| delivery.outcome.notification).collect();
         assert_eq!(left.len(), MOST);
         assert_eq!(left[0], "pi-1-1", "the oldest went second");
         assert!(!left.contains(&"pi-7-1".to_owned()), "what is tried again went first");

@@ -28,9 +28,8 @@ use super::super::reporter::ConfigReporter;
 use super::super::status::ConfigStatus;
 use super::super::{Configuration, FileChanges, Retry};
 use super::*;
-use crate::checkpoint::AcknowledgedBy;
 use crate::clock::Clock;
-use crate::decide::{DecideRequest, EngineContext, Faults, ReadingCounts};
+use crate::decide::{DecideRequest, EngineContext};
 use crate::health::{Bus, HealthBoard};
 use crate::sense::SensorInputs;
 use crate::sense::bus::HealthHandle;
@@ -223,15 +222,7 @@ impl Bench {
             DecideRequest::Barrier(done) => done.send(()).unwrap(),
             DecideRequest::Query(look) => {
                 self.read();
-                let beside = EngineContext {
-                    readings: &ReadingCounts::default(),
-                    lost_notifications: 0,
-                    acknowledged_by: &AcknowledgedBy::default(),
-                    faults: &Faults::default(),
-                    unmatched: &Default::default(),
-                    buses: &Default::default(),
-                    absent: &Default::default(),
-                };
+                let beside = EngineContext::default();
                 // Before anything is decided nothing can be seen.
                 if let Some(engine) = &self.engine {
                     look(engine, &beside);

@@ -47,7 +47,7 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
             .map(|(channel, effect)| format!("{channel} {}", words(&effect)))
             .collect()
     };
-    use Input::{Failed, Sent, Tick};
+    let sent = |channel| Input::Channel(id(channel), queue::Input::Sent);
     let with = |names: &[&str]| {
         Input::Request(Request::Channels(names.iter().copied().map(remote).collect(), ChannelsByAlert::default()))
     };
@@ -58,16 +58,16 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
     let down =
         Failure { reason: "down".to_owned(), retry: Retry::UntilExpired, retry_after: None, may_have_arrived: false };
     assert_eq!(step(0, page_by(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
-    assert_eq!(step(0, Failed(id("phone"), down)), ["phone pi-1-1 retrying"]);
-    assert_eq!(step(1, Sent(id("log"))), ["log pi-1-1 sent"]);
+    assert_eq!(step(0, Input::Channel(id("phone"), queue::Input::Failed(down))), ["phone pi-1-1 retrying"]);
+    assert_eq!(step(1, sent("log")), ["log pi-1-1 sent"]);
     let second = page(2, 1, Severity::Urgent, Cause::Fired);
     assert_eq!(
         step(2, page_by(second, vec![id("log"), id("gone")])),
         ["gone pi-2-1 failed, log instead", "log send pi-2-1", "log pi-2-1-instead-of-gone replaced"]
     );
-    assert_eq!(step(3, Sent(id("log"))), ["log pi-2-1 sent"]);
+    assert_eq!(step(3, sent("log")), ["log pi-2-1 sent"]);
     assert_eq!(step(4, resolved(1)), ["log send pi-1-resolved", "phone pi-1-1 withdrawn"]);
-    assert_eq!(step(5, Tick), ["phone send pi-1-resolved +1"]);
+    assert_eq!(step(5, Input::Tick), ["phone send pi-1-resolved +1"]);
     assert_eq!(step(6, resolved(7)), [""; 0], "nobody was told");
     step(7, Input::Request(Request::Paged(AlertId(8), vec![id("unused")])));
     assert_eq!(step(8, resolved(8)), ["unused send pi-8-resolved"], "told before the restart");
@@ -111,7 +111,7 @@ impl House {
     fn fails(&mut self, channel: &str) -> Vec<String> {
         let retry = Retry::Never;
         let failure = Failure { reason: "answered 400".to_owned(), retry, retry_after: None, may_have_arrived: false };
-        self.step(Input::Failed(id(channel), failure))
+        self.step(Input::Channel(id(channel), queue::Input::Failed(failure)))
     }
 }
 
@@ -141,7 +141,7 @@ fn in_place_of_a_channel_one_tells_that_works_and_none_that_may_not() {
     house.step(Input::Request(Request::Page(Box::new(failing), vec![id("b")])));
     let down =
         Failure { reason: "down".to_owned(), retry: Retry::UntilExpired, retry_after: None, may_have_arrived: false };
-    house.step(Input::Failed(id("b"), down));
+    house.step(Input::Channel(id("b"), queue::Input::Failed(down)));
     house.page(&["phone"], &["phone"]);
     assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, log instead", "log send pi-1-1-instead-of-phone"]);
     // With no other that works, the one that is tried again; never the one that may not.
@@ -161,12 +161,12 @@ fn what_waits_or_is_under_way_on_a_channel_that_goes_is_told_by_the_level_of_now
     // Under way: it may still arrive.
     assert_eq!(house.set(&["log", "mobile"], &["mobile"]), [""; 0]);
     assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, mobile instead", "mobile send pi-1-1-instead-of-phone"]);
-    house.step(Input::Sent(id("mobile")));
+    house.step(Input::Channel(id("mobile"), queue::Input::Sent));
     assert_eq!(house.step(Input::Request(Request::Resolved(Box::new(resolved(1))))), ["mobile send pi-1-resolved"]);
 
     let mut house = House::new(&["log", "phone"]);
     house.page(&["phone"], &[]);
-    house.step(Input::Sent(id("phone")));
+    house.step(Input::Channel(id("phone"), queue::Input::Sent));
     house.set(&["log", "mobile"], &["mobile"]);
     assert_eq!(
         house.step(Input::Request(Request::Resolved(Box::new(resolved(1))))),
@@ -179,7 +179,7 @@ fn what_waits_or_is_under_way_on_a_channel_that_goes_is_told_by_the_level_of_now
 fn a_page_that_arrived_nowhere_after_all_is_sent_by_another_channel() {
     let mut house = House::new(&["phone", "sms"]);
     house.page(&["sms"], &["sms", "phone"]);
-    assert_eq!(house.step(Input::Sent(id("sms"))), ["sms pi-1-1 sent"]);
-    let lost = Input::Lost(id("sms"), "pi-1-1".to_owned(), "SMS did not arrive".to_owned());
+    assert_eq!(house.step(Input::Channel(id("sms"), queue::Input::Sent)), ["sms pi-1-1 sent"]);
+    let lost = Input::Channel(id("sms"), queue::Input::Lost("pi-1-1".to_owned(), "SMS did not arrive".to_owned()));
     assert_eq!(house.step(lost), ["sms pi-1-1 failed, phone instead", "phone send pi-1-1-instead-of-sms"]);
 }

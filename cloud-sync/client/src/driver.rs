@@ -45,7 +45,7 @@ pub struct Queues {
     pub heads: watch::Receiver<Heads>,
     /// To the agent: bundles, problems and status.
     pub reports: mpsc::Sender<Report>,
-    /// From the agent: the newest bundle that it has seen, a nudge, a new link, a new stream.
+    /// From the agent: the newest bundle that it has seen, a new link, a new stream.
     pub inputs: mpsc::Receiver<SyncInput>,
 }
 

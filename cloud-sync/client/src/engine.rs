@@ -131,13 +131,6 @@ impl SyncEngine {
             SyncInput::Answered { request, exchange } => self.answered(request, &exchange),
             SyncInput::Pulled { request, exchange } => self.pulled(request, exchange),
             SyncInput::KnownBundle(known) => self.pull.set_known(known),
-            SyncInput::Nudged => self.pull.nudge(self.now),
-            SyncInput::NetworkUp => {
-                if let State::Offline { .. } = self.state {
-                    self.offline.reset();
-                    self.rest();
-                }
-            }
             SyncInput::HubLinkChanged => self.hub_link_changed(),
         }
         self.step();

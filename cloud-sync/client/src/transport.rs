@@ -84,20 +84,3 @@ pub enum TransportErrorKind {
     #[error("the answer cannot be read")]
     Garbled,
 }
-
-impl TransportError {
-    /// Whether the same request may succeed later without a person doing something.
-    #[must_use]
-    pub fn retry_helps(&self) -> bool {
-        match self.kind {
-            TransportErrorKind::NoConnection
-            | TransportErrorKind::NoTls
-            | TransportErrorKind::TimedOut
-            | TransportErrorKind::CutOff
-            | TransportErrorKind::TooLong
-            | TransportErrorKind::Garbled => true,
-            // A wrong authority stays wrong; a wrong clock may be mended by NTP, so it is tried, but slowly.
-            TransportErrorKind::Untrusted => false,
-        }
-    }
-}

@@ -290,7 +290,8 @@ fn status_and_inputs_go_both_ways() {
         farm.report(of(StateName::Idle)).await;
         let before = *hub.pulls.lock().unwrap();
         for _ in 0..3 {
-            farm.inputs.send(SyncInput::Nudged).await.unwrap();
+            // The bundle was lost: it is to come again.
+            farm.inputs.send(SyncInput::KnownBundle(KnownBundle::default())).await.unwrap();
             farm.report(|report| matches!(report, Report::Bundle(_)).then_some(())).await;
         }
         assert!(*hub.pulls.lock().unwrap() >= before + 3);

@@ -18,7 +18,7 @@ pub const LIVE_PERIOD: Span = Span::from_mins(1);
 /// After this long without a batch an empty one says that the farm lives.
 pub const HEARTBEAT: Span = Span::from_mins(2);
 
-/// How often the hub is asked for configuration without being nudged.
+/// How often the hub is asked for configuration where it names no version that waits.
 pub const PULL_PERIOD: Span = Span::from_mins(1);
 
 /// The most rows of one batch: about 250 kB of JSON, so that building it holds up the runtime for a millisecond or two.

@@ -125,10 +125,6 @@ pub enum SyncInput {
     },
     /// The newest bundle that the agent has seen changed. Without an `etag` the next bundle is delivered whatever came before.
     KnownBundle(KnownBundle),
-    /// Something says that configuration waits: pull at once.
-    Nudged,
-    /// The network came up: a try may help.
-    NetworkUp,
     /// The link to the hub is another one: a new key, or another authority. A batch on the link before goes again on this one, a
     /// try may help, also after a rejected key, and the next bundle is delivered whatever came before.
     HubLinkChanged,

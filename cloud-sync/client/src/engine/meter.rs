@@ -17,12 +17,8 @@ pub enum TrafficKind {
     /// Windows of the backlog.
     #[serde(rename = "backfill")]
     Backlog,
-    /// Raw readings that the hub asked for.
-    Raw,
     /// Configuration pulled.
     Config,
-    /// Firmware pulled.
-    Firmware,
     /// Heartbeats, and what the device says of itself.
     Heartbeat,
 }

@@ -15,7 +15,7 @@ use super::verdict::{self, Verdict, is_page};
 use crate::transport::{Exchange, KnownBundle};
 
 /// ```text
-///             due, or nudged
+///             due, or hinted at
 ///  Waiting ------------------> Asking
 ///    ^  ^                       |  |
 ///    |  +---- 200, 304, 404 ----+  | refused, 429, 500, garbage, no answer
@@ -103,20 +103,15 @@ impl Pull {
         }
     }
 
-    /// The hub said that this version waits. Each version hurries us once: one that the agent rejects is not asked for
-    /// at every batch.
+    /// The hub said that this version waits: ask at once, unless the hub is in trouble. Each version hurries us once: one that the
+    /// agent rejects is not asked for at every batch.
     pub(super) fn hint(&mut self, now: Uptime, version: u64) {
         // A higher one than there can be is no bundle's, and would outdo every hint after it.
         if version <= MAX_VERSION && version > self.known.version && version > self.followed {
             self.followed = version;
-            self.nudge(now);
-        }
-    }
-
-    /// Ask at once, unless the hub is in trouble.
-    pub(super) fn nudge(&mut self, now: Uptime) {
-        if let State::Waiting { at } = &mut self.state {
-            *at = now.min(*at);
+            if let State::Waiting { at } = &mut self.state {
+                *at = now.min(*at);
+            }
         }
     }
 

@@ -22,8 +22,8 @@ use super::status::StateName;
 ///                        Sending -----------------------------------> BackingOff --+
 ///                        | | |  \     no way there                                  |
 ///                        | | |   +--------------------------------> Offline --------+ due, or a new key
-///                        | | |        401, 403                                      | (or, when offline, the network
-///                        | | +------------------------------------> Rejected -------+ comes up)
+///                        | | |        401, 403                                      |
+///                        | | +------------------------------------> Rejected -------+
 ///                        | |          409                              ^            |
 ///                        | +--------------------------> Conflict ------|--- silent, |
 ///                        |                                |  409 again |  backs off |

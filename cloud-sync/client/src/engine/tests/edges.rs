@@ -279,7 +279,6 @@ const WALKS: &[Walk] = &[
         Fetching,
     ),
     (BackingOff, "a new key comes", |bench| bench.input(SyncInput::HubLinkChanged), Fetching),
-    (BackingOff, "network up changes nothing", |bench| bench.input(SyncInput::NetworkUp), BackingOff),
     (
         Offline,
         "due",
@@ -289,15 +288,6 @@ const WALKS: &[Walk] = &[
         Fetching,
     ),
     (Offline, "a new key comes", |bench| bench.input(SyncInput::HubLinkChanged), Fetching),
-    (
-        Offline,
-        "network up",
-        |bench| {
-            bench.input(SyncInput::NetworkUp);
-            bench.tick();
-        },
-        Fetching,
-    ),
     (
         Rejected,
         "due: a probe without rows",

@@ -4,7 +4,7 @@
 //! ```text
 //! agent.toml, config.d -- watch (a thread) --> files --+
 //!                                                      +--> apply --> decide: plan; sense: inputs
-//! hub -- sync -- Received -----------------> bundles --+      `-----> reporter: log, status, last_good (a thread)
+//! hub -- sync -- Received -----------------> bundles --+      `-----> reporter: log, status, last_good (a task)
 //! ```
 //!
 //! A configuration takes these forms, in this order:
@@ -113,7 +113,7 @@ impl Configuration {
     ) -> io::Result<(Configuration, Configured, SensorInputs)> {
         let ConfigContext { folder, data, mode, status, health, to_decide, inputs } = context;
         let files = FileChanges::new(folder.to_owned());
-        let last_good = LastGoodWriter::start(data)?;
+        let last_good = LastGoodWriter::start(data);
         let changes = watch::start(folder.to_owned(), startup.versions)?;
         let (compiled, active) = (startup.compiled, startup.active);
         let rejected = compiled.summary.rejected.clone();
@@ -125,7 +125,7 @@ impl Configuration {
         });
         let clock = status.clock().clone();
         let mut reporter = ConfigReporter::new(status, last_good);
-        reporter.begin(compiled.summary, startup.previous);
+        reporter.begin(compiled.summary, startup.previous, &active);
         let applier = Applier { active, reporter, to_decide, inputs, clock, health, probation: None };
         if !rejected.is_empty() {
             applier.store_diagnostic(rejection(&rejected)).await;

@@ -275,7 +275,7 @@ impl Bundles {
         // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_taken().await else { return Ok(None) };
         let kept = self.blocking_files(BundleFiles::save_staged).await;
-        applier.reporter.set_active(summary, is_changed);
+        applier.reporter.set_active(summary, is_changed, &applier.active);
         let held = self.report_active(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_changed {
@@ -368,7 +368,7 @@ impl Bundles {
             None => status.returns_to_files(bundle_unavailable),
         });
         applier.active.bundle = bundle;
-        applier.reporter.set_active(summary, is_changed);
+        applier.reporter.set_active(summary, is_changed, &applier.active);
         self.finish_revert(reason, applier).await;
     }
 

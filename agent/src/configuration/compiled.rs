@@ -29,7 +29,7 @@ impl Compiled {
     /// site's, and under a bundle `agent.toml`.
     pub(super) fn of(loaded: Loaded, files: fn(&Loaded) -> Files) -> Option<Compiled> {
         let (hash, merged, files) = (loaded.hash.to_string(), Merged::of(&loaded), files(&loaded));
-        let summary = ConfigSummary::of(hash.clone(), files, &loaded);
+        let summary = ConfigSummary::of(files, &loaded);
         let plan = Arc::new(loaded.plan?);
         let agent_toml = loaded.agent_toml?;
         let inputs = SensorInputs::of(Some(&agent_toml), &loaded.input_settings, plan.actuators());

@@ -93,7 +93,7 @@ impl FileChanges {
         if is_changed {
             applier.store_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
         }
-        applier.reporter.set_active(summary, is_changed);
+        applier.reporter.set_active(summary, is_changed, &applier.active);
     }
 }
 

@@ -1,16 +1,18 @@
 //! The last good configuration: a fallback for a start at which the files in the folder have errors and no person is there to read them.
 //!
 //! `config.good` in the data folder is JSON: the files with their names and texts, the inventory of what was active, and the SHA-256 of
-//! that. A thread writes it after the configuration has taken effect, and tries again where the disk refuses.
+//! that. A task writes it after the configuration has taken effect, and tries again where the disk refuses.
 
 use std::io;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tilth_config::{Files, Inventory};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::durable::{self, Unreadable};
@@ -57,53 +59,37 @@ impl LastGood {
     }
 }
 
-/// Hands the active configuration to the thread that saves it.
+/// Hands the active configuration to the task that saves it.
 #[derive(Debug)]
-pub(crate) struct LastGoodWriter {
-    /// Content that is not saved yet.
-    waiting: Arc<Mutex<Option<LastGood>>>,
-    wake: SyncSender<()>,
-}
+pub(crate) struct LastGoodWriter(watch::Sender<LastGood>);
 
 impl LastGoodWriter {
-    /// Starts the thread, which ends with this handle.
-    pub(super) fn start(data: &Path) -> io::Result<LastGoodWriter> {
-        let (wake, woken) = sync_channel(1);
-        let waiting = Arc::<Mutex<Option<LastGood>>>::default();
-        let (data, to_write) = (data.to_owned(), Arc::clone(&waiting));
-        std::thread::Builder::new().name("last-good".to_owned()).spawn(move || keep_saved(&data, &to_write, &woken))?;
-        Ok(LastGoodWriter { waiting, wake })
+    /// Starts the task, which ends with this handle.
+    pub(super) fn start(data: &Path) -> LastGoodWriter {
+        let (newest, saves) = watch::channel(LastGood::default());
+        tokio::spawn(keep_saved(data.to_owned(), saves));
+        LastGoodWriter(newest)
     }
 
     pub(super) fn save(&self, good: LastGood) {
-        let mut waiting = lock(&self.waiting);
-        let before = waiting.take().unwrap_or_default();
-        *waiting = Some(good.or_files_of(before));
-        drop(waiting);
-        // A full channel already wakes the thread.
-        let _ = self.wake.try_send(());
+        self.0.send_modify(|before| *before = good.or_files_of(mem::take(before)));
     }
 }
 
-fn lock(waiting: &Mutex<Option<LastGood>>) -> MutexGuard<'_, Option<LastGood>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn keep_saved(data: &Path, waiting: &Mutex<Option<LastGood>>, woken: &Receiver<()>) {
-    let (mut newest, mut is_saved, mut has_failed) = (None::<LastGood>, true, false);
-    while woken.recv_timeout(AGAIN) != Err(RecvTimeoutError::Disconnected) {
-        if let Some(new) = lock(waiting).take() {
-            newest = Some(new.or_files_of(newest.unwrap_or_default()));
-            is_saved = false;
-        }
-        // A person may have deleted the file, or the folder with it.
-        let Some(good) = newest.clone().filter(|_| !is_saved || !data.join(NAME).exists()) else { continue };
-        match good.write(data) {
+/// Writes what is new, and every [`AGAIN`] what is not on the disk: it may have refused that, or a person deleted the file, or the folder
+/// with it.
+async fn keep_saved(data: PathBuf, mut saves: watch::Receiver<LastGood>) {
+    let (mut newest, mut has_failed) = (LastGood::default(), false);
+    let mut changed = saves.changed().await;
+    while changed.is_ok() {
+        newest = saves.borrow_and_update().clone().or_files_of(newest);
+        let (good, folder) = (newest.clone(), data.clone());
+        match spawn_blocking(move || good.write(&folder)).await.map_err(io::Error::other).flatten() {
             Ok(written) => {
                 if has_failed {
                     info!(target: "config.good", "fallback copy of the configuration saved");
                 }
-                (newest, is_saved, has_failed) = (Some(written), true, false);
+                (newest, has_failed) = (written, false);
             }
             Err(error) => {
                 // Logged once: a disk may be full for weeks.
@@ -113,5 +99,6 @@ fn keep_saved(data: &Path, waiting: &Mutex<Option<LastGood>>, woken: &Receiver<(
                 has_failed = true;
             }
         }
+        changed = timeout(AGAIN, saves.changed()).await.unwrap_or(Ok(()));
     }
 }

@@ -1,10 +1,9 @@
 //! Reports each configuration that becomes active to the log and to `status`, and has it saved.
 
 use tilth_config::{AgentToml, Device, Files, Hub, Inventory, Loaded};
-use tilth_core::local::Local;
 use tracing::info;
 
-use super::active::short;
+use super::active::ActiveConfig;
 use super::last_good::{LastGood, LastGoodWriter};
 use super::status::ConfigStatus;
 use crate::findings::Problems;
@@ -22,22 +21,17 @@ pub(crate) struct ConfigReporter {
 /// The part of a configuration that is reported and saved.
 #[derive(Debug)]
 pub(crate) struct ConfigSummary {
-    hash: String,
     pub(super) files: Files,
     inventory: Inventory,
     pub(super) agent_toml: AgentToml,
-    /// Time zone of the times that people read.
-    local: Local,
     /// Problems of the current files, where the last good ones run in their place.
     pub(super) rejected: Problems,
 }
 
 impl ConfigSummary {
-    pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
+    pub(super) fn of(files: Files, loaded: &Loaded) -> ConfigSummary {
         let agent_toml = loaded.agent_toml.clone().unwrap_or_default();
-        let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
-        let (inventory, rejected) = (Inventory::of(loaded), Problems::default());
-        ConfigSummary { hash, files, inventory, agent_toml, local, rejected }
+        ConfigSummary { files, inventory: Inventory::of(loaded), agent_toml, rejected: Problems::default() }
     }
 }
 
@@ -48,22 +42,22 @@ impl ConfigReporter {
     }
 
     /// The first configuration is active; `previous` is the inventory before the start, where that is known.
-    pub(super) fn begin(&mut self, summary: ConfigSummary, previous: Option<Inventory>) {
+    pub(super) fn begin(&mut self, summary: ConfigSummary, previous: Option<Inventory>, active: &ActiveConfig) {
         (self.at_start, self.inventory) = (summary.agent_toml.clone(), previous);
-        self.log_change(&summary);
-        self.set_active(summary, false);
+        self.log_change(&summary.inventory, active);
+        self.set_active(summary, false, active);
     }
 
     /// A configuration is active; `is_changed` where it is not the one before.
-    pub(super) fn set_active(&mut self, summary: ConfigSummary, is_changed: bool) {
+    pub(super) fn set_active(&mut self, summary: ConfigSummary, is_changed: bool, active: &ActiveConfig) {
+        let ConfigSummary { files, inventory, agent_toml, rejected } = summary;
         if is_changed {
-            self.log_change(&summary);
+            self.log_change(&inventory, active);
         }
-        let ConfigSummary { hash, files, inventory, agent_toml, rejected, .. } = summary;
         self.last_good.save(LastGood { files, inventory });
         let is_rejected = !rejected.is_empty();
         if self.status.set_rejected(rejected) && !is_rejected && !is_changed {
-            info!("configuration {} is still running: the rejected files are corrected", short(&hash));
+            info!("configuration {} is still running: the rejected files are corrected", active.name());
         }
         let keys = changed_start_keys(&self.at_start, &agent_toml);
         if self.status.set_restart_keys(&keys)
@@ -74,12 +68,11 @@ impl ConfigReporter {
     }
 
     /// Logs what the configuration has and what is gone since the one before.
-    fn log_change(&mut self, summary: &ConfigSummary) {
-        let ConfigSummary { hash, inventory, local, .. } = summary;
+    fn log_change(&mut self, inventory: &Inventory, active: &ActiveConfig) {
         let change = inventory.change_from(self.inventory.as_ref());
         self.inventory = Some(inventory.clone());
-        info!("configuration {} is running: {change}", short(hash));
-        self.status.set_active(hash, change, local.clone());
+        info!("configuration {} is running: {change}", active.name());
+        self.status.set_active(&active.hash, change, active.sensors.plan.local().clone());
     }
 }
 

@@ -126,8 +126,8 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let (to_senses, inputs) = mpsc::channel(64);
     let (bundles, received) = mpsc::channel(64);
     let (changed, changes) = mpsc::channel(1);
-    // No folder, for its thread may still write when a test removes that.
-    let last_good = LastGoodWriter::start(&folder.join("nowhere")).unwrap();
+    // No folder, for its task may still write when a test removes that.
+    let last_good = LastGoodWriter::start(&folder.join("nowhere"));
     let reporter = ConfigReporter::new(status.clone(), last_good);
     let configuration = Configuration {
         applier: Applier {

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
-use crate::checkpoint::{self, OutputsBefore};
+use crate::checkpoint;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::decide::{DecideRequest, RestoredState, StoreReplaced};
@@ -21,8 +21,8 @@ use crate::health::{self, HealthBoard};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
-    BLOCK_INTERVAL, CurrentBoot, EarlierState, Found, LaneStates, Losses, LostHistory, Opened, Options, Policy, Store,
-    StoreError, StoredCheckpoint,
+    BLOCK_INTERVAL, CurrentBoot, Found, LaneStates, Losses, LostHistory, Opened, Options, Policy, Store, StoreError,
+    StoredCheckpoint,
 };
 
 /// Retention without a tier: that of silver.
@@ -248,15 +248,11 @@ impl StoreMonitor {
                 self.say_missing(opened.missing.as_ref());
                 replaced.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
             }
-            StoreReport::OpenedLate(boot, known, opened) => {
-                let new_stream = if known.is_known { ", under a new stream" } else { "" };
-                info!(target: "store", "database available again; continuing as boot {boot}{new_stream}");
+            StoreReport::OpenedLate(late, opened) => {
+                let new_stream = if late.is_known { ", under a new stream" } else { "" };
+                info!(target: "store", "database available again; continuing as boot {}{new_stream}", late.boot);
                 self.say_missing(opened.missing.as_ref());
-                let (boot, missing) = (Some(boot), opened.missing.clone());
-                let outputs = known.checkpoint.as_deref().map(OutputsBefore::of);
-                let doses_unknown = known.is_known && outputs.is_none();
-                let EarlierState { alerts, site, .. } = known;
-                replaced.send_replace(StoreReplaced { boot, alerts, site, outputs, doses_unknown, missing });
+                replaced.send_replace(StoreReplaced { late: Some(late), missing: opened.missing.clone() });
             }
         }
     }
@@ -333,8 +329,9 @@ mod tests {
         store_writer.record(commit);
         store_writer.stop();
         thread.join().unwrap();
-        assert_eq!(monitor.replaced.borrow().boot, Some(2), "the engine is told");
-        assert!(monitor.replaced.borrow().doses_unknown, "the boot before kept nothing");
+        let late = monitor.replaced.borrow().late.clone().expect("the engine is told");
+        assert_eq!(late.boot, 2);
+        assert!(late.is_known && late.outputs.is_none(), "the boot before kept nothing");
         let (store, _) = open(&folder);
         assert!(boots(&store).into_keys().eq([1, 2]));
         assert_eq!(store.lanes().of(Lane::Events).committed, 1, "what waited is stored");

@@ -10,16 +10,15 @@ use tilth_core::engine::{AlertState, AlertView, Engine, Input};
 use tilth_core::id::Id;
 use tilth_core::interlock::{self, HeldBy, HoldView};
 use tilth_core::plan::Plan;
-use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_notify::notification::INSTEAD_OF;
 
 use super::{Decide, new_event};
-use crate::checkpoint::{Checkpoint, OutputsBefore};
+use crate::checkpoint::Checkpoint;
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::ChannelsByAlert;
-use crate::store::{AlertNumbers, AlertRef, CalibratedPlan, Commit, LostHistory, Missing, NewEvent};
+use crate::store::{AlertRef, CalibratedPlan, Commit, EarlierState, LostHistory, Missing, NewEvent};
 use crate::transition::TransitionRecord;
 
 /// Kind of the event about a notification that a channel will not deliver.
@@ -28,16 +27,8 @@ pub(super) const UNDELIVERED: &str = "undelivered";
 /// Replacement of the database while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StoreReplaced {
-    /// Number of this boot, if no database gave it one before.
-    pub(crate) boot: Option<u32>,
-    /// Alert numbers reserved in the new database.
-    pub(crate) alerts: AlertNumbers,
-    /// Site state stored in the new database: what people did on site, such as silences and calibrations.
-    pub(crate) site: Option<SiteState>,
-    /// Actuator totals in the new database.
-    pub(crate) outputs: Option<Box<OutputsBefore>>,
-    /// It holds an earlier run, and totals that cannot be read.
-    pub(crate) doses_unknown: bool,
+    /// What is in the new one, if there was none at the start.
+    pub(crate) late: Option<EarlierState>,
     /// Lost history: rows that the new database lacks.
     pub(crate) missing: Option<LostHistory>,
 }
@@ -107,11 +98,13 @@ impl Decide {
 
     /// Gives a new database the boot, the site state and all open alerts.
     pub(super) fn store_replaced(&mut self) {
-        let StoreReplaced { boot, alerts, site, outputs, doses_unknown, missing } =
-            self.replaced.borrow_and_update().clone();
+        let StoreReplaced { late, missing } = self.replaced.borrow_and_update().clone();
+        let late = late.filter(|_| self.engine.now().boot == 0);
         // Whatever else is gone with a file that is replaced under way, doses are in memory.
-        let is_first = boot.is_some() && self.engine.now().boot == 0;
-        if let (Some(boot), 0) = (boot, self.engine.now().boot) {
+        let is_first = late.is_some();
+        // It holds an earlier run, and totals that cannot be read.
+        let doses_unknown = late.as_ref().is_some_and(|late| late.is_known && late.outputs.is_none());
+        if let Some(EarlierState { boot, site, outputs, alerts, .. }) = late {
             let now = self.now();
             if let Some(recording) = &mut self.recording {
                 recording.counted(now, boot, site.clone(), outputs.clone());
@@ -129,7 +122,7 @@ impl Decide {
                 self.lose_doses(missing);
             }
         }
-        if is_first && doses_unknown {
+        if doses_unknown {
             self.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
         }
     }

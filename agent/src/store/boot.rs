@@ -10,7 +10,7 @@ use tilth_core::time::{Stamp, WallTime};
 use super::Store;
 use super::error::StoreError;
 use super::row::int;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::OutputsBefore;
 use crate::random;
 
 /// The boot that runs, and the database in which it is counted. Goes on when that database is replaced, or comes late.
@@ -41,13 +41,17 @@ impl CurrentBoot {
     }
 }
 
-/// State from before the start, in a database that was not there at the start.
-#[derive(Debug, Default)]
+/// What is in a database that was not there at the start.
+#[derive(Debug, Clone)]
 pub(crate) struct EarlierState {
+    /// Number of the boot that runs.
+    pub(crate) boot: u32,
     /// Whether it holds earlier boots; else it is a new one.
     pub(crate) is_known: bool,
+    /// What people did on site, such as silences and calibrations.
     pub(crate) site: Option<SiteState>,
-    pub(crate) checkpoint: Option<Box<Checkpoint>>,
+    /// Totals of actuators.
+    pub(crate) outputs: Option<Box<OutputsBefore>>,
     pub(crate) alerts: AlertNumbers,
 }
 
@@ -95,14 +99,14 @@ impl Store {
     pub(super) fn begin_late(&mut self, boot: &CurrentBoot) -> Result<EarlierState, StoreError> {
         let is_known = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();
-        let checkpoint = self.checkpoint().unwrap_or_default().map(|kept| Box::new(kept.checkpoint));
+        let outputs = self.checkpoint().unwrap_or_default().map(|kept| OutputsBefore::of(&kept.checkpoint));
         if is_known {
             self.new_stream("the device began without its database")?;
         }
         // Without a word of earlier numbers: from where none of them was.
         let after = if self.boot.alerts_through > 0 { self.boot.alerts_through } else { random::alert_number(0) };
-        let (_, alerts) = self.begin_boot(&boot.os_boot, after)?;
-        Ok(EarlierState { is_known, site, checkpoint, alerts })
+        let (boot, alerts) = self.begin_boot(&boot.os_boot, after)?;
+        Ok(EarlierState { boot, is_known, site, outputs, alerts })
     }
 
     /// Goes on with a boot that began in another database.
@@ -117,11 +121,6 @@ impl Store {
         let zero: Option<Option<i64>> =
             self.reader.0.query_row(sql, [self.boot.number], |row| row.get(0)).optional()?;
         Ok(zero.flatten().map(WallTime))
-    }
-
-    /// The number of the boot that runs; 0 before [`Store::begin_boot`].
-    pub(crate) fn boot(&self) -> u32 {
-        self.boot.number
     }
 }
 

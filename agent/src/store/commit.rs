@@ -24,7 +24,7 @@ use super::names::{CalibratedPlan, Names, PlanNumbers};
 use super::raw_block::{self, Column, Point, RawBlock};
 use super::row::{WindowStart, int, table};
 use super::window_block;
-use super::window_rows::{WindowBlock, WindowBlocks};
+use super::window_rows::{self, WindowBlocks};
 use crate::checkpoint::Checkpoint;
 use crate::clock::Anchor;
 use crate::sense::receipt::Receipt;
@@ -273,14 +273,15 @@ impl Writing<'_> {
     }
 
     fn windows(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
-        let mut filing = WindowBlocks::new(self.connection, self.boot);
+        let mut blocks = WindowBlocks::new();
         for commit in commits.iter().filter(|commit| !commit.windows.is_empty()) {
             let numbers = self.names.numbers(self.connection, &commit.calibrated)?;
             for closed in &commit.windows {
-                filing.add(numbers.sensors[closed.sensor.0 as usize].series, closed)?;
+                let series = numbers.sensors[closed.sensor.0 as usize].series;
+                window_rows::add(&mut blocks, self.connection, self.boot, series, closed)?;
             }
         }
-        for WindowBlock { start, entries } in filing.blocks {
+        for (start, entries) in blocks {
             let WindowStart { grain, boot, start, wall_at_zero } = start;
             let lane = self.lanes.of_mut(Lane::Windows);
             let first = lane.take(entries.len());

@@ -94,23 +94,22 @@ pub(super) fn collapse(connection: &Connection, lanes: &mut LaneStates) -> Resul
             )?
             .execute((int(seq), last.at.0, last.at.1, &key, body.to_string()))?;
         let reason = format!("repeats of one alert, counted in {seq}");
-        drop_events(connection, *lanes, &events, GapKind::Replaced, &reason)?;
+        drop_events(connection, *lanes, events.iter().map(|event| event.seq), GapKind::Replaced, &reason)?;
     }
     Ok(())
 }
 
-/// Events that may be lost: of no alert that is open.
-pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec<AlertEvent>, StoreError> {
+/// Sequences of events that may be lost: of no alert that is open.
+pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec<i64>, StoreError> {
     let over: HashSet<i64> = closed_alerts(connection)?.into_iter().map(|event| event.seq).collect();
-    let mut statement = connection
-        .prepare_cached("SELECT seq, about IS NULL OR kind = 'digest', boot, uptime FROM event ORDER BY seq")?;
+    let mut statement =
+        connection.prepare_cached("SELECT seq, about IS NULL OR kind = 'digest' FROM event ORDER BY seq")?;
     let mut rows = statement.query([])?;
     let mut closed = Vec::new();
     while let Some(row) = rows.next()?.filter(|_| closed.len() < count) {
         let seq = row.get(0)?;
         if row.get(1)? || over.contains(&seq) {
-            let at = (row.get(2)?, row.get(3)?);
-            closed.push(AlertEvent { seq, about: String::new(), alert: None, ends: false, at });
+            closed.push(seq);
         }
     }
     Ok(closed)
@@ -118,20 +117,20 @@ pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec
 
 pub(super) fn lose_events(connection: &Connection, lanes: LaneStates, why: &str) -> Result<(), StoreError> {
     let events = closed_events(connection, STEP_ROWS as usize)?;
-    drop_events(connection, lanes, &events, GapKind::Lost, &format!("no room: {why}"))
+    drop_events(connection, lanes, events, GapKind::Lost, &format!("no room: {why}"))
 }
 
 /// Deletes events; those that the hub does not have leave a gap.
 fn drop_events(
     connection: &Connection,
     lanes: LaneStates,
-    events: &[AlertEvent],
+    events: impl IntoIterator<Item = i64>,
     kind: GapKind,
     reason: &str,
 ) -> Result<(), StoreError> {
-    for event in events {
-        connection.prepare_cached("DELETE FROM event WHERE seq = ?")?.execute([event.seq])?;
-        let seq = uint(event.seq);
+    for seq in events {
+        connection.prepare_cached("DELETE FROM event WHERE seq = ?")?.execute([seq])?;
+        let seq = uint(seq);
         if seq > lanes.of(Lane::Events).confirmed && gaps::within(connection, Lane::Events, &(seq..=seq))?.is_empty() {
             gaps::add(connection, Lane::Events, seq..=seq, kind, reason)?;
         }

@@ -44,8 +44,8 @@ pub(crate) enum StoreReport<'a> {
     /// Writing fails; what comes gathers in memory. Reported once for each error.
     WriteFailed(&'a StoreError),
     Recovered,
-    /// A database was opened after a start without one: the number of this boot in it, and the state that it holds of before.
-    OpenedLate(u32, EarlierState, &'a Opened),
+    /// A database was opened after a start without one.
+    OpenedLate(EarlierState, &'a Opened),
     /// Rows dropped so far that no commit has recorded; empty once one has.
     Dropped(&'a Losses),
     /// A commit recorded what was dropped.
@@ -340,7 +340,7 @@ impl StoreThread {
         } else {
             let known = store.begin_late(&self.boot)?;
             self.boot = store.boot.clone();
-            (self.settings.report)(StoreReport::OpenedLate(store.boot(), known, &opened));
+            (self.settings.report)(StoreReport::OpenedLate(known, &opened));
             self.use_store(store);
         }
         self.must_reopen = false;

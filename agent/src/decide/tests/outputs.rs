@@ -1,6 +1,6 @@
 //! Bookings, orders and answers, with a real store.
 
-use crate::store::{LostHistory, Missing};
+use crate::store::{AlertNumbers, EarlierState, LostHistory, Missing};
 use std::time::Duration;
 
 use tilth_core::interlock::{self, ActuatorState, Origin, Refusal, Switch, Wanted};
@@ -214,7 +214,9 @@ async fn doses_of_a_memory_that_cannot_be_read_are_unknown() {
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
     let restored = RestoredState { boot: 0, ..RestoredState::default() };
     let mut board = Board::with(Life::restored(0, &format!("{FARM}{DOSER}"), restored));
-    let news = StoreReplaced { boot: Some(2), doses_unknown: true, ..StoreReplaced::default() };
+    let alerts = AlertNumbers { after: 0, through: 100 };
+    let late = EarlierState { boot: 2, is_known: true, site: None, outputs: None, alerts };
+    let news = StoreReplaced { late: Some(late), missing: None };
     board.life.decide.replaced = watch::channel(news).1;
     board.life.decide.store_replaced();
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));

@@ -135,7 +135,7 @@ fn a_running_store_starts_anew() {
     let stream = store.stream();
     let (mut store, opened) = store.start_anew(&options(), "a page could not be read".to_owned()).unwrap();
     assert!(matches!(opened.found, Found::Damaged { .. }));
-    assert_eq!(store.boot(), boot);
+    assert_eq!(store.boot.number, boot);
     assert_ne!(store.stream(), stream);
     assert!(store.begin_boot("boot-c", 0).unwrap().0 > boot);
 }

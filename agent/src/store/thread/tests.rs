@@ -34,7 +34,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
         heard.lock().unwrap().push(match news {
             StoreReport::Committed(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
             StoreReport::WriteFailed(error) => error.to_string(),
-            StoreReport::OpenedLate(boot, known, _) => format!("boot {boot}, known {}", known.is_known),
+            StoreReport::OpenedLate(known, _) => format!("boot {}, known {}", known.boot, known.is_known),
             StoreReport::Recovered => "recovered".to_owned(),
             StoreReport::Dropped(losses) => format!("dropped {}", losses.iter().count()),
             StoreReport::DropsRecorded(losses) => {
@@ -216,7 +216,7 @@ fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
         let length = std::fs::metadata(&database).unwrap().len() as usize;
         std::fs::write(&database, vec![b'x'; length]).unwrap();
         connection.execute_batch("PRAGMA shrink_memory").unwrap();
-        (store.boot(), store.stream())
+        (store.boot.number, store.stream())
     });
     minute(&mut bench, &mut farm, &mut minutes);
     let mut tries = 0;
@@ -224,7 +224,8 @@ fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
         tries += 1;
         std::thread::sleep(Duration::from_millis(10));
     }
-    let found = ask(&bench.handle, |store| (store.boot(), store.stream(), store.lanes().of(Lane::Events).committed));
+    let found =
+        ask(&bench.handle, |store| (store.boot.number, store.stream(), store.lanes().of(Lane::Events).committed));
     assert_eq!((found.0, found.2), (boot, 1), "{:?}", bench.news.lock().unwrap());
     assert_ne!(found.1, stream);
     bench.store_writer.stop();

@@ -1,7 +1,5 @@
 //! Encodes rows of the store as the bytes of a batch, checked before they leave.
 
-use std::io;
-
 use serde::Serialize;
 use tilth_protocol::{Batch, BatchError, Epoch, Extent, Lane, Lanes, Sequenced, Stream, VERSION};
 
@@ -114,20 +112,7 @@ fn shares(batch: &Batch, whole: u64, windows_traffic: TrafficKind) -> Vec<(Traff
     small
 }
 
-/// The size of a value as JSON, without keeping it.
-fn size<T: Serialize>(value: &T) -> u64 {
-    struct Count(u64);
-    impl io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // What cannot be written was found by writing the whole batch.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
+/// The size of a value as JSON. What cannot be written was found by writing the whole batch.
+fn size(value: &impl Serialize) -> u64 {
+    serde_json::to_vec(value).map_or(0, |json| json.len() as u64)
 }

@@ -2,10 +2,9 @@
 //!
 //! Verifying and applying is the agent's; this machine only brings bytes, and not the same ones twice.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde::Serialize;
 use tilth_config::bundle::MAX_VERSION;
+use tilth_config::sha256;
 use tilth_core::time::{Span, Uptime};
 
 use super::backoff::Backoff;
@@ -38,8 +37,8 @@ pub(super) struct Pull {
     /// Wait after the hub rejected the device key.
     key_rejected: Span,
     backoff: Backoff,
-    /// Hash of the bytes that were given to the agent last: the same ones are not given again.
-    given: Option<u64>,
+    /// SHA-256 of the bytes that were given to the agent last: the same ones are not given again.
+    given: Option<[u8; 32]>,
     /// The highest version that a hint made us ask for.
     followed: u64,
     last_success: Option<Uptime>,
@@ -158,7 +157,7 @@ impl Pull {
                 );
             }
             200 => {
-                let bytes = Some(hash(&reply.body));
+                let bytes = Some(sha256(&reply.body));
                 let is_known = std::mem::replace(&mut self.given, bytes) == bytes;
                 // The agent does not use these bytes, and cannot tell the hub so: their signature is not good.
                 self.rest(now, if is_known { self.key_rejected } else { self.period });
@@ -200,10 +199,4 @@ impl Pull {
         let wait = wait.unwrap_or_default().clamp(Span(0), MAX_RETRY_AFTER);
         self.state = State::BackingOff { at: now + wait + self.backoff.next(), why };
     }
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }

@@ -22,8 +22,8 @@ struct Summary {
     sensors: Option<u64>,
     zones: Option<u64>,
     rules: Option<u64>,
-    errors: u64,
-    warnings: u64,
+    #[serde(flatten)]
+    counts: Counts,
     /// Version of the active bundle.
     bundle: Option<u64>,
     /// Files of `config.d` that are ignored because of the bundle.
@@ -69,7 +69,6 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
 }
 
 fn summary(loaded: &Loaded, bundle: Option<&BundlePreview>) -> Summary {
-    let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
     // The agent adds some of its own to those that documents name.
     let named = |sensor: &SensorId| loaded.input_settings.contains_key(sensor);
@@ -79,20 +78,18 @@ fn summary(loaded: &Loaded, bundle: Option<&BundlePreview>) -> Summary {
         sensors: sensors.map(|sensors| sensors.count() as u64),
         zones: zones.map(|zones| zones.len() as u64),
         rules: plan.map(|plan| plan.rules().filter(|rule| named(&rule.key.sensor)).count() as u64),
-        errors,
-        warnings,
+        counts: Counts::of(loaded),
         bundle: bundle.map(|active| active.version),
         ignored: bundle.map(|active| active.ignored.clone()).unwrap_or_default(),
     }
 }
 
 fn words(summary: &Summary) -> String {
-    let counts = Counts { errors: summary.errors, warnings: summary.warnings };
     match summary {
-        Summary { sensors: Some(sensors), zones: Some(zones), rules: Some(rules), .. } => {
+        Summary { sensors: Some(sensors), zones: Some(zones), rules: Some(rules), counts, .. } => {
             let (sensors, zones) = (counted(*sensors, "sensor"), counted(*zones, "zone"));
             format!("{sensors} in {zones}, {} bound to them: {counts}", counted(*rules, "rule"))
         }
-        _ => counts.to_string(),
+        _ => summary.counts.to_string(),
     }
 }

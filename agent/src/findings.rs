@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use miette::{LabeledSpan, MietteDiagnostic, MietteHandlerOpts, NamedSource, Report, ReportHandler, Severity};
+use serde::Serialize;
 use tilth_config::{Diagnostic, Level, Loaded, Sources};
 
 use crate::output::counted;
@@ -10,7 +11,7 @@ use crate::output::counted;
 /// Lines shown around the offending one.
 const CONTEXT_LINES: usize = 1;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
     pub(crate) errors: u64,
     pub(crate) warnings: u64,

@@ -30,7 +30,6 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use anyhow::Context;
-use serde::Serialize;
 use tilth_config::Purpose;
 use tilth_core::effect::Effect;
 use tilth_core::id::SensorId;
@@ -41,7 +40,7 @@ use tilth_core::unit::Unit;
 use crate::cli;
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
-use crate::output::{Output, counted, tell};
+use crate::output::{Output, tell};
 use crate::transition::{TransitionRecord, Widths};
 use digest::Digest;
 use outcome::Outcome;
@@ -218,25 +217,12 @@ impl Printer {
 
     /// A repeat that was held back, with how many before it are never printed.
     fn print_held(&mut self, held: &Held) -> anyhow::Result<()> {
-        let Some(line) = TransitionRecord::of(&held.effect, &self.plan) else { return Ok(()) };
-        match held.left_out {
-            repeats if self.json => self.output.json(&WithRepeats { line: &line, repeats: NonZeroU64::new(repeats) }),
-            _ if self.totals.is_unheard(&held.effect) => Ok(()),
-            0 => self.output.line(line.aligned(&self.widths)),
-            repeats => {
-                let left_out = counted(repeats, "repeat");
-                self.output.line(format_args!("{} ({left_out} before it left out)", line.aligned(&self.widths)))
-            }
+        let Some(mut line) = TransitionRecord::of(&held.effect, &self.plan) else { return Ok(()) };
+        line.repeats = NonZeroU64::new(held.left_out);
+        match self.totals.is_unheard(&held.effect) {
+            _ if self.json => self.output.json(&line),
+            true => Ok(()),
+            false => self.output.line(line.aligned(&self.widths)),
         }
     }
-}
-
-/// The last repeat of a long gap.
-#[derive(Serialize)]
-struct WithRepeats<'a> {
-    #[serde(flatten)]
-    line: &'a TransitionRecord<'a>,
-    /// How many before it are left out; no key where none are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repeats: Option<NonZeroU64>,
 }

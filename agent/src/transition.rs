@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::num::NonZeroU64;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -17,6 +18,8 @@ use tilth_core::rules::DisplayValue;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_core::value::Value;
+
+use crate::output::counted;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +73,9 @@ pub(crate) struct TransitionRecord<'a> {
     page: Option<PageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<&'a [Id]>,
+    /// How many repeats before it are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) repeats: Option<NonZeroU64>,
     /// How long the condition of a resolved alert held; shown to people, programs have the two times.
     #[serde(skip)]
     lasted: Option<Span>,
@@ -217,6 +223,9 @@ impl<'a> TransitionRecord<'a> {
                 let channels: Vec<&str> = channels.iter().map(Id::as_str).collect();
                 let channels = if channels.is_empty() { "nobody".to_owned() } else { channels.join(", ") };
                 write!(f, " (page {page} to {channels}: {cause})")?;
+            }
+            if let Some(repeats) = self.repeats {
+                write!(f, " ({} before it left out)", counted(repeats.get(), "repeat"))?;
             }
             Ok(())
         })

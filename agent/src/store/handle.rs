@@ -35,7 +35,6 @@ pub(super) enum StoreJob {
 pub(crate) struct StoreWriter {
     jobs: SyncSender<StoreJob>,
     overflow: Buffer,
-    interval: Span,
     progress: Progress,
 }
 
@@ -50,7 +49,7 @@ pub(crate) struct StoreHandle {
 impl StoreWriter {
     /// Handle of a thread that does `jobs` and gathers readings for `interval`.
     pub(super) fn new(jobs: SyncSender<StoreJob>, interval: Span) -> StoreWriter {
-        StoreWriter { jobs, overflow: Buffer::new(interval), interval, progress: Progress::default() }
+        StoreWriter { jobs, overflow: Buffer::new(interval), progress: Progress::default() }
     }
 
     /// Hands a commit over. With the queue full it stays here until the next one; beyond the limits the oldest is dropped
@@ -85,11 +84,9 @@ impl StoreWriter {
         if let Err(TrySendError::Full(StoreJob::Record(commits, lost))) =
             self.jobs.try_send(StoreJob::Record(commits, lost))
         {
-            let mut overflow = Buffer::new(self.interval);
-            overflow.blame(self.progress.marks().cause.unwrap_or(BEHIND));
-            overflow.add_lost(&lost);
-            commits.into_iter().for_each(|commit| overflow.add(commit));
-            self.overflow = overflow;
+            self.overflow.blame(self.progress.marks().cause.unwrap_or(BEHIND));
+            self.overflow.add_lost(&lost);
+            commits.into_iter().for_each(|commit| self.overflow.add(commit));
         }
     }
 

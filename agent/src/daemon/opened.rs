@@ -102,7 +102,10 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
     });
     let (boot, alerts) = store.begin_boot(os_boot, last_number(&store, &opened, kept.as_ref()))?;
     recall_time(&store, clock);
-    store.note_known(clock.now().1, true);
+    // What is missing is noted with decide's first commit, which has what follows from it: until then each start finds it.
+    if opened.missing.is_none() {
+        store.note_known(clock.now().1, true);
+    }
     let after = match &kept {
         Some(kept) => store.reader().readings_after(kept.position).unwrap_or_else(|error| {
             remarks.push(error.to_string());
@@ -354,6 +357,31 @@ mod tests {
         let database = rusqlite::Connection::open(folder.database()).unwrap();
         database.execute("UPDATE snapshot SET body = x'00'", []).unwrap();
         assert!(doses_unknown());
+    }
+
+    /// Guards against: a start that is killed before it has kept that doses are unknown, and a next one that finds nothing missing.
+    #[test]
+    fn what_is_missing_is_found_by_each_start_until_one_has_kept_what_follows() {
+        let (folder, clock) = (Folder::new(), Clock::new(ClockMode::Input));
+        let record = |text: &str| {
+            let mut commit = Commit::new(Uptime(1000), calibrated(1));
+            commit.events.push(note(Uptime(1000), text));
+            commit.checkpoint = Some(checkpoint(text));
+            let mut store = booted(&folder);
+            store.commit(&commit).unwrap();
+            store.note_known(None, false);
+        };
+        record("kept");
+        let older = std::fs::read(folder.database()).unwrap();
+        record("lost");
+        std::fs::write(folder.database(), older).unwrap();
+        for start in 1..=2 {
+            let found = begin(&folder.database(), &options(), "boot-b", &clock);
+            let (restored, store) = found.unwrap_or_else(|error| panic!("{error}"));
+            assert!(restored.missing.is_some(), "start {start}");
+            // A kill leaves the log.
+            std::mem::forget(store);
+        }
     }
 
     /// Guards against: a restart that sets the time of day of a scaled clock back to the machine's.

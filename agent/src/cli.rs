@@ -37,6 +37,7 @@ struct Cli {
 /// One command with its options.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(Init),
     Run(Run),
     Replay(Replay),
     Check(Check),
@@ -229,6 +230,52 @@ pub(crate) struct Check {
     /// Print each finding as a JSON object on a line, and one for the summary
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Write the first configuration: agent.toml and config.d/farm.toml
+///
+/// Asks five questions at a terminal: name, time zone, port, phone, hub. A flag answers its question; without a terminal what is not stated is
+/// as it is likely, or none. Listens to the port, so that the files have the names and units that it says. What exists is never changed.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Name of this device [default: the machine's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Time zone of the farm, such as Europe/Amsterdam [default: the machine's]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) timezone: Option<String>,
+    /// Port of the board or sensor, or none [default: the first adapter in /dev/serial/by-id]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<String>,
+    /// Number that gets SMS, such as +4915112345678, or none
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) phone: Option<String>,
+    /// Port of the modem that sends SMS [default: another adapter]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) modem: Option<String>,
+    /// Address of the hub, such as https://hub.example, or none
+    #[arg(long, value_name = "URL")]
+    pub(crate) hub: Option<String>,
+    /// Name of the farm at the hub
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) client: Option<String>,
+    /// Zone of the sensors
+    #[arg(long, value_name = "ZONE", default_value = "room", value_parser = Id::new)]
+    pub(crate) zone: Id,
+    /// How long to listen to the port, such as 20s
+    #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = span)]
+    pub(crate) time: Span,
+    #[command(flatten)]
+    pub(crate) agent: AgentAddress,
+}
+
+impl Init {
+    /// Whether the files are those that the service reads.
+    pub(crate) fn is_of_service(&self) -> bool {
+        self.config.folder == Path::new("/etc/tilth") && self.agent.typed().is_empty()
+    }
 }
 
 /// Find what keeps this machine from watching the farm, each with its fix
@@ -505,7 +552,7 @@ pub(crate) struct AgentOptions {
 }
 
 /// Where a running agent listens.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct AgentAddress {
     /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]

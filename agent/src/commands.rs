@@ -3,6 +3,7 @@
 mod client;
 mod doctor;
 mod flash;
+mod init;
 mod listen;
 mod port;
 mod text;
@@ -14,6 +15,7 @@ use tilth_core::time::Span;
 
 pub(crate) use self::doctor::doctor;
 pub(crate) use self::flash::flash;
+pub(crate) use self::init::init;
 pub(crate) use self::listen::listen;
 
 use self::client::{ApiRequest, Client, post, request};

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Check(wanted) => check::run(&wanted),
         Command::Explain(wanted) => explain::run(&wanted),
         Command::Schema(wanted) => schema::run(&wanted),
+        Command::Init(wanted) => commands::init(&wanted),
         Command::Doctor(wanted) => commands::doctor(&wanted),
         Command::Status(wanted) => commands::status(&wanted),
         Command::Sensors(wanted) => commands::sensors(&wanted),

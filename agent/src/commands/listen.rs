@@ -51,15 +51,8 @@ struct Heard {
 
 /// Listens to a port and prints what it says.
 pub(crate) fn listen(wanted: &cli::Listen) -> anyhow::Result<Exit> {
-    let _held = released(wanted)?;
     let mut output = Output::with_progress();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-    let heard = runtime.block_on(hear(wanted, &mut output))?;
-    let board = match heard.is_board || heard.survey.whole == 0 && !heard.survey.is_text() {
-        true => runtime.block_on(ask(&heard, &mut output))?,
-        false => None,
-    };
-    let draft = accepted(draft(wanted, &heard, board.as_ref())?)?;
+    let (draft, heard, board) = drafted(wanted, &mut output)?;
     if wanted.agent.json {
         draft.sensors.iter().try_for_each(|sensor| output.json(sensor))?;
         output.json(&draft)?;
@@ -68,6 +61,46 @@ pub(crate) fn listen(wanted: &cli::Listen) -> anyhow::Result<Exit> {
     }
     output.flush()?;
     Ok(Exit::Done)
+}
+
+/// What a port says, as the files of a configuration have it.
+pub(super) struct Listened {
+    /// For `agent.toml`.
+    pub(super) bus: String,
+    /// For a file in `config.d`.
+    pub(super) sensors: String,
+    /// How many of its sensors are read, and those of which a person must say what they measure.
+    pub(super) known: usize,
+    pub(super) unknown: Vec<SensorId>,
+}
+
+/// Listens to a port for another command.
+///
+/// # Errors
+/// As `listen`: the port, and what came from it.
+pub(super) fn files(wanted: &cli::Listen) -> anyhow::Result<Listened> {
+    let mut output = Output::with_progress();
+    let (draft, ..) = drafted(wanted, &mut output)?;
+    output.flush()?;
+    let unknown: Vec<SensorId> = unknown(&draft).cloned().collect();
+    let known = draft.sensors.len() - unknown.len();
+    Ok(Listened { bus: draft.agent_toml(), sensors: draft.config_d(), known, unknown })
+}
+
+fn unknown(draft: &Draft) -> impl Iterator<Item = &SensorId> {
+    draft.sensors.iter().filter(|sensor| sensor.quantity.is_none()).map(|sensor| &sensor.sensor)
+}
+
+fn drafted(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<(Draft, Heard, Option<Identity>)> {
+    let _held = released(wanted)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+    let heard = runtime.block_on(hear(wanted, output))?;
+    let board = match heard.is_board || heard.survey.whole == 0 && !heard.survey.is_text() {
+        true => runtime.block_on(ask(&heard, output))?,
+        false => None,
+    };
+    let draft = accepted(draft(wanted, &heard, board.as_ref())?)?;
+    Ok((draft, heard, board))
 }
 
 /// The port, left alone by an agent that runs and has it open.
@@ -321,8 +354,7 @@ fn print(draft: &Draft, heard: &Heard, board: Option<&Identity>, output: &mut Ou
     }
     output.line(format_args!("\n# --- agent.toml\n\n{}", draft.agent_toml()))?;
     output.line(format_args!("# --- config.d/{}.toml\n\n{}", draft.bus, draft.config_d()))?;
-    let unknown = draft.sensors.iter().filter(|sensor| sensor.quantity.is_none());
-    let unknown: Vec<&SensorId> = unknown.map(|sensor| &sensor.sensor).collect();
+    let unknown: Vec<&SensorId> = unknown(draft).collect();
     if !unknown.is_empty() {
         output.line(format_args!(
             "\n# say what these measure, and take the # from their lines: {}",

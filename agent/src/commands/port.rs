@@ -1,5 +1,6 @@
 //! A serial port that the running agent leaves alone for a command.
 
+use std::fs;
 use std::os::fd::OwnedFd;
 
 use super::client::{Client, Events, post};
@@ -21,4 +22,12 @@ pub(super) fn release(client: Client, port: &str) -> anyhow::Result<Held> {
     let mut events = client.watch(post("/api/v1/ports/release", &ReleasePort { port: port.to_owned() })?)?;
     events.next()?;
     Ok(Held { _events: events, connection })
+}
+
+/// Serial adapters that are plugged in, by the names that stay.
+pub(super) fn adapters() -> Vec<String> {
+    let links = fs::read_dir("/dev/serial/by-id").into_iter().flatten().flatten();
+    let mut adapters: Vec<String> = links.map(|link| link.path().display().to_string()).collect();
+    adapters.sort();
+    adapters
 }

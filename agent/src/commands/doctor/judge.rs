@@ -36,7 +36,7 @@ fn configured(found: &Configuration, files: &[FileFact]) -> Option<Finding> {
     match (errors.is_empty(), warnings.is_empty()) {
         _ if files::is_unseen(files) => None,
         _ if files::has_no_agent_toml(files) => {
-            let fix = "describe this device in agent.toml there: docs/install.md";
+            let fix = format!("sudo tilth-agent init --config {}", folder.display());
             Some(Finding::fault(Check::Configuration, &at, "there is no agent.toml: the agent does not start", fix))
         }
         (false, _) => Some(Finding::fault(Check::Configuration, &at, of("error", errors), mend)),

@@ -11,6 +11,7 @@ use super::super::facts::{Found, PortFact, PortKind};
 use super::find;
 use crate::api::rows::StatusRow;
 use crate::check::machine;
+use crate::commands::port::adapters;
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
 use crate::sense::stream::Place;
@@ -19,7 +20,7 @@ use crate::sense::stream::Place;
 const ANY_BAUD: u32 = 115_200;
 
 pub(super) async fn of(loaded: &Loaded, agent: Option<i32>, status: Option<&StatusRow>) -> Vec<PortFact> {
-    let others = by_id();
+    let others = adapters();
     let mut ports = Vec::new();
     for named in &loaded.resources {
         let Resource::Port(path) = &named.resource else { continue };
@@ -64,12 +65,6 @@ fn kind(bus: Option<(&Id, &Bus)>, path: &str) -> (PortKind, Option<Serial>) {
             (PortKind::Serial, Some(serial))
         }
     }
-}
-
-/// Adapters that are plugged in, by the names that stay.
-fn by_id() -> Vec<String> {
-    let links = fs::read_dir("/dev/serial/by-id").into_iter().flatten().flatten();
-    links.map(|link| link.path().display().to_string()).collect()
 }
 
 /// Processes that have a file open, and their names; without root only one's own are seen.

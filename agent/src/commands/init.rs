@@ -1,0 +1,142 @@
+//! `tilth-agent init`: the first configuration of a device, from five answers.
+
+mod answers;
+mod files;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tilth_config::{Diagnostic, Document, Layer, Level, Purpose, base, load_documents};
+use tilth_core::id::Id;
+
+use self::answers::{Answers, Refused};
+use super::listen::{self, Listened};
+use crate::cli;
+use crate::exit::Exit;
+use crate::output::{Output, counted, listed, tell};
+
+/// File in `config.d`.
+const FILE: &str = "farm.toml";
+
+/// Asks or takes flags, listens to the port, and writes the files. What exists stays as it is.
+pub(crate) fn init(wanted: &cli::Init) -> anyhow::Result<Exit> {
+    let folder = &wanted.config.folder;
+    let there = already_there(folder);
+    if !there.is_empty() {
+        tell(format_args!(
+            "tilth-agent: nothing was written, for there is {} already. To go on with it: edit it, then tilth-agent check. To begin \
+             anew: move it elsewhere, then tilth-agent init",
+            listed(there.iter().map(|path| path.display()), 4)
+        ));
+        return Ok(Exit::Failed);
+    }
+    let answers = match answers::of(wanted) {
+        Ok(answers) => answers,
+        Err(error) if error.is::<Refused>() => {
+            tell(format_args!("tilth-agent: {error}"));
+            return Ok(Exit::Refused);
+        }
+        Err(error) => return Err(error),
+    };
+    let listened = answers.port.as_ref().map(|port| listen_to(port, wanted));
+    let agent_toml = files::agent_toml(&answers, listened.as_ref());
+    let farm = files::farm(&answers, listened.as_ref());
+    if let Some(found) = wrong(&agent_toml, &farm) {
+        tell(format_args!("tilth-agent: nothing was written, for check would refuse it: {found}"));
+        return Ok(Exit::Refused);
+    }
+    write_new(&folder.join("agent.toml"), &agent_toml)?;
+    write_new(&folder.join("config.d").join(FILE), &farm)?;
+    say(wanted, &answers, listened.as_ref())?;
+    Ok(Exit::Done)
+}
+
+/// Files of a configuration that exist.
+fn already_there(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("config.d")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = entries.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    let mut there: Vec<PathBuf> =
+        [folder.join("agent.toml")].into_iter().filter(|path| path.exists()).chain(files).collect();
+    there.sort();
+    there
+}
+
+/// What the port says; where it says nothing, a bus that waits for it.
+fn listen_to(port: &str, wanted: &cli::Init) -> Listened {
+    let call = cli::Listen {
+        port: port.to_owned(),
+        baud: cli::Baud::Auto,
+        time: wanted.time,
+        bus: Id::new(files::BUS).expect("a name in the form of an id"),
+        zone: wanted.zone.clone(),
+        agent: cli::AgentOptions { address: wanted.agent.clone(), json: false },
+    };
+    tell(format_args!("listening to {port}; this takes up to a minute"));
+    listen::files(&call).unwrap_or_else(|why| {
+        tell(format_args!(
+            "{why:#}\nwritten without its sensors: once it speaks, tilth-agent listen {port} shows them"
+        ));
+        Listened { bus: files::silent_bus(port), sensors: String::new(), known: 0, unknown: Vec::new() }
+    })
+}
+
+/// The first error that `check` would find.
+fn wrong(agent_toml: &str, farm: &str) -> Option<Diagnostic> {
+    let mut documents = base();
+    documents.agent_toml = Some(Document::agent_toml(agent_toml));
+    documents.layers.push(Document::toml(Layer::ConfigD, &format!("config.d/{FILE}"), farm));
+    let found = load_documents(documents, Purpose::Run).diagnostics;
+    found.into_iter().find(|found| found.level == Level::Error)
+}
+
+/// Writes a file that does not exist yet, and the folder that it is in.
+fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    let write = || {
+        let mut file = File::create_new(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("{}; sudo tilth-agent init may write there", path.display()))
+}
+
+/// What was written, what is left to a person, and the next three commands.
+fn say(wanted: &cli::Init, answers: &Answers, listened: Option<&Listened>) -> anyhow::Result<()> {
+    let folder = &wanted.config.folder;
+    let mut output = Output::new();
+    let known = listened.map_or(0, |listened| listened.known as u64);
+    let sensors = if known == 0 { "the Pi's own temperature".to_owned() } else { counted(known, "sensor") };
+    let [agent_toml, farm] = [folder.join("agent.toml"), folder.join("config.d").join(FILE)];
+    output.line(format_args!("wrote {} and {} with {sensors}", agent_toml.display(), farm.display()))?;
+    let unknown = listened.map(|listened| &listened.unknown).filter(|unknown| !unknown.is_empty());
+    if let Some(unknown) = unknown {
+        output.line(format_args!("say in {} what these measure: {}", farm.display(), listed(unknown, 8)))?;
+    }
+    if let Some(hub) = &answers.hub {
+        let (name, client) = (&answers.name, &hub.client);
+        output.line(format_args!(
+            "put the hub's hub.pub, and the key that tilth-hub device add {name} --client {client} prints there, as device.key with mode 0600, \
+             into {}",
+            folder.display()
+        ))?;
+    }
+    output.line("next:")?;
+    let next = next(wanted);
+    next.iter().try_for_each(|command| output.line(format_args!("  {command}")))?;
+    output.flush()
+}
+
+fn next(wanted: &cli::Init) -> [String; 3] {
+    if wanted.is_of_service() {
+        return ["tilth-agent check", "sudo systemctl start tilth-agent", "tilth-agent sensors"].map(str::to_owned);
+    }
+    let (config, agent) = (format!(" --config {}", wanted.config.folder.display()), wanted.agent.typed());
+    [
+        format!("tilth-agent check{config}"),
+        format!("tilth-agent run{config}{agent}"),
+        format!("tilth-agent sensors{agent}"),
+    ]
+}

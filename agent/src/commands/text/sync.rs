@@ -120,7 +120,7 @@ fn badly(state: &str) -> &str {
     match state {
         "offline" => "unreachable",
         "refused" => "rejects this device",
-        "backing-off" => "does not accept the rows",
+        "backing-off" => "sending fails",
         "conflict" => "a new stream begins",
         other => other,
     }

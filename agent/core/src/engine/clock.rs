@@ -20,6 +20,9 @@ pub(crate) struct Clock {
     /// Since when the clock has been behind that.
     #[serde(default)]
     behind: Option<Uptime>,
+    /// When the clock was last behind that by more than [`STEP`].
+    #[serde(default)]
+    doubted: Option<Uptime>,
     #[serde(default)]
     off: Option<TimeOff>,
 }
@@ -38,25 +41,40 @@ struct TimeOff {
 /// A time of day that was once believed is given up when the clock has been behind it for so long: waits of before are over.
 const GIVEN_UP: Span = Span::from_mins(7 * 24 * 60);
 
+/// A clock is corrected by moments all the time: a dose may count as older by so much.
+const STEP: Span = Span::from_secs(60);
+
 impl Clock {
     pub(crate) fn new(start: Start) -> Clock {
         let offset = start.wall.map(|wall| wall.0 - start.at.0);
-        Clock { boot: start.boot, offset, phase: None, latest: offset, behind: None, off: None }
+        Clock { boot: start.boot, offset, phase: None, latest: offset, behind: None, doubted: None, off: None }
     }
 
-    /// The clock of a new boot.
+    /// The clock of a new boot. What happened in a boot whose clock was behind has no time of day that can be trusted, for it may have
+    /// been behind from its start on; time off counts for what was before it alone.
     pub(crate) fn restart(&self, last: Uptime, start: Start) -> Clock {
         let is_given_up = self.behind.is_some_and(|since| last - since > GIVEN_UP);
         // Earlier versions did not keep the latest.
         let latest = self.latest.filter(|_| !is_given_up).or(self.offset);
         let without = latest.map(|latest| latest.saturating_add((last - start.at).0));
-        let boot = if self.offset.is_some() { Some(self.boot) } else { self.off.map(|off| off.boot) };
+        let is_doubted = |since: &Uptime| !is_given_up && last - *since <= GIVEN_UP;
+        let doubted =
+            self.doubted.map(|since| if self.is_behind(self.offset) { last } else { since }).filter(is_doubted);
+        let is_believed = self.offset.is_some() && doubted.is_none();
+        let boot = if is_believed { Some(self.boot) } else { self.off.map(|off| off.boot) };
         let off = boot.zip(without).map(|(boot, without)| TimeOff { boot, without, counted: None });
         let new = Clock::new(start);
         let behind = self.behind.filter(|_| !is_given_up).map(|since| since - (last - start.at));
         let is_behind = new.latest.is_some() && new.latest < without;
         let behind = if is_behind { behind.or(Some(start.at)) } else { behind };
-        Clock { latest: new.latest.max(without), behind, off, ..new }
+        let is_set_back = Clock { latest: without, ..new.clone() }.is_behind(new.offset);
+        let doubted = if is_set_back { Some(start.at) } else { doubted.map(|since| since - (last - start.at)) };
+        Clock { latest: new.latest.max(without), behind, doubted, off, ..new }
+    }
+
+    /// Whether a time of day at uptime zero is more than a correction behind the latest.
+    fn is_behind(&self, offset: Option<i64>) -> bool {
+        offset.zip(self.latest).is_some_and(|(offset, latest)| offset.saturating_add(STEP.0) < latest)
     }
 
     /// The clock is trusted from here on: the time of day at `now`.
@@ -64,6 +82,9 @@ impl Clock {
         let offset = wall.0 - now.0;
         self.offset = Some(offset);
         let is_behind = self.latest.is_some_and(|latest| offset < latest);
+        if self.is_behind(Some(offset)) {
+            self.doubted = Some(now);
+        }
         self.behind = is_behind.then(|| self.behind.unwrap_or(now));
         self.latest = self.latest.max(Some(offset));
     }

@@ -172,14 +172,17 @@ struct World {
     is_slow: bool,
     /// The process runs without its database.
     is_late: bool,
-    /// Bookings without an answer.
-    booking: Vec<u64>,
+    /// Bookings without an answer, and whether the disk has them.
+    booking: Vec<(u64, bool)>,
     limits: Limits,
     /// What the clock is wrong by.
     error: i64,
     boot: u32,
     now: i64,
     booted_at: i64,
+    died_at: i64,
+    /// A time of day was believed, and the memory of it was not lost.
+    has_believed: bool,
     /// The engine's. A machine without a battery begins each boot with any time of day, which is not trusted.
     clock: Clock,
     trusted: bool,
@@ -210,6 +213,8 @@ impl World {
             boot: 1,
             now: 0,
             booted_at: 0,
+            died_at: 0,
+            has_believed: true,
             clock,
             trusted: true,
             link: true,
@@ -287,10 +292,13 @@ impl World {
             Step::DieAt { booking } => self.die_at = Some(*booking),
         }
         self.work();
-        booking.into_iter().for_each(|order| self.answer_booking(order));
+        booking.into_iter().for_each(|booking| self.answer_booking(booking));
     }
 
-    fn answer_booking(&mut self, order: u64) {
+    fn answer_booking(&mut self, (order, is_kept): (u64, bool)) {
+        if !is_kept {
+            self.keep();
+        }
         self.input(if self.disk_works { ActuatorInput::Booked(order) } else { ActuatorInput::NotBooked(order) });
     }
 
@@ -334,7 +342,7 @@ impl World {
                         return self.kill(3, true, true, Kept::Readable);
                     }
                     if self.is_slow || self.is_late {
-                        self.booking.push(order);
+                        self.booking.push((order, works && !self.is_late));
                         continue;
                     }
                     let answer = if works { ActuatorInput::Booked(order) } else { ActuatorInput::NotBooked(order) };
@@ -365,6 +373,7 @@ impl World {
         self.killed += 1;
         while self.interlock.poll().is_some() {}
         self.booking.clear();
+        self.died_at = self.now;
         self.pass(after * 1000);
         let (record, kept, at) = self.disk.clone();
         if reboot {
@@ -379,8 +388,7 @@ impl World {
         let record = if found == Kept::Readable { record } else { Record::default() };
         self.interlock = Interlock::restore(&self.actuators, &record);
         if found != Kept::Readable {
-            // Nothing says that a time of day was wrong from the first.
-            self.error = 0;
+            self.has_believed = false;
             self.clock = Clock::new(Start { boot, at: self.uptime(), wall: None });
         } else if kept.boot() == boot {
             self.clock = kept;
@@ -405,8 +413,10 @@ impl World {
     /// As the engine does it: what was left of each wait goes on from here.
     fn restart(&mut self, kept: &Clock, at: Uptime, boot: u32) {
         let now = self.uptime();
-        // A machine whose first time of day is to come cannot be told from one that was off.
-        self.error = self.error.min(0);
+        // A machine whose first time of day is too early cannot be told from one that was off for less.
+        if self.error + (now.0 + self.booted_at - self.died_at) > 0 {
+            self.error = 0;
+        }
         self.clock = kept.restart(at, Start { boot, at: now, wall: None });
         self.interlock.shift(u32::MAX, now - at);
     }
@@ -419,7 +429,7 @@ impl World {
         self.is_late = false;
         self.work();
         self.keep();
-        std::mem::take(&mut self.booking).into_iter().for_each(|order| self.answer_booking(order));
+        std::mem::take(&mut self.booking).into_iter().for_each(|booking| self.answer_booking(booking));
     }
 
     /// The time of day is known, and with it how long the device was off.
@@ -429,6 +439,11 @@ impl World {
     }
 
     fn set_clock(&mut self) {
+        // Nothing says that a time of day was wrong from the first, nor that the first one of a boot is too late.
+        let is_first = self.clock.wall(self.uptime()).is_none();
+        if !std::mem::replace(&mut self.has_believed, true) || is_first && self.error > 0 {
+            self.error = 0;
+        }
         self.clock.set(self.uptime(), WallTime(self.now + self.error));
         if let Some((boot, by)) = self.clock.move_waits() {
             self.interlock.shift(boot, by);

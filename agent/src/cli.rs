@@ -255,7 +255,7 @@ pub(crate) struct Init {
     /// Port of the modem that sends SMS [default: another adapter]
     #[arg(long, value_name = "PORT")]
     pub(crate) modem: Option<String>,
-    /// Address of the hub, such as https://hub.example, or none
+    /// Address of the hub, such as `https://hub.example`, or none
     #[arg(long, value_name = "URL")]
     pub(crate) hub: Option<String>,
     /// Name of the farm at the hub

@@ -79,7 +79,7 @@ fn a_damaged_bundle_is_put_aside_and_config_d_is_in_force() {
         let (aside, instead) = aside.split_once("; ").unwrap();
         assert!(aside.contains("data/bundle.good.damaged-"), "{aside}");
         assert_eq!((fs::read(room.path(aside)).unwrap(), exists(&room.path(BUNDLE))), (bytes, false));
-        assert_eq!(instead, "config.d is in force until the hub sends the next bundle");
+        assert_eq!(instead, "config.d is running until the hub sends the next bundle");
         room.wait_for_bus("up");
         let number = i32::try_from(number).unwrap();
         board.level(i64::from(number) * 10, 20.0 + f64::from(number));

@@ -159,7 +159,7 @@ fn agent_toml_broken_and_the_bundle_lost() {
     let said = lost.as_str().unwrap();
     assert!(
         said.contains("is damaged")
-            && said.ends_with("; the last good config.d is in force until the hub sends the next bundle"),
+            && said.ends_with("; the last good config.d is running until the hub sends the next bundle"),
         "{said}"
     );
     room.wait_for_bus("up");

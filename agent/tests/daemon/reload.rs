@@ -37,7 +37,7 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
 
     room.write("config.d/farm.toml", &lower);
     room.wait_for("as it was", &["status"], |rows| rows[0]["config"]["rejected"].is_null());
-    agent.wait_for_log(" is still in force: the rejected files are corrected\n");
+    agent.wait_for_log(" is still running: the rejected files are corrected\n");
     assert_eq!(room.status()["config"]["hash"], applied[0]["config"]["hash"]);
 }
 
@@ -87,7 +87,7 @@ fn what_is_gone_is_said_at_a_change_and_at_a_start() {
     let fewer = "2 sensors in 1 zone, 3 rules (before: 3 in 2, 4); gone: zone nursery, channel office";
     let shows = |said: &str| {
         let shown = room.ask(&["status"]).out;
-        let line = shown.lines().find(|line| line.contains(", in force")).expect("a line").to_owned();
+        let line = shown.lines().find(|line| line.contains(", running")).expect("a line").to_owned();
         assert!(line.ends_with(&format!(": {said}")), "{line}");
     };
     let agent = room.start("input");
@@ -96,10 +96,7 @@ fn what_is_gone_is_said_at_a_change_and_at_a_start() {
     room.wait_for("fewer", &["status"], |rows| rows[0]["config"]["gone"]["zones"][0] == "nursery");
     shows(fewer);
     let log = agent.log();
-    assert!(
-        log.contains(&format!("is in force: {all}\n")) && log.contains(&format!("is in force: {fewer}\n")),
-        "{log}"
-    );
+    assert!(log.contains(&format!("is running: {all}\n")) && log.contains(&format!("is running: {fewer}\n")), "{log}");
 
     room.write("config.d/nursery.toml", nursery);
     room.wait_for("all", &["status"], |rows| rows[0]["config"]["has"]["sensors"] == 3);
@@ -109,7 +106,7 @@ fn what_is_gone_is_said_at_a_change_and_at_a_start() {
     std::fs::remove_file(room.path("config.d/nursery.toml")).unwrap();
     let agent = room.start("input");
     shows(fewer);
-    assert!(agent.log().contains(&format!("is in force: {fewer}\n")), "{}", agent.log());
+    assert!(agent.log().contains(&format!("is running: {fewer}\n")), "{}", agent.log());
     room.wait_for_file("data/config.good", |kept| !kept.contains("nursery"));
     drop(agent);
     let _agent = room.start("input");
@@ -124,7 +121,7 @@ fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
     let (hash, site) = (room.status()["config"]["hash"].clone(), fs::read_to_string(room.path("agent.toml")).unwrap());
     let later = |keys: &[&str]| {
         room.wait_for("it is said", &["status"], |rows| rows[0]["config"]["restart_keys"] == serde_json::json!(keys));
-        assert_eq!(room.status()["config"]["hash"], hash, "nothing else is in force");
+        assert_eq!(room.status()["config"]["hash"], hash, "nothing else is running");
     };
     let other = site.replace("'pi-7'", "'pi-8'").replace("127.0.0.1:1", "127.0.0.1:2");
     let said = "agent.toml: device.id, hub.url changed; restart the agent to apply\n";
@@ -141,7 +138,7 @@ fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
     let log = agent.log();
     assert_eq!(log.matches(said).count(), 1, "{log}");
     assert!(log.contains("agent.toml: device.client changed; restart the agent to apply\n"), "{log}");
-    assert_eq!(log.matches(" is in force: ").count(), 1, "{log}");
+    assert_eq!(log.matches(" is running: ").count(), 1, "{log}");
     room.write("agent.toml", site.split_once("[hub]").unwrap().0);
     room.wait_for("no hub", &["status"], |rows| rows[0]["config"]["restart_keys"][0] == "hub");
 

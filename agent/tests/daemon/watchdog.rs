@@ -93,7 +93,7 @@ fn a_data_folder_that_hangs_at_the_start_leaves_config_d_in_force() {
     board.level(0, 20.0);
     room.wait_for_value(LOCAL, 20.0);
     let lost = room.status()["sync"]["unavailable_reason"].clone();
-    let why = "the last good bundle cannot be used: the data folder does not answer; config.d is in force until ";
+    let why = "the last good bundle cannot be used: the data folder does not answer; config.d is running until ";
     assert!(lost.as_str().is_some_and(|said| said.starts_with(why)), "{lost}");
     assert_eq!(agent.terminate().code(), Some(0), "{}", agent.log());
 }

@@ -37,7 +37,10 @@ fn read_all(readings: &mut Readings) -> (Vec<Row>, Option<ReadingsError>) {
 
 /// Reads what must have a good header and a good end.
 fn read(bytes: impl Into<Vec<u8>>) -> (Vec<Row>, Readings) {
-    let mut readings = open(bytes).expect("a good header");
+    read_opened(open(bytes).expect("a good header"))
+}
+
+fn read_opened(mut readings: Readings) -> (Vec<Row>, Readings) {
     let (rows, error) = read_all(&mut readings);
     assert!(error.is_none(), "{error:?}");
     (rows, readings)
@@ -655,7 +658,10 @@ proptest! {
     fn every_wide_line_and_cell_is_accounted_for(body in body()) {
         let file = [b"time,a,b,c\n", body.as_slice()].concat();
         let lines = physical_lines(&file);
-        let (rows, readings) = read(file);
+        let opened = open(file);
+        // A first time by chance may be a day without an offset.
+        prop_assume!(!matches!(&opened, Err(error) if error.to_string().contains("have no offset")));
+        let (rows, readings) = read_opened(opened.expect("a good header"));
         let report = readings.report();
         prop_assert_eq!(report.lines, lines);
         prop_assert_eq!(lines, 1 + report.blank + report.held + report.bad_lines);

@@ -614,6 +614,13 @@ fn physical_lines(bytes: &[u8]) -> u64 {
     ends + u64::from(!bytes.is_empty() && !bytes.ends_with(b"\n"))
 }
 
+/// Leaves out a file whose first time is by chance a day without an offset.
+fn read_by_chance(file: Vec<u8>) -> Result<(Vec<Row>, Readings), TestCaseError> {
+    let opened = open(file);
+    prop_assume!(!matches!(&opened, Err(error) if error.to_string().contains("have no offset")));
+    Ok(read_opened(opened.expect("a good header")))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -641,7 +648,7 @@ proptest! {
     fn every_long_line_is_accounted_for(body in body()) {
         let file = [LONG.as_bytes(), &body].concat();
         let lines = physical_lines(&file);
-        let (rows, readings) = read(file);
+        let (rows, readings) = read_by_chance(file)?;
         let report = readings.report();
         prop_assert_eq!(report.lines, lines);
         prop_assert_eq!(lines, 1 + report.blank + report.values + report.missing + report.bad_lines);
@@ -658,10 +665,7 @@ proptest! {
     fn every_wide_line_and_cell_is_accounted_for(body in body()) {
         let file = [b"time,a,b,c\n", body.as_slice()].concat();
         let lines = physical_lines(&file);
-        let opened = open(file);
-        // A first time by chance may be a day without an offset.
-        prop_assume!(!matches!(&opened, Err(error) if error.to_string().contains("have no offset")));
-        let (rows, readings) = read_opened(opened.expect("a good header"));
+        let (rows, readings) = read_by_chance(file)?;
         let report = readings.report();
         prop_assert_eq!(report.lines, lines);
         prop_assert_eq!(lines, 1 + report.blank + report.held + report.bad_lines);

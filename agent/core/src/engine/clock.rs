@@ -73,7 +73,7 @@ impl Clock {
     }
 
     /// Whether a time of day at uptime zero is more than a correction behind the latest.
-    fn is_behind(&self, offset: Option<i64>) -> bool {
+    pub(super) fn is_behind(&self, offset: Option<i64>) -> bool {
         offset.zip(self.latest).is_some_and(|(offset, latest)| offset.saturating_add(STEP.0) < latest)
     }
 

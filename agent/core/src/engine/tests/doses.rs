@@ -180,8 +180,8 @@ struct World {
     boot: u32,
     now: i64,
     booted_at: i64,
-    /// When the disk was written, in real time, and whether the clock on it has believed a time of day.
-    kept_at: (i64, bool),
+    /// The clock on the disk has believed a time of day.
+    has_kept_time: bool,
     /// A time of day was believed, and the memory of it was not lost.
     has_believed: bool,
     /// The engine's. A machine without a battery begins each boot with any time of day, which is not trusted.
@@ -214,7 +214,7 @@ impl World {
             boot: 1,
             now: 0,
             booted_at: 0,
-            kept_at: (0, true),
+            has_kept_time: true,
             has_believed: true,
             clock,
             trusted: true,
@@ -366,7 +366,7 @@ impl World {
     fn keep(&mut self) {
         if self.disk_works && !self.is_late {
             self.disk = (self.interlock.record(), self.clock.clone(), self.uptime());
-            self.kept_at = (self.now, self.has_believed);
+            self.has_kept_time = self.has_believed;
         }
     }
 
@@ -388,7 +388,7 @@ impl World {
         let boot = if self.is_late { 0 } else { self.boot };
         let record = if found == Kept::Readable { record } else { Record::default() };
         self.interlock = Interlock::restore(&self.actuators, &record);
-        self.has_believed = found == Kept::Readable && self.kept_at.1;
+        self.has_believed = found == Kept::Readable && self.has_kept_time;
         if found != Kept::Readable {
             self.clock = Clock::new(Start { boot, at: self.uptime(), wall: None });
         } else if kept.boot() == boot {
@@ -403,7 +403,7 @@ impl World {
         if found == Kept::Unreadable {
             self.interlock.handle(self.stamp(), ActuatorInput::DosesUnknown);
             self.disk = (self.interlock.record(), self.clock.clone(), self.uptime());
-            self.kept_at = (self.now, self.has_believed);
+            self.has_kept_time = self.has_believed;
         }
         if !self.link {
             self.interlock.set_bus(self.stamp(), &id("gateway"), false);
@@ -415,12 +415,11 @@ impl World {
     /// As the engine does it: what was left of each wait goes on from here.
     fn restart(&mut self, kept: &Clock, at: Uptime, boot: u32) {
         let now = self.uptime();
-        // A machine whose first time of day is too early cannot be told from one that was off for less, unless it is before the last one that
-        // was kept.
-        if self.error + (self.now - self.kept_at.0) > -60_000 {
+        self.clock = kept.restart(at, Start { boot, at: now, wall: None });
+        // A machine whose first time of day is too early cannot be told from one that was off for less, unless it is before the latest one.
+        if !self.clock.is_behind(Some(self.now + self.error - now.0)) {
             self.error = 0;
         }
-        self.clock = kept.restart(at, Start { boot, at: now, wall: None });
         self.interlock.shift(u32::MAX, now - at);
     }
 

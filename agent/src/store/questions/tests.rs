@@ -76,6 +76,8 @@ impl Bench {
 
     /// A question that counts the events when it begins and, when it is let go, once more.
     fn long_question(&self) -> LongQuestion {
+        // A question is answered once the thread that reads is there: this one is asked again until then.
+        self.ask(events);
         let ((counted, counts), (let_go, held)) = (mpsc::channel(), mpsc::channel::<()>());
         let handle = self.handle.clone();
         let asker = thread::spawn(move || {

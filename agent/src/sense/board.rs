@@ -75,7 +75,7 @@ pub(crate) async fn ask(place: &Place) -> Result<Identity, String> {
 }
 
 impl Identity {
-    /// Its id, 16 hexadecimal digits.
+    /// Id of the board, 16 hexadecimal digits.
     pub(crate) fn id(&self) -> String {
         words::id(self.board)
     }

@@ -17,10 +17,10 @@ pub(crate) struct Clock {
     /// back and forth adds no time.
     #[serde(default)]
     latest: Option<i64>,
-    /// Since when the clock has been behind that.
+    /// Since when the clock has been behind that by more than [`STEP`].
     #[serde(default)]
     behind: Option<Uptime>,
-    /// When the clock was last behind that by more than [`STEP`].
+    /// When the clock was last behind.
     #[serde(default)]
     doubted: Option<Uptime>,
     #[serde(default)]
@@ -65,10 +65,9 @@ impl Clock {
         let off = boot.zip(without).map(|(boot, without)| TimeOff { boot, without, counted: None });
         let new = Clock::new(start);
         let behind = self.behind.filter(|_| !is_given_up).map(|since| since - (last - start.at));
-        let is_behind = new.latest.is_some() && new.latest < without;
-        let behind = if is_behind { behind.or(Some(start.at)) } else { behind };
-        let is_set_back = Clock { latest: without, ..new.clone() }.is_behind(new.offset);
-        let doubted = if is_set_back { Some(start.at) } else { doubted.map(|since| since - (last - start.at)) };
+        let doubted = doubted.map(|since| since - (last - start.at));
+        let is_behind = Clock { latest: without, ..new.clone() }.is_behind(new.offset);
+        let (behind, doubted) = if is_behind { (behind.or(Some(start.at)), Some(start.at)) } else { (behind, doubted) };
         Clock { latest: new.latest.max(without), behind, doubted, off, ..new }
     }
 
@@ -81,10 +80,8 @@ impl Clock {
     pub(crate) fn set(&mut self, now: Uptime, wall: WallTime) {
         let offset = wall.0 - now.0;
         self.offset = Some(offset);
-        let is_behind = self.latest.is_some_and(|latest| offset < latest);
-        if self.is_behind(Some(offset)) {
-            self.doubted = Some(now);
-        }
+        let is_behind = self.is_behind(Some(offset));
+        self.doubted = if is_behind { Some(now) } else { self.doubted };
         self.behind = is_behind.then(|| self.behind.unwrap_or(now));
         self.latest = self.latest.max(Some(offset));
     }

@@ -71,7 +71,7 @@ pub enum HeldBy {
 /// When a switch was read and believed last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastRead {
-    /// It can be read and believed now.
+    /// The switch can be read and believed now.
     Now,
     /// Before it failed, fell silent or the agent started; the hold is as it was then.
     Before,

@@ -8,7 +8,7 @@ use tilth_sync::transport::TransportErrorKind;
 
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
-    /// Whom the agent runs as.
+    /// The user that the agent runs as.
     pub(super) account: Account,
     pub(super) configuration: Configuration,
     pub(super) files: Vec<FileFact>,

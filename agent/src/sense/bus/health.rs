@@ -42,7 +42,7 @@ pub(crate) struct BusHealth {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct BoardHealth {
-    /// Its id, 16 hexadecimal digits.
+    /// Id of the board, 16 hexadecimal digits.
     pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) firmware: String,

@@ -332,7 +332,8 @@ impl Sender {
                 }
             }
             (Target::Siren { actuator, .. }, _) => Client::Siren(actuator.clone()),
-            (Target::Ntfy { .. } | Target::Webhook { .. }, before) => {
+            // All others have a server, which `kinds::request` sends to.
+            (_, before) => {
                 let before = match &before {
                     Some(Client::Server(client)) => Some(&**client),
                     _ => None,

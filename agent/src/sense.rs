@@ -175,20 +175,22 @@ impl BusTasks {
         let (sender, wanted) = watch::channel(wanted);
         let context = self.context(id.clone(), wanted, health.clone());
         let mut task = JoinSet::new();
-        match (kind, link.clone()) {
-            (BusKind::Line, link) => {
+        match kind {
+            BusKind::Line => {
                 let (place, labels) = (Place::of(&link)?, self.labels.entry(id.clone()).or_default().clone());
                 task.spawn(context.keep_running(move |context| line::run(place.clone(), labels.clone(), context)));
             }
-            (BusKind::Board, link) => {
+            BusKind::Board => {
                 let (place, owners) = (Place::of(&link)?, self.owners.clone());
                 let run = move |context| board::run(place.clone(), board, owners.clone(), context);
                 task.spawn(context.keep_running(run));
             }
-            (BusKind::I2c, Link::Port(port)) => {
+            BusKind::I2c => {
+                let port = address(&link).to_owned();
                 task.spawn(context.keep_running(move |context| i2c::run(port.clone(), context)));
             }
-            _ => return None,
+            // Known, and not read by this version: `BusKind::is_read`.
+            BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12 => return None,
         }
         Some(BusTask { kind, link, board, wanted: sender, health, _task: task })
     }
@@ -231,6 +233,7 @@ fn address(link: &Link) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ClockMode;
     use tilth_config::{Document, Layer, Purpose, base, load_documents};
     use tilth_core::time::Span;
 
@@ -283,5 +286,27 @@ mod tests {
         let host: Vec<(&str, Option<Span>)> =
             host.sensors.iter().map(|(sensor, settings)| (sensor.as_str(), settings.interval)).collect();
         assert_eq!(host, [("pi/load", Some(Span::from_mins(1)))]);
+    }
+
+    #[test]
+    fn each_kind_of_bus_that_this_version_reads_has_its_task() {
+        let buses = BusKind::ALL.map(|kind| match kind {
+            BusKind::Mqtt => format!("[bus.{kind}]\nkind = '{kind}'\nurl = 'mqtt://localhost'\n"),
+            kind => format!("[bus.{kind}]\nkind = '{kind}'\nport = '/nowhere/{kind}'\n"),
+        });
+        let mut documents = base();
+        documents.agent_toml = Some(Document::agent_toml(&format!("device = {{ id = 'pi' }}\n{}", buses.concat())));
+        let loaded = load_documents(documents, Purpose::Replay);
+        let inputs = SensorInputs::of(loaded.agent_toml.as_ref(), &BTreeMap::new(), &BTreeMap::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let (clock, outputs) = (Clock::new(ClockMode::Scaled(1)), Outputs::new().0);
+        let machine = Machine { root: "/".into(), disk: "/".into() };
+        let mut tasks = BusTasks::new(clock, Queue::new(1), outputs, Ports::default(), machine, KnownBefore::default());
+        tasks.read(inputs);
+        let started: Vec<BusKind> = tasks.buses().map(|(_, kind, ..)| kind).collect();
+        for kind in BusKind::ALL {
+            assert_eq!(started.contains(&kind), kind.is_read(), "{kind}: {started:?}");
+        }
     }
 }

@@ -421,7 +421,7 @@ fn broker_url(node: &Node) -> Result<String, Problem> {
 
 /// An input of 1-Wire or a pin names no bus, so there can be only one of that kind.
 fn check_lone(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Diagnostics) {
-    for kind in [BusKind::W1, BusKind::Gpio] {
+    for kind in BusKind::ALL.into_iter().filter(|kind| kind.is_lone()) {
         let mut of_kind = buses.iter().filter(|(_, bus)| bus.kind == kind).map(|(id, _)| id);
         if let (Some(first), Some(second)) = (of_kind.next(), of_kind.next()) {
             let place = root.node.get(["bus", second.as_str(), "kind"]).map_or(root.key, |node| node.place);
@@ -438,7 +438,7 @@ fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: 
         let port = match &bus.link {
             Link::Serial(serial) => &serial.port,
             // There can be only one of these, which is said already.
-            Link::Port(_) if matches!(bus.kind, BusKind::W1 | BusKind::Gpio) => return None,
+            Link::Port(_) if bus.kind.is_lone() => return None,
             Link::Port(port) => port,
             Link::Tcp { address } => address,
             Link::Broker { .. } => return None,

@@ -23,10 +23,10 @@ use crate::tree::{Entry, Node, Table};
 pub use siren::{Pattern, Patterns};
 
 /// Reads the keys of one kind; none where one is wrong.
-type ReadKind = fn(&Fields<'_>) -> Option<Channel>;
+pub(crate) type ReadKind = fn(&Fields<'_>) -> Option<Channel>;
 
 /// Each kind of channel by its name in documents, with the reader of its other keys.
-const KINDS: [(&str, ReadKind); 5] = [
+pub(crate) const KINDS: [(&str, ReadKind); 5] = [
     ("log", |_| Some(Channel::LOG)),
     ("modem", read_modem),
     ("ntfy", read_ntfy),

@@ -196,6 +196,23 @@ impl BusKind {
             BusKind::Sdi12 => "sdi12",
         }
     }
+
+    /// Whether this version reads buses of the kind.
+    #[must_use]
+    pub const fn is_read(self) -> bool {
+        match self {
+            BusKind::Line | BusKind::Board | BusKind::I2c => true,
+            BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12 => false,
+        }
+    }
+
+    /// Whether a machine has one bus of the kind at most, which its inputs do not name.
+    pub(crate) const fn is_lone(self) -> bool {
+        match self {
+            BusKind::W1 | BusKind::Gpio => true,
+            BusKind::Line | BusKind::Board | BusKind::Modbus | BusKind::I2c | BusKind::Mqtt | BusKind::Sdi12 => false,
+        }
+    }
 }
 
 impl fmt::Display for BusKind {
@@ -263,7 +280,17 @@ impl Input {
     /// Whether this version reads it.
     #[must_use]
     pub const fn is_read(&self) -> bool {
-        matches!(self, Input::Line { .. } | Input::Board { .. } | Input::I2c { .. } | Input::Host(_))
+        match self.bus_kind() {
+            Some(kind) => kind.is_read(),
+            None => matches!(self, Input::Host(_)),
+        }
+    }
+
+    /// The input that a text such as `line:gateway/ph` names; none where it has another form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Input> {
+        let (kind, rest) = text.split_once(':')?;
+        parse(kind, rest)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::namespaces::asked::ASKED;
 use crate::namespaces::*;
-use crate::{BusKind, Document, Documents, Level, Purpose, Text, base, load_documents, path};
+use crate::{BusKind, Document, Documents, Layer, Level, Purpose, Text, base, channels, load_documents, path};
 
 fn farm() -> Json {
     json!({
@@ -210,8 +210,37 @@ fn readers_ask_for_every_key_of_their_tables() {
 
 #[test]
 fn kinds_are_those_that_are_read() {
-    assert_eq!(BUS.kinds().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), BusKind::ALL.map(BusKind::name));
+    let names = |table: &'static KeyTable| table.kinds().iter().map(|(kind, _)| *kind).collect::<Vec<_>>();
+    assert_eq!(names(&BUS), BusKind::ALL.map(BusKind::name));
+    assert_eq!(names(&CHANNEL), channels::KINDS.map(|(kind, _)| kind));
     for (kind, table) in CHANNEL.kinds().iter().chain(BUS.kinds()) {
         assert!(table.path.ends_with(kind), "{kind}");
+    }
+}
+
+#[test]
+fn no_input_is_read_without_its_bus() {
+    for kind in BusKind::ALL {
+        let input = match kind {
+            BusKind::Line => "line:one/temp",
+            BusKind::Board => "board:one/2",
+            BusKind::Modbus => "modbus:one/1/2",
+            BusKind::I2c => "i2c:one/bme280@0x76/temperature",
+            BusKind::Mqtt => "mqtt:one/temp",
+            BusKind::W1 => "w1:28-0316a2794aff",
+            BusKind::Gpio => "gpio:17",
+            BusKind::Sdi12 => "sdi12:one/0/1",
+        };
+        let farm = format!("[sensors.'a/t']\nquantity = 'temperature'\ninput = '{input}'\n");
+        let mut documents = base();
+        documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &farm));
+        documents.agent_toml = Some(Document::agent_toml("device = { id = 'pi' }"));
+        let loaded = load_documents(documents, Purpose::Run);
+        let errors: Vec<&str> = loaded.diagnostics.iter().map(|found| found.message.as_str()).collect();
+        let expected = match kind.is_read() {
+            true => "agent.toml names no bus".to_owned(),
+            false => format!("this version does not read inputs of kind {kind}"),
+        };
+        assert!(errors.iter().any(|error| error.starts_with(&expected)), "{kind}: {errors:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::{Bus, BusKind, Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
+use tilth_config::{Bus, Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
 use tilth_core::id::Id;
 use tilth_notify::secret::Secrets;
 
@@ -19,7 +19,7 @@ const SIGNING_KEY: &str = "expected the hub's public key there, its file hub.pub
 const AUTHORITY: &str = "expected a PEM file there, with the certificate that signs the hub's";
 const PORT: &str = "expected the device file of its adapter, such as those in /dev/serial/by-id; is it plugged in?";
 
-const I2C: &str = "expected an I2C bus of the machine there; is it turned on (raspi-config, Interface Options)?";
+const OWN_BUS: &str = "expected a bus of the machine itself there; is it turned on (raspi-config, Interface Options)?";
 
 /// Warnings about resources that are missing or unusable, each where it is named.
 pub(super) fn warnings(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
@@ -46,7 +46,7 @@ pub(crate) fn lack_of(
         Resource::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
         Resource::Port(port) => match bus_at(loaded, port) {
             Some((_, Bus { link: Link::Serial(_), .. })) => (lack(Path::new(port), device_at)?, PORT),
-            Some((_, Bus { kind: BusKind::I2c, .. })) => (lack(Path::new(port), metadata)?, I2C),
+            Some((_, Bus { link: Link::Port(_), .. })) => (lack(Path::new(port), metadata)?, OWN_BUS),
             _ => (lack(Path::new(port), metadata)?, PORT),
         },
     };

@@ -1,7 +1,15 @@
 //! Context of every kind of bus: the inputs on it, where its values go, its health and the clock.
 //!
-//! A kind is a file or folder beside this one with `run(.., context)`, which reads for ever. It runs on the runtime; what may
-//! block goes through [`blocking`], on a thread.
+//! A kind is a file or folder beside this one with `run(link, context)`, which reads for ever:
+//!
+//! - It reads what [`BusContext::inputs`] says, now and after each change. What is read by an interval has [`next_due`].
+//! - It says [`BusContext::up`] and [`BusContext::down`], gives each [`BusContext::value`], says which values no message carries
+//!   ([`BusContext::absent`]), and pushes [`SenseMessage::Unmatched`] for what came and could not be used.
+//! - It counts messages and bytes in [`BusContext::health`]: probation judges sensors only while the bytes of their bus rise. Why it
+//!   ignores a message is a constant of its own (`Reason`).
+//! - A lost connection is opened again after [`retries`], which begin anew once it was up. A serial port or TCP connection is opened
+//!   by `Place` (`stream.rs`).
+//! - It runs on the runtime; what may block goes through [`blocking`], on a thread.
 
 pub(crate) mod health;
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::namespaces::{BUS, SENSOR, Value};
 
 #[test]
 fn each_kind_has_its_form() {
@@ -26,6 +27,23 @@ fn each_kind_has_its_form() {
         let (kind, rest) = text.split_once(':').unwrap();
         let input = parse(kind, rest).unwrap_or_else(|| panic!("{text}"));
         assert_eq!(input.kind(), kind);
+    }
+}
+
+#[test]
+fn each_kind_of_bus_has_its_input_and_editors_know_each_kind_of_input() {
+    let kinds = FORMS.map(|(kind, _)| kind);
+    for kind in BusKind::ALL {
+        assert!(kinds.contains(&kind.name()), "{kind}: expected its line in FORMS");
+    }
+    let pattern = SENSOR.get("input").map(|key| match &key.value {
+        Value::Text(form) => form.pattern,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(pattern, Some(format!("^({}):.+$", kinds.join("|")).as_str()));
+    let help = BUS.get("kind").unwrap().help;
+    for kind in BusKind::ALL {
+        assert_eq!(help.contains(&format!("`\"{kind}\"`")), kind.is_read(), "{kind}: {help}");
     }
 }
 

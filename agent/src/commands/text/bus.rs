@@ -17,7 +17,8 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     let what = match bus.kind.as_str() {
         "board" => "frame",
         "i2c" => "measurement",
-        _ => "line",
+        "line" => "line",
+        _ => "message",
     };
     let last = bus.last_line_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
     // A reason without words is that of another version.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
 use tilth_config::{
-    Device, Document, Documents, Inventory, Layer, Loaded, Purpose, Text, base, bundle, json, load_documents,
-    plain_file,
+    BusKind, Device, Document, Documents, Input, Inventory, Layer, Loaded, Purpose, Text, base, bundle, json,
+    load_documents, plain_file,
 };
 use tilth_core::id::Id;
 
@@ -149,24 +149,24 @@ fn assumed_agent_toml(content: &Json, client: &Id, device: &Id) -> String {
     let sensors = std::iter::once(content).chain(zones).filter_map(|owner| owner["sensors"].as_object());
     let inputs = sensors.flat_map(|sensors| sensors.values()).filter_map(|sensor| sensor["input"].as_str());
     let mut buses = BTreeMap::new();
-    for input in inputs {
-        if let Some((kind @ ("w1" | "gpio"), _)) = input.split_once(':') {
-            // Their inputs name no bus: any name will do.
-            buses.insert(if kind == "w1" { "the-one-wire" } else { "the-pins" }, kind);
-        }
-        if let Some((kind @ ("line" | "board" | "modbus" | "i2c" | "mqtt" | "sdi12"), rest)) = input.split_once(':')
-            && let Some((bus, _)) = rest.split_once('/')
-            && Id::new(bus).is_ok()
-        {
-            buses.entry(bus).or_insert(kind);
-        }
+    for input in inputs.filter_map(Input::parse) {
+        let Some(kind) = input.bus_kind() else { continue };
+        // Where inputs of a kind name no bus, any name will do.
+        let bus = input.bus().map_or_else(|| format!("the-{kind}"), Id::to_string);
+        buses.entry(bus).or_insert(kind);
     }
     let mut text = format!("[device]\nid = \"{device}\"\nclient = \"{client}\"\n");
     for (bus, kind) in buses {
         let link = match kind {
-            "mqtt" => "url = \"mqtt://localhost\"".to_owned(),
+            BusKind::Mqtt => "url = \"mqtt://localhost\"".to_owned(),
             // No two buses share a port.
-            _ => format!("port = \"{bus}\""),
+            BusKind::Line
+            | BusKind::Board
+            | BusKind::Modbus
+            | BusKind::I2c
+            | BusKind::W1
+            | BusKind::Gpio
+            | BusKind::Sdi12 => format!("port = \"{bus}\""),
         };
         let _ = write!(text, "[bus.{bus}]\nkind = \"{kind}\"\n{link}\n");
     }

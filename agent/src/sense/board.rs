@@ -158,7 +158,7 @@ impl Board {
                 None => tokio::select! {
                     Some(arrival) = arrivals.recv() => arrival,
                     Some(order) = orders.recv() => {
-                        self.order_without_line(order);
+                        self.order_without_line(order).await;
                         continue;
                     }
                     else => return,
@@ -245,50 +245,53 @@ impl Board {
         let now = self.context.clock.uptime();
         let is_input = matches!(input, Input::Bytes(_));
         self.session.as_mut()?.handle(now, input);
-        let (mut samples, mut used, mut ended) = (Vec::new(), 0, None);
-        while let Some(effect) = self.session.as_mut()?.poll() {
-            match effect {
-                Effect::Send(message) => {
-                    if let Err(error) = send(&mut line.stream, &message).await {
-                        return Some(Ended::Lost(line.place.reason(&error)));
-                    }
-                }
-                Effect::Value(value) => {
-                    let before = samples.len();
-                    samples.extend(self.channels.samples(value, now));
-                    used += u64::from(samples.len() > before);
-                }
-                Effect::Mark(mark, position) => {
-                    self.owners.set_position(position.clone());
-                    self.push(std::mem::take(&mut samples), Receipt::new(mark, position, &self.receipts));
-                }
-                Effect::Outcome(outcome) => self.context.outputs.report(outcome),
-                Effect::Greeted => self.greeted(),
-                Effect::Remark(text) => warn!(bus = %self.context.id, "{text}"),
-                Effect::Refused => self.tell_absent(),
-                Effect::Stranger => ended = Some(Ended::Lost(format!("{}: another board answers", line.place.name()))),
-                Effect::Down(why) => {
-                    self.context.down(&format!("{}: {why}", line.place.name()));
-                    ended = line.stream.check().err().map(|error| Ended::Lost(line.place.reason(&error)));
-                }
-            }
-        }
-        self.count(line, used, is_input.then_some(now));
-        ended
+        let lost = self.carry_out(now, Some(line)).await;
+        self.count(line, is_input.then_some(now));
+        lost.map(Ended::Lost)
     }
 
     /// Without a line a known board gets the order with its greeting, and an unknown one none.
-    fn order_without_line(&mut self, order: Switch) {
+    async fn order_without_line(&mut self, order: Switch) {
         let Some(session) = &mut self.session else {
             return self.context.outputs.report(relays::not_sent(&order));
         };
-        session.handle(self.context.clock.uptime(), Input::Opened);
-        session.handle(self.context.clock.uptime(), Input::Order(order));
-        while let Some(effect) = session.poll() {
-            if let Effect::Outcome(outcome) = effect {
-                self.context.outputs.report(outcome);
+        let now = self.context.clock.uptime();
+        session.handle(now, Input::Opened);
+        session.handle(now, Input::Order(order));
+        self.carry_out(now, None).await;
+    }
+
+    /// Carries out every effect of the session; answers why the line is of no more use. Without a line, or once it failed, messages are
+    /// not sent, but values and marks are handed on: a mark without its values would confirm readings that were never stored.
+    async fn carry_out(&mut self, now: Uptime, mut line: Option<&mut Line>) -> Option<String> {
+        let (mut samples, mut lost) = (Vec::new(), None);
+        while let Some(effect) = self.session.as_mut()?.poll() {
+            match (effect, &mut line) {
+                (Effect::Send(message), Some(line)) if lost.is_none() => {
+                    lost = send(&mut line.stream, &message).await.err().map(|error| line.place.reason(&error));
+                }
+                (Effect::Stranger, Some(line)) => lost = Some(format!("{}: another board answers", line.place.name())),
+                (Effect::Down(why), Some(line)) => {
+                    self.context.down(&format!("{}: {why}", line.place.name()));
+                    lost = lost.or(line.stream.check().err().map(|error| line.place.reason(&error)));
+                }
+                (Effect::Send(_) | Effect::Stranger | Effect::Down(_), _) => {}
+                (Effect::Value(value), _) => {
+                    let before = samples.len();
+                    samples.extend(self.channels.samples(value, now));
+                    self.context.health.lock().messages.matched += u64::from(samples.len() > before);
+                }
+                (Effect::Mark(mark, position), _) => {
+                    self.owners.set_position(position.clone());
+                    self.push(std::mem::take(&mut samples), Receipt::new(mark, position, &self.receipts));
+                }
+                (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
+                (Effect::Greeted, _) => self.greeted(),
+                (Effect::Remark(text), _) => warn!(bus = %self.context.id, "{text}"),
+                (Effect::Refused, _) => self.tell_absent(),
             }
         }
+        lost
     }
 
     /// Hands on the values of readings that the board holds until they are stored.
@@ -328,14 +331,13 @@ impl Board {
         }
     }
 
-    fn count(&self, line: &Line, used: u64, arrived: Option<Uptime>) {
+    fn count(&self, line: &Line, arrived: Option<Uptime>) {
         let Some(session) = &self.session else { return };
         let counts = &session.counts;
         let mut health = self.context.health.lock();
         let messages = &mut health.messages;
         let is_frame = counts.frames > messages.received;
         messages.received = counts.frames;
-        messages.matched += used;
         messages.ignored.clone_from(&counts.ignored);
         if is_frame {
             health.last_input = arrived.or(health.last_input);

@@ -1,8 +1,11 @@
 //! The task of a bus whose board is at the other end of a TCP connection.
 
+use tilth_config::{Input as Config, InputSettings, Stamping};
 use tilth_core::actuator::Output;
-use tilth_core::id::Id;
-use tilth_wire::{BoardKind, Decoder, FromBoard, Hello, MAX_FRAME, ResetCause, ToBoard};
+use tilth_core::id::{Id, SensorId};
+use tilth_wire::{
+    BoardKind, Decoder, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, ResetCause, Sample as Measured, ToBoard,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -20,9 +23,12 @@ struct Peer {
 }
 
 impl Peer {
+    async fn accept(listener: &TcpListener) -> Peer {
+        Peer { stream: listener.accept().await.unwrap().0, decoder: Decoder::new() }
+    }
+
     async fn say(&mut self, message: &FromBoard<'_>) {
-        let mut frame = [0; MAX_FRAME];
-        self.stream.write_all(message.encode(&mut frame).unwrap()).await.unwrap();
+        self.stream.write_all(&frame(message)).await.unwrap();
     }
 
     async fn hear(&mut self) -> ToBoard {
@@ -45,6 +51,11 @@ impl Peer {
     }
 }
 
+fn frame(message: &FromBoard<'_>) -> Vec<u8> {
+    let mut frame = [0; MAX_FRAME];
+    message.encode(&mut frame).unwrap().to_vec()
+}
+
 fn hello() -> FromBoard<'static> {
     FromBoard::Hello(Hello {
         protocol: 1,
@@ -55,7 +66,7 @@ fn hello() -> FromBoard<'static> {
         at: 0,
         next: 0,
         relays: 2,
-        channels: &[],
+        channels: &[1, 0],
     })
 }
 
@@ -65,25 +76,34 @@ fn off(order: u64) -> Switch {
     Switch { order, actuator, output, normally_energised: false, on: false, at_most: None }
 }
 
+/// A bus with a sensor on channel 0 of its board, where the board's line is found, and the listener that the board accepts it from.
+async fn bus() -> (BusContext, Place, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = Place::Tcp(listener.local_addr().unwrap().to_string());
+    let id = Id::new("gateway").unwrap();
+    let input = Some(Config::Board { bus: id.clone(), channel: 0 });
+    let (stamp, quantity) = (Stamping::Arrival, Quantity::Count);
+    let sensor = InputSettings { input, bus: Some(id.clone()), interval: None, stamp, quantity, unit: None };
+    let sensors = vec![(SensorId::new("tower-1/level").unwrap(), sensor)];
+    let context = BusContext {
+        id,
+        inputs: watch::channel(BusInputs { sensors, ..BusInputs::default() }).1,
+        health: HealthHandle::default(),
+        clock: Clock::new(ClockMode::Scaled(1)),
+        queue: Queue::new(1),
+        outputs: Outputs::new().0,
+        ports: Ports::default(),
+    };
+    (context, place, listener)
+}
+
 /// Guards against: a pump that runs on while another bus keeps the queue of values full.
 #[tokio::test]
 async fn a_full_queue_of_values_holds_up_no_order() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = Place::Tcp(listener.local_addr().unwrap().to_string());
-    let (_inputs, inputs) = watch::channel(BusInputs::default());
-    let (queue, (outputs, _outcomes)) = (Queue::new(1), Outputs::new());
-    let context = BusContext {
-        id: Id::new("gateway").unwrap(),
-        inputs,
-        health: HealthHandle::default(),
-        clock: Clock::new(ClockMode::Scaled(1)),
-        queue: queue.clone(),
-        outputs: outputs.clone(),
-        ports: Ports::default(),
-    };
+    let (context, place, listener) = bus().await;
+    let (queue, outputs) = (context.queue.clone(), context.outputs.clone());
     let board = async {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut peer = Peer { stream, decoder: Decoder::new() };
+        let mut peer = Peer::accept(&listener).await;
         while !matches!(queue.try_next(), Some(SenseMessage::Bus { down: None, .. })) {
             if matches!(peer.hear().await, ToBoard::Identify) {
                 peer.say(&hello()).await;
@@ -101,4 +121,38 @@ async fn a_full_queue_of_values_holds_up_no_order() {
         () = task => panic!("the task of a bus ended"),
         done = timeout(Duration::from_secs(60), board) => done.expect("expected the board to hear every order"),
     }
+}
+
+/// Guards against: readings that are confirmed to the board and were never stored, because the line failed after them.
+#[tokio::test]
+async fn readings_are_handed_on_with_their_mark_though_the_line_fails_after_them() {
+    let (context, place, listener) = bus().await;
+    let queue = context.queue.clone();
+    let greeting = async {
+        let mut peer = Peer::accept(&listener).await;
+        peer.say(&hello()).await;
+        peer
+    };
+    let ports = Ports::default();
+    let (found, peer) = tokio::join!(find_board(&place, || None, |_| (), &ports, 1), greeting);
+    let mut board = Board::new(Owners::default(), context);
+    board.session = Some(Session::new(BoardId([1; 8]), None, 0));
+    board.take_wanted();
+    let mut line = found.unwrap().0;
+    board.handle(&mut line, Input::Opened).await;
+    board.handle(&mut line, Input::Bytes(&frame(&hello()))).await;
+    // Closing with bytes that are not read resets the connection: the answer to a Heartbeat cannot be sent.
+    peer.stream.peek(&mut [0]).await.unwrap();
+    drop(peer);
+    while line.stream.read(&mut [0; CHUNK]).await.is_ok() {}
+    let reading = Reading { seq: 0, at: 0, channel: 0, sample: Measured::Value(21) };
+    let heartbeat = Heartbeat { at: 0, next: 1, oldest: 0, lost: 0, bad_frames: 0, on: 0 };
+    let bytes = [frame(&FromBoard::Reading(reading)), frame(&FromBoard::Heartbeat(heartbeat))].concat();
+    let ended = board.handle(&mut line, Input::Bytes(&bytes)).await;
+    assert!(matches!(ended, Some(Ended::Lost(_))), "expected the answer to the Heartbeat to fail");
+    let held = std::iter::from_fn(|| queue.try_next()).filter_map(|message| match message {
+        SenseMessage::Held { samples, .. } => Some(samples.iter().map(|sample| sample.value).collect::<Vec<f64>>()),
+        _ => None,
+    });
+    assert_eq!(held.collect::<Vec<_>>(), [[21.0]]);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::{modules_named, tokens};
+use super::source::{imports_of_root, names_of_root, tokens};
 
 /// Each circle once, as `src/: a -> b -> a`. `sources` are the files of a package by their path under `folder`.
 pub(super) fn circles(folder: &str, sources: &[(String, String)]) -> Vec<String> {
@@ -16,16 +16,22 @@ pub(super) fn circles(folder: &str, sources: &[(String, String)]) -> Vec<String>
     found.into_iter().map(|circle| format!("{folder}: {} -> {}", circle.join(" -> "), circle[0])).collect()
 }
 
-/// Of each module at the top, a file or a folder, the others that it names.
+/// Of each module at the top, a file or a folder, the others that it names, also by what the root re-exports of them.
 fn imports(sources: &[(String, String)]) -> BTreeMap<&str, BTreeSet<String>> {
     let top = |path: &str| path.split('/').next().unwrap_or_default().trim_end_matches(".rs").len();
     let is_root = |path: &str| ["lib.rs", "main.rs"].contains(&path);
-    let modules =
-        sources.iter().filter(|(path, _)| !is_root(path)).map(|(path, _)| (&path[..top(path)], BTreeSet::new()));
+    let (roots, sources): (Vec<_>, Vec<_>) = sources.iter().partition(|(path, _)| is_root(path));
+    let re_exports: Vec<(String, String)> =
+        roots.into_iter().flat_map(|(_, text)| imports_of_root(&tokens(text))).collect();
+    let modules = sources.iter().map(|(path, _)| (&path[..top(path)], BTreeSet::new()));
     let mut imports: BTreeMap<&str, BTreeSet<String>> = modules.collect();
-    for (path, text) in sources.iter().filter(|(path, _)| !is_root(path)) {
+    for (path, text) in sources {
         let module = &path[..top(path)];
-        let named = modules_named(&tokens(text), path.split('/').count()).into_iter();
+        let named = names_of_root(&tokens(text), path.split('/').count()).into_iter().flat_map(|name| {
+            let is_it = |found: &&(String, String)| name == "*" || found.0 == name && found.1 != name;
+            let of_root = re_exports.iter().filter(is_it).map(|(_, module)| module.clone()).collect::<Vec<_>>();
+            if imports.contains_key(name.as_str()) { vec![name] } else { of_root }
+        });
         let others: Vec<String> = named.filter(|name| name != module && imports.contains_key(name.as_str())).collect();
         imports.entry(module).or_default().extend(others);
     }
@@ -83,6 +89,32 @@ fn a_circle_is_found_however_its_files_lie() {
         ]),
         ["src/: judge -> plan -> rules -> judge"]
     );
+    for text in [
+        "fn a() { super::b::c() }",
+        "fn a(x: i32) { if x > 0 { super::{c, b::d}; } }",
+        "mod part { fn a() { super::super::b::c() } }",
+        "mod part { mod deep {} use super::super::b; }",
+        "mod part { struct A {} } fn a() { super::b::c() }",
+    ] {
+        assert_eq!(of(&[("a.rs", text), ("b.rs", "use crate::a;"), ("c.rs", "")]), ["src/: a -> b -> a"], "{text}");
+    }
+    for text in
+        ["mod part { use super::b; }", "mod part { fn a() { super::b::c() } }", "mod part {} use super::super::b;"]
+    {
+        assert_eq!(of(&[("a.rs", text), ("b.rs", "use crate::a;")]), none, "{text}");
+    }
+    for root in [
+        "mod a; mod b; pub use b::B;",
+        "pub use crate::{a::A, b::{self, part::C, B}};",
+        "use crate::b::{D as B, C};",
+        "pub use self_made::X; pub(crate) use crate::{b::part::{B, C}};",
+    ] {
+        for text in ["use crate::B;", "fn a() { super::B::new() }", "use crate::{c, B};", "use crate::*;"] {
+            let found = of(&[("lib.rs", root), ("a.rs", text), ("b.rs", "use crate::a;")]);
+            assert_eq!(found, ["src/: a -> b -> a"], "{root} {text}");
+        }
+        assert_eq!(of(&[("lib.rs", root), ("a.rs", "use crate::E;"), ("b.rs", "use crate::a;")]), none, "{root}");
+    }
     assert_eq!(of(&[("b/part.rs", "use super::super::a;"), ("a.rs", "use super::b;")]), ["src/: a -> b -> a"]);
     assert_eq!(of(&[("b/part.rs", "use super::a; use super::super::super::a;"), ("a.rs", "use super::b;")]), none);
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Names that have one home: a database's crate, what opens a tenant's data, and the HTTP client's crate. No other file names them.
 
-use super::source::tokens;
+use super::source::{tokens, without_tests};
 use super::{files, none, read};
 
 /// A name and where it may stand.
@@ -60,8 +60,8 @@ fn is_source(file: &str) -> bool {
 }
 
 fn check_homes(file: &str, source: &str) -> Vec<String> {
-    let without_tests = if is_source(file) { source.split("#[cfg(test)]").next().unwrap_or(source) } else { "" };
-    let (all, without_tests) = (tokens(source), tokens(without_tests));
+    let all = tokens(source);
+    let without_tests = if is_source(file) { without_tests(&all) } else { Vec::new() };
     let named = |home: &&Home| {
         let is_home = home.files.iter().any(|home| file.starts_with(home));
         let tokens = if home.holds_in_tests { &all } else { &without_tests };
@@ -87,6 +87,14 @@ fn a_name_outside_its_home_is_found() {
         ("cloud-sync/hub/src/domain/configs.rs", "// rusqlite\nconst A: &str = \"rusqlite\";", None),
         ("cloud-sync/hub/src/domain/configs.rs", "#[cfg(test)]\nmod tests { use rusqlite::Connection; }", None),
         ("agent/src/api.rs", "use rusqlite as database;", Some(sqlite)),
+        ("agent/src/api.rs", "#[cfg(test)]\nuse std::{fs, io};\nuse rusqlite::Connection;", Some(sqlite)),
+        ("agent/src/api.rs", "#[cfg(test)]\nmod tests { fn a() {} }\nfn b() { rusqlite::c() }", Some(sqlite)),
+        ("agent/src/api.rs", "#[cfg(test)]\nmod fake;\nfn b() { rusqlite::c() }", Some(sqlite)),
+        ("agent/src/api.rs", "#[cfg(test)]\n#[allow(dead_code)]\nfn a(b: [u8; 2]) {}\nuse rusqlite::C;", Some(sqlite)),
+        ("agent/src/api.rs", "fn a() { #[cfg(test)] A.with(|a| { a });\nrusqlite::b() }", Some(sqlite)),
+        ("agent/src/api.rs", "#[cfg(test)]\nstatic A: B = B { c: 1 };\nuse rusqlite::C;", Some(sqlite)),
+        ("agent/src/api.rs", "#[cfg(test)]\nimpl A { const fn a() {} fn b() { rusqlite::c() } }", None),
+        ("agent/src/api.rs", "#[cfg(test)]\nuse rusqlite::{A, B};\n#[cfg(test)]\nconst fn a() { rusqlite::c() }", None),
         ("cloud-sync/hub/src/db/sqlite/keys.rs", "TenantContext::open(id, client, actor)", None),
         ("cloud-sync/hub/src/db/sqlite/windows.rs", "TenantContext::open(id, client, actor)", Some(tenant)),
         ("cloud-sync/hub/src/db/sqlite/tests.rs", "TenantContext::open(id, client, actor)", None),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use circles::circles;
-use source::{modules_named, tokens};
+use source::{names_of_root, tokens};
 
 /// What a package may take from outside the workspace.
 enum Outside {
@@ -295,7 +295,8 @@ fn check_step(file: &str, source: &str) -> Vec<String> {
     let place = STEPS.iter().position(|known| *known == step).unwrap();
     let before = &STEPS[..place];
     let mut problems = Vec::new();
-    for name in modules_named(&tokens(source), usize::from(is_file_of_the_top(file))) {
+    let supers = file.trim_start_matches(STEPS_FOLDER).split('/').count();
+    for name in names_of_root(&tokens(source), supers) {
         if STEPS[place + 1..].contains(&name.as_str()) {
             problems.push(format!("{file}: names crate::{name}, but of the steps it may know only {}", one_of(before)));
         } else if !name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_') {
@@ -341,10 +342,6 @@ fn step_of(file: &str) -> Option<&'static str> {
     let first = file.strip_prefix(STEPS_FOLDER)?.split('/').next()?;
     let name = first.trim_end_matches(".rs");
     STEPS.iter().find(|step| **step == name).copied()
-}
-
-fn is_file_of_the_top(file: &str) -> bool {
-    file.strip_prefix(STEPS_FOLDER).is_some_and(|rest| !rest.contains('/'))
 }
 
 // --- files

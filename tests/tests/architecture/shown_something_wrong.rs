@@ -105,6 +105,7 @@ fn steps() {
         ("use crate::alert::Alert;", &["alert"]),
         ("use crate::{calibrate, alert::{self, rules}, value::{engine}, engine};", &["alert", "engine"]),
         ("use super::rules;", &["rules"]),
+        ("fn a() { super::rules::b() } mod tests { use super::super::alert; }", &["rules", "alert"]),
         ("fn a<'a>(b: &'a str) -> crate::escalate::Step {}", &["escalate"]),
     ];
     for (source, expected) in table {
@@ -117,7 +118,7 @@ fn steps() {
         assert_eq!(check_step("agent/core/src/judge.rs", source), expected, "{source}");
     }
     assert_eq!(check_step("agent/core/src/engine.rs", "use crate::{calibrate, alert, escalate};"), [""; 0]);
-    assert_eq!(check_step("agent/core/src/rules/rate.rs", "use crate::alert;").len(), 1);
+    assert_eq!(check_step("agent/core/src/rules/rate.rs", "use crate::alert; use super::super::alert;").len(), 2);
     assert_eq!(
         check_step("agent/core/src/judge.rs", "use crate::Alert; use crate::*;"),
         ["Alert", "*"].map(|name| format!(

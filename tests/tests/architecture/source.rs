@@ -1,20 +1,30 @@
-//! Reading Rust, as far as the checks need it: which modules a file names.
+//! Reading Rust, as far as the checks need it: which names of its crate a file uses, and what of it is tests.
 
-/// The modules that `crate::..` leads to, and outside any block as many `super::` as lead to the same place: one in a file at the
-/// top, two in a file of a folder there.
-pub(super) fn modules_named(tokens: &[String], supers: usize) -> Vec<String> {
+/// Names at the root of a crate that a file of it names: by `crate::..`, or by as many `super::` as lead there. Those are one in a file at
+/// the top, two in a file of a folder there, and one more in each `mod NAME { .. }` around them.
+pub(super) fn names_of_root(tokens: &[String], supers: usize) -> Vec<String> {
     let mut named = Vec::new();
     let mut depth = 0;
+    // The depth at which each `mod NAME { .. }` around a token begins.
+    let mut modules = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         match token.as_str() {
-            "{" => depth += 1,
-            "}" => depth -= 1,
+            "{" => {
+                if at >= 2 && tokens[at - 2] == "mod" {
+                    modules.push(depth);
+                }
+                depth += 1;
+            }
+            "}" => {
+                depth -= 1;
+                modules.retain(|begin| *begin < depth);
+            }
             _ => {}
         }
         let path = match token.as_str() {
             "crate" => 1,
             // The first of a row, which has just as many.
-            "super" if depth == 0 && (at < 2 || tokens[at - 2] != "super") => supers,
+            "super" if at < 2 || tokens[at - 2] != "super" => supers + modules.len(),
             _ => continue,
         };
         let is_super = |at: usize| tokens.get(at).is_some_and(|token| token == "super");
@@ -28,6 +38,102 @@ pub(super) fn modules_named(tokens: &[String], supers: usize) -> Vec<String> {
         }
     }
     named
+}
+
+/// What the file at the root of a crate imports, so that its modules reach it as `crate::NAME`: each name, and the first part of its path.
+pub(super) fn imports_of_root(tokens: &[String]) -> Vec<(String, String)> {
+    let mut imports = Vec::new();
+    let mut depth = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        match token.as_str() {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            "use" if depth == 0 => {
+                let path = tokens[at + 1..].split(|token| token == ";").next().unwrap_or_default();
+                let path = path.strip_prefix(&["crate", "::"].map(str::to_owned)).unwrap_or(path);
+                let first = |path: &[String]| path.first().cloned().unwrap_or_default();
+                match path {
+                    [open, group @ .., _] if open == "{" => imports.extend(
+                        split(group).into_iter().flat_map(|path| leaves(path).map(move |name| (name, first(path)))),
+                    ),
+                    path => imports.extend(leaves(path).map(|name| (name, first(path)))),
+                }
+            }
+            _ => {}
+        }
+    }
+    imports
+}
+
+/// Parts of a group, which commas outside its own groups divide.
+fn split(group: &[String]) -> Vec<&[String]> {
+    let mut depth = 0;
+    let parts = group.split(|token| {
+        match token.as_str() {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && token == ","
+    });
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// The names that a path or a tree of paths ends with: `a::{B, c::D as E}` with B and E.
+fn leaves(path: &[String]) -> impl Iterator<Item = String> {
+    let is_last = |at: usize| path.get(at + 1).is_none_or(|next| [",", "}"].contains(&next.as_str()));
+    let names = path.iter().enumerate().filter(move |(at, name)| is_last(*at) && !["}", ","].contains(&name.as_str()));
+    names.map(|(_, name)| name.clone())
+}
+
+/// Without items and statements under `#[cfg(test)]`.
+pub(super) fn without_tests(tokens: &[String]) -> Vec<String> {
+    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let mut kept = Vec::new();
+    let mut rest = tokens;
+    while let Some((first, after)) = rest.split_first() {
+        if rest.len() >= MARK.len() && rest[..MARK.len()] == MARK {
+            rest = &rest[MARK.len()..];
+            rest = &rest[end_of_item(rest)..];
+        } else {
+            kept.push(first.clone());
+            rest = after;
+        }
+    }
+    kept
+}
+
+/// The number of tokens up to the end of the item or statement that a text begins with: its `;`, or the end of its body.
+fn end_of_item(tokens: &[String]) -> usize {
+    let is_body = |at: usize| {
+        let words = tokens[..at].iter().map(String::as_str);
+        !words.clone().any(|word| ["use", "static", "let"].contains(&word))
+            && !words
+                .clone()
+                .zip(words.skip(1))
+                .any(|(word, next)| word == "const" && !["fn", "unsafe"].contains(&next))
+    };
+    let mut depth = 0;
+    let mut begin = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        match token.as_str() {
+            "{" | "(" | "[" => {
+                if depth == 0 {
+                    begin = at;
+                }
+                depth += 1;
+            }
+            "}" | ")" | "]" => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return at;
+        }
+        if depth == 0 && (token == ";" || token == "}" && is_body(begin)) {
+            return at + 1;
+        }
+    }
+    tokens.len()
 }
 
 /// The number of tokens of so many equal words with `::` after each, where a text begins with them.

@@ -9,6 +9,7 @@
 //! | `handlers` | **the routes**, the same over every kind of connection, and handlers that read |
 //! | `changes`, `streams` | handlers of changes, and of answers without an end |
 //! | `actuators` | handlers about actuators and holds |
+//! | `history` | handlers that look back: windows of a sensor, alerts, notes |
 //! | `rows` | rows of answers, bodies of requests |
 //! | `problem` | errors (RFC 9457) |
 //! | `views` | rows made of the engine's views; the only place |
@@ -25,6 +26,7 @@ mod caller;
 pub(crate) mod changes;
 pub(crate) mod connections;
 mod handlers;
+mod history;
 pub(crate) mod problem;
 pub(crate) mod rows;
 pub(crate) mod socket;

@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Status(AgentOptions),
     /// Show the newest value of each sensor
     Sensors(AgentOptions),
+    History(History),
     Alerts(Alerts),
     Ack(Ack),
     Silence(Silence),
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Hold(Hold),
     NotifyTest(NotifyTest),
     Note(Note),
+    Notes(Notes),
     /// Try the hub's configuration once more that was rejected or reverted
     ///
     /// As status names it. The agent tries each by itself only once; another version of the hub's is tried without this.
@@ -331,14 +333,46 @@ pub(crate) struct Schema {
     pub(crate) namespace: Option<String>,
 }
 
-/// Show open alerts
+/// Show what a sensor measured: a chart, or a table
+///
+/// Up to 25 hours by the minute, longer times by the quarter of an hour; the minute that runs is not in it yet. Where the chart has nothing,
+/// no good value came.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Name of the sensor, as sensors shows it
+    #[arg(value_name = "SENSOR", value_parser = SensorId::new)]
+    pub(crate) sensor: SensorId,
+    #[command(flatten)]
+    pub(crate) period: Period,
+    /// Print a table: lowest, mean and highest of each minute or quarter of an hour
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) table: bool,
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
+}
+
+/// A part of the past.
+#[derive(Debug, Args)]
+pub(crate) struct Period {
+    /// Since when: a time ago, such as 24h or 7d, or a time of day, such as 2026-06-01T20:00
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub(crate) since: String,
+    /// Until when, in the same form [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+/// Show open alerts, or those of the past
 #[derive(Debug, Args)]
 pub(crate) struct Alerts {
     #[command(flatten)]
     pub(crate) agent: AgentOptions,
     /// Also show pending alerts, whose condition has not held for long enough yet
-    #[arg(long)]
+    #[arg(long, conflicts_with = "since")]
     pub(crate) all: bool,
+    /// Show the alerts since then, open or over: a time ago, such as 7d, or a time of day, such as 2026-06-01T20:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
 }
 
 /// Acknowledge an alert: nobody is paged about it for a while
@@ -446,6 +480,16 @@ pub(crate) struct Note {
     /// Text of the note
     #[arg(value_name = "TEXT")]
     pub(crate) text: String,
+}
+
+/// Show the notes of the event log
+#[derive(Debug, Args)]
+pub(crate) struct Notes {
+    /// Since when: a time ago, such as 24h or 7d, or a time of day, such as 2026-06-01T20:00
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub(crate) since: String,
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
 }
 
 /// Show what a line or a board says, as a configuration that reads it

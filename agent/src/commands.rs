@@ -37,7 +37,27 @@ pub(crate) fn sensors(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     print_table(agent, request, "no sensor is watched", |rows, _| text::sensors(rows))
 }
 
+/// `tilth-agent history`: what a sensor measured.
+pub(crate) fn history(wanted: &cli::History) -> anyhow::Result<Exit> {
+    let cli::Period { since, until } = &wanted.period;
+    let until = until.as_deref().map_or(String::new(), |until| format!("&until={}", in_address(until)));
+    let path =
+        format!("/api/v1/history?sensor={}&since={}{until}", in_address(wanted.sensor.as_str()), in_address(since));
+    let lines = if wanted.table { text::history::table } else { text::history::chart };
+    let none = format!("{} has no history in this time", wanted.sensor);
+    print_table(&wanted.agent, request(Method::GET, &path)?, &none, lines)
+}
+
+pub(crate) fn notes(wanted: &cli::Notes) -> anyhow::Result<Exit> {
+    let request = request(Method::GET, &format!("/api/v1/notes?since={}", in_address(&wanted.since)))?;
+    print_table(&wanted.agent, request, "no note in this time", text::history::notes)
+}
+
 pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
+    if let Some(since) = &wanted.since {
+        let request = request(Method::GET, &format!("/api/v1/alerts/past?since={}", in_address(since)))?;
+        return print_table(&wanted.agent, request, "no alert in this time", text::history::alerts);
+    }
     let path = if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" };
     print_table(&wanted.agent, request(Method::GET, path)?, "no alert is open", text::alerts)
 }
@@ -99,13 +119,13 @@ pub(crate) fn hold(wanted: &cli::Hold) -> anyhow::Result<Exit> {
     print(agent, request, |row: &HoldRow, times| [text::actuators::held(row, &agent.address, times)])
 }
 
-/// A name as a part of an address: bytes that have a meaning there in hex.
-fn in_address(name: &str) -> String {
+/// A text as a part of an address: bytes that have a meaning there in hex.
+fn in_address(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
         byte => format!("%{byte:02X}"),
     };
-    name.bytes().map(byte).collect()
+    text.bytes().map(byte).collect()
 }
 
 pub(crate) fn notify_test(wanted: &cli::NotifyTest) -> anyhow::Result<Exit> {

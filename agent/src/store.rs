@@ -19,7 +19,7 @@
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
 //! | `board_positions` | how far the readings of each board are stored |
-//! | `read` | reading back what a checkpoint lacks |
+//! | `read`, `history` | reading back what a checkpoint lacks; windows and events of a time |
 //! | `retention`, `deletion`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
 //! | `losses` | what was given up and why, for `status` |
 //! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
@@ -42,6 +42,7 @@ mod extent;
 pub(crate) mod forecast;
 mod gaps;
 mod handle;
+mod history;
 mod inspection;
 mod lane;
 mod last_known;
@@ -73,11 +74,13 @@ pub(crate) use damaged_files::move_aside;
 pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
+pub(crate) use history::{Period, StoredWindow};
 pub(crate) use lane::LaneStates;
 pub(crate) use last_known::{LostHistory, Missing};
 pub(crate) use losses::RecordedLoss;
 pub(crate) use names::CalibratedPlan;
 pub(crate) use open::{Found, Opened, Options};
+pub(crate) use questions::Unanswered;
 pub(crate) use retention::Policy;
 
 /// The one write connection, with what it would otherwise look up at each commit.

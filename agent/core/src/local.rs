@@ -31,6 +31,13 @@ impl Local {
         self.zone.as_ref()?.iana_name()
     }
 
+    /// The instant at which the clocks show this; the earlier one where they show it twice. None beyond what times reach.
+    #[must_use]
+    pub fn instant(&self, shown: DateTime) -> Option<WallTime> {
+        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
+        Some(WallTime(shown.to_zoned(zone).ok()?.timestamp().as_millisecond()))
+    }
+
     /// `2026-03-01 07:30`.
     #[must_use]
     pub fn minute(&self, at: WallTime) -> String {

@@ -12,13 +12,13 @@ use serde::Deserialize;
 use super::problem::Problem;
 use super::rows::{AlertRow, Answer, SensorRow, SilenceRow, StatusRow};
 use super::state::ApiState;
-use super::{actuators, changes, streams, views};
+use super::{actuators, changes, history, streams, views};
 
 /// Version of the API, part of each path. Raised when an older client or an older agent would misunderstand.
 const VERSION: u32 = 1;
 
 /// Paths of the API, for the answer to a path that does not exist.
-const PATHS: &str = "/api/v1/status, sensors, alerts, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/{actuator}/switch, holds, \
+const PATHS: &str = "/api/v1/status, sensors, history, alerts, alerts/past, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/{actuator}/switch, holds, \
     holds/{zone}, channels/{channel}/test, notes, configuration/retry, ports/release or events";
 
 /// The routes, the same whatever the request came over.
@@ -26,7 +26,9 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/sensors", get(sensors))
+        .route("/api/v1/history", get(history::windows))
         .route("/api/v1/alerts", get(alerts))
+        .route("/api/v1/alerts/past", get(history::alerts))
         .route("/api/v1/alerts/{alert}/acknowledge", post(changes::acknowledge))
         .route("/api/v1/silences", get(silences).post(changes::silence))
         .route("/api/v1/silences/{silence}", delete(changes::end_silence))
@@ -35,7 +37,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/holds", get(actuators::holds).post(actuators::hold))
         .route("/api/v1/holds/{zone}", delete(actuators::end_hold))
         .route("/api/v1/channels/{channel}/test", post(changes::test))
-        .route("/api/v1/notes", post(changes::note))
+        .route("/api/v1/notes", get(history::notes).post(changes::note))
         .route("/api/v1/configuration/retry", post(changes::retry))
         .route("/api/v1/ports/release", post(streams::release))
         .route("/api/v1/events", get(streams::watch))

@@ -132,6 +132,58 @@ pub(crate) struct AlertRow {
     pub(crate) why: Option<String>,
 }
 
+/// Alert of the past, open or not; times are those of its transitions.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PastAlertRow {
+    pub(crate) alert: u64,
+    pub(crate) zone: String,
+    pub(crate) rule: String,
+    pub(crate) sensor: String,
+    /// Severity of its newest transition.
+    pub(crate) severity: String,
+    /// When the condition began to hold.
+    pub(crate) since: Option<String>,
+    /// Null for an alert that fired before the period.
+    pub(crate) fired: Option<String>,
+    pub(crate) is_over: bool,
+    pub(crate) resolved: Option<String>,
+    /// Why it is over.
+    pub(crate) reason: Option<String>,
+    /// Person who acknowledged the alert last.
+    pub(crate) by: Option<String>,
+    /// Message of the newest transition.
+    pub(crate) message: String,
+}
+
+/// Note of a person in the event log.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NoteRow {
+    pub(crate) at: Option<String>,
+    /// Boot, and seconds since it began.
+    pub(crate) boot: u32,
+    pub(crate) uptime_s: f64,
+    pub(crate) by: String,
+    pub(crate) text: String,
+}
+
+/// Readings of a sensor within one window, in its unit.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HistoryRow {
+    pub(crate) sensor: SensorId,
+    pub(crate) unit: String,
+    /// When the window began, and how long before the answer; its length.
+    pub(crate) at: Option<String>,
+    pub(crate) ago_s: f64,
+    pub(crate) for_s: f64,
+    /// Good readings, which the four values are of, and others.
+    pub(crate) count: u32,
+    pub(crate) bad: u32,
+    pub(crate) lowest: Digits,
+    pub(crate) highest: Digits,
+    pub(crate) mean: Digits,
+    pub(crate) last: Digits,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SensorRow {
     pub(crate) sensor: SensorId,

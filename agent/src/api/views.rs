@@ -90,7 +90,7 @@ fn why_of_sensor(engine: &Engine, context: &EngineContext, view: &SensorView) ->
 }
 
 /// Time on the clock; the engine's own is that of its last input.
-fn now(engine: &Engine, clock: &Clock) -> Stamp {
+pub(super) fn now(engine: &Engine, clock: &Clock) -> Stamp {
     let Stamp { boot, uptime, wall } = engine.now();
     let since = (clock.uptime() - uptime).max(Span::ZERO);
     Stamp { boot, uptime: uptime + since, wall: wall.map(|WallTime(ms)| WallTime(ms.saturating_add(since.0))) }
@@ -253,6 +253,6 @@ pub(super) fn counts(engine: &Engine) -> AlertCounts {
 }
 
 /// A figure as a number in JSON, with the digits that people are shown.
-fn digits(figure: Option<DisplayValue>) -> Digits {
+pub(super) fn digits(figure: Option<DisplayValue>) -> Digits {
     RawValue::from_string(figure?.digits()?).ok()
 }

@@ -2,6 +2,8 @@
 
 pub(super) mod actuators;
 mod bus;
+mod chart;
+pub(super) mod history;
 mod status;
 mod sync;
 mod times;

@@ -95,6 +95,54 @@ fn an_acknowledgement_stops_paging_until_it_expires() {
 }
 
 #[test]
+fn who_looks_back_after_a_kill_sees_values_alerts_and_notes() {
+    let (room, mut board, mut agent) = firing("past");
+    assert_eq!(room.ask(&["ack", "1", "--for", "1h"]).code, Some(0));
+    assert_eq!(room.ask(&["note", "opened the vents"]).code, Some(0));
+    board.level(130, 20.5);
+    board.level(200, 20.5);
+    room.wait_for("it is over", &["alerts", "--since", "1h"], |rows| rows.iter().all(|row| row["is_over"] == true));
+    agent.kill();
+    let _agent = room.start("input");
+    room.wait_for_bus("up");
+    board.level(500, 21.0);
+    room.wait_for_value("room/level", 21.0);
+    let alerts = room.rows(&["alerts", "--since", "1h"]);
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!((&alerts[0]["alert"], &alerts[0]["by"]), (&1.into(), &"anna".into()));
+    assert_eq!(
+        (&alerts[0]["fired"], &alerts[0]["resolved"]),
+        (&"2026-01-01T00:01:10Z".into(), &"2026-01-01T00:02:10Z".into())
+    );
+    let windows = room.rows(&["history", "room/level", "--since", "2026-01-01", "--until", "2026-01-01T00:02"]);
+    assert_eq!(
+        windows.iter().map(|row| &row["at"]).collect::<Vec<_>>(),
+        ["2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"]
+    );
+    assert_eq!(
+        (&windows[0]["lowest"], &windows[0]["highest"], &windows[0]["count"]),
+        (&20.5.into(), &31.0.into(), &2.into())
+    );
+    let chart = room.ask(&["history", "room/level", "--since", "1h"]).out;
+    assert!(chart.starts_with("room/level, 2026-01-01 00:00 UTC to ") && chart.contains("\n     20.5 "), "{chart}");
+    let table = room.ask(&["history", "room/level", "--since", "1h", "--table"]).out;
+    assert!(table.contains("\n2026-01-01 00:01 UTC  31.5    31.50  31.5     1\n"), "{table}");
+    let notes = room.ask(&["notes"]).out;
+    assert!(notes.starts_with("AT  ") && notes.ends_with("anna  opened the vents\n"), "{notes}");
+    for (arguments, said) in [
+        (["history", "room/levl", "--since", "1h"], "room/levl has no history; did you mean room/level?"),
+        (["history", "room/level", "--since", "soon"], "\"soon\": expected a time ago, such as 24h or 7d"),
+        (
+            ["history", "room/level", "--since", "2027-01-01"],
+            "since is not before until; expected a period of the past",
+        ),
+    ] {
+        let refused = room.ask(&arguments);
+        assert!(refused.code == Some(1) && refused.err.contains(said), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_silence_is_counted_shown_and_ended() {
     let (room, mut board, agent) = firing("silence");
     let ran = room.ask(&["silence", "--rule", "level-high", "--for", "2h", "--by", "berta"]);

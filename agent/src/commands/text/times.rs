@@ -37,6 +37,15 @@ impl Times {
         wall(time).map_or_else(|| time.to_owned(), shown)
     }
 
+    /// A time so many seconds before the present: of the day, else `-90m`.
+    pub(super) fn ago(&self, seconds: f64) -> String {
+        let ago = super::span(seconds);
+        match self.now {
+            Some(WallTime(now)) => self.local.minute(WallTime(now - ago.0)),
+            None => format!("-{}", super::for_long(seconds)),
+        }
+    }
+
     /// A sentence with each of its times shown to the second.
     pub(super) fn within(&self, sentence: &str) -> String {
         let word = |word: &str| {

@@ -1,0 +1,211 @@
+//! Handlers that look back: windows of a sensor, alerts and notes of a period.
+//!
+//! `since` and `until` are a time ago, such as `24h`, or a time of day on the farm's clocks, such as `2026-06-01T20:00`.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use axum::extract::{Query, State};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use tilth_config::{nearest, parse_duration};
+use tilth_core::id::SensorId;
+use tilth_core::rules::DisplayValue;
+use tilth_core::time::{Span, Stamp, WallTime};
+use tilth_core::value::{Resolution, Steps, Value};
+use tilth_core::windows::{Grain, Sums};
+use tilth_protocol::Event;
+
+use super::changes::MAX_NAMED;
+use super::handlers::{Answered, Api, Parameters};
+use super::problem::Problem;
+use super::rows::{HistoryRow, NoteRow, PastAlertRow};
+use super::views::{self, digits};
+use crate::output::listed;
+use crate::store::{Period, StoreError, StoreReader, StoredWindow, Unanswered};
+
+/// Longest period of which the minutes are shown; a longer one is shown by quarters of an hour.
+const BY_MINUTE: Span = Span::from_mins(25 * 60);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WindowsQuery {
+    sensor: SensorId,
+    since: String,
+    until: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PeriodQuery {
+    since: String,
+    until: Option<String>,
+}
+
+/// Windows of a sensor, oldest first.
+pub(super) async fn windows(State(api): Api, parameters: Parameters<WindowsQuery>) -> Answered<HistoryRow> {
+    let Query(WindowsQuery { sensor, since, until }) = parameters?;
+    let period = period(&api, &since, until.as_deref()).await?;
+    let grain = if period.from.0 - period.until.0 <= BY_MINUTE.0 { Grain::Minute } else { Grain::Quarter };
+    let wanted = sensor.clone();
+    let found = read(&api, move |store, deadline| {
+        let windows = store.windows_within(&wanted, grain, &period, deadline)?;
+        Ok(windows.map(|windows| if windows.is_empty() { Err(store.sensors_with_history()) } else { Ok(windows) }))
+    });
+    match found.await? {
+        Ok(windows) => api.answer(windows.iter().map(|window| history_row(window, grain)).collect()),
+        Err(known) => {
+            let known = known.map_err(unanswered)?;
+            if known.contains(&sensor) {
+                return api.answer(Vec::new());
+            }
+            let names = || known.iter().map(SensorId::as_str);
+            Err(Problem::not_found(match nearest(sensor.as_str(), names()) {
+                Some(near) => format!("{sensor} has no history; did you mean {near}?"),
+                None => format!("{sensor} has no history; sensors with one: {}", listed(names(), MAX_NAMED)),
+            }))
+        }
+    }
+}
+
+/// Alerts that had a transition within the period, by number.
+pub(super) async fn alerts(State(api): Api, parameters: Parameters<PeriodQuery>) -> Answered<PastAlertRow> {
+    let events = events(&api, "alert", parameters).await?;
+    api.answer(past_alerts(&events))
+}
+
+/// Notes, oldest first.
+pub(super) async fn notes(State(api): Api, parameters: Parameters<PeriodQuery>) -> Answered<NoteRow> {
+    let events = events(&api, "note", parameters).await?;
+    let note = |Event { at, body, .. }: &Event| NoteRow {
+        at: views::wall(at.wall),
+        boot: at.boot,
+        uptime_s: Span(at.uptime.0).as_secs_f64(),
+        by: text(body, "by").unwrap_or_default(),
+        text: text(body, "text").unwrap_or_default(),
+    };
+    api.answer(events.iter().map(note).collect())
+}
+
+async fn events(
+    api: &super::ApiState,
+    kind: &'static str,
+    parameters: Parameters<PeriodQuery>,
+) -> Result<Vec<Event>, Problem> {
+    let Query(PeriodQuery { since, until }) = parameters?;
+    let period = period(api, &since, until.as_deref()).await?;
+    read(api, move |store, deadline| store.events_within(kind, &period, deadline)).await
+}
+
+/// Has the store read something that it gives up at its deadline.
+async fn read<T: Send + 'static>(
+    api: &super::ApiState,
+    question: impl FnOnce(&StoreReader, Instant) -> Result<Option<T>, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
+    let found = api.store.read(question).await.map_err(unanswered)?;
+    found.ok_or_else(|| Problem::unavailable("the disk is too slow for this much history: ask for a shorter time"))
+}
+
+fn unanswered(error: impl Into<Unanswered>) -> Problem {
+    Problem::unavailable(error.into().to_string())
+}
+
+async fn period(api: &super::ApiState, since: &str, until: Option<&str>) -> Result<Period, Problem> {
+    let now = api.query(|engine, _, clock| views::now(engine, clock)).await?;
+    let local = api.config.local();
+    let instant = |shown: DateTime| local.instant(shown);
+    let from = ago(since, now, instant)?;
+    let until = until.map_or(Ok(Span::ZERO), |until| ago(until, now, instant))?;
+    if from <= until {
+        return Err(Problem::bad_request("since is not before until; expected a period of the past"));
+    }
+    Ok(Period { now, from, until })
+}
+
+/// How long before the present a time is.
+fn ago(text: &str, now: Stamp, instant: impl Fn(DateTime) -> Option<WallTime>) -> Result<Span, Problem> {
+    if let Some(span) = parse_duration(text) {
+        return Ok(span);
+    }
+    let at = text.parse::<Timestamp>().ok().map(|at| WallTime(at.as_millisecond()));
+    let Some(at) = at.or_else(|| instant(text.parse().ok()?)) else {
+        let expected = "expected a time ago, such as 24h or 7d, or a time of day, such as 2026-06-01T20:00";
+        return Err(Problem::bad_request(format!("{text:?}: {expected}")));
+    };
+    let Some(now) = now.wall else {
+        let detail = format!("{text}: the time of day is not known on this device; give a time ago, such as 24h");
+        return Err(Problem::conflict(detail));
+    };
+    Ok(Span(now.0.saturating_sub(at.0)).max(Span::ZERO))
+}
+
+fn history_row(window: &StoredWindow, grain: Grain) -> HistoryRow {
+    let StoredWindow { start, ago, series, row } = window;
+    let good = row.window.good;
+    let value = |steps: fn(&Sums) -> Steps| {
+        digits(Some(DisplayValue::Value(Value { steps: steps(&good?), resolution: series.resolution })))
+    };
+    HistoryRow {
+        sensor: series.sensor.clone(),
+        unit: series.quantity.unit().to_owned(),
+        at: views::wall(start.wall),
+        ago_s: ago.as_secs_f64(),
+        for_s: grain.span().as_secs_f64(),
+        count: good.map_or(0, |sums| sums.count),
+        bad: row.window.bad,
+        lowest: value(|sums| sums.min),
+        highest: value(|sums| sums.max),
+        mean: good.and_then(|sums| digits(Some(DisplayValue::Value(mean(&sums, series.resolution))))),
+        last: value(|sums| sums.last),
+    }
+}
+
+/// The mean to a tenth of the resolution.
+fn mean(sums: &Sums, resolution: Resolution) -> Value {
+    let step = Value { steps: Steps(1), resolution }.to_f64();
+    match Resolution::new(step / 10.0) {
+        Ok(resolution) => Value { steps: Steps((sums.mean() * 10.0).round() as i64), resolution },
+        Err(_) => Value { steps: Steps(sums.mean().round() as i64), resolution },
+    }
+}
+
+/// One row for each alert that fired, from its transitions, oldest first. Pure.
+fn past_alerts(transitions: &[Event]) -> Vec<PastAlertRow> {
+    let mut alerts = BTreeMap::<u64, PastAlertRow>::new();
+    for Event { at, body, .. } in transitions {
+        // An alert that resolved before it fired has no number.
+        let Some(number) = body.get("alert").and_then(Json::as_u64) else { continue };
+        let row = alerts.entry(number).or_insert_with(|| PastAlertRow { alert: number, ..PastAlertRow::default() });
+        let said = |key: &str| text(body, key);
+        for (field, key) in [
+            (&mut row.zone, "zone"),
+            (&mut row.rule, "rule"),
+            (&mut row.sensor, "sensor"),
+            (&mut row.severity, "severity"),
+            (&mut row.message, "message"),
+        ] {
+            if let Some(said) = said(key) {
+                *field = said;
+            }
+        }
+        row.since = row.since.take().or_else(|| said("since"));
+        let at = views::wall(at.wall);
+        match said("event").as_deref() {
+            Some("firing") => row.fired = at,
+            Some("acknowledged") => row.by = said("by"),
+            Some("resolved") => (row.resolved, row.reason) = (at, said("reason")),
+            _ => {}
+        }
+        row.is_over |= said("event").as_deref() == Some("resolved");
+    }
+    alerts.into_values().collect()
+}
+
+fn text(body: &Map<String, Json>, key: &str) -> Option<String> {
+    body.get(key)?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

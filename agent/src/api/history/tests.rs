@@ -1,0 +1,59 @@
+use serde_json::json;
+use tilth_core::time::Uptime;
+
+use super::*;
+
+const NOON: WallTime = WallTime(1_780_315_200_000);
+
+fn now(wall: Option<WallTime>) -> Stamp {
+    Stamp { boot: 2, uptime: Uptime(3_600_000), wall }
+}
+
+#[test]
+fn a_period_begins_some_time_ago_or_at_a_time_of_day() {
+    let berlin = tilth_core::local::Local::new(jiff::tz::TimeZone::get("Europe/Berlin").ok());
+    let ago = |text: &str, wall| ago(text, now(wall), |shown| berlin.instant(shown)).map_err(|problem| problem.detail);
+    assert_eq!(ago("24h", None), Ok(Span::from_mins(24 * 60)));
+    assert_eq!(ago("2026-06-01T10:00:00Z", Some(NOON)), Ok(Span::from_mins(120)));
+    // 12:00 UTC is 14:00 in Berlin.
+    for text in ["2026-06-01T13:00", "2026-06-01 13:00"] {
+        assert_eq!(ago(text, Some(NOON)), Ok(Span::from_mins(60)), "{text}");
+    }
+    assert_eq!(ago("2026-06-01", Some(NOON)), Ok(Span::from_mins(14 * 60)));
+    assert_eq!(ago("2027-01-01", Some(NOON)), Ok(Span::ZERO));
+    assert!(ago("2026-06-01", None).unwrap_err().contains("give a time ago, such as 24h"));
+    assert!(ago("yesterday", Some(NOON)).unwrap_err().starts_with("\"yesterday\": expected a time ago, such as 24h"));
+}
+
+fn transition(event: &str, alert: Option<u64>, at_s: i64, more: &Json) -> Event {
+    let Json::Object(mut body) = json!({
+        "event": event, "alert": alert, "zone": "tank", "rule": "ph-high", "sensor": "tank/ph", "severity": "warning",
+        "since": "2026-06-01T11:55:00Z", "message": format!("pH at {at_s} s"),
+    }) else {
+        unreachable!("an object is written here")
+    };
+    body.extend(more.as_object().cloned().unwrap_or_default());
+    let at = Stamp { boot: 1, uptime: Uptime(at_s * 1000), wall: Some(WallTime(NOON.0 + at_s * 1000)) };
+    Event { seq: 1, at, kind: "alert".to_owned(), body }
+}
+
+#[test]
+fn transitions_of_an_alert_become_one_row() {
+    let rows = past_alerts(&[
+        transition("pending", None, 0, &json!({})),
+        transition("firing", Some(31), 60, &json!({})),
+        transition("firing", Some(32), 61, &json!({"sensor": "tank/ec"})),
+        transition("escalated", Some(31), 120, &json!({"severity": "critical"})),
+        transition("acknowledged", Some(31), 180, &json!({"by": "anna", "severity": "critical"})),
+        transition("resolved", Some(31), 240, &json!({"reason": "cleared", "severity": "critical"})),
+        transition("resolved", Some(7), 300, &json!({"reason": "removed"})),
+    ]);
+    let [before, first, second] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((first.alert, first.severity.as_str(), first.is_over), (31, "critical", true));
+    assert_eq!(first.fired.as_deref(), Some("2026-06-01T12:01:00Z"));
+    assert_eq!(first.resolved.as_deref(), Some("2026-06-01T12:04:00Z"));
+    assert_eq!((first.by.as_deref(), first.reason.as_deref()), (Some("anna"), Some("cleared")));
+    assert_eq!((first.since.as_deref(), first.message.as_str()), (Some("2026-06-01T11:55:00Z"), "pH at 240 s"));
+    assert_eq!((second.alert, second.sensor.as_str(), second.is_over), (32, "tank/ec", false));
+    assert_eq!((before.alert, before.fired.as_deref(), before.is_over), (7, None, true));
+}

@@ -285,7 +285,7 @@ impl Decide {
             }
             DecideRequest::LostHistory(missing) => {
                 self.report_lost_history(&missing);
-                self.lose_doses(&missing);
+                self.set_doses_unknown(&missing);
             }
             DecideRequest::Hold { change, answer } => {
                 self.handle(Input::Output(change));

@@ -162,7 +162,7 @@ impl<'a> TransitionRecord<'a> {
                 event: "hold",
                 zone: Some(&change.zone),
                 by: change.by.as_deref().map(Cow::Borrowed),
-                action: Some(if change.held { "on" } else { "off" }),
+                action: Some(if change.began { "on" } else { "off" }),
                 message: Cow::Owned(hold(change)),
                 ..TransitionRecord::default()
             }),
@@ -250,7 +250,7 @@ fn actuate(actuation: &Actuation) -> String {
 fn hold(change: &HoldChange) -> String {
     let still: Vec<String> = change.still_held_by.iter().map(ToString::to_string).collect();
     let still = if still.is_empty() { String::new() } else { format!("; still on hold by {}", still.join(" and ")) };
-    match (change.held, &change.by) {
+    match (change.began, &change.by) {
         (true, _) if change.only_doses => {
             format!("zone {}: dosing is stopped, since history is missing and what was dosed is unknown", change.zone)
         }

@@ -387,7 +387,7 @@ impl Engine {
 
     /// What people did on site before is known again. What they did meanwhile stays; silences of before are over.
     pub fn restore_site(&mut self, before: &SiteState) {
-        self.site.recall(before);
+        self.site.merge_earlier(before);
         self.effects.push_back(Effect::Site);
     }
 

@@ -1,13 +1,16 @@
 //! The interlock between commands and outputs: no command of a rule or a person passes a limit of its actuator.
 //!
+//! A *command* (`acid on for 5 s`) comes from a rule, a person, a target or a channel. One that every limit allows becomes a numbered
+//! *order* to the output, which switches within [`SWITCH_WITHIN`] or not at all. A *hold* locks the actuators of a zone.
+//!
 //! ```text
 //! handle(now, input)      commands, outcomes of outputs and of the store, holds
 //! poll() -> Effect        book, switch, report; until there is nothing
 //! deadline() -> Uptime    when to come again
 //! ```
 //!
-//! An actuator with a total (`dose_per_hour`, `dose_per_day`) is booked in the store for the full time asked before it is
-//! switched on. Switching off is an effect of the same `handle` that asks for it, and waits for nothing.
+//! An actuator with a *total*, a limit of its time on (`dose_per_hour`, `dose_per_day`), is *booked* in the store for the full time asked
+//! before it is switched on. Switching off is an effect of the same `handle` that asks for it, and waits for nothing.
 //!
 //! What an output did while the process did not run is unknown. After [`Interlock::resume`] a booked dose counts in full, and
 //! every actuator is switched off first.
@@ -18,7 +21,7 @@ mod limits;
 mod order;
 mod plan;
 mod restart;
-mod steer;
+mod targets;
 mod unknown;
 mod view;
 
@@ -36,7 +39,7 @@ pub use order::{
     Actuation, ActuatorInput, Command, Effect, Event, HoldChange, OffReason, Origin, OutputReason, Refusal, Switch,
 };
 pub use restart::Record;
-use steer::BackOff;
+use targets::BackOff;
 use unknown::UnknownDoses;
 pub use view::{ActuatorState, ActuatorView, HeldBy, HoldView, LastRead};
 
@@ -52,7 +55,7 @@ pub const MAX_COMMANDS: usize = 1000;
 pub struct Interlock {
     actuators: Actuators,
     /// State of each actuator; also of one that a configuration took away, until it is off.
-    running: BTreeMap<Id, ActuatorEntry>,
+    entries: BTreeMap<Id, ActuatorEntry>,
     /// Time on of each actuator and of each output by its text form, so that neither another name nor another output forgets a dose.
     history: BTreeMap<String, History>,
     holds: BTreeMap<Id, Hold>,
@@ -62,7 +65,7 @@ pub struct Interlock {
     /// Commands that were carried out, until they expire.
     commands: BTreeMap<Id, Due>,
     /// Actuators that targets want on.
-    steered: BTreeSet<Id>,
+    wanted_by_targets: BTreeSet<Id>,
     /// Actuators whose outputs did not do what a target wanted.
     backing_off: BTreeMap<Id, BackOff>,
     fresh: BTreeSet<SensorId>,
@@ -139,7 +142,7 @@ impl Interlock {
             ActuatorInput::Lost(order) => self.lost(now, order),
             ActuatorInput::Hold { zone, span, by } => self.hold(now, zone, span, by),
             ActuatorInput::EndHold { zone, by } => self.end_hold(now, &zone, Some(by)),
-            ActuatorInput::DosesUnknown => self.lose_doses(now),
+            ActuatorInput::DosesUnknown => self.set_doses_unknown(now),
             ActuatorInput::ReleaseDoses { zone, by } => self.release_doses(now, &zone, &by),
             ActuatorInput::Stop => self.stop_all(now, |actuator| !actuator.normally_energised, &OffReason::Stopped),
         }
@@ -159,8 +162,8 @@ impl Interlock {
         let unknown = self.unknown.iter().map(UnknownDoses::until);
         let holds = self.holds.values().filter_map(|hold| Some(hold.until?.at)).chain(unknown);
         let commands = self.commands.values().map(|until| until.at);
-        let running = self.running.values().filter_map(|running| running.state.deadline());
-        holds.chain(commands).chain(running).min()
+        let entries = self.entries.values().filter_map(|entry| entry.state.deadline());
+        holds.chain(commands).chain(entries).min()
     }
 
     /// A sensor that actuators need can be believed now, or can no longer.
@@ -186,7 +189,7 @@ impl Interlock {
             self.backing_off.clear();
             self.order_again(now, is_on);
         } else if self.buses_down.insert(bus.clone()) {
-            // A siren that rests energised falls with the link, and goes on until it is told otherwise.
+            // A normally energised siren falls with the link, and goes on until it is told otherwise.
             self.stop_all(now, |actuator| is_on(actuator) && !actuator.normally_energised, &OffReason::BusDown);
         }
     }
@@ -205,10 +208,10 @@ impl Interlock {
         let over: Vec<Id> = self.holds.iter().filter(|(_, hold)| is_over(hold)).map(|(zone, _)| zone.clone()).collect();
         over.iter().for_each(|zone| self.end_hold(now, zone, None));
         self.end_unknown(now);
-        let is_due = |running: &ActuatorEntry| running.state.deadline().is_some_and(|due| due <= now.uptime);
-        let due = self.running.iter().filter(|(_, running)| is_due(running)).map(|(id, _)| id.clone());
+        let is_due = |entry: &ActuatorEntry| entry.state.deadline().is_some_and(|due| due <= now.uptime);
+        let due = self.entries.iter().filter(|(_, entry)| is_due(entry)).map(|(id, _)| id.clone());
         for id in due.collect::<Vec<Id>>() {
-            match self.running[&id].state.clone() {
+            match self.entries[&id].state.clone() {
                 State::Booking { command, .. } => self.cancel(now, &command, Refusal::NotBooked),
                 State::On { .. } => self.stop(now, &id, &OffReason::TimeOver, None),
                 State::Stopping { .. } => self.set_off(now, &id),
@@ -223,7 +226,7 @@ impl Interlock {
             return;
         }
         match command.wanted {
-            Wanted::Off if self.running.contains_key(&command.actuator) => {
+            Wanted::Off if self.entries.contains_key(&command.actuator) => {
                 let id = command.actuator.clone();
                 self.stop(now, &id, &OffReason::Command, Some(&command));
             }
@@ -237,15 +240,15 @@ impl Interlock {
 
     /// A command that every limit allows.
     fn begin(&mut self, now: Stamp, command: Command, span: Option<Span>) {
-        if command.counts() {
+        if command.is_remembered() {
             self.commands.insert(command.id.clone(), Due::after(now, command.expires - now.uptime));
         }
         let order = self.next_order();
-        let Some(running) = self.running.get_mut(&command.actuator) else { return };
+        let Some(entry) = self.entries.get_mut(&command.actuator) else { return };
         match span {
-            Some(span) if running.actuator.has_total() => {
+            Some(span) if entry.actuator.has_total() => {
                 self.effects.push_back(Effect::Book { order, actuator: command.actuator.clone(), span });
-                running.state = State::Booking { order, command, span };
+                entry.state = State::Booking { order, command, span };
             }
             _ => self.switch_on(now, order, command, span),
         }
@@ -266,55 +269,55 @@ impl Interlock {
     }
 
     fn switch_on(&mut self, now: Stamp, order: u64, command: Command, span: Option<Span>) {
-        let Some(running) = self.running.get_mut(&command.actuator) else { return };
+        let Some(entry) = self.entries.get_mut(&command.actuator) else { return };
         let until = span.map(|span| now.uptime + span);
         if let (Some(span), Some(until)) = (span, until) {
-            for key in ledger::keys(&running.actuator) {
+            for key in ledger::keys(&entry.actuator) {
                 self.history.entry(key).or_default().add(now, span, until + SWITCH_WITHIN);
             }
         }
-        self.effects.push_back(Effect::Switch(Switch::new(&running.actuator, order, true, span)));
+        self.effects.push_back(Effect::Switch(Switch::new(&entry.actuator, order, true, span)));
         let event = Event::On { at_most: span };
-        self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, Some(&command)));
-        running.state = State::On { order, since: now.uptime, span, until, command };
+        self.effects.push_back(Actuation::effect(now, &entry.actuator, order, event, Some(&command)));
+        entry.state = State::On { order, since: now.uptime, span, until, command };
     }
 
     /// Switches off, whatever the state; one that is off is told once more.
     fn stop(&mut self, now: Stamp, id: &Id, reason: &OffReason, command: Option<&Command>) {
         let order = self.next_order();
-        let Some(running) = self.running.get_mut(id) else { return };
-        if !matches!(running.state, State::Booking { .. }) {
-            self.effects.push_back(Effect::Switch(Switch::new(&running.actuator, order, false, None)));
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        if !matches!(entry.state, State::Booking { .. }) {
+            self.effects.push_back(Effect::Switch(Switch::new(&entry.actuator, order, false, None)));
         }
-        match running.state.clone() {
+        match entry.state.clone() {
             State::Off => {}
             State::Booking { command, .. } => self.cancel(now, &command, Refusal::Stopped(reason.clone())),
-            State::Stopping { span, at_latest, .. } => running.state = State::Stopping { order, span, at_latest },
+            State::Stopping { span, at_latest, .. } => entry.state = State::Stopping { order, span, at_latest },
             State::On { since, span, .. } => {
                 let at_latest = span.map(|span| since + span + SWITCH_WITHIN);
-                running.state = State::Stopping { order, span, at_latest };
+                entry.state = State::Stopping { order, span, at_latest };
                 let event = Event::Off(reason.clone());
-                self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, command));
+                self.effects.push_back(Actuation::effect(now, &entry.actuator, order, event, command));
             }
         }
     }
 
-    /// Switches off what is on, or about to be, among the actuators that are meant.
-    fn stop_all(&mut self, now: Stamp, is_meant: impl Fn(&Actuator) -> bool, reason: &OffReason) {
-        let meant = |running: &&ActuatorEntry| running.state != State::Off && is_meant(&running.actuator);
-        let ids: Vec<Id> = self.running.values().filter(meant).map(|running| running.actuator.id.clone()).collect();
+    /// Switches off what is on, or about to be, among the selected actuators.
+    fn stop_all(&mut self, now: Stamp, is_selected: impl Fn(&Actuator) -> bool, reason: &OffReason) {
+        let selected = |entry: &&ActuatorEntry| entry.state != State::Off && is_selected(&entry.actuator);
+        let ids: Vec<Id> = self.entries.values().filter(selected).map(|entry| entry.actuator.id.clone()).collect();
         ids.iter().for_each(|id| self.stop(now, id, reason, None));
     }
 
-    /// Tells each output that is meant what it should be: off, or on where it rests energised and is on.
-    fn order_again(&mut self, now: Stamp, is_meant: impl Fn(&Actuator) -> bool) {
-        let meant = self.running.values().filter(|running| is_meant(&running.actuator));
-        let ids: Vec<Id> = meant.map(|running| running.actuator.id.clone()).collect();
+    /// Tells each selected output what it should be: off, or on where it is normally energised and on.
+    fn order_again(&mut self, now: Stamp, is_selected: impl Fn(&Actuator) -> bool) {
+        let selected = self.entries.values().filter(|entry| is_selected(&entry.actuator));
+        let ids: Vec<Id> = selected.map(|entry| entry.actuator.id.clone()).collect();
         for id in ids {
             let order = self.next_order();
-            let Some(running) = self.running.get_mut(&id) else { continue };
-            let rest = match &mut running.state {
-                State::On { order: last, until, .. } if running.actuator.normally_energised => {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            let rest = match &mut entry.state {
+                State::On { order: last, until, .. } if entry.actuator.normally_energised => {
                     *last = order;
                     Some(until.map(|until| until - now.uptime))
                 }
@@ -325,7 +328,7 @@ impl Interlock {
                 State::Off => None,
                 State::On { .. } | State::Booking { .. } => continue,
             };
-            let switch = Switch::new(&running.actuator, order, rest.is_some(), rest.flatten());
+            let switch = Switch::new(&entry.actuator, order, rest.is_some(), rest.flatten());
             self.effects.push_back(Effect::Switch(switch));
         }
     }
@@ -345,9 +348,9 @@ impl Interlock {
                 if !was_on && command.by == Origin::Target {
                     self.back_off(now.uptime, &command.actuator);
                 }
-                let Some(running) = self.running.get(&command.actuator) else { return };
+                let Some(entry) = self.entries.get(&command.actuator) else { return };
                 let event = Event::Off(reason);
-                self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, None));
+                self.effects.push_back(Actuation::effect(now, &entry.actuator, order, event, None));
                 self.set_off(now, &command.actuator);
             }
             Some(State::On { command, .. }) => drop(self.backing_off.remove(&command.actuator)),
@@ -358,9 +361,9 @@ impl Interlock {
     /// Whether the output followed an order is unknown.
     fn lost(&mut self, now: Stamp, order: u64) {
         let Some(State::On { command, .. }) = self.state_of(order).cloned() else { return };
-        let Some(running) = self.running.get(&command.actuator) else { return };
-        let is_kept = running.actuator.normally_energised;
-        self.effects.push_back(Actuation::effect(now, &running.actuator, order, Event::Lost, Some(&command)));
+        let Some(entry) = self.entries.get(&command.actuator) else { return };
+        let is_kept = entry.actuator.normally_energised;
+        self.effects.push_back(Actuation::effect(now, &entry.actuator, order, Event::Lost, Some(&command)));
         if !is_kept {
             self.stop(now, &command.actuator, &OffReason::Lost, None);
         }
@@ -369,42 +372,41 @@ impl Interlock {
     fn hold(&mut self, now: Stamp, zone: Id, span: Option<Span>, by: String) {
         let until = span.map(|span| Due::after(now, span));
         self.stop_zone(now, &zone);
-        self.tell_hold(now, zone.clone(), Some(by.clone()), true, false);
+        self.report_hold(now, zone.clone(), Some(by.clone()), true, false);
         self.holds.insert(zone, Hold { by, until });
     }
 
     /// Switches off the actuators of a zone; those that are off are told once more.
     fn stop_zone(&mut self, now: Stamp, zone: &Id) {
-        let actuators = self.running.values().map(|running| &running.actuator);
-        let held = actuators.filter(|of| of.zone == *zone && !of.is_alarm).map(|of| of.id.clone());
-        let held: Vec<Id> = held.collect();
-        held.iter().for_each(|id| self.stop(now, id, &OffReason::Hold, None));
+        let actuators = self.entries.values().map(|entry| &entry.actuator);
+        let ids = actuators.filter(|of| of.zone == *zone && !of.is_alarm).map(|of| of.id.clone());
+        ids.collect::<Vec<Id>>().iter().for_each(|id| self.stop(now, id, &OffReason::Hold, None));
     }
 
     /// A hold ends: by a person, or because its time is over.
     fn end_hold(&mut self, now: Stamp, zone: &Id, by: Option<String>) {
         if self.holds.remove(zone).is_some() {
-            self.tell_hold(now, zone.clone(), by, false, false);
+            self.report_hold(now, zone.clone(), by, false, false);
         }
     }
 
     /// Says that a hold began, or ended and who holds its zone all the same.
-    fn tell_hold(&mut self, at: Stamp, zone: Id, by: Option<String>, held: bool, only_doses: bool) {
-        let still_held_by = if held { Vec::new() } else { self.holders(&zone) };
-        self.effects.push_back(Effect::Hold(HoldChange { at, zone, by, held, still_held_by, only_doses }));
+    fn report_hold(&mut self, at: Stamp, zone: Id, by: Option<String>, began: bool, only_doses: bool) {
+        let still_held_by = if began { Vec::new() } else { self.holders(&zone) };
+        self.effects.push_back(Effect::Hold(HoldChange { at, zone, by, began, still_held_by, only_doses }));
     }
 
     /// A booking that comes to nothing: the output was not told, so no time on is counted.
     fn cancel(&mut self, now: Stamp, command: &Command, refusal: Refusal) {
-        if let Some(running) = self.running.get_mut(&command.actuator) {
-            running.state = State::Off;
+        if let Some(entry) = self.entries.get_mut(&command.actuator) {
+            entry.state = State::Off;
         }
         self.refuse(now, command, refusal);
         self.adopt_definition(now, &command.actuator);
     }
 
     fn refuse(&mut self, now: Stamp, command: &Command, refusal: Refusal) {
-        let zone = self.running.get(&command.actuator).map(|running| running.actuator.zone.clone());
+        let zone = self.entries.get(&command.actuator).map(|entry| entry.actuator.zone.clone());
         let actuation = Actuation {
             at: now,
             actuator: command.actuator.clone(),
@@ -418,9 +420,9 @@ impl Interlock {
 
     /// The output is off.
     fn set_off(&mut self, now: Stamp, id: &Id) {
-        let Some(running) = self.running.get_mut(id) else { return };
-        running.state = State::Off;
-        for key in ledger::keys(&running.actuator) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.state = State::Off;
+        for key in ledger::keys(&entry.actuator) {
             self.history.entry(key).or_default().went_off(now);
         }
         let min_off = self.actuators.values().map(|actuator| actuator.min_off).fold(ledger::DAY, Span::max);
@@ -434,13 +436,13 @@ impl Interlock {
     }
 
     fn running_of(&self, order: u64) -> Option<Id> {
-        let mut all = self.running.iter();
-        all.find(|(_, running)| running.state.order() == Some(order)).map(|(id, _)| id.clone())
+        let mut all = self.entries.iter();
+        all.find(|(_, entry)| entry.state.order() == Some(order)).map(|(id, _)| id.clone())
     }
 
     /// The state that an order led to; none for one that was replaced since.
     fn state_of(&self, order: u64) -> Option<&State> {
-        self.running.values().map(|running| &running.state).find(|state| state.order() == Some(order))
+        self.entries.values().map(|entry| &entry.state).find(|state| state.order() == Some(order))
     }
 }
 

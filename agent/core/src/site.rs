@@ -65,7 +65,7 @@ impl Matcher {
 
 impl SiteState {
     /// Takes over the calibrations of an earlier state; a newer one of a sensor stays.
-    pub(crate) fn recall(&mut self, before: &SiteState) {
+    pub(crate) fn merge_earlier(&mut self, before: &SiteState) {
         self.version += before.version;
         self.last_silence = self.last_silence.max(before.last_silence);
         for (sensor, calibration) in &before.calibrations {

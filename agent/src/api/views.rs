@@ -177,7 +177,7 @@ pub(super) fn actuators(engine: &Engine, clock: &Clock) -> Vec<ActuatorRow> {
 }
 
 fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
-    let ActuatorView { actuator, state, hour, day, must_rest, held_by, unknown } = view;
+    let ActuatorView { actuator, state, hour, day, min_off_left, held_by, unknown } = view;
     let (state, until) = match state {
         interlock::ActuatorState::Off => ("off", None),
         interlock::ActuatorState::Booking => ("booking", None),
@@ -195,7 +195,7 @@ fn actuator(view: ActuatorView, now: Uptime) -> ActuatorRow {
         day_s: day.as_secs_f64(),
         dose_per_day_s: seconds(actuator.dose_per_day),
         max_on_s: seconds(actuator.max_on),
-        must_rest_s: seconds(must_rest),
+        must_rest_s: seconds(min_off_left),
         held: !held_by.is_empty(),
         held_by: held_by.iter().map(ToString::to_string).collect(),
         doses_unknown: unknown,

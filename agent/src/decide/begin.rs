@@ -154,7 +154,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     decide.report_start(boot, heard_until, &remarks);
     if let Some(missing) = &restored.missing {
         decide.report_lost_history(missing);
-        decide.lose_doses(missing);
+        decide.set_doses_unknown(missing);
     }
     if doses_unknown {
         decide.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));

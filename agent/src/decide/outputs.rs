@@ -136,7 +136,7 @@ impl Decide {
     }
 
     /// History is missing. Where a kill alone explains what was found, what was booked is there.
-    pub(super) fn lose_doses(&mut self, missing: &LostHistory) {
+    pub(super) fn set_doses_unknown(&mut self, missing: &LostHistory) {
         if missing.missing != Missing::PerhapsNone {
             self.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
         }

@@ -119,7 +119,7 @@ impl Decide {
         if let Some(missing) = &missing {
             self.report_lost_history(missing);
             if is_first {
-                self.lose_doses(missing);
+                self.set_doses_unknown(missing);
             }
         }
         if doses_unknown {

@@ -147,7 +147,7 @@ fn the_end_of_a_hold_says_who_holds_the_zone_all_the_same() {
     let zone = Id::new("tank").unwrap();
     let change = |by: Option<&str>, only_doses| {
         let by = by.map(str::to_owned);
-        hold(&HoldChange { at, zone: zone.clone(), by, held: false, still_held_by: still_held_by.clone(), only_doses })
+        hold(&HoldChange { at, zone: zone.clone(), by, began: false, still_held_by: still_held_by.clone(), only_doses })
     };
     for (by, only_doses, said) in [
         (Some("ben"), false, "hold of zone tank ended, by ben"),

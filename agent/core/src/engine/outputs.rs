@@ -25,7 +25,7 @@ impl Engine {
 
     /// What was remembered of outputs before is known only now; `by` leads from the clock of then to the present one.
     pub fn restore_outputs(&mut self, before: &interlock::Record, by: Span) {
-        self.interlock.recall(self.clock.stamp(self.now), before, by);
+        self.interlock.merge_earlier(self.clock.stamp(self.now), before, by);
         self.follow_interlock();
     }
 

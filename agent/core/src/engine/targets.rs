@@ -27,8 +27,8 @@ impl Engine {
     /// Another plan: an actuator that followed a sensor and no longer does goes off, the others follow theirs.
     pub(super) fn follow_all_targets(&mut self) {
         let is_followed = |id: &&Id| self.plan.targets.iter().any(|compiled| compiled.target.actuator == **id);
-        let gone: Vec<Id> = self.interlock.steered().filter(|id| !is_followed(id)).cloned().collect();
-        gone.iter().for_each(|id| self.interlock.steer(self.clock.stamp(self.now), id, Some(false)));
+        let gone: Vec<Id> = self.interlock.wanted_by_targets().filter(|id| !is_followed(id)).cloned().collect();
+        gone.iter().for_each(|id| self.interlock.target_wants(self.clock.stamp(self.now), id, Some(false)));
         (0..self.plan.targets.len()).for_each(|place| self.follow_target(place));
         self.follow_interlock();
     }
@@ -44,7 +44,7 @@ impl Engine {
                 compiled.target.wants(Value { steps, resolution: self.plan.sensor(compiled.sensor).resolution })
             }
         };
-        self.interlock.steer(self.clock.stamp(self.now), &compiled.target.actuator, wants);
+        self.interlock.target_wants(self.clock.stamp(self.now), &compiled.target.actuator, wants);
         self.follow_interlock();
     }
 }

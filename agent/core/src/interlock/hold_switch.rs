@@ -42,9 +42,9 @@ impl Interlock {
         match (before, on) {
             (SwitchState::Off | SwitchState::Unread, true) => {
                 self.stop_zone(now, &zone);
-                self.tell_switch(now, sensor, zone, true);
+                self.report_switch(now, sensor, zone, true);
             }
-            (SwitchState::On, false) => self.tell_switch(now, sensor, zone, false),
+            (SwitchState::On, false) => self.report_switch(now, sensor, zone, false),
             (SwitchState::On, true) | (SwitchState::Off | SwitchState::Unread, false) => {}
         }
     }
@@ -59,8 +59,8 @@ impl Interlock {
         for (sensor, HoldSwitch { zone, .. }) in before.into_iter().filter(|(_, of)| of.state == SwitchState::On) {
             let moved_to = self.switches.get(&sensor).map(|switch| switch.zone.clone());
             if moved_to.as_ref() != Some(&zone) {
-                self.tell_switch(now, &sensor, zone, false);
-                moved_to.into_iter().for_each(|zone| self.tell_switch(now, &sensor, zone, true));
+                self.report_switch(now, &sensor, zone, false);
+                moved_to.into_iter().for_each(|zone| self.report_switch(now, &sensor, zone, true));
             }
         }
     }
@@ -77,7 +77,7 @@ impl Interlock {
         person.into_iter().chain(switches.map(|(sensor, switch)| self.held_by(sensor, switch.state))).collect()
     }
 
-    fn tell_switch(&mut self, now: Stamp, sensor: &SensorId, zone: Id, held: bool) {
-        self.tell_hold(now, zone, Some(format!("switch {sensor}")), held, false);
+    fn report_switch(&mut self, now: Stamp, sensor: &SensorId, zone: Id, began: bool) {
+        self.report_hold(now, zone, Some(format!("switch {sensor}")), began, false);
     }
 }

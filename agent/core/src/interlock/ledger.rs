@@ -90,7 +90,7 @@ impl History {
     }
 
     /// Adds what was known before, of which nothing was known until now.
-    pub(super) fn recall(&mut self, mut before: History) {
+    pub(super) fn merge_earlier(&mut self, mut before: History) {
         for (ledger, before) in [(&mut self.hour, &mut before.hour), (&mut self.day, &mut before.day)] {
             before.0.append(&mut ledger.0);
             std::mem::swap(&mut ledger.0, &mut before.0);

@@ -9,7 +9,7 @@ use crate::time::{Span, Stamp, Uptime};
 impl Interlock {
     /// Whether a command may switch an actuator on, and for how long: none without an end.
     pub(super) fn check(&self, now: Stamp, command: &Command, asked: Option<Span>) -> Result<Option<Span>, Refusal> {
-        match self.wrong_command(now.uptime, command) {
+        match self.forbidden_command(now.uptime, command) {
             Some(refusal) => Err(refusal),
             None => self.check_limits(now, command, asked),
         }
@@ -23,39 +23,39 @@ impl Interlock {
         command: &Command,
         asked: Option<Span>,
     ) -> Result<Option<Span>, Refusal> {
-        if let Some(refusal) = self.hindrance(command) {
+        if let Some(refusal) = self.forbidden_now(command) {
             return Err(refusal);
         }
-        let running = self.running.get(&command.actuator).ok_or(Refusal::NoSuchActuator)?;
-        self.check_idle(running, command)?;
-        let span = asked.or(running.actuator.max_on);
-        match (span, running.actuator.max_on) {
+        let entry = self.entries.get(&command.actuator).ok_or(Refusal::NoSuchActuator)?;
+        self.check_idle(entry, command)?;
+        let span = asked.or(entry.actuator.max_on);
+        match (span, entry.actuator.max_on) {
             (Some(span), _) if span <= Span::ZERO => return Err(Refusal::NoTime),
             (Some(span), Some(max_on)) if span > max_on => return Err(Refusal::MaxOn(max_on)),
             _ => {}
         }
-        for key in ledger::keys(&running.actuator) {
+        for key in ledger::keys(&entry.actuator) {
             if let Some(history) = self.history.get(&key) {
-                check_history(now.uptime, &running.actuator, history, span)?;
+                check_history(now.uptime, &entry.actuator, history, span)?;
             }
         }
-        check_size(&running.actuator, span)?;
+        check_size(&entry.actuator, span)?;
         Ok(span)
     }
 
     /// What is wrong with a command itself.
-    fn wrong_command(&self, now: Uptime, command: &Command) -> Option<Refusal> {
+    fn forbidden_command(&self, now: Uptime, command: &Command) -> Option<Refusal> {
         if self.commands.contains_key(&command.id) {
             return Some(Refusal::Repeated);
         }
         if command.expires <= now {
             return Some(Refusal::Expired);
         }
-        (command.counts() && self.commands.len() >= MAX_COMMANDS).then_some(Refusal::TooMany)
+        (command.is_remembered() && self.commands.len() >= MAX_COMMANDS).then_some(Refusal::TooMany)
     }
 
     /// What forbids that an actuator is on at this moment, whatever its time on so far.
-    fn hindrance(&self, command: &Command) -> Option<Refusal> {
+    fn forbidden_now(&self, command: &Command) -> Option<Refusal> {
         // Only what the configuration in force has may be switched on.
         let Some(actuator) = self.actuators.get(&command.actuator) else { return Some(Refusal::NoSuchActuator) };
         if !actuator.enabled {
@@ -91,13 +91,13 @@ impl Interlock {
             excludes(other) || renamed.any(excludes)
         };
         let is_other = |other: &&ActuatorEntry| other.actuator.id != actuator.id && other.state != State::Off;
-        self.running.values().filter(is_other).find(|other| is_excluded(&other.actuator))
+        self.entries.values().filter(is_other).find(|other| is_excluded(&other.actuator))
     }
 
     /// Whether an actuator is off, or booked by the same command, and its output is not another one's that is not off.
-    fn check_idle(&self, running: &ActuatorEntry, command: &Command) -> Result<(), Refusal> {
-        let actuator = &running.actuator;
-        match &running.state {
+    fn check_idle(&self, entry: &ActuatorEntry, command: &Command) -> Result<(), Refusal> {
+        let actuator = &entry.actuator;
+        match &entry.state {
             State::Off => {}
             State::Booking { command: booked, .. } if booked == command => {}
             State::On { .. } | State::Booking { .. } => return Err(Refusal::On),
@@ -107,7 +107,7 @@ impl Interlock {
         let shares =
             |other: &ActuatorEntry| other.actuator.output == actuator.output && other.actuator.id != actuator.id;
         let is_moved = self.actuators.get(&actuator.id).is_none_or(|planned| planned.output != actuator.output);
-        if is_moved || self.running.values().any(|other| shares(other) && other.state != State::Off) {
+        if is_moved || self.entries.values().any(|other| shares(other) && other.state != State::Off) {
             return Err(Refusal::Busy);
         }
         Ok(())

@@ -59,7 +59,7 @@ pub enum ActuatorInput {
         /// Who.
         by: String,
     },
-    /// The agent stops: everything is switched off. What rests energised falls with the link once nobody watches.
+    /// The agent stops: everything is switched off. What is normally energised falls with the link once nobody watches.
     Stop,
 }
 
@@ -281,17 +281,17 @@ pub struct HoldChange {
     /// Who did it; none where its time is over.
     pub by: Option<String>,
     /// Whether the hold began, or ended.
-    pub held: bool,
-    /// Who holds the zone all the same, where it ended.
+    pub began: bool,
+    /// Who else holds the zone, where this hold ended.
     pub still_held_by: Vec<HeldBy>,
-    /// Only actuators with a total are meant, of which nobody knows what they dosed before.
+    /// Only actuators with a total are held, of which nobody knows what they dosed before.
     pub only_doses: bool,
 }
 
 impl Command {
     /// Whether the command is remembered until it expires. Those of a channel are not: each is given once, and a storm of other
     /// commands must not keep a siren silent.
-    pub(super) fn counts(&self) -> bool {
+    pub(super) fn is_remembered(&self) -> bool {
         !matches!(self.by, Origin::Channel(_))
     }
 }

@@ -10,13 +10,13 @@ impl Interlock {
     pub(crate) fn set_actuators(&mut self, now: Stamp, actuators: &Actuators) {
         self.actuators = Actuators::clone(actuators);
         self.backing_off.clear();
-        let ids: Vec<Id> = self.running.keys().cloned().collect();
+        let ids: Vec<Id> = self.entries.keys().cloned().collect();
         for id in &ids {
             self.follow_plan(now, id);
         }
         for id in self.add_new() {
             if self.actuators[&id].normally_energised {
-                self.rest(now, &id);
+                self.order_off(now, &id);
             }
         }
         self.stop_forbidden(now);
@@ -24,14 +24,14 @@ impl Interlock {
 
     /// Adds actuators that nothing is known of, and returns them. Their outputs are off, since every start switches them off.
     pub(super) fn add_new(&mut self) -> Vec<Id> {
-        let new: Vec<Id> = self.actuators.keys().filter(|id| !self.running.contains_key(*id)).cloned().collect();
-        let running = |id: &Id| ActuatorEntry { actuator: self.actuators[id].clone(), state: State::Off };
-        self.running.extend(new.iter().map(|id| (id.clone(), running(id))));
+        let new: Vec<Id> = self.actuators.keys().filter(|id| !self.entries.contains_key(*id)).cloned().collect();
+        let new_entry = |id: &Id| ActuatorEntry { actuator: self.actuators[id].clone(), state: State::Off };
+        self.entries.extend(new.iter().map(|id| (id.clone(), new_entry(id))));
         new
     }
 
     /// Tells the output of an actuator that is off to be off: that of one that is normally energised is energised now.
-    fn rest(&mut self, now: Stamp, id: &Id) {
+    fn order_off(&mut self, now: Stamp, id: &Id) {
         // A start tells all of them.
         if !self.dormant {
             self.stop(now, id, &OffReason::Command, None);
@@ -41,14 +41,14 @@ impl Interlock {
     pub(super) fn follow_plan(&mut self, now: Stamp, id: &Id) {
         let planned = self.actuators.get(id).cloned();
         let excess = planned.as_ref().map_or(Span::ZERO, |planned| self.excess(now, planned));
-        let Some(running) = self.running.get_mut(id) else { return };
+        let Some(entry) = self.entries.get_mut(id) else { return };
         match planned {
-            Some(planned) if planned.enabled && planned.is_wired_as(&running.actuator) => {
-                running.shorten(now, &planned, excess);
-                running.actuator = planned;
+            Some(planned) if planned.enabled && planned.is_wired_as(&entry.actuator) => {
+                entry.shorten(now, &planned, excess);
+                entry.actuator = planned;
             }
             // Its old output is switched off before anything else is done with the name.
-            _ if running.state != State::Off => self.stop(now, id, &OffReason::Removed, None),
+            _ if entry.state != State::Off => self.stop(now, id, &OffReason::Removed, None),
             _ => self.adopt_definition(now, id),
         }
     }
@@ -65,23 +65,23 @@ impl Interlock {
 
     /// An actuator that is off takes over the configuration: another definition, or none.
     pub(super) fn adopt_definition(&mut self, now: Stamp, id: &Id) {
-        let Some(running) = self.running.get_mut(id).filter(|running| running.state == State::Off) else { return };
-        let Some(planned) = self.actuators.get(id) else { return drop(self.running.remove(id)) };
-        let was_energised = running.actuator.normally_energised;
-        let is_rewired = !planned.is_wired_as(&running.actuator);
-        running.actuator = planned.clone();
+        let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.state == State::Off) else { return };
+        let Some(planned) = self.actuators.get(id) else { return drop(self.entries.remove(id)) };
+        let was_energised = entry.actuator.normally_energised;
+        let is_rewired = !planned.is_wired_as(&entry.actuator);
+        entry.actuator = planned.clone();
         if is_rewired && (was_energised || planned.normally_energised) {
-            self.rest(now, id);
+            self.order_off(now, id);
         }
     }
 
     /// Switches off what the new configuration forbids to be on: both of two that exclude each other, what lacks a sensor, what
     /// is in a zone on hold.
     pub(super) fn stop_forbidden(&mut self, now: Stamp) {
-        let is_on = |running: &&ActuatorEntry| matches!(running.state, State::On { .. } | State::Booking { .. });
-        let forbidden = self.running.values().filter(is_on).filter_map(|running| {
-            let reason = self.forbids(&running.actuator)?;
-            Some((running.actuator.id.clone(), reason))
+        let is_on = |entry: &&ActuatorEntry| matches!(entry.state, State::On { .. } | State::Booking { .. });
+        let forbidden = self.entries.values().filter(is_on).filter_map(|entry| {
+            let reason = self.forbids(&entry.actuator)?;
+            Some((entry.actuator.id.clone(), reason))
         });
         let forbidden: Vec<(Id, OffReason)> = forbidden.collect();
         forbidden.iter().for_each(|(id, reason)| self.stop(now, id, reason, None));

@@ -17,7 +17,8 @@ use crate::time::{Due, Span, Stamp};
 /// Everything an interlock remembers between two inputs. Opaque; made to be kept as it serializes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    running: Vec<ActuatorEntry>,
+    #[serde(rename = "running")]
+    entries: Vec<ActuatorEntry>,
     history: BTreeMap<String, History>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     holds: BTreeMap<Id, Hold>,
@@ -26,8 +27,8 @@ pub struct Record {
     switches: BTreeMap<SensorId, Id>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unknown: Option<UnknownDoses>,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    steered: BTreeSet<Id>,
+    #[serde(rename = "steered", default, skip_serializing_if = "BTreeSet::is_empty")]
+    wanted_by_targets: BTreeSet<Id>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     commands: BTreeMap<Id, Due>,
     last_order: u64,
@@ -47,12 +48,12 @@ impl Interlock {
     pub fn record(&self) -> Record {
         let on = self.switches.iter().filter(|(_, switch)| switch.state == SwitchState::On);
         Record {
-            running: self.running.values().filter(|running| running.state != State::Off).cloned().collect(),
+            entries: self.entries.values().filter(|entry| entry.state != State::Off).cloned().collect(),
             history: self.history.clone(),
             holds: self.holds.clone(),
             switches: on.map(|(sensor, switch)| (sensor.clone(), switch.zone.clone())).collect(),
             unknown: self.unknown.clone(),
-            steered: self.steered.clone(),
+            wanted_by_targets: self.wanted_by_targets.clone(),
             commands: self.commands.clone(),
             last_order: self.last_order,
         }
@@ -61,18 +62,18 @@ impl Interlock {
     /// An interlock that remembers; dormant until [`Interlock::resume`].
     #[must_use]
     pub fn restore(actuators: &Actuators, record: &Record) -> Interlock {
-        let running = record.running.iter().map(|running| (running.actuator.id.clone(), running.clone()));
+        let entries = record.entries.iter().map(|entry| (entry.actuator.id.clone(), entry.clone()));
         let on = |(sensor, zone): (&SensorId, &Id)| {
             (sensor.clone(), HoldSwitch { zone: zone.clone(), state: SwitchState::On })
         };
         let mut interlock = Interlock {
             actuators: Actuators::clone(actuators),
-            running: running.collect(),
+            entries: entries.collect(),
             history: record.history.clone(),
             holds: record.holds.clone(),
             switches: record.switches.iter().map(on).collect(),
             unknown: record.unknown.clone(),
-            steered: record.steered.clone(),
+            wanted_by_targets: record.wanted_by_targets.clone(),
             backing_off: BTreeMap::new(),
             commands: record.commands.clone(),
             fresh: BTreeSet::new(),
@@ -92,7 +93,7 @@ impl Interlock {
         }
         // What a sensor said before says nothing of now.
         self.fresh.clear();
-        let ids: Vec<Id> = self.running.keys().cloned().collect();
+        let ids: Vec<Id> = self.entries.keys().cloned().collect();
         for id in &ids {
             self.resume_one(now, id);
         }
@@ -102,24 +103,24 @@ impl Interlock {
 
     fn resume_one(&mut self, now: Stamp, id: &Id) {
         let order = self.next_order();
-        let Some(running) = self.running.get_mut(id) else { return };
-        self.effects.push_back(Effect::Switch(Switch::new(&running.actuator, order, false, None)));
-        if matches!(running.state, State::On { .. } | State::Booking { .. }) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        self.effects.push_back(Effect::Switch(Switch::new(&entry.actuator, order, false, None)));
+        if matches!(entry.state, State::On { .. } | State::Booking { .. }) {
             let event = Event::Off(OffReason::Restarted);
-            self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, None));
+            self.effects.push_back(Actuation::effect(now, &entry.actuator, order, event, None));
         }
-        if running.state == State::Off && running.actuator.has_total() {
+        if entry.state == State::Off && entry.actuator.has_total() {
             return;
         }
-        let span = running.may_run_for();
+        let span = entry.may_run_for();
         let at_latest = span.map(|span| now.uptime + span + SWITCH_WITHIN);
         // What was on has counted since its order; of a booking nobody knows when its order was given.
-        if let (State::Booking { span, .. }, Some(at_latest)) = (&running.state, at_latest) {
-            for key in ledger::keys(&running.actuator) {
+        if let (State::Booking { span, .. }, Some(at_latest)) = (&entry.state, at_latest) {
+            for key in ledger::keys(&entry.actuator) {
                 self.history.entry(key).or_default().add(now, *span, at_latest);
             }
         }
-        running.state = State::Stopping { order, span, at_latest };
+        entry.state = State::Stopping { order, span, at_latest };
     }
 
     /// Moves the waits that were set up to a boot.
@@ -134,15 +135,15 @@ impl Interlock {
 
     /// What was remembered before is known only now: doses of before count, and zones that were on hold are. `by` leads from
     /// the clock of the record to the present one.
-    pub(crate) fn recall(&mut self, now: Stamp, record: &Record, by: Span) {
+    pub(crate) fn merge_earlier(&mut self, now: Stamp, record: &Record, by: Span) {
         let mut before = Interlock::restore(&self.actuators, record);
         before.shift(u32::MAX, by);
         before.resume(now);
         self.last_order = self.last_order.max(before.last_order);
         for (key, history) in before.history {
-            self.history.entry(key).or_default().recall(history);
+            self.history.entry(key).or_default().merge_earlier(history);
         }
-        before.running.into_values().for_each(|running| self.recall_one(now, running));
+        before.entries.into_values().for_each(|entry| self.merge_entry(now, entry));
         self.stop_forbidden(now);
         for (zone, hold) in before.holds {
             self.stop_all(now, |actuator| actuator.zone == zone && !actuator.is_alarm, &OffReason::Hold);
@@ -158,21 +159,21 @@ impl Interlock {
     }
 
     /// What may have been on when the process before ended may still be on, and this one took it for off.
-    fn recall_one(&mut self, now: Stamp, before: ActuatorEntry) {
+    fn merge_entry(&mut self, now: Stamp, before: ActuatorEntry) {
         let State::Stopping { at_latest: before_at_latest, .. } = before.state else { return };
         let id = before.actuator.id.clone();
-        if matches!(self.running.get(&id), Some(ActuatorEntry { state: State::Booking { .. }, .. })) {
+        if matches!(self.entries.get(&id), Some(ActuatorEntry { state: State::Booking { .. }, .. })) {
             self.stop(now, &id, &OffReason::Restarted, None);
         }
-        match self.running.get_mut(&id) {
+        match self.entries.get_mut(&id) {
             // It began as one that may be on.
-            Some(running) if !running.actuator.has_total() && running.actuator.output == before.actuator.output => {}
+            Some(entry) if !entry.actuator.has_total() && entry.actuator.output == before.actuator.output => {}
             Some(ActuatorEntry { state: State::On { .. }, .. }) => {}
             Some(ActuatorEntry { state: State::Stopping { at_latest, .. }, .. }) => {
                 *at_latest = at_latest.zip(before_at_latest).map(|(one, other)| one.max(other));
             }
             Some(_) | None => {
-                self.running.insert(id.clone(), before);
+                self.entries.insert(id.clone(), before);
                 self.stop(now, &id, &OffReason::Restarted, None);
                 self.follow_plan(now, &id);
             }

@@ -79,7 +79,7 @@ pub(crate) fn in_words(effect: &Effect) -> String {
         }
         Effect::Hold(change) => {
             let what = if change.only_doses { " doses" } else { "" };
-            format!("{}{what} {}", change.zone, if change.held { "held" } else { "released" })
+            format!("{}{what} {}", change.zone, if change.began { "held" } else { "released" })
         }
     }
 }

@@ -30,12 +30,12 @@ impl UnknownDoses {
 
 impl Interlock {
     /// What was dosed before this instant is not known.
-    pub(super) fn lose_doses(&mut self, now: Stamp) {
+    pub(super) fn set_doses_unknown(&mut self, now: Stamp) {
         let longest = self.actuators.values().filter(|actuator| actuator.has_total()).filter_map(|of| of.max_on).max();
         let span = Span(ledger::DAY.0.saturating_add(longest.unwrap_or(Span::ZERO).0).saturating_add(SWITCH_WITHIN.0));
         self.unknown = Some(UnknownDoses { until: Due::after(now, span), released: BTreeSet::new() });
         self.stop_all(now, Actuator::has_total, &OffReason::DosesUnknown);
-        self.tell_zones(now, true, self.unknown_zones());
+        self.report_zones(now, true, self.unknown_zones());
     }
 
     /// A person who looked at a zone lets its actuators dose again.
@@ -43,7 +43,7 @@ impl Interlock {
         let is_held = self.unknown_zones().contains(zone);
         if let (true, Some(unknown)) = (is_held, &mut self.unknown) {
             unknown.released.insert(zone.clone());
-            self.tell_hold(now, zone.clone(), Some(by.to_owned()), false, true);
+            self.report_hold(now, zone.clone(), Some(by.to_owned()), false, true);
         }
     }
 
@@ -52,7 +52,7 @@ impl Interlock {
         if self.unknown.as_ref().is_some_and(|unknown| unknown.until() <= now.uptime) {
             let zones = self.unknown_zones();
             self.unknown = None;
-            self.tell_zones(now, false, zones);
+            self.report_zones(now, false, zones);
         }
     }
 
@@ -68,7 +68,7 @@ impl Interlock {
         held.map(|actuator| actuator.zone.clone()).collect()
     }
 
-    fn tell_zones(&mut self, now: Stamp, held: bool, zones: BTreeSet<Id>) {
-        zones.into_iter().for_each(|zone| self.tell_hold(now, zone, None, held, true));
+    fn report_zones(&mut self, now: Stamp, began: bool, zones: BTreeSet<Id>) {
+        zones.into_iter().for_each(|zone| self.report_hold(now, zone, None, began, true));
     }
 }

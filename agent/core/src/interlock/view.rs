@@ -21,7 +21,7 @@ pub struct ActuatorView {
     /// Time on within the last 24 hours, as far as it counts.
     pub day: Span,
     /// Time for which it must stay off yet.
-    pub must_rest: Option<Span>,
+    pub min_off_left: Option<Span>,
     /// Who holds its zone: people and switches.
     pub held_by: Vec<HeldBy>,
     /// Whether it must not run because history is missing, so that what it dosed before is not known.
@@ -131,7 +131,7 @@ impl Interlock {
     }
 
     fn view(&self, now: Uptime, actuator: &Actuator) -> ActuatorView {
-        let state = match self.running.get(&actuator.id).map(|running| &running.state) {
+        let state = match self.entries.get(&actuator.id).map(|entry| &entry.state) {
             None | Some(State::Off) => ActuatorState::Off,
             Some(State::Booking { .. }) => ActuatorState::Booking,
             Some(State::On { until, .. }) => ActuatorState::On(*until),
@@ -144,9 +144,9 @@ impl Interlock {
             (hour, day) = (hour.max(totals.0), day.max(totals.1));
             off = off.into_iter().chain(history.off_for(now)).min();
         }
-        let must_rest = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
+        let min_off_left = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
         let held_by = self.holders(&actuator.zone);
         let unknown = self.has_unknown_doses(actuator);
-        ActuatorView { actuator: actuator.clone(), state, hour, day, must_rest, held_by, unknown }
+        ActuatorView { actuator: actuator.clone(), state, hour, day, min_off_left, held_by, unknown }
     }
 }

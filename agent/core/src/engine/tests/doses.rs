@@ -427,7 +427,7 @@ impl World {
     fn open_late(&mut self) {
         let (record, _, at) = self.disk.clone();
         self.clock.count(self.boot);
-        self.interlock.recall(self.stamp(), &record, self.uptime() - at);
+        self.interlock.merge_earlier(self.stamp(), &record, self.uptime() - at);
         self.is_late = false;
         self.work();
         self.keep();

@@ -195,7 +195,7 @@ fn a_hold_that_ends_says_who_holds_the_zone_all_the_same() {
         .handle(2.0, Input::Output(interlock::ActuatorInput::Hold { zone: id("z"), span: None, by: "ann".to_owned() }));
     end_hold(&mut bench, 3.0);
     let still_held_by = |bench: &Bench| match bench.effects.last() {
-        Some(Effect::Output(interlock::Effect::Hold(change))) if !change.held => change.still_held_by.clone(),
+        Some(Effect::Output(interlock::Effect::Hold(change))) if !change.began => change.still_held_by.clone(),
         other => panic!("expected the end of a hold, came {other:?}"),
     };
     let switch = HeldBy::Switch { sensor: switch(), read: LastRead::Now };

@@ -191,8 +191,8 @@ fn time_off_counts_only_as_far_as_it_is_known() {
         interlock.resume(at(0));
         interlock.actuators(Uptime(0)).next().unwrap()
     };
-    assert_eq!((reboot(None).hour, reboot(None).must_rest), (Span::from_secs(3), Some(Span::from_mins(10))));
-    assert_eq!((reboot(Some(600)).hour, reboot(Some(600)).must_rest), (Span::from_secs(3), None));
+    assert_eq!((reboot(None).hour, reboot(None).min_off_left), (Span::from_secs(3), Some(Span::from_mins(10))));
+    assert_eq!((reboot(Some(600)).hour, reboot(Some(600)).min_off_left), (Span::from_secs(3), None));
     assert_eq!((reboot(Some(4000)).hour, reboot(Some(4000)).day), (Span::ZERO, Span::from_secs(3)));
 }
 
@@ -202,7 +202,7 @@ fn doses_that_are_known_only_later_count() {
     bench.dose(10, "acid", 3).on(700, "acid", 2);
     let record = bench.interlock.record();
     let mut late = Bench::new(vec![doser()]);
-    late.interlock.recall(at(5), &record, Span(-700_000));
+    late.interlock.merge_earlier(at(5), &record, Span(-700_000));
     let view = late.interlock.actuators(at(5).uptime).next().unwrap();
     assert_eq!(view.hour, Span::from_secs(5), "a dose, and one of which the outcome is not known");
 }
@@ -239,7 +239,7 @@ fn a_dose_that_is_being_booked_counts_the_doses_that_are_known_only_now() {
     let mut bench = Bench::new(doser());
     bench.dose(0, "acid", 3).dose(20, "acid", 3).dose(40, "acid", 3);
     let mut late = Bench::new(doser());
-    late.on(4, "acid", 3).interlock.recall(at(5), &bench.interlock.record(), Span(-60_000));
+    late.on(4, "acid", 3).interlock.merge_earlier(at(5), &bench.interlock.record(), Span(-60_000));
     late.booked(6).expect(&["book acid 3s", "acid refused dose-per-hour"]);
 }
 
@@ -251,7 +251,7 @@ fn what_was_on_when_a_process_was_killed_is_waited_for_once_that_is_known() {
     bench.on(10, "acid", 3).booked(10);
     let mut late = Bench::new(farm());
     late.on(4, "base", 3).said.clear();
-    late.interlock.recall(at(5), &bench.interlock.record(), Span(-5_000));
+    late.interlock.merge_earlier(at(5), &bench.interlock.record(), Span(-5_000));
     late.drain();
     late.expect(&["switch acid off", "switch base off", "base off excluded"]);
     late.confirmed(6, false).said.clear();
@@ -278,7 +278,7 @@ fn a_pause_of_days_is_kept() {
 fn a_target_whose_output_refuses_asks_less_and_less_often() {
     let mut bench = Bench::new(vec![pump("fan", "relay-1")]);
     let read = |bench: &mut Bench, secs| {
-        bench.interlock.steer(at(secs), &id("fan"), Some(true));
+        bench.interlock.target_wants(at(secs), &id("fan"), Some(true));
         bench.drain();
         !std::mem::take(&mut bench.said).is_empty()
     };

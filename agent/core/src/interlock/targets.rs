@@ -24,20 +24,20 @@ pub(super) struct BackOff {
 impl Interlock {
     /// A target wants an actuator on or off, or as it was wanted before. While a limit forbids what is wanted nothing happens and
     /// nothing is reported; the next reading tries again. What a target did not switch on it does not switch off.
-    pub(crate) fn steer(&mut self, now: Stamp, actuator: &Id, wants: Option<bool>) {
+    pub(crate) fn target_wants(&mut self, now: Stamp, actuator: &Id, wants: Option<bool>) {
         if self.dormant {
             return;
         }
-        let was_wanted = self.steered.contains(actuator);
+        let was_wanted = self.wanted_by_targets.contains(actuator);
         let is_wanted = wants.unwrap_or(was_wanted);
         let is_on = matches!(
-            self.running.get(actuator).map(|running| &running.state),
+            self.entries.get(actuator).map(|entry| &entry.state),
             Some(State::On { .. } | State::Booking { .. })
         );
         if is_wanted && !was_wanted {
-            self.steered.insert(actuator.clone());
+            self.wanted_by_targets.insert(actuator.clone());
         } else if !is_wanted && was_wanted {
-            self.steered.remove(actuator);
+            self.wanted_by_targets.remove(actuator);
         }
         let command = || Command {
             id: Id::new(&format!("target-{}", self.last_order + 1)).expect("short, of letters, digits and hyphens"),
@@ -66,7 +66,7 @@ impl Interlock {
     }
 
     /// Actuators that targets want on.
-    pub(crate) fn steered(&self) -> impl Iterator<Item = &Id> {
-        self.steered.iter()
+    pub(crate) fn wanted_by_targets(&self) -> impl Iterator<Item = &Id> {
+        self.wanted_by_targets.iter()
     }
 }

@@ -139,7 +139,7 @@ pub struct Engine {
     plan: Arc<Plan>,
     clock: Clock,
     now: Uptime,
-    sensors: Vec<Sense>,
+    sensors: Vec<SensorState>,
     rule_states: Vec<RuleState>,
     /// For each of the plan's schedules.
     schedules: Vec<ScheduleState>,
@@ -167,7 +167,7 @@ pub struct Engine {
 
 /// One sensor: what is remembered of it, and what follows from that and the plan.
 #[derive(Debug)]
-struct Sense {
+struct SensorState {
     /// Shared with snapshots; copied before it changes while one of them is kept.
     memory: Arc<SensorMemory>,
     rolling: bool,
@@ -183,15 +183,15 @@ struct SensorMemory {
     resolution: Resolution,
     judge: Judge,
     open: Open,
-    /// When the newest reading came; boot, before the first.
-    seen: Uptime,
-    /// The agent did not listen since the newest reading: what is the case now is not known before the next.
-    unheard: bool,
+    /// Time of arrival of the newest reading; boot, before the first.
+    read_at: Uptime,
+    /// The newest reading is from before a stop of the agent: what is the case now is not known before the next.
+    old: bool,
     /// When anything came from it last, late or not; boot, before that.
-    spoke: Uptime,
-    /// Others on its bus spoke when it should have spoken long ago; until it does.
+    heard_at: Uptime,
+    /// Others on its bus were heard when it should have been long ago; until it is.
     overdue: bool,
-    /// When its bus came back, until the sensor speaks.
+    /// When its bus came back, until a reading comes.
     back_at: Option<Uptime>,
 }
 
@@ -242,26 +242,26 @@ impl Timers {
     }
 }
 
-impl Sense {
+impl SensorState {
     /// A sensor without a reading yet, at this instant.
-    fn new(sensor: &Sensor, at: Uptime) -> Sense {
+    fn new(sensor: &Sensor, at: Uptime) -> SensorState {
         let memory = SensorMemory {
             id: sensor.id.clone(),
             quantity: sensor.quantity,
             resolution: sensor.resolution,
             judge: Judge::default(),
             open: Open::default(),
-            seen: at,
-            unheard: false,
-            spoke: at,
+            read_at: at,
+            old: false,
+            heard_at: at,
             overdue: false,
             back_at: None,
         };
-        Sense { memory: Arc::new(memory), rolling: false, stale_timer: false, wants_rate: false }
+        SensorState { memory: Arc::new(memory), rolling: false, stale_timer: false, wants_rate: false }
     }
 }
 
-impl Deref for Sense {
+impl Deref for SensorState {
     type Target = SensorMemory;
 
     fn deref(&self) -> &SensorMemory {
@@ -269,7 +269,7 @@ impl Deref for Sense {
     }
 }
 
-impl DerefMut for Sense {
+impl DerefMut for SensorState {
     fn deref_mut(&mut self) -> &mut SensorMemory {
         Arc::make_mut(&mut self.memory)
     }
@@ -287,7 +287,7 @@ impl Engine {
 
     /// An engine without memory and timers.
     fn blank(plan: Arc<Plan>, start: Start) -> Engine {
-        let sensors = plan.sensors.iter().map(|sensor| Sense::new(sensor, start.at)).collect();
+        let sensors = plan.sensors.iter().map(|sensor| SensorState::new(sensor, start.at)).collect();
         let rule_states = plan.rules.iter().map(|_| RuleState::default()).collect();
         Engine {
             clock: Clock::new(start),
@@ -364,7 +364,7 @@ impl Engine {
 
     /// The boot that runs has its number now: what is stamped from here on carries it.
     pub fn number_boot(&mut self, boot: u32) {
-        self.clock.count(boot);
+        self.clock.set_boot(boot);
     }
 
     /// Numbers alerts from above this one, and as they are reserved. A number must not mean another alert, not even where

@@ -8,22 +8,24 @@ use crate::alert::AlertId;
 use crate::plan::{Policy, Severity};
 use crate::time::{Due, Span, Stamp, Uptime};
 
-/// The paging of one raised alert. While the alert is acknowledged nobody asks it.
+/// The paging of one raised alert; it stands still while the alert is acknowledged. A page is *suppressed*, and deferred, while a
+/// person silenced the alert or its bus inhibits it.
 ///
 /// ```text
-/// fires --> due now --- not muted: page --> waiting --- the wait is over --> due now: one severity worse, or urgent again
-///             |  ^                                                             ^
-///       muted |  | no longer muted                acknowledgement expired -----+ at this severity
+/// fires --> due now --- not suppressed: page --> waiting --- the wait is over --> due now: one severity worse, or urgent again
+///             |  ^                                                                  ^
+///  suppressed |  | no longer suppressed                acknowledgement expired -----+ at this severity
 ///             v  |
-///             held                                a level without a wait: told, for good
+///           deferred                              a level without a wait: told, for good
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Escalation {
     pub(crate) severity: Severity,
     /// Pages sent so far; numbers the next.
     pub(crate) pages: u32,
-    /// What is still to be told at this level.
-    untold: Option<Cause>,
+    /// Cause of the page that is still to be sent at this level.
+    #[serde(rename = "untold")]
+    unsent: Option<Cause>,
     next: Next,
 }
 
@@ -32,8 +34,9 @@ pub(crate) struct Escalation {
 #[serde(rename_all = "snake_case")]
 enum Next {
     At(Due),
-    /// Due and muted: as soon as the alert is muted no longer.
-    Held,
+    /// Due as soon as nothing suppresses it any more.
+    #[serde(rename = "held")]
+    Deferred,
     /// The level has no wait.
     Never,
 }
@@ -60,7 +63,8 @@ pub enum Cause {
     /// An acknowledgement ran out and it still fires.
     AcknowledgementExpired,
     /// A silence ended, and it still fires.
-    Unmuted,
+    #[serde(rename = "unmuted")]
+    SilenceEnded,
     /// The bus is back, and the alert still fires.
     BusBack,
     /// The alert's rule was removed and is back, and the alert still fires.
@@ -79,37 +83,37 @@ pub(crate) struct DuePage {
 impl Escalation {
     /// Of an alert that fires now.
     pub(crate) fn new(now: Stamp, severity: Severity) -> Escalation {
-        Escalation { severity, pages: 0, untold: Some(Cause::Fired), next: Next::At(Due::after(now, Span::ZERO)) }
+        Escalation { severity, pages: 0, unsent: Some(Cause::Fired), next: Next::At(Due::after(now, Span::ZERO)) }
     }
 
     pub(crate) fn deadline(&self) -> Option<Uptime> {
         match self.next {
             Next::At(due) => Some(due.at),
-            Next::Held | Next::Never => None,
+            Next::Deferred | Next::Never => None,
         }
     }
 
-    /// Whether it waits for nothing but to be unmuted.
-    pub(crate) fn is_held(&self) -> bool {
-        self.next == Next::Held
+    /// Whether a page is due and suppressed.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.next == Next::Deferred
     }
 
-    /// The next page, if it is due and nothing mutes it; a wait that passed without an acknowledgement makes it one severity
-    /// worse. What mutes it is given as the cause of the page that is sent when that is over.
-    pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, muted: Option<Cause>) -> Option<DuePage> {
+    /// The next page, if it is due and nothing suppresses it; a wait that passed without an acknowledgement makes it one severity
+    /// worse. What suppresses it is given as the cause of the page that is sent when that is over.
+    pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, suppressed: Option<Cause>) -> Option<DuePage> {
         match self.next {
             Next::Never => return None,
             Next::At(due) if due.at > now.uptime => return None,
-            Next::At(_) | Next::Held => {
-                if let Some(when_over) = muted {
+            Next::At(_) | Next::Deferred => {
+                if let Some(when_over) = suppressed {
                     // Nobody was asked, so no level is climbed: this one is told when it can be.
-                    self.untold.get_or_insert(when_over);
-                    self.next = Next::Held;
+                    self.unsent.get_or_insert(when_over);
+                    self.next = Next::Deferred;
                     return None;
                 }
             }
         }
-        let cause = self.untold.take().unwrap_or(match self.severity {
+        let cause = self.unsent.take().unwrap_or(match self.severity {
             Severity::Urgent => Cause::Repeated,
             Severity::Preventive | Severity::Warning | Severity::Critical => Cause::Escalated,
         });
@@ -124,12 +128,12 @@ impl Escalation {
 
     /// The acknowledgement is over: page at this level again.
     pub(crate) fn acknowledgement_expired(&mut self, now: Stamp) {
-        self.tell_again(now, Cause::AcknowledgementExpired);
+        self.page_again(now, Cause::AcknowledgementExpired);
     }
 
     /// Page at this level again.
-    pub(crate) fn tell_again(&mut self, now: Stamp, cause: Cause) {
-        self.untold = Some(cause);
+    pub(crate) fn page_again(&mut self, now: Stamp, cause: Cause) {
+        self.unsent = Some(cause);
         self.next = Next::At(Due::after(now, Span::ZERO));
     }
 
@@ -140,7 +144,7 @@ impl Escalation {
         let is_longer = match self.next {
             Next::At(due) => due.at > now.uptime + wait,
             Next::Never => true,
-            Next::Held => false,
+            Next::Deferred => false,
         };
         if is_longer && wait > Span::ZERO {
             self.next = Next::At(Due::after(now, wait));
@@ -164,7 +168,7 @@ impl Cause {
             Cause::Escalated => "escalated",
             Cause::Repeated => "repeated",
             Cause::AcknowledgementExpired => "acknowledgement-expired",
-            Cause::Unmuted => "unmuted",
+            Cause::SilenceEnded => "unmuted",
             Cause::BusBack => "bus-back",
             Cause::RuleBack => "rule-back",
         }

@@ -64,7 +64,7 @@ fn body(item: &Item) -> String {
         Kind::Page(Cause::Fired) => {}
         Kind::Page(Cause::Escalated | Cause::Repeated) => lines.push("Nobody has acknowledged it yet.".to_owned()),
         Kind::Page(Cause::AcknowledgementExpired) => lines.push("The acknowledgement has run out.".to_owned()),
-        Kind::Page(Cause::Unmuted) => lines.push("It was silenced until now.".to_owned()),
+        Kind::Page(Cause::SilenceEnded) => lines.push("It was silenced until now.".to_owned()),
         Kind::Page(Cause::BusBack) => lines.push("Its bus was down or silent and is back.".to_owned()),
         Kind::Page(Cause::RuleBack) => {
             lines.push("Its rule was not in the configuration for a while and is back.".to_owned());

@@ -157,7 +157,7 @@ fn inhibited_by(inhibition: Inhibition, engine: &Engine, sensor: &SensorId, now:
             let left = Span((until.uptime - now.uptime).0 / 1000 * 1000).in_words();
             format!("bus {bus} is back, and {sensor} has another {left} to speak")
         }
-        Inhibition::Suspected => format!("perhaps bus {bus} is silent, which is not known yet"),
+        Inhibition::Undecided => format!("perhaps bus {bus} is silent, which is not known yet"),
     })
 }
 

@@ -1,22 +1,22 @@
 //! Buses that go down or fall silent: one cause is one alert, and that is the bus's own.
 //!
-//! While a bus is down, or none of its sensors speaks, the alerts of its sensors do not page. Once it is back, each of them has time to
-//! speak before anybody is paged about it. A sensor that is overdue while others on its bus speak is silent by itself: from then on
-//! the bus is silent when the others are.
+//! While a bus is down, or nothing comes from its sensors, their alerts are *inhibited*: they do not page. Once the bus is back, each
+//! sensor has a *grace* period before anybody is paged about it. A sensor that is *overdue* while others on its bus are heard is silent
+//! by itself: from then on the bus is silent when the others are.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Kind, Sense};
+use super::{Engine, Kind, SensorState};
 use crate::id::Id;
 use crate::plan::{self, CompiledRule};
 use crate::reading::SensorIx;
 use crate::rules::{Condition, Facts};
 use crate::time::{Span, Stamp, Uptime};
 
-/// A bus that is back gives its sensors at least this long to speak.
-const SHORTEST_PATIENCE: Span = Span::from_mins(1);
+/// Shortest grace period of a sensor whose bus is back.
+const MIN_GRACE: Span = Span::from_mins(1);
 
 /// What to do where lines come and none has a value.
 const UNMATCHED_ADVICE: &str = "tilth-agent status says what came last, and why it was not used.";
@@ -30,8 +30,9 @@ pub(super) struct Bus {
     heard: bool,
     /// When the port was opened first after a sensor spoke last; none where it stayed open.
     up_at: Option<Uptime>,
-    /// A page about the silence of a sensor is held, for it may be the bus's.
-    suspected: bool,
+    /// A page about the silence of a sensor is deferred, for it may be the bus's.
+    #[serde(rename = "suspected")]
+    page_deferred: bool,
     /// When a message came that matched no sensor.
     #[serde(rename = "line_at", default, skip_serializing_if = "Option::is_none")]
     unmatched_at: Option<Uptime>,
@@ -56,27 +57,27 @@ pub enum Inhibition {
     Down,
     /// No sensor on its bus has spoken since then.
     Silent(Stamp),
-    /// The bus is back, and its sensor has time to speak until then.
+    /// The bus is back, and the grace period of its sensor lasts until then.
     Back(Stamp),
-    /// The sensor is silent, and whether the whole bus is, is not known yet.
-    Suspected,
+    /// The sensor is silent; whether its whole bus is, is not known yet.
+    Undecided,
 }
 
 impl Bus {
     /// One of which nothing is known, from this instant on.
     pub(super) fn new(at: Uptime) -> Bus {
-        Bus { heard_at: at, heard: false, up_at: None, suspected: false, unmatched_at: None, silent_for: None }
+        Bus { heard_at: at, heard: false, up_at: None, page_deferred: false, unmatched_at: None, silent_for: None }
     }
 
     /// Since when nothing came although the port was open.
-    fn quiet_since(&self) -> Uptime {
+    fn idle_since(&self) -> Uptime {
         self.up_at.map_or(self.heard_at, |up_at| up_at.max(self.heard_at))
     }
 
-    /// How long nobody listened.
-    pub(super) fn shift(&mut self, deaf: Span) {
-        self.heard_at = self.heard_at + deaf;
-        self.up_at = self.up_at.map(|up_at| up_at + deaf);
+    /// Adds a time in which the agent did not listen.
+    pub(super) fn shift(&mut self, gap: Span) {
+        self.heard_at = self.heard_at + gap;
+        self.up_at = self.up_at.map(|up_at| up_at + gap);
     }
 }
 
@@ -96,7 +97,7 @@ impl Engine {
             if let Some(place) = self.plan.buses.iter().position(|known| known.id == bus) {
                 self.open_again(place);
             }
-            self.unmute_all();
+            self.retry_all_pages();
         }
     }
 
@@ -105,7 +106,7 @@ impl Engine {
         let memory = &mut self.buses[bus];
         memory.up_at.get_or_insert(self.now);
         (memory.heard, memory.unmatched_at) = (false, None);
-        self.give_time(bus, false);
+        self.start_grace(bus, false);
         if let Some(rule) = self.plan.buses[bus].silence {
             self.compare(rule);
         }
@@ -115,7 +116,7 @@ impl Engine {
     pub(super) fn note_bus_heard(&mut self, sensor: SensorIx) {
         let Some(bus) = self.plan.bus_of[sensor.0 as usize] else { return };
         let was_silent = self.is_silent(bus as usize);
-        self.note_spoken(bus as usize, sensor);
+        self.note_sensor_heard(bus as usize, sensor);
         self.end_silence_of_bus(bus as usize, was_silent);
     }
 
@@ -128,8 +129,8 @@ impl Engine {
 
     /// What is said of a bus's silence and what to do, where the rule's own words are not true: lines come and none has a value, or
     /// its port is not even open any more.
-    pub(super) fn words_of_silence(&self, of: u32) -> Option<(String, Option<Arc<str>>)> {
-        let known = &self.plan.buses[self.bus_place(self.plan.rules[of as usize].sensor)?];
+    pub(super) fn silence_message(&self, of: u32) -> Option<(String, Option<Arc<str>>)> {
+        let known = &self.plan.buses[self.bus_index(self.plan.rules[of as usize].sensor)?];
         let bus = Some(&known.id).filter(|_| known.silence == Some(of))?;
         if self.buses_down.contains(bus) {
             return Some((format!("bus {bus} was silent before it went down"), None));
@@ -142,19 +143,18 @@ impl Engine {
     #[must_use]
     pub fn is_unmatched(&self, bus: &Id) -> bool {
         let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) else { return false };
-        let after =
-            self.silence_times[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(SHORTEST_PATIENCE);
+        let after = self.silence_times[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(MIN_GRACE);
         let is_new =
-            |unmatched_at: Uptime| self.now - unmatched_at < after && unmatched_at >= self.buses[bus].quiet_since();
+            |unmatched_at: Uptime| self.now - unmatched_at < after && unmatched_at >= self.buses[bus].idle_since();
         self.buses[bus].unmatched_at.is_some_and(is_new)
     }
 
     fn end_silence_of_bus(&mut self, bus: usize, was_silent: bool) {
-        let Bus { suspected, silent_for, .. } = self.buses[bus];
-        let silent_for = if was_silent { Some(self.now - self.buses[bus].quiet_since()) } else { silent_for };
+        let Bus { page_deferred, silent_for, .. } = self.buses[bus];
+        let silent_for = if was_silent { Some(self.now - self.buses[bus].idle_since()) } else { silent_for };
         self.buses[bus] = Bus { heard: true, silent_for, ..Bus::new(self.now) };
-        if was_silent || suspected {
-            self.give_time(bus, was_silent);
+        if was_silent || page_deferred {
+            self.start_grace(bus, was_silent);
         }
         if let Some(rule) =
             self.plan.buses[bus].silence.filter(|rule| !self.rule_states[*rule as usize].alert.is_quiet())
@@ -165,10 +165,10 @@ impl Engine {
 
     /// A sensor is not overdue any more, and those are that should have spoken by now: the silence of the bus is that of the
     /// others, until they speak again.
-    fn note_spoken(&mut self, bus: usize, sensor: SensorIx) {
-        let sense = &mut self.sensors[sensor.0 as usize];
-        sense.spoke = self.now;
-        let was_overdue = std::mem::take(&mut sense.overdue);
+    fn note_sensor_heard(&mut self, bus: usize, sensor: SensorIx) {
+        let state = &mut self.sensors[sensor.0 as usize];
+        state.heard_at = self.now;
+        let was_overdue = std::mem::take(&mut state.overdue);
         if let Some(within) = self.plan.sensor(sensor).speaks_within {
             let times = &mut self.silence_times[bus];
             times.overdue_at = times.overdue_at.min(self.now + within);
@@ -177,10 +177,10 @@ impl Engine {
         if is_due {
             for place in 0..self.plan.buses[bus].members.len() {
                 let ix = self.plan.buses[bus].members[place];
-                let sense = &mut self.sensors[ix.0 as usize];
+                let state = &mut self.sensors[ix.0 as usize];
                 let within = self.plan.sensor(ix).speaks_within;
-                if within.is_some_and(|within| sense.spoke + within <= self.now) {
-                    sense.overdue = true;
+                if within.is_some_and(|within| state.heard_at + within <= self.now) {
+                    state.overdue = true;
                 }
             }
         }
@@ -209,44 +209,44 @@ impl Engine {
             known.silent_after.and_then(|after| soonest.map(|soonest| soonest.max(after)))
         };
         let overdue_at =
-            awaited.iter().filter_map(|(ix, within)| Some(self.sensors[ix.0 as usize].spoke + (*within)?)).min();
+            awaited.iter().filter_map(|(ix, within)| Some(self.sensors[ix.0 as usize].heard_at + (*within)?)).min();
         self.silence_times[bus] = SilenceTimes { silent_after, overdue_at: overdue_at.unwrap_or(Uptime(i64::MAX)) };
     }
 
-    /// The bus is back: each of its sensors has time to speak. One that has had it and did not is silent by itself, unless the
+    /// The bus is back: the grace periods of its sensors begin. A sensor that did not come within one is silent by itself, unless the
     /// whole bus was silent meanwhile.
-    fn give_time(&mut self, bus: usize, was_silent: bool) {
+    fn start_grace(&mut self, bus: usize, was_silent: bool) {
         for place in 0..self.plan.buses[bus].members.len() {
             let ix = self.plan.buses[bus].members[place];
-            let patience = self.patience(ix);
-            let sense = &mut self.sensors[ix.0 as usize];
-            // Time that is over was had before the silence that ends here.
-            let is_over = sense.back_at.is_none_or(|back_at| back_at + patience <= self.now);
+            let grace = self.grace(ix);
+            let state = &mut self.sensors[ix.0 as usize];
+            // A grace period that is over was before the silence that ends here.
+            let is_over = state.back_at.is_none_or(|back_at| back_at + grace <= self.now);
             if was_silent || is_over {
-                sense.back_at = Some(self.now);
-                self.timers.add(self.now + patience, Kind::BusBack, ix.0);
+                state.back_at = Some(self.now);
+                self.timers.add(self.now + grace, Kind::BusBack, ix.0);
             }
         }
     }
 
-    /// A sensor has had time to speak since its bus was back.
+    /// The grace period of a sensor is over.
     pub(super) fn bus_back_due(&mut self, of: u32) {
         let ix = SensorIx(of);
-        if self.sensors[of as usize].back_at.is_some_and(|back_at| back_at + self.patience(ix) <= self.now) {
-            self.unmute_sensor(ix);
+        if self.sensors[of as usize].back_at.is_some_and(|back_at| back_at + self.grace(ix) <= self.now) {
+            self.retry_pages_about(ix);
         }
     }
 
-    /// How long a sensor has to speak once its bus is back.
-    fn patience(&self, ix: SensorIx) -> Span {
+    /// Length of a sensor's grace period.
+    fn grace(&self, ix: SensorIx) -> Span {
         let bus = self.plan.bus_of[ix.0 as usize].and_then(|bus| self.plan.buses[bus as usize].silent_after);
-        let usual = bus.unwrap_or(SHORTEST_PATIENCE).max(SHORTEST_PATIENCE);
+        let usual = bus.unwrap_or(MIN_GRACE).max(MIN_GRACE);
         usual.max(self.plan.sensor(ix).stale_after.unwrap_or(Span::ZERO))
     }
 
-    /// Comes again for a sensor that has time to speak since its bus is back, if that is not over.
+    /// Sets the timer of a sensor's grace period, if it is not over.
     pub(super) fn arm_bus_back(&mut self, ix: SensorIx) {
-        let due = self.sensors[ix.0 as usize].back_at.map(|back_at| back_at + self.patience(ix));
+        let due = self.sensors[ix.0 as usize].back_at.map(|back_at| back_at + self.grace(ix));
         if let Some(due) = due.filter(|due| *due > self.now) {
             self.timers.add(due, Kind::BusBack, ix.0);
         }
@@ -270,45 +270,45 @@ impl Engine {
         }
         let bus = self.plan.bus_of[input.0 as usize]? as usize;
         if self.is_silent(bus) {
-            return Some(Inhibition::Silent(self.clock.stamp(self.buses[bus].quiet_since())));
+            return Some(Inhibition::Silent(self.clock.stamp(self.buses[bus].idle_since())));
         }
-        let sense = &self.sensors[input.0 as usize];
-        let until = sense.back_at.map(|back_at| back_at + self.patience(input));
+        let state = &self.sensors[input.0 as usize];
+        let until = state.back_at.map(|back_at| back_at + self.grace(input));
         if let Some(until) = until.filter(|until| self.now < *until) {
             return Some(Inhibition::Back(self.clock.stamp(until)));
         }
-        self.is_suspected(bus, compiled, sense).then_some(Inhibition::Suspected)
+        self.may_be_silence_of_bus(bus, compiled, state).then_some(Inhibition::Undecided)
     }
 
     /// Whether no sensor of a bus has spoken for as long as its own rule allows.
     fn is_silent(&self, bus: usize) -> bool {
         let Some(rule) = self.plan.buses[bus].silence else { return false };
         let is_raised = self.rule_states[rule as usize].alert.raised().is_some();
-        let silent = self.now - self.buses[bus].quiet_since();
+        let silent = self.now - self.buses[bus].idle_since();
         is_raised || self.silence_times[bus].silent_after.is_some_and(|after| silent >= after)
     }
 
     /// Since when a bus is silent; nothing where it is not.
     pub(super) fn silent_since(&self, bus: usize) -> Option<Uptime> {
-        self.is_silent(bus).then(|| self.buses[bus].quiet_since())
+        self.is_silent(bus).then(|| self.buses[bus].idle_since())
     }
 
-    /// Whether the silence of a sensor is probably that of its bus, which is not noticed yet: no other sensor of it spoke much
+    /// Whether the silence of a sensor is probably that of its bus, which is not noticed yet: no other sensor of it was heard much
     /// later.
-    fn is_suspected(&self, bus: usize, compiled: &CompiledRule, sense: &Sense) -> bool {
+    fn may_be_silence_of_bus(&self, bus: usize, compiled: &CompiledRule, state: &SensorState) -> bool {
         let (Condition::MissingFor(span), Some(silent_after)) =
             (&compiled.rule.condition, self.silence_times[bus].silent_after)
         else {
             return false;
         };
-        self.buses[bus].heard_at <= sense.seen + Span(span.0.min(silent_after.0) / 3)
+        self.buses[bus].heard_at <= state.read_at + Span(span.0.min(silent_after.0) / 3)
     }
 
-    /// A page of an alert is held because of its bus.
-    pub(super) fn suspect_bus(&mut self, of: u32) {
+    /// A page of an alert is deferred because of its bus.
+    pub(super) fn note_deferred_page(&mut self, of: u32) {
         for input in self.plan.rules[of as usize].inputs() {
             if let Some(bus) = self.plan.bus_of[input.0 as usize] {
-                self.buses[bus as usize].suspected = true;
+                self.buses[bus as usize].page_deferred = true;
             }
         }
     }
@@ -316,10 +316,10 @@ impl Engine {
     /// The facts of a sensor that stands for a bus, whose silence is that of all sensors on it. While it is down nothing can
     /// be told of that.
     pub(super) fn with_bus(&self, ix: SensorIx, facts: Facts) -> Facts {
-        let Some(place) = self.bus_place(ix) else { return facts };
+        let Some(place) = self.bus_index(ix) else { return facts };
         let (bus, known) = (&self.buses[place], &self.plan.buses[place]);
         let is_down = self.buses_down.contains(&known.id);
-        let mut silent = if is_down { Span::ZERO } else { self.now - bus.quiet_since() };
+        let mut silent = if is_down { Span::ZERO } else { self.now - bus.idle_since() };
         if self.silence_times[place].silent_after.is_none_or(|after| silent < after) {
             // Nothing unusual, for those that spoke more often are overdue by themselves.
             silent = silent.min(known.silent_after.map_or(silent, |after| Span(after.0 - 1)));
@@ -329,7 +329,7 @@ impl Engine {
 
     /// How long the last silence of the bus was that a sensor stands for.
     pub(super) fn silence_of_bus(&self, ix: SensorIx) -> Option<Span> {
-        self.buses[self.bus_place(ix)?].silent_for
+        self.buses[self.bus_index(ix)?].silent_for
     }
 
     /// When the silence that a rule is about will have lasted long enough; nothing where it is about another thing, or where
@@ -337,23 +337,23 @@ impl Engine {
     pub(super) fn missing_at(&self, of: u32) -> Option<Uptime> {
         let compiled = &self.plan.rules[of as usize];
         let Condition::MissingFor(span) = compiled.rule.condition else { return None };
-        match self.bus_place(compiled.sensor) {
+        match self.bus_index(compiled.sensor) {
             Some(bus) => {
                 let is_silence = self.plan.buses[bus].silence == Some(of);
                 let after = if is_silence { self.silence_times[bus].silent_after } else { Some(span) };
-                Some(self.buses[bus].quiet_since() + after?)
+                Some(self.buses[bus].idle_since() + after?)
             }
-            None => Some(self.sensors[compiled.sensor.0 as usize].seen + span),
+            None => Some(self.sensors[compiled.sensor.0 as usize].read_at + span),
         }
     }
 
     /// Whether a sensor stands for a bus whose port was opened since one of its sensors spoke last.
     pub(super) fn is_open_again(&self, ix: SensorIx) -> bool {
-        self.bus_place(ix).is_some_and(|bus| self.buses[bus].up_at.is_some())
+        self.bus_index(ix).is_some_and(|bus| self.buses[bus].up_at.is_some())
     }
 
     /// The bus that a sensor stands for.
-    fn bus_place(&self, ix: SensorIx) -> Option<usize> {
+    fn bus_index(&self, ix: SensorIx) -> Option<usize> {
         self.plan.sensor(ix).state_of_bus.as_ref()?;
         self.plan.buses.iter().position(|bus| bus.sensor == ix)
     }

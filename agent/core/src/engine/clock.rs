@@ -1,4 +1,8 @@
 //! The engine's idea of time: which boot it is, what time of day where that is known, and where minutes begin.
+//!
+//! Time that the device was off counts for waits (a dose that is an hour old, a hold) once the time of day is known. As the clock may have
+//! been wrong before, it counts from the latest time of day that was ever believed: a clock that was set forth by a year and back again
+//! shows no time off for a week, and then that time of day is forgotten.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +21,12 @@ pub(crate) struct Clock {
     /// back and forth adds no time.
     #[serde(default)]
     latest: Option<i64>,
-    /// Since when the clock has been behind that by more than [`STEP`].
+    /// Since when the clock has been behind that by more than [`TOLERANCE`].
     #[serde(default)]
     behind: Option<Uptime>,
     /// When the clock was last behind.
-    #[serde(default)]
-    doubted: Option<Uptime>,
+    #[serde(rename = "doubted", default)]
+    last_behind: Option<Uptime>,
     #[serde(default)]
     off: Option<TimeOff>,
 }
@@ -32,48 +36,50 @@ pub(crate) struct Clock {
 struct TimeOff {
     /// For waits that were set in this boot or before it.
     boot: u32,
-    /// The time of day at uptime zero if the device was not off.
-    without: i64,
+    /// The time of day at uptime zero if the device had been on.
+    #[serde(rename = "without")]
+    if_on: i64,
     /// How much was counted when the time of day became known. A correction may show that it was less.
     counted: Option<Span>,
 }
 
-/// A time of day that was once believed is given up when the clock has been behind it for so long: waits of before are over.
-const GIVEN_UP: Span = Span::from_mins(7 * 24 * 60);
+/// A time of day that was once believed is forgotten when the clock has been behind it for so long: waits of before are over.
+const FORGOTTEN_AFTER: Span = Span::from_mins(7 * 24 * 60);
 
 /// A clock is corrected by moments all the time: a dose may count as older by so much.
-const STEP: Span = Span::from_secs(60);
+const TOLERANCE: Span = Span::from_secs(60);
 
 impl Clock {
     pub(crate) fn new(start: Start) -> Clock {
         let offset = start.wall.map(|wall| wall.0 - start.at.0);
-        Clock { boot: start.boot, offset, phase: None, latest: offset, behind: None, doubted: None, off: None }
+        Clock { boot: start.boot, offset, phase: None, latest: offset, behind: None, last_behind: None, off: None }
     }
 
     /// The clock of a new boot. What happened in a boot whose clock was behind has no time of day that can be trusted, for it may have
     /// been behind from its start on; time off counts for what was before it alone.
     pub(crate) fn restart(&self, last: Uptime, start: Start) -> Clock {
-        let is_given_up = self.behind.is_some_and(|since| last - since > GIVEN_UP);
+        let is_forgotten = self.behind.is_some_and(|since| last - since > FORGOTTEN_AFTER);
         // Earlier versions did not keep the latest.
-        let latest = self.latest.filter(|_| !is_given_up).or(self.offset);
-        let without = latest.map(|latest| latest.saturating_add((last - start.at).0));
-        let is_doubted = |since: &Uptime| !is_given_up && last - *since <= GIVEN_UP;
-        let doubted =
-            self.doubted.map(|since| if self.is_behind(self.offset) { last } else { since }).filter(is_doubted);
-        let is_believed = self.offset.is_some() && doubted.is_none();
-        let boot = if is_believed { Some(self.boot) } else { self.off.map(|off| off.boot) };
-        let off = boot.zip(without).map(|(boot, without)| TimeOff { boot, without, counted: None });
+        let latest = self.latest.filter(|_| !is_forgotten).or(self.offset);
+        let if_on = latest.map(|latest| latest.saturating_add((last - start.at).0));
+        let is_recent = |since: &Uptime| !is_forgotten && last - *since <= FORGOTTEN_AFTER;
+        let last_behind =
+            self.last_behind.map(|since| if self.is_behind(self.offset) { last } else { since }).filter(is_recent);
+        let is_trusted = self.offset.is_some() && last_behind.is_none();
+        let boot = if is_trusted { Some(self.boot) } else { self.off.map(|off| off.boot) };
+        let off = boot.zip(if_on).map(|(boot, if_on)| TimeOff { boot, if_on, counted: None });
         let new = Clock::new(start);
-        let behind = self.behind.filter(|_| !is_given_up).map(|since| since - (last - start.at));
-        let doubted = doubted.map(|since| since - (last - start.at));
-        let is_behind = Clock { latest: without, ..new.clone() }.is_behind(new.offset);
-        let (behind, doubted) = if is_behind { (behind.or(Some(start.at)), Some(start.at)) } else { (behind, doubted) };
-        Clock { latest: new.latest.max(without), behind, doubted, off, ..new }
+        let behind = self.behind.filter(|_| !is_forgotten).map(|since| since - (last - start.at));
+        let last_behind = last_behind.map(|since| since - (last - start.at));
+        let is_behind = Clock { latest: if_on, ..new.clone() }.is_behind(new.offset);
+        let (behind, last_behind) =
+            if is_behind { (behind.or(Some(start.at)), Some(start.at)) } else { (behind, last_behind) };
+        Clock { latest: new.latest.max(if_on), behind, last_behind, off, ..new }
     }
 
     /// Whether a time of day at uptime zero is more than a correction behind the latest.
     pub(super) fn is_behind(&self, offset: Option<i64>) -> bool {
-        offset.zip(self.latest).is_some_and(|(offset, latest)| offset.saturating_add(STEP.0) < latest)
+        offset.zip(self.latest).is_some_and(|(offset, latest)| offset.saturating_add(TOLERANCE.0) < latest)
     }
 
     /// The clock is trusted from here on: the time of day at `now`.
@@ -81,7 +87,7 @@ impl Clock {
         let offset = wall.0 - now.0;
         self.offset = Some(offset);
         let is_behind = self.is_behind(Some(offset));
-        self.doubted = if is_behind { Some(now) } else { self.doubted };
+        self.last_behind = if is_behind { Some(now) } else { self.last_behind };
         self.behind = is_behind.then(|| self.behind.unwrap_or(now));
         self.latest = self.latest.max(Some(offset));
     }
@@ -90,7 +96,7 @@ impl Clock {
     /// off; and forth again where a correction shows that this was less.
     pub(crate) fn move_waits(&mut self) -> Option<(u32, Span)> {
         let (offset, off) = (self.offset?, self.off.as_mut()?);
-        let spent = Span(offset.saturating_sub(off.without).max(0));
+        let spent = Span(offset.saturating_sub(off.if_on).max(0));
         let counted = off.counted.map_or(spent, |counted| counted.min(spent));
         let before = off.counted.replace(counted).unwrap_or(Span::ZERO);
         (counted != before).then_some((off.boot, Span(before.0 - counted.0)))
@@ -100,8 +106,8 @@ impl Clock {
         self.boot
     }
 
-    /// The boot is counted now.
-    pub(super) fn count(&mut self, boot: u32) {
+    /// The boot has its number now.
+    pub(super) fn set_boot(&mut self, boot: u32) {
         self.boot = boot;
     }
 
@@ -114,7 +120,7 @@ impl Clock {
     }
 
     /// A stamp of this boot that was made before its time of day was known.
-    pub(super) fn completed(&self, stamp: Stamp) -> Stamp {
+    pub(super) fn with_wall(&self, stamp: Stamp) -> Stamp {
         if stamp.boot == self.boot && stamp.wall.is_none() { self.stamp(stamp.uptime) } else { stamp }
     }
 

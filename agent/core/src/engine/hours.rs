@@ -19,8 +19,8 @@ impl Engine {
         self.advance(self.now);
     }
 
-    /// Whether a schedule is open at the time it is; comes again when that changes.
-    pub(super) fn look_at_schedule(&mut self, of: u32) -> bool {
+    /// Whether a schedule is open now; sets the timer of when that changes.
+    pub(super) fn arm_schedule(&mut self, of: u32) -> bool {
         let schedule = &self.plan.schedules[of as usize];
         let Some(wall) = self.clock.wall(self.now) else { return schedule.open_when_untrusted };
         let opening = schedule.at(wall);
@@ -30,7 +30,7 @@ impl Engine {
 
     pub(super) fn schedule_due(&mut self, of: u32) {
         let was_open = self.schedules[of as usize].open;
-        self.schedules[of as usize].open = self.look_at_schedule(of);
+        self.schedules[of as usize].open = self.arm_schedule(of);
         self.set_open(of, was_open);
     }
 

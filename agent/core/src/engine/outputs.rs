@@ -57,9 +57,9 @@ impl Engine {
         if !self.plan.needed[ix.0 as usize] {
             return;
         }
-        let sense = &self.sensors[ix.0 as usize];
-        let fresh = !sense.unheard && sense.judge.usable().is_some();
-        if self.interlock.is_fresh(&sense.id) != fresh {
+        let state = &self.sensors[ix.0 as usize];
+        let fresh = !state.old && state.judge.usable().is_some();
+        if self.interlock.is_fresh(&state.id) != fresh {
             self.interlock.set_fresh(self.clock.stamp(self.now), &self.plan.sensors[ix.0 as usize].id, fresh);
             self.follow_interlock();
         }

@@ -50,11 +50,11 @@ impl Engine {
     pub(super) fn silence_ended(&mut self, number: u32) {
         if self.site.end_silence(number).is_some() {
             self.effects.push_back(Effect::Site);
-            self.unmute_all();
+            self.retry_all_pages();
         }
     }
 
-    pub(super) fn unmute_all(&mut self) {
-        (0..self.plan.rules.len() as u32).for_each(|of| self.unmute(of));
+    pub(super) fn retry_all_pages(&mut self) {
+        (0..self.plan.rules.len() as u32).for_each(|of| self.retry_page(of));
     }
 }

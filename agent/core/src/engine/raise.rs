@@ -16,14 +16,14 @@ use crate::time::{Span, Stamp, Uptime};
 
 impl Engine {
     pub(super) fn facts(&self, ix: SensorIx) -> Facts {
-        let (sense, bounds) = (&self.sensors[ix.0 as usize], &self.plan.bounds[ix.0 as usize]);
+        let (state, bounds) = (&self.sensors[ix.0 as usize], &self.plan.bounds[ix.0 as usize]);
         let facts = Facts {
-            value: sense.judge.usable().filter(|_| !sense.unheard),
-            rate: sense.judge.rate(bounds).filter(|_| sense.wants_rate && !sense.unheard),
-            unchanged: sense.judge.unchanged().filter(|_| !sense.unheard),
-            silent_for: self.now - sense.seen,
-            heard: sense.judge.is_heard(),
-            faulty: sense.judge.faulty(),
+            value: state.judge.usable().filter(|_| !state.old),
+            rate: state.judge.rate(bounds).filter(|_| state.wants_rate && !state.old),
+            unchanged: state.judge.unchanged().filter(|_| !state.old),
+            silent_for: self.now - state.read_at,
+            heard: state.judge.is_heard(),
+            faulty: state.judge.faulty(),
         };
         self.with_bus(ix, facts)
     }
@@ -110,11 +110,11 @@ impl Engine {
         self.set_alert_timer(of);
     }
 
-    /// Pages if it is time and nothing mutes the alert.
+    /// Pages if it is time and nothing suppresses that.
     pub(super) fn escalate(&mut self, of: u32) {
         let inhibition = self.inhibition(of);
-        let muted = match (self.silenced_until(of), &inhibition) {
-            (Some(_), _) => Some(Cause::Unmuted),
+        let suppressed = match (self.silenced_until(of), &inhibition) {
+            (Some(_), _) => Some(Cause::SilenceEnded),
             (None, Some(_)) => Some(Cause::BusBack),
             (None, None) => None,
         };
@@ -124,12 +124,12 @@ impl Engine {
             return;
         };
         let now = self.clock.stamp(self.now);
-        let was_held = escalation.is_held();
-        let Some(DuePage { cause, page }) = escalation.step(now, &rule.escalation, muted) else {
-            // Held until the bus is heard, whatever it was held for before.
-            let is_new = !was_held || matches!(inhibition, Some(Inhibition::Suspected));
-            if muted == Some(Cause::BusBack) && escalation.is_held() && is_new {
-                self.suspect_bus(of);
+        let was_deferred = escalation.is_deferred();
+        let Some(DuePage { cause, page }) = escalation.step(now, &rule.escalation, suppressed) else {
+            // Deferred until the bus is heard, whatever it was deferred for before.
+            let is_new = !was_deferred || matches!(inhibition, Some(Inhibition::Undecided));
+            if suppressed == Some(Cause::BusBack) && escalation.is_deferred() && is_new {
+                self.note_deferred_page(of);
             }
             return;
         };
@@ -177,19 +177,19 @@ impl Engine {
             }
             self.compare(of);
         }
-        // What mutes one may have been the alert of another.
-        self.unmute_all();
+        // What suppresses a page may have been another alert.
+        self.retry_all_pages();
     }
 
-    /// What muted the pages of a sensor's alerts may be over.
-    pub(super) fn unmute_sensor(&mut self, ix: SensorIx) {
+    /// Sends the deferred pages about a sensor that nothing suppresses any more.
+    pub(super) fn retry_pages_about(&mut self, ix: SensorIx) {
         let plan = Arc::clone(&self.plan);
-        plan.rules_about(ix).for_each(|of| self.unmute(of));
+        plan.rules_about(ix).for_each(|of| self.retry_page(of));
     }
 
-    /// What muted a page that was due may be over: look again.
-    pub(super) fn unmute(&mut self, of: u32) {
-        if self.rule_states[of as usize].escalation.is_some_and(|escalation| escalation.is_held()) {
+    /// Sends the deferred page of an alert, if nothing suppresses it any more.
+    pub(super) fn retry_page(&mut self, of: u32) {
+        if self.rule_states[of as usize].escalation.is_some_and(|escalation| escalation.is_deferred()) {
             self.escalate(of);
             self.set_alert_timer(of);
         }
@@ -221,7 +221,7 @@ impl Engine {
             (State::Pending { since, .. }, None) => (None, *since),
             (State::Quiet, None) => (None, at),
         };
-        let since = self.clock.completed(since);
+        let since = self.clock.with_wall(since);
         let judge = &self.sensors[compiled.sensor.0 as usize].judge;
         // A condition on the value is compared with values that are believed, and with no other.
         let newest = match compiled.rule.condition {
@@ -236,7 +236,7 @@ impl Engine {
         let severity = rule_state.escalation.map_or(compiled.rule.severity, |escalation| escalation.severity);
         let usual = || (self.render(of, &compiled.rule.message, severity, value, limit), compiled.rule.advice.clone());
         let (message, advice) = match resolved {
-            None => self.words_of_silence(of).unwrap_or_else(usual),
+            None => self.silence_message(of).unwrap_or_else(usual),
             Some(resolved) => (
                 self.resolved_message(of, resolved.reason, (at, since), severity, (value, limit)),
                 compiled.rule.advice.clone(),
@@ -261,7 +261,7 @@ impl Engine {
     /// least since then, whatever was heard since.
     fn with_silence(&self, of: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
         let compiled = &self.plan.rules[of as usize];
-        let is_unheard = !facts.heard || self.sensors[compiled.sensor.0 as usize].unheard;
+        let is_unheard = !facts.heard || self.sensors[compiled.sensor.0 as usize].old;
         // A port that was opened again counts its silence from then, once that is long enough to be one.
         let is_reopened = self.is_open_again(compiled.sensor);
         match compiled.rule.condition {

@@ -24,9 +24,9 @@ impl Engine {
             }
             return;
         };
-        let sense = &mut self.sensors[raw.sensor.0 as usize];
+        let state = &mut self.sensors[raw.sensor.0 as usize];
         let bounds = &self.plan.bounds[raw.sensor.0 as usize];
-        let judged = sense.judge.judge(bounds, Past { at: raw.at, steps }, raw.quality, is_dated);
+        let judged = state.judge.judge(bounds, Past { at: raw.at, steps }, raw.quality, is_dated);
         let reading = Reading {
             sensor: raw.sensor,
             at: raw.at,
@@ -37,9 +37,9 @@ impl Engine {
         };
         let is_back = !judged.late && self.note_heard(raw.sensor);
         if !judged.late {
-            let sense = &mut self.sensors[raw.sensor.0 as usize];
-            if sense.wants_rate && judged.quality.is_usable() {
-                sense.judge.remember(Past { at: raw.at, steps });
+            let state = &mut self.sensors[raw.sensor.0 as usize];
+            if state.wants_rate && judged.quality.is_usable() {
+                state.judge.remember(Past { at: raw.at, steps });
             }
             self.emit_health(raw.sensor, judged.health);
             self.watch_silence(raw.sensor);
@@ -52,41 +52,41 @@ impl Engine {
             self.evaluate_sensor(raw.sensor);
         }
         if is_back {
-            self.unmute_sensor(raw.sensor);
+            self.retry_pages_about(raw.sensor);
         }
         self.effects.push_back(Effect::Reading(reading));
     }
 
     /// The input says that it failed, and has no value: the sensor speaks, and is at fault.
     fn fail(&mut self, ix: SensorIx, at: Uptime) {
-        let sense = &mut self.sensors[ix.0 as usize];
-        let Some(health) = sense.judge.fail(at) else { return };
+        let state = &mut self.sensors[ix.0 as usize];
+        let Some(health) = state.judge.fail(at) else { return };
         let is_back = self.note_heard(ix);
         self.emit_health(ix, health);
         self.watch_silence(ix);
         self.evaluate_sensor(ix);
         if is_back {
-            self.unmute_sensor(ix);
+            self.retry_pages_about(ix);
         }
     }
 
     /// A sensor speaks. Says whether its bus came back since it last did.
     fn note_heard(&mut self, ix: SensorIx) -> bool {
         self.note_bus_heard(ix);
-        let sense = &mut self.sensors[ix.0 as usize];
-        (sense.seen, sense.unheard) = (self.now, false);
-        sense.back_at.take().is_some()
+        let state = &mut self.sensors[ix.0 as usize];
+        (state.read_at, state.old) = (self.now, false);
+        state.back_at.take().is_some()
     }
 
     fn roll_up(&mut self, reading: &Reading) {
         let phase = self.clock.phase();
-        let sense = &mut self.sensors[reading.sensor.0 as usize];
-        let due = sense.open.add(reading, phase, self.now);
-        if !sense.rolling {
-            sense.rolling = true;
+        let state = &mut self.sensors[reading.sensor.0 as usize];
+        let due = state.open.add(reading, phase, self.now);
+        if !state.rolling {
+            state.rolling = true;
             self.rolling.push(reading.sensor.0);
         }
-        self.come_for_windows(due);
+        self.arm_windows(due);
         if self.sensors[reading.sensor.0 as usize].open.is_crowded() {
             self.close_windows_of(reading.sensor);
         }
@@ -101,7 +101,7 @@ impl Engine {
         })
     }
 
-    pub(super) fn come_for_windows(&mut self, due: Uptime) {
+    pub(super) fn arm_windows(&mut self, due: Uptime) {
         if self.windows_due.is_none_or(|earlier| due < earlier) {
             if let Some(later) = self.windows_due {
                 self.timers.0.remove(&(later, Kind::Windows, 0));
@@ -124,16 +124,16 @@ impl Engine {
         });
         self.rolling = rolling;
         if let Some(next) = next {
-            self.come_for_windows(next);
+            self.arm_windows(next);
         }
     }
 
     /// A sensor has spoken: see to it that its next silence is noticed.
     pub(super) fn watch_silence(&mut self, ix: SensorIx) {
-        let sense = &mut self.sensors[ix.0 as usize];
-        if let (Some(span), false) = (self.plan.sensor(ix).stale_after, sense.stale_timer) {
-            sense.stale_timer = true;
-            self.timers.add(sense.seen + span, Kind::Stale, ix.0);
+        let state = &mut self.sensors[ix.0 as usize];
+        if let (Some(span), false) = (self.plan.sensor(ix).stale_after, state.stale_timer) {
+            state.stale_timer = true;
+            self.timers.add(state.read_at + span, Kind::Stale, ix.0);
         }
     }
 
@@ -141,12 +141,12 @@ impl Engine {
     /// that there was one, and comes again.
     pub(super) fn stale_due(&mut self, of: u32) {
         let ix = SensorIx(of);
-        let sense = &mut self.sensors[of as usize];
+        let state = &mut self.sensors[of as usize];
         let Some(span) = self.plan.sensor(ix).stale_after else { return };
-        sense.stale_timer = sense.seen + span > self.now;
-        if sense.stale_timer {
-            self.timers.add(sense.seen + span, Kind::Stale, of);
-        } else if sense.judge.set_stale() {
+        state.stale_timer = state.read_at + span > self.now;
+        if state.stale_timer {
+            self.timers.add(state.read_at + span, Kind::Stale, of);
+        } else if state.judge.set_stale() {
             self.emit_health(ix, Health::Fault(Fault::Stale));
         }
     }

@@ -39,8 +39,8 @@ impl Engine {
         }
     }
 
-    /// Rules that are back: what their alerts are is said again, unless they would be over by now.
-    pub(super) fn come_back(&mut self) {
+    /// Alerts whose rules are back go on, and are stated again, unless they would be over by now.
+    pub(super) fn resume_returned(&mut self) {
         for of in std::mem::take(&mut self.returned) {
             let own = self.facts(self.plan.rules[of as usize].sensor);
             if !self.is_watching(of) || self.condition_state(of, &own) == ConditionState::Fine {
@@ -49,19 +49,19 @@ impl Engine {
                 self.set_alert_timer(of);
                 continue;
             }
-            self.say_back(of);
+            self.emit_returned(of);
             self.set_alert_timer(of);
         }
     }
 
-    fn say_back(&mut self, of: u32) {
+    fn emit_returned(&mut self, of: u32) {
         let now = self.clock.stamp(self.now);
         let rule_state = &mut self.rule_states[of as usize];
         match &rule_state.alert.state {
             State::Quiet => {}
             State::Pending { .. } => self.emit_transition(of, Transition::Pending),
             State::Firing(_) => {
-                rule_state.escalation.iter_mut().for_each(|escalation| escalation.tell_again(now, Cause::RuleBack));
+                rule_state.escalation.iter_mut().for_each(|escalation| escalation.page_again(now, Cause::RuleBack));
                 self.emit_transition(of, Transition::Firing);
                 self.escalate(of);
             }

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::numbers::{Numbers, Reserve};
 use super::raise::timing;
 use super::removed::Removed;
-use super::{Engine, Kind, RuleState, ScheduleState, Sense, SensorMemory, Start};
+use super::{Engine, Kind, RuleState, ScheduleState, SensorMemory, SensorState, Start};
 use crate::alert::{Alert, AlertId};
 use crate::effect::{Effect, Reason, Report, Transition};
 use crate::escalate::Escalation;
@@ -71,14 +71,15 @@ struct SensorAtRest {
     id: SensorId,
     quantity: Quantity,
     resolution: Resolution,
-    seen: Uptime,
-    #[serde(default)]
-    unheard: bool,
+    #[serde(rename = "seen")]
+    read_at: Uptime,
+    #[serde(rename = "unheard", default)]
+    old: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     back_at: Option<Uptime>,
-    /// When anything came from it last, where that is not `seen`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    spoke: Option<Uptime>,
+    /// When anything came from it last, where that is not `read_at`.
+    #[serde(rename = "spoke", default, skip_serializing_if = "Option::is_none")]
+    heard_at: Option<Uptime>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     overdue: bool,
     judge: Judge,
@@ -162,7 +163,7 @@ impl Engine {
             buses: self.plan.buses.iter().zip(&self.buses).map(bus).collect(),
             removed: self.removed.values().filter(is_remembered).cloned().collect(),
             interlock: self.interlock.record(),
-            sensors: self.sensors.iter().map(|sense| SensorRecord(Arc::clone(&sense.memory))).collect(),
+            sensors: self.sensors.iter().map(|state| SensorRecord(Arc::clone(&state.memory))).collect(),
             alerts: (0..self.plan.rules.len()).filter_map(|of| self.alert_record(of)).collect(),
             waiting: self.waiting.iter().map(|of| self.plan.rules[*of as usize].rule.key.clone()).collect(),
         }
@@ -190,7 +191,7 @@ impl Engine {
     pub fn restore(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
         let mut engine = Engine::of_snapshot(plan, snapshot)?;
         engine.arm();
-        engine.come_back();
+        engine.resume_returned();
         engine.compare_all();
         Ok(engine)
     }
@@ -204,11 +205,11 @@ impl Engine {
     pub fn restart(plan: Arc<Plan>, snapshot: &Snapshot, start: Start) -> Result<Engine, SnapshotError> {
         let mut engine = Engine::of_snapshot(plan, snapshot)?;
         engine.close_all_windows(|_| true);
-        // One that was silent by itself is so until it speaks.
-        for (sensor, sense) in engine.plan.sensors.iter().zip(&mut engine.sensors) {
-            let overdue = sense.overdue;
-            *sense = Sense::new(sensor, start.at);
-            sense.overdue = overdue;
+        // A sensor that was silent by itself is so until something comes from it.
+        for (sensor, state) in engine.plan.sensors.iter().zip(&mut engine.sensors) {
+            let overdue = state.overdue;
+            *state = SensorState::new(sensor, start.at);
+            state.overdue = overdue;
         }
         engine.buses_down.clear();
         engine.buses.fill(Bus::new(start.at));
@@ -220,7 +221,7 @@ impl Engine {
             engine.shift_waits(boot, by);
         }
         engine.arm();
-        engine.come_back();
+        engine.resume_returned();
         engine.compare_all();
         engine.resume_outputs(start.at);
         Ok(engine)
@@ -234,9 +235,9 @@ impl Engine {
     /// was left of them, but a sensor whose silence is said already stays silent. And what was read before says nothing of
     /// now: no value is compared before the next reading.
     pub fn listen_again(&mut self, at: Uptime) {
-        let deaf = at - self.now;
+        let gap = at - self.now;
         self.resume_outputs(at.max(self.now));
-        if deaf <= Span::ZERO {
+        if gap <= Span::ZERO {
             return;
         }
         for ix in 0..self.sensors.len() {
@@ -244,17 +245,17 @@ impl Engine {
                 matches!(self.plan.rules[*of as usize].rule.condition, Condition::MissingFor(_))
                     && !self.rule_states[*of as usize].alert.is_quiet()
             });
-            let sense = &mut self.sensors[ix];
-            sense.unheard = true;
+            let state = &mut self.sensors[ix];
+            state.old = true;
             if !is_said {
-                sense.seen = sense.seen + deaf;
+                state.read_at = state.read_at + gap;
             }
-            sense.spoke = sense.spoke + deaf;
-            sense.back_at = sense.back_at.map(|back_at| back_at + deaf);
+            state.heard_at = state.heard_at + gap;
+            state.back_at = state.back_at.map(|back_at| back_at + gap);
         }
         for (bus, memory) in self.plan.buses.iter().zip(&mut self.buses) {
             if bus.silence.is_none_or(|of| self.rule_states[of as usize].alert.is_quiet()) {
-                memory.shift(deaf);
+                memory.shift(gap);
             }
         }
     }
@@ -283,7 +284,7 @@ impl Engine {
         *self = next;
         self.arm();
         self.follow_plan();
-        self.come_back();
+        self.resume_returned();
         self.compare_all();
     }
 
@@ -362,8 +363,8 @@ impl Engine {
         self.arm_sensors();
         for of in 0..self.plan.rules.len() as u32 {
             let compiled = &self.plan.rules[of as usize];
-            let sense = &mut self.sensors[compiled.sensor.0 as usize];
-            sense.wants_rate |=
+            let state = &mut self.sensors[compiled.sensor.0 as usize];
+            state.wants_rate |=
                 matches!(compiled.rule.condition, Condition::RateAbove { .. } | Condition::RateBelow { .. });
             self.watch_missing(of);
             self.set_alert_timer(of);
@@ -378,16 +379,16 @@ impl Engine {
     fn arm_sensors(&mut self) {
         let phase = self.clock.known_phase();
         for ix in 0..self.sensors.len() as u32 {
-            let sense = &mut self.sensors[ix as usize];
-            if sense.judge.is_heard() && !sense.judge.is_stale() {
+            let state = &mut self.sensors[ix as usize];
+            if state.judge.is_heard() && !state.judge.is_stale() {
                 self.watch_silence(SensorIx(ix));
             }
             self.arm_bus_back(SensorIx(ix));
-            let sense = &mut self.sensors[ix as usize];
-            if let Some(end) = sense.open.next_end(self.now, phase) {
-                sense.rolling = true;
+            let state = &mut self.sensors[ix as usize];
+            if let Some(end) = state.open.next_end(self.now, phase) {
+                state.rolling = true;
                 self.rolling.push(ix);
-                self.come_for_windows(end);
+                self.arm_windows(end);
             }
         }
     }
@@ -401,7 +402,7 @@ impl Engine {
         }
         self.schedules = rules.into_iter().map(|rules| ScheduleState { open: false, rules }).collect();
         for of in 0..self.schedules.len() as u32 {
-            self.schedules[of as usize].open = self.look_at_schedule(of);
+            self.schedules[of as usize].open = self.arm_schedule(of);
         }
     }
 
@@ -439,8 +440,8 @@ impl Engine {
         self.timers = super::Timers::default();
         self.rolling.clear();
         self.windows_due = None;
-        for sense in &mut self.sensors {
-            (sense.rolling, sense.stale_timer) = (false, false);
+        for state in &mut self.sensors {
+            (state.rolling, state.stale_timer) = (false, false);
         }
         for rule_state in &mut self.rule_states {
             (rule_state.timer, rule_state.missing_timer) = (None, false);
@@ -452,17 +453,17 @@ impl Engine {
 impl From<SensorRecord> for SensorAtRest {
     fn from(SensorRecord(memory): SensorRecord) -> SensorAtRest {
         let memory = Arc::unwrap_or_clone(memory);
-        let SensorMemory { id, quantity, resolution, judge, open, seen, unheard, spoke, overdue, back_at } = memory;
-        let spoke = Some(spoke).filter(|spoke| *spoke != seen);
-        SensorAtRest { id, quantity, resolution, seen, unheard, back_at, spoke, overdue, judge, open }
+        let SensorMemory { id, quantity, resolution, judge, open, read_at, old, heard_at, overdue, back_at } = memory;
+        let heard_at = Some(heard_at).filter(|heard_at| *heard_at != read_at);
+        SensorAtRest { id, quantity, resolution, read_at, old, back_at, heard_at, overdue, judge, open }
     }
 }
 
 impl From<SensorAtRest> for SensorRecord {
     fn from(at_rest: SensorAtRest) -> SensorRecord {
-        let SensorAtRest { id, quantity, resolution, seen, unheard, back_at, spoke, overdue, judge, open } = at_rest;
-        let spoke = spoke.unwrap_or(seen);
-        let memory = SensorMemory { id, quantity, resolution, judge, open, seen, unheard, spoke, overdue, back_at };
+        let SensorAtRest { id, quantity, resolution, read_at, old, back_at, heard_at, overdue, judge, open } = at_rest;
+        let heard_at = heard_at.unwrap_or(read_at);
+        let memory = SensorMemory { id, quantity, resolution, judge, open, read_at, old, heard_at, overdue, back_at };
         SensorRecord(Arc::new(memory))
     }
 }

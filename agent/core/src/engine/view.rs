@@ -110,16 +110,16 @@ impl Engine {
 
     /// Every sensor of the plan, by id.
     pub fn sensors(&self) -> impl Iterator<Item = SensorView> + '_ {
-        self.sensors.iter().enumerate().map(|(ix, sense)| {
+        self.sensors.iter().enumerate().map(|(ix, state)| {
             let sensor = SensorIx(ix as u32);
-            let newest = sense.judge.newest();
+            let newest = state.judge.newest();
             let newest = newest.map(|past| (self.plan.value(sensor, past.steps), self.clock.stamp(past.at)));
             SensorView {
                 sensor,
                 newest,
-                quality: sense.judge.quality(),
-                silent_for: self.now - sense.seen,
-                spacing: sense.open.spacing(self.now),
+                quality: state.judge.quality(),
+                silent_for: self.now - state.read_at,
+                spacing: state.open.spacing(self.now),
             }
         })
     }

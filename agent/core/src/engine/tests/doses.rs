@@ -426,7 +426,7 @@ impl World {
     /// The database is there: the boot is counted, and what was dosed before is known.
     fn open_late(&mut self) {
         let (record, _, at) = self.disk.clone();
-        self.clock.count(self.boot);
+        self.clock.set_boot(self.boot);
         self.interlock.merge_earlier(self.stamp(), &record, self.uptime() - at);
         self.is_late = false;
         self.work();

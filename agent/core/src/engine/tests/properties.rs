@@ -557,8 +557,8 @@ fn over_boots_nothing_that_should_page_waits_for_ever() {
         for fate in &fates {
             life.live(fate);
             for alert in life.run.engine.alerts() {
-                let muted = alert.inhibition.is_some() || alert.silenced_until.is_some();
-                if alert.state == AlertState::Firing && !muted {
+                let suppressed = alert.inhibition.is_some() || alert.silenced_until.is_some();
+                if alert.state == AlertState::Firing && !suppressed {
                     count(guarded, 1);
                     prop_assert!(alert.report.pages > 0, "{} fires and nobody was told", alert.report.key);
                     let of = life.run.engine.plan().rule_ix(&alert.report.key).unwrap();

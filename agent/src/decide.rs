@@ -1,8 +1,8 @@
 //! The decide task: owns the engine, gives it its inputs and passes its effects on. Waits only for inputs and the engine's next
 //! deadline.
 //!
-//! Effects go to notify first, then to live output, then to the store. The effects of one burst of inputs are one commit; `stage_`
-//! functions add to it.
+//! One turn of its loop takes an input and up to [`BATCH`] values, and passes the effects of each on: to notify first, then to live
+//! output, then to the commit of this turn. `stage_` functions add rows to the commit, `flush` hands it to the store.
 //!
 //! An `Input` here is one of the engine ([`tilth_core::engine::Input`]): a reading, a command, a tick. The input of a sensor, where its
 //! raw values come from, is `tilth_config::Input` and is known to sense alone.
@@ -39,7 +39,7 @@ use crate::act::Outputs;
 use crate::checkpoint::LastPages;
 use crate::clock::{Anchor, Clock};
 use crate::notify::dispatch::Request;
-use crate::notify::to_decide::{FromChannels, Troubles};
+use crate::notify::to_decide::{FromChannels, ModemTroubles};
 use crate::notify::{self, Delivery};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
@@ -58,8 +58,8 @@ pub(crate) use outputs::Actuated;
 pub(crate) use request::{Configured, DecideRequest, EngineContext, ReadingCounts};
 pub(crate) use stage::StoreReplaced;
 
-/// Most values of one burst, after which other tasks run and the store gets a commit.
-const BURST: usize = 256;
+/// Most values of one turn, after which other tasks run and the store gets a commit.
+const BATCH: usize = 256;
 
 /// Lines of live output that a slow watcher may lag behind before it misses some.
 pub(crate) const LIVE: usize = 1024;
@@ -91,8 +91,8 @@ pub(crate) struct Decide {
     context: EngineContext,
     store_writer: StoreWriter,
     outputs: Outputs,
-    /// Results of orders and bookings.
-    outcomes: mpsc::Receiver<interlock::ActuatorInput>,
+    /// Outcomes of orders and bookings.
+    order_outcomes: mpsc::Receiver<interlock::ActuatorInput>,
     pending_outputs: outputs::PendingOutputs,
     sirens: sirens::Sirens,
     /// The disk did not keep the last booking of a dose.
@@ -103,7 +103,7 @@ pub(crate) struct Decide {
     unsent: VecDeque<Request>,
     live: live::LiveOutput,
     /// Why each modem cannot send; `None` for one that can.
-    channels: Troubles,
+    modem_troubles: ModemTroubles,
     /// Labels of each bus that the names of sensors have matched; part of the checkpoint.
     label_matches: Arc<BTreeMap<Id, LabelMatches>>,
     /// The board that each bus had last; part of the checkpoint.
@@ -140,15 +140,15 @@ impl Decide {
                     None => return,
                 },
                 Some(request) = channels.0.recv() => { self.handle_channel_request(request); None }
-                Ok(()) = channels.1.changed() => { self.channels_changed(channels.1.borrow_and_update().clone()); None }
-                Some(outcome) = self.outcomes.recv() => { self.handle_outcome(outcome); None }
+                Ok(()) = channels.1.changed() => { self.modems_changed(channels.1.borrow_and_update().clone()); None }
+                Some(outcome) = self.order_outcomes.recv() => { self.handle_order_outcome(outcome); None }
                 message = queue.next() => { self.handle_message(message); None }
                 Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
                 Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
                 () = clock.sleep_until(due) => None,
             };
             self.finish_turn(&queue, &mut channels, &mut deliveries);
-            // Pages and live lines leave before the commit costs time, and other tasks run between two bursts.
+            // Pages and live lines leave before the commit costs time, and other tasks run between two turns.
             yield_now().await;
             self.report_drops(queue.dropped(), done.is_some());
             self.flush();
@@ -170,12 +170,12 @@ impl Decide {
             self.handle_channel_request(request);
         }
         if channels.1.has_changed().unwrap_or(false) {
-            self.channels_changed(channels.1.borrow_and_update().clone());
+            self.modems_changed(channels.1.borrow_and_update().clone());
         }
-        if let Ok(outcome) = self.outcomes.try_recv() {
-            self.handle_outcome(outcome);
+        if let Ok(outcome) = self.order_outcomes.try_recv() {
+            self.handle_order_outcome(outcome);
         }
-        let mut left = BURST;
+        let mut left = BATCH;
         while left > 0
             && let Some(message) = queue.try_next()
         {
@@ -308,8 +308,8 @@ impl Decide {
         if let Some(recording) = &mut self.recording {
             recording.plan(now, merged);
         }
-        let sirens = sirens::wired(&channels);
-        self.drop_sirens(&sirens);
+        let sirens = sirens::configured(&channels);
+        self.remove_sirens(&sirens);
         // Channels first: alerts that fire with the new plan are sent by them.
         self.send_to_channels(Request::Channels(channels, stage::channels_by_alert(&self.engine, &plan)));
         self.decide(now, Input::Plan(Arc::clone(&plan)));
@@ -362,7 +362,7 @@ impl Decide {
         self.follow_sirens();
     }
 
-    /// Sends notifications first, then live output and the store's part.
+    /// Passes an effect on.
     fn perform(&mut self, effect: Effect) {
         self.sirens.note(&effect);
         self.notify_people(&effect);

@@ -1,6 +1,8 @@
 //! The notify task: sends notifications by the configured channels.
 //!
-//! [`dispatch`] chooses the channels; the queues of `tilth-notify` decide when a message goes, and its clients send it. No channel
+//! A *notification* is one thing that people are told: a *page* (an alert: somebody must act), that an alert is over, or a test. A
+//! *message* is what one channel sends at once: one notification, or several as a digest. [`dispatch`] takes the requests of decide and
+//! chooses the channels; the queues of `tilth-notify` decide when a message goes, and its clients send it. No channel
 //! waits for another. Secrets and certificates are read in tasks of their own: a missing one holds up its channel alone.
 
 pub(crate) mod dispatch;
@@ -39,13 +41,13 @@ use crate::sense::stream::Place;
 use dispatch::{Dispatch, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
-use to_decide::{ChannelRequest, ToDecide, Troubles};
+use to_decide::{ChannelRequest, ModemTroubles, ToDecide};
 
 /// Most requests that wait; those beyond it wait with decide.
 pub(crate) const REQUESTS: usize = 1024;
 
-/// What modems say by themselves, until this task has looked.
-const REMARKS: usize = 64;
+/// Inputs from modems that wait for this task.
+const MODEM_INPUTS: usize = 64;
 
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -144,14 +146,14 @@ pub(crate) async fn run(
                     continue;
                 }
                 Some(NotifyRequest::Test(channel, notification, answer)) => {
-                    let trying = sender.trying(&channel, Message::of(*notification, clock.uptime()));
-                    tokio::spawn(async { answer.send(trying.await) });
+                    let result = sender.send_test(&channel, Message::of(*notification, clock.uptime()));
+                    tokio::spawn(async { answer.send(result.await) });
                     continue;
                 }
                 Some(NotifyRequest::Dispatch(request)) => Input::Request(request),
                 None => return,
             },
-            input = sender.landed() => input,
+            input = sender.next_input() => input,
             () = clock.sleep_until(due) => Input::Tick,
             permit = deliveries.reserve(), if !outcomes.waiting.is_empty() => {
                 match (permit, outcomes.waiting.pop_front()) {
@@ -159,7 +161,7 @@ pub(crate) async fn run(
                     // Decide has ended.
                     _ => outcomes.waiting.clear(),
                 }
-                outcomes.say_dropped();
+                outcomes.log_dropped();
                 continue;
             }
         };
@@ -206,14 +208,14 @@ impl Channels {
 
     fn statuses(&self) -> Vec<ChannelStatus> {
         let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| {
-            let lack = self.sender.sirens.get(channel).and_then(|siren| siren.trouble.clone());
-            let lack = lack.or_else(|| self.sender.troubles.borrow().get(channel).cloned().flatten());
+            let trouble = self.sender.sirens.get(channel).and_then(|siren| siren.trouble.clone());
+            let trouble = trouble.or_else(|| self.sender.troubles.borrow().get(channel).cloned().flatten());
             ChannelStatus {
                 channel: channel.clone(),
                 server: self.sender.server(channel),
                 waiting,
                 next,
-                unavailable: lack.or_else(|| self.sender.unavailable.get(channel).cloned()),
+                unavailable: trouble.or_else(|| self.sender.unavailable.get(channel).cloned()),
                 failure: self.failures.0.get(channel).cloned(),
             }
         };
@@ -254,12 +256,12 @@ struct Sender {
     http: Arc<HttpClients>,
     ports: Ports,
     to_decide: mpsc::Sender<ChannelRequest>,
-    troubles: watch::Sender<Troubles>,
+    troubles: watch::Sender<ModemTroubles>,
     clients: BTreeMap<Id, Client>,
     /// What decide says of its sirens.
     sirens: BTreeMap<Id, Status>,
-    /// What modems say by themselves.
-    remarks: mpsc::Receiver<(Id, queue::Input)>,
+    /// Inputs from modems: delivery reports, and that one works again.
+    modem_inputs: mpsc::Receiver<(Id, queue::Input)>,
     modems: mpsc::Sender<(Id, queue::Input)>,
     /// Why channels cannot be used, found before the first page.
     unavailable: BTreeMap<Id, String>,
@@ -271,7 +273,7 @@ struct Sender {
 
 impl Sender {
     fn new(secrets: Secrets, clock: Clock, ports: Ports, (to_decide, troubles): ToDecide) -> Sender {
-        let (modems, remarks) = mpsc::channel(REMARKS);
+        let (modems, modem_inputs) = mpsc::channel(MODEM_INPUTS);
         Sender {
             secrets,
             clock,
@@ -279,7 +281,7 @@ impl Sender {
             to_decide,
             troubles,
             modems,
-            remarks,
+            modem_inputs,
             http: Arc::new(HttpClients::new(USER_AGENT)),
             clients: BTreeMap::new(),
             sirens: BTreeMap::new(),
@@ -383,8 +385,12 @@ impl Sender {
         self.to.insert(task.id(), id);
     }
 
-    /// Sends a test by a channel: by a modem to all numbers, with a line about each.
-    fn trying(&self, id: &Id, message: Message) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> {
+    /// Sends a test message by a channel: by a modem to all numbers, with a line about each.
+    fn send_test(
+        &self,
+        id: &Id,
+        message: Message,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> {
         if let Some(Client::Modem(modem)) = self.clients.get(id) {
             let sent = modem.send(message.id(), kinds::modem::text(&message), Severity::Urgent);
             return Box::pin(async move {
@@ -418,20 +424,20 @@ impl Sender {
         }
     }
 
-    /// Waits for the result of a message in flight, or for what a modem says by itself. Cancel-safe.
-    async fn landed(&mut self) -> Input {
-        let landed = tokio::select! {
-            Some(landed) = self.in_flight.join_next_with_id() => landed,
+    /// Waits for the result of a message in flight, or for an input from a modem. Cancel-safe.
+    async fn next_input(&mut self) -> Input {
+        let result = tokio::select! {
+            Some(result) = self.in_flight.join_next_with_id() => result,
             Some(prepared) = self.preparing.join_next() => {
                 if let Ok((id, client, prepared)) = prepared {
                     self.prepared(id, client, prepared);
                 }
                 return Input::Tick;
             }
-            Some((channel, remark)) = self.remarks.recv() => return Input::Channel(channel, remark),
+            Some((channel, input)) = self.modem_inputs.recv() => return Input::Channel(channel, input),
             else => return Input::Tick,
         };
-        let (task, result) = landed.unwrap_or_else(|error: JoinError| {
+        let (task, result) = result.unwrap_or_else(|error: JoinError| {
             let reason = "sending failed inside the agent".to_owned();
             (error.id(), Err(Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true }))
         });

@@ -23,7 +23,7 @@ use crate::checkpoint::{Checkpoint, LastPages, unreadable};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
-use crate::notify::to_decide::Troubles;
+use crate::notify::to_decide::ModemTroubles;
 use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Resumed};
@@ -88,8 +88,8 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         start.snapshot = None;
         start.fresh(&plan)
     });
-    let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
-    let known = known_alerts(&engine, effects.iter().chain(&news));
+    let new_effects: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
+    let known = known_alerts(&engine, effects.iter().chain(&new_effects));
     Arc::make_mut(&mut last_pages).retain(|alert, _| known.contains(alert));
     Arc::make_mut(&mut acknowledged_by).retain(|alert, _| known.contains(alert));
     Arc::make_mut(&mut page_runs).retain(|alert, _| known.contains(alert));
@@ -113,7 +113,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         clock: handles.clock,
         store_writer: handles.store_writer,
         outputs: handles.outputs.0,
-        outcomes: handles.outputs.1,
+        order_outcomes: handles.outputs.1,
         pending_outputs: super::outputs::PendingOutputs::default(),
         sirens: super::sirens::Sirens::default(),
         booking_failed: false,
@@ -123,13 +123,13 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         live,
         label_matches,
         boards,
-        channels: Troubles::new(),
+        modem_troubles: ModemTroubles::new(),
         hub_accepts: None,
         logged_faults: LoggedFaults::default(),
         recording: handles.recording,
         reported_drops: super::drops::Reported::default(),
     };
-    let sirens = super::sirens::wired(&channels);
+    let sirens = super::sirens::configured(&channels);
     let channels_by_alert = stage::channels_by_alert(&decide.engine, &decide.plan);
     decide.send_to_channels(Request::Channels(channels, channels_by_alert));
     decide.restore_paged();
@@ -138,17 +138,17 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     }
     for effect in effects {
         match &effect {
-            // May have been sent before the process ended: `repeat_pages` sends it as a repeat.
+            // May have been sent before the process ended: `resend_pages` sends it as a repeat.
             Effect::Page(page) => decide.send_to_channels(Request::Paged(page.id.alert, page.channels.clone())),
             other => decide.notify_people(other),
         }
         decide.store_effect(effect);
     }
     let page_id = |effect: &Effect| if let Effect::Page(page) = effect { Some(page.id) } else { None };
-    let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
-    news.into_iter().for_each(|effect| decide.perform(effect));
+    let new_pages: BTreeSet<PageId> = new_effects.iter().filter_map(page_id).collect();
+    new_effects.into_iter().for_each(|effect| decide.perform(effect));
     // Before the first deadline runs: later pages are no repeats.
-    decide.repeat_pages(&new_pages);
+    decide.resend_pages(&new_pages);
     decide.follow_clock();
     decide.set_sirens(sirens);
     decide.report_start(boot, heard_until, &remarks);
@@ -192,9 +192,8 @@ impl Decide {
         paged.into_iter().for_each(|request| self.send_to_channels(request));
     }
 
-    /// Sends pages that were decided on before the process ended again, as repeats, on the channels whose delivery is not known;
-    /// not the `new` ones of this start.
-    fn repeat_pages(&mut self, new: &BTreeSet<PageId>) {
+    /// Sends the pages of the previous process whose delivery is not known once more, marked as repeats; not the `new` ones of this start.
+    fn resend_pages(&mut self, new: &BTreeSet<PageId>) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> = self.engine.alerts().filter(|alert| alert.report.pages > 0).collect();
         for alert in open {

@@ -78,7 +78,7 @@ impl Decide {
             down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, context, &key.sensor))
         };
         let of_channel = || {
-            let down = self.channels.iter().find(|(channel, _)| key.sensor == SensorId::of_channel(channel));
+            let down = self.modem_troubles.iter().find(|(channel, _)| key.sensor == SensorId::of_channel(channel));
             down.and_then(|(_, why)| why.clone())
         };
         let cause = cause(&self.engine, context, key).or_else(|| self.cause_of_doses(key));

@@ -56,7 +56,7 @@ impl Decide {
     }
 
     /// Gives the engine what became of an order; sirens hear of those that switched something on.
-    pub(super) fn handle_outcome(&mut self, outcome: interlock::ActuatorInput) {
+    pub(super) fn handle_order_outcome(&mut self, outcome: interlock::ActuatorInput) {
         if let interlock::ActuatorInput::Switched { order, on: true, .. } = outcome {
             self.sirens.confirm(order);
         }

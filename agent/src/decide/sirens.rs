@@ -1,6 +1,6 @@
-//! Sirens: what each tells of, and the way between its machine (`tilth_notify::kinds::siren`), its actuator and its pages.
+//! Sirens: which alerts each sounds for, and the way between its machine (`tilth_notify::kinds::siren`), its actuator and its pages.
 //!
-//! A siren tells of every alert that fires, that people were told of, and that nobody acknowledged or silenced. That is derived from the
+//! A siren sounds for every alert that fires, was paged, and is neither acknowledged nor silenced. That is derived from the
 //! engine and not from pages, so an acknowledgement, its expiry, a silence and a restart change what is heard alike. Its orders go
 //! through the interlock at once: no queue and no other task is between an alert and its siren.
 
@@ -28,18 +28,18 @@ const EXPIRES: Span = Span::from_secs(30);
 /// The sirens of the configuration, by channel.
 #[derive(Default)]
 pub(super) struct Sirens {
-    sirens: BTreeMap<Id, Driven>,
+    sirens: BTreeMap<Id, SirenEntry>,
     /// Something happened that may change what is heard.
     is_due: bool,
-    /// What became of actuators, until their sirens have taken it.
-    news: VecDeque<(Id, siren::Input)>,
-    /// What notify was told of the sirens.
-    posted: BTreeMap<Id, Status>,
+    /// Inputs about actuators that wait for their sirens.
+    inputs: VecDeque<(Id, siren::Input)>,
+    /// Last status reported to notify.
+    reported: BTreeMap<Id, Status>,
     orders: u64,
 }
 
-/// A siren and what it drives.
-struct Driven {
+/// A siren and its actuator.
+struct SirenEntry {
     actuator: Id,
     machine: Siren,
     /// The last order that switched the actuator on.
@@ -49,15 +49,15 @@ struct Driven {
 }
 
 /// Channels of kind `siren`: actuator and patterns of each.
-type Wired = BTreeMap<Id, (Id, Patterns)>;
+type SirenConfigs = BTreeMap<Id, (Id, Patterns)>;
 
 /// The sirens among channels.
-pub(super) fn wired(channels: &BTreeMap<Id, Channel>) -> Wired {
-    let wired = |(id, channel): (&Id, &Channel)| match &channel.target {
+pub(super) fn configured(channels: &BTreeMap<Id, Channel>) -> SirenConfigs {
+    let siren = |(id, channel): (&Id, &Channel)| match &channel.target {
         Target::Siren { actuator, patterns } => Some((id.clone(), (actuator.clone(), *patterns))),
         _ => None,
     };
-    channels.iter().filter_map(wired).collect()
+    channels.iter().filter_map(siren).collect()
 }
 
 impl Sirens {
@@ -76,13 +76,13 @@ impl Sirens {
             }
             Effect::Output(interlock::Effect::Report(actuation)) => {
                 let by = actuation.command.as_ref().map(|(_, by)| by);
-                let is_meant = |(channel, siren): &(&Id, &Driven)| {
+                let is_about = |(channel, siren): &(&Id, &SirenEntry)| {
                     let is_own = matches!(by, Some(Origin::Channel(by)) if by == *channel);
                     let is_of_an_order = matches!(actuation.event, Event::On { .. } | Event::Refused(_));
                     siren.actuator == actuation.actuator && (is_own || !is_of_an_order)
                 };
-                let of = self.sirens.iter().filter(is_meant).map(|(channel, _)| channel.clone());
-                self.news.extend(of.map(|channel| (channel, siren::Input::Actuator(actuation.event.clone()))));
+                let of = self.sirens.iter().filter(is_about).map(|(channel, _)| channel.clone());
+                self.inputs.extend(of.map(|channel| (channel, siren::Input::Actuator(actuation.event.clone()))));
             }
             _ => {}
         }
@@ -91,14 +91,14 @@ impl Sirens {
     /// Notes that an output confirms an order.
     pub(super) fn confirm(&mut self, order: u64) {
         let of = self.sirens.iter().filter(|(_, siren)| siren.order == order);
-        self.news.extend(of.map(|(channel, _)| (channel.clone(), siren::Input::Heard)));
+        self.inputs.extend(of.map(|(channel, _)| (channel.clone(), siren::Input::Heard)));
     }
 }
 
 impl Decide {
-    /// Silences the sirens that a new configuration has no more, or has elsewhere; before it is in force.
-    pub(super) fn drop_sirens(&mut self, wired: &Wired) {
-        let stays = |(id, siren): &(&Id, &Driven)| wired.get(*id).is_some_and(|(of, _)| *of == siren.actuator);
+    /// Silences and removes the sirens that a new configuration has no more, or on another actuator; before it applies.
+    pub(super) fn remove_sirens(&mut self, configs: &SirenConfigs) {
+        let stays = |(id, siren): &(&Id, &SirenEntry)| configs.get(*id).is_some_and(|(of, _)| *of == siren.actuator);
         let gone = self.sirens.sirens.iter().filter(|siren| !stays(siren)).map(|(id, _)| id.clone());
         for id in gone.collect::<Vec<Id>>() {
             self.siren(&id, siren::Input::Sound(None));
@@ -106,12 +106,12 @@ impl Decide {
         }
     }
 
-    /// Takes over the sirens of the configuration that is in force now.
-    pub(super) fn set_sirens(&mut self, wired: Wired) {
-        for (id, (actuator, patterns)) in wired {
+    /// Takes over the sirens of the configuration that now applies.
+    pub(super) fn set_sirens(&mut self, configs: SirenConfigs) {
+        for (id, (actuator, patterns)) in configs {
             let planned = self.engine.plan().actuators().get(&actuator);
             let (max_on, bus) = (planned.and_then(|of| of.max_on), planned.map(|of| of.output.bus().clone()));
-            let new = || Driven { actuator, machine: Siren::new(patterns, max_on), order: 0, pages: Vec::new() };
+            let new = || SirenEntry { actuator, machine: Siren::new(patterns, max_on), order: 0, pages: Vec::new() };
             self.sirens.sirens.entry(id.clone()).or_insert_with(new).machine.configure(patterns, max_on);
             if let Some(down) = bus.and_then(|bus| self.context.buses.get(&bus)) {
                 let state = down.clone().map_or(Ok(()), Err);
@@ -123,9 +123,9 @@ impl Decide {
     }
 
     /// Tells the sirens on a bus that it is up, or down and why.
-    pub(super) fn tell_sirens_of(&mut self, bus: &Id, state: &Result<(), String>) {
+    pub(super) fn update_sirens_on(&mut self, bus: &Id, state: &Result<(), String>) {
         let actuators = self.engine.plan().actuators();
-        let is_on = |siren: &Driven| actuators.get(&siren.actuator).is_some_and(|of| of.output.bus() == bus);
+        let is_on = |siren: &SirenEntry| actuators.get(&siren.actuator).is_some_and(|of| of.output.bus() == bus);
         let of = self.sirens.sirens.iter().filter(|(_, siren)| is_on(siren)).map(|(id, _)| id.clone());
         for id in of.collect::<Vec<Id>>() {
             self.siren(&id, siren::Input::Bus(state.clone()));
@@ -143,16 +143,16 @@ impl Decide {
     /// Runs the sirens whose time has come.
     pub(super) fn run_sirens(&mut self) {
         let now = self.now();
-        let is_due = |siren: &Driven| siren.machine.deadline().is_some_and(|due| due <= now);
+        let is_due = |siren: &SirenEntry| siren.machine.deadline().is_some_and(|due| due <= now);
         let due = self.sirens.sirens.iter().filter(|(_, siren)| is_due(siren)).map(|(id, _)| id.clone());
         for id in due.collect::<Vec<Id>>() {
             self.siren(&id, siren::Input::Tick);
         }
     }
 
-    /// Gives the sirens what became of their actuators, and what they tell of where that may have changed.
+    /// Gives the sirens what became of their actuators, and the worst alert that they sound for where that may have changed.
     pub(super) fn follow_sirens(&mut self) {
-        while let Some((channel, input)) = self.sirens.news.pop_front() {
+        while let Some((channel, input)) = self.sirens.inputs.pop_front() {
             self.siren(&channel, input);
         }
         if self.sirens.sirens.is_empty() || !mem::take(&mut self.sirens.is_due) {
@@ -166,7 +166,7 @@ impl Decide {
         }
     }
 
-    /// Severity of an alert that is to be heard, and the sirens that tell of it.
+    /// Severity of an alert that is to be heard, and the sirens that sound for it.
     fn heard(&self, view: &AlertView) -> Option<(Severity, BTreeSet<Id>)> {
         let report = &view.report;
         let is_told = view.state == AlertState::Firing && view.silenced_until.is_none() && report.pages > 0;
@@ -194,7 +194,7 @@ impl Decide {
                 }
             }
         }
-        self.post_sirens();
+        self.report_sirens();
     }
 
     fn switch_siren(&mut self, channel: &Id, wanted: Wanted) {
@@ -212,15 +212,15 @@ impl Decide {
         self.decide(now, Input::Output(interlock::ActuatorInput::Command(command)));
     }
 
-    /// Tells notify how the sirens are, where that changed, and the log what keeps one silent.
-    fn post_sirens(&mut self) {
+    /// Reports the status of the sirens, where that changed, to notify and to the log.
+    fn report_sirens(&mut self) {
         let now: BTreeMap<Id, Status> =
             self.sirens.sirens.iter().map(|(id, siren)| (id.clone(), siren.machine.status())).collect();
-        if now == self.sirens.posted {
+        if now == self.sirens.reported {
             return;
         }
         for (channel, Status { trouble, .. }) in &now {
-            let before = self.sirens.posted.get(channel).and_then(|before| before.trouble.as_ref());
+            let before = self.sirens.reported.get(channel).and_then(|before| before.trouble.as_ref());
             match trouble {
                 Some(why) if before != Some(why) => {
                     warn!("channel {channel} unavailable: {why}; alerts go to the other channels");
@@ -229,7 +229,7 @@ impl Decide {
                 _ => {}
             }
         }
-        self.sirens.posted = now.clone();
+        self.sirens.reported = now.clone();
         // The newest alone counts: what waits for room in the queue of notify gives way.
         self.unsent.retain(|request| !matches!(request, Request::Sirens(_)));
         self.send_to_channels(Request::Sirens(now));

@@ -9,7 +9,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::reading::{Quality, Raw};
 
 use super::Decide;
-use crate::notify::to_decide::Troubles;
+use crate::notify::to_decide::ModemTroubles;
 
 impl Decide {
     /// A bus went down, for this reason, or came up.
@@ -18,7 +18,7 @@ impl Decide {
         self.stage_diagnostic("bus", json!({ "bus": bus, "up": up, "reason": down }));
         self.context.buses.insert(bus.clone(), down.map(str::to_owned));
         self.handle(Input::Bus { bus: bus.clone(), up });
-        self.tell_sirens_of(bus, &down.map_or(Ok(()), |why| Err(format!("its board is away: {why}"))));
+        self.update_sirens_on(bus, &down.map_or(Ok(()), |why| Err(format!("its board is away: {why}"))));
         self.read_state(&SensorId::of_bus(bus), up);
     }
 
@@ -29,8 +29,8 @@ impl Decide {
     }
 
     /// Modems can send, or cannot any more.
-    pub(super) fn channels_changed(&mut self, troubles: Troubles) {
-        let before = mem::replace(&mut self.channels, troubles.clone());
+    pub(super) fn modems_changed(&mut self, troubles: ModemTroubles) {
+        let before = mem::replace(&mut self.modem_troubles, troubles.clone());
         for (channel, trouble) in troubles {
             let can_send = trouble.is_none();
             if before.get(&channel).is_none_or(|before| before.is_none() != can_send) {
@@ -50,7 +50,7 @@ impl Decide {
         for (bus, down) in self.context.buses.clone() {
             self.read_state(&SensorId::of_bus(&bus), down.is_none());
         }
-        for (channel, trouble) in self.channels.clone() {
+        for (channel, trouble) in self.modem_troubles.clone() {
             self.read_state(&SensorId::of_channel(&channel), trouble.is_none());
         }
         if let Some(accepts) = self.hub_accepts {

@@ -350,8 +350,8 @@ fn a_modem_that_cannot_send_is_told_by_the_other_channels_until_it_can() {
     life.expect(&["channels", "channels"]);
     let at = |life: &mut Life, at_s: i64, trouble: Option<&str>| {
         life.clock.observe(WallTime(at_s * 1000));
-        let troubles = Troubles::from([(Id::new("sms").unwrap(), trouble.map(str::to_owned))]);
-        life.decide.channels_changed(troubles);
+        let troubles = ModemTroubles::from([(Id::new("sms").unwrap(), trouble.map(str::to_owned))]);
+        life.decide.modems_changed(troubles);
         life.decide.handle(Input::Tick);
     };
     at(&mut life, 10, None);
@@ -382,7 +382,7 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     while progress.unwritten_from().is_some() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    let values = 4 * BURST as i64;
+    let values = 4 * BATCH as i64;
     let queue = Queue::new(values as usize);
     (1..=values).for_each(|second| queue.push(high(second)));
     let (requests, heard) = mpsc::channel(1);

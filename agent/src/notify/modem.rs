@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::to_decide::{ChannelRequest, Troubles};
+use super::to_decide::{ChannelRequest, ModemTroubles};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
 use crate::sense::stream::{Place, Stream};
@@ -33,7 +33,7 @@ const REOPEN: Duration = Duration::from_secs(5);
 const OPENS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long decide has to answer a reply, which else comes again from the storage.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes read at once.
 const CHUNK: usize = 512;
@@ -57,7 +57,7 @@ pub(super) struct Context {
     pub(super) to_decide: mpsc::Sender<ChannelRequest>,
     /// Hears of a modem that can send again, and of pages that arrived nowhere.
     pub(super) notify: mpsc::Sender<(Id, queue::Input)>,
-    pub(super) troubles: watch::Sender<Troubles>,
+    pub(super) troubles: watch::Sender<ModemTroubles>,
 }
 
 /// A modem, with the way to its task. Dropped, the task ends.
@@ -190,7 +190,7 @@ impl Task {
         let Some(name) = self.settings.pin.clone() else { return };
         let secrets = self.context.secrets.clone();
         let read = spawn_blocking(move || secrets.get(&name).map_err(|error| error.to_string()));
-        let read = timeout(PATIENCE, read).await.map_err(|_| "the disk does not answer".to_owned());
+        let read = timeout(TIMEOUT, read).await.map_err(|_| "the disk does not answer".to_owned());
         let why = match read.and_then(|read| read.map_err(|end| end.to_string()).flatten()) {
             Ok(pin) => {
                 self.session.set_pin(Some(pin));
@@ -368,7 +368,7 @@ impl Task {
         let by = modem::masked(&number);
         let (answer, answered) = oneshot::channel();
         let request = ChannelRequest::Acknowledge { alert: alert.map(|alert| (alert, span)), by: by.clone(), answer };
-        let answered = timeout(PATIENCE, async {
+        let answered = timeout(TIMEOUT, async {
             self.context.to_decide.send(request).await.ok()?;
             answered.await.ok()
         });
@@ -409,7 +409,7 @@ mod tests {
             ports: Ports::default(),
             to_decide: mpsc::channel(1).0,
             notify: mpsc::channel(1).0,
-            troubles: watch::Sender::new(Troubles::new()),
+            troubles: watch::Sender::new(ModemTroubles::new()),
         };
         Task::new(settings, context)
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::to_decide::ChannelRequest;
 
 /// How long a siren may take to be heard: a board that was just plugged in is found within it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Delivers a message: done once the siren is heard. A test is a short sound; what is over is not heard. A page that fails is given up
 /// at once, so that another channel tells of it, for the siren sounds by itself as soon as it can.
@@ -29,11 +29,11 @@ pub(super) fn send(
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
-        let result = timeout(PATIENCE, async {
+        let result = timeout(TIMEOUT, async {
             to_decide.send(ChannelRequest::Siren { channel, is_test: !is_page, answer }).await.ok()?;
             answered.await.ok()
         });
-        let unanswered = || Err(format!("nothing confirmed within {} s that the siren is on", PATIENCE.as_secs()));
+        let unanswered = || Err(format!("nothing confirmed within {} s that the siren is on", TIMEOUT.as_secs()));
         let result = result.await.ok().flatten().unwrap_or_else(unanswered);
         result.map_err(|reason| Failure { reason, retry: Retry::Never, retry_after: None, may_have_arrived: false })
     }

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Requests that wait for decide.
 const REQUESTS: usize = 64;
 
-/// Why each modem cannot send, none for one that can. One of which nothing is known yet is not there.
-pub(crate) type Troubles = BTreeMap<Id, Option<String>>;
+/// Why each modem cannot send; `None` for one that can. A modem that was not asked yet is absent.
+pub(crate) type ModemTroubles = BTreeMap<Id, Option<String>>;
 
 /// What a channel asks decide for.
 #[derive(Debug)]
@@ -39,13 +39,13 @@ pub(crate) struct Acknowledged {
 }
 
 /// The end of the channels: what they ask, and why modems cannot send.
-pub(crate) type ToDecide = (mpsc::Sender<ChannelRequest>, watch::Sender<Troubles>);
+pub(crate) type ToDecide = (mpsc::Sender<ChannelRequest>, watch::Sender<ModemTroubles>);
 
 /// The end of decide.
-pub(crate) type FromChannels = (mpsc::Receiver<ChannelRequest>, watch::Receiver<Troubles>);
+pub(crate) type FromChannels = (mpsc::Receiver<ChannelRequest>, watch::Receiver<ModemTroubles>);
 
 /// The way from channels to decide.
 pub(crate) fn channel() -> (ToDecide, FromChannels) {
-    let ((to_decide, requests), (troubles, changed)) = (mpsc::channel(REQUESTS), watch::channel(Troubles::new()));
+    let ((to_decide, requests), (troubles, changed)) = (mpsc::channel(REQUESTS), watch::channel(ModemTroubles::new()));
     ((to_decide, troubles), (requests, changed))
 }

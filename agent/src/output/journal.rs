@@ -20,7 +20,7 @@ use super::counted;
 const LINES: usize = 1024;
 
 /// At the end the journal has so long to take what waits.
-const PATIENCE: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 static RUNNING: OnceLock<Journal> = OnceLock::new();
@@ -82,7 +82,7 @@ fn is_systemds() -> bool {
 
 /// Waits until everything is written, but not for long.
 pub(crate) fn flush() {
-    running().into_iter().for_each(|journal| journal.flush(PATIENCE));
+    running().into_iter().for_each(|journal| journal.flush(FLUSH_TIMEOUT));
 }
 
 impl Journal {
@@ -104,8 +104,8 @@ impl Journal {
         }
     }
 
-    fn flush(&self, patience: Duration) {
-        let end = Instant::now() + patience;
+    fn flush(&self, timeout: Duration) {
+        let end = Instant::now() + timeout;
         while self.counts.waiting.load(Ordering::Acquire) > 0 && Instant::now() < end {
             thread::sleep(POLL_INTERVAL);
         }

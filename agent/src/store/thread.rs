@@ -153,8 +153,8 @@ impl StoreThread {
         let wait = Duration::from_millis(self.settings.interval.0.clamp(1, 60_000).unsigned_abs());
         loop {
             let has_more = self.buffer.is_due(self.now);
-            let patience = if has_more { Duration::ZERO } else { wait.saturating_sub(self.recorded.elapsed()) };
-            let mut goes_on = match self.jobs.recv_timeout(patience) {
+            let timeout = if has_more { Duration::ZERO } else { wait.saturating_sub(self.recorded.elapsed()) };
+            let mut goes_on = match self.jobs.recv_timeout(timeout) {
                 Ok(job) => self.handle(job),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,

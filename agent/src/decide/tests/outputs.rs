@@ -40,7 +40,7 @@ impl Board {
     fn with(mut life: Life) -> Board {
         let orders = life.decide.outputs.of_bus(&Id::new("gateway").unwrap());
         // Orders of the start had no bus yet, and are lost.
-        while let Ok(outcome) = life.decide.outcomes.try_recv() {
+        while let Ok(outcome) = life.decide.order_outcomes.try_recv() {
             life.decide.handle(Input::Output(outcome));
         }
         // As the bus does when it has opened its port.
@@ -54,7 +54,7 @@ impl Board {
         while let Ok(Switch { order, actuator, on, at_most, .. }) = self.orders.try_recv() {
             let span = at_most.map_or(String::new(), |span| format!(" {span}"));
             obeyed.push(format!("{actuator} {}{span}", if on { "on" } else { "off" }));
-            self.life.decide.handle_outcome(interlock::ActuatorInput::Switched { order, on, why: None });
+            self.life.decide.handle_order_outcome(interlock::ActuatorInput::Switched { order, on, why: None });
         }
         obeyed
     }
@@ -75,7 +75,7 @@ impl Board {
 
     /// Waits for the store's word and gives it to the engine.
     async fn booked(&mut self) {
-        let outcome = timeout(Duration::from_secs(20), self.life.decide.outcomes.recv()).await.unwrap().unwrap();
+        let outcome = timeout(Duration::from_secs(20), self.life.decide.order_outcomes.recv()).await.unwrap().unwrap();
         self.life.decide.handle(Input::Output(outcome));
     }
 
@@ -263,7 +263,7 @@ async fn a_booking_that_is_not_kept_is_an_alert_until_one_is() {
     board.life.decide.configure(watched());
     board.obey();
     let answered = board.command("one", on(2));
-    let outcome = timeout(Duration::from_secs(20), board.life.decide.outcomes.recv()).await.unwrap();
+    let outcome = timeout(Duration::from_secs(20), board.life.decide.order_outcomes.recv()).await.unwrap();
     let Some(interlock::ActuatorInput::Booked(order)) = outcome else { panic!("{outcome:?}") };
     assert!(!board.is_stopped());
     board.life.decide.handle(Input::Output(interlock::ActuatorInput::NotBooked(order)));

@@ -202,8 +202,8 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
         None => applier.judge().await,
     };
     if bundles.is_some() {
-        let awaited = applier.probation.as_ref().map(Probation::awaited);
-        applier.reporter.status.update_bundle(|status| status.probation = awaited);
+        let pending = applier.probation.as_ref().map(Probation::pending);
+        applier.reporter.status.update_bundle(|status| status.probation = pending);
     }
     match (result, bundles) {
         (ProbationResult::Wait, _) => {}
@@ -212,7 +212,7 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
         (ProbationResult::Fail(reason), Some(bundles)) => bundles.revert(&reason, applier).await,
         (ProbationResult::FailOfFiles(reason), Some(bundles)) => {
             applier.warn_about_files(&reason).await;
-            bundles.forgive_files(applier).await;
+            bundles.exempt_files(applier).await;
         }
         (ProbationResult::Fail(reason) | ProbationResult::FailOfFiles(reason), None) => {
             applier.warn_about_files(&reason).await;

@@ -41,8 +41,8 @@ impl Applier {
         let seen = self.observe().await.unwrap_or_default();
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
         expected.values_mut().for_each(|expected| expected.origin = origin);
-        for (id, awaited) in self.probation.iter().flat_map(Probation::awaited_since) {
-            expected.entry(id).and_modify(|expected| expected.origin = awaited);
+        for (id, origin) in self.probation.iter().flat_map(Probation::pending_origins) {
+            expected.entry(id).and_modify(|expected| expected.origin = origin);
         }
         // One that the active configuration has silenced must still be good again.
         let before = self.probation.iter().flat_map(|probation| &probation.expected);
@@ -53,13 +53,9 @@ impl Applier {
         expected
     }
 
-    /// Hands a configuration to the tasks that work by it. Returns what people are told of it, and whether it is another one: the same
-    /// content changes nothing.
-    pub(super) async fn hand_over(
-        &mut self,
-        compiled: Compiled,
-        probation: Option<Probation>,
-    ) -> (ConfigSummary, bool) {
+    /// Makes a configuration the active one: hands it to decide and sense. Returns what people are told of it, and whether it is another
+    /// one: the same content changes nothing.
+    pub(super) async fn activate(&mut self, compiled: Compiled, probation: Option<Probation>) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
         let Compiled { configured, inputs, summary, .. } = compiled;
         self.active.files.clone_from(&summary.files);
@@ -74,8 +70,8 @@ impl Applier {
         (summary, is_changed)
     }
 
-    /// Waits until decide works by what was handed over; `None` where the process ends instead.
-    pub(super) async fn wait_until_taken(&self) -> Option<()> {
+    /// Waits until decide works by the active configuration; `None` where the process ends instead.
+    pub(super) async fn wait_until_active(&self) -> Option<()> {
         let (done, taken) = oneshot::channel();
         let _ = self.to_decide.send(DecideRequest::Barrier(done)).await;
         taken.await.ok()

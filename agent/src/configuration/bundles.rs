@@ -123,7 +123,7 @@ impl Bundles {
         applier: &mut Applier,
     ) -> Option<KnownBundle> {
         if let Err(why) = self.load_state(applier).await {
-            return self.postpone(&format!("a bundle waits: {why}"), applier);
+            return self.defer(&format!("a bundle waits: {why}"), applier);
         }
         let signed = SignedBytes::new(bytes, &key);
         // With another signing key the same bytes may be good.
@@ -132,13 +132,13 @@ impl Bundles {
             return None;
         }
         self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
-            self.postpone(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
+            self.defer(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
         })
     }
 
-    /// Puts a bundle off, without rejecting it: without the tag the hub sends it again with the next pull.
-    fn postpone(&self, why: &str, applier: &Applier) -> Option<KnownBundle> {
-        log_postponed(why, applier);
+    /// Leaves a bundle pending, without rejecting it: without the tag the hub sends it again with the next pull.
+    fn defer(&self, why: &str, applier: &Applier) -> Option<KnownBundle> {
+        log_pending(why, applier);
         Some(KnownBundle { etag: None, ..self.known_bundle(&applier.active) })
     }
 
@@ -163,7 +163,7 @@ impl Bundles {
                 let content = Some(bundle.hash.to_string());
                 self.attempt(bundle, SignedBytes { content, ..signed }, applier).await
             }
-            Ok((bundle, Order::SameContent)) => self.renumber(bundle, signed, applier).await.map(Some),
+            Ok((bundle, Order::SameContent)) => self.take_version(bundle, signed, applier).await.map(Some),
             Ok((_, Order::Active | Order::Older)) => Ok(None),
         }
     }
@@ -228,8 +228,8 @@ impl Bundles {
         self.save_current_state().await;
     }
 
-    /// The active configuration has another version from now on; nothing restarts.
-    async fn renumber(
+    /// Takes the version of a bundle with the content of the active one; nothing restarts.
+    async fn take_version(
         &mut self,
         bundle: Bundle,
         signed: SignedBytes,
@@ -271,20 +271,20 @@ impl Bundles {
         let version = bundle.version;
         self.save(state, save_previous).await.map_err(|why| NotSaved { version, why })?;
         let probation = Probation::new(expected, Origin::Bundle, memory);
-        let (summary, is_changed) = applier.hand_over(compiled, Some(probation)).await;
+        let (summary, is_changed) = applier.activate(compiled, Some(probation)).await;
         // The process may end here; the attempt is already counted.
-        let Some(()) = applier.wait_until_taken().await else { return Ok(None) };
+        let Some(()) = applier.wait_until_active().await else { return Ok(None) };
         let kept = self.blocking_files(BundleFiles::save_staged).await;
         applier.reporter.set_active(summary, is_changed, &applier.active);
-        let held = self.report_active(bundle, "applied", applier).await;
+        let known = self.report_active(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_changed {
             self.pass(applier).await;
         }
         if let Err(why) = kept {
-            log_postponed(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
+            log_pending(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
         }
-        Ok(Some(held))
+        Ok(Some(known))
     }
 
     /// Saves the next state once `first` is done; in memory it changes only then.
@@ -308,10 +308,10 @@ impl Bundles {
         self.state.probation.as_ref().and_then(|probation| probation.failed.clone())
     }
 
-    /// Sensors that changed files silenced are no fault of the bundle, also after a restart.
-    pub(super) async fn forgive_files(&mut self, applier: &mut Applier) {
+    /// Exempts the sensors that changed files silenced: they are no fault of the bundle, also after a restart.
+    pub(super) async fn exempt_files(&mut self, applier: &mut Applier) {
         if let (Some(judged), Some(saved)) = (&mut applier.probation, &mut self.state.probation) {
-            judged.forgive_files();
+            judged.exempt_files();
             saved.sensors.clone_from(&judged.expected);
             self.save_current_state().await;
         }
@@ -339,7 +339,7 @@ impl Bundles {
         let failed = |why: String, applier: &Applier| {
             let said =
                 format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}");
-            log_postponed(&said, applier);
+            log_pending(&said, applier);
         };
         let to_restore = hash.clone();
         if let Err(why) = self.blocking_files(move |files| files.restore_previous(&to_restore)).await {
@@ -356,8 +356,8 @@ impl Bundles {
             error!(target: "sync", "bundle {version} failed its probation and keeps running, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };
-        let (summary, is_changed) = applier.hand_over(compiled, None).await;
-        if applier.wait_until_taken().await.is_none() {
+        let (summary, is_changed) = applier.activate(compiled, None).await;
+        if applier.wait_until_active().await.is_none() {
             return;
         }
         self.unsaved = None;
@@ -482,7 +482,7 @@ struct NotSaved {
 }
 
 /// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.
-fn log_postponed(why: &str, applier: &Applier) {
+fn log_pending(why: &str, applier: &Applier) {
     let before = applier.reporter.status.update_bundle(|status| status.pending_reason.replace(why.to_owned()));
     if before.as_deref() != Some(why) {
         warn!(target: "sync", "{why}");

@@ -1,5 +1,7 @@
 //! Probation: whether the sensors that were good before a configuration became active are good again under it. Pure.
 //!
+//! Each of those sensors is *pending* until its first good value: then it has *recovered*. Its time runs while its bus carries something.
+//!
 //! What counts as a fault of the configuration, and what does not:
 //! `docs/decisions/2026-11-27-probation-of-configurations.md`.
 
@@ -108,14 +110,14 @@ pub(super) enum ProbationResult {
 
 /// A configuration on probation.
 ///
-/// Each sensor that is expected goes through these states; probation passes once all of them are back and [`SHORTEST`] is over, and
+/// Each expected sensor goes through these states; probation passes once all of them have recovered and [`SHORTEST`] is over, and
 /// at the latest after [`LONGEST`].
 ///
 /// ```text
 ///             its bus is up and carries something
-///  Unjudged ---------------------------------------> Awaited --- not back within `within` ---> failed: the configuration goes
+///  Pending ----------------------------------------> its time runs --- longer than `within` ---> failed: the configuration goes
 ///     ^                                                |  |
-///     `-- its bus goes down, or carries nothing -------'  `--- a good value; any value where the sensor was changed ---> back
+///     `-- its bus goes down, or carries nothing -------'  `--- a good value; any value where the sensor was changed ---> recovered
 /// ```
 #[derive(Debug, Clone)]
 pub(super) struct Probation {
@@ -136,19 +138,19 @@ struct ProbationRun {
     memory: Option<u64>,
     /// How often the task of each bus had failed when probation began.
     failures: BTreeMap<Id, u64>,
-    awaited: BTreeMap<SensorId, Awaited>,
+    pending: BTreeMap<SensorId, Pending>,
 }
 
-/// A sensor that is not back yet.
+/// A sensor that has not recovered yet.
 #[derive(Debug, Clone)]
-struct Awaited {
+struct Pending {
     expected: Expected,
     /// Newest value of the sensor at the beginning, which says nothing about the new configuration.
     baseline: Option<Stamp>,
     /// Traffic of its bus at the last observation, and when it last rose.
     traffic: u64,
     last_traffic: Uptime,
-    /// Since when the sensor could have spoken; `None` while unjudged.
+    /// Since when its time runs; `None` while its bus is down or carries nothing.
     since: Option<Uptime>,
     /// The sensor was overdue at the last observation. Its value may have been on its way then.
     is_late: bool,
@@ -213,24 +215,24 @@ impl Probation {
         Probation { expected, memory, origin, run: None }
     }
 
-    /// Sensors that are not back yet, and whose fault that is.
-    pub(super) fn awaited_since(&self) -> Vec<(SensorId, Origin)> {
-        self.awaited().into_iter().filter_map(|id| Some((id.clone(), self.expected.get(&id)?.origin))).collect()
+    /// Sensors that have not recovered yet, and whose fault that is.
+    pub(super) fn pending_origins(&self) -> Vec<(SensorId, Origin)> {
+        self.pending().into_iter().filter_map(|id| Some((id.clone(), self.expected.get(&id)?.origin))).collect()
     }
 
-    /// Awaits no sensor any more that changed files silenced.
-    pub(super) fn forgive_files(&mut self) {
+    /// Expects no sensor any more that changed files silenced.
+    pub(super) fn exempt_files(&mut self) {
         self.expected.retain(|_, expected| expected.origin != Origin::Files);
         if let Some(run) = &mut self.run {
-            run.awaited.retain(|_, awaited| awaited.expected.origin != Origin::Files);
+            run.pending.retain(|_, pending| pending.expected.origin != Origin::Files);
             run.memory = None;
         }
     }
 
-    /// Sensors that are not back yet.
-    pub(super) fn awaited(&self) -> Vec<SensorId> {
+    /// Sensors that have not recovered yet.
+    pub(super) fn pending(&self) -> Vec<SensorId> {
         match &self.run {
-            Some(run) => run.awaited.keys().cloned().collect(),
+            Some(run) => run.pending.keys().cloned().collect(),
             None => self.expected.keys().cloned().collect(),
         }
     }
@@ -257,17 +259,17 @@ impl Probation {
         let age = seen.at - run.began;
         if age < SETTLE {
             let newest = |id| seen.sensors.get(id).and_then(|observed| observed.newest);
-            run.awaited.iter_mut().for_each(|(id, awaited)| awaited.baseline = newest(id));
+            run.pending.iter_mut().for_each(|(id, pending)| pending.baseline = newest(id));
         }
-        run.awaited.retain(|id, awaited| !awaited.is_back(seen.sensors.get(id)));
+        run.pending.retain(|id, pending| !pending.has_recovered(seen.sensors.get(id)));
         let (mut overdue, mut may_come) = (Vec::new(), false);
-        for (id, awaited) in &mut run.awaited {
-            awaited.note_bus(seen);
-            let (was_late, is_late) = (awaited.is_late, awaited.is_overdue(seen.at));
-            awaited.is_late = is_late;
+        for (id, pending) in &mut run.pending {
+            pending.note_bus(seen);
+            let (was_late, is_late) = (pending.is_late, pending.is_overdue(seen.at));
+            pending.is_late = is_late;
             may_come |= is_late && !was_late;
             if is_late && was_late {
-                overdue.push((awaited.expected.origin, awaited.describe(id, seen.sensors.get(id))));
+                overdue.push((pending.expected.origin, pending.describe(id, seen.sensors.get(id))));
             }
         }
         for origin in [Origin::Bundle, Origin::Files] {
@@ -277,7 +279,7 @@ impl Probation {
                 return fail(origin, first_of(&of_it, MAX_NAMED, "; ", "more sensors"));
             }
         }
-        if age >= LONGEST && !may_come || run.awaited.is_empty() && age >= SHORTEST {
+        if age >= LONGEST && !may_come || run.pending.is_empty() && age >= SHORTEST {
             ProbationResult::Pass
         } else {
             ProbationResult::Wait
@@ -287,15 +289,15 @@ impl Probation {
 
 impl ProbationRun {
     fn new(expected: &BTreeMap<SensorId, Expected>, seen: &Observation) -> ProbationRun {
-        let awaited = |(id, expected): (&SensorId, &Expected)| {
+        let pending = |(id, expected): (&SensorId, &Expected)| {
             let traffic = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.traffic);
             let since = expected.bus.is_none().then_some(seen.at);
             let baseline = seen.sensors.get(id).and_then(|observed| observed.newest);
             let expected = expected.clone();
-            (id.clone(), Awaited { expected, baseline, traffic, last_traffic: seen.at, since, is_late: false })
+            (id.clone(), Pending { expected, baseline, traffic, last_traffic: seen.at, since, is_late: false })
         };
         let failures = seen.buses.iter().map(|(id, bus)| (id.clone(), bus.failures)).collect();
-        ProbationRun { began: seen.at, memory: seen.memory, failures, awaited: expected.iter().map(awaited).collect() }
+        ProbationRun { began: seen.at, memory: seen.memory, failures, pending: expected.iter().map(pending).collect() }
     }
 
     /// A bus whose task failed since: it is begun again and the bus is down until then, so its sensors do not show it.
@@ -306,14 +308,14 @@ impl ProbationRun {
     }
 }
 
-impl Awaited {
+impl Pending {
     fn has_value(&self, observed: &Observed) -> bool {
         // Boot and time of day of one reading may become known, or be corrected, meanwhile.
         let taken = |newest: Option<Stamp>| newest.map(|newest| newest.uptime);
         observed.newest.is_some() && taken(observed.newest) != taken(self.baseline)
     }
 
-    fn is_back(&self, observed: Option<&Observed>) -> bool {
+    fn has_recovered(&self, observed: Option<&Observed>) -> bool {
         observed.is_some_and(|observed| self.has_value(observed) && (observed.is_good || self.expected.is_changed))
     }
 
@@ -334,7 +336,7 @@ impl Awaited {
         }
     }
 
-    /// Only while its bus still carries something: a board that falls silent takes its sensors with it.
+    /// Whether the sensor has had its time while its bus carries something: a board that falls silent takes its sensors with it.
     fn is_overdue(&self, now: Uptime) -> bool {
         let within = self.expected.within;
         self.since.is_some_and(|since| now - since >= within) && now - self.last_traffic <= Span(within.0 / INTERVALS)
@@ -345,7 +347,7 @@ impl Awaited {
         let trouble = observed.and_then(|observed| observed.trouble.as_ref());
         match trouble {
             Some(trouble) if has_value => format!("{id} is not good: {trouble}"),
-            _ => match self.baseline.and_then(|mark| mark.wall) {
+            _ => match self.baseline.and_then(|stamp| stamp.wall) {
                 Some(wall) => format!("{id} has had no value since {wall}"),
                 None => format!("{id} has had no value for {}", self.expected.within),
             },

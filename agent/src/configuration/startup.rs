@@ -1,4 +1,5 @@
-//! What the agent starts with: reads the candidates, lets `choose` decide, logs the choice and compiles it.
+//! What the agent starts with: reads the files in the folder, the last good ones and the saved bundle, lets `choose` decide, logs the
+//! choice and compiles it.
 
 mod choose;
 
@@ -23,7 +24,7 @@ use crate::durable::Unreadable;
 use crate::findings::Problems;
 use crate::output::{counted, tell};
 use crate::store::move_aside;
-use choose::{BundleFit, Candidate, Generation};
+use choose::{BundleFit, Candidate, FileSet};
 
 pub(super) use choose::{Choice, ConfigOrigin, choose};
 
@@ -46,7 +47,7 @@ pub(crate) struct Startup {
     pub(super) versions: FileVersions,
 }
 
-/// One generation of `agent.toml` and `config.d`, and whether the saved bundle fits that `agent.toml`.
+/// The files in the folder or the last good ones, and whether the saved bundle fits their `agent.toml`.
 pub(super) struct ConfigSet {
     pub(super) loaded: Loaded,
     agent_toml: Option<Document>,
@@ -159,10 +160,10 @@ impl Start<'_> {
         let in_folder = self.config_set(loaded, agent_toml);
         let (files, previous) = self.last_good().map(|good| (good.files, good.inventory)).unzip();
         let last_good = files
-            .filter(|_| !in_folder.candidate().is_sound())
+            .filter(|_| !in_folder.candidate().is_enough())
             .map(|files| self.config_set(load_documents(files.documents(), Purpose::Run), files.agent_toml()));
         let choice = choose(in_folder.candidate(), last_good.as_ref().map(ConfigSet::candidate));
-        let Choice::Run(origin, generation) = choice else {
+        let Choice::Run(origin, file_set) = choice else {
             self.log_rejected(&in_folder, last_good.as_ref());
             return None;
         };
@@ -170,8 +171,8 @@ impl Start<'_> {
             ConfigOrigin::Bundle => None,
             ConfigOrigin::Files | ConfigOrigin::Nothing => self.why_no_bundle(&in_folder, last_good.as_ref()),
         };
-        let (chosen, rejected) = match (generation, last_good) {
-            (Generation::LastGood, Some(last_good)) => {
+        let (chosen, rejected) = match (file_set, last_good) {
+            (FileSet::LastGood, Some(last_good)) => {
                 let rejected = self.why_rejected(origin, &in_folder, &last_good);
                 (last_good, rejected)
             }

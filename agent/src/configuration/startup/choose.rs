@@ -10,7 +10,7 @@
 //!        `- no hub either, or there was never a good configuration: rejected
 //! ```
 
-/// One generation of the configuration, as a candidate.
+/// What the choice needs to know of one set of files: a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     /// `agent.toml` and `config.d` have no errors.
@@ -36,7 +36,7 @@ pub(super) enum BundleFit {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Generation {
+pub(crate) enum FileSet {
     /// The files as they are now.
     InFolder,
     /// The files as they were when they were last active.
@@ -54,14 +54,14 @@ pub(crate) enum ConfigOrigin {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    Run(ConfigOrigin, Generation),
+    Run(ConfigOrigin, FileSet),
     /// No candidate can be used.
     Reject,
 }
 
 impl Candidate {
     /// Whether no other candidate is needed.
-    pub(super) fn is_sound(self) -> bool {
+    pub(super) fn is_enough(self) -> bool {
         self.bundle == BundleFit::Usable || self.files && self.bundle != BundleFit::Incompatible
     }
 
@@ -72,10 +72,10 @@ impl Candidate {
 
 pub(crate) fn choose(in_folder: Candidate, last_good: Option<Candidate>) -> Choice {
     use ConfigOrigin::{Bundle, Files, Nothing};
-    use Generation::{InFolder, LastGood};
+    use FileSet::{InFolder, LastGood};
     match (in_folder, last_good) {
         (in_folder, _) if in_folder.bundle == BundleFit::Usable => Choice::Run(Bundle, InFolder),
-        (in_folder, _) if in_folder.is_sound() => Choice::Run(Files, InFolder),
+        (in_folder, _) if in_folder.is_enough() => Choice::Run(Files, InFolder),
         (_, Some(last_good)) if last_good.bundle == BundleFit::Usable => Choice::Run(Bundle, LastGood),
         (in_folder, _) if in_folder.files => Choice::Run(Files, InFolder),
         (_, Some(last_good)) if last_good.files => Choice::Run(Files, LastGood),

@@ -1,5 +1,5 @@
 use super::ConfigOrigin::{Bundle, Files, Nothing};
-use super::Generation::{InFolder, LastGood};
+use super::FileSet::{InFolder, LastGood};
 use super::*;
 
 const GOOD: Candidate = Candidate { files: true, bundle: BundleFit::None, enrolled: false, is_new: false };

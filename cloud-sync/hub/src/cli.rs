@@ -12,6 +12,7 @@ use tilth_core::time::Span;
 use tracing::Level;
 
 use crate::data_dir::DataDir;
+use crate::domain::enrolment::LIFE;
 use crate::domain::ingest::quota::Quota;
 use crate::domain::retention::Keep;
 use crate::exit::{Exit, tell};
@@ -219,9 +220,20 @@ pub(crate) enum Device {
     Add(DeviceName),
     /// Add a key and print it, once; its first use revokes the older keys of the device
     Key(DeviceName),
-    /// Revoke all keys of a device, at once
-    Revoke(DeviceName),
-    /// List devices: last request, configuration that runs, was rejected or is pending, quarantined rows, keys
+    /// Print a one-time code, for which `tilth-agent enroll` gets a key for the device
+    ///
+    /// Adds the device if it is new. The agent draws the key itself; the first use of the key revokes the older keys of the device. A newer
+    /// code revokes an open one.
+    Enroll(Enroll),
+    /// Revoke all keys and open enrolment codes of a device, at once
+    Revoke {
+        #[command(flatten)]
+        device: DeviceName,
+        /// Revoke only the enrolment codes; its keys stay valid
+        #[arg(long)]
+        codes: bool,
+    },
+    /// List devices: last request, configuration that runs, was rejected or is pending, quarantined rows, keys, enrolment codes
     List {
         /// Only devices of this tenant
         #[arg(long, value_parser = id)]
@@ -229,6 +241,32 @@ pub(crate) enum Device {
         #[command(flatten)]
         common: Common,
     },
+}
+
+/// Options of `device enroll`.
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    /// Tenant of the device
+    #[arg(long, value_parser = id)]
+    pub(crate) client: Id,
+    /// Name of the device [default: the first of pi-1, pi-2 .. that is free]
+    #[arg(long, value_parser = id)]
+    pub(crate) device: Option<Id>,
+    /// Time for which the code can be exchanged, such as 1h or 3d; at most 7d
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = code_life)]
+    pub(crate) expires: Span,
+    /// CA certificate of the hub, in PEM, if it is not one that machines trust anyway; a certificate that signs itself is its own. The code
+    /// then holds its hash, and the agent trusts no other
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Life of an enrolment code.
+fn code_life(text: &str) -> Result<Span, String> {
+    let life = tilth_config::parse_duration(text).filter(|life| (LIFE.0..=LIFE.1).contains(life));
+    life.ok_or_else(|| "expected a time from 1m to 7d, such as 1h".to_owned())
 }
 
 /// A device as argument.

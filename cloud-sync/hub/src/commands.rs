@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod config;
 mod content;
 pub(crate) mod device;
+mod enroll;
 pub(crate) mod init;
 mod paging;
 pub(crate) mod serve;

@@ -8,8 +8,8 @@ mod sqlite;
 
 pub(crate) use context::{Authenticated, Caller, DeviceContext, TenantContext};
 pub(crate) use records::{
-    DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedTenant, MonitoredDevice, MonitoredTenant, Paging,
-    QuarantinedRow, StoredAlert, StoredEvent, StoredWindow, WindowPosition,
+    DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedCode, ListedKey, ListedTenant, MonitoredDevice,
+    MonitoredTenant, NewCode, Paging, QuarantinedRow, StoredAlert, StoredEvent, StoredWindow, WindowPosition,
 };
 pub(crate) use sqlite::alerts::AlertQuery;
 pub(crate) use sqlite::backup;

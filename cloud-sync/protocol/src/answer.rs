@@ -62,6 +62,14 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// 409: a known sequence with other content, or two agents with one key.
     StreamConflict,
+    /// 404: no such enrolment code, or another secret.
+    UnknownCode,
+    /// 409: another device was enrolled with the code.
+    UsedCode,
+    /// 410: the enrolment code is too old.
+    ExpiredCode,
+    /// 410: the enrolment code was revoked, or the key that it was exchanged for.
+    RevokedCode,
     /// 413: more than a batch may hold.
     TooLarge,
     /// 429: too many requests; `Retry-After` says when to retry.
@@ -78,9 +86,10 @@ impl ErrorCode {
             ErrorCode::BadRequest => 400,
             ErrorCode::UnknownKey => 401,
             ErrorCode::Forbidden => 403,
-            ErrorCode::NotFound => 404,
+            ErrorCode::NotFound | ErrorCode::UnknownCode => 404,
             ErrorCode::MethodNotAllowed => 405,
-            ErrorCode::StreamConflict => 409,
+            ErrorCode::StreamConflict | ErrorCode::UsedCode => 409,
+            ErrorCode::ExpiredCode | ErrorCode::RevokedCode => 410,
             ErrorCode::TooLarge => 413,
             ErrorCode::TooMany => 429,
             ErrorCode::Internal => 500,

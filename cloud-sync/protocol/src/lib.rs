@@ -5,12 +5,16 @@
 mod answer;
 mod batch;
 mod confirmed;
+mod enrolment;
 mod key;
 mod random_id;
 
 pub use answer::{Answer, ErrorCode, Failure, RejectedRow};
 pub use batch::{Batch, BatchError, Event, Extent, Figures, Gap, GapKind, Lane, Lanes, Live, Sequenced, WindowRow};
 pub use confirmed::{CONFIRMED_HEADER, Confirmed, ConfirmedError};
+pub use enrolment::{
+    CodeError, CodeId, CodeSecret, EnrolmentAnswer, EnrolmentCa, EnrolmentCode, EnrolmentRequest, HexBytes,
+};
 pub use key::{Key, KeyError, KeyKind};
 pub use random_id::{Epoch, HexError, Stream};
 

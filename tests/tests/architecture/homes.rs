@@ -29,7 +29,11 @@ const HOMES: &[Home] = &[
     },
     Home {
         name: &["TenantContext", "::", "open"],
-        files: &["cloud-sync/hub/src/db/sqlite/keys.rs", "cloud-sync/hub/src/db/sqlite/local.rs"],
+        files: &[
+            "cloud-sync/hub/src/db/sqlite/keys.rs",
+            "cloud-sync/hub/src/db/sqlite/enrolment_codes.rs",
+            "cloud-sync/hub/src/db/sqlite/local.rs",
+        ],
         instead: "take the context of whoever was authenticated",
         holds_in_tests: false,
     },

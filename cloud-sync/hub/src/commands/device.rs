@@ -4,10 +4,10 @@ use serde_json::{Value as Json, json};
 use tilth_core::time::WallTime;
 use tilth_protocol::{Key, KeyKind};
 
-use super::open;
+use super::{enroll, open};
 use crate::cli::{Common, Device, DeviceName, Output};
 use crate::clock;
-use crate::db::{DeviceReport, HubAlert, QuarantinedRow};
+use crate::db::{DeviceReport, HubAlert, ListedCode, ListedKey, QuarantinedRow};
 use crate::domain::access;
 use crate::domain::configs::status::{ConfigStatus, RejectedConfig};
 use crate::exit::{self, Exit};
@@ -27,7 +27,8 @@ pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
             db.add_device_key(&device, &key, clock::now())?;
             show_key(one, &key)
         }
-        Device::Revoke(one) => revoke(one),
+        Device::Enroll(wanted) => enroll::run(wanted),
+        Device::Revoke { device, codes } => revoke(device, *codes),
         Device::List { client, common: Common { data, output } } => {
             let db = open(&data.dir())?;
             let tenants = match client {
@@ -44,14 +45,22 @@ pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
     }
 }
 
-fn revoke(one: &DeviceName) -> anyhow::Result<Exit> {
+fn revoke(one: &DeviceName, only_codes: bool) -> anyhow::Result<Exit> {
     let DeviceName { device, client, common: Common { data, output } } = one;
     let mut db = open(&data.dir())?;
-    let revoked = db.revoke_keys(&db.device(&db.tenant(client)?, device)?, clock::now())?;
+    let context = db.device(&db.tenant(client)?, device)?;
+    let (keys, codes) = match only_codes {
+        true => (0, db.revoke_codes(&context, clock::now())?),
+        false => db.revoke_keys(&context, clock::now())?,
+    };
     if output.json {
-        exit::json(&json!({"client_id": client, "device_id": device, "revoked": revoked}))?;
-    } else {
-        exit::line(format_args!("{client}/{device}: {} revoked", exit::counted(revoked, "key")))?;
+        exit::json(&json!({"client_id": client, "device_id": device, "revoked": keys, "revoked_codes": codes}))?;
+        return Ok(Exit::Done);
+    }
+    let (keys, codes) = (exit::counted(keys, "key"), exit::counted(codes, "enrolment code"));
+    match only_codes {
+        true => exit::line(format_args!("{client}/{device}: {codes} revoked"))?,
+        false => exit::line(format_args!("{client}/{device}: {keys} and {codes} revoked"))?,
     }
     Ok(Exit::Done)
 }
@@ -74,7 +83,7 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
     if output.json {
         return exit::json(&to_json(report));
     }
-    let DeviceReport { context, device, keys, config_status, alerts, quarantine } = report;
+    let DeviceReport { context, device, keys, codes, config_status, alerts, quarantine } = report;
     let client = context.tenant().client();
     let heard = device.last_heard.map_or("never heard".to_owned(), |time| format!("last heard {time}"));
     let valid = keys.iter().filter(|key| key.revoked.is_none()).count();
@@ -84,6 +93,15 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
         configurations(config_status),
         keys.len()
     ))?;
+    // The use of a single key is the last request.
+    for ListedKey { id, created, last_used, .. } in keys.iter().filter(|key| valid > 1 && key.revoked.is_none()) {
+        let used = last_used.map_or("not used yet".to_owned(), |time| format!("last used {time}"));
+        exit::line(format_args!("  key {id}  {used}, added {created}"))?;
+    }
+    // A code that led to a key is told by that key.
+    for ListedCode { id, code } in codes.iter().filter(|listed| listed.code.used.is_none()) {
+        exit::line(format_args!("  enrolment code {id}  {}", code.in_words(clock::now())))?;
+    }
     for HubAlert { last, message, .. } in alerts {
         exit::line(format_args!("  {last}: {message}"))?;
     }
@@ -102,11 +120,18 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
     exit::line(format_args!("  {named} was rejected by the device{at}: {reason}"))
 }
 
-fn to_json(DeviceReport { context, device, keys, config_status, alerts, quarantine }: &DeviceReport) -> Json {
+fn to_json(DeviceReport { context, device, keys, codes, config_status, alerts, quarantine }: &DeviceReport) -> Json {
     let time = |time: Option<WallTime>| time.map(|time| time.to_string());
     let keys = keys.iter().map(|key| {
         let (created, last_used, revoked) = (key.created.to_string(), time(key.last_used), time(key.revoked));
         json!({"key_id": key.id, "created": created, "last_used": last_used, "revoked": revoked})
+    });
+    let codes = codes.iter().map(|ListedCode { id, code }| {
+        let (used, key) = code.used.as_ref().map(|used| (used.at.to_string(), &used.key)).unzip();
+        json!({
+            "code_id": id, "created": code.created.to_string(), "expires": code.expires.to_string(), "revoked": time(code.revoked),
+            "used": used, "key_id": key,
+        })
     });
     let rejected = config_status.rejected.as_ref().map(|rejected| {
         let RejectedConfig { version, at, reason } = rejected;
@@ -123,7 +148,8 @@ fn to_json(DeviceReport { context, device, keys, config_status, alerts, quaranti
         "last_heard": time(device.last_heard), "config_version": config_status.newest,
         "running_version": config_status.running, "unreported_version": config_status.unreported,
         "waiting_version": config_status.pending(), "refused": rejected,
-        "shown_version": device.shown_version, "keys": keys.collect::<Vec<_>>(), "quarantined": device.quarantined,
+        "shown_version": device.shown_version, "keys": keys.collect::<Vec<_>>(),
+        "codes": codes.collect::<Vec<_>>(), "quarantined": device.quarantined,
         "quarantine": quarantine.collect::<Vec<_>>(), "unknown_keys": device.unknown_keys,
         "alerts": alerts.collect::<Vec<_>>(),
     })

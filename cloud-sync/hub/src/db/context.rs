@@ -1,4 +1,5 @@
-//! Whom an operation runs for. A context is created where a key is authenticated and where a command opens the database, nowhere else.
+//! Whom an operation runs for. A context is created where a key or an enrolment code is authenticated and where a command opens the
+//! database, nowhere else.
 
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
@@ -47,7 +48,7 @@ pub(crate) struct Authenticated {
 }
 
 impl TenantContext {
-    /// For `sqlite/keys.rs` and `sqlite/local.rs` alone; the architecture test holds it.
+    /// For `sqlite/keys.rs`, `sqlite/enrolment_codes.rs` and `sqlite/local.rs` alone; the architecture test holds it.
     pub(super) fn open(id: TenantId, client: Id, actor: Actor) -> TenantContext {
         TenantContext { id, client, actor }
     }

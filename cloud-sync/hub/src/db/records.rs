@@ -7,11 +7,12 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::value::{Resolution, Steps, Value};
 use tilth_core::windows::Window;
-use tilth_protocol::Lane;
+use tilth_protocol::{CodeId, Lane};
 
 use super::context::{DeviceContext, TenantContext};
 use crate::domain::configs::status::ConfigStatus;
 use crate::domain::cursor::Cursors;
+use crate::domain::enrolment::StoredCode;
 use crate::domain::retention::Retention;
 use crate::domain::silence::Contact;
 
@@ -97,12 +98,31 @@ pub(crate) struct ListedKey {
     pub(crate) revoked: Option<WallTime>,
 }
 
+/// A one-time code to be stored, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewCode {
+    pub(crate) id: CodeId,
+    /// Of the secret.
+    pub(crate) hash: Vec<u8>,
+    pub(crate) expires: WallTime,
+    /// CA certificate of the hub in PEM, where the code names one.
+    pub(crate) ca: Option<String>,
+}
+
+/// A one-time code of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListedCode {
+    pub(crate) id: String,
+    pub(crate) code: StoredCode,
+}
+
 /// A device in the list of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeviceReport {
     pub(crate) context: DeviceContext,
     pub(crate) device: Device,
     pub(crate) keys: Vec<ListedKey>,
+    pub(crate) codes: Vec<ListedCode>,
     pub(crate) config_status: ConfigStatus,
     /// Open alerts of the hub about the device, newest first.
     pub(crate) alerts: Vec<HubAlert>,

@@ -8,6 +8,7 @@ pub(crate) mod backup;
 mod boots;
 mod bundles;
 mod devices;
+pub(in crate::db) mod enrolment_codes;
 pub(in crate::db) mod events;
 mod health;
 mod ingest;
@@ -40,7 +41,7 @@ use crate::db::context::TenantContext;
 use crate::domain::configs::ConfigError;
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("sqlite/schema-1.sql"),
     include_str!("sqlite/schema-2.sql"),
     include_str!("sqlite/schema-3.sql"),
@@ -48,6 +49,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("sqlite/schema-5.sql"),
     include_str!("sqlite/schema-6.sql"),
     include_str!("sqlite/schema-7.sql"),
+    include_str!("sqlite/schema-8.sql"),
 ];
 
 /// Busy timeout for commands while the hub serves.
@@ -278,6 +280,6 @@ mod tests {
         assert_eq!(epoch(&connection).unwrap(), Epoch(7));
         connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
         let error = migrate(&mut connection, Path::new("hub.db")).unwrap_err();
-        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 8, this one knows 7)");
+        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 9, this one knows 8)");
     }
 }

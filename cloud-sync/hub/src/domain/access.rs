@@ -1,8 +1,8 @@
-//! Keys: generation, hash and comparison. No other file handles a secret.
+//! Keys and enrolment codes: generation, hash and comparison. No other file handles a secret.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
-use tilth_protocol::{Epoch, Key, KeyKind};
+use tilth_protocol::{CodeSecret, EnrolmentCode, Epoch, Key, KeyKind};
 
 /// Random bytes from the system.
 pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
@@ -31,9 +31,32 @@ pub(crate) fn fits(key: &Key, kept: &[u8]) -> bool {
     hash(key).ct_eq(kept).into()
 }
 
+/// A new enrolment code; `ca` is the SHA-256 of the CA certificate that it names.
+pub(crate) fn draw_code(ca: Option<&[u8; 32]>) -> anyhow::Result<EnrolmentCode> {
+    Ok(EnrolmentCode::from_random(random()?, random()?, ca))
+}
+
+/// Hash of a code's secret for the database. The secret has 80 random bits and a week at most, so one round of SHA-256 is enough.
+pub(crate) fn hash_secret(secret: &CodeSecret) -> Vec<u8> {
+    tilth_config::sha256(secret.reveal().as_bytes()).to_vec()
+}
+
+/// Constant-time comparison of a code's secret with a stored hash.
+pub(crate) fn secret_fits(secret: &CodeSecret, kept: &[u8]) -> bool {
+    hash_secret(secret).ct_eq(kept).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_fits_its_own_hash_alone() {
+        let (one, other) = (draw_code(None).unwrap().secret(), draw_code(None).unwrap().secret());
+        assert!(secret_fits(&one, &hash_secret(&one)));
+        assert!(!secret_fits(&one, &hash_secret(&other)));
+        assert!(!secret_fits(&one, &[]));
+    }
 
     #[test]
     fn a_key_fits_its_own_hash_alone() {

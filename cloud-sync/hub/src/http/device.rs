@@ -2,6 +2,7 @@
 
 mod batch;
 mod bundle;
+mod enrolment;
 mod time;
 
 use std::sync::Arc;
@@ -12,5 +13,10 @@ use utoipa_axum::routes;
 use super::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
-    OpenApiRouter::default().routes(routes!(batch::post)).routes(routes!(bundle::get)).routes(routes!(time::get))
+    OpenApiRouter::default()
+        .routes(routes!(batch::post))
+        .routes(routes!(bundle::get))
+        .routes(routes!(time::get))
+        .routes(routes!(enrolment::get_ca))
+        .routes(routes!(enrolment::post))
 }

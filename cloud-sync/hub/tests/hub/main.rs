@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod cursors;
 mod data;
+mod enrolment;
 mod flood;
 mod limits;
 mod not_a_file;

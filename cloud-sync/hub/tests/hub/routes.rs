@@ -15,7 +15,7 @@ struct Expected {
     query: &'static str,
 }
 
-const EXPECTED: [Expected; 9] = [
+const EXPECTED: [Expected; 11] = [
     Expected { method: "POST", path: "/api/v1/sync/batch", who: "device", query: "" },
     Expected { method: "GET", path: "/api/config/bundle", who: "device", query: "?client_id=acme&since_version=0" },
     Expected {
@@ -24,6 +24,8 @@ const EXPECTED: [Expected; 9] = [
         who: "anyone",
         query: "?client_id=acme&device_id=pi-7&nonce=0123456789abcdef",
     },
+    Expected { method: "GET", path: "/api/v1/enrolment/ca", who: "anyone", query: "?code=0123456" },
+    Expected { method: "POST", path: "/api/v1/enrolment", who: "anyone", query: "" },
     Expected { method: "GET", path: "/api/data/latest", who: "reader", query: "?device=pi-7" },
     Expected { method: "GET", path: "/api/data", who: "reader", query: "?sensor=orchard/ph&from=0" },
     Expected { method: "GET", path: "/api/events", who: "reader", query: "?device=pi-7" },
@@ -93,6 +95,15 @@ fn a_key_reaches_what_it_is_for_and_nothing_else() {
         // No key, and keys that are none, are told nothing.
         for key in [None, Some("x"), Some(&wrong_secret), Some(&other_prefix), Some(&farms.revoked)] {
             let reply = status(key);
+            if expected.path.starts_with("/api/v1/enrolment") {
+                // A code takes the place of a key, and none was given.
+                assert_eq!(
+                    reply.refused().1,
+                    if expected.method == "GET" { "unknown-code" } else { "bad-request" },
+                    "{route}"
+                );
+                continue;
+            }
             if expected.who == "anyone" {
                 assert_eq!(reply.status, 200, "{route}");
                 continue;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
-use super::{DbError, audit, connect, migrate, set_epoch};
+use super::{DbError, audit, connect, enrolment_codes, migrate, set_epoch};
 use crate::db::context::Actor;
 
 /// Origin of a backup.
@@ -109,6 +109,7 @@ pub(crate) fn prepare(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Re
     };
     migrate(&mut store, file)?;
     set_epoch(&store, epoch)?;
+    enrolment_codes::revoke_all(&store, now)?;
     let actor = Actor { who: who.to_owned(), origin: "local".to_owned() };
     audit::insert(&store, &actor, None, "database restored: new epoch", now)?;
     let count = |sql: &str| store.query_row(sql, [], |row| row.get(0));

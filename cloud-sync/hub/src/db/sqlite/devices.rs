@@ -1,5 +1,7 @@
 //! Tenants and their devices.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::id::Id;
 use tilth_core::time::{Span, WallTime};
@@ -119,6 +121,15 @@ pub(super) fn add(
     let id = DeviceId::last(connection);
     connection.execute("INSERT INTO device_state (device) VALUES (?1)", [id])?;
     Ok(Some(id))
+}
+
+/// The first of `pi-1`, `pi-2` .. that no device of the tenant has.
+pub(super) fn free_name(connection: &Connection, tenant: TenantId) -> Result<Id, DbError> {
+    let taken: HashSet<String> =
+        of_tenant(connection, tenant)?.into_iter().map(|device| device.name.to_string()).collect();
+    let mut names = (1_u32..).map(|number| format!("pi-{number}")).filter(|name| !taken.contains(name));
+    let name = names.next().and_then(|name| Id::new(&name).ok());
+    name.ok_or_else(|| DbError::Unusable("no name is free; expected --device".to_owned()))
 }
 
 /// A device by its id.

@@ -10,9 +10,9 @@ use tilth_protocol::{Epoch, Key};
 
 use super::merge::Scope;
 use super::rows::{DeviceId, TenantId};
-use super::{DbError, alerts, audit, backup, bundles, devices, events, keys, paging, quarantine};
+use super::{DbError, alerts, audit, backup, bundles, devices, enrolment_codes, events, keys, paging, quarantine};
 use crate::db::context::{Actor, DeviceContext, TenantContext};
-use crate::db::records::{Device, DeviceReport, ListedTenant, Paging};
+use crate::db::records::{Device, DeviceReport, ListedTenant, NewCode, Paging};
 use crate::domain::access;
 use crate::domain::configs::status::{ConfigReport, ConfigStatus};
 use crate::domain::configs::{self, SignedBundle};
@@ -74,6 +74,7 @@ impl LocalDatabase {
         let actor = self.actor.clone();
         self.change(|connection| {
             super::set_epoch(connection, epoch)?;
+            enrolment_codes::revoke_all(connection, now)?;
             audit::insert(connection, &actor, None, "database restored: new epoch", now)
         })
     }
@@ -160,6 +161,37 @@ impl LocalDatabase {
         })
     }
 
+    /// Adds a one-time code, and its device if that is new; without a name a free one is taken. Returns the name, and whether the device
+    /// is new.
+    pub(crate) fn add_code(
+        &mut self,
+        tenant: &TenantContext,
+        name: Option<&Id>,
+        code: &NewCode,
+        now: WallTime,
+    ) -> Result<(Id, bool), DbError> {
+        self.change(|connection| {
+            let name = match name {
+                Some(name) => name.clone(),
+                None => devices::free_name(connection, tenant.id())?,
+            };
+            let added = devices::add(connection, tenant.id(), &name, now)?;
+            let device = match added {
+                Some(device) => device,
+                None => devices::find(connection, tenant, name.as_str())?.id,
+            };
+            enrolment_codes::add(connection, device, code, now)?;
+            let what = format!("enrolment code {} for device {name} until {}", code.id, code.expires);
+            audit::record(connection, tenant, &what, now)?;
+            Ok((name, added.is_some()))
+        })
+    }
+
+    /// Revokes the open codes of a device. Returns how many.
+    pub(crate) fn revoke_codes(&mut self, device: &DeviceContext, now: WallTime) -> Result<u64, DbError> {
+        self.change(|connection| revoke_codes(connection, device, now))
+    }
+
     /// The device of a name.
     pub(crate) fn device(&self, tenant: &TenantContext, name: &Id) -> Result<DeviceContext, DbError> {
         let found = devices::find(&self.connection, tenant, name.as_str())?;
@@ -179,14 +211,14 @@ impl LocalDatabase {
         self.audited(tenant, &what, now, |connection| add_key(connection, key, (tenant.id(), Some(device.id())), now))
     }
 
-    /// Revokes all keys of a device. Returns how many.
-    pub(crate) fn revoke_keys(&mut self, device: &DeviceContext, now: WallTime) -> Result<u64, DbError> {
+    /// Revokes all keys and open codes of a device. Returns how many of each.
+    pub(crate) fn revoke_keys(&mut self, device: &DeviceContext, now: WallTime) -> Result<(u64, u64), DbError> {
         self.change(|connection| {
             let revoked = keys::revoke(connection, device.id(), now)? as u64;
             let keys = if revoked == 1 { "key" } else { "keys" };
             let what = format!("{revoked} {keys} of device {} revoked", device.name());
             audit::record(connection, device.tenant(), &what, now)?;
-            Ok(revoked)
+            Ok((revoked, revoke_codes(connection, device, now)?))
         })
     }
 
@@ -198,6 +230,7 @@ impl LocalDatabase {
             Ok(DeviceReport {
                 context: DeviceContext::of(tenant.clone(), device.id, device.name.clone()),
                 keys: keys::of_device(connection, device.id)?,
+                codes: enrolment_codes::of_device(connection, device.id)?,
                 config_status: config_status(connection, &device)?,
                 alerts: alerts::of_hub(connection, scope, true, MAX_ALERTS, now)?,
                 quarantine: quarantine::newest(connection, device.id)?,
@@ -263,6 +296,15 @@ fn add_key(
     now: WallTime,
 ) -> Result<(), DbError> {
     keys::add(connection, key.id(), &access::hash(key), scope, now)
+}
+
+fn revoke_codes(connection: &Connection, device: &DeviceContext, now: WallTime) -> Result<u64, DbError> {
+    let revoked = enrolment_codes::revoke(connection, device.id(), now)?;
+    if revoked > 0 {
+        let what = format!("enrolment code of device {} revoked", device.name());
+        audit::record(connection, device.tenant(), &what, now)?;
+    }
+    Ok(revoked)
 }
 
 /// Status of a device's configurations.

@@ -45,7 +45,9 @@ pub(in crate::http) struct Reader {
 
 /// A caller who needs no key.
 #[derive(Debug)]
-pub(in crate::http) struct Anyone;
+pub(in crate::http) struct Anyone {
+    pub(in crate::http) address: IpAddr,
+}
 
 impl FromRequestParts<Arc<ApiState>> for Device {
     type Rejection = ApiError;
@@ -96,8 +98,9 @@ impl FromRequestParts<Arc<ApiState>> for Anyone {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Anyone, ApiError> {
-        state.limits.without_key.take_from(peer(parts)?.address)?;
-        Ok(Anyone)
+        let address = peer(parts)?.address;
+        state.limits.without_key.take_from(address)?;
+        Ok(Anyone { address })
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tilth_protocol::KeyKind;
+use tilth_protocol::{CodeId, KeyKind};
 
 use super::bucket::{Buckets, Rate};
 use crate::db::DeviceId;
@@ -28,6 +28,9 @@ const WITHOUT_KEY: Rate = Rate { per_second: 2, burst: 60 };
 
 /// Health checks of an address: load balancers ask once a second or less often, some of them from one address.
 const HEALTH_CHECK: Rate = Rate { per_second: 20, burst: 100 };
+
+/// Attempts to exchange an enrolment code, whatever address they come from: a person tries it once or twice.
+const CODE: Rate = Rate { per_second: 1, burst: 5 };
 
 /// Maximum number of concurrent requests per key. An agent has one, or two after a timeout; a web page has six.
 const fn max_in_flight(kind: KeyKind) -> usize {
@@ -53,6 +56,7 @@ pub(in crate::http) struct Limits {
     /// Requests without a key.
     pub(super) without_key: Limit<Network>,
     pub(super) health_checks: Limit<Network>,
+    codes: Limit<CodeId>,
     rows: Limit<DeviceId>,
     /// Hashes of keys that were valid when they were last looked up.
     known: Mutex<HashSet<Vec<u8>>>,
@@ -119,6 +123,7 @@ impl Limits {
             unknown_keys: Limit::new(WITHOUT_KEY, "too many requests with unknown keys"),
             without_key: Limit::new(WITHOUT_KEY, "too many requests without a key"),
             health_checks: Limit::new(HEALTH_CHECK, "too many requests without a key"),
+            codes: Limit::new(CODE, "too many attempts with this enrolment code"),
             rows: Limit::new(ROWS, "too many rows per second"),
             known: Mutex::new(known),
             in_flight: Mutex::default(),
@@ -141,6 +146,11 @@ impl Limits {
         }
         *count += 1;
         Ok(Permit { limits: Arc::clone(self), key: key.to_owned() })
+    }
+
+    /// Counts an attempt to exchange a code.
+    pub(in crate::http) fn take_attempt(&self, code: &CodeId) -> Result<(), ApiError> {
+        self.codes.take(code.clone(), 1)
     }
 
     /// Counts the rows, gaps and live values of a device's batch.

@@ -8,10 +8,11 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use super::*;
 use tilth_core::time::Span;
-use tilth_protocol::{Key, KeyKind};
+use tilth_protocol::{EnrolmentRequest, HexBytes, Key, KeyKind};
 
+use crate::db::NewCode;
 use crate::db::context::{Actor, TenantContext};
-use crate::db::sqlite::{health, keys, retention};
+use crate::db::sqlite::{enrolment_codes, health, keys, retention};
 use crate::domain::access;
 use crate::domain::configs::SignedBundle;
 use crate::domain::retention::{Keep, Retention};
@@ -181,6 +182,14 @@ fn everything_else(farm: &mut Farm) {
     keys::end_older(connection, "k1", now).unwrap();
     keys::of_device(connection, device).unwrap();
     keys::revoke(connection, device, now).unwrap();
+    let code = access::draw_code(None).unwrap();
+    let new = NewCode { id: code.id(), hash: access::hash_secret(&code.secret()), expires: now, ca: None };
+    enrolment_codes::add(connection, device, &new, now).unwrap();
+    let (key_id, key_hash) = (HexBytes([1; 6]), HexBytes([2; 32]));
+    let request = EnrolmentRequest { code: code.id(), secret: code.secret(), key_id, key_hash };
+    assert!(enrolment_codes::find(connection, &request, [127, 0, 0, 1].into()).unwrap().is_some());
+    enrolment_codes::of_device(connection, device).unwrap();
+    enrolment_codes::revoke(connection, device, now).unwrap();
     audit::record(connection, &context, "x", now).unwrap();
     alerts::raise(connection, device, "stream-conflict", "two", now).unwrap();
     alerts::raise(connection, device, "stream-conflict", "two", now).unwrap();

@@ -200,10 +200,10 @@ impl Decide {
     fn handle_message(&mut self, message: SenseMessage) {
         match message {
             SenseMessage::Value(sample) => self.handle_sample(&sample),
-            SenseMessage::Held { samples, receipt } => {
+            SenseMessage::BoardValues { samples, ack } => {
                 let first = self.commit.readings.len();
                 samples.iter().for_each(|sample| self.handle_sample(sample));
-                self.commit.receipts.push(receipt.of(first..self.commit.readings.len()));
+                self.commit.acks.push(ack.of(first..self.commit.readings.len()));
             }
             SenseMessage::Bus { bus, down } => self.bus_changed(&bus, down.as_deref()),
             SenseMessage::Unmatched { bus, why } => self.message_unmatched(bus, why),

@@ -7,10 +7,10 @@ mod i2c;
 pub(crate) mod line;
 pub(crate) mod port;
 pub(crate) mod queue;
-pub(crate) mod receipt;
 pub(crate) mod released;
 pub(crate) mod sample;
 pub(crate) mod stamp;
+pub(crate) mod store_ack;
 pub(crate) mod stream;
 pub(crate) mod supervise;
 
@@ -32,8 +32,8 @@ use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
 use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
-use receipt::BoardPosition;
 use released::Ports;
+use store_ack::BoardPosition;
 use stream::Place;
 
 /// Inputs of all sensors of a configuration: the buses, and the machine itself.

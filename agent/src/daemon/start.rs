@@ -297,7 +297,7 @@ async fn decide_from_the_first(
                     SenseMessage::Absent { .. }
                     | SenseMessage::Labels { .. }
                     | SenseMessage::Board { .. }
-                    | SenseMessage::Held { .. } => {}
+                    | SenseMessage::BoardValues { .. } => {}
                     SenseMessage::Value(sample) => match sample.source_time {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,

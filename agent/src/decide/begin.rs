@@ -27,7 +27,7 @@ use crate::notify::to_decide::ModemTroubles;
 use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Resumed};
-use crate::sense::receipt::BoardPosition;
+use crate::sense::store_ack::BoardPosition;
 use crate::store::thread::StoreWriter;
 use crate::store::{AlertNumbers, CalibratedPlan, Commit, LostHistory};
 

@@ -30,9 +30,9 @@ use tracing::{info, warn};
 use super::bus::health::BoardHealth;
 use super::bus::{Absent, BusContext};
 use super::queue::SenseMessage;
-use super::receipt::{Receipt, Receipts};
 use super::released::Ports;
 use super::sample::Sample;
+use super::store_ack::{Acknowledged, StoreAck};
 use super::stream::Place;
 use crate::random;
 use channels::Channels;
@@ -126,8 +126,8 @@ struct Board {
     settings: Vec<Setting>,
     /// What decide was told of sensors without values.
     absent: Option<Absent>,
-    /// Where receipts say what is stored, and what was dropped.
-    receipts: watch::Sender<Receipts>,
+    /// How far the store has the readings of the board, and what it dropped of them.
+    acknowledged: watch::Sender<Acknowledged>,
     seconds: Interval,
 }
 
@@ -142,7 +142,7 @@ impl Board {
             channels: Channels::default(),
             settings: Vec::new(),
             absent: None,
-            receipts: watch::Sender::default(),
+            acknowledged: watch::Sender::default(),
             seconds,
         }
     }
@@ -196,12 +196,12 @@ impl Board {
     ) -> Ended {
         let board = line.identity.board;
         if self.session.as_ref().is_none_or(|session| session.id != board) {
-            self.receipts = watch::Sender::default();
+            self.acknowledged = watch::Sender::default();
             self.session = Some(Session::new(board, self.owners.position(board), random::command_id()));
         }
-        let mut receipts = self.receipts.subscribe();
-        // What was told while there was no line.
-        receipts.mark_changed();
+        let mut acknowledged = self.acknowledged.subscribe();
+        // What the store acknowledged while there was no line.
+        acknowledged.mark_changed();
         let mut bytes = [0; CHUNK];
         self.take_wanted();
         self.handle(&mut line, Input::Settings(self.settings.clone())).await;
@@ -214,7 +214,7 @@ impl Board {
             ended = tokio::select! {
                 biased;
                 Some(order) = orders.recv() => self.handle(&mut line, Input::Order(order)).await,
-                // Only reading waits for a full queue, which loses nothing: the board holds what is not taken.
+                // Only reading waits for a full queue, which loses nothing: the board keeps what is not taken.
                 read = async { queue.ready().await; line.stream.read(&mut bytes).await } => match read {
                     Ok(read) => {
                         self.context.health.lock().bytes += read as u64;
@@ -222,9 +222,9 @@ impl Board {
                     }
                     Err(error) => Some(Ended::Lost(line.place.reason(&error))),
                 },
-                Ok(()) = receipts.changed() => {
-                    let told = *receipts.borrow_and_update();
-                    self.handle(&mut line, Input::Receipts(told)).await
+                Ok(()) = acknowledged.changed() => {
+                    let news = *acknowledged.borrow_and_update();
+                    self.handle(&mut line, Input::Acknowledged(news)).await
                 }
                 _ = self.seconds.tick() => self.handle(&mut line, Input::Second).await,
                 Some(arrival) = arrivals.recv() => match arrival {
@@ -250,7 +250,7 @@ impl Board {
         lost.map(Ended::Lost)
     }
 
-    /// Without a line a known board gets the order with its greeting, and an unknown one none.
+    /// Without a line a known board gets the order once it is connected, and an unknown one none.
     async fn order_without_line(&mut self, order: Switch) {
         let Some(session) = &mut self.session else {
             return self.context.outputs.report(relays::not_sent(&order));
@@ -262,7 +262,7 @@ impl Board {
     }
 
     /// Carries out every effect of the session; answers why the line is of no more use. Without a line, or once it failed, messages are
-    /// not sent, but values and marks are handed on: a mark without its values would confirm readings that were never stored.
+    /// not sent, but values and their acknowledgements are handed on: those without these would confirm readings that were never stored.
     async fn carry_out(&mut self, now: Uptime, mut line: Option<&mut Line>) -> Option<String> {
         let (mut samples, mut lost) = (Vec::new(), None);
         while let Some(effect) = self.session.as_mut()?.poll() {
@@ -270,46 +270,48 @@ impl Board {
                 (Effect::Send(message), Some(line)) if lost.is_none() => {
                     lost = send(&mut line.stream, &message).await.err().map(|error| line.place.reason(&error));
                 }
-                (Effect::Stranger, Some(line)) => lost = Some(format!("{}: another board answers", line.place.name())),
+                (Effect::OtherBoard, Some(line)) => {
+                    lost = Some(format!("{}: another board answers", line.place.name()));
+                }
                 (Effect::Down(why), Some(line)) => {
                     self.context.down(&format!("{}: {why}", line.place.name()));
                     lost = lost.or(line.stream.check().err().map(|error| line.place.reason(&error)));
                 }
-                (Effect::Send(_) | Effect::Stranger | Effect::Down(_), _) => {}
+                (Effect::Send(_) | Effect::OtherBoard | Effect::Down(_), _) => {}
                 (Effect::Value(value), _) => {
                     let before = samples.len();
                     samples.extend(self.channels.samples(value, now));
                     self.context.health.lock().messages.matched += u64::from(samples.len() > before);
                 }
-                (Effect::Mark(mark, position), _) => {
+                (Effect::RequestAck(through, position), _) => {
                     self.owners.set_position(position.clone());
-                    self.push(std::mem::take(&mut samples), Receipt::new(mark, position, &self.receipts));
+                    self.push(std::mem::take(&mut samples), StoreAck::new(through, position, &self.acknowledged));
                 }
                 (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
-                (Effect::Greeted, _) => self.greeted(),
-                (Effect::Remark(text), _) => warn!(bus = %self.context.id, "{text}"),
-                (Effect::Refused, _) => self.tell_absent(),
+                (Effect::Connected, _) => self.on_connected(),
+                (Effect::Log(text), _) => warn!(bus = %self.context.id, "{text}"),
+                (Effect::RefusalsChanged, _) => self.tell_absent(),
             }
         }
         lost
     }
 
-    /// Hands on the values of readings that the board holds until they are stored.
-    fn push(&self, samples: Vec<Sample>, receipt: Receipt) {
+    /// Hands on the values of readings, which the board keeps until they are stored.
+    fn push(&self, samples: Vec<Sample>, ack: StoreAck) {
         let mut health = self.context.health.lock();
         for sample in &samples {
             health.messages.set_fault(&sample.sensor, sample.fault.as_ref());
         }
         drop(health);
-        self.context.queue.push(SenseMessage::Held { samples, receipt });
+        self.context.queue.push(SenseMessage::BoardValues { samples, ack });
     }
 
     /// The board said who it is: the bus is up, and its channels are known.
-    fn greeted(&mut self) {
+    fn on_connected(&mut self) {
         let Some(session) = &self.session else { return };
-        let Some(greeting) = &session.greeting else { return };
-        let kind = board_kind(greeting.kind);
-        info!(bus = %self.context.id, "board {}, {kind}, firmware {}", greeting.id(), greeting.version());
+        let Some(identity) = &session.identity else { return };
+        let kind = board_kind(identity.kind);
+        info!(bus = %self.context.id, "board {}, {kind}, firmware {}", identity.id(), identity.version());
         let (bus, BoardId(board)) = (self.context.id.clone(), session.id);
         self.context.queue.push(SenseMessage::Board { bus, board });
         if self.context.health.get().state.name() != "up" {
@@ -321,8 +323,8 @@ impl Board {
     /// Tells decide which sensors get no values, when that changes.
     fn tell_absent(&mut self) {
         let Some(session) = &self.session else { return };
-        let Some(greeting) = &session.greeting else { return };
-        self.channels.set_board(&greeting.channels, session.commands.refused());
+        let Some(identity) = &session.identity else { return };
+        self.channels.set_board(&identity.channels, session.commands.refused());
         let absent = self.channels.absent();
         if self.absent.as_ref() != Some(&absent) {
             absent.iter().for_each(|(sensor, why)| warn!(%sensor, "{why}"));
@@ -347,15 +349,15 @@ impl Board {
 }
 
 fn board_health(session: &Session, line: &Line, instead_of: Option<BoardId>) -> Option<BoardHealth> {
-    let (greeting, counts) = (session.greeting.as_ref()?, &session.counts);
+    let (identity, counts) = (session.identity.as_ref()?, &session.counts);
     let heartbeat = session.heartbeat;
     let refused = session.commands.refused().map(|(setting, reason)| words::refused(&setting, reason));
     Some(BoardHealth {
         id: words::id(session.id),
-        kind: board_kind(greeting.kind).to_owned(),
-        firmware: greeting.version(),
+        kind: board_kind(identity.kind).to_owned(),
+        firmware: identity.version(),
         port: line.place.name().to_owned(),
-        last_start: words::reset(greeting.reset).to_owned(),
+        last_start: words::reset(identity.reset).to_owned(),
         restarts: counts.restarts,
         readings: counts.readings,
         lost: counts.lost,

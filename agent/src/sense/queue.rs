@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 use super::bus::Absent;
 use super::line::LabelMatches;
-use super::receipt::Receipt;
 use super::sample::Sample;
+use super::store_ack::StoreAck;
 
 /// Ten seconds of a hundred values a second: longer than decide is ever away.
 const CAPACITY: usize = 1024;
@@ -30,8 +30,8 @@ pub(crate) enum SenseMessage {
     Labels { bus: Id, matches: Arc<LabelMatches> },
     /// The board of a bus said who it is.
     Board { bus: Id, board: [u8; 8] },
-    /// Values of a board, which holds its readings until the receipt is confirmed; never dropped here.
-    Held { samples: Vec<Sample>, receipt: Receipt },
+    /// Values of a board, which keeps its readings until the store has acknowledged them; never dropped here.
+    BoardValues { samples: Vec<Sample>, ack: StoreAck },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -134,7 +134,7 @@ impl SenseMessage {
     /// Messages with the same key replace each other in a full queue: their kind, and their sensor or bus. What boards hold has none.
     fn key(&self) -> Option<(Discriminant<SenseMessage>, &str)> {
         let of = match self {
-            SenseMessage::Held { .. } => return None,
+            SenseMessage::BoardValues { .. } => return None,
             SenseMessage::Value(sample) => sample.sensor.as_str(),
             SenseMessage::Bus { bus, .. }
             | SenseMessage::Unmatched { bus, .. }
@@ -148,7 +148,7 @@ impl SenseMessage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::receipt::BoardPosition;
+    use super::super::store_ack::BoardPosition;
     use super::*;
     use tilth_core::id::SensorId;
     use tilth_core::reading::Quality;
@@ -199,9 +199,9 @@ mod tests {
     #[test]
     fn what_a_board_holds_is_never_dropped_for_what_other_buses_bring() {
         let (queue, told) = (Queue::with_capacity(6), tokio::sync::watch::Sender::default());
-        let held = |n: u32| SenseMessage::Held {
+        let held = |n: u32| SenseMessage::BoardValues {
             samples: vec![sample("z/board", f64::from(n))],
-            receipt: Receipt::new(u64::from(n), BoardPosition::made(n), &told),
+            ack: StoreAck::new(u64::from(n), BoardPosition::made(n), &told),
         };
         (1..=3).for_each(|n| queue.push(held(n)));
         (0..100).for_each(|n| queue.push(value(&format!("z/s{}", n % 17), f64::from(n))));

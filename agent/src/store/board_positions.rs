@@ -7,11 +7,11 @@ use rusqlite::Connection;
 use super::commit::Commit;
 use super::error::StoreError;
 use super::{Store, StoreReader};
-use crate::sense::receipt::BoardPosition;
+use crate::sense::store_ack::BoardPosition;
 
 /// Writes the newest position of each board that the commits have readings of.
 pub(super) fn write(connection: &Connection, commits: &[Commit]) -> Result<(), StoreError> {
-    let positions = commits.iter().flat_map(|commit| &commit.receipts).map(|receipt| &receipt.position);
+    let positions = commits.iter().flat_map(|commit| &commit.acks).map(|ack| &ack.position);
     let newest: BTreeMap<[u8; 8], &BoardPosition> = positions.map(|position| (position.board, position)).collect();
     for (board, position) in newest {
         let body = serde_json::to_string(position).map_err(|error| StoreError::Unexpected(error.to_string()))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tilth_core::time::{Span, Uptime};
 
 use super::commit::Commit;
-use crate::sense::receipt::Receipt;
+use crate::sense::store_ack::StoreAck;
 
 /// How long readings gather unless somebody says otherwise: the shortest that keeps a small farm within 60 MB a day. With
 /// one commit, it is what a power cut may cost (docs/decisions/2026-11-20-store-layout.md).
@@ -205,9 +205,9 @@ impl Buffer {
         self.commits.iter().take_while(fits).count().max(1).min(self.commits.len())
     }
 
-    /// The first `count` commits are committed, and what was dropped: confirms their receipts. Returns until when, where more waits.
+    /// The first `count` commits are committed, and what was dropped: confirms their acks. Returns until when, where more waits.
     pub(crate) fn committed(&mut self, count: usize) -> Option<Uptime> {
-        self.commits[..count].iter().flat_map(|commit| &commit.receipts).for_each(Receipt::confirm);
+        self.commits[..count].iter().flat_map(|commit| &commit.acks).for_each(StoreAck::confirm);
         let until = self.commits.drain(..count).map(|commit| commit.now).max();
         if self.commits.is_empty() {
             *self = Buffer::new(self.interval);
@@ -254,7 +254,7 @@ fn drop_oldest(commit: &mut Commit, most: Sizes) -> Sizes {
     }
     let readings = first(&mut commit.readings, most.readings);
     if readings > 0 {
-        drop_of_receipts(&mut commit.receipts, readings);
+        drop_of_acks(&mut commit.acks, readings);
     }
     Sizes {
         readings,
@@ -264,21 +264,21 @@ fn drop_oldest(commit: &mut Commit, most: Sizes) -> Sizes {
     }
 }
 
-/// The first readings of a commit were dropped: what the receipts of boards say then, as few of them as that takes.
-fn drop_of_receipts(receipts: &mut Vec<Receipt>, readings: usize) {
-    receipts.iter_mut().for_each(|receipt| receipt.drop_first(readings));
-    let is_covered = |at: usize| receipts[at + 1..].iter().any(|later| receipts[at].is_covered_by(later));
-    let mut is_kept: Vec<bool> = (0..receipts.len()).map(|at| receipts[at].has_values() || !is_covered(at)).collect();
+/// The first readings of a commit were dropped: what the acks of boards say then, as few of them as that takes.
+fn drop_of_acks(acks: &mut Vec<StoreAck>, readings: usize) {
+    acks.iter_mut().for_each(|ack| ack.drop_first(readings));
+    let is_covered = |at: usize| acks[at + 1..].iter().any(|later| acks[at].is_covered_by(later));
+    let mut is_kept: Vec<bool> = (0..acks.len()).map(|at| acks[at].has_values() || !is_covered(at)).collect();
     is_kept.reverse();
-    receipts.retain(|_| is_kept.pop().unwrap_or(true));
+    acks.retain(|_| is_kept.pop().unwrap_or(true));
 }
 
 /// Two commits under one plan as one.
 fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.now = first.now.max(next.now);
-    next.receipts.iter_mut().for_each(|receipt| receipt.move_back(first.readings.len()));
+    next.acks.iter_mut().for_each(|ack| ack.move_back(first.readings.len()));
     first.readings.append(&mut next.readings);
-    first.receipts.append(&mut next.receipts);
+    first.acks.append(&mut next.acks);
     first.windows.append(&mut next.windows);
     first.events.append(&mut next.events);
     first.diagnostics.append(&mut next.diagnostics);

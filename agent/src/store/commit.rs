@@ -27,7 +27,7 @@ use super::window_block;
 use super::window_rows::{self, WindowBlocks};
 use crate::checkpoint::Checkpoint;
 use crate::clock::Anchor;
-use crate::sense::receipt::Receipt;
+use crate::sense::store_ack::StoreAck;
 
 /// A reading this far behind its block's commit is kept in a block of late ones, so that a span of time can be found by the
 /// order of blocks. More than the longest block interval.
@@ -46,7 +46,7 @@ pub(crate) struct Commit {
     /// Judged readings, in order of arrival.
     pub(crate) readings: Vec<Reading>,
     /// Of readings that a board holds: confirmed once this commit, and with it all before it, is on the disk.
-    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) acks: Vec<StoreAck>,
     /// Windows that closed, in order.
     pub(crate) windows: Vec<Closed>,
     /// What happened, for the lane events.
@@ -91,7 +91,7 @@ impl Commit {
             now,
             calibrated,
             readings: Vec::new(),
-            receipts: Vec::new(),
+            acks: Vec::new(),
             windows: Vec::new(),
             events: Vec::new(),
             diagnostics: Vec::new(),
@@ -112,7 +112,7 @@ impl Commit {
     }
 
     pub(crate) fn has_readings(&self) -> bool {
-        !self.readings.is_empty() || !self.receipts.is_empty()
+        !self.readings.is_empty() || !self.acks.is_empty()
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::line::Line;
 use super::words;
-use crate::sense::receipt::BoardPosition;
+use crate::sense::store_ack::BoardPosition;
 
 /// Lines and failures that wait for a bus; more than all ports of a board are retried in a second.
 const ARRIVALS: usize = 8;

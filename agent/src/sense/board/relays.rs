@@ -84,10 +84,10 @@ fn ended(reason: OffReason) -> Option<OutputReason> {
 
 impl Relays {
     /// Takes an order, whose command gets an id; one for the same relay that is not answered gives way to it.
-    pub(super) fn order(&mut self, order: Order, relay: u8, command: u32, heard: u32) -> ToBoard {
+    pub(super) fn order(&mut self, order: Order, relay: u8, command: u32, board_time: u32) -> ToBoard {
         self.waiting.retain(|waiting| waiting.relay != relay);
         self.newest.insert(relay, order.clone());
-        let waiting = Waiting { order, relay, command, expires: heard.wrapping_add(EXPIRES_AFTER), seconds: 0 };
+        let waiting = Waiting { order, relay, command, expires: board_time.wrapping_add(EXPIRES_AFTER), seconds: 0 };
         let message = waiting.message();
         self.waiting.push_back(waiting);
         message

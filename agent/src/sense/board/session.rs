@@ -22,7 +22,7 @@ use super::relays::Relays;
 use super::sequence::{Sequence, is_before};
 use super::words;
 use crate::sense::bus::health::Reason;
-use crate::sense::receipt::{BoardPosition, Receipts};
+use crate::sense::store_ack::{Acknowledged, BoardPosition};
 
 /// Seconds without a frame after which a board is silent: it says something every second.
 const SILENT_AFTER: u32 = 5;
@@ -37,7 +37,7 @@ pub(super) enum Input<'a> {
     /// A second of the machine's time passed, whatever the agent's clock.
     Second,
     /// How far the store has the readings, and how many values it dropped.
-    Receipts(Receipts),
+    Acknowledged(Acknowledged),
     /// The interlock orders a relay on or off.
     Order(Order),
     /// What the configuration states of channels and relays from now on.
@@ -48,21 +48,21 @@ pub(super) enum Input<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
     Send(ToBoard),
-    /// The board said who it is, on a new line or after a silence.
-    Greeted,
+    /// The handshake is done, on a new line or after a silence.
+    Connected,
     Value(Value),
-    /// The values so far are all up to this mark, to be given back in [`Input::Receipts`], and the position to be stored with them.
-    Mark(u64, BoardPosition),
+    /// The values so far are complete through this reading, which the store is to acknowledge by [`Input::Acknowledged`]: the start of the
+    /// board in the upper half, its sequence number in the lower one. The position is to be stored with them.
+    RequestAck(u64, BoardPosition),
     /// What became of an order.
     Outcome(Outcome),
-    /// Something for the log.
-    Remark(String),
+    Log(String),
     /// The board refuses a setting, or no longer does.
-    Refused,
+    RefusalsChanged,
     /// The board cannot be read over this line, and why.
     Down(String),
     /// Another board is on the line.
-    Stranger,
+    OtherBoard,
 }
 
 /// A reading on the agent's clock.
@@ -77,25 +77,25 @@ pub(super) struct Value {
     pub(super) pulses: Option<Pulses>,
 }
 
-/// Whether the board speaks.
+/// State of the connection to the board.
 ///
 /// ```text
-///            Hello of this board               5 s without a frame
-///   Asking ----------------------> Greeted ------------------------> Asking
-///    ^  |                             |                               ^
-///    |  `-- Hello of another version: stays, and says so              |
-///    `--- Opened, or a Heartbeat from before the newest: a restart ---'
+///              Hello of this board                 5 s without a frame
+///   Handshake ----------------------> Connected ------------------------> Handshake
+///    ^  |                                |                                   ^
+///    |  `-- Hello of another version: stays, and says so                     |
+///    `--- Opened, or a Heartbeat from before the newest: a restart ----------'
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Identify is sent every second.
-    Asking { seconds: u32 },
-    /// Seconds since the last frame. A reading that comes next or again proves that the board is in the start whose readings the agent has:
-    /// before that none are confirmed.
-    Greeted { quiet: u32, is_proven: bool },
+    Handshake { seconds: u32 },
+    /// Seconds since the last frame. A reading that comes next or again verifies that the board has not restarted since the readings that
+    /// the agent has: before that none are confirmed.
+    Connected { silent: u32, is_verified: bool },
 }
 
-/// Counts since the agent first heard the board.
+/// Counts since the first message of the board.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) frames: u64,
@@ -118,24 +118,24 @@ pub(super) struct Session {
     clock: BoardClock,
     sequence: Sequence,
     counters: Counters,
-    /// Starts of the board that were seen; the upper half of a mark.
+    /// Starts of the board that were seen.
     starts: u32,
     /// Newest reading of this start that is stored.
     stored: Option<u32>,
-    /// Readings were taken after the last mark.
-    is_unmarked: bool,
-    /// Newest board time that was heard in this run of the agent, and of this start.
-    heard: Option<u32>,
-    /// Whether it was echoed since the last second.
-    is_echoed: bool,
-    /// Whether Identify was sent since a reading was last taken.
-    is_asked_again: bool,
+    /// Readings were taken after the last [`Effect::RequestAck`].
+    is_ack_due: bool,
+    /// Newest board time that came in this run of the agent, and of this start.
+    board_time: Option<u32>,
+    /// Whether a Heartbeat with it was sent since the last second.
+    is_heartbeat_sent: bool,
+    /// Whether Identify, after which all readings come again, was sent since a reading was last taken.
+    is_resend_requested: bool,
     /// Settings on their way, and what the board answered.
     pub(super) commands: Commands,
     kinds: Kinds,
     pub(super) relays: Relays,
     /// What the board said of itself in its last Hello.
-    pub(super) greeting: Option<Identity>,
+    pub(super) identity: Option<Identity>,
     /// The newest one since the board started.
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) counts: Counts,
@@ -154,21 +154,21 @@ impl Session {
         };
         Session {
             id,
-            state: State::Asking { seconds: 0 },
+            state: State::Handshake { seconds: 0 },
             decoder: Decoder::new(),
             clock: BoardClock::default(),
             sequence,
             counters,
             starts: 0,
             stored: None,
-            is_unmarked: false,
-            heard: None,
-            is_echoed: false,
-            is_asked_again: false,
+            is_ack_due: false,
+            board_time: None,
+            is_heartbeat_sent: false,
+            is_resend_requested: false,
             commands: Commands::new(first_command),
             kinds: Kinds::default(),
             relays: Relays::default(),
-            greeting: None,
+            identity: None,
             heartbeat: None,
             counts: Counts::default(),
             effects: VecDeque::new(),
@@ -180,7 +180,7 @@ impl Session {
         match input {
             Input::Opened => {
                 self.decoder = Decoder::new();
-                self.ask();
+                self.start_handshake();
             }
             Input::Bytes(bytes) => self.handle_bytes(now, bytes),
             Input::Second => self.handle_second(),
@@ -189,7 +189,7 @@ impl Session {
                 self.commands.set(settings);
                 self.send_setting();
             }
-            Input::Receipts(receipts) => self.handle_receipts(receipts),
+            Input::Acknowledged(news) => self.handle_acknowledged(news),
         }
     }
 
@@ -202,30 +202,29 @@ impl Session {
         self.effects.push_back(Effect::Send(message));
     }
 
-    /// Begins to ask who is there.
-    fn ask(&mut self) {
-        self.state = State::Asking { seconds: 0 };
+    fn start_handshake(&mut self) {
+        self.state = State::Handshake { seconds: 0 };
         self.send(ToBoard::Identify);
     }
 
     fn handle_second(&mut self) {
         match self.state {
-            State::Asking { seconds } => {
+            State::Handshake { seconds } => {
                 self.send(ToBoard::Identify);
-                self.state = State::Asking { seconds: seconds.saturating_add(1) };
+                self.state = State::Handshake { seconds: seconds.saturating_add(1) };
                 if seconds + 1 == SILENT_AFTER {
                     self.effects.push_back(Effect::Down("the board does not answer".to_owned()));
                 }
             }
-            State::Greeted { quiet, .. } if quiet >= SILENT_AFTER => {
+            State::Connected { silent, .. } if silent >= SILENT_AFTER => {
                 self.effects.push_back(Effect::Down(format!("the board has said nothing for {SILENT_AFTER} s")));
-                self.ask();
+                self.start_handshake();
             }
-            State::Greeted { quiet, is_proven } => {
-                self.state = State::Greeted { quiet: quiet + 1, is_proven };
-                if !std::mem::take(&mut self.is_echoed) {
-                    self.echo();
-                    self.is_echoed = false;
+            State::Connected { silent, is_verified } => {
+                self.state = State::Connected { silent: silent + 1, is_verified };
+                if !std::mem::take(&mut self.is_heartbeat_sent) {
+                    self.send_heartbeat();
+                    self.is_heartbeat_sent = false;
                 }
                 self.repeat_commands();
             }
@@ -244,7 +243,7 @@ impl Session {
             }
         }
         self.decoder = decoder;
-        self.mark();
+        self.request_ack();
     }
 
     fn handle_frame(&mut self, now: Uptime, body: &[u8]) {
@@ -254,24 +253,24 @@ impl Session {
             Err(DecodeError::Version(version)) => {
                 self.counts.ignore(words::NOT_UNDERSTOOD);
                 self.effects.push_back(Effect::Down(words::version(version)));
-                self.state = State::Asking { seconds: SILENT_AFTER };
+                self.state = State::Handshake { seconds: SILENT_AFTER };
                 return;
             }
             Err(DecodeError::Message) => return self.counts.ignore(words::NOT_UNDERSTOOD),
         };
-        if let State::Greeted { quiet, .. } = &mut self.state {
-            *quiet = 0;
+        if let State::Connected { silent, .. } = &mut self.state {
+            *silent = 0;
         }
         match message {
             FromBoard::Hello(hello) => self.handle_hello(now, &hello),
             // Until it is known whether the board restarted, its numbers say nothing.
-            _ if !matches!(self.state, State::Greeted { .. }) => {}
+            _ if !matches!(self.state, State::Connected { .. }) => {}
             FromBoard::Heartbeat(heartbeat) => self.handle_heartbeat(now, heartbeat),
             FromBoard::Reading(reading) => self.handle_reading(reading),
             FromBoard::Batch(batch) => batch.readings().for_each(|reading| self.handle_reading(reading)),
             FromBoard::Ack(ack) => {
                 let remark = self.relays.done(ack.command, ack.limited);
-                self.effects.extend(remark.map(Effect::Remark));
+                self.effects.extend(remark.map(Effect::Log));
                 self.handle_answer(ack.command, None);
             }
             FromBoard::Error(error) => self.handle_answer(error.command, Some(error.reason)),
@@ -285,11 +284,11 @@ impl Session {
     fn handle_hello(&mut self, now: Uptime, hello: &Hello<'_>) {
         match hello.id {
             Some(id) if id == self.id => {}
-            Some(_) => return self.effects.push_back(Effect::Stranger),
+            Some(_) => return self.effects.push_back(Effect::OtherBoard),
             None => return self.send(ToBoard::SetId(self.id)),
         }
         if self.clock.is_outdated(now) {
-            (self.clock, self.heard) = (BoardClock::default(), None);
+            (self.clock, self.board_time) = (BoardClock::default(), None);
         }
         if self.has_restarted(hello) {
             let off = self.relays.restarted();
@@ -299,17 +298,17 @@ impl Session {
         if hello.next == 0 && self.sequence.next.is_none() {
             (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
         }
-        let is_news = !matches!(self.state, State::Greeted { .. });
+        let is_news = !matches!(self.state, State::Connected { .. });
         if is_news {
-            self.state = State::Greeted { quiet: 0, is_proven: false };
+            self.state = State::Connected { silent: 0, is_verified: false };
         }
-        let greeting = Identity::of(self.id, hello);
-        self.kinds.hello(&greeting.channels, hello.next);
-        let is_changed = self.greeting.as_ref() != Some(&greeting);
-        self.greeting = Some(greeting);
-        self.hear(now, hello.at);
+        let identity = Identity::of(self.id, hello);
+        self.kinds.hello(&identity.channels, hello.next);
+        let is_changed = self.identity.as_ref() != Some(&identity);
+        self.identity = Some(identity);
+        self.note_board_time(now, hello.at);
         if is_news || is_changed {
-            self.effects.push_back(Effect::Greeted);
+            self.effects.push_back(Effect::Connected);
         }
         if is_news {
             for (relay, order) in self.relays.fallen() {
@@ -320,44 +319,44 @@ impl Session {
         }
     }
 
-    /// Whether the board says that it started since it was last heard: its time or its numbers went back, or another cause reset it. One that
+    /// Whether the board started since its last message: its time or its numbers went back, or another cause reset it. One that
     /// has been up for longer than before is found out by the first reading that it sends again.
     fn has_restarted(&self, hello: &Hello<'_>) -> bool {
-        let is_reset = self.greeting.as_ref().is_some_and(|greeting| greeting.reset != hello.reset);
-        self.heard.is_some() && is_reset || self.went_back(hello.at, hello.next)
+        let is_reset = self.identity.as_ref().is_some_and(|identity| identity.reset != hello.reset);
+        self.board_time.is_some() && is_reset || self.went_back(hello.at, hello.next)
     }
 
-    /// Whether a board time and the number of its next reading are from before what was heard.
+    /// Whether a board time and the number of its next reading are from before what came.
     fn went_back(&self, at: u32, next: u32) -> bool {
-        self.heard.is_some_and(|heard| is_before(at, heard))
+        self.board_time.is_some_and(|newest| is_before(at, newest))
             || self.sequence.next.is_some_and(|expected| is_before(next, expected))
     }
 
     fn restarted(&mut self, reset: ResetCause) {
         // What came before is of the start that is over.
-        self.mark();
+        self.request_ack();
         self.starts += 1;
         self.counts.restarts += 1;
         self.clock = BoardClock::default();
         (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
         self.kinds = Kinds::default();
-        (self.stored, self.heard, self.heartbeat) = (None, None, None);
+        (self.stored, self.board_time, self.heartbeat) = (None, None, None);
         // What the board was told before is gone with it.
-        self.state = State::Asking { seconds: 0 };
-        self.effects.push_back(Effect::Remark(format!("the board restarted: {}", words::reset(reset))));
+        self.state = State::Handshake { seconds: 0 };
+        self.effects.push_back(Effect::Log(format!("the board restarted: {}", words::reset(reset))));
     }
 
     fn handle_heartbeat(&mut self, now: Uptime, heartbeat: Heartbeat) {
         if self.went_back(heartbeat.at, heartbeat.next) {
             // It restarted, and its Hello was lost.
-            return self.ask();
+            return self.start_handshake();
         }
-        self.hear(now, heartbeat.at);
+        self.note_board_time(now, heartbeat.at);
         let is_new = self.sequence.next.is_none();
         let lost = self.sequence.heartbeat(heartbeat.oldest);
         if lost > 0 {
             self.counts.lost += u64::from(lost);
-            self.effects.push_back(Effect::Remark(words::lost(lost)));
+            self.effects.push_back(Effect::Log(words::lost(lost)));
             // All that came since its start was dropped and nothing ever confirmed: what was counted before is of another start.
             if heartbeat.lost == heartbeat.oldest && !self.counters.counted.is_empty() {
                 self.counters = Counters::of_started_board();
@@ -376,18 +375,18 @@ impl Session {
         }
     }
 
-    /// Takes the board time of a Hello or Heartbeat, and says at once that it was heard: the board's clock may run faster than the
+    /// Takes the board time of a Hello or Heartbeat, and sends it back at once: the board's clock may run faster than the
     /// machine's in a demo.
-    fn hear(&mut self, now: Uptime, at: u32) {
+    fn note_board_time(&mut self, now: Uptime, at: u32) {
         self.clock.note(at, now);
-        self.heard = Some(at);
-        self.echo();
+        self.board_time = Some(at);
+        self.send_heartbeat();
     }
 
-    fn echo(&mut self) {
-        if let Some(heard) = self.heard {
+    fn send_heartbeat(&mut self) {
+        if let Some(heard) = self.board_time {
             self.send(ToBoard::Heartbeat { heard });
-            self.is_echoed = true;
+            self.is_heartbeat_sent = true;
         }
     }
 }

@@ -27,11 +27,11 @@ impl Peer {
         Peer { stream: listener.accept().await.unwrap().0, decoder: Decoder::new() }
     }
 
-    async fn say(&mut self, message: &FromBoard<'_>) {
+    async fn send(&mut self, message: &FromBoard<'_>) {
         self.stream.write_all(&frame(message)).await.unwrap();
     }
 
-    async fn hear(&mut self) -> ToBoard {
+    async fn receive(&mut self) -> ToBoard {
         loop {
             let byte = self.stream.read_u8().await.unwrap();
             if let Some(Ok(frame)) = self.decoder.push(byte)
@@ -42,9 +42,9 @@ impl Peer {
         }
     }
 
-    async fn hear_switch(&mut self) -> u32 {
+    async fn receive_switch(&mut self) -> u32 {
         loop {
-            if let ToBoard::Switch(switch) = self.hear().await {
+            if let ToBoard::Switch(switch) = self.receive().await {
                 return switch.on_for;
             }
         }
@@ -105,36 +105,36 @@ async fn a_full_queue_of_values_holds_up_no_order() {
     let board = async {
         let mut peer = Peer::accept(&listener).await;
         while !matches!(queue.try_next(), Some(SenseMessage::Bus { down: None, .. })) {
-            if matches!(peer.hear().await, ToBoard::Identify) {
-                peer.say(&hello()).await;
+            if matches!(peer.receive().await, ToBoard::Identify) {
+                peer.send(&hello()).await;
             }
         }
         (0..1000)
             .for_each(|n| queue.push(SenseMessage::Unmatched { bus: Id::new("other").unwrap(), why: n.to_string() }));
         for order in 1..=3 {
             outputs.send(off(order));
-            assert_eq!(peer.hear_switch().await, 0);
+            assert_eq!(peer.receive_switch().await, 0);
         }
     };
     let task = run(place, None, Owners::default(), context);
     tokio::select! {
         () = task => panic!("the task of a bus ended"),
-        done = timeout(Duration::from_secs(60), board) => done.expect("expected the board to hear every order"),
+        done = timeout(Duration::from_secs(60), board) => done.expect("expected the board to receive every order"),
     }
 }
 
 /// Guards against: readings that are confirmed to the board and were never stored, because the line failed after them.
 #[tokio::test]
-async fn readings_are_handed_on_with_their_mark_though_the_line_fails_after_them() {
+async fn readings_are_handed_on_with_their_acknowledgement_though_the_line_fails_after_them() {
     let (context, place, listener) = bus().await;
     let queue = context.queue.clone();
-    let greeting = async {
+    let handshake = async {
         let mut peer = Peer::accept(&listener).await;
-        peer.say(&hello()).await;
+        peer.send(&hello()).await;
         peer
     };
     let ports = Ports::default();
-    let (found, peer) = tokio::join!(find_board(&place, || None, |_| (), &ports, 1), greeting);
+    let (found, peer) = tokio::join!(find_board(&place, || None, |_| (), &ports, 1), handshake);
     let mut board = Board::new(Owners::default(), context);
     board.session = Some(Session::new(BoardId([1; 8]), None, 0));
     board.take_wanted();
@@ -151,7 +151,9 @@ async fn readings_are_handed_on_with_their_mark_though_the_line_fails_after_them
     let ended = board.handle(&mut line, Input::Bytes(&bytes)).await;
     assert!(matches!(ended, Some(Ended::Lost(_))), "expected the answer to the Heartbeat to fail");
     let held = std::iter::from_fn(|| queue.try_next()).filter_map(|message| match message {
-        SenseMessage::Held { samples, .. } => Some(samples.iter().map(|sample| sample.value).collect::<Vec<f64>>()),
+        SenseMessage::BoardValues { samples, .. } => {
+            Some(samples.iter().map(|sample| sample.value).collect::<Vec<f64>>())
+        }
         _ => None,
     });
     assert_eq!(held.collect::<Vec<_>>(), [[21.0]]);

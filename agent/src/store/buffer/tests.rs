@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
-use crate::sense::receipt::{BoardPosition, Receipts};
+use crate::sense::store_ack::{Acknowledged, BoardPosition};
 use crate::store::tests::farm::{calibrated, checkpoint, note};
 use crate::store::{CalibratedPlan, Commit};
 
@@ -142,22 +142,22 @@ fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
 fn a_board_hears_how_many_of_its_values_were_dropped_and_of_a_commit_only_after_it() {
     let mut timeline = Timeline::new();
     let told = watch::Sender::default();
-    let of_board = |timeline: &mut Timeline, secs, mark| {
+    let of_board = |timeline: &mut Timeline, secs, through| {
         let at = Uptime(secs * 1000);
         let reading =
             Reading { sensor: SensorIx(0), at, steps: Steps(1), quality: Quality::Good, raw: 0.01, late: false };
-        let receipts = vec![Receipt::new(mark, BoardPosition::made(mark as u32), &told).of(2..5)];
-        timeline.buffer.add(Commit { readings: vec![reading; 6], receipts, ..timeline.commit(secs) });
+        let acks = vec![StoreAck::new(through, BoardPosition::made(through as u32), &told).of(2..5)];
+        timeline.buffer.add(Commit { readings: vec![reading; 6], acks, ..timeline.commit(secs) });
     };
-    (1..=3).for_each(|mark| of_board(&mut timeline, 1, mark));
-    assert_eq!(*told.borrow(), Receipts::default());
-    // Drops the first 10 of all: the 3 values of the first receipt, and 2 of the second.
+    (1..=3).for_each(|through| of_board(&mut timeline, 1, through));
+    assert_eq!(*told.borrow(), Acknowledged::default());
+    // Drops the first 10 of all: the 3 values of the first ack, and 2 of the second.
     timeline.readings(2, MOST_READINGS - 8);
-    assert_eq!(*told.borrow(), Receipts { stored: None, dropped: 5 });
+    assert_eq!(*told.borrow(), Acknowledged { stored: None, dropped: 5 });
     timeline.readings(3, 8);
-    assert_eq!(*told.borrow(), Receipts { stored: None, dropped: 9 });
+    assert_eq!(*told.borrow(), Acknowledged { stored: None, dropped: 9 });
     timeline.committed();
-    assert_eq!(*told.borrow(), Receipts { stored: Some(3), dropped: 9 });
+    assert_eq!(*told.borrow(), Acknowledged { stored: Some(3), dropped: 9 });
 }
 
 /// Guards against: one transaction of minutes after a disk that hung, and windows that a restart would repeat because their checkpoint

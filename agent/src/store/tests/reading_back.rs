@@ -16,7 +16,7 @@ use super::law;
 use crate::checkpoint::Checkpoint;
 use crate::clock::{Anchor, Trust};
 use crate::resume::KeptReading;
-use crate::sense::receipt::{BoardPosition, Receipt};
+use crate::sense::store_ack::{BoardPosition, StoreAck};
 use crate::store::buffer::{Buffer, Losses};
 use crate::store::checkpoint::StoredCheckpoint;
 use crate::store::raw_block;
@@ -306,18 +306,18 @@ fn the_position_of_a_board_is_stored_with_its_readings_or_not_at_all() {
     let folder = Folder::new();
     let mut store = booted(&folder);
     let told = tokio::sync::watch::Sender::default();
-    let receipt = |mark: u64| Receipt::new(mark, BoardPosition::made(mark as u32), &told);
+    let ack = |through: u64| StoreAck::new(through, BoardPosition::made(through as u32), &told);
     let mut farm = Farm::new(1);
     farm.read(0, 1.0, Span::ZERO);
-    let commit = |farm: &mut Farm, receipts| Commit { receipts, ..farm.take() };
-    store.commit(&commit(&mut farm, vec![receipt(4), receipt(9)])).unwrap();
+    let commit = |farm: &mut Farm, acks| Commit { acks, ..farm.take() };
+    store.commit(&commit(&mut farm, vec![ack(4), ack(9)])).unwrap();
     store
         .reader()
         .0
         .execute_batch("CREATE TEMP TRIGGER t BEFORE INSERT ON raw BEGIN SELECT RAISE(FAIL, 'no'); END")
         .unwrap();
     farm.read(0, 2.0, Span::ZERO);
-    store.commit(&commit(&mut farm, vec![receipt(12)])).unwrap_err();
+    store.commit(&commit(&mut farm, vec![ack(12)])).unwrap_err();
     drop(store);
     assert_eq!(open(&folder).0.board_positions().unwrap(), [BoardPosition::made(9)]);
 }

@@ -8,14 +8,14 @@ use crate::sense::board::commands::{Answer, Setting};
 use crate::sense::board::{relays, words};
 
 impl Session {
-    /// Sends an order at once. On a line without a greeting nothing is switched on; switching off goes out with the greeting.
+    /// Sends an order at once. Before the handshake nothing is switched on; switching off goes out after it.
     pub(super) fn handle_order(&mut self, order: Order) {
         let Some(relay) = relays::relay(&order.output) else {
-            self.effects.push_back(Effect::Remark(format!("no relay {}; expected relay-0 to relay-7", order.output)));
+            self.effects.push_back(Effect::Log(format!("no relay {}; expected relay-0 to relay-7", order.output)));
             return self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
         };
-        let is_greeted = matches!(self.state, State::Greeted { .. });
-        if !is_greeted {
+        let is_connected = matches!(self.state, State::Connected { .. });
+        if !is_connected {
             self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
             if order.on != order.normally_energised {
                 return;
@@ -26,8 +26,8 @@ impl Session {
 
     pub(super) fn send_order(&mut self, relay: u8, order: Order) {
         let command = self.commands.next_id();
-        let message = self.relays.order(order, relay, command, self.heard.unwrap_or(0));
-        if matches!(self.state, State::Greeted { .. }) {
+        let message = self.relays.order(order, relay, command, self.board_time.unwrap_or(0));
+        if matches!(self.state, State::Connected { .. }) {
             self.send(message);
         }
     }
@@ -42,7 +42,7 @@ impl Session {
         self.outcomes(off);
         for (relay, order) in orders {
             if order.on == order.normally_energised {
-                self.effects.push_back(Effect::Remark(words::unexpectedly_on(relay, &order.actuator)));
+                self.effects.push_back(Effect::Log(words::unexpectedly_on(relay, &order.actuator)));
             }
             self.send_order(relay, order);
         }
@@ -59,10 +59,10 @@ impl Session {
         }
     }
 
-    /// Sends the next setting; none before the board was greeted, or while a setting or an order to switch on is under way. A board remembers
+    /// Sends the next setting; none before the handshake, or while a setting or an order to switch on is under way. A board remembers
     /// the answers to four commands: those of its relays, which must not be switched on twice, and not those of settings besides.
     pub(super) fn send_setting(&mut self) {
-        if let State::Greeted { .. } = self.state
+        if let State::Connected { .. } = self.state
             && !self.relays.is_switching_on()
         {
             self.commands.next().into_iter().for_each(|command| self.send(command));
@@ -72,7 +72,7 @@ impl Session {
     fn repeat_setting(&mut self) {
         let (again, overdue) = self.commands.second();
         again.into_iter().for_each(|command| self.send(command));
-        self.effects.extend(overdue.map(|setting| Effect::Remark(words::unanswered(&setting))));
+        self.effects.extend(overdue.map(|setting| Effect::Log(words::unanswered(&setting))));
     }
 
     /// A command was done or refused.
@@ -83,8 +83,8 @@ impl Session {
             return self.send_setting();
         };
         if is_news {
-            self.effects.extend(refusal.map(|reason| Effect::Remark(words::refused(&setting, reason))));
-            self.effects.push_back(Effect::Refused);
+            self.effects.extend(refusal.map(|reason| Effect::Log(words::refused(&setting, reason))));
+            self.effects.push_back(Effect::RefusalsChanged);
         }
         if let (Setting::Channel(set), None) = (setting, refusal)
             && self.kinds.now(set.channel) != Some(Some((set.kind, set.kind.unit())))

@@ -6,22 +6,22 @@ use super::{Effect, Session, State, Value};
 use crate::sense::board::line::Identity;
 use crate::sense::board::sequence::Position;
 use crate::sense::board::words;
-use crate::sense::receipt::{BoardPosition, Receipts};
+use crate::sense::store_ack::{Acknowledged, BoardPosition};
 
 impl Session {
     pub(super) fn handle_reading(&mut self, reading: Reading) {
         let Some(at) = self.clock.uptime(reading.at) else { return };
         let position = self.sequence.take(&reading);
-        if let (State::Greeted { is_proven, .. }, Position::Next | Position::Repeated { is_known: true }) =
+        if let (State::Connected { is_verified, .. }, Position::Next | Position::Repeated { is_known: true }) =
             (&mut self.state, position)
         {
-            *is_proven = true;
+            *is_verified = true;
         }
         match position {
             Position::Next => {
                 self.counts.readings += 1;
-                self.is_unmarked = true;
-                self.is_asked_again = false;
+                self.is_ack_due = true;
+                self.is_resend_requested = false;
                 let Reading { channel, sample, .. } = reading;
                 if let Some(kind) = self.kinds.of(&reading) {
                     let counts = kind.is_some_and(|(kind, _)| kind == ChannelKind::Pulse);
@@ -32,41 +32,42 @@ impl Session {
             Position::Repeated { .. } => self.counts.ignore(words::REPEATED),
             // Relays may have been ordered on since: the next Heartbeat says which are.
             Position::Different => {
-                if let Some(Identity { reset, .. }) = self.greeting {
+                if let Some(Identity { reset, .. }) = self.identity {
                     self.restarted(reset);
                 }
-                self.ask();
+                self.start_handshake();
             }
-            Position::Beyond if !self.is_asked_again => {
-                self.is_asked_again = true;
+            Position::Beyond if !self.is_resend_requested => {
+                self.is_resend_requested = true;
                 self.send(ToBoard::Identify);
             }
             Position::Beyond | Position::Unknown => {}
         }
     }
 
-    /// Says up to where the readings are that were taken since this was last said, for the store to confirm.
-    pub(super) fn mark(&mut self) {
-        if !std::mem::take(&mut self.is_unmarked) {
+    /// Asks the store to acknowledge the readings that were taken since the last time.
+    pub(super) fn request_ack(&mut self) {
+        if !std::mem::take(&mut self.is_ack_due) {
             return;
         }
         let Some(next) = self.sequence.next else { return };
-        let mark = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
+        let through = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
         let BoardId(board) = self.id;
         let (recent, counted) = (self.sequence.recent.clone(), self.counters.counted.clone());
         let position = BoardPosition { board, next, recent, counted };
-        self.effects.push_back(Effect::Mark(mark, position));
+        self.effects.push_back(Effect::RequestAck(through, position));
     }
 
     /// What the store dropped reached rules and windows before, which would count it twice if the board sent it again: it is said, and
     /// confirmed once its loss is stored.
-    pub(super) fn handle_receipts(&mut self, Receipts { stored, dropped }: Receipts) {
+    pub(super) fn handle_acknowledged(&mut self, Acknowledged { stored, dropped }: Acknowledged) {
         let news = dropped.saturating_sub(self.counts.dropped);
         if news > 0 {
             self.counts.dropped = dropped;
-            self.effects.push_back(Effect::Remark(words::dropped(news)));
+            self.effects.push_back(Effect::Log(words::dropped(news)));
         }
-        let of_this_start = stored.filter(|mark| (mark >> 32) as u32 == self.starts).map(|mark| mark as u32);
+        let of_this_start =
+            stored.filter(|through| (through >> 32) as u32 == self.starts).map(|through| through as u32);
         if of_this_start.is_some() && of_this_start != self.stored {
             self.stored = of_this_start;
             self.confirm();
@@ -74,7 +75,7 @@ impl Session {
     }
 
     pub(super) fn confirm(&mut self) {
-        if let (Some(through), State::Greeted { is_proven: true, .. }) = (self.stored, self.state) {
+        if let (Some(through), State::Connected { is_verified: true, .. }) = (self.stored, self.state) {
             self.send(ToBoard::Received { through });
         }
     }

@@ -10,6 +10,7 @@
 //! | `changes`, `streams` | handlers of changes, and of answers without an end |
 //! | `actuators` | handlers about actuators and holds |
 //! | `history` | handlers that look back: windows of a sensor, alerts, notes |
+//! | `calibrations` | the handler of calibrations |
 //! | `rows` | rows of answers, bodies of requests |
 //! | `problem` | errors (RFC 9457) |
 //! | `views` | rows made of the engine's views; the only place |
@@ -22,6 +23,7 @@
 
 mod activity;
 mod actuators;
+mod calibrations;
 mod caller;
 pub(crate) mod changes;
 pub(crate) mod connections;

@@ -14,6 +14,7 @@ use tracing::Level;
 use crate::clock::ClockMode;
 use crate::exit::Exit;
 use crate::output::tell;
+use crate::sense::i2c::CalibrationStep;
 
 /// Longest acknowledgement or silence, 30 days: for a longer time change the rule.
 pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Actuators(AgentOptions),
     Actuate(Actuate),
     Hold(Hold),
+    Calibrate(Calibrate),
     NotifyTest(NotifyTest),
     Note(Note),
     Notes(Notes),
@@ -458,6 +460,35 @@ pub(crate) struct Hold {
     /// End the hold of the zone; or, where history is missing, let the zone dose again
     #[arg(long, requires = "zone", conflicts_with = "span")]
     pub(crate) end: bool,
+}
+
+/// Calibrate the probe of an EZO circuit, one step at a time
+///
+/// Rinse the probe, hold it into the solution, wait until its value rests (a minute or two), then type the step. In this order:
+///
+///   pH      mid 7.00, then low 4.00, then high 10.00; mid forgets the others
+///   EC      dry, then single 1413; or dry, then low 12880 and high 80000
+///   oxygen  air, then zero
+///   RTD     single 21.5
+///
+/// The circuit keeps its points without power. For ten minutes after a step
+/// its values are marked as calibrating, on which no rule acts; before the
+/// first step silence its alerts and hold its zone. The answer says how many
+/// points the circuit keeps.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Calibrate {
+    #[command(flatten)]
+    pub(crate) change: ChangeOptions,
+    /// The sensor, as sensors shows it
+    #[arg(value_name = "SENSOR", value_parser = SensorId::new)]
+    pub(crate) sensor: SensorId,
+    /// The step
+    #[arg(value_name = "STEP")]
+    pub(crate) step: CalibrationStep,
+    /// What the solution is worth: pH, uS/cm or C; none with dry, air, zero, clear and query
+    #[arg(value_name = "VALUE", allow_negative_numbers = true)]
+    pub(crate) value: Option<f64>,
 }
 
 /// Try a channel: a test message, or a short sound of a siren

@@ -21,8 +21,8 @@ pub(crate) use self::listen::listen;
 use self::client::{ApiRequest, Client, post, request};
 use self::text::Times;
 use crate::api::rows::{
-    Acknowledge, Actuate, ActuatorRow, AlertRow, Hold, HoldRow, Note, Person, RetryRow, Silence, SilenceRow, StatusRow,
-    TestRow,
+    Acknowledge, Actuate, ActuatorRow, AlertRow, Calibrate, CalibrationRow, Hold, HoldRow, Note, Person, RetryRow,
+    Silence, SilenceRow, StatusRow, TestRow,
 };
 use crate::cli;
 use crate::exit::Exit;
@@ -126,6 +126,12 @@ fn in_address(text: &str) -> String {
         byte => format!("%{byte:02X}"),
     };
     text.bytes().map(byte).collect()
+}
+
+pub(crate) fn calibrate(wanted: &cli::Calibrate) -> anyhow::Result<Exit> {
+    let (sensor, by) = (wanted.sensor.clone(), wanted.change.by.clone());
+    let request = post("/api/v1/calibrations", &Calibrate { sensor, step: wanted.step, value: wanted.value, by })?;
+    print(&wanted.change.agent, request, |row: &CalibrationRow, _| [text::calibrated(row)])
 }
 
 pub(crate) fn notify_test(wanted: &cli::NotifyTest) -> anyhow::Result<Exit> {

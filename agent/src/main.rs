@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Command::Actuators(wanted) => commands::actuators(&wanted),
         Command::Actuate(wanted) => commands::actuate(&wanted),
         Command::Hold(wanted) => commands::hold(&wanted),
+        Command::Calibrate(wanted) => commands::calibrate(&wanted),
         Command::NotifyTest(wanted) => commands::notify_test(&wanted),
         Command::Note(wanted) => commands::note(&wanted),
         Command::Notes(wanted) => commands::notes(&wanted),

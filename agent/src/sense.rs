@@ -3,7 +3,7 @@
 pub(crate) mod board;
 pub(crate) mod bus;
 pub(crate) mod host;
-mod i2c;
+pub(crate) mod i2c;
 pub(crate) mod line;
 pub(crate) mod port;
 pub(crate) mod queue;
@@ -21,7 +21,7 @@ use tilth_config::{AgentToml, BusKind, Input, InputSettings, Link};
 use tilth_core::actuator::Actuator;
 use tilth_core::id::{Id, SensorId};
 use tilth_wire::BoardId;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::error;
 
@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use board::Owners;
 use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
+use i2c::CalibrationRequest;
 use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
 use released::Ports;
@@ -81,6 +82,9 @@ pub(crate) struct BusTasks {
     labels: BTreeMap<Id, SharedLabelMatches>,
 }
 
+/// The way to the circuits of a bus of kind I2C. One request waits, while another is taken.
+pub(crate) type Calibrations = Option<mpsc::Sender<CalibrationRequest>>;
+
 /// A bus that is read. Dropping it stops its task.
 struct BusTask {
     /// The bus is opened again where its kind, link or board changes.
@@ -89,6 +93,7 @@ struct BusTask {
     board: Option<BoardId>,
     wanted: watch::Sender<BusInputs>,
     health: HealthHandle,
+    calibrations: Calibrations,
     _task: JoinSet<()>,
 }
 
@@ -164,9 +169,11 @@ impl BusTasks {
         }
     }
 
-    /// Each bus, its kind, its port or address, and its health from now on.
-    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, BusKind, &str, HealthHandle)> {
-        self.buses.iter().map(|(id, task)| (id, task.kind, address(&task.link), task.health.clone()))
+    /// Each bus, its kind, its port or address, its health from now on, and the way to its circuits.
+    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, BusKind, &str, HealthHandle, Calibrations)> {
+        self.buses
+            .iter()
+            .map(|(id, task)| (id, task.kind, address(&task.link), task.health.clone(), task.calibrations.clone()))
     }
 
     /// Begins to read a bus; none of a kind that this version does not read.
@@ -174,7 +181,7 @@ impl BusTasks {
         let ConfiguredBus { kind, link, board, wanted } = source;
         let (sender, wanted) = watch::channel(wanted);
         let context = self.context(id.clone(), wanted, health.clone());
-        let mut task = JoinSet::new();
+        let (mut task, mut calibrations) = (JoinSet::new(), None);
         match kind {
             BusKind::Line => {
                 let (place, labels) = (Place::of(&link)?, self.labels.entry(id.clone()).or_default().clone());
@@ -187,12 +194,15 @@ impl BusTasks {
             }
             BusKind::I2c => {
                 let port = address(&link).to_owned();
-                task.spawn(context.keep_running(move |context| i2c::run(port.clone(), context)));
+                let (sender, requests) = mpsc::channel(1);
+                let (requests, run) = (Arc::new(Mutex::new(requests)), i2c::run);
+                task.spawn(context.keep_running(move |context| run(port.clone(), Arc::clone(&requests), context)));
+                calibrations = Some(sender);
             }
             // Known, and not read by this version: `BusKind::is_read`.
             BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12 => return None,
         }
-        Some(BusTask { kind, link, board, wanted: sender, health, _task: task })
+        Some(BusTask { kind, link, board, wanted: sender, health, calibrations, _task: task })
     }
 
     /// Begins to read the machine, which is no bus of the configuration and never down.

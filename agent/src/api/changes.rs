@@ -27,8 +27,8 @@ use crate::decide::DecideRequest;
 use crate::output::listed;
 use crate::{notify, random};
 
-/// Longest wait for what takes its time, a test of a channel or a bundle that is compiled and saved: less than a client waits.
-const LONG_PATIENCE: Duration = Duration::from_secs(12);
+/// Longest wait for what takes its time, a test of a channel, a step of a calibration or a bundle that is compiled and saved: less than a client waits.
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(12);
 
 /// Longest name, in characters; the rest is cut off.
 const MAX_NAME: usize = 80;

@@ -12,14 +12,14 @@ use serde::Deserialize;
 use super::problem::Problem;
 use super::rows::{AlertRow, Answer, SensorRow, SilenceRow, StatusRow};
 use super::state::ApiState;
-use super::{actuators, changes, history, streams, views};
+use super::{actuators, calibrations, changes, history, streams, views};
 
 /// Version of the API, part of each path. Raised when an older client or an older agent would misunderstand.
 const VERSION: u32 = 1;
 
 /// Paths of the API, for the answer to a path that does not exist.
 const PATHS: &str = "/api/v1/status, sensors, history, alerts, alerts/past, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/{actuator}/switch, holds, \
-    holds/{zone}, channels/{channel}/test, notes, configuration/retry, ports/release or events";
+    holds/{zone}, channels/{channel}/test, calibrations, notes, configuration/retry, ports/release or events";
 
 /// The routes, the same whatever the request came over.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
@@ -37,6 +37,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/holds", get(actuators::holds).post(actuators::hold))
         .route("/api/v1/holds/{zone}", delete(actuators::end_hold))
         .route("/api/v1/channels/{channel}/test", post(changes::test))
+        .route("/api/v1/calibrations", post(calibrations::calibrate))
         .route("/api/v1/notes", get(history::notes).post(changes::note))
         .route("/api/v1/configuration/retry", post(changes::retry))
         .route("/api/v1/ports/release", post(streams::release))

@@ -11,6 +11,7 @@ use tilth_core::id::{Id, SensorId};
 
 use crate::decide::ReadingCounts;
 use crate::sense::bus::health::{About, BoardHealth};
+use crate::sense::i2c::CalibrationStep;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer<T> {
@@ -65,6 +66,18 @@ pub(crate) struct ReleasePort {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Person {
+    pub(crate) by: String,
+}
+
+/// Body of a step of a calibration; answered with a [`CalibrationRow`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Calibrate {
+    pub(crate) sensor: SensorId,
+    pub(crate) step: CalibrationStep,
+    /// What the solution is worth, in the unit of the circuit: pH, uS/cm or C.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<f64>,
     pub(crate) by: String,
 }
 
@@ -345,6 +358,18 @@ pub(crate) struct TestRow {
     /// What became of it at each number of a modem.
     #[serde(default)]
     pub(crate) numbers: Vec<String>,
+}
+
+/// Calibration of a circuit after a step.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CalibrationRow {
+    pub(crate) sensor: SensorId,
+    pub(crate) step: CalibrationStep,
+    pub(crate) value: Option<f64>,
+    /// Points that the circuit keeps; none where its firmware does not say.
+    pub(crate) points: Option<u8>,
+    /// Slopes of a pH probe in acid and in base, % of an ideal probe's.
+    pub(crate) slope_percent: Option<[f64; 2]>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

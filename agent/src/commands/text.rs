@@ -14,8 +14,9 @@ use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
 use crate::api::changes::matcher;
-use crate::api::rows::{AlertRow, SensorRow, SilenceRow};
+use crate::api::rows::{AlertRow, CalibrationRow, SensorRow, SilenceRow};
 use crate::cli;
+use crate::sense::i2c::CalibrationStep;
 
 pub(super) use status::status;
 pub(super) use times::Times;
@@ -118,6 +119,23 @@ pub(super) fn silenced(row: &SilenceRow, agent: &cli::AgentAddress, times: &Time
 
 pub(super) fn silence_ended(row: &SilenceRow) -> String {
     format!("silence {} of {} is ended: {}", row.silence, row.by, of(row))
+}
+
+/// What a circuit keeps after a step: `tank/ph: mid 7 is taken; the circuit keeps 1 point; slope 99.7 % in acid, 100.3 % in base`.
+pub(super) fn calibrated(row: &CalibrationRow) -> String {
+    let value = row.value.map_or(String::new(), |value| format!(" {value}"));
+    let taken = match row.step {
+        CalibrationStep::Query => String::new(),
+        step => format!("{step}{value} is taken; "),
+    };
+    let kept = match row.points {
+        Some(0) => "the circuit is not calibrated".to_owned(),
+        Some(1) => "the circuit keeps 1 point".to_owned(),
+        Some(points) => format!("the circuit keeps {points} points"),
+        None => "the circuit's firmware does not say how many points it keeps".to_owned(),
+    };
+    let slope = row.slope_percent.map(|[acid, base]| format!("; slope {acid} % in acid, {base} % in base"));
+    format!("{}: {taken}{kept}{}", row.sensor, slope.unwrap_or_default())
 }
 
 fn of(row: &SilenceRow) -> String {

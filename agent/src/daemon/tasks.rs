@@ -74,8 +74,13 @@ impl Tasks {
 
     pub(super) fn read(&mut self, inputs: SensorInputs) {
         self.senses.read(inputs);
-        let bus =
-            |(id, kind, port, health): (&Id, _, &str, _)| Bus { id: id.clone(), kind, port: port.to_owned(), health };
+        let bus = |(id, kind, port, health, calibrations): (&Id, _, &str, _, _)| Bus {
+            id: id.clone(),
+            kind,
+            port: port.to_owned(),
+            health,
+            calibrations,
+        };
         self.health.posted().buses = self.senses.buses().map(bus).collect();
     }
 

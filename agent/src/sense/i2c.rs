@@ -25,10 +25,13 @@ use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
 use tilth_core::unit::Conversion;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bus::{BusContext, blocking, next_due, retries};
 use super::sample::Sample;
+use atlas::calibration::{Answer, Point};
+pub(crate) use atlas::calibration::{Calibrated, CalibrationRequest, CalibrationStep};
 use chip::{Driver, Step, Values};
 use linux::LinuxBus;
 use wire::{Fault, Wire};
@@ -54,16 +57,20 @@ const AFTER_RTD: Span = Span::from_secs(3);
 /// the interval of that.
 const MAX_TEMPERATURE_AGE: Span = Span::from_mins(5);
 
-/// Reads the chips for ever; opens the bus again while it is missing or held.
-pub(crate) async fn run(port: String, context: BusContext) {
+/// How long values are marked as of a sensor in calibration after a step: rinse, the next solution, and back into the tank.
+const CALIBRATING: Span = Span::from_mins(10);
+
+/// Reads the chips for ever; opens the bus again while it is missing or held. One task at a time takes the requests.
+pub(crate) async fn run(port: String, requests: Arc<Mutex<mpsc::Receiver<CalibrationRequest>>>, context: BusContext) {
     let path = port.clone();
-    serve(move || LinuxBus::open(&path), &port, context).await;
+    serve(move || LinuxBus::open(&path), &port, &mut *requests.lock().await, context).await;
 }
 
 /// Reads the chips of a bus that `open` opens, for ever.
 async fn serve<B: I2c + Send + 'static>(
     open: impl Fn() -> io::Result<B> + Clone + Send + 'static,
     port: &str,
+    requests: &mut mpsc::Receiver<CalibrationRequest>,
     context: BusContext,
 ) {
     context.clock.started().await;
@@ -73,7 +80,7 @@ async fn serve<B: I2c + Send + 'static>(
         let why = match blocking(open.clone(), HANGS_AFTER, hangs).await {
             Ok(bus) => {
                 let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, context: context.clone() };
-                let why = reader.read(bus).await;
+                let why = reader.read(bus, requests).await;
                 if reader.is_up {
                     waits = retries();
                 }
@@ -114,6 +121,10 @@ struct Device {
     ready: Option<Instant>,
     /// Newest temperature that it gave, C.
     temperature: Option<(Uptime, f64)>,
+    /// Step of a calibration that comes before its next reading, or before the one that is under way; no point of a query.
+    calibration: Option<(Option<Point>, Answer)>,
+    /// Until when its values are of a sensor in calibration.
+    calibrating: Option<Uptime>,
 }
 
 /// A sensor that a field of a chip feeds.
@@ -142,7 +153,11 @@ struct Reader {
 
 impl Reader {
     /// Reads until the bus fails; answers why it did.
-    async fn read<B: I2c + Send + 'static>(&mut self, mut bus: B) -> String {
+    async fn read<B: I2c + Send + 'static>(
+        &mut self,
+        mut bus: B,
+        requests: &mut mpsc::Receiver<CalibrationRequest>,
+    ) -> String {
         self.take_wanted();
         if self.devices.is_empty() {
             self.set_up();
@@ -154,6 +169,10 @@ impl Reader {
                 () = until(ready) => {}
                 Ok(()) = self.context.inputs.changed() => {
                     self.take_wanted();
+                    continue;
+                }
+                Some(request) = requests.recv() => {
+                    self.calibrate(request);
                     continue;
                 }
             }
@@ -169,6 +188,28 @@ impl Reader {
         if !self.is_up {
             self.is_up = true;
             self.context.up();
+        }
+    }
+
+    /// Has the circuit of a sensor take a step of a calibration before its next reading, which is at once.
+    fn calibrate(&mut self, CalibrationRequest { sensor, step, value, answer }: CalibrationRequest) {
+        let now = self.context.clock.uptime();
+        let device = self.devices.iter_mut().find(|device| device.feeds(&sensor));
+        let asked =
+            device.ok_or_else(|| format!("nothing is read for {sensor}")).and_then(|device| match device.chip {
+                _ if device.driver.ezo().is_none() => {
+                    Err(format!("it is read from {}, which is no EZO circuit", device.name()))
+                }
+                _ if device.calibration.is_some() => Err(format!("{} takes another step just now", device.name())),
+                chip => Ok((Point::of(chip, step, value)?, device)),
+            });
+        match asked {
+            Ok((point, device)) => {
+                device.due = device.due.min(now);
+                device.calibrating = point.map(|_| now + CALIBRATING).or(device.calibrating);
+                device.calibration = Some((point, answer));
+            }
+            Err(why) => drop(answer.send(Err(why))),
         }
     }
 
@@ -233,14 +274,18 @@ impl Reader {
         }
         let device = &mut self.devices[ix];
         device.ready = None;
+        device.answer_calibration(&done);
         match done {
             Ok(Step::Again(after)) => {
                 device.ready = Some(Instant::now() + after.max(rest));
                 return;
             }
             Ok(Step::Done(values)) => {
-                let temperature = values.iter().find(|(field, _)| *field == "temperature");
-                device.temperature = temperature.map(|(_, value)| (now, *value));
+                // A thermometer in a solution does not say how warm the tank is.
+                if !device.is_calibrating(now) {
+                    let temperature = values.iter().find(|(field, _)| *field == "temperature");
+                    device.temperature = temperature.map(|(_, value)| (now, *value));
+                }
                 send_values(&self.context, device, &values, now);
             }
             Err(fault) => {
@@ -250,7 +295,8 @@ impl Reader {
             }
         }
         let rested = now + Span(rest.as_millis() as i64);
-        device.due = next_due(device.due, device.interval, now).max(rested);
+        let next = if device.calibration.is_some() { now } else { next_due(device.due, device.interval, now) };
+        device.due = next.max(rested);
     }
 
     /// The chips that sensors want. One that is wanted as before goes on with what it does.
@@ -269,6 +315,7 @@ impl Reader {
                 let old = before.swap_remove(ix);
                 (device.driver, device.due, device.ready) = (old.driver, old.due, old.ready);
                 device.temperature = old.temperature;
+                (device.calibration, device.calibrating) = (old.calibration, old.calibrating);
             } else {
                 device.driver = Driver::new(device.chip, &device.fields());
             }
@@ -301,6 +348,8 @@ impl Reader {
             due,
             ready: None,
             temperature: None,
+            calibration: None,
+            calibrating: None,
         });
     }
 }
@@ -311,11 +360,37 @@ impl Device {
     }
 
     fn step<B: I2c>(&mut self, bus: &mut B) -> Outcome {
+        if self.ready.is_none() {
+            self.begin_calibration();
+        }
         let (mut wire, began) = (Wire::new(bus, self.address), Instant::now());
         let done = self.driver.step(&mut wire);
         let took = began.elapsed();
         let rest = if took > SLOW { took * SLOW_REST } else { Duration::ZERO };
         Outcome { done, bytes: wire.bytes, rest }
+    }
+
+    /// Hands a step to the driver at the begin of a reading; drops one whose asker has given up.
+    fn begin_calibration(&mut self) {
+        self.calibration.take_if(|(_, answer)| answer.is_closed());
+        if let (Some((point, _)), Some(ezo)) = (&self.calibration, self.driver.ezo()) {
+            ezo.calibrate(*point);
+        }
+    }
+
+    fn answer_calibration(&mut self, done: &Result<Step, Fault>) {
+        let Some(said) = self.driver.ezo().and_then(|ezo| ezo.calibrated(done)) else { return };
+        if let Some((_, answer)) = self.calibration.take() {
+            let _ = answer.send(said);
+        }
+    }
+
+    fn is_calibrating(&self, now: Uptime) -> bool {
+        self.calibrating.is_some_and(|until| now < until)
+    }
+
+    fn feeds(&self, sensor: &SensorId) -> bool {
+        self.sensors.iter().any(|own| own.sensor == *sensor)
     }
 
     /// Why the newest value is not to be relied on: the RTD circuit that compensates it gives no temperature.
@@ -344,7 +419,11 @@ async fn until(ready: Option<Instant>) {
 /// A value for each sensor of the chip; a fault for one whose field the chip does not put out.
 fn send_values(context: &BusContext, device: &Device, values: &Values, now: Uptime) {
     let why_suspect = device.why_suspect();
-    let quality = if why_suspect.is_some() { Quality::Suspect } else { Quality::Good };
+    let quality = match &why_suspect {
+        Some(_) => Quality::Suspect,
+        None if device.is_calibrating(now) => Quality::Calibrating,
+        None => Quality::Good,
+    };
     for sensor in &device.sensors {
         let Some((_, value)) = values.iter().find(|(field, _)| *field == sensor.field) else {
             let why = format!("{} does not put out {}: turn it on with its command O", device.name(), sensor.field);

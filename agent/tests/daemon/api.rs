@@ -1,5 +1,6 @@
 //! The API as any program meets it: who may open the socket, and what it does with nonsense.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -252,4 +253,37 @@ fn notes_are_kept_and_an_agent_that_is_not_there_is_said() {
     let said =
         "invalid value 'room/level' for '<ALERT>': expected the alert's number, as `tilth-agent alerts` shows it";
     assert!(usage.err.contains(said), "{}", usage.err);
+}
+
+/// No machine of these tests has an I2C bus: the circuits themselves are those of the tests of the bus.
+#[test]
+fn a_step_of_a_calibration_that_no_circuit_can_take_says_why() {
+    let circuit = "[sensors.'tank/ph']\nquantity = 'ph'\ninput = 'i2c:main/ezo_ph@0x63/ph'\n";
+    let room = Room::new("calibrate", &format!("{FARM}{circuit}"));
+    let (bus, site) = (room.path("i2c-9"), fs::read_to_string(room.path("agent.toml")).unwrap());
+    room.write("agent.toml", &format!("{site}[bus.main]\nkind = 'i2c'\nport = '{}'\n", bus.display()));
+    let mut board = room.plug_in();
+    let _agent = room.start("input");
+    room.wait_for_bus("up");
+    board.level(0, 20.0);
+    room.wait_for_value("room/level", 20.0);
+    let is_down = |rows: &[Value]| {
+        rows[0]["buses"].as_array().unwrap().iter().any(|bus| bus["bus"] == "main" && bus["state"] == "down")
+    };
+    room.wait_for("the bus is down", &["status"], is_down);
+    for (arguments, code, said) in [
+        (&["tank/ph", "mid", "7.00"][..], 1, "tilth-agent: tank/ph: its bus main is down: "),
+        (
+            &["room/level", "query"],
+            1,
+            "tilth-agent: room/level is not read from an EZO circuit: bus gateway is no I2C bus; ",
+        ),
+        (&["tank/ph2", "query"], 1, "tilth-agent: there is no sensor tank/ph2; did you mean tank/ph? sensors: "),
+        (&["tank/ph", "middle", "7"], 2, "error: invalid value 'middle' for '<STEP>'"),
+        (&["tank/ph", "mid", "seven"], 2, "error: invalid value 'seven' for '[VALUE]'"),
+    ] {
+        let ran = room.ask(&[&["calibrate"], arguments].concat());
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.err.starts_with(said) && ran.out.is_empty(), "expected {said}, got {ran:?}");
+    }
 }

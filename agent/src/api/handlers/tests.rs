@@ -74,7 +74,7 @@ async fn ask(router: &Router, caller: Option<Caller>, (method, path, body): (Met
     (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
 }
 
-const CHANGES: [(Method, &str, &str); 8] = [
+const CHANGES: [(Method, &str, &str); 9] = [
     (Method::POST, "/api/v1/alerts/1/acknowledge", r#"{"for_s":60,"by":"anna"}"#),
     (Method::POST, "/api/v1/silences", r#"{"everything":true,"for_s":60,"by":"anna"}"#),
     (Method::DELETE, "/api/v1/silences/1", ""),
@@ -83,6 +83,7 @@ const CHANGES: [(Method, &str, &str); 8] = [
     (Method::POST, "/api/v1/holds", r#"{"zone":"tower-1","by":"anna"}"#),
     (Method::DELETE, "/api/v1/holds/tower-1?by=anna", ""),
     (Method::POST, "/api/v1/channels/phone/test", r#"{"by":"anna"}"#),
+    (Method::POST, "/api/v1/calibrations", r#"{"sensor":"tank/ph","step":"mid","value":7,"by":"anna"}"#),
 ];
 
 #[tokio::test]

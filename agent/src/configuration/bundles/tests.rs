@@ -117,8 +117,13 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
     let (bus, health) = (HealthHandle::default(), HealthBoard::new(clock.clone()));
     bus.lock().state = State::Up;
-    health.posted().buses =
-        vec![Bus { id: id("gateway"), kind: BusKind::Line, port: "p".to_owned(), health: bus.clone() }];
+    health.posted().buses = vec![Bus {
+        id: id("gateway"),
+        kind: BusKind::Line,
+        port: "p".to_owned(),
+        health: bus.clone(),
+        calibrations: None,
+    }];
     if let Some(bundle) = &active.bundle {
         status.update_bundle(|status| status.set_active(bundle, Vec::new()));
     }

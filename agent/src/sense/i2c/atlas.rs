@@ -3,7 +3,7 @@
 //! A circuit takes a command as text, works on it, and answers when it is asked later. At the start, and after it lost its power, the
 //! driver asks what it is, why it started, what it puts out and how it is calibrated. Source: the I2C part of the datasheets.
 
-mod calibration;
+pub(super) mod calibration;
 mod reply;
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::chip::{Step, Values};
 use super::wire::{Fault, Wire};
-use calibration::Point;
+use calibration::{Calibrated, Point};
 use reply::Reply;
 
 /// The longest answer is that to `O,?` of the EC circuit; the buffer of the circuit has 40 bytes.
@@ -71,8 +71,22 @@ pub(super) struct Ezo {
     temperature: Option<f64>,
     /// Whether the newest reading was taken at that temperature.
     is_compensated: bool,
-    /// Step of a calibration that comes before the next reading.
-    point: Option<Point>,
+    /// Calibration that comes before the next reading, and how far it is; no point of one that only asks.
+    calibration: Option<(Option<Point>, Progress)>,
+    /// What the circuit says of its calibration.
+    kept: Calibrated,
+}
+
+/// How far a calibration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// The circuit was not told yet.
+    Waiting,
+    /// It was, and has not confirmed.
+    Sent,
+    /// The circuit has the point, and is asked what it keeps.
+    Taken,
+    Done,
 }
 
 impl Command {
@@ -110,7 +124,17 @@ impl Command {
 impl Ezo {
     pub(super) fn new(chip: I2cChip) -> Ezo {
         let outputs = usual_outputs(chip);
-        Ezo { chip, answered: 0, asked: None, outputs, temperature: None, is_compensated: false, point: None }
+        let (answered, asked, temperature, is_compensated) = (0, None, None, false);
+        Ezo {
+            chip,
+            answered,
+            asked,
+            outputs,
+            temperature,
+            is_compensated,
+            calibration: None,
+            kept: Calibrated::default(),
+        }
     }
 
     /// Sets the temperature of the water for the next readings.
@@ -123,19 +147,48 @@ impl Ezo {
         self.is_compensated
     }
 
-    /// Takes a step of a calibration before the next reading, and asks the circuit afterwards how it is calibrated; false where the circuit
-    /// has no such step. After a fault it is not repeated: the circuit may have taken it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no command of a person calibrates yet"))]
-    pub(super) fn calibrate(&mut self, point: Point) -> bool {
-        let is_known = point.text(self.chip).is_some();
-        self.point = Some(point).filter(|_| is_known);
-        is_known
+    /// Takes a step of a calibration before the next reading, and asks the circuit afterwards how it is calibrated; without a point it
+    /// only asks. After a fault nothing is repeated: the circuit may have taken it.
+    pub(super) fn calibrate(&mut self, point: Option<Point>) {
+        self.calibration = Some((point, Progress::Waiting));
+        if point.is_none() {
+            self.ask_calibration();
+        }
+    }
+
+    /// What became of the calibration, once after the step that it is over with.
+    ///
+    /// # Errors
+    /// Why it failed, and what that means for the points of the circuit.
+    pub(super) fn calibrated(&mut self, done: &Result<Step, Fault>) -> Option<Result<Calibrated, String>> {
+        let over = |(_, progress): &mut (_, Progress)| done.is_err() || *progress == Progress::Done;
+        let (point, progress) = self.calibration.take_if(over)?;
+        let command = point.and_then(|point| point.text(self.chip)).unwrap_or_default();
+        Some(match (progress, done) {
+            (Progress::Done, _) | (_, Ok(_)) => Ok(self.kept),
+            (Progress::Waiting, Err(fault)) => Err(format!("nothing was changed: {fault}")),
+            (Progress::Sent, Err(Fault::NotUnderstood(_))) => {
+                Err(format!("the circuit rejects {command:?}; its points are those of before"))
+            }
+            (Progress::Sent, Err(Fault::NotReady)) => {
+                Err(format!("the circuit still works on {command:?}; in a minute the step query says what it keeps"))
+            }
+            (Progress::Sent, Err(fault)) => {
+                Err(format!("the circuit did not confirm {command:?} ({fault}); the step query says what it keeps"))
+            }
+            (Progress::Taken, Err(fault)) => Err(format!("the circuit took {command:?}, and failed after it: {fault}")),
+        })
     }
 
     /// Writes the next command, or reads its answer.
     pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
         let Some((command, reads)) = self.asked else {
             let command = self.next_command();
+            match (&mut self.calibration, command) {
+                (Some((_, progress)), Command::Calibrate(_)) => *progress = Progress::Sent,
+                (Some((_, progress)), Command::Read | Command::ReadAt(_)) => *progress = Progress::Done,
+                _ => {}
+            }
             wire.write(command.text(self.chip).as_bytes())?;
             self.asked = Some((command, 0));
             return Ok(Step::Again(command.delay(self.chip)));
@@ -164,9 +217,13 @@ impl Ezo {
         if !matches!(fault, Fault::NoProbe | Fault::NotReady | Fault::Answer(_)) {
             self.answered = 0;
         }
-        if let Some((Command::Calibrate(_), _)) = self.asked.take() {
-            self.point = None;
-        }
+        self.asked = None;
+    }
+
+    /// Asks next how the circuit is calibrated, unless other questions come first.
+    fn ask_calibration(&mut self) {
+        let before = questions(self.chip).iter().position(|question| *question == Command::Calibration);
+        (self.answered, self.kept) = (self.answered.min(before.unwrap_or(0)), Calibrated::default());
     }
 
     fn answer(&mut self, command: Command, text: &str) -> Result<Step, Fault> {
@@ -176,7 +233,9 @@ impl Ezo {
             Command::Outputs => self.outputs = outputs(self.chip, text)?,
             Command::Calibration => self.look_at_calibration(text)?,
             Command::Slope => {
-                if reply::is_slope_bad(&reply::answer_to("SLOPE", text)?)? {
+                let slope = reply::slope(&reply::answer_to("SLOPE", text)?)?;
+                self.kept.slope = Some(slope);
+                if reply::is_slope_bad(slope) {
                     warn!(
                         "{}: the slope of the pH probe is bad ({text}): clean the probe, calibrate it again or replace it",
                         self.chip
@@ -184,14 +243,12 @@ impl Ezo {
                 }
             }
             Command::Calibrate(_) => {
-                self.point = None;
-                let before = questions(self.chip).iter().position(|question| *question == Command::Calibration);
-                self.answered = before.unwrap_or(0);
-                return if text.is_empty() {
-                    Ok(Step::Again(Duration::ZERO))
-                } else {
-                    Err(Fault::Answer(text.to_owned()))
-                };
+                self.ask_calibration();
+                if !text.is_empty() {
+                    return Err(Fault::Answer(text.to_owned()));
+                }
+                self.calibration.iter_mut().for_each(|(_, progress)| *progress = Progress::Taken);
+                return Ok(Step::Again(Duration::ZERO));
             }
             Command::Read | Command::ReadAt(_) => {
                 self.is_compensated = matches!(command, Command::ReadAt(_));
@@ -205,7 +262,10 @@ impl Ezo {
 
     fn next_command(&self) -> Command {
         let read = self.temperature.map_or(Command::Read, Command::ReadAt);
-        let next = self.point.map_or(read, Command::Calibrate);
+        let next = match self.calibration {
+            Some((Some(point), Progress::Waiting)) => Command::Calibrate(point),
+            _ => read,
+        };
         questions(self.chip).get(self.answered).copied().unwrap_or(next)
     }
 
@@ -217,8 +277,9 @@ impl Ezo {
         if is_same { Ok(()) } else { Err(Fault::OtherChip { expected, found: found.to_owned() }) }
     }
 
-    fn look_at_calibration(&self, text: &str) -> Result<(), Fault> {
-        if reply::answer_to("CAL", text)?[0] == "0" {
+    fn look_at_calibration(&mut self, text: &str) -> Result<(), Fault> {
+        self.kept.points = reply::answer_to("CAL", text)?[0].parse().ok();
+        if self.kept.points == Some(0) {
             warn!("{}: the circuit is not calibrated; its values are those of an ideal probe", self.chip);
         }
         Ok(())

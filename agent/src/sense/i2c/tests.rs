@@ -7,7 +7,7 @@ use std::future::Future;
 use tilth_config::{BusKind, I2cChip, Stamping};
 use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::fake::{Commands, FakeBus, FakeChip, words};
 use super::*;
@@ -51,11 +51,46 @@ fn with_bus<F: Future<Output = ()>>(
     runtime.block_on(async {
         let (context, sender) = context(sensors);
         let (queue, health) = (context.queue.clone(), context.health.clone());
+        let (_requests, mut requests) = mpsc::channel(1);
         tokio::select! {
-            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", context) => panic!("ended"),
+            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut requests, context) => panic!("ended"),
             () = test(queue, health, sender) => {}
         }
     });
+}
+
+/// What a person is told who asks for these steps, one after the other, and the values of the first sensor after them.
+fn calibrated(
+    bus: FakeBus,
+    sensors: Vec<(SensorId, InputSettings)>,
+    steps: &[(&str, CalibrationStep, Option<f64>)],
+) -> (Vec<String>, Quality) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let ((context, _sender), (requests, mut asked)) = (context(sensors), mpsc::channel(1));
+        let queue = context.queue.clone();
+        let ask = async {
+            let mut said = Vec::new();
+            for (sensor, step, value) in steps {
+                let (answer, answered) = oneshot::channel();
+                let (sensor, step, value) = (SensorId::new(sensor).unwrap(), *step, *value);
+                requests.send(CalibrationRequest { sensor, step, value, answer }).await.unwrap();
+                said.push(match answered.await.unwrap() {
+                    Ok(kept) => format!("{} points", kept.points.unwrap()),
+                    Err(why) => why,
+                });
+            }
+            while queue.try_next().is_some() {}
+            match queue.next().await {
+                SenseMessage::Value(sample) => (said, sample.quality),
+                other => panic!("{other:?}"),
+            }
+        };
+        tokio::select! {
+            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut asked, context) => panic!("ended"),
+            answer = ask => answer,
+        }
+    })
 }
 
 /// The next thing that the bus says, in words.
@@ -172,18 +207,20 @@ fn a_slow_chip_has_a_tenth_of_the_bus_and_leaves_the_rest_to_the_others() {
 
 /// An EZO circuit that answers each command at once, and what it was asked.
 fn ezo(kind: &str, value: &'static str) -> Ezo {
-    Ezo { kind: format!("?i,{kind},2.0"), value, asked: String::new() }
+    Ezo { kind: format!("?i,{kind},2.0"), value, asked: String::new(), commands: Arc::default() }
 }
 
 struct Ezo {
     kind: String,
     value: &'static str,
     asked: String,
+    commands: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
 impl FakeChip for Ezo {
     fn write(&mut self, bytes: &[u8]) -> bool {
         self.asked = String::from_utf8_lossy(bytes).into_owned();
+        self.commands.lock().unwrap().push(self.asked.clone());
         true
     }
 
@@ -193,6 +230,7 @@ impl FakeChip for Ezo {
             "Status" => "?Status,P,5.0",
             "Cal,?" => "?Cal,3",
             "Slope,?" => "?Slope,99.7,100.3,-0.89",
+            step if step.starts_with("Cal,") => "",
             _ => self.value,
         };
         bytes.fill(0);
@@ -200,6 +238,59 @@ impl FakeChip for Ezo {
         bytes[1..=answer.len()].copy_from_slice(answer.as_bytes());
         true
     }
+}
+
+/// Guards against: a probe in a buffer that alerts, or doses, as if the tank had become it.
+#[test]
+fn a_step_is_taken_between_two_readings_which_are_then_of_a_sensor_in_calibration() {
+    let circuit = ezo("pH", "7.02");
+    let commands = Arc::clone(&circuit.commands);
+    let bus = FakeBus::with(0x63, circuit);
+    // Read once an hour: the step does not wait for that.
+    let (sensor, mut settings) = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
+    settings.interval = Some(Span::from_mins(60));
+    let temp = input("room/temp", I2cChip::Sht3x, 0x44, "temperature", Quantity::Temperature);
+    bus.add(0x44, sht31());
+    let sensors = vec![(sensor, settings), temp];
+    let (said, quality) =
+        calibrated(bus.clone(), sensors[..1].to_vec(), &[("tank/ph", CalibrationStep::Mid, Some(7.0))]);
+    assert_eq!((said, quality), (vec!["3 points".to_owned()], Quality::Calibrating));
+    let commands = std::mem::take(&mut *commands.lock().unwrap());
+    let step = commands.iter().position(|command| command == "Cal,mid,7.00").unwrap();
+    assert_eq!(commands[step + 1..], ["Cal,?", "Slope,?", "R"], "after {commands:?}");
+    let steps = [
+        ("tank/ph", CalibrationStep::Query, None),
+        ("tank/ph", CalibrationStep::Low, Some(7.0)),
+        ("room/temp", CalibrationStep::Query, None),
+        ("room/rh", CalibrationStep::Query, None),
+    ];
+    let (said, quality) = calibrated(bus, sensors, &steps);
+    let no_circuit = "it is read from sht3x at 0x44, which is no EZO circuit";
+    let expected =
+        ["3 points", "low of an ezo_ph takes a value from 1 to 6 pH", no_circuit, "nothing is read for room/rh"];
+    assert_eq!((said.as_slice(), quality), (expected.map(str::to_owned).as_slice(), Quality::Good));
+}
+
+/// Guards against: a step that is taken minutes after the person was told that there is no answer, with the probe in the tank.
+#[test]
+fn a_step_whose_asker_has_given_up_is_not_begun() {
+    let circuit = ezo("pH", "7.02");
+    let commands = Arc::clone(&circuit.commands);
+    let bus = FakeBus::with(0x63, circuit);
+    let inputs = vec![input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph)];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let ((context, _sender), (requests, mut asked)) = (context(inputs), mpsc::channel(1));
+        let (sensor, step, value) = (SensorId::new("tank/ph").unwrap(), CalibrationStep::Mid, Some(7.0));
+        requests.send(CalibrationRequest { sensor, step, value, answer: oneshot::channel().0 }).await.unwrap();
+        let queue = context.queue.clone();
+        let read = async { assert_eq!(told_after(&queue, "up").await, "tank/ph 7.02") };
+        tokio::select! {
+            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut asked, context) => panic!("ended"),
+            () = read => {}
+        }
+    });
+    assert!(!commands.lock().unwrap().iter().any(|command| command.starts_with("Cal,mid")));
 }
 
 /// Guards against: a pH that is compensated with the 25 C of the circuit's start, because the thermometer died and nothing says so.

@@ -1,12 +1,73 @@
-//! Steps of a calibration of EZO circuits, and how long each takes. Source: "Calibration" in the I2C part of the datasheets.
+//! Steps of a calibration of EZO circuits: their names, values and commands, and how long each takes. Source: "Calibration" in the I2C
+//! part of the datasheets.
 
+use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tilth_config::I2cChip;
+use tilth_core::id::SensorId;
+use tokio::sync::oneshot;
+
+/// Step of a calibration as people and the API name it. Each circuit has some of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CalibrationStep {
+    /// pH, always first, for it forgets the others: a buffer of pH 6 to 8
+    Mid,
+    /// pH, second: a buffer of pH 1 to 6. EC: the lower of two solutions in uS/cm
+    Low,
+    /// pH, third: a buffer of pH 8 to 14. EC: the higher of two solutions in uS/cm
+    High,
+    /// EC, always first: the dry probe
+    Dry,
+    /// EC: the only solution in uS/cm. RTD: the temperature in C
+    Single,
+    /// Dissolved oxygen, first: the probe in air
+    Air,
+    /// Dissolved oxygen, second: a solution without oxygen
+    Zero,
+    /// Forget all points
+    Clear,
+    /// Only say how many points the circuit keeps
+    Query,
+}
+
+/// Wish of a person that a circuit takes a step, on its way to the task of the bus. One whose answer nobody waits for is not begun.
+#[derive(Debug)]
+pub(crate) struct CalibrationRequest {
+    /// A sensor that the circuit feeds.
+    pub(crate) sensor: SensorId,
+    pub(crate) step: CalibrationStep,
+    pub(crate) value: Option<f64>,
+    pub(crate) answer: Answer,
+}
+
+/// Where a person waits for what the circuit keeps then, or why it has not taken the step, in words.
+pub(crate) type Answer = oneshot::Sender<Result<Calibrated, String>>;
+
+/// What a circuit says of its calibration; none of what its firmware does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Calibrated {
+    /// How many points it keeps.
+    pub(crate) points: Option<u8>,
+    /// Slopes of a pH probe in acid and in base, % of an ideal probe's.
+    pub(crate) slope: Option<[f64; 2]>,
+}
+
+/// Buffers of pH. Those that are sold as low, middle and high ones do not overlap, so a mix-up is noticed.
+const PH_LOW: RangeInclusive<f64> = 1.0..=6.0;
+const PH_MID: RangeInclusive<f64> = 6.0..=8.0;
+const PH_HIGH: RangeInclusive<f64> = 8.0..=14.0;
+
+/// What the circuits can measure, uS/cm and C.
+const EC: RangeInclusive<f64> = 0.07..=500_000.0;
+const RTD: RangeInclusive<f64> = -126.0..=1254.0;
 
 /// A step of a calibration, with the value of the solution that the probe is in.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no command of a person calibrates yet"))]
 pub(in crate::sense::i2c) enum Point {
     /// Forgets all points.
     Clear,
@@ -24,7 +85,49 @@ pub(in crate::sense::i2c) enum Point {
     Zero,
 }
 
+impl fmt::Display for CalibrationStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |name| f.write_str(name.get_name()))
+    }
+}
+
 impl Point {
+    /// The step of a circuit at this value; none of a query.
+    ///
+    /// # Errors
+    /// What the circuit takes instead, in words.
+    pub(in crate::sense::i2c) fn of(
+        chip: I2cChip,
+        step: CalibrationStep,
+        value: Option<f64>,
+    ) -> Result<Option<Point>, String> {
+        use CalibrationStep::{Air, Clear, Dry, High, Low, Mid, Query, Single, Zero};
+        use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
+        let at = |point: fn(f64) -> Point, range: RangeInclusive<f64>, unit: &str| {
+            let within = value.filter(|value| range.contains(value)).map(point);
+            let expected =
+                || format!("{step} of an {chip} takes a value from {} to {} {unit}", range.start(), range.end());
+            within.map(Some).ok_or_else(expected)
+        };
+        let plain =
+            |point| if value.is_none() { Ok(point) } else { Err(format!("{step} of an {chip} takes no value")) };
+        match (step, chip) {
+            (Query, _) => plain(None),
+            (Clear, _) => plain(Some(Point::Clear)),
+            (Mid, EzoPh) => at(Point::Mid, PH_MID, "pH"),
+            (Low, EzoPh) => at(Point::Low, PH_LOW, "pH"),
+            (High, EzoPh) => at(Point::High, PH_HIGH, "pH"),
+            (Dry, EzoEc) => plain(Some(Point::Dry)),
+            (Single, EzoEc) => at(Point::One, EC, "uS/cm"),
+            (Low, EzoEc) => at(Point::Low, EC, "uS/cm"),
+            (High, EzoEc) => at(Point::High, EC, "uS/cm"),
+            (Single, EzoRtd) => at(Point::One, RTD, "C"),
+            (Air, EzoDo) => plain(Some(Point::Air)),
+            (Zero, EzoDo) => plain(Some(Point::Zero)),
+            _ => Err(format!("an {chip} has no step {step}; its steps are {}, clear and query", steps(chip))),
+        }
+    }
+
     /// The command; none where the circuit has no such step.
     pub(super) fn text(self, chip: I2cChip) -> Option<String> {
         use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
@@ -51,5 +154,15 @@ impl Point {
             (_, I2cChip::EzoDo) => 1300,
             _ => 600,
         })
+    }
+}
+
+/// Steps that a circuit has besides those of all.
+fn steps(chip: I2cChip) -> &'static str {
+    match chip {
+        I2cChip::EzoPh => "mid, low, high",
+        I2cChip::EzoEc => "dry, single, low, high",
+        I2cChip::EzoDo => "air, zero",
+        _ => "single",
     }
 }

@@ -80,12 +80,16 @@ pub(super) fn answer_to<'a>(query: &str, text: &'a str) -> Result<Vec<&'a str>, 
     fields().ok_or_else(|| Fault::Answer(text.to_owned()))
 }
 
-/// Whether a pH probe's slopes, in % of an ideal probe's in acid and in base, say that it is worn or wrongly calibrated.
-pub(super) fn is_slope_bad(fields: &[&str]) -> Result<bool, Fault> {
+/// Slopes of a pH probe, in % of an ideal probe's in acid and in base.
+pub(super) fn slope(fields: &[&str]) -> Result<[f64; 2], Fault> {
     let unusable = || Fault::Answer(fields.join(","));
     let [acid, base, ..] = fields else { return Err(unusable()) };
-    let is_good = |text: &str| plain_number(text).map(|percent| SLOPE_PERCENT.contains(&percent));
-    Ok(!(is_good(acid).ok_or_else(unusable)? && is_good(base).ok_or_else(unusable)?))
+    Ok([plain_number(acid).ok_or_else(unusable)?, plain_number(base).ok_or_else(unusable)?])
+}
+
+/// Whether slopes say that a pH probe is worn or wrongly calibrated.
+pub(super) fn is_slope_bad(slope: [f64; 2]) -> bool {
+    slope.iter().any(|percent| !SLOPE_PERCENT.contains(percent))
 }
 
 #[cfg(test)]
@@ -138,7 +142,7 @@ mod tests {
         for text in ["7.1", "?CAL", "CAL,3", "?SLOPE,1"] {
             assert!(answer_to("CAL", text).is_err(), "{text}");
         }
-        assert!(is_slope_bad(&["99"]).is_err() && is_slope_bad(&["99", "x"]).is_err());
+        assert!(slope(&["99"]).is_err() && slope(&["99", "x"]).is_err());
     }
 
     #[test]
@@ -162,7 +166,7 @@ mod tests {
                 assert_eq!(answer_to("CAL", &read).unwrap()[0], points.to_string());
             }
             if let Some(is_bad) = expect["slope_bad"].as_bool() {
-                assert_eq!(is_slope_bad(&answer_to("SLOPE", &read).unwrap()), Ok(is_bad), "{text:?}");
+                assert_eq!(slope(&answer_to("SLOPE", &read).unwrap()).map(is_slope_bad), Ok(is_bad), "{text:?}");
             }
             seen += 1;
         }
@@ -176,7 +180,7 @@ mod tests {
                 if let Ok(numbers) = numbers(&text, expected) {
                     prop_assert!(numbers.iter().all(|number| number.is_finite()));
                 }
-                let _ = answer_to("CAL", &text).map(|fields| is_slope_bad(&fields));
+                let _ = answer_to("CAL", &text).map(|fields| slope(&fields).map(is_slope_bad));
             }
         }
     }

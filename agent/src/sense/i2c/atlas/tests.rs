@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use tilth_config::I2cChip;
 
+use super::calibration::CalibrationStep;
 use super::*;
 use crate::sense::i2c::chip::Driver;
 use crate::sense::i2c::fake::{FakeBus, FakeChip, reading, step};
@@ -142,22 +143,73 @@ fn oxygen_and_temperature_are_read_as_they_are_put_out() {
 /// The circuit, which is calibrated before its first reading.
 fn calibrated(
     chip: I2cChip,
-    point: Point,
+    point: Option<Point>,
     start: &[&str],
     then: &[&[u8]],
 ) -> (FakeBus, Driver, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
     let (bus, mut driver, commands) = circuit(chip, start, then);
     let Driver::Ezo(ezo) = &mut driver else { panic!("{driver:?}") };
-    assert!(ezo.calibrate(point), "{chip} has {point:?}");
+    ezo.calibrate(point);
     (bus, driver, commands)
 }
 
 #[test]
 fn a_step_of_a_calibration_comes_before_the_reading_and_is_looked_at_afterwards() {
     let then: [&[u8]; 5] = [b"\xfe", b"\x01", b"\x01?Cal,1", b"\x01?Slope,99.7,100.3", b"\x017.01"];
-    let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Point::Mid(7.0), &START, &then);
+    let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Some(Point::Mid(7.0)), &START, &then);
+    let kept = Calibrated { points: Some(1), slope: Some([99.7, 100.3]) };
+    assert_eq!(told(&mut driver, &mut bus), Ok(kept));
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.01)]));
     assert_eq!(*commands.lock().unwrap(), ["i", "Status", "Cal,?", "Slope,?", "Cal,mid,7.00", "Cal,?", "Slope,?", "R"]);
+}
+
+/// What the person is told: the answer to the calibration, without waiting for the reading after it.
+fn told(driver: &mut Driver, bus: &mut FakeBus) -> Result<Calibrated, String> {
+    for _ in 0..200 {
+        let done = step(driver, bus, PH);
+        if let Some(said) = driver.ezo().and_then(|ezo| ezo.calibrated(&done)) {
+            return said;
+        }
+    }
+    panic!("no answer in 200 steps: {driver:?}");
+}
+
+#[test]
+fn a_query_asks_again_what_is_kept_and_changes_nothing() {
+    let then: [&[u8]; 4] = [b"\x017.01", b"\x01?Cal,3", b"\x01?Slope,98.0,99.0", b"\xff"];
+    let (mut bus, mut driver, commands) = circuit(I2cChip::EzoPh, &START, &then);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.01)]));
+    driver.ezo().unwrap().calibrate(None);
+    assert_eq!(told(&mut driver, &mut bus), Ok(Calibrated { points: Some(3), slope: Some([98.0, 99.0]) }));
+    assert_eq!(commands.lock().unwrap()[4..], ["R", "Cal,?", "Slope,?", "R"]);
+    let start = ["?I,pH,1.0", "?STATUS,P,3.3"];
+    let (mut bus, mut driver, _) = calibrated(I2cChip::EzoPh, None, &start, &[b"\x02", b"\x02", b"\x017.0"]);
+    assert_eq!(told(&mut driver, &mut bus), Ok(Calibrated::default()), "old firmware does not know the question");
+}
+
+/// Guards against: a technician who rinses the probe and goes on, while the circuit has not taken the point.
+#[test]
+fn a_step_that_fails_says_whether_the_points_are_those_of_before() {
+    let processing = [b"\xfe".as_slice(); 10];
+    let confirmed = [b"\x01".as_slice(), b"\xff"];
+    for (start, then, expected) in [
+        (&START[..], &[b"\x02".as_slice()][..], "the circuit rejects \"Cal,low,4.00\"; its points are those of before"),
+        (&START, &processing, "the circuit still works on \"Cal,low,4.00\"; in a minute the step query"),
+        (
+            &START,
+            &[b"\xff"],
+            "the circuit did not confirm \"Cal,low,4.00\" (the chip lost its power since it was asked)",
+        ),
+        (&START, &confirmed, "the circuit took \"Cal,low,4.00\", and failed after it: the chip lost its power"),
+        (&["?i,EC,2.10"], &[], "nothing was changed: another chip answers: expected pH, got EC"),
+    ] {
+        let (mut bus, mut driver, _) = calibrated(I2cChip::EzoPh, Some(Point::Low(4.0)), start, then);
+        let said = told(&mut driver, &mut bus).unwrap_err();
+        assert!(said.starts_with(expected), "expected {expected}, got {said}");
+    }
+    let (_, mut driver, _) = calibrated(I2cChip::EzoPh, Some(Point::Low(4.0)), &START, &[]);
+    let said = told(&mut driver, &mut FakeBus::default()).unwrap_err();
+    assert_eq!(said, "nothing was changed: no chip answers at 0x63; is it wired and powered?");
 }
 
 /// A bad solution is rejected. Whether a circuit took what was cut off nobody knows; twice the same point may be worse than none.
@@ -168,7 +220,7 @@ fn a_step_that_failed_is_not_repeated() {
         (b"\x01what", Fault::Answer("what".to_owned())),
         (b"\xff", Fault::PowerLost),
     ] {
-        let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Point::Low(4.0), &START, &[answer]);
+        let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Some(Point::Low(4.0)), &START, &[answer]);
         assert_eq!(reading(&mut driver, &mut bus, PH), Err(fault));
         for _ in 0..40 {
             let _ = step(&mut driver, &mut bus, PH);
@@ -197,6 +249,29 @@ fn each_circuit_has_steps_of_its_own() {
         let found = point.text(chip).map(|text| (text, point.delay(chip)));
         let expected = expected.map(|(text, ms)| (text.to_owned(), Duration::from_millis(ms)));
         assert_eq!(found, expected, "{chip} {point:?}");
-        assert_eq!(Ezo::new(chip).calibrate(point), expected.is_some());
+    }
+}
+
+#[test]
+fn a_step_has_a_value_that_its_circuit_takes() {
+    use CalibrationStep::{Air, Clear, High, Low, Mid, Query, Single};
+    use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
+    for (chip, step, value, expected) in [
+        (EzoPh, Mid, Some(6.86), Ok(Some(Point::Mid(6.86)))),
+        (EzoPh, Query, None, Ok(None)),
+        (EzoRtd, Single, Some(-10.0), Ok(Some(Point::One(-10.0)))),
+        (EzoDo, Clear, None, Ok(Some(Point::Clear))),
+        (EzoPh, Low, Some(7.0), Err("low of an ezo_ph takes a value from 1 to 6 pH")),
+        (EzoPh, High, Some(f64::NAN), Err("high of an ezo_ph takes a value from 8 to 14 pH")),
+        (EzoEc, Single, None, Err("single of an ezo_ec takes a value from 0.07 to 500000 uS/cm")),
+        (EzoDo, Air, Some(8.0), Err("air of an ezo_do takes no value")),
+        (
+            EzoEc,
+            Mid,
+            Some(7.0),
+            Err("an ezo_ec has no step mid; its steps are dry, single, low, high, clear and query"),
+        ),
+    ] {
+        assert_eq!(Point::of(chip, step, value), expected.map_err(str::to_owned));
     }
 }

@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Explain(Explain),
     Schema(Schema),
     Doctor(Doctor),
+    Diag(Diag),
     /// Show the state of the running agent
     ///
     /// Clock, configuration, buses, readings, store, notification channels, and sync with the hub.
@@ -293,6 +294,21 @@ pub(crate) struct Doctor {
     pub(crate) config: Config,
     #[command(flatten)]
     pub(crate) agent: AgentOptions,
+}
+
+/// Write an archive for whoever helps from afar: state, configuration and log, without secrets
+///
+/// What doctor, check, explain, status and their like print, with the log of the service and facts of the machine. Run it with sudo, or
+/// what you may not read is missing. It names sensors, phone numbers and addresses: look before you send it.
+#[derive(Debug, Args)]
+pub(crate) struct Diag {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    #[command(flatten)]
+    pub(crate) address: AgentAddress,
+    /// File to write; it must not exist [default: tilth-diag-TIME.tar.gz in this folder]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Show where the values of a configuration come from

@@ -1,6 +1,7 @@
 //! Commands that ask the running agent.
 
 mod client;
+mod diag;
 mod doctor;
 mod flash;
 mod init;
@@ -13,6 +14,7 @@ use hyper::Method;
 use serde::de::DeserializeOwned;
 use tilth_core::time::Span;
 
+pub(crate) use self::diag::diag;
 pub(crate) use self::doctor::doctor;
 pub(crate) use self::flash::flash;
 pub(crate) use self::init::init;

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Schema(wanted) => schema::run(&wanted),
         Command::Init(wanted) => commands::init(&wanted),
         Command::Doctor(wanted) => commands::doctor(&wanted),
+        Command::Diag(wanted) => commands::diag(&wanted),
         Command::Status(wanted) => commands::status(&wanted),
         Command::Sensors(wanted) => commands::sensors(&wanted),
         Command::History(wanted) => commands::history(&wanted),

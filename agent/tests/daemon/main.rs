@@ -5,6 +5,7 @@ mod api;
 mod bundles;
 mod buses;
 mod changes;
+mod diag;
 mod good;
 mod half_written;
 mod labels;

@@ -1,0 +1,211 @@
+//! `tilth-agent diag`: one archive for whoever helps from afar, without secrets.
+//!
+//! Each file is the output of a command, and the agent's own say no secret. Values of secrets and keys that this user can read are blanked out
+//! all the same, wherever they stand.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output as Ran, Stdio};
+
+use anyhow::{Context, anyhow};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use tilth_config::{Loaded, Purpose, Resource, plain_file, top_paths};
+
+use crate::cli;
+use crate::configuration::preview::Preview;
+use crate::exit::Exit;
+use crate::output::{Output, counted};
+
+/// Longest time that one command may take, in seconds.
+const PATIENCE: &str = "60";
+
+/// Upper limit of one file, in bytes: what a command printed last is kept.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Secrets shorter than this many bytes would blank out half the archive.
+const SHORTEST_SECRET: usize = 4;
+
+/// Files, and the commands of this program whose output they hold.
+const OWN: &[(&str, &[&str])] = &[
+    ("doctor.txt", &["doctor"]),
+    ("check.txt", &["check"]),
+    ("status.json", &["status", "--json"]),
+    ("status.txt", &["status"]),
+    ("sensors.txt", &["sensors"]),
+    ("actuators.txt", &["actuators"]),
+    ("holds.txt", &["hold"]),
+    ("silences.txt", &["silence"]),
+    ("alerts.txt", &["alerts", "--all"]),
+    ("alerts-of-30-days.txt", &["alerts", "--since", "30d"]),
+    ("notes.txt", &["notes"]),
+];
+
+/// Files, and the commands of the system whose output they hold.
+const SYSTEM: &[(&str, &[&str])] = &[
+    (
+        "system/log.txt",
+        &["journalctl", "--unit", "tilth-agent", "--lines", "5000", "--no-pager", "--output", "short-iso"],
+    ),
+    ("system/kernel.txt", &["journalctl", "--dmesg", "--lines", "1000", "--no-pager", "--output", "short-iso"]),
+    ("system/service.txt", &["systemctl", "status", "tilth-agent", "--no-pager", "--lines", "0"]),
+    ("system/version.txt", &["uname", "-a"]),
+    ("system/release.txt", &["cat", "/etc/os-release"]),
+    ("system/model.txt", &["cat", "/proc/device-tree/model"]),
+    ("system/disk.txt", &["df", "-h"]),
+    ("system/mounts.txt", &["cat", "/proc/mounts"]),
+    ("system/memory.txt", &["cat", "/proc/meminfo"]),
+    ("system/usb.txt", &["lsusb"]),
+    ("system/ports.txt", &["ls", "-l", "/dev/serial/by-id"]),
+    ("system/clock.txt", &["timedatectl"]),
+    ("system/network.txt", &["ip", "address"]),
+];
+
+/// Gathers everything and writes the archive.
+pub(crate) fn diag(wanted: &cli::Diag) -> anyhow::Result<Exit> {
+    let path = wanted.file.clone().unwrap_or_else(|| default_name(Timestamp::now()));
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).with_context(|| shown(&path))?;
+    let loaded = Preview::read(&wanted.config.folder, &wanted.address.data, Purpose::Check).loaded;
+    let secrets = secrets(&loaded, &wanted.config.folder);
+    let mut output = Output::with_progress();
+    let mut files = vec![("README.txt".to_owned(), readme())];
+    for (name, command) in commands(wanted, &loaded)? {
+        output.progress(format_args!("{name} .."))?;
+        files.push((name, blank_out(run(&command), &secrets)));
+    }
+    let archive = archive(&files, Timestamp::now()).context("archive")?;
+    file.write_all(&archive).and_then(|()| file.sync_all()).with_context(|| shown(&path))?;
+    let (count, size) = (counted(files.len() as u64, "file"), archive.len().div_ceil(1024));
+    output.line(format_args!(
+        "{}: {count}, {size} KiB, no secrets; it names sensors, phone numbers and addresses",
+        shown(&path)
+    ))?;
+    output.flush()?;
+    Ok(Exit::Done)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// `tilth-diag-20260601T103000Z.tar.gz`.
+fn default_name(now: Timestamp) -> PathBuf {
+    PathBuf::from(format!("tilth-diag-{}.tar.gz", now.strftime("%Y%m%dT%H%M%SZ")))
+}
+
+fn readme() -> Vec<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = "Each file holds the command that it is of, its output, and how it ended. Secrets and keys are not in it, or are [blanked out].\n";
+    format!("tilth-agent {version}, diag\n\n{text}").into_bytes()
+}
+
+/// Each file with its command: words of a command line.
+fn commands(wanted: &cli::Diag, loaded: &Loaded) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let program = std::env::current_exe().context("the path of this program")?;
+    let data = ["--data".to_owned(), shown(&wanted.address.data)];
+    let config = ["--config".to_owned(), shown(&wanted.config.folder)];
+    let socket = wanted.address.socket.iter().flat_map(|socket| ["--socket".to_owned(), shown(socket)]);
+    let own = |name: &str, words: &[&str]| {
+        let words = words.iter().map(|word| (*word).to_owned());
+        let mut command: Vec<String> = std::iter::once(shown(&program)).chain(words).chain(data.clone()).collect();
+        if matches!(command[1].as_str(), "doctor" | "check" | "explain") {
+            command.extend(config.clone());
+        }
+        if !matches!(command[1].as_str(), "check" | "explain") {
+            command.extend(socket.clone());
+        }
+        (name.to_owned(), command)
+    };
+    let configuration = top_paths(loaded).into_iter().enumerate().map(|(number, path)| {
+        let name: String = path.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        own(&format!("configuration/{:02}-{name}.txt", number + 1), &["explain", &path])
+    });
+    let system = SYSTEM
+        .iter()
+        .map(|(name, words)| ((*name).to_owned(), words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()));
+    Ok(OWN.iter().map(|(name, words)| own(name, words)).chain(configuration).chain(system).collect())
+}
+
+/// The command, what it printed, and how it ended.
+fn run(command: &[String]) -> Vec<u8> {
+    let ran = Command::new("timeout").arg(PATIENCE).args(command).stdin(Stdio::null()).output();
+    let mut text = format!("$ {}\n", command.join(" ")).into_bytes();
+    match ran {
+        Ok(Ran { status, stdout, stderr }) => {
+            for mut printed in [stdout, stderr] {
+                text.extend(printed.split_off(printed.len().saturating_sub(MAX_BYTES)));
+            }
+            text.extend(format!("\n[{status}]\n").bytes());
+        }
+        Err(error) => text.extend(format!("\n[not run: {error}]\n").bytes()),
+    }
+    text
+}
+
+/// Values of the secrets and keys that the configuration names, as far as this user can read them.
+fn secrets(loaded: &Loaded, folder: &Path) -> Vec<Vec<u8>> {
+    let named = loaded.resources.iter().filter_map(|named| match &named.resource {
+        Resource::Secret(name) => Some(folder.join("secrets").join(name.as_str())),
+        Resource::DeviceKey(file) => Some(folder.join(file)),
+        _ => None,
+    });
+    let all = std::fs::read_dir(folder.join("secrets")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let values = named.chain(all).filter_map(|path| plain_file::read(&path, 1 << 16).ok());
+    let mut values: Vec<Vec<u8>> = values.map(|value| value.trim_ascii().to_owned()).collect();
+    values.retain(|value| value.len() >= SHORTEST_SECRET);
+    // One that holds another goes first.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values.dedup();
+    values
+}
+
+/// The text with `[blanked out]` in place of each secret and of whatever has the form of a device key.
+fn blank_out(text: Vec<u8>, secrets: &[Vec<u8>]) -> Vec<u8> {
+    let blanked = secrets
+        .iter()
+        .fold(text, |text, secret| replace(&text, |rest| rest.starts_with(secret).then_some(secret.len())));
+    replace(&blanked, |rest| {
+        let key = rest.strip_prefix(b"dev_ak_")?;
+        Some(
+            rest.len() - key.len()
+                + key.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count(),
+        )
+    })
+}
+
+fn replace(text: &[u8], length_of: impl Fn(&[u8]) -> Option<usize>) -> Vec<u8> {
+    let (mut replaced, mut at) = (Vec::with_capacity(text.len()), 0);
+    while at < text.len() {
+        match length_of(&text[at..]) {
+            Some(length) => {
+                replaced.extend(b"[blanked out]");
+                at += length.max(1);
+            }
+            None => {
+                replaced.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    replaced
+}
+
+/// Files as a compressed tape archive, in a folder of their own.
+fn archive(files: &[(String, Vec<u8>)], now: Timestamp) -> anyhow::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+    for (name, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(now.as_second().unsigned_abs());
+        archive.append_data(&mut header, format!("tilth-diag/{name}"), text.as_slice())?;
+    }
+    archive.into_inner()?.finish().map_err(|error| anyhow!(error))
+}
+
+#[cfg(test)]
+mod tests;

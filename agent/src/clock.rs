@@ -42,9 +42,9 @@ pub(crate) enum Trust {
     /// The machine's clock has a battery, and the configuration says so.
     Battery,
     /// The hub stated it, signed, or the store of an earlier run in this boot.
-    Told,
+    Stated,
     /// The clock is simulated, and right by definition.
-    Made,
+    Simulated,
 }
 
 impl Trust {
@@ -53,8 +53,8 @@ impl Trust {
         match self {
             Trust::Synchronised => "ntp",
             Trust::Battery => "rtc",
-            Trust::Told => "told",
-            Trust::Made => "made",
+            Trust::Stated => "told",
+            Trust::Simulated => "made",
         }
     }
 }
@@ -77,13 +77,13 @@ pub(crate) struct Clock(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     mode: ClockMode,
-    anchor: Mutex<Anchored>,
+    anchor: Mutex<AnchorState>,
     /// The greatest stamp, in mode `Input`.
     greatest: watch::Sender<Option<WallTime>>,
 }
 
 #[derive(Debug)]
-struct Anchored {
+struct AnchorState {
     anchor: Option<Anchor>,
     /// The machine's own clock is believed before it is synchronised.
     has_battery: bool,
@@ -95,11 +95,11 @@ impl Clock {
         let anchor = match mode {
             ClockMode::System => None,
             ClockMode::Scaled(_) => {
-                Some(Anchor { offset_ms: machine_wall_ms() - mode.uptime().0, trust: Trust::Made, error: None })
+                Some(Anchor { offset_ms: machine_wall_ms() - mode.uptime().0, trust: Trust::Simulated, error: None })
             }
-            ClockMode::Input => Some(Anchor { offset_ms: 0, trust: Trust::Made, error: None }),
+            ClockMode::Input => Some(Anchor { offset_ms: 0, trust: Trust::Simulated, error: None }),
         };
-        let anchor = Mutex::new(Anchored { anchor, has_battery: false, ask_at: Uptime(i64::MIN) });
+        let anchor = Mutex::new(AnchorState { anchor, has_battery: false, ask_at: Uptime(i64::MIN) });
         Clock(Arc::new(Inner { mode, anchor, greatest: watch::Sender::new(None) }))
     }
 
@@ -131,20 +131,20 @@ impl Clock {
         self.anchor_at(self.uptime())
     }
 
-    /// Takes the time of day from somebody trustworthy: the hub's signed time, or what the store kept of this boot. The
-    /// machine's own synchronised clock still goes before it.
+    /// Takes a stated time of day: the hub's signed time, or what the store kept of this boot. The machine's own synchronised clock
+    /// still goes before it.
     pub(crate) fn trust(&self, anchor: Anchor) {
         if self.0.mode != ClockMode::Input {
-            self.anchored().anchor = Some(anchor);
+            self.anchor_state().anchor = Some(anchor);
         }
     }
 
     /// The machine has a clock with a battery: it is believed from now on, unless it shows a time from before this program. What
-    /// is synchronised, or said by somebody trustworthy, goes before it.
+    /// is synchronised or stated goes before it.
     pub(crate) fn trust_battery(&self) {
-        let mut anchored = self.anchored();
-        anchored.has_battery = true;
-        anchored.ask_at = Uptime(i64::MIN);
+        let mut anchor_state = self.anchor_state();
+        anchor_state.has_battery = true;
+        anchor_state.ask_at = Uptime(i64::MIN);
     }
 
     /// The uptime at a time of day; before boot it is negative. None while the time of day is not trusted.
@@ -205,24 +205,24 @@ impl Clock {
     }
 
     fn anchor_at(&self, now: Uptime) -> Option<Anchor> {
-        let mut anchored = self.anchored();
-        if self.0.mode == ClockMode::System && now >= anchored.ask_at {
-            anchored.ask_at = now + ASK_AGAIN;
+        let mut anchor_state = self.anchor_state();
+        if self.0.mode == ClockMode::System && now >= anchor_state.ask_at {
+            anchor_state.ask_at = now + ASK_AGAIN;
             let offset_ms = || machine_wall_ms() - self.0.mode.uptime().0;
             if let Some(error) = synchronised() {
-                anchored.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Synchronised, error });
-            } else if anchored.has_battery
-                // Nobody has said better.
-                && anchored.anchor.is_none_or(|anchor| anchor.trust == Trust::Battery)
+                anchor_state.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Synchronised, error });
+            } else if anchor_state.has_battery
+                // Nothing better is known.
+                && anchor_state.anchor.is_none_or(|anchor| anchor.trust == Trust::Battery)
                 && machine_wall_ms() >= EARLIEST.0
             {
-                anchored.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Battery, error: None });
+                anchor_state.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Battery, error: None });
             }
         }
-        anchored.anchor
+        anchor_state.anchor
     }
 
-    fn anchored(&self) -> MutexGuard<'_, Anchored> {
+    fn anchor_state(&self) -> MutexGuard<'_, AnchorState> {
         self.0.anchor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -231,7 +231,7 @@ impl Clock {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         Ok(match self.0.mode {
             ClockMode::System => id.trim().to_owned(),
-            made => format!("{}-{made}", id.trim()),
+            simulated => format!("{}-{simulated}", id.trim()),
         })
     }
 }

@@ -29,21 +29,21 @@ pub(crate) use opened::{DEFAULT_POLICY, database};
 use tasks::Tasks;
 
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.
-pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &cli::Run) -> anyhow::Result<Exit> {
     journal::start().context("the thread of the log")?;
-    let (clock, stop) = (Clock::new(wanted.clock), signals::Stop::new().context("signals")?);
+    let (clock, stop) = (Clock::new(args.clock), signals::Stop::new().context("signals")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-    let ended = runtime.block_on(live(wanted, clock, stop));
+    let ended = runtime.block_on(live(args, clock, stop));
     // Does not wait for system calls that may never return.
     runtime.shutdown_background();
     ended
 }
 
-async fn live(wanted: &cli::Run, clock: Clock, mut stop: signals::Stop) -> anyhow::Result<Exit> {
+async fn live(args: &cli::Run, clock: Clock, mut stop: signals::Stop) -> anyhow::Result<Exit> {
     let started = tokio::select! {
-        started = Tasks::start(wanted, clock) => started?,
+        started = Tasks::start(args, clock) => started?,
         () = stop.asked() => {
-            configuration::save_end(&wanted.data, None).await;
+            configuration::save_end(&args.data, None).await;
             return Ok(Exit::Done);
         }
     };
@@ -55,7 +55,7 @@ async fn live(wanted: &cli::Run, clock: Clock, mut stop: signals::Stop) -> anyho
     tasks.stop().await;
     // An end of sync is never blamed on a bundle: the hub may have caused it.
     if !ended.as_ref().is_err_and(tasks::is_of_sync) {
-        configuration::save_end(&wanted.data, ended.as_ref().err()).await;
+        configuration::save_end(&args.data, ended.as_ref().err()).await;
     }
     ended.map(|()| Exit::Done)
 }

@@ -33,7 +33,7 @@ fn the_time_of_day_is_there_once_it_is_trusted() {
     let clock = Clock::new(ClockMode::System);
     let was_trusted = clock.now().1.is_some();
     assert_eq!(was_trusted, synchronised().is_some());
-    clock.trust(Anchor { offset_ms: 1_000_000, trust: Trust::Told, error: None });
+    clock.trust(Anchor { offset_ms: 1_000_000, trust: Trust::Stated, error: None });
     let (now, wall) = clock.now();
     if !was_trusted {
         assert_eq!(wall, Some(WallTime(now.0 + 1_000_000)));

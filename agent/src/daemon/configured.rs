@@ -13,10 +13,10 @@ use crate::clock::Clock;
 use crate::configuration::Startup;
 
 /// What to start with; none where that is rejected, which the log says. A data folder that does not answer until then is done without.
-pub(super) async fn read(wanted: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Result<Option<Startup>> {
-    let Some(startup) = choose(wanted, clock, until).await? else { return Ok(None) };
-    if let Some(problem) = startup.compiled.forbids(wanted.clock) {
-        warn!("--clock {}: {problem}", wanted.clock);
+pub(super) async fn read(args: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Result<Option<Startup>> {
+    let Some(startup) = choose(args, clock, until).await? else { return Ok(None) };
+    if let Some(problem) = startup.compiled.forbids(args.clock) {
+        warn!("--clock {}: {problem}", args.clock);
         return Ok(None);
     }
     if startup.compiled.clock_trust == ClockTrust::Rtc {
@@ -25,16 +25,16 @@ pub(super) async fn read(wanted: &cli::Run, clock: &Clock, until: Instant) -> an
     Ok(Some(startup))
 }
 
-async fn choose(wanted: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Result<Option<Startup>> {
+async fn choose(args: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Result<Option<Startup>> {
     let on_a_thread = |read: fn(&Path, &Path, &Clock) -> Option<Startup>| {
-        let (folder, data, clock) = (wanted.config.folder.clone(), wanted.data.clone(), clock.clone());
+        let (folder, data, clock) = (args.config.folder.clone(), args.data.clone(), clock.clone());
         spawn_blocking(move || read(&folder, &data, &clock))
     };
     let mut whole = on_a_thread(Startup::read);
     if let Ok(startup) = timeout_at(until, &mut whole).await {
         return startup.context("configuration");
     }
-    warn!("the data folder {} does not answer; starting without it", wanted.data.display());
+    warn!("the data folder {} does not answer; starting without it", args.data.display());
     tokio::select! {
         startup = &mut whole => startup,
         startup = on_a_thread(Startup::read_without_data) => match startup {

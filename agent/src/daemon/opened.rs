@@ -1,4 +1,4 @@
-//! Opening the store: the state that it restores, and news about its condition.
+//! Opening the store: the state that it restores, and the reports of its thread.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ pub(super) async fn open(
         policy: Policy { has_hub, ..DEFAULT_POLICY },
         options,
         free_bytes: free_bytes(data),
-        report: Box::new(move |news| listening.handle(news)),
+        report: Box::new(move |report| listening.handle(report)),
     };
     let (answer, answered) = oneshot::channel();
     let (store_writer, handle, thread) =
@@ -101,7 +101,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         None
     });
     let (boot, alerts) = store.begin_boot(os_boot, last_number(&store, &opened, kept.as_ref()))?;
-    recall_time(&store, clock);
+    restore_time(&store, clock);
     // What is missing is noted with decide's first commit, which has what follows from it: until then each start finds it.
     if opened.missing.is_none() {
         store.note_known(clock.now().1, true);
@@ -133,10 +133,10 @@ fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) 
 
 /// Sets the time of day that an earlier run of this boot learnt, until something better is known. A simulated one goes on over a restart
 /// as well.
-fn recall_time(store: &Store, clock: &Clock) {
+fn restore_time(store: &Store, clock: &Clock) {
     let trust = match clock.anchor() {
-        None => Trust::Told,
-        Some(Anchor { trust: Trust::Made, .. }) => Trust::Made,
+        None => Trust::Stated,
+        Some(Anchor { trust: Trust::Simulated, .. }) => Trust::Simulated,
         Some(_) => return,
     };
     if let Ok(Some(offset)) = store.wall_at_zero() {
@@ -159,7 +159,7 @@ fn log(remarks: &[String]) {
     remarks.iter().for_each(|remark| warn!(target: "store", "{remark}"));
 }
 
-/// The daemon's part on the store's thread: opens the database, and handles news about it.
+/// The daemon's part on the store's thread: opens the database, and handles the reports of the thread.
 struct StoreMonitor {
     path: PathBuf,
     options: Options,
@@ -214,9 +214,9 @@ impl StoreMonitor {
         }
     }
 
-    fn handle(&self, news: StoreReport<'_>) {
+    fn handle(&self, report: StoreReport<'_>) {
         let StoreMonitor { clock, health, config, heads, replaced, to_decide, .. } = self;
-        match news {
+        match report {
             StoreReport::Committed(stream, lanes) => {
                 heads.send_replace(heads_of(stream, &lanes));
             }
@@ -229,12 +229,12 @@ impl StoreMonitor {
                 info!(target: "store", "recording works again");
             }
             StoreReport::Dropped(losses) => {
-                let dropped = said_losses(losses, clock, |at| at.to_string()).collect();
+                let dropped = describe_losses(losses, clock, |at| at.to_string()).collect();
                 health.posted().dropped = dropped;
             }
             StoreReport::DropsRecorded(losses) => {
                 let local = config.local();
-                let lost = said_losses(losses, clock, |at| local.second(at));
+                let lost = describe_losses(losses, clock, |at| local.second(at));
                 lost.for_each(|lost| warn!(target: "store", "given up: {lost}"));
             }
             StoreReport::DeletesOldest(what, reason) => {
@@ -262,7 +262,7 @@ impl StoreMonitor {
 }
 
 /// Dropped rows in words: how many of what, time span and cause. `shown` prints a time.
-fn said_losses<'a>(
+fn describe_losses<'a>(
     losses: &'a Losses,
     clock: &'a Clock,
     shown: impl Fn(WallTime) -> String + 'a,
@@ -322,7 +322,7 @@ mod tests {
             policy: DEFAULT_POLICY,
             options: options(),
             free_bytes: Box::new(|| None),
-            report: Box::new(move |news| listening.handle(news)),
+            report: Box::new(move |report| listening.handle(report)),
         };
         let (answer, answered) = oneshot::channel();
         drop(answered);
@@ -390,11 +390,11 @@ mod tests {
         let folder = Folder::new();
         let mut store = booted(&folder);
         let mut commit = Commit::new(Uptime(1000), calibrated(1));
-        let made = Anchor { offset_ms: 5_000, trust: Trust::Made, error: None };
-        commit.anchor = Some(made);
+        let simulated = Anchor { offset_ms: 5_000, trust: Trust::Simulated, error: None };
+        commit.anchor = Some(simulated);
         store.commit(&commit).unwrap();
         let clock = Clock::new(ClockMode::Scaled(60));
-        recall_time(&store, &clock);
-        assert_eq!(clock.anchor(), Some(made));
+        restore_time(&store, &clock);
+        assert_eq!(clock.anchor(), Some(simulated));
     }
 }

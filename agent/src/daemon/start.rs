@@ -46,8 +46,8 @@ const DISKS: Duration = Duration::from_secs(30);
 const REQUESTS: usize = 256;
 
 /// Handles that most tasks share.
-struct Base<'a> {
-    wanted: &'a cli::Run,
+struct Shared<'a> {
+    args: &'a cli::Run,
     device: Id,
     clock: Clock,
     to_decide: mpsc::Sender<DecideRequest>,
@@ -63,48 +63,54 @@ struct Base<'a> {
 impl Tasks {
     /// Starts all tasks; none where the configuration is rejected, which the log says. Takes the control socket first: another agent
     /// there is an error.
-    pub(super) async fn start(wanted: &cli::Run, clock: Clock) -> anyhow::Result<Option<Tasks>> {
+    pub(super) async fn start(args: &cli::Run, clock: Clock) -> anyhow::Result<Option<Tasks>> {
         let (notifier, until) = (notifier().map(Arc::new), Instant::now() + DISKS);
         // Before the first wait for a disk.
         notifier.iter().for_each(|notifier| notifier.ready("starting: reading the configuration"));
         if clock.mode() != ClockMode::System {
             warn!("the clock is {}: for the demo and tests", clock.mode());
         }
-        let socket = take_socket(wanted, until).await?;
-        let Some(startup) = configured::read(wanted, &clock, until).await? else { return Ok(None) };
+        let socket = take_socket(args, until).await?;
+        let Some(startup) = configured::read(args, &clock, until).await? else { return Ok(None) };
         let (to_decide, requests) = mpsc::channel(REQUESTS);
         let enrolment = startup.enrolment.clone();
         let (outputs, switched) = Outputs::new();
-        let base = Base::new(wanted, &startup, clock, to_decide, outputs);
-        let store = base.open_store((startup.has_run, startup.enrolment.is_some()), until).await?;
-        info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), base.device);
+        let shared = Shared::new(args, &startup, clock, to_decide, outputs);
+        let store = shared.open_store((startup.has_run, startup.enrolment.is_some()), until).await?;
+        info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), shared.device);
         let (changed_inputs, inputs) = mpsc::channel(1);
-        let begun = Configuration::begin(startup, base.configuration_context(changed_inputs)).await;
+        let begun = Configuration::begin(startup, shared.configuration_context(changed_inputs)).await;
         let (configuration, configured, first_inputs) = begun.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
         let (notify, notices) = mpsc::channel(notify::REQUESTS);
         let (deliver, deliveries) = mpsc::channel(REQUESTS);
-        let secrets = Secrets::of(&wanted.config.folder);
+        let secrets = Secrets::of(&args.config.folder);
         let (by_channels, from_channels) = notify::to_decide::channel();
-        let notifying =
-            tokio::spawn(notify::run(secrets, base.clock.clone(), base.ports.clone(), notices, deliver, by_channels));
+        let notifying = tokio::spawn(notify::run(
+            secrets,
+            shared.clock.clone(),
+            shared.ports.clone(),
+            notices,
+            deliver,
+            by_channels,
+        ));
         let syncing = enrolment.map(|enrolment| {
-            let parts = base.sync_parts(enrolment, &configuration, bundles, &store);
+            let parts = shared.sync_parts(enrolment, &configuration, bundles, &store);
             tokio::spawn(sync::run(parts))
         });
         let mut serving = JoinSet::new();
         if let Some(socket) = socket {
-            serving.spawn(api::connections::run(socket, Arc::new(base.api_state(&notify, &store, retries))));
+            serving.spawn(api::connections::run(socket, Arc::new(shared.api_state(&notify, &store, retries))));
         }
-        let senses = base.senses(&store.restored);
-        let reporting = notifier.clone().map(|notifier| tokio::spawn(base.reporter(notifier).run()));
+        let senses = shared.senses(&store.restored);
+        let reporting = notifier.clone().map(|notifier| tokio::spawn(shared.reporter(notifier).run()));
         let OpenStore { restored, store_writer, handle, replaced, thread, .. } = store;
         let progress = store_writer.progress();
-        let handles = base.handles(store_writer, replaced, notify, switched)?;
+        let handles = shared.handles(store_writer, replaced, notify, switched)?;
         let deciding = tokio::spawn(decide_from_the_first(
-            base.queue.clone(),
-            base.clock.clone(),
+            shared.queue.clone(),
+            shared.clock.clone(),
             requests,
             (deliveries, from_channels),
             move || decide::begin(restored, configured, handles),
@@ -112,11 +118,11 @@ impl Tasks {
         let mut tasks = Tasks {
             senses,
             inputs,
-            health: base.health,
-            clock: base.clock,
+            health: shared.health,
+            clock: shared.clock,
             progress,
-            to_decide: base.to_decide,
-            outputs: base.outputs,
+            to_decide: shared.to_decide,
+            outputs: shared.outputs,
             configuring: tokio::spawn(configuration.run(received, retried)),
             deciding,
             notifying,
@@ -132,19 +138,19 @@ impl Tasks {
     }
 }
 
-impl<'a> Base<'a> {
+impl<'a> Shared<'a> {
     fn new(
-        wanted: &'a cli::Run,
+        args: &'a cli::Run,
         startup: &Startup,
         clock: Clock,
         to_decide: mpsc::Sender<DecideRequest>,
         outputs: Outputs,
-    ) -> Base<'a> {
+    ) -> Shared<'a> {
         let (device, configured) = (&startup.compiled.device, &startup.compiled.configured);
         let plan = &configured.plan;
         let hub = startup.enrolment.as_ref().map(|enrolment| &enrolment.hub);
-        Base {
-            wanted,
+        Shared {
+            args,
             device: device.clone(),
             outputs,
             ports: Ports::default(),
@@ -160,9 +166,9 @@ impl<'a> Base<'a> {
 
     fn configuration_context(&self, inputs: mpsc::Sender<SensorInputs>) -> configuration::ConfigContext<'a> {
         configuration::ConfigContext {
-            folder: &self.wanted.config.folder,
-            data: &self.wanted.data,
-            mode: self.wanted.clock,
+            folder: &self.args.config.folder,
+            data: &self.args.data,
+            mode: self.args.clock,
             status: self.config.clone(),
             health: self.health.clone(),
             to_decide: self.to_decide.clone(),
@@ -172,11 +178,11 @@ impl<'a> Base<'a> {
 
     async fn open_store(&self, has: (bool, bool), until: Instant) -> anyhow::Result<OpenStore> {
         let (health, config) = (self.health.clone(), self.config.clone());
-        opened::open(&self.wanted.data, &self.clock, health, config, has, self.to_decide.clone(), until).await
+        opened::open(&self.args.data, &self.clock, health, config, has, self.to_decide.clone(), until).await
     }
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {
-        let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
+        let machine = Machine { root: PathBuf::from("/"), disk: self.args.data.clone() };
         let mut before = KnownBefore { positions: restored.boards.clone(), ..KnownBefore::default() };
         if let Some(kept) = &restored.checkpoint {
             (before.label_matches, before.boards) = ((*kept.label_matches).clone(), (*kept.boards).clone());
@@ -230,7 +236,7 @@ impl<'a> Base<'a> {
             notify: notify.downgrade(),
             live: self.live.clone(),
             store: store.handle.clone(),
-            database: opened::database(&self.wanted.data),
+            database: opened::database(&self.args.data),
             policy: opened::DEFAULT_POLICY,
             sync: self.sync.clone(),
             limits: Limits::new(std::time::Instant::now()),
@@ -244,7 +250,7 @@ impl<'a> Base<'a> {
         notify: mpsc::Sender<notify::NotifyRequest>,
         outcomes: mpsc::Receiver<interlock::ActuatorInput>,
     ) -> anyhow::Result<Handles> {
-        let recording = match &self.wanted.record {
+        let recording = match &self.args.record {
             Some(path) => Some(Recording::open(path).with_context(|| path.display().to_string())?),
             None => None,
         };
@@ -263,8 +269,8 @@ fn notifier() -> Option<Notifier> {
 }
 
 /// Takes the control socket; none where that fails, and the agent runs without it. Another agent there is an error.
-async fn take_socket(wanted: &cli::Run, until: Instant) -> anyhow::Result<Option<Taken>> {
-    let path = socket::of(wanted.socket.as_deref(), &wanted.data);
+async fn take_socket(args: &cli::Run, until: Instant) -> anyhow::Result<Option<Taken>> {
+    let path = socket::of(args.socket.as_deref(), &args.data);
     let hangs = NotTaken::Failed(path.display().to_string(), ErrorKind::TimedOut.into());
     let taking = timeout_at(until, spawn_blocking(move || socket::take(&path))).await;
     match taking.map_or(Ok(Err(hangs)), |taken| taken)? {

@@ -174,7 +174,7 @@ impl Running {
 fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)], test: impl FnOnce(Running) -> F) {
     let clock = Clock::new(ClockMode::Scaled(100));
     let offset_ms = WALL - clock.uptime().0;
-    clock.trust(Anchor { offset_ms, trust: Trust::Told, error: None });
+    clock.trust(Anchor { offset_ms, trust: Trust::Stated, error: None });
     let channels = channels.iter().map(|(name, channel)| (id(name), channel.clone())).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let secrets = Secrets::of(&config.0);

@@ -103,7 +103,7 @@ mod tests {
             }
             .stated_time(&clock)
         };
-        clock.trust(Anchor { offset_ms: 1_000_000_000, trust: Trust::Told, error: None });
+        clock.trust(Anchor { offset_ms: 1_000_000_000, trust: Trust::Stated, error: None });
         let wall = |ms: i64| Some(WallTime(1_010_000_000 + ms));
         for (stamp, rejected, at) in [
             (None, None, None),

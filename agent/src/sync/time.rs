@@ -69,7 +69,7 @@ async fn request_time(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<An
         bail!("the answer took {} s", (after - before).as_secs_f64());
     }
     let middle = before + error;
-    Ok(Anchor { offset_ms: now.0.saturating_sub(middle.0), trust: Trust::Told, error: Some(error) })
+    Ok(Anchor { offset_ms: now.0.saturating_sub(middle.0), trust: Trust::Stated, error: Some(error) })
 }
 
 /// Drawn anew for each question, so that an old answer does not fit.

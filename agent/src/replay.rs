@@ -49,7 +49,7 @@ use player::Player;
 use reader_thread::{Batch, ReaderThread};
 use readings::{KnownSensor, ReadOptions, Row};
 use recorded_names::RecordedNames;
-use repeats::{Held, Repeats};
+use repeats::{Deferred, Repeats};
 use time_order::TimeOrder;
 use totals::Totals;
 
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     }
     let page = args.report.as_deref().map(Destination::check).transpose()?;
     let unit = |id: &SensorId| loaded.input_settings.get(id).and_then(|settings| settings.unit);
-    let Some(of_file) = wishes(args, &plan, unit) else { return Ok(Exit::Refused) };
+    let Some(of_file) = read_options(args, &plan, unit) else { return Ok(Exit::Refused) };
     let reader = ReaderThread::open(&args.input, &of_file)?;
     let printer = Printer {
         json: args.json,
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
 }
 
 /// How the file is to be read; nothing after saying that `--map` names no sensor.
-fn wishes(args: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Unit>) -> Option<ReadOptions> {
+fn read_options(args: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Unit>) -> Option<ReadOptions> {
     let known = |map: &&cli::Map| plan.sensor_ix(&map.sensor).is_none();
     if let Some(map) = args.reading.map.iter().find(known) {
         let meant = recorded_names::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
@@ -189,7 +189,7 @@ impl Replay<'_> {
         let player = player.get_or_insert_with(|| Player::new(&printer.plan, row.at_ms, args.restart_every));
         printer.repeats.enter(player.ahead(row.at_ms));
         player.wait_until(row.at_ms, printer)?;
-        printer.repeats.leave().iter().try_for_each(|held| printer.print_held(held))?;
+        printer.repeats.leave().iter().try_for_each(|deferred| printer.print_deferred(deferred))?;
         if let Some(sensor) = sensor {
             printer.totals.sensors[sensor.0 as usize].heard = true;
             player.read(row, sensor, printer)?;
@@ -201,8 +201,8 @@ impl Replay<'_> {
 
 impl Printer {
     fn print(&mut self, effect: &Effect) -> anyhow::Result<()> {
-        let (held, is_printed) = self.repeats.filter(effect);
-        held.iter().try_for_each(|held| self.print_held(held))?;
+        let (deferred, is_printed) = self.repeats.filter(effect);
+        deferred.iter().try_for_each(|deferred| self.print_deferred(deferred))?;
         let unheard = self.totals.is_unheard(effect);
         self.totals.add(effect);
         if let Some(digest) = &mut self.digest {
@@ -215,11 +215,11 @@ impl Printer {
         }
     }
 
-    /// A repeat that was held back, with how many before it are never printed.
-    fn print_held(&mut self, held: &Held) -> anyhow::Result<()> {
-        let Some(mut line) = TransitionRecord::of(&held.effect, &self.plan) else { return Ok(()) };
-        line.repeats = NonZeroU64::new(held.left_out);
-        match self.totals.is_unheard(&held.effect) {
+    /// A repeat that was deferred, with how many before it are never printed.
+    fn print_deferred(&mut self, deferred: &Deferred) -> anyhow::Result<()> {
+        let Some(mut line) = TransitionRecord::of(&deferred.effect, &self.plan) else { return Ok(()) };
+        line.repeats = NonZeroU64::new(deferred.skipped);
+        match self.totals.is_unheard(&deferred.effect) {
             _ if self.json => self.output.json(&line),
             true => Ok(()),
             false => self.output.line(line.aligned(&self.widths)),

@@ -28,15 +28,15 @@ pub(crate) struct Repeats {
 #[derive(Debug, Default)]
 struct Alert {
     printed: u64,
-    held: Option<Held>,
+    deferred: Option<Deferred>,
 }
 
-/// The last repeat that was held back.
+/// The last repeat that was deferred.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Held {
+pub(crate) struct Deferred {
     pub(crate) effect: Effect,
-    /// Repeats before this one that were held back and are never printed.
-    pub(crate) left_out: u64,
+    /// Repeats before this one that were deferred and are never printed.
+    pub(crate) skipped: u64,
 }
 
 impl Repeats {
@@ -45,38 +45,39 @@ impl Repeats {
         self.long = gap > LONG_GAP;
     }
 
-    /// What was held back of an alert and is to be printed before an effect that is about the alert and no repeat; and whether the
+    /// What was deferred of an alert and is to be printed before an effect that is about the alert and no repeat; and whether the
     /// effect is to be printed.
-    pub(crate) fn filter(&mut self, effect: &Effect) -> (Option<Held>, bool) {
+    pub(crate) fn filter(&mut self, effect: &Effect) -> (Option<Deferred>, bool) {
         let alert = match effect {
             _ if !self.long => None,
-            Effect::Page(page) if page.cause == Cause::Repeated => return (None, !self.hold(page.id.alert, effect)),
+            Effect::Page(page) if page.cause == Cause::Repeated => return (None, !self.defer(page.id.alert, effect)),
             Effect::Page(page) => Some(page.id.alert),
             Effect::Alert(_, report) => report.alert,
             _ => None,
         };
-        (alert.and_then(|alert| self.alerts.get_mut(&alert)?.held.take()), true)
+        (alert.and_then(|alert| self.alerts.get_mut(&alert)?.deferred.take()), true)
     }
 
-    fn hold(&mut self, alert: AlertId, effect: &Effect) -> bool {
+    fn defer(&mut self, alert: AlertId, effect: &Effect) -> bool {
         let alert = self.alerts.entry(alert).or_default();
         if alert.printed < PRINTED {
             alert.printed += 1;
             return false;
         }
-        let left_out = alert.held.as_ref().map_or(0, |held| held.left_out + 1);
-        alert.held = Some(Held { effect: effect.clone(), left_out });
+        let skipped = alert.deferred.as_ref().map_or(0, |deferred| deferred.skipped + 1);
+        alert.deferred = Some(Deferred { effect: effect.clone(), skipped });
         true
     }
 
-    /// The gap is over: what was held back in it, in the order of time.
-    pub(crate) fn leave(&mut self) -> Vec<Held> {
+    /// The gap is over: what was deferred in it, in the order of time.
+    pub(crate) fn leave(&mut self) -> Vec<Deferred> {
         self.long = false;
-        let mut held: Vec<Held> = mem::take(&mut self.alerts).into_values().filter_map(|alert| alert.held).collect();
-        held.sort_by_key(|held| match &held.effect {
+        let mut deferred: Vec<Deferred> =
+            mem::take(&mut self.alerts).into_values().filter_map(|alert| alert.deferred).collect();
+        deferred.sort_by_key(|deferred| match &deferred.effect {
             Effect::Page(page) => Some(page.report.at.uptime),
             _ => None,
         });
-        held
+        deferred
     }
 }

@@ -40,7 +40,7 @@ pub enum SmsOutcome {
 
 /// A text on its way to one number.
 #[derive(Debug)]
-struct Letter {
+struct OutgoingSms {
     to: String,
     /// Number of the text, which its parts name.
     text: u8,
@@ -54,13 +54,13 @@ struct Letter {
 #[derive(Debug)]
 struct Page {
     id: String,
-    letters: VecDeque<Letter>,
+    queue: VecDeque<OutgoingSms>,
     failure: Option<Failure>,
 }
 
 /// A part of a text whose delivery report is waited for.
 #[derive(Debug)]
-struct Awaited {
+struct PendingReport {
     reference: u8,
     text: u8,
     to: String,
@@ -78,17 +78,17 @@ struct Reached {
 /// SMS of one modem.
 #[derive(Debug)]
 pub struct Outgoing {
-    answers: VecDeque<Letter>,
+    answers: VecDeque<OutgoingSms>,
     budget: Budget,
     page: Option<Page>,
     /// The SMS that the modem has.
-    in_flight: Option<Letter>,
+    in_flight: Option<OutgoingSms>,
     /// What became of the last page at each number, as [`Outgoing::numbers`] says it.
     numbers: Vec<(String, Result<(), String>)>,
     /// Pages of late, so that another attempt leaves out the numbers that have one. The newest is the last.
     reached: VecDeque<Reached>,
     reference: u8,
-    reports: VecDeque<Awaited>,
+    reports: VecDeque<PendingReport>,
     outcomes: VecDeque<SmsOutcome>,
 }
 
@@ -120,8 +120,8 @@ impl Outgoing {
             self.reached.pop_front();
         }
         self.numbers.clear();
-        let letters = missing.into_iter().map(|number| self.letter(number, text, true)).collect();
-        self.page = Some(Page { id: id.to_owned(), letters, failure: None });
+        let queue = missing.into_iter().map(|number| self.sms(number, text, true)).collect();
+        self.page = Some(Page { id: id.to_owned(), queue, failure: None });
         self.end_page();
     }
 
@@ -129,8 +129,8 @@ impl Outgoing {
     pub fn answer(&mut self, now: Uptime, number: &str, text: &str) {
         if self.budget.left(now) > 0 && self.answers.len() < MAX_ANSWERS {
             self.budget.take(now);
-            let letter = self.letter(number, text, false);
-            self.answers.push_back(letter);
+            let sms = self.sms(number, text, false);
+            self.answers.push_back(sms);
         }
     }
 
@@ -139,32 +139,32 @@ impl Outgoing {
         if self.in_flight.is_some() {
             return None;
         }
-        let of_page = self.page.as_mut().and_then(|page| page.letters.pop_front());
-        let letter = self.in_flight.insert(of_page.or_else(|| self.answers.pop_front())?);
-        letter.parts.front().cloned()
+        let of_page = self.page.as_mut().and_then(|page| page.queue.pop_front());
+        let sms = self.in_flight.insert(of_page.or_else(|| self.answers.pop_front())?);
+        sms.parts.front().cloned()
     }
 
     /// What became of the SMS that the modem had.
     pub fn submitted(&mut self, result: Result<u8, Refused>) {
-        let Some(mut letter) = self.in_flight.take() else { return };
+        let Some(mut sms) = self.in_flight.take() else { return };
         match result {
             Ok(reference) => {
-                letter.parts.pop_front();
-                letter.tries = 0;
-                let reached = self.reached.back_mut().filter(|_| letter.is_page);
+                sms.parts.pop_front();
+                sms.tries = 0;
+                let reached = self.reached.back_mut().filter(|_| sms.is_page);
                 let page = reached.as_ref().map(|reached| reached.page.clone());
-                self.reports.push_back(Awaited { reference, text: letter.text, to: letter.to.clone(), page });
+                self.reports.push_back(PendingReport { reference, text: sms.text, to: sms.to.clone(), page });
                 if self.reports.len() > MAX_REPORTS {
                     self.reports.pop_front();
                 }
-                if !letter.parts.is_empty() {
-                    self.put_back(letter, true);
+                if !sms.parts.is_empty() {
+                    self.requeue(sms, true);
                 } else if let Some(reached) = reached {
-                    self.numbers.push((masked(&letter.to), Ok(())));
-                    reached.numbers.insert(letter.to);
+                    self.numbers.push((masked(&sms.to), Ok(())));
+                    reached.numbers.insert(sms.to);
                 }
             }
-            Err(refused) => self.refused(letter, refused),
+            Err(refused) => self.refused(sms, refused),
         }
         self.end_page();
     }
@@ -173,13 +173,15 @@ impl Outgoing {
     pub fn reported(&mut self, report: DeliveryReport) {
         let Some(arrived) = report.arrived else { return };
         // References repeat: the newest is meant.
-        let place = self.reports.iter().rposition(|awaited| awaited.reference == report.reference);
-        let Some(Awaited { text, to, page, .. }) = place.and_then(|place| self.reports.remove(place)) else { return };
-        let is_of_it = |awaited: &Awaited| awaited.text == text && awaited.to == to;
+        let place = self.reports.iter().rposition(|pending| pending.reference == report.reference);
+        let Some(PendingReport { text, to, page, .. }) = place.and_then(|place| self.reports.remove(place)) else {
+            return;
+        };
+        let is_of_it = |pending: &PendingReport| pending.text == text && pending.to == to;
         if arrived && (self.is_under_way(text, &to) || self.reports.iter().any(is_of_it)) {
             return;
         }
-        self.reports.retain(|awaited| !is_of_it(awaited));
+        self.reports.retain(|pending| !is_of_it(pending));
         let number = masked(&to);
         self.outcomes.push_back(SmsOutcome::Arrived(number.clone(), if arrived { Ok(()) } else { Err(report.status) }));
         if let (false, Some(page)) = (arrived, page) {
@@ -189,9 +191,9 @@ impl Outgoing {
 
     /// Whether a part of the text is still to be sent to the number.
     fn is_under_way(&self, text: u8, to: &str) -> bool {
-        let of_page = self.page.iter().flat_map(|page| &page.letters);
-        let mut letters = of_page.chain(&self.answers).chain(&self.in_flight);
-        letters.any(|letter| letter.text == text && letter.to == to)
+        let of_page = self.page.iter().flat_map(|page| &page.queue);
+        let mut queue = of_page.chain(&self.answers).chain(&self.in_flight);
+        queue.any(|sms| sms.text == text && sms.to == to)
     }
 
     /// A page that arrives at no phone is lost; one that is under way has other numbers yet.
@@ -214,21 +216,21 @@ impl Outgoing {
         self.outcomes.pop_front()
     }
 
-    fn letter(&mut self, to: &str, text: &str, is_page: bool) -> Letter {
+    fn sms(&mut self, to: &str, text: &str, is_page: bool) -> OutgoingSms {
         self.reference = self.reference.wrapping_add(1);
         let parts = pdu::submits(to, text, self.reference).into();
-        Letter { to: to.to_owned(), text: self.reference, parts, tries: 0, is_page }
+        OutgoingSms { to: to.to_owned(), text: self.reference, parts, tries: 0, is_page }
     }
 
-    fn refused(&mut self, mut letter: Letter, refused: Refused) {
-        letter.tries += 1;
+    fn refused(&mut self, mut sms: OutgoingSms, refused: Refused) {
+        sms.tries += 1;
         // An SMS that may have arrived would come twice.
-        if letter.tries < TRIES && !refused.is_of_the_number && !refused.may_have_arrived {
-            return self.put_back(letter, false);
+        if sms.tries < TRIES && !refused.is_of_the_number && !refused.may_have_arrived {
+            return self.requeue(sms, false);
         }
-        self.outcomes.push_back(SmsOutcome::Failed(masked(&letter.to), refused.reason.clone()));
-        if let Some(page) = self.page.as_mut().filter(|_| letter.is_page) {
-            self.numbers.push((masked(&letter.to), Err(refused.reason.clone())));
+        self.outcomes.push_back(SmsOutcome::Failed(masked(&sms.to), refused.reason.clone()));
+        if let Some(page) = self.page.as_mut().filter(|_| sms.is_page) {
+            self.numbers.push((masked(&sms.to), Err(refused.reason.clone())));
             let retry = if refused.is_of_the_number { Retry::Few } else { Retry::UntilExpired };
             let Refused { reason, may_have_arrived, .. } = refused;
             page.failure = Some(Failure { reason, retry, retry_after: None, may_have_arrived });
@@ -236,17 +238,17 @@ impl Outgoing {
     }
 
     /// The rest of a text: its next part at once, another attempt after the other numbers.
-    fn put_back(&mut self, letter: Letter, at_once: bool) {
-        let letters = match &mut self.page {
-            Some(page) if letter.is_page => &mut page.letters,
+    fn requeue(&mut self, sms: OutgoingSms, at_once: bool) {
+        let queue = match &mut self.page {
+            Some(page) if sms.is_page => &mut page.queue,
             _ => &mut self.answers,
         };
-        if at_once { letters.push_front(letter) } else { letters.push_back(letter) }
+        if at_once { queue.push_front(sms) } else { queue.push_back(sms) }
     }
 
     fn end_page(&mut self) {
-        let is_in_flight = self.in_flight.as_ref().is_some_and(|letter| letter.is_page);
-        let Some(page) = self.page.take_if(|page| page.letters.is_empty() && !is_in_flight) else { return };
+        let is_in_flight = self.in_flight.as_ref().is_some_and(|sms| sms.is_page);
+        let Some(page) = self.page.take_if(|page| page.queue.is_empty() && !is_in_flight) else { return };
         let has_reached = self.reached.back().is_some_and(|reached| !reached.numbers.is_empty());
         let failure = page.failure.filter(|_| !has_reached);
         self.outcomes.push_back(SmsOutcome::Page(failure.map_or(Ok(()), Err)));

@@ -101,14 +101,14 @@ pub(crate) struct Store {
     /// Tells this database from another one in its place.
     name: String,
     file: Option<open::FileId>,
-    /// What began to be given up with the last step, and why.
-    short_of: Option<(&'static str, &'static str)>,
+    /// What the last step of retention began to delete, and why.
+    started_deleting: Option<(&'static str, &'static str)>,
     /// The checkpoint in the file; none where it is not known, as before the first commit and after one that failed.
     last_checkpoint: Option<checkpoint::LastCheckpoint>,
-    /// The file has an older layout yet: the disk could not be written when it was opened.
-    is_old: bool,
+    /// The file still has an older layout: the disk could not be written when it was opened.
+    needs_migration: bool,
     /// What is in memory may differ from the file: a transaction failed.
-    is_stale: bool,
+    needs_reload: bool,
 }
 
 /// A connection that reads. [`Store::reader`] reads through the writer's own.
@@ -122,15 +122,15 @@ impl Store {
     }
 
     /// Reads again what a failed transaction may have left wrong; confirmations that are not written yet stay.
-    fn reload_if_stale(&mut self) -> Result<(), StoreError> {
-        if self.is_stale {
+    fn reload_if_needed(&mut self) -> Result<(), StoreError> {
+        if self.needs_reload {
             let confirmed = self.lanes;
             self.lanes = LaneStates::read(&self.reader.0)?;
             self.names = names::Names::load(&self.reader.0)?;
             for lane in tilth_protocol::Lane::ALL {
                 self.confirm(lane, confirmed.of(lane).confirmed);
             }
-            self.is_stale = false;
+            self.needs_reload = false;
         }
         Ok(())
     }

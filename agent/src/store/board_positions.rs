@@ -28,7 +28,7 @@ impl Store {
     /// [`StoreError`].
     pub(crate) fn board_positions(&self) -> Result<Vec<BoardPosition>, StoreError> {
         let StoreReader(connection) = &self.reader;
-        if self.is_old {
+        if self.needs_migration {
             return Ok(Vec::new());
         }
         let mut select = connection.prepare("SELECT position FROM board")?;

@@ -171,8 +171,8 @@ impl Buffer {
         lost.iter().for_each(|(cause, lost)| self.lost.entry(cause).or_default().join(lost));
     }
 
-    /// What is dropped from here on is dropped for this cause.
-    pub(crate) fn blame(&mut self, cause: Cause) {
+    /// Sets the cause of what is dropped from here on.
+    pub(crate) fn set_drop_cause(&mut self, cause: Cause) {
         self.cause = cause;
     }
 

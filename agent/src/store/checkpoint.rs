@@ -78,7 +78,7 @@ pub(super) fn write(
 }
 
 /// The whole with its changes. A file of an older layout has no changes.
-pub(super) fn read(connection: &Connection, is_old: bool) -> Result<Option<StoredCheckpoint>, StoreError> {
+pub(super) fn read(connection: &Connection, needs_migration: bool) -> Result<Option<StoredCheckpoint>, StoreError> {
     let bodies = |sql: &str| -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -86,7 +86,8 @@ pub(super) fn read(connection: &Connection, is_old: bool) -> Result<Option<Store
     };
     let Some((mut position, whole)) = bodies("SELECT raw, body FROM snapshot")?.pop() else { return Ok(None) };
     let mut checkpoint: Checkpoint = parse(&whole)?;
-    let changes = if is_old { Vec::new() } else { bodies("SELECT raw, body FROM snapshot_change ORDER BY id")? };
+    let changes =
+        if needs_migration { Vec::new() } else { bodies("SELECT raw, body FROM snapshot_change ORDER BY id")? };
     for (raw, body) in changes {
         checkpoint.apply(parse(&body)?);
         position = raw;
@@ -95,8 +96,8 @@ pub(super) fn read(connection: &Connection, is_old: bool) -> Result<Option<Store
 }
 
 /// The block up to which raw readings are in the checkpoint; all of them, while there is none.
-pub(super) fn position(connection: &Connection, is_old: bool) -> Result<i64, StoreError> {
-    let changes = if is_old { "" } else { "UNION ALL SELECT raw FROM snapshot_change" };
+pub(super) fn position(connection: &Connection, needs_migration: bool) -> Result<i64, StoreError> {
+    let changes = if needs_migration { "" } else { "UNION ALL SELECT raw FROM snapshot_change" };
     let sql = format!("SELECT max(raw) FROM (SELECT raw FROM snapshot {changes})");
     Ok(connection.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(int(u64::MAX)))
 }

@@ -126,11 +126,11 @@ impl Store {
     /// Stores commits in one transaction, all or nothing, with a record of what was dropped before. Returns the state of the lanes.
     pub(crate) fn commit_all(&mut self, commits: &[Commit], lost: &Losses) -> Result<LaneStates, StoreError> {
         self.bring_up_to_date()?;
-        self.reload_if_stale()?;
+        self.reload_if_needed()?;
         let alerts_through =
             commits.iter().rev().find_map(|commit| commit.alerts_through).unwrap_or(self.boot.alerts_through);
         // Until the commit is through, what is in memory may be ahead of what is on the disk.
-        self.is_stale = true;
+        self.needs_reload = true;
         let mut lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.boot_unwritten {
@@ -167,7 +167,7 @@ impl Store {
         self.last_checkpoint = last_checkpoint;
         self.confirmed_unwritten = false;
         self.boot_unwritten = false;
-        self.is_stale = false;
+        self.needs_reload = false;
         Ok(lanes)
     }
 }

@@ -44,10 +44,10 @@ impl Store {
         wall: Option<WallTime>,
         free_bytes: Option<u64>,
     ) -> Result<Step, StoreError> {
-        self.reload_if_stale()?;
+        self.reload_if_needed()?;
         let mut lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let bounds = bounds(&transaction, policy, lanes, wall, self.is_old)?;
+        let bounds = bounds(&transaction, policy, lanes, wall, self.needs_migration)?;
         let usage = usage(&transaction, policy, &bounds, free_bytes)?;
         let step = next_step(policy, &usage);
         let reason = shortage(policy, &usage).unwrap_or("events reached their share of the room");
@@ -69,7 +69,7 @@ impl Store {
         lanes.write(&transaction)?;
         transaction.commit()?;
         (self.lanes, self.confirmed_unwritten) = (lanes, false);
-        self.short_of = is_new.map(|what| (what, reason));
+        self.started_deleting = is_new.map(|what| (what, reason));
         Ok(step)
     }
 }
@@ -139,7 +139,7 @@ fn bounds(
     policy: &Policy,
     lanes: LaneStates,
     wall: Option<WallTime>,
-    is_old: bool,
+    needs_migration: bool,
 ) -> Result<Bounds, StoreError> {
     let confirmed = int(lanes.of(Lane::Windows).confirmed);
     let unconfirmed = |table: &str| -> Result<Option<BootInstant>, StoreError> {
@@ -156,7 +156,7 @@ fn bounds(
             zeros.into_iter().map(|(boot, zero)| (boot, (wall - zero).0 - kept.0)).find(|(_, uptime)| *uptime >= 0)
         }
     };
-    let position = checkpoint::position(connection, is_old)?;
+    let position = checkpoint::position(connection, needs_migration)?;
     let confirmed_raw = first_unconfirmed.unwrap_or((u32::MAX, 0));
     Ok(Bounds { lanes, cut, confirmed_raw, position, has_hub: policy.has_hub })
 }

@@ -1,4 +1,4 @@
-//! A range of sequences being filled: every one is a row or stated as a gap, up to a limit. Pure.
+//! Builds an extent: a range of sequences, each of them a row or stated as a gap, as far as a limit allows. Pure.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -17,7 +17,7 @@ pub(crate) struct Limit {
     pub(crate) until: Option<Instant>,
 }
 
-/// An extent in the making: from its first sequence on, as far as there is room.
+/// Fills an extent from its first sequence on, as far as there is room.
 #[derive(Debug)]
 pub(super) struct ExtentBuilder<R> {
     range: RangeInclusive<u64>,
@@ -74,7 +74,7 @@ impl<R: Sequenced + Serialize> ExtentBuilder<R> {
         !self.is_full
     }
 
-    /// Accounts for everything up to `seq`, itself not included, by gaps.
+    /// States everything before `seq` that has no row as gaps.
     fn pass_gaps(&mut self, seq: u64) {
         while self.next < seq && !self.is_full {
             let gap = match self.known.front() {

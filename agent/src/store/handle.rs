@@ -56,9 +56,9 @@ impl StoreWriter {
     /// and counted.
     pub(crate) fn record(&mut self, commit: Commit) {
         self.progress.record(commit.now);
-        self.overflow.blame(self.progress.marks().cause.unwrap_or(BEHIND));
+        self.overflow.set_drop_cause(self.progress.marks().cause.unwrap_or(BEHIND));
         self.overflow.add(commit);
-        self.hand_over();
+        self.send_commits();
     }
 
     /// Has what was recorded so far committed, and answers whether all of it is on the disk; a dose waits for that. Busy when the
@@ -79,12 +79,12 @@ impl StoreWriter {
         self.progress.clone()
     }
 
-    fn hand_over(&mut self) {
+    fn send_commits(&mut self) {
         let (commits, lost) = self.overflow.take();
         if let Err(TrySendError::Full(StoreJob::Record(commits, lost))) =
             self.jobs.try_send(StoreJob::Record(commits, lost))
         {
-            self.overflow.blame(self.progress.marks().cause.unwrap_or(BEHIND));
+            self.overflow.set_drop_cause(self.progress.marks().cause.unwrap_or(BEHIND));
             self.overflow.add_lost(&lost);
             commits.into_iter().for_each(|commit| self.overflow.add(commit));
         }
@@ -99,7 +99,7 @@ impl StoreWriter {
     }
 
     fn try_stop(&mut self) -> bool {
-        self.hand_over();
+        self.send_commits();
         self.overflow.is_empty() && !matches!(self.jobs.try_send(StoreJob::Stop), Err(TrySendError::Full(_)))
     }
 }

@@ -216,10 +216,10 @@ impl Store {
 
     /// Brings a file of an older layout to this version's, which the disk did not take when it was opened.
     pub(super) fn bring_up_to_date(&mut self) -> Result<(), StoreError> {
-        if self.is_old {
+        if self.needs_migration {
             // It has its first rows.
             schema::migrate(&mut self.reader.0, |_| Ok(()))?;
-            self.is_old = false;
+            self.needs_migration = false;
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Store {
     /// What a restart continues from, if anything was kept.
     /// Damage is an error; the engine begins anew then.
     pub(crate) fn checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        checkpoint::read(&self.reader.0, self.is_old)
+        checkpoint::read(&self.reader.0, self.needs_migration)
     }
 
     /// What people did on site, if they ever did. Damage is an error.
@@ -307,7 +307,7 @@ fn load(
 ) -> Result<(Store, Opened), StoreError> {
     set_pragmas(&connection, options)?;
     let migrated = schema::migrate(&mut connection, |transaction| insert_first_rows(transaction, options, least_boot));
-    let is_old = match migrated {
+    let needs_migration = match migrated {
         Ok(()) => false,
         // An older file on a disk that takes nothing is read as it is, until it does.
         Err(error) if error.is_passing() && schema::layout(&connection)? > 0 => true,
@@ -319,7 +319,7 @@ fn load(
     }
     check(&connection)?;
     // An older layout has neither name nor reserved numbers.
-    let newer = if is_old { "'', 0" } else { "name, alerts_until" };
+    let newer = if needs_migration { "'', 0" } else { "name, alerts_until" };
     let meta = format!("SELECT machine, epoch, {newer} FROM meta");
     let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let (machine, epoch, name, reserved): (String, Option<[u8; 16]>, _, _) =
@@ -336,10 +336,10 @@ fn load(
         name,
         file: FileId::of(path),
         early_checkpoint: EarlyCheckpoint::of(path, &connection, options.checkpoint_pages),
-        short_of: None,
-        is_old,
+        started_deleting: None,
+        needs_migration,
         last_checkpoint: None,
-        is_stale: false,
+        needs_reload: false,
         reader: StoreReader(connection),
     };
     let found = if is_new { Found::Nothing } else { Found::Database };

@@ -249,7 +249,7 @@ impl StoreThread {
             }
             Err(error) => {
                 self.buffer.failed(self.now);
-                self.buffer.blame(error.drop_cause());
+                self.buffer.set_drop_cause(error.drop_cause());
                 self.progress.marks().cause = Some(error.drop_cause());
                 if !self.buffer.lost().is_empty() {
                     (self.settings.report)(StoreReport::Dropped(self.buffer.lost()));
@@ -382,7 +382,7 @@ impl StoreThread {
                 }
                 Ok(_) => {
                     self.has_more_to_delete = true;
-                    if let Some((what, reason)) = store.short_of.take() {
+                    if let Some((what, reason)) = store.started_deleting.take() {
                         (self.settings.report)(StoreReport::DeletesOldest(what, reason));
                     }
                 }

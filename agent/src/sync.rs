@@ -14,7 +14,7 @@
 //! | `time` | the hub's signed time of day, where the machine's clock is not synchronised |
 //! | `status` | status of sync, for `tilth-agent status` and the API |
 //!
-//! Lane, head, stream and epoch are explained in the head of `tilth-sync`.
+//! Lane, extent, head, stream and epoch are explained in the head of `tilth-sync`.
 //!
 //! Without `[hub]` in `agent.toml` none of this runs.
 
@@ -81,7 +81,8 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let setup = Setup { tenant, device, intervals: intervals(clock.mode()), seed: u64::from_le_bytes(random::bytes()) };
     let engine = SyncEngine::new(clock::machine_uptime(), setup, &outbox, known_bundle);
     let transport = ReloadableTransport::new(link);
-    let upkeep = transport.reload_on_change(enrolment.clone(), clock.clone(), versions, inputs.clone(), status.clone());
+    let reloading =
+        transport.reload_on_change(enrolment.clone(), clock.clone(), versions, inputs.clone(), status.clone());
     let timing = time::keep_clock_set(enrolment, clock.clone(), config.clone());
     let handler = Reports {
         trusted: transport.trusted(),
@@ -102,7 +103,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
             Err(closed) => closed.into(),
         },
         () = timing => anyhow::anyhow!("the requests for the time of day ended"),
-        () = upkeep => anyhow::anyhow!("the check for new keys ended"),
+        () = reloading => anyhow::anyhow!("the check for new keys ended"),
         () = store_adapter.run(requested) => anyhow::anyhow!("the answers from the store ended"),
         () = handler.run(reported) => anyhow::anyhow!("the handling of reports ended"),
     }

@@ -62,12 +62,12 @@ impl StoreAdapter {
 
     async fn answer(&mut self, request: StoreRequest) {
         match request {
-            StoreRequest::Fetch { ask, answer } => {
-                let rows = self.fetch(ask).await;
+            StoreRequest::Fetch { ask: request, answer } => {
+                let rows = self.fetch(request).await;
                 let _ = answer.send(rows);
             }
             StoreRequest::Command(StoreCommand::Confirm { stream, confirmed }) => {
-                self.note_in_store(move |store| {
+                self.update_store(move |store| {
                     if store.stream() == stream {
                         confirmed.iter().for_each(|(&lane, &seq)| {
                             store.confirm(lane, seq);
@@ -78,7 +78,7 @@ impl StoreAdapter {
                 .await;
             }
             StoreRequest::Command(StoreCommand::Rewind { stream, epoch, confirmed }) => {
-                self.note_in_store(move |store| {
+                self.update_store(move |store| {
                     // The epoch holds for every stream; confirmations hold for one.
                     let here = if store.stream() == stream { confirmed.clone() } else { store.lanes().confirmed() };
                     store.rewind(epoch, &here)
@@ -86,10 +86,8 @@ impl StoreAdapter {
                 .await;
             }
             StoreRequest::Command(StoreCommand::Quarantine { stream, rows }) => {
-                self.note_in_store(
-                    move |store| if store.stream() == stream { store.quarantine(&rows) } else { Ok(()) },
-                )
-                .await;
+                self.update_store(move |store| if store.stream() == stream { store.quarantine(&rows) } else { Ok(()) })
+                    .await;
             }
             StoreRequest::NewStream { reason, answer } => {
                 let outbox = loop {
@@ -123,15 +121,15 @@ impl StoreAdapter {
     }
 
     /// Changes the store by what the hub stated; if that fails, the hub states it again.
-    async fn note_in_store(&self, what: impl Fn(&mut Store) -> Result<(), StoreError> + Clone + Send + 'static) {
+    async fn update_store(&self, what: impl Fn(&mut Store) -> Result<(), StoreError> + Clone + Send + 'static) {
         if let Some(Err(why)) = on_store_thread(&self.store, what).await {
             warn!(target: "sync", "the store could not note what the hub confirmed: {why}; the hub will state it again");
         }
     }
 
-    async fn fetch(&self, wanted: RowsRequest) -> Result<Rows, String> {
-        let (id, live) = (wanted.id, wanted.live);
-        let read = self.store.read(move |reader, until| rows(reader, &wanted, until)).await;
+    async fn fetch(&self, request: RowsRequest) -> Result<Rows, String> {
+        let (id, live) = (request.id, request.live);
+        let read = self.store.read(move |reader, until| rows(reader, &request, until)).await;
         let (stream, lanes) = read.map_err(|error| error.to_string())?;
         let live = if live { self.live().await } else { Vec::new() };
         Ok(Rows { id, stream, lanes, live })
@@ -198,9 +196,9 @@ fn outbox_of(store: &Store) -> Outbox {
     Outbox { stream: store.stream(), epoch: store.epoch(), lanes: Lane::ALL.map(state).into() }
 }
 
-fn rows(reader: &StoreReader, ask: &RowsRequest, until: Instant) -> Result<(Stream, Lanes), StoreError> {
+fn rows(reader: &StoreReader, request: &RowsRequest, until: Instant) -> Result<(Stream, Lanes), StoreError> {
     let mut lanes = Lanes::default();
-    for wanted in &ask.lanes {
+    for wanted in &request.lanes {
         let range = wanted.first..=wanted.last;
         let limit = Limit { rows: wanted.max_rows, bytes: wanted.max_bytes, until: Some(until) };
         match wanted.lane {

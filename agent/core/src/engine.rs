@@ -39,7 +39,7 @@ use crate::interlock::{self, Interlock};
 use crate::judge::Judge;
 use crate::plan::{AlertKey, Plan};
 use crate::quantity::Quantity;
-use crate::reading::Raw;
+use crate::reading::{Raw, SensorIx};
 use crate::sensor::Sensor;
 use crate::site::{Matcher, SiteState};
 use crate::time::{Span, Uptime, WallTime};
@@ -225,13 +225,13 @@ enum Kind {
     Interlock,
 }
 
-/// Deadlines by (instant, kind, place).
+/// Deadlines by (instant, kind, subject): the index of a sensor, rule or schedule, or the number of a silence.
 #[derive(Debug, Default)]
 struct Timers(BTreeSet<(Uptime, Kind, u32)>);
 
 impl Timers {
-    fn add(&mut self, due: Uptime, kind: Kind, of: u32) {
-        self.0.insert((due, kind, of));
+    fn add(&mut self, due: Uptime, kind: Kind, subject: u32) {
+        self.0.insert((due, kind, subject));
     }
 
     fn take_due(&mut self, now: Uptime) -> Option<(Uptime, Kind, u32)> {
@@ -392,16 +392,16 @@ impl Engine {
     }
 
     fn advance(&mut self, now: Uptime) {
-        while let Some((due, kind, of)) = self.timers.take_due(now) {
+        while let Some((due, kind, subject)) = self.timers.take_due(now) {
             self.now = self.now.max(due);
             match kind {
-                Kind::SilenceEnds => self.silence_ended(of),
-                Kind::Schedule => self.schedule_due(of),
+                Kind::SilenceEnds => self.silence_ended(subject),
+                Kind::Schedule => self.schedule_due(subject),
                 Kind::Windows => self.close_windows(),
-                Kind::Stale => self.stale_due(of),
-                Kind::Missing => self.missing_due(of),
-                Kind::BusBack => self.bus_back_due(of),
-                Kind::Alert => self.alert_due(of),
+                Kind::Stale => self.stale_due(SensorIx(subject)),
+                Kind::Missing => self.missing_due(subject),
+                Kind::BusBack => self.bus_back_due(SensorIx(subject)),
+                Kind::Alert => self.alert_due(subject),
                 Kind::Interlock => self.run_interlock(),
             }
         }

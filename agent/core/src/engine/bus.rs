@@ -129,9 +129,9 @@ impl Engine {
 
     /// What is said of a bus's silence and what to do, where the rule's own words are not true: lines come and none has a value, or
     /// its port is not even open any more.
-    pub(super) fn silence_message(&self, of: u32) -> Option<(String, Option<Arc<str>>)> {
-        let known = &self.plan.buses[self.bus_index(self.plan.rules[of as usize].sensor)?];
-        let bus = Some(&known.id).filter(|_| known.silence == Some(of))?;
+    pub(super) fn silence_message(&self, rule_ix: u32) -> Option<(String, Option<Arc<str>>)> {
+        let known = &self.plan.buses[self.bus_index(self.plan.rules[rule_ix as usize].sensor)?];
+        let bus = Some(&known.id).filter(|_| known.silence == Some(rule_ix))?;
         if self.buses_down.contains(bus) {
             return Some((format!("bus {bus} was silent before it went down"), None));
         }
@@ -230,9 +230,8 @@ impl Engine {
     }
 
     /// The grace period of a sensor is over.
-    pub(super) fn bus_back_due(&mut self, of: u32) {
-        let ix = SensorIx(of);
-        if self.sensors[of as usize].back_at.is_some_and(|back_at| back_at + self.grace(ix) <= self.now) {
+    pub(super) fn bus_back_due(&mut self, ix: SensorIx) {
+        if self.sensors[ix.0 as usize].back_at.is_some_and(|back_at| back_at + self.grace(ix) <= self.now) {
             self.retry_pages_about(ix);
         }
     }
@@ -253,8 +252,8 @@ impl Engine {
     }
 
     /// Why an alert does not page because of the bus of a sensor that it is about; nothing where it may.
-    pub(super) fn inhibition(&self, of: u32) -> Option<Inhibition> {
-        let compiled = &self.plan.rules[of as usize];
+    pub(super) fn inhibition(&self, rule_ix: u32) -> Option<Inhibition> {
+        let compiled = &self.plan.rules[rule_ix as usize];
         compiled.inputs().find_map(|input| self.inhibition_by(input, compiled))
     }
 
@@ -305,8 +304,8 @@ impl Engine {
     }
 
     /// A page of an alert is deferred because of its bus.
-    pub(super) fn note_deferred_page(&mut self, of: u32) {
-        for input in self.plan.rules[of as usize].inputs() {
+    pub(super) fn note_deferred_page(&mut self, rule_ix: u32) {
+        for input in self.plan.rules[rule_ix as usize].inputs() {
             if let Some(bus) = self.plan.bus_of[input.0 as usize] {
                 self.buses[bus as usize].page_deferred = true;
             }
@@ -334,12 +333,12 @@ impl Engine {
 
     /// When the silence that a rule is about will have lasted long enough; nothing where it is about another thing, or where
     /// nobody knows.
-    pub(super) fn missing_at(&self, of: u32) -> Option<Uptime> {
-        let compiled = &self.plan.rules[of as usize];
+    pub(super) fn missing_at(&self, rule_ix: u32) -> Option<Uptime> {
+        let compiled = &self.plan.rules[rule_ix as usize];
         let Condition::MissingFor(span) = compiled.rule.condition else { return None };
         match self.bus_index(compiled.sensor) {
             Some(bus) => {
-                let is_silence = self.plan.buses[bus].silence == Some(of);
+                let is_silence = self.plan.buses[bus].silence == Some(rule_ix);
                 let after = if is_silence { self.silence_times[bus].silent_after } else { Some(span) };
                 Some(self.buses[bus].idle_since() + after?)
             }

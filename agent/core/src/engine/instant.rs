@@ -13,16 +13,16 @@ impl Engine {
     /// at the end.
     pub fn end_instant(&mut self) {
         self.advance(self.now);
-        for of in std::mem::take(&mut self.waiting) {
-            self.compare(of);
+        for rule_ix in std::mem::take(&mut self.waiting) {
+            self.compare(rule_ix);
         }
     }
 
     /// Compares a rule now, unless it waits for the end of the instant.
-    pub(super) fn compare(&mut self, of: u32) {
-        if !self.waiting.contains(&of) {
-            let facts = self.facts(self.plan.rules[of as usize].sensor);
-            self.evaluate(of, &facts);
+    pub(super) fn compare(&mut self, rule_ix: u32) {
+        if !self.waiting.contains(&rule_ix) {
+            let facts = self.facts(self.plan.rules[rule_ix as usize].sensor);
+            self.evaluate(rule_ix, &facts);
         }
     }
 

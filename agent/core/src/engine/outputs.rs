@@ -93,10 +93,10 @@ impl Engine {
     }
 
     /// An alert fires: what its rule does about it, once for each alert.
-    pub(super) fn act(&mut self, of: u32) {
+    pub(super) fn act(&mut self, rule_ix: u32) {
         let plan = std::sync::Arc::clone(&self.plan);
-        let rule = &plan.rules[of as usize].rule;
-        let Some(raised) = self.rule_states[of as usize].alert.raised() else { return };
+        let rule = &plan.rules[rule_ix as usize].rule;
+        let Some(raised) = self.rule_states[rule_ix as usize].alert.raised() else { return };
         let number = raised.id.0;
         for (place, action) in rule.actions.iter().enumerate() {
             let id = Id::new(&format!("alert-{number}-{place}")).expect("short, of letters, digits and hyphens");

@@ -11,13 +11,13 @@ use crate::time::{Due, Span};
 impl Engine {
     pub(super) fn acknowledge(&mut self, alert: AlertId, span: Span, by: String) {
         let raised = |rule_state: &RuleState| rule_state.alert.raised().is_some_and(|raised| raised.id == alert);
-        let Some(of) = self.rule_states.iter().position(raised) else { return };
+        let Some(rule_ix) = self.rule_states.iter().position(raised) else { return };
         let until = Due::after(self.clock.stamp(self.now), span);
-        self.rule_states[of].alert.acknowledge(until);
-        self.rule_states[of].acknowledged_by = Some(by.clone());
-        let of = of as u32;
-        self.emit_transition(of, Transition::Acknowledged { until: self.clock.stamp(until.at), by });
-        self.set_alert_timer(of);
+        self.rule_states[rule_ix].alert.acknowledge(until);
+        self.rule_states[rule_ix].acknowledged_by = Some(by.clone());
+        let rule_ix = rule_ix as u32;
+        self.emit_transition(rule_ix, Transition::Acknowledged { until: self.clock.stamp(until.at), by });
+        self.set_alert_timer(rule_ix);
     }
 
     pub(super) fn silence(&mut self, of: Matcher, span: Span, by: String) {
@@ -55,6 +55,6 @@ impl Engine {
     }
 
     pub(super) fn retry_all_pages(&mut self) {
-        (0..self.plan.rules.len() as u32).for_each(|of| self.retry_page(of));
+        (0..self.plan.rules.len() as u32).for_each(|rule_ix| self.retry_page(rule_ix));
     }
 }

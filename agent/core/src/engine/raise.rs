@@ -29,97 +29,97 @@ impl Engine {
     }
 
     /// Compares a rule, by the facts of its own sensor.
-    pub(super) fn evaluate(&mut self, of: u32, own: &Facts) {
-        if !self.is_watching(of) {
+    pub(super) fn evaluate(&mut self, rule_ix: u32, own: &Facts) {
+        if !self.is_watching(rule_ix) {
             return;
         }
-        self.watch_missing(of);
-        let condition_state = self.condition_state(of, own);
-        let rule_state = &mut self.rule_states[of as usize];
+        self.watch_missing(rule_ix);
+        let condition_state = self.condition_state(rule_ix, own);
+        let rule_state = &mut self.rule_states[rule_ix as usize];
         if rule_state.alert.is_quiet() && condition_state != ConditionState::Holds {
             return;
         }
-        let timing = timing(&self.plan.rules[of as usize].rule);
+        let timing = timing(&self.plan.rules[rule_ix as usize].rule);
         let change = rule_state.alert.judge(self.clock.stamp(self.now), condition_state, timing);
-        self.apply(of, change);
+        self.apply(rule_ix, change);
     }
 
     /// What a rule's condition is now, by the facts of its own sensor.
     #[inline]
-    pub(super) fn condition_state(&self, of: u32, own: &Facts) -> ConditionState {
-        let is_raised = self.rule_states[of as usize].alert.raised().is_some();
-        self.plan.rules[of as usize].test.condition_state(own, |ix| self.facts(ix), is_raised)
+    pub(super) fn condition_state(&self, rule_ix: u32, own: &Facts) -> ConditionState {
+        let is_raised = self.rule_states[rule_ix as usize].alert.raised().is_some();
+        self.plan.rules[rule_ix as usize].test.condition_state(own, |ix| self.facts(ix), is_raised)
     }
 
     /// Comes again when the silence that a rule is about will have lasted long enough, if it has not.
-    pub(super) fn watch_missing(&mut self, of: u32) {
-        if self.rule_states[of as usize].missing_timer {
+    pub(super) fn watch_missing(&mut self, rule_ix: u32) {
+        if self.rule_states[rule_ix as usize].missing_timer {
             return;
         }
-        if let Some(due) = self.missing_at(of).filter(|due| *due > self.now) {
-            self.rule_states[of as usize].missing_timer = true;
-            self.timers.add(due, Kind::Missing, of);
+        if let Some(due) = self.missing_at(rule_ix).filter(|due| *due > self.now) {
+            self.rule_states[rule_ix as usize].missing_timer = true;
+            self.timers.add(due, Kind::Missing, rule_ix);
         }
     }
 
     /// Whether the rule's schedule is open.
-    pub(super) fn is_watching(&self, of: u32) -> bool {
-        self.plan.rules[of as usize].schedule.is_none_or(|schedule| self.schedules[schedule as usize].open)
+    pub(super) fn is_watching(&self, rule_ix: u32) -> bool {
+        self.plan.rules[rule_ix as usize].schedule.is_none_or(|schedule| self.schedules[schedule as usize].open)
     }
 
-    pub(super) fn alert_due(&mut self, of: u32) {
-        self.rule_states[of as usize].timer = None;
-        while self.rule_states[of as usize].alert.deadline().is_some_and(|due| due <= self.now) {
-            let compiled = &self.plan.rules[of as usize];
-            let condition_state = self.condition_state(of, &self.facts(compiled.sensor));
+    pub(super) fn alert_due(&mut self, rule_ix: u32) {
+        self.rule_states[rule_ix as usize].timer = None;
+        while self.rule_states[rule_ix as usize].alert.deadline().is_some_and(|due| due <= self.now) {
+            let compiled = &self.plan.rules[rule_ix as usize];
+            let condition_state = self.condition_state(rule_ix, &self.facts(compiled.sensor));
             let now = self.clock.stamp(self.now);
-            let change = self.rule_states[of as usize].alert.wake(now, condition_state, timing(&compiled.rule));
-            self.apply(of, change);
+            let change = self.rule_states[rule_ix as usize].alert.wake(now, condition_state, timing(&compiled.rule));
+            self.apply(rule_ix, change);
         }
-        self.escalate(of);
-        self.set_alert_timer(of);
+        self.escalate(rule_ix);
+        self.set_alert_timer(rule_ix);
     }
 
-    fn apply(&mut self, of: u32, change: Option<Change>) {
+    fn apply(&mut self, rule_ix: u32, change: Option<Change>) {
         match change {
             None => {}
-            Some(Change::Pending) => self.emit_transition(of, Transition::Pending),
+            Some(Change::Pending) => self.emit_transition(rule_ix, Transition::Pending),
             Some(Change::Fire { since }) => {
                 let number = self.numbers.next();
-                let severity = self.plan.rules[of as usize].rule.severity;
-                let rule_state = &mut self.rule_states[of as usize];
+                let severity = self.plan.rules[rule_ix as usize].rule.severity;
+                let rule_state = &mut self.rule_states[rule_ix as usize];
                 rule_state.alert.fire(number, since);
                 rule_state.escalation = Some(Escalation::new(self.clock.stamp(self.now), severity));
-                self.emit_transition(of, Transition::Firing);
-                self.escalate(of);
-                self.act(of);
+                self.emit_transition(rule_ix, Transition::Firing);
+                self.escalate(rule_ix);
+                self.act(rule_ix);
             }
             Some(Change::Resolved(raised)) => {
-                let report = self.report(of, Some(Resolved { raised, reason: Reason::Cleared }));
-                (self.rule_states[of as usize].escalation, self.rule_states[of as usize].acknowledged_by) =
+                let report = self.report(rule_ix, Some(Resolved { raised, reason: Reason::Cleared }));
+                (self.rule_states[rule_ix as usize].escalation, self.rule_states[rule_ix as usize].acknowledged_by) =
                     (None, None);
                 self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(report)));
             }
             Some(Change::Expired) => {
-                if let Some(escalation) = &mut self.rule_states[of as usize].escalation {
+                if let Some(escalation) = &mut self.rule_states[rule_ix as usize].escalation {
                     escalation.acknowledgement_expired(self.clock.stamp(self.now));
                 }
-                self.escalate(of);
+                self.escalate(rule_ix);
             }
         }
-        self.set_alert_timer(of);
+        self.set_alert_timer(rule_ix);
     }
 
     /// Pages if it is time and nothing suppresses that.
-    pub(super) fn escalate(&mut self, of: u32) {
-        let inhibition = self.inhibition(of);
-        let suppressed = match (self.silenced_until(of), &inhibition) {
+    pub(super) fn escalate(&mut self, rule_ix: u32) {
+        let inhibition = self.inhibition(rule_ix);
+        let suppressed = match (self.silenced_until(rule_ix), &inhibition) {
             (Some(_), _) => Some(Cause::SilenceEnded),
             (None, Some(_)) => Some(Cause::BusBack),
             (None, None) => None,
         };
-        let rule = &self.plan.rules[of as usize].rule;
-        let rule_state = &mut self.rule_states[of as usize];
+        let rule = &self.plan.rules[rule_ix as usize].rule;
+        let rule_state = &mut self.rule_states[rule_ix as usize];
         let (State::Firing(raised), Some(escalation)) = (&rule_state.alert.state, &mut rule_state.escalation) else {
             return;
         };
@@ -129,13 +129,13 @@ impl Engine {
             // Deferred until the bus is heard, whatever it was deferred for before.
             let is_new = !was_deferred || matches!(inhibition, Some(Inhibition::Undecided));
             if suppressed == Some(Cause::BusBack) && escalation.is_deferred() && is_new {
-                self.note_deferred_page(of);
+                self.note_deferred_page(rule_ix);
             }
             return;
         };
         let id = PageId { alert: raised.id, page };
         let channels = rule.escalation.level(escalation.severity).channels.clone();
-        let report = self.report(of, None);
+        let report = self.report(rule_ix, None);
         if cause == Cause::Escalated {
             self.effects.push_back(Effect::Alert(Transition::Escalated, Box::new(report.clone())));
         }
@@ -143,13 +143,13 @@ impl Engine {
     }
 
     /// Until when a person silenced the alert.
-    pub(super) fn silenced_until(&self, of: u32) -> Option<Uptime> {
-        self.site.silenced_until(&self.plan.rules[of as usize].rule.key).filter(|until| *until > self.now)
+    pub(super) fn silenced_until(&self, rule_ix: u32) -> Option<Uptime> {
+        self.site.silenced_until(&self.plan.rules[rule_ix as usize].rule.key).filter(|until| *until > self.now)
     }
 
     /// Sets the alert's one timer to its earliest deadline.
-    pub(super) fn set_alert_timer(&mut self, of: u32) {
-        let rule_state = &mut self.rule_states[of as usize];
+    pub(super) fn set_alert_timer(&mut self, rule_ix: u32) {
+        let rule_state = &mut self.rule_states[rule_ix as usize];
         let escalation = match rule_state.alert.state {
             State::Firing(_) => rule_state.escalation.and_then(|escalation| escalation.deadline()),
             _ => None,
@@ -159,10 +159,10 @@ impl Engine {
             return;
         }
         if let Some(old) = rule_state.timer {
-            self.timers.0.remove(&(old, Kind::Alert, of));
+            self.timers.0.remove(&(old, Kind::Alert, rule_ix));
         }
         if let Some(due) = due {
-            self.timers.add(due, Kind::Alert, of);
+            self.timers.add(due, Kind::Alert, rule_ix);
         }
         rule_state.timer = due;
     }
@@ -170,12 +170,12 @@ impl Engine {
     /// Compares every rule again, after something changed under it: a plan, a schedule's clock, a
     /// restart.
     pub(super) fn compare_all(&mut self) {
-        for of in 0..self.plan.rules.len() as u32 {
-            if !self.is_watching(of) {
-                self.stop(of, Reason::ScheduleClosed);
+        for rule_ix in 0..self.plan.rules.len() as u32 {
+            if !self.is_watching(rule_ix) {
+                self.stop(rule_ix, Reason::ScheduleClosed);
                 continue;
             }
-            self.compare(of);
+            self.compare(rule_ix);
         }
         // What suppresses a page may have been another alert.
         self.retry_all_pages();
@@ -184,36 +184,37 @@ impl Engine {
     /// Sends the deferred pages about a sensor that nothing suppresses any more.
     pub(super) fn retry_pages_about(&mut self, ix: SensorIx) {
         let plan = Arc::clone(&self.plan);
-        plan.rules_about(ix).for_each(|of| self.retry_page(of));
+        plan.rules_about(ix).for_each(|rule_ix| self.retry_page(rule_ix));
     }
 
     /// Sends the deferred page of an alert, if nothing suppresses it any more.
-    pub(super) fn retry_page(&mut self, of: u32) {
-        if self.rule_states[of as usize].escalation.is_some_and(|escalation| escalation.is_deferred()) {
-            self.escalate(of);
-            self.set_alert_timer(of);
+    pub(super) fn retry_page(&mut self, rule_ix: u32) {
+        if self.rule_states[rule_ix as usize].escalation.is_some_and(|escalation| escalation.is_deferred()) {
+            self.escalate(rule_ix);
+            self.set_alert_timer(rule_ix);
         }
     }
 
     /// The rule no longer watches.
-    pub(super) fn stop(&mut self, of: u32, reason: Reason) {
-        if let Some(raised) = self.rule_states[of as usize].alert.stop() {
-            let report = self.report(of, Some(Resolved { raised, reason }));
+    pub(super) fn stop(&mut self, rule_ix: u32, reason: Reason) {
+        if let Some(raised) = self.rule_states[rule_ix as usize].alert.stop() {
+            let report = self.report(rule_ix, Some(Resolved { raised, reason }));
             self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(report)));
         }
-        (self.rule_states[of as usize].escalation, self.rule_states[of as usize].acknowledged_by) = (None, None);
-        self.set_alert_timer(of);
+        (self.rule_states[rule_ix as usize].escalation, self.rule_states[rule_ix as usize].acknowledged_by) =
+            (None, None);
+        self.set_alert_timer(rule_ix);
     }
 
-    pub(super) fn emit_transition(&mut self, of: u32, transition: Transition) {
-        let report = self.report(of, None);
+    pub(super) fn emit_transition(&mut self, rule_ix: u32, transition: Transition) {
+        let report = self.report(rule_ix, None);
         self.effects.push_back(Effect::Alert(transition, Box::new(report)));
     }
 
     /// What the alert is now; `resolved` is what it was, for one that has just resolved.
-    pub(super) fn report(&self, of: u32, resolved: Option<Resolved>) -> Report {
-        let compiled = &self.plan.rules[of as usize];
-        let rule_state = &self.rule_states[of as usize];
+    pub(super) fn report(&self, rule_ix: u32, resolved: Option<Resolved>) -> Report {
+        let compiled = &self.plan.rules[rule_ix as usize];
+        let rule_state = &self.rule_states[rule_ix as usize];
         let at = self.clock.stamp(self.now);
         let (alert, since) = match (&rule_state.alert.state, resolved) {
             (_, Some(Resolved { raised, .. })) => (Some(raised.id), raised.since),
@@ -231,14 +232,15 @@ impl Engine {
         let value = newest.map(|newest| self.plan.value(compiled.sensor, newest.steps));
         let facts = self.facts(compiled.sensor);
         let facts =
-            if resolved.is_none() && alert.is_some() { self.with_silence(of, facts, (since, at)) } else { facts };
+            if resolved.is_none() && alert.is_some() { self.with_silence(rule_ix, facts, (since, at)) } else { facts };
         let (value, limit) = compiled.test.figures(&compiled.rule.condition, &facts, value);
         let severity = rule_state.escalation.map_or(compiled.rule.severity, |escalation| escalation.severity);
-        let usual = || (self.render(of, &compiled.rule.message, severity, value, limit), compiled.rule.advice.clone());
+        let usual =
+            || (self.render(rule_ix, &compiled.rule.message, severity, value, limit), compiled.rule.advice.clone());
         let (message, advice) = match resolved {
-            None => self.silence_message(of).unwrap_or_else(usual),
+            None => self.silence_message(rule_ix).unwrap_or_else(usual),
             Some(resolved) => (
-                self.resolved_message(of, resolved.reason, (at, since), severity, (value, limit)),
+                self.resolved_message(rule_ix, resolved.reason, (at, since), severity, (value, limit)),
                 compiled.rule.advice.clone(),
             ),
         };
@@ -259,8 +261,8 @@ impl Engine {
 
     /// The facts of a sensor whose silence was raised before this process listened, or before its bus went down: it has lasted at
     /// least since then, whatever was heard since.
-    fn with_silence(&self, of: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
-        let compiled = &self.plan.rules[of as usize];
+    fn with_silence(&self, rule_ix: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
+        let compiled = &self.plan.rules[rule_ix as usize];
         let is_unheard = !facts.heard || self.sensors[compiled.sensor.0 as usize].old;
         // A port that was opened again counts its silence from then, once that is long enough to be one.
         let is_reopened = self.is_open_again(compiled.sensor);
@@ -276,43 +278,43 @@ impl Engine {
     /// What is said of an alert that is over.
     fn resolved_message(
         &self,
-        of: u32,
+        rule_ix: u32,
         reason: Reason,
         (at, since): (Stamp, Stamp),
         severity: Severity,
         (value, limit): (Option<DisplayValue>, Option<DisplayValue>),
     ) -> String {
-        let compiled = &self.plan.rules[of as usize];
+        let compiled = &self.plan.rules[rule_ix as usize];
         let rule = &compiled.rule;
         match (reason, &rule.during, &rule.resolved) {
             (Reason::Removed, ..) => resolved::removed(&rule.key),
             (Reason::ScheduleClosed, Some(schedule), _) => resolved::schedule_closed(&rule.key, &schedule.id),
-            (_, _, Some(template)) => self.render(of, template, severity, value, limit),
+            (_, _, Some(template)) => self.render(rule_ix, template, severity, value, limit),
             _ => {
                 let quantity = self.plan.sensor(compiled.sensor).quantity;
                 let silent = silence(rule, since, at).max(self.silence_of_bus(compiled.sensor));
-                resolved::Cleared { rule, quantity, value, other: self.other_value(of), silent }.words()
+                resolved::Cleared { rule, quantity, value, other: self.other_value(rule_ix), silent }.words()
             }
         }
     }
 
     /// The newest believed value of the sensor that a rule compares its own with.
-    fn other_value(&self, of: u32) -> Option<DisplayValue> {
-        let other = self.plan.rules[of as usize].test.other()?;
+    fn other_value(&self, rule_ix: u32) -> Option<DisplayValue> {
+        let other = self.plan.rules[rule_ix as usize].test.other()?;
         let newest = self.sensors[other.0 as usize].judge.believed()?;
         Some(DisplayValue::Value(self.plan.value(other, newest.steps)))
     }
 
     fn render(
         &self,
-        of: u32,
+        rule_ix: u32,
         template: &Template,
         severity: Severity,
         value: Option<DisplayValue>,
         limit: Option<DisplayValue>,
     ) -> String {
         use std::fmt::Write;
-        let compiled = &self.plan.rules[of as usize];
+        let compiled = &self.plan.rules[rule_ix as usize];
         let rule = &compiled.rule;
         let quantity = self.plan.sensor(compiled.sensor).quantity;
         // An input that failed has no value, and there is no unit of it to say.
@@ -325,7 +327,7 @@ impl Engine {
         template.render(|place, out| match place {
             Placeholder::Value => figure(value, out),
             Placeholder::Limit => figure(limit, out),
-            Placeholder::Other => figure(self.other_value(of), out),
+            Placeholder::Other => figure(self.other_value(rule_ix), out),
             Placeholder::OtherSensor => match rule.condition.others().next() {
                 Some(other) => out.write_str(other.as_str()),
                 None => out.write_str("-"),

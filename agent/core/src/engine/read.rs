@@ -139,26 +139,25 @@ impl Engine {
 
     /// Perhaps the sensor has been silent for too long. The timer is set once and not with each reading: it finds out here
     /// that there was one, and comes again.
-    pub(super) fn stale_due(&mut self, of: u32) {
-        let ix = SensorIx(of);
-        let state = &mut self.sensors[of as usize];
+    pub(super) fn stale_due(&mut self, ix: SensorIx) {
+        let state = &mut self.sensors[ix.0 as usize];
         let Some(span) = self.plan.sensor(ix).stale_after else { return };
         state.stale_timer = state.read_at + span > self.now;
         if state.stale_timer {
-            self.timers.add(state.read_at + span, Kind::Stale, of);
+            self.timers.add(state.read_at + span, Kind::Stale, ix.0);
         } else if state.judge.set_stale() {
             self.emit_health(ix, Health::Fault(Fault::Stale));
         }
     }
 
-    pub(super) fn missing_due(&mut self, of: u32) {
-        self.rule_states[of as usize].missing_timer = false;
-        match self.missing_at(of) {
+    pub(super) fn missing_due(&mut self, rule_ix: u32) {
+        self.rule_states[rule_ix as usize].missing_timer = false;
+        match self.missing_at(rule_ix) {
             Some(due) if due > self.now => {
-                self.rule_states[of as usize].missing_timer = true;
-                self.timers.add(due, Kind::Missing, of);
+                self.rule_states[rule_ix as usize].missing_timer = true;
+                self.timers.add(due, Kind::Missing, rule_ix);
             }
-            Some(_) => self.compare(of),
+            Some(_) => self.compare(rule_ix),
             None => {}
         }
     }

@@ -41,33 +41,33 @@ impl Engine {
 
     /// Alerts whose rules are back go on, and are stated again, unless they would be over by now.
     pub(super) fn resume_returned(&mut self) {
-        for of in std::mem::take(&mut self.returned) {
-            let own = self.facts(self.plan.rules[of as usize].sensor);
-            if !self.is_watching(of) || self.condition_state(of, &own) == ConditionState::Fine {
-                let rule_state = &self.rule_states[of as usize];
-                self.rule_states[of as usize] = RuleState { timer: rule_state.timer, ..RuleState::default() };
-                self.set_alert_timer(of);
+        for rule_ix in std::mem::take(&mut self.returned) {
+            let own = self.facts(self.plan.rules[rule_ix as usize].sensor);
+            if !self.is_watching(rule_ix) || self.condition_state(rule_ix, &own) == ConditionState::Fine {
+                let rule_state = &self.rule_states[rule_ix as usize];
+                self.rule_states[rule_ix as usize] = RuleState { timer: rule_state.timer, ..RuleState::default() };
+                self.set_alert_timer(rule_ix);
                 continue;
             }
-            self.emit_returned(of);
-            self.set_alert_timer(of);
+            self.emit_returned(rule_ix);
+            self.set_alert_timer(rule_ix);
         }
     }
 
-    fn emit_returned(&mut self, of: u32) {
+    fn emit_returned(&mut self, rule_ix: u32) {
         let now = self.clock.stamp(self.now);
-        let rule_state = &mut self.rule_states[of as usize];
+        let rule_state = &mut self.rule_states[rule_ix as usize];
         match &rule_state.alert.state {
             State::Quiet => {}
-            State::Pending { .. } => self.emit_transition(of, Transition::Pending),
+            State::Pending { .. } => self.emit_transition(rule_ix, Transition::Pending),
             State::Firing(_) => {
                 rule_state.escalation.iter_mut().for_each(|escalation| escalation.page_again(now, Cause::RuleBack));
-                self.emit_transition(of, Transition::Firing);
-                self.escalate(of);
+                self.emit_transition(rule_ix, Transition::Firing);
+                self.escalate(rule_ix);
             }
             State::Acknowledged { until, .. } => {
                 let (until, by) = (self.clock.stamp(until.at), rule_state.acknowledged_by.clone().unwrap_or_default());
-                self.emit_transition(of, Transition::Acknowledged { until, by });
+                self.emit_transition(rule_ix, Transition::Acknowledged { until, by });
             }
         }
     }

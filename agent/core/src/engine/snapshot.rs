@@ -164,14 +164,14 @@ impl Engine {
             removed: self.removed.values().filter(is_remembered).cloned().collect(),
             interlock: self.interlock.record(),
             sensors: self.sensors.iter().map(|state| SensorRecord(Arc::clone(&state.memory))).collect(),
-            alerts: (0..self.plan.rules.len()).filter_map(|of| self.alert_record(of)).collect(),
-            waiting: self.waiting.iter().map(|of| self.plan.rules[*of as usize].rule.key.clone()).collect(),
+            alerts: (0..self.plan.rules.len()).filter_map(|rule_ix| self.alert_record(rule_ix)).collect(),
+            waiting: self.waiting.iter().map(|rule_ix| self.plan.rules[*rule_ix as usize].rule.key.clone()).collect(),
         }
     }
 
     /// What is kept of an alert; nothing of one of which nothing matters.
-    fn alert_record(&self, of: usize) -> Option<AlertRecord> {
-        let (compiled, rule_state) = (&self.plan.rules[of], &self.rule_states[of]);
+    fn alert_record(&self, rule_ix: usize) -> Option<AlertRecord> {
+        let (compiled, rule_state) = (&self.plan.rules[rule_ix], &self.rule_states[rule_ix]);
         let alert = rule_state.alert.remembered(self.now)?;
         Some(AlertRecord {
             key: compiled.rule.key.clone(),
@@ -241,9 +241,9 @@ impl Engine {
             return;
         }
         for ix in 0..self.sensors.len() {
-            let is_said = self.plan.rules_of[ix].iter().any(|of| {
-                matches!(self.plan.rules[*of as usize].rule.condition, Condition::MissingFor(_))
-                    && !self.rule_states[*of as usize].alert.is_quiet()
+            let is_said = self.plan.rules_of[ix].iter().any(|rule_ix| {
+                matches!(self.plan.rules[*rule_ix as usize].rule.condition, Condition::MissingFor(_))
+                    && !self.rule_states[*rule_ix as usize].alert.is_quiet()
             });
             let state = &mut self.sensors[ix];
             state.old = true;
@@ -254,7 +254,7 @@ impl Engine {
             state.back_at = state.back_at.map(|back_at| back_at + gap);
         }
         for (bus, memory) in self.plan.buses.iter().zip(&mut self.buses) {
-            if bus.silence.is_none_or(|of| self.rule_states[of as usize].alert.is_quiet()) {
+            if bus.silence.is_none_or(|rule_ix| self.rule_states[rule_ix as usize].alert.is_quiet()) {
                 memory.shift(gap);
             }
         }
@@ -265,11 +265,11 @@ impl Engine {
         if plan == self.plan {
             return;
         }
-        for of in 0..self.plan.rules.len() {
-            if plan.rule_ix(&self.plan.rules[of].rule.key).is_none() {
-                let record = self.alert_record(of);
+        for rule_ix in 0..self.plan.rules.len() {
+            if plan.rule_ix(&self.plan.rules[rule_ix].rule.key).is_none() {
+                let record = self.alert_record(rule_ix);
                 record.into_iter().for_each(|record| self.remember_removed(record, plan.remember_removed));
-                self.stop(of as u32, Reason::Removed);
+                self.stop(rule_ix as u32, Reason::Removed);
             }
         }
         let is_lost = |sensor: &Sensor| {
@@ -325,7 +325,7 @@ impl Engine {
         let now = self.clock.stamp(self.now);
         for record in &snapshot.alerts {
             match self.plan.rule_ix(&record.key) {
-                Some(of) => self.restore_alert(of, record),
+                Some(rule_ix) => self.restore_alert(rule_ix, record),
                 None => {
                     self.effects.extend(record.removed(now));
                     self.remember_removed(record.clone(), self.plan.remember_removed);
@@ -334,9 +334,9 @@ impl Engine {
         }
         for removed in snapshot.removed.iter().filter(|removed| removed.is_remembered(snapshot.now)) {
             match self.plan.rule_ix(&removed.record.key) {
-                Some(of) if self.rule_states[of as usize].alert.is_quiet() => {
-                    self.restore_alert(of, &removed.record);
-                    self.returned.push(of);
+                Some(rule_ix) if self.rule_states[rule_ix as usize].alert.is_quiet() => {
+                    self.restore_alert(rule_ix, &removed.record);
+                    self.returned.push(rule_ix);
                 }
                 Some(_) => {}
                 None => drop(self.removed.insert(removed.record.key.clone(), removed.clone())),
@@ -344,9 +344,9 @@ impl Engine {
         }
     }
 
-    fn restore_alert(&mut self, of: u32, record: &AlertRecord) {
+    fn restore_alert(&mut self, rule_ix: u32, record: &AlertRecord) {
         let now = self.clock.stamp(self.now);
-        let rule = &self.plan.rules[of as usize].rule;
+        let rule = &self.plan.rules[rule_ix as usize].rule;
         let mut alert = record.alert.clone();
         if record.condition != rule.condition.identity() || record.hold != rule.hold {
             alert.restart_hold(now, timing(rule));
@@ -354,20 +354,20 @@ impl Engine {
         alert.shorten_cooldown(now, timing(rule));
         let (mut escalation, acknowledged_by) = (record.escalation, record.acknowledged_by.clone());
         escalation.iter_mut().for_each(|escalation| escalation.shorten_wait(now, &rule.escalation));
-        self.rule_states[of as usize] = RuleState { alert, escalation, acknowledged_by, ..RuleState::default() };
+        self.rule_states[rule_ix as usize] = RuleState { alert, escalation, acknowledged_by, ..RuleState::default() };
     }
 
     /// Sets every timer from what is remembered.
     pub(super) fn arm(&mut self) {
         self.arm_schedules();
         self.arm_sensors();
-        for of in 0..self.plan.rules.len() as u32 {
-            let compiled = &self.plan.rules[of as usize];
+        for rule_ix in 0..self.plan.rules.len() as u32 {
+            let compiled = &self.plan.rules[rule_ix as usize];
             let state = &mut self.sensors[compiled.sensor.0 as usize];
             state.wants_rate |=
                 matches!(compiled.rule.condition, Condition::RateAbove { .. } | Condition::RateBelow { .. });
-            self.watch_missing(of);
-            self.set_alert_timer(of);
+            self.watch_missing(rule_ix);
+            self.set_alert_timer(rule_ix);
         }
         for (number, silence) in &self.site.silences {
             self.timers.add(silence.until(), Kind::SilenceEnds, *number);
@@ -395,22 +395,22 @@ impl Engine {
 
     fn arm_schedules(&mut self) {
         let mut rules = vec![Vec::new(); self.plan.schedules.len()];
-        for (of, compiled) in self.plan.rules.iter().enumerate() {
+        for (rule_ix, compiled) in self.plan.rules.iter().enumerate() {
             if let Some(schedule) = compiled.schedule {
-                rules[schedule as usize].push(of as u32);
+                rules[schedule as usize].push(rule_ix as u32);
             }
         }
         self.schedules = rules.into_iter().map(|rules| ScheduleState { open: false, rules }).collect();
-        for of in 0..self.schedules.len() as u32 {
-            self.schedules[of as usize].open = self.arm_schedule(of);
+        for ix in 0..self.schedules.len() as u32 {
+            self.schedules[ix as usize].open = self.arm_schedule(ix);
         }
     }
 
     /// Closes the open windows of some sensors whatever time it is.
-    fn close_all_windows(&mut self, of: impl Fn(&Sensor) -> bool) {
+    fn close_all_windows(&mut self, is_selected: impl Fn(&Sensor) -> bool) {
         let phase = self.clock.known_phase();
         for ix in 0..self.sensors.len() {
-            if of(&self.plan.sensors[ix]) {
+            if is_selected(&self.plan.sensors[ix]) {
                 self.sensors[ix].open.close(Uptime(i64::MAX), phase, |grain, start, late, window| {
                     let sensor = SensorIx(ix as u32);
                     let closed = Closed { sensor, grain, start: self.clock.stamp(start), late, window };

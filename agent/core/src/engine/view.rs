@@ -95,16 +95,16 @@ impl Engine {
 
     /// Every alert that is not quiet, by zone, rule and sensor.
     pub fn alerts(&self) -> impl Iterator<Item = AlertView> + '_ {
-        (0..self.plan.rules.len() as u32).filter_map(|of| {
-            let state = match self.rule_states[of as usize].alert.state {
+        (0..self.plan.rules.len() as u32).filter_map(|rule_ix| {
+            let state = match self.rule_states[rule_ix as usize].alert.state {
                 State::Quiet => return None,
                 State::Pending { hold, .. } => AlertState::Pending(hold.due().map(|due| self.clock.stamp(due))),
                 State::Firing(_) => AlertState::Firing,
                 State::Acknowledged { until, .. } => AlertState::Acknowledged(self.clock.stamp(until.at)),
             };
-            let silenced_until = self.silenced_until(of).map(|until| self.clock.stamp(until));
-            let inhibition = self.inhibition(of);
-            Some(AlertView { state, silenced_until, inhibition, report: self.report(of, None) })
+            let silenced_until = self.silenced_until(rule_ix).map(|until| self.clock.stamp(until));
+            let inhibition = self.inhibition(rule_ix);
+            Some(AlertView { state, silenced_until, inhibition, report: self.report(rule_ix, None) })
         })
     }
 
@@ -162,14 +162,14 @@ impl Engine {
     #[must_use]
     pub fn schedules(&self) -> Vec<ScheduleView> {
         let wall = self.clock.wall(self.now);
-        let view = |(of, schedule): (usize, &Arc<Schedule>)| {
-            let rules = self.plan.rules.iter().filter(|compiled| compiled.schedule == Some(of as u32));
+        let view = |(ix, schedule): (usize, &Arc<Schedule>)| {
+            let rules = self.plan.rules.iter().filter(|compiled| compiled.schedule == Some(ix as u32));
             let opening = wall.map(|wall| schedule.at(wall));
             let changes = |until: &WallTime| opening.is_some_and(|now| schedule.at(*until).open != now.open);
             ScheduleView {
                 schedule: Arc::clone(schedule),
                 zones: rules.map(|compiled| compiled.rule.key.zone.clone()).collect(),
-                open: self.schedules[of].open,
+                open: self.schedules[ix].open,
                 is_trusted: wall.is_some(),
                 until: opening.map(|opening| opening.until).filter(changes),
             }

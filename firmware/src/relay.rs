@@ -57,10 +57,13 @@ fn is_unlimited(time: u32) -> bool {
 /// State of a relay; [`Relay::since`] says since when.
 ///
 /// ```text
-///             switch on           time over, command, link lost, new limits
-///   Ready ----------------> On ----------------------------------------------> Resting
-///     ^                                                                          |  ^
-///     +------------------------- minimum off-time over --------------------------+  start
+///                                                                             start
+///                                                                               |
+///             switch on           time over, command, link lost, new limits     v
+///   Ready ----------------> On ---------------------------------------------> Resting
+///    ^ |                                                                        ^ |
+///    | +----------------------------- new limits -------------------------------+ |
+///    +------------------------- minimum off-time over ----------------------------+
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -127,6 +130,7 @@ impl Relay {
             State::On { time } if is_unlimited(time) && is_unlimited(on_for) => return Outcome::Done,
             State::On { .. } => return Outcome::Refused(Refusal::AlreadyOn),
             State::Resting => return Outcome::Refused(Refusal::TooSoon),
+            State::Ready if is_same(self.limits.max_on, 0) => return Outcome::Refused(Refusal::NotPossible),
             State::Ready => {}
         }
         (self.since, self.command) = (now, command);
@@ -173,7 +177,7 @@ impl Relay {
         }
     }
 
-    /// Sets the limits; whether that changed them, at which the relay goes off. A relay that rests does so by the new ones.
+    /// Sets the limits; whether that changed them. Then the relay goes off, and must have rested by the new ones before it goes on.
     pub(crate) fn set_limits(&mut self, now: BoardTime, limits: &Limits) -> bool {
         let changes = renew(&mut self.limits.max_on, limits.max_on)
             | renew(&mut self.limits.min_off, limits.min_off)
@@ -181,6 +185,8 @@ impl Relay {
             | (core::mem::replace(&mut self.limits.excludes, limits.excludes) != limits.excludes);
         if changes {
             self.switch_off(now, OffReason::Settings);
+            self.state = State::Resting;
+            self.advance(now, 0);
         }
         changes
     }

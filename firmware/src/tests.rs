@@ -12,7 +12,7 @@ use tilth_wire::{
     UNLIMITED,
 };
 
-use crate::{BoardTime, ChannelSettings, Effect, Input, Kinds, Limits, Node, Wiring};
+use crate::{BoardTime, ChannelSettings, Effect, Input, Kinds, Limits, Node, RECORD_LEN, Wiring};
 
 /// Two analog channels, two unused ones; a doser and a pump that exclude each other, and a siren that is normally energised.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Wiring for Bench {
 
     fn channel(channel: u8) -> (Kinds, ChannelSettings) {
         let kind = if channel < 2 { ChannelKind::Analog } else { ChannelKind::Off };
-        let kinds = Kinds::OFF.or(ChannelKind::Analog).or(ChannelKind::Ds18b20);
+        let kinds = Kinds::OFF.or(ChannelKind::Analog).or(ChannelKind::Ds18b20).or(ChannelKind::Dht22Humidity);
         (kinds, ChannelSettings { kind, interval: 10_000, oversampling: 4 })
     }
 
@@ -68,17 +68,20 @@ struct Rig {
 impl Rig {
     /// A board that starts at the board time 0, with outputs as they float before.
     fn new() -> Self {
-        Self::with_node(BenchNode::new(BoardTime::from_millis(0), ResetCause::PowerOn), Some(Sample::Value(7)))
+        Self::started(0, &[], Some(Sample::Value(7)))
     }
 
     /// A board whose measurements the test ends.
     fn slow() -> Self {
-        Self::with_node(BenchNode::new(BoardTime::from_millis(0), ResetCause::PowerOn), None)
+        Self::started(0, &[], None)
     }
 
-    fn with_node(node: BenchNode, sample: Option<Sample>) -> Self {
+    /// A board that starts at a board time with what it keeps.
+    fn started(now: u32, kept: &[[u8; RECORD_LEN]], sample: Option<Sample>) -> Self {
+        let mut node = BenchNode::new(BoardTime::from_millis(now), ResetCause::PowerOn);
+        node.restore(kept.iter().flatten().copied());
         let (outputs, measuring) = ([true; 3], Vec::new());
-        let mut rig = Self { node, now: 0, decoder: Decoder::new(), outputs, measuring, sample };
+        let mut rig = Self { node, now, decoder: Decoder::new(), outputs, measuring, sample };
         rig.effects();
         rig
     }

@@ -216,6 +216,31 @@ fn new_limits_switch_off_and_are_never_wider_than_the_wiring() {
     assert_eq!(rig.answers(), [(4, Ok(true)), (5, Ok(true))]);
 }
 
+/// Guards against: a pause that is made longer and does not count until the relay was on once more.
+#[test]
+fn a_longer_pause_counts_at_once_for_a_relay_that_is_off() {
+    let set = |command, max_on, min_off| {
+        ToBoard::SetRelay(SetRelay { command, relay: PUMP, max_on, min_off, link_timeout: 10_000, excludes: 0 })
+    };
+    let mut rig = Rig::linked();
+    rig.switch(1, PUMP, 500).linked_to(28_000).said();
+    rig.send(set(2, 60_000, 5_000)).switch(3, PUMP, 500);
+    assert_eq!(rig.answers(), [(2, Ok(false)), (3, Err(Refusal::TooSoon))], "expected off from 25.5 s to 30.5 s");
+    rig.linked_to(30_499).switch(4, PUMP, 500).linked_to(30_500).switch(5, PUMP, 500);
+    assert_eq!(rig.answers(), [(4, Err(Refusal::TooSoon)), (5, Ok(false))]);
+    rig.linked_to(36_000).send(set(6, 30_000, 5_000)).switch(7, PUMP, 500);
+    assert_eq!(rig.answers(), [(6, Ok(false)), (7, Ok(false))], "expected no pause from a limit on the time on");
+}
+
+#[test]
+fn a_relay_whose_maximum_is_0_does_not_go_on() {
+    let set = SetRelay { command: 1, relay: PUMP, max_on: 0, min_off: 0, link_timeout: 10_000, excludes: 0 };
+    let mut rig = Rig::linked();
+    rig.send(ToBoard::SetRelay(set)).switch(2, PUMP, 500);
+    assert!(!rig.outputs[1]);
+    assert_eq!(rig.answers(), [(1, Ok(true)), (2, Err(Refusal::NotPossible))]);
+}
+
 #[test]
 fn the_same_limits_again_change_nothing() {
     let set = |command| {
@@ -258,9 +283,7 @@ fn a_storm_of_commands_keeps_the_limits() {
 
 #[test]
 fn the_clock_may_wrap_while_a_relay_is_on() {
-    let mut rig = Rig::new();
-    rig.node = super::BenchNode::new(crate::BoardTime::from_millis(u32::MAX - 30_000), tilth_wire::ResetCause::PowerOn);
-    rig.now = u32::MAX - 30_000;
+    let mut rig = Rig::started(u32::MAX - 30_000, &[], None);
     for _ in 0..28 {
         let next = rig.now.wrapping_add(1_000);
         rig.at(next).heartbeat();

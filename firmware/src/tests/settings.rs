@@ -24,9 +24,8 @@ fn records(rig: &mut Rig) -> Vec<Record> {
 
 /// A board that starts anew with what was kept.
 fn restarted(records: &[Record]) -> Rig {
-    let mut node = BenchNode::new(BoardTime::from_millis(0), ResetCause::Watchdog);
-    node.restore(records.iter().flat_map(|record| record.bytes));
-    Rig::with_node(node, Some(Sample::Value(7)))
+    let kept: Vec<_> = records.iter().map(|record| record.bytes).collect();
+    Rig::started(0, &kept, Some(Sample::Value(7)))
 }
 
 #[test]

@@ -364,7 +364,7 @@ numbered! {
         NotUnderstood,
         /// No channel or relay of this number.
         NoSuchNumber,
-        /// The channel cannot measure that kind, or the interval or oversampling is out of range.
+        /// The channel cannot measure that kind, or the interval or oversampling is out of range; or the relay's maximum on-time is 0.
         NotPossible,
         /// The command's expiry has passed, or is more than a minute ahead, as of a command made before the board restarted.
         Expired,

@@ -9,6 +9,7 @@
 //   counts     {"opened": times the line was opened, "received": bytes that the chip was sent, "relays": times a relay pin went high}
 //   cut N      pulls the plug, power included, after N more bytes from the computer: {"cut": true}
 //   plug       plugs the board in again: {"plugged": true}
+//   wear N     the byte of flash at N is worn: it stays as if erased, whatever is written; -1: none is
 //
 // The end of standard input ends the program. simavr is under the GPL, version 3; so is this program once it is linked with it.
 
@@ -48,6 +49,8 @@ static bool is_ready = true;
 static long opened, received, relays;
 // Bytes until the plug is pulled; negative: never.
 static long until_cut = -1;
+// Address of a byte of flash that is worn; negative: none.
+static long worn = -1;
 
 static void fail(const char *what) {
     perror(what);
@@ -133,7 +136,7 @@ static bool serve_commands(void) {
         } else if (strcmp(command, "plug\n") == 0) {
             plug_in();
             printf("{\"plugged\": true}\n");
-        } else if (sscanf(command, "cut %ld", &until_cut) != 1) {
+        } else if (sscanf(command, "cut %ld", &until_cut) != 1 && sscanf(command, "wear %ld", &worn) != 1) {
             fprintf(stderr, "bootloader: unknown command %s", command);
             return false;
         }
@@ -142,6 +145,8 @@ static bool serve_commands(void) {
 }
 
 static void run_chip(avr_cycle_count_t until) {
+    // Written and read back in different slices: a page takes 4.5 ms to write.
+    if (worn >= 0 && worn <= chip->flashend) chip->flash[worn] = 0xFF;
     while (chip->cycle < until) {
         int state = avr_run(chip);
         // Blank flash: a real chip runs through it into the bootloader, again and again, until it is reset.

@@ -101,6 +101,11 @@ fn advice(said: &[String], programmer: &Programmer<'_>) -> String {
     if has(&["expected signature", "double check chip", "wrong microcontroller"]) {
         return format!("the board has another chip than an {chip}, and nothing was written: is BOARD right?");
     }
+    if has(&["mismatch"]) {
+        return "what was read back differs from the image: take the supply from the board's relays and run the same command again; if it \
+                differs again, the flash is worn or the line disturbed: try another cable, and then replace the board"
+            .to_owned();
+    }
     if has(&["writing", "verif", "written"]) {
         return "the write was cut: run the same command again. Unless the board still runs its old firmware, it does nothing until then, \
                 and its relays are off"
@@ -131,7 +136,7 @@ mod tests {
             ("avrdude: writing 24150 bytes flash ...\navrdude: stk500_recv(): programmer is not responding", "was cut"),
             (
                 "avrdude: 2 bytes of flash written\navrdude: verification error, first mismatch at byte 0x0100",
-                "was cut",
+                "what was read back differs",
             ),
             ("", "add --baud 57600"),
         ] {

@@ -1,8 +1,9 @@
 //! `tilth-agent flash` on the real image of the Uno: avrdude writes it through the stock bootloader of a chip in simavr, while the real agent
 //! runs.
 //!
-//! Images that are not signed must be refused before a byte reaches the board. The blank board gets an older version of the firmware, and a newer
-//! one in its place, which its Hello must say. Then the plug is pulled at random bytes and the command is killed, and each time the same
+//! Images that are not signed must be refused before a byte reaches the board. On a board whose flash is worn at one byte the read-back differs,
+//! which the command must say. The blank board gets an older version of the firmware, and a newer one in its place, which its Hello must say.
+//! Then the plug is pulled at random bytes and the command is killed, and each time the same
 //! command, run again, must bring the board back with its id, with no relay switched meanwhile.
 
 mod bench;
@@ -138,13 +139,19 @@ fn sabotaged() -> anyhow::Result<String> {
     Ok("nothing reached the board".to_owned())
 }
 
-/// The image with one bit of its code changed, and the record's checksum with it.
-fn altered(signed: &Signed) -> anyhow::Result<Vec<u8>> {
+/// The lines of the image, and the number and bytes of one in its middle: length, address of two bytes, kind, data, checksum.
+fn middle_record(signed: &Signed) -> anyhow::Result<(Vec<String>, usize, Vec<u8>)> {
     let text = fs::read_to_string(&signed.image)?;
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let middle = lines.len() / 2;
     let record = hex::decode(lines[middle].trim_start_matches(':'));
-    let mut record = record.map_err(|error| anyhow::anyhow!("{}: {error}", lines[middle]))?;
+    let record = record.map_err(|error| anyhow::anyhow!("{}: {error}", lines[middle]))?;
+    Ok((lines, middle, record))
+}
+
+/// The image with one bit of its code changed, and the record's checksum with it.
+fn altered(signed: &Signed) -> anyhow::Result<Vec<u8>> {
+    let (mut lines, middle, mut record) = middle_record(signed)?;
     let checksum = record.len() - 1;
     record[5] ^= 1;
     record[checksum] = record[..checksum].iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
@@ -197,6 +204,7 @@ fn flashed(cuts: u32, kills: u32, random: &mut Random) -> anyhow::Result<String>
     let refused = refused(&signed, &mut bench, &folder)?;
     println!("    {refused} images refused before a byte was sent");
     let mut site = Site::start(folder, older, bench)?;
+    site.wear()?;
     let length = upgraded(&mut site, signed)?;
     for cut in 1..=cuts {
         let after = 1 + random.below(length);
@@ -215,7 +223,7 @@ fn flashed(cuts: u32, kills: u32, random: &mut Random) -> anyhow::Result<String>
     let relays = site.bench.counts()?.relays;
     ensure!(relays == 0, "relays were switched on {relays} times");
     Ok(format!(
-        "{refused} images that are not signed refused before a byte, {OLDER} and then {} on the board, {} flashes seen in Hello, {cuts} cuts and {kills} kills recovered, \
+        "{refused} images that are not signed refused before a byte, 1 worn byte found by reading back, {OLDER} and then {} on the board, {} flashes seen in Hello, {cuts} cuts and {kills} kills recovered, \
          id kept, 0 relays switched",
         site.signed.version, site.flashed
     ))
@@ -290,6 +298,21 @@ impl Site {
             None => self.id = Some(id),
         }
         Ok(())
+    }
+
+    /// A byte of the board's flash is worn: the command must find it by reading back, and say what to do.
+    fn wear(&mut self) -> anyhow::Result<()> {
+        let (_, _, record) = middle_record(&self.signed)?;
+        let [_, high, low, _, data @ .., _] = &record[..] else { bail!("a record of the image is too short") };
+        let place = data.iter().position(|byte| *byte != 0xFF).context("a record of the image is blank")?;
+        let address = u16::from_be_bytes([*high, *low]) + u16::try_from(place)?;
+        self.bench.wear(address)?;
+        let (is_done, said) = outcome(self.command(&self.signed.image))?;
+        let expected = ["what was read back differs", "replace the board", &format!("0x{address:04x}")];
+        let is_said = expected.iter().all(|expected| said.contains(expected)) && !said.contains("done: board");
+        ensure!(!is_done && is_said, "the flash is worn at {address:#06x}: expected {expected:?}, got: {said}");
+        println!("    a flash that is worn at {address:#06x} is found by reading back");
+        self.bench.mend()
     }
 
     /// Pulls the plug in the middle of a flash.

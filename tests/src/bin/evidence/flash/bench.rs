@@ -66,6 +66,16 @@ impl Bench {
         self.event("plugged").map(drop)
     }
 
+    /// From now on a byte of the board's flash stays as if erased, whatever is written.
+    pub(super) fn wear(&mut self, address: u16) -> anyhow::Result<()> {
+        writeln!(self.commands, "wear {address}").context("the bench")
+    }
+
+    /// The flash takes everything again.
+    pub(super) fn mend(&mut self) -> anyhow::Result<()> {
+        writeln!(self.commands, "wear -1").context("the bench")
+    }
+
     pub(super) fn counts(&mut self) -> anyhow::Result<Counts> {
         writeln!(self.commands, "counts")?;
         Ok(serde_json::from_value(self.event("opened")?)?)

@@ -10,6 +10,9 @@ pub const MIN_INTERVAL: u32 = 100;
 /// Longest time between readings of a channel, in milliseconds: a day.
 pub const MAX_INTERVAL: u32 = 86_400_000;
 
+/// Time that a DHT22 must be left alone before it is asked, also after a start, in milliseconds (Aosong datasheet AM2302).
+const DHT22_REST: u32 = 2_000;
+
 /// Largest oversampling: the mean of 2 to this power of conversions.
 const MAX_OVERSAMPLING: u8 = 6;
 
@@ -66,6 +69,15 @@ impl ChannelSettings {
             && is_at_least(self.interval, MIN_INTERVAL)
             && is_at_least(MAX_INTERVAL, self.interval)
             && self.oversampling <= MAX_OVERSAMPLING
+    }
+
+    /// Leaves a DHT22 its rest before and between readings; when the first one is due then.
+    pub(crate) fn rest(&mut self, due: BoardTime) -> BoardTime {
+        if !matches!(self.kind, ChannelKind::Dht22Temperature | ChannelKind::Dht22Humidity) {
+            return due;
+        }
+        self.interval = self.interval.max(DHT22_REST);
+        due.after(DHT22_REST)
     }
 }
 

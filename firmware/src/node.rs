@@ -31,6 +31,9 @@ pub trait Wiring {
     /// Model of the board.
     const KIND: BoardKind;
 
+    /// Kinds that the image has drivers for. What the node does for others is no part of it.
+    const KINDS: Kinds = Kinds::ALL;
+
     /// Kinds that a channel's pin or bus can measure, and what it measures until the agent says otherwise.
     fn channel(channel: u8) -> (Kinds, ChannelSettings);
 
@@ -165,7 +168,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
         // The zero of an empty frame ends the noise that was on the line while the board started.
         self.frame_length = 1;
         for channel in 0..CHANNELS as u8 {
-            self.channels.set(now, channel, &W::channel(channel).1);
+            self.begin(now, channel, W::channel(channel).1);
         }
         for relay in 0..RELAYS as u8 {
             self.relays.start(now, relay, &W::relay(relay));
@@ -390,10 +393,18 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
             return Some(Outcome::Refused(Refusal::NotPossible));
         }
         // With the next heartbeat, so that channels that are set one after the other are measured in one round.
-        if self.channels.set(self.next_heartbeat(), channel, &settings) {
+        if self.begin(self.next_heartbeat(), channel, settings) {
             self.keep(1 + channel);
         }
         Some(Outcome::Done)
+    }
+
+    /// Begins anew with a channel at `due`, or after its sensor's rest; whether the settings changed.
+    fn begin(&mut self, mut due: BoardTime, channel: u8, mut settings: ChannelSettings) -> bool {
+        if W::KINDS.has(ChannelKind::Dht22Temperature) {
+            due = settings.rest(due);
+        }
+        self.channels.set(due, channel, &settings)
     }
 
     fn set_relay(&mut self, fields: &Fields) -> Outcome {

@@ -91,6 +91,22 @@ fn limits_of_relays_are_kept_over_a_restart() {
     assert!(!rig.outputs[1]);
 }
 
+/// Guards against: a sensor that is asked more often than it may be, by a setting, by a change of it, or by a start.
+#[test]
+fn a_dht22_is_read_every_two_seconds_at_most() {
+    let mut rig = Rig::new();
+    rig.at(1_500).send(set_channel(1, 2, ChannelKind::Dht22Humidity, 1_000, 0));
+    let began = |rig: &mut Rig| -> Vec<_> {
+        rig.readings().iter().filter(|reading| reading.channel == 2).map(|reading| reading.at).collect()
+    };
+    assert_eq!(began(rig.at(9_000)), [4_000, 6_000, 8_000], "expected a rest after the heartbeat at 2 s");
+    rig.send(set_channel(2, 2, ChannelKind::Dht22Humidity, 2_500, 0));
+    assert_eq!(began(rig.at(14_900)), [12_000, 14_500], "expected a rest after the heartbeat at 10 s");
+    rig.send(set_channel(3, 2, ChannelKind::Dht22Humidity, 100, 0));
+    let mut rig = restarted(&records(&mut rig));
+    assert_eq!(began(rig.at(5_000)), [2_000, 4_000], "expected a rest after the start");
+}
+
 #[test]
 fn settings_that_are_not_possible_are_refused() {
     let mut rig = Rig::new();

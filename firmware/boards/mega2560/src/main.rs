@@ -63,7 +63,7 @@ impl Wiring for Mega {
     const KIND: BoardKind = BoardKind::Mega2560;
 
     fn channel(channel: u8) -> (Kinds, ChannelSettings) {
-        CHANNEL.row(channel).first_settings(Self::KINDS)
+        CHANNEL.row(channel).first_settings(Kinds::ALL)
     }
 
     fn relay(relay: u8) -> Limits {

@@ -67,9 +67,10 @@ struct Uno;
 
 impl Wiring for Uno {
     const KIND: BoardKind = BoardKind::Uno;
+    const KINDS: Kinds = KINDS;
 
     fn channel(channel: u8) -> (Kinds, ChannelSettings) {
-        CHANNEL.row(channel).first_settings(Self::KINDS)
+        CHANNEL.row(channel).first_settings(KINDS)
     }
 
     fn relay(relay: u8) -> Limits {

@@ -47,8 +47,8 @@ pub trait Inputs {
     fn delay(&mut self) -> Self::Delay;
     /// Whether the contact at the channel's pin is open; `None` if the channel is at none.
     fn is_open(&mut self, channel: u8) -> Option<bool>;
-    /// Falling edges at the channel's pin; `None` if the channel is at none, or no counter is free.
-    fn pulses(&mut self, channel: u8) -> Option<u32>;
+    /// Falling edges at the channel's pin, of a contact that bounces or not; `None` if the channel is at none, or no counter is free.
+    fn pulses(&mut self, channel: u8, is_contact: bool) -> Option<u32>;
     /// Whether two channels are at the same pin or bus.
     fn share_a_line(&self, one: u8, other: u8) -> bool;
 }
@@ -203,7 +203,8 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
             },
             ChannelKind::Pulse => {
                 // The agent takes the difference of two counts, whatever the sign of the bits.
-                let count = inputs.pulses(channel).map(|count| count as i32);
+                let is_contact = request.oversampling() == CONTACT;
+                let count = inputs.pulses(channel, is_contact).map(|count| count as i32);
                 return Some(count.ok_or(Fault::Absent));
             }
             ChannelKind::Ds18b20 => match one_wire(inputs, channel).and_then(|mut line| ds18b20::start(&mut line)) {
@@ -242,6 +243,9 @@ impl<const CHANNELS: usize> Default for Measurer<CHANNELS> {
 }
 
 type Outcome = Result<i32, Fault>;
+
+/// Oversampling of a pulse counter whose sensor is a contact, which bounces.
+const CONTACT: u8 = 0;
 
 /// A tick that has begun already counts less than a millisecond: waits are longer by one.
 const TICK: u16 = 1;

@@ -21,15 +21,17 @@ impl<P: Copy + PartialEq, const N: usize> PulseInputs<P, N> {
     }
 
     /// Falling edges at a pin since this was first asked, when `start` makes the pin an input; `None` when all inputs are in use at
-    /// other pins.
-    pub fn count(&mut self, pin: P, start: impl FnOnce(P)) -> Option<u32> {
-        if let Some(Input::At(_, counter)) = self.input(pin) {
-            return Some(counter.count());
+    /// other pins. From now on the pin has a contact, which bounces, or not.
+    pub fn count(&mut self, pin: P, is_contact: bool, start: impl FnOnce(P)) -> Option<u32> {
+        if self.input(pin).is_none() {
+            let free = self.0.iter_mut().find(|input| matches!(input, Input::Free))?;
+            start(pin);
+            *free = Input::At(pin, Counter::new());
         }
-        let free = self.0.iter_mut().find(|input| matches!(input, Input::Free))?;
-        start(pin);
-        *free = Input::At(pin, Counter::new());
-        Some(0)
+        match self.input(pin) {
+            Some(Input::At(_, counter)) => Some(counter.count(is_contact)),
+            _ => None,
+        }
     }
 
     /// Ends counting at a pin, which now measures something else.

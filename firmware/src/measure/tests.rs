@@ -108,8 +108,8 @@ impl Inputs for Bench {
         (channel >= 5).then_some(self.is_open)
     }
 
-    fn pulses(&mut self, _: u8) -> Option<u32> {
-        self.pulses
+    fn pulses(&mut self, _: u8, is_contact: bool) -> Option<u32> {
+        self.pulses.map(|count| if is_contact { count / 2 } else { count })
     }
 
     fn share_a_line(&self, one: u8, other: u8) -> bool {
@@ -172,6 +172,17 @@ fn pulses_are_a_count_or_a_fault() {
     assert_eq!(measure(&mut bench, &[(7, ChannelKind::Pulse)]), [(0, 7, Sample::Value(7))]);
     let none = measure(&mut Bench::default(), &[(7, ChannelKind::Pulse)]);
     assert_eq!(none, [(0, 7, Sample::Fault(tilth_wire::Fault::Absent))]);
+}
+
+/// An oversampling of 0 says that the sensor is a contact; the bench's bounces once at each pulse.
+#[test]
+fn pulses_of_a_contact_are_counted_as_such() {
+    let mut bench = Bench { pulses: Some(8), ..Bench::default() };
+    let mut measurer = Measurer::<8>::NONE;
+    for (oversampling, expected) in [(0, 4), (1, 8), (6, 8)] {
+        measurer.request(7, ChannelKind::Pulse, oversampling);
+        assert_eq!(measurer.poll(0, &mut bench), Some((7, Sample::Value(expected))));
+    }
 }
 
 #[test]

@@ -405,7 +405,7 @@ pub struct SetChannel {
     pub kind: ChannelKind,
     /// Milliseconds between readings: 100 to 86,400,000 (a day).
     pub interval: u32,
-    /// Conversions of which an analog value is the mean, as a power of two: 0 to 6.
+    /// Conversions of which an analog value is the mean, as a power of two: 0 to 6. Of pulses 0 for those of a contact, which bounces.
     pub oversampling: u8,
 }
 

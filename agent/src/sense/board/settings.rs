@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tilth_config::BoardChannel;
 use tilth_core::actuator::Actuator;
+use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 use tilth_wire::{SetChannel, SetRelay, UNLIMITED};
 
@@ -26,8 +27,14 @@ pub(super) fn settings(channels: &BTreeMap<u8, BoardChannel>, actuators: &[Actua
     relays.chain(channels.iter().map(|(number, channel)| Setting::Channel(measuring(*number, channel)))).collect()
 }
 
+/// Oversampling of a channel whose pulses are those of a contact, which bounces.
+const CONTACT: u8 = 0;
+
 fn measuring(channel: u8, stated: &BoardChannel) -> SetChannel {
-    let BoardChannel { kind, interval, oversampling, .. } = *stated;
+    let BoardChannel { kind, interval, pulses, .. } = *stated;
+    // The bucket of a rain gauge moves a reed contact; the others may be too fast for that.
+    let is_contact = pulses.is_some_and(|scale| scale.quantity == Quantity::Rain);
+    let oversampling = if is_contact { CONTACT } else { stated.oversampling };
     SetChannel { command: 0, channel, kind: channel_kind(kind), interval: millis(interval), oversampling }
 }
 
@@ -58,7 +65,7 @@ fn millis(span: Span) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use tilth_config::BoardChannelKind;
+    use tilth_config::{BoardChannelKind, PulseScale};
     use tilth_core::actuator::Output;
     use tilth_core::id::Id;
     use tilth_wire::ChannelKind;
@@ -131,5 +138,15 @@ mod tests {
             BoardChannel { kind: BoardChannelKind::Pulses, interval: Span(500), oversampling: 6, pulses: None };
         let expected = SetChannel { command: 0, channel: 5, kind: ChannelKind::Pulse, interval: 500, oversampling: 6 };
         assert_eq!(settings(&BTreeMap::from([(5, channel)]), &[]), [Setting::Channel(expected)]);
+    }
+
+    #[test]
+    fn pulses_of_rain_are_those_of_a_contact() {
+        let oversampling = |quantity| {
+            let pulses = Some(PulseScale::new(quantity, 0.2));
+            let kind = BoardChannelKind::Pulses;
+            measuring(5, &BoardChannel { kind, interval: Span(500), oversampling: 6, pulses }).oversampling
+        };
+        assert_eq!([Quantity::Rain, Quantity::Flow, Quantity::Wind].map(oversampling), [CONTACT, 6, 6]);
     }
 }

@@ -14,9 +14,9 @@ type Inputs = PulseInputs<Pin, PULSE_INPUTS>;
 
 static INPUTS: Mutex<UnsafeCell<Inputs>> = Mutex::new(UnsafeCell::new(Inputs::new()));
 
-/// Falling edges at a pin since this was first asked; `None` when all inputs are in use at other pins.
-pub(crate) fn count(pin: Pin) -> Option<u32> {
-    free(|section| inputs(section).count(pin, Pin::pull_up))
+/// Falling edges at a pin since this was first asked, of a contact or not; `None` when all inputs are in use at other pins.
+pub(crate) fn count(pin: Pin, is_contact: bool) -> Option<u32> {
+    free(|section| inputs(section).count(pin, is_contact, Pin::pull_up))
 }
 
 /// Ends counting at a pin, which now measures something else.

@@ -179,8 +179,8 @@ impl<W: Wired> Inputs for Terminals<W> {
         Some(pin.is_high())
     }
 
-    fn pulses(&mut self, channel: u8) -> Option<u32> {
-        Self::pin(channel).and_then(pulse::count)
+    fn pulses(&mut self, channel: u8, is_contact: bool) -> Option<u32> {
+        Self::pin(channel).and_then(|pin| pulse::count(pin, is_contact))
     }
 
     fn share_a_line(&self, one: u8, other: u8) -> bool {

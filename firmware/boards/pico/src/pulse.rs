@@ -12,9 +12,9 @@ const PULSE_INPUTS: usize = 4;
 
 static INPUTS: Mutex<RefCell<PulseInputs<Pin, PULSE_INPUTS>>> = Mutex::new(RefCell::new(PulseInputs::new()));
 
-/// Falling edges at a pin since this was first asked; `None` when all inputs are in use at other pins.
-pub(crate) fn count(pin: Pin) -> Option<u32> {
-    critical_section::with(|section| INPUTS.borrow_ref_mut(section).count(pin, Pin::pull_up))
+/// Falling edges at a pin since this was first asked, of a contact or not; `None` when all inputs are in use at other pins.
+pub(crate) fn count(pin: Pin, is_contact: bool) -> Option<u32> {
+    critical_section::with(|section| INPUTS.borrow_ref_mut(section).count(pin, is_contact, Pin::pull_up))
 }
 
 /// Ends counting at a pin, which now measures something else.

@@ -8,7 +8,7 @@ use tilth_core::plan::Plan;
 use tilth_core::sensor::Sensor;
 
 use super::bundle::ignored;
-use super::startup::{Choice, ConfigOrigin, ConfigSet, SavedBundle, choose};
+use super::startup::{Candidates, Choice, ConfigOrigin, ConfigSet, FileSet, SavedBundle, instead_of_bundle};
 
 pub(crate) struct Preview {
     pub(crate) loaded: Loaded,
@@ -28,10 +28,9 @@ pub(crate) struct BundlePreview {
 impl Preview {
     /// Reads the files in the folder and the saved bundle.
     pub(crate) fn read(folder: &Path, data: &Path, purpose: Purpose) -> Preview {
-        let in_folder = ConfigSet::read(folder, data, purpose);
-        let choice = choose(in_folder.candidate(), None);
-        let ConfigSet { loaded: mut files, bundle, .. } = in_folder;
-        let (why, instead) = match bundle {
+        let Candidates { in_folder, choice, .. } = Candidates::read(folder, data, purpose);
+        let ConfigSet { loaded: mut files, bundle, is_new, .. } = in_folder;
+        let why = match bundle {
             SavedBundle::Usable(usable) => {
                 let (bundle, mut loaded) = *usable;
                 loaded.diagnostics.extend(unused_calibrations(&files, &loaded));
@@ -41,7 +40,7 @@ impl Preview {
                 return Preview { loaded, bundle: Some(active), unavailable: None };
             }
             SavedBundle::None => {
-                if matches!(choice, Choice::Run(ConfigOrigin::Nothing, _)) {
+                if is_new && choice == Choice::Run(ConfigOrigin::Nothing, FileSet::InFolder) {
                     wait_for_hub(&mut files);
                 }
                 return Preview { loaded: files, bundle: None, unavailable: None };
@@ -50,15 +49,12 @@ impl Preview {
                 let more = loaded.diagnostics.into_iter().filter(|one| !files.diagnostics.contains(one));
                 let more: Vec<Diagnostic> = more.collect();
                 files.diagnostics.extend(more);
-                let why = format!("cannot be used: version {version} has errors with this agent.toml");
-                (why, "an agent that ran before keeps the last good agent.toml")
+                format!("cannot be used: version {version} has errors with this agent.toml")
             }
-            SavedBundle::Unavailable(why) => {
-                (why.to_string(), "config.d is running until the hub sends the next bundle")
-            }
+            SavedBundle::Unavailable(why) => why.to_string(),
         };
         let file = data.join("bundle.good").display().to_string();
-        let why = Diagnostic::warning(&file, format!("the hub's last good bundle {why}"), instead);
+        let why = Diagnostic::warning(&file, format!("the hub's last good bundle {why}"), instead_of_bundle(choice));
         files.diagnostics.push(why.clone());
         Preview { loaded: files, bundle: None, unavailable: Some(why) }
     }

@@ -24,9 +24,9 @@ use crate::durable::Unreadable;
 use crate::findings::Problems;
 use crate::output::{counted, tell};
 use crate::store::move_aside;
-use choose::{BundleFit, Candidate, FileSet};
+use choose::{BundleFit, Candidate, choose};
 
-pub(super) use choose::{Choice, ConfigOrigin, choose};
+pub(super) use choose::{Choice, ConfigOrigin, FileSet};
 
 pub(crate) struct Startup {
     pub(crate) compiled: Compiled,
@@ -54,7 +54,7 @@ pub(super) struct ConfigSet {
     /// `None` where `agent.toml` has errors or names no hub.
     pub(super) enrolment: Option<Enrolment>,
     pub(super) bundle: SavedBundle,
-    is_new: bool,
+    pub(super) is_new: bool,
 }
 
 /// The bundle that was active last, as it is saved, with one `agent.toml`.
@@ -101,7 +101,7 @@ impl ConfigSet {
         ConfigSet { is_new: is_new(&loaded, folder), loaded, agent_toml, enrolment, bundle }
     }
 
-    pub(super) fn candidate(&self) -> Candidate {
+    fn candidate(&self) -> Candidate {
         Candidate {
             files: !self.loaded.has_errors(),
             bundle: match self.bundle {
@@ -117,6 +117,37 @@ impl ConfigSet {
 
     fn problems(&self) -> Problems {
         Problems::of(&self.loaded)
+    }
+}
+
+/// The candidates of a start, and the choice among them.
+pub(super) struct Candidates {
+    pub(super) in_folder: ConfigSet,
+    last_good: Option<ConfigSet>,
+    pub(super) choice: Choice,
+}
+
+impl Candidates {
+    /// As a start would choose; changes nothing.
+    pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> Candidates {
+        let files = LastGood::read(data).ok().flatten().map(|good| good.files);
+        let in_folder = ConfigSet::read(folder, data, purpose);
+        Candidates::of(in_folder, files, (folder, data), BundleFiles::active)
+    }
+
+    /// `last_good` are the files that were last active; they matter where those in the folder cannot be used.
+    fn of(
+        in_folder: ConfigSet,
+        last_good: Option<Files>,
+        folders: (&Path, &Path),
+        saved: impl FnOnce(&Enrolment) -> Result<Option<Bundle>, Unavailable>,
+    ) -> Candidates {
+        let last_good = last_good.filter(|_| !in_folder.candidate().is_enough()).map(|files| {
+            let loaded = load_documents(files.documents(), Purpose::Run);
+            ConfigSet::of(loaded, files.agent_toml(), folders, Purpose::Run, saved)
+        });
+        let choice = choose(in_folder.candidate(), last_good.as_ref().map(ConfigSet::candidate));
+        Candidates { in_folder, last_good, choice }
     }
 }
 
@@ -157,12 +188,12 @@ impl Start<'_> {
     fn choose(self) -> Option<Startup> {
         let versions = watch::versions(self.folder);
         let (loaded, agent_toml) = (tilth_config::load(self.folder, Purpose::Run), bundle::agent_toml(self.folder));
-        let in_folder = self.config_set(loaded, agent_toml);
+        let folders = (self.folder, self.data);
+        let in_folder =
+            ConfigSet::of(loaded, agent_toml, folders, Purpose::Run, |enrolment| self.saved_bundle(enrolment));
         let (files, previous) = self.last_good().map(|good| (good.files, good.inventory)).unzip();
-        let last_good = files
-            .filter(|_| !in_folder.candidate().is_enough())
-            .map(|files| self.config_set(load_documents(files.documents(), Purpose::Run), files.agent_toml()));
-        let choice = choose(in_folder.candidate(), last_good.as_ref().map(ConfigSet::candidate));
+        let Candidates { in_folder, last_good, choice } =
+            Candidates::of(in_folder, files, folders, |enrolment| self.saved_bundle(enrolment));
         let Choice::Run(origin, file_set) = choice else {
             self.log_rejected(&in_folder, last_good.as_ref());
             return None;
@@ -178,7 +209,7 @@ impl Start<'_> {
             }
             (_, _) => (in_folder, Problems::default()),
         };
-        let bundle_unavailable = log_instead(origin, unavailable, &chosen, !rejected.is_empty());
+        let bundle_unavailable = log_instead(choice, unavailable, &chosen, !rejected.is_empty());
         let (compiled, bundle) = self.compile(origin, chosen.loaded, chosen.bundle);
         let compiled = compiled?.instead_of(rejected);
         let (hash, sensors) = (compiled.configured.hash.clone(), compiled.sensors());
@@ -198,12 +229,11 @@ impl Start<'_> {
         })
     }
 
-    fn config_set(self, loaded: Loaded, agent_toml: Option<Document>) -> ConfigSet {
-        let saved = |enrolment: &Enrolment| match self.is_data_read {
+    fn saved_bundle(self, enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
+        match self.is_data_read {
             true => BundleFiles::active(enrolment),
             false => Err(hangs().into()),
-        };
-        ConfigSet::of(loaded, agent_toml, (self.folder, self.data), Purpose::Run, saved)
+        }
     }
 
     fn compile(
@@ -337,28 +367,32 @@ fn hangs() -> Unreadable {
     Unreadable::Unusable("the data folder does not answer".to_owned())
 }
 
-/// Logs what runs in place of the saved bundle; returns it with why the bundle does not.
-fn log_instead(
-    origin: ConfigOrigin,
-    unavailable: Option<String>,
-    chosen: &ConfigSet,
-    is_rejected: bool,
-) -> Option<String> {
-    let instead = match (origin, is_rejected) {
-        (ConfigOrigin::Files, true) => "the last good config.d is running until the hub sends the next bundle",
-        (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => "config.d is running until the hub sends the next bundle",
-        (ConfigOrigin::Nothing, _) => {
+/// What runs by a choice where the saved bundle does not fit the files in the folder, in words.
+pub(super) const fn instead_of_bundle(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Run(ConfigOrigin::Bundle, _) => "it runs with the last good agent.toml",
+        Choice::Run(ConfigOrigin::Files, FileSet::LastGood) => {
+            "the last good config.d is running until the hub sends the next bundle"
+        }
+        Choice::Run(ConfigOrigin::Files, FileSet::InFolder) => {
+            "config.d is running until the hub sends the next bundle"
+        }
+        Choice::Run(ConfigOrigin::Nothing, _) | Choice::Reject => {
             "config.d cannot be used: no sensor is watched until it is corrected or the hub sends the next bundle"
         }
-    };
-    let said = unavailable.map(|why| format!("{why}; {instead}"));
+    }
+}
+
+/// Logs what runs in place of the saved bundle; returns it with why the bundle does not.
+fn log_instead(choice: Choice, unavailable: Option<String>, chosen: &ConfigSet, is_rejected: bool) -> Option<String> {
+    let said = unavailable.map(|why| format!("{why}; {}", instead_of_bundle(choice)));
     match &said {
         Some(said) => warn!("{said}"),
-        None if origin != ConfigOrigin::Nothing => {}
+        None if !matches!(choice, Choice::Run(ConfigOrigin::Nothing, _)) => {}
         None if is_rejected => warn!("no sensor is watched until the hub sends a bundle or the files are corrected"),
         None => warn!("no configuration yet: waiting for the hub's first bundle, no sensor is watched until then"),
     }
-    if !is_rejected && (origin == ConfigOrigin::Files || said.is_some()) {
+    if !is_rejected && (said.is_some() || matches!(choice, Choice::Run(ConfigOrigin::Files, _))) {
         chosen.problems().lines.iter().for_each(tell);
     }
     said

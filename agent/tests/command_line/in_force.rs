@@ -92,6 +92,12 @@ fn why_the_last_good_bundle_is_not_in_force_is_said() {
     assert_eq!(explained.code, Some(0));
     explained.tells(&format!("{start}is damaged: "));
 
+    let broken = farm.with("config.d/a.toml", LOCAL.replace("above", "abov"));
+    let ran = check(&broken);
+    says(&ran, 2, &["config.d/a.toml:6:1: error: rules.level-high.abov", &format!("{start}is damaged: ")]);
+    assert!(ran.out.contains("; config.d cannot be used: no sensor is watched until it is corrected"), "{}", ran.out);
+
+    let farm = broken.with("config.d/a.toml", LOCAL);
     let farm = farm.with("data/bundle.good", &good).with("hub.pub", "no key");
     says(&check(&farm), 0, &[&format!("{start}cannot be used: ./hub.pub: ")]);
     assert_eq!(fs::read(farm.path("data/bundle.good")).expect("it is left alone"), good);

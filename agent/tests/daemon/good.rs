@@ -165,6 +165,12 @@ fn agent_toml_broken_and_the_bundle_lost() {
     room.wait_for_bus("up");
     board.level(0, 20.0);
     room.wait_for_value(LOCAL, 20.0);
+    // `check` says what a start would do.
+    room.write("agent.toml", &site);
+    room.write_bytes(BUNDLE, &good[..20]);
+    let ran = Ran::of(&mut room.command(&["check", "--config", ".", "--data", "data"]));
+    let expected = "; the last good config.d is running until the hub sends the next bundle";
+    assert!(ran.code == Some(2) && ran.out.contains(expected), "{}{}", ran.out, ran.err);
 }
 
 #[test]

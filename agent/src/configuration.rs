@@ -120,7 +120,8 @@ impl Configuration {
         status.update_bundle(|status| {
             (status.unavailable_reason, status.state_error) = (startup.bundle_unavailable, startup.state_unreadable);
             if let Some(bundle) = &active.bundle {
-                status.set_active(bundle, bundle::ignored(folder));
+                status.set_active(bundle);
+                status.ignored = startup.ignored;
             }
         });
         let clock = status.clock().clone();

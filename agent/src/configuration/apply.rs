@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tilth_config::bundle::Bundle;
 use tilth_core::engine::Engine;
 use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
@@ -53,11 +55,17 @@ impl Applier {
         expected
     }
 
-    /// Makes a configuration the active one: hands it to decide and sense. Returns what people are told of it, and whether it is another
-    /// one: the same content changes nothing.
-    pub(super) async fn activate(&mut self, compiled: Compiled, probation: Option<Probation>) -> (ConfigSummary, bool) {
+    /// Makes a configuration the active one, of this bundle if it is of one: hands it to decide and sense. Returns what people are told of
+    /// it, and whether it is another one: the same content changes nothing.
+    pub(super) async fn activate(
+        &mut self,
+        compiled: Compiled,
+        bundle: Option<Arc<Bundle>>,
+        probation: Option<Probation>,
+    ) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
         let Compiled { configured, inputs, summary, .. } = compiled;
+        self.active.bundle = bundle;
         self.active.files.clone_from(&summary.files);
         let is_changed = self.active.hash != configured.hash;
         if is_changed {

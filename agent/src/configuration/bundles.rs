@@ -271,7 +271,7 @@ impl Bundles {
         let version = bundle.version;
         self.save(state, save_previous).await.map_err(|why| NotSaved { version, why })?;
         let probation = Probation::new(expected, Origin::Bundle, memory);
-        let (summary, is_changed) = applier.activate(compiled, Some(probation)).await;
+        let (summary, is_changed) = applier.activate(compiled, Some(Arc::clone(&bundle)), Some(probation)).await;
         // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_active().await else { return Ok(None) };
         let kept = self.blocking_files(BundleFiles::save_staged).await;
@@ -348,7 +348,7 @@ impl Bundles {
         let (folder, data) = (self.enrolment.folder.clone(), self.enrolment.data.clone());
         let clock = applier.clock.clone();
         let again = tokio::task::spawn_blocking(move || Startup::again(&folder, &data, &clock)).await;
-        let Ok(Some(Startup { compiled, active, bundle_unavailable, .. })) = again else {
+        let Ok(Some(Startup { compiled, active, bundle_unavailable, ignored, .. })) = again else {
             // So that the disk has what runs, too.
             if let Err(why) = self.blocking_files(move |files| files.restore_reverted(&hash)).await {
                 return failed(why, applier);
@@ -356,18 +356,18 @@ impl Bundles {
             error!(target: "sync", "bundle {version} failed its probation and keeps running, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };
-        let (summary, is_changed) = applier.activate(compiled, None).await;
+        let (summary, is_changed) = applier.activate(compiled, active.bundle, None).await;
         if applier.wait_until_active().await.is_none() {
             return;
         }
         self.unsaved = None;
-        let bundle = active.bundle.clone();
-        let ignored = self.ignored().await;
-        applier.reporter.status.update_bundle(|status| match &bundle {
-            Some(bundle) => status.set_active(bundle, ignored),
+        applier.reporter.status.update_bundle(|status| match &applier.active.bundle {
+            Some(bundle) => {
+                status.set_active(bundle);
+                status.ignored = ignored;
+            }
             None => status.returns_to_files(bundle_unavailable),
         });
-        applier.active.bundle = bundle;
         applier.reporter.set_active(summary, is_changed, &applier.active);
         self.finish_revert(reason, applier).await;
     }
@@ -404,9 +404,12 @@ impl Bundles {
         }
     }
 
-    async fn ignored(&self) -> Vec<String> {
+    /// Shows which files are ignored because of the active bundle, which itself is shown already: the disk of the files may hang.
+    async fn show_ignored(&self, applier: &Applier) {
         let folder = self.enrolment.folder.clone();
-        tokio::task::spawn_blocking(move || bundle::ignored(&folder)).await.unwrap_or_default()
+        let ignored = tokio::task::spawn_blocking(move || bundle::ignored(&folder)).await.unwrap_or_default();
+        log_ignored(&ignored);
+        applier.reporter.status.update_bundle(|status| status.ignored = ignored);
     }
 
     /// Tries to save the active bundle again. Until then a start runs the bundle before, until the hub is reached.
@@ -423,16 +426,15 @@ impl Bundles {
     /// Reports an active bundle to people and to the hub, and remembers it.
     async fn report_active(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> KnownBundle {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
-        applier.active.bundle = Some(Arc::clone(&bundle));
-        let ignored = self.ignored().await;
-        info!(target: "sync", "bundle {version} is running ({outcome}, content {})", short(&hash));
-        log_ignored(&ignored);
-        let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
-        applier.store_bundle_event(body).await;
         applier.reporter.status.update_bundle(|status| {
-            status.set_active(&bundle, ignored);
+            status.set_active(&bundle);
             status.rejected = None;
         });
+        applier.active.bundle = Some(bundle);
+        info!(target: "sync", "bundle {version} is running ({outcome}, content {})", short(&hash));
+        self.show_ignored(applier).await;
+        let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
+        applier.store_bundle_event(body).await;
         let (highest, probation) = (self.state.highest(&applier.active), self.state.probation.take());
         self.state = BundleState { highest, probation, ..BundleState::default() };
         self.save_current_state().await;

@@ -89,7 +89,8 @@ impl FileChanges {
         let hash = compiled.configured.hash.clone();
         let expected = applier.expected_sensors(&compiled, Origin::Files).await;
         let probation = Probation::new(expected, Origin::Files, None);
-        let (summary, is_changed) = applier.activate(compiled, Some(probation)).await;
+        let bundle = applier.active.bundle.clone();
+        let (summary, is_changed) = applier.activate(compiled, bundle, Some(probation)).await;
         if is_changed {
             applier.store_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
         }

@@ -39,6 +39,8 @@ pub(crate) struct Startup {
     pub(super) state_unreadable: Option<String>,
     /// Why the saved bundle is not active, and what is, in words; `None` where it is, or there is none.
     pub(super) bundle_unavailable: Option<String>,
+    /// Files of `config.d` that are ignored because of the bundle.
+    pub(super) ignored: Vec<String>,
     /// What the configuration before the start had, where that is known.
     pub(super) previous: Option<Inventory>,
     /// A file shows that the agent ran with this data folder before, or the folder does not say.
@@ -211,6 +213,8 @@ impl Start<'_> {
         };
         let bundle_unavailable = log_instead(choice, unavailable, &chosen, !rejected.is_empty());
         let (compiled, bundle) = self.compile(origin, chosen.loaded, chosen.bundle);
+        let ignored = if bundle.is_some() { ignored(self.folder) } else { Vec::new() };
+        log_ignored(&ignored);
         let compiled = compiled?.instead_of(rejected);
         let (hash, sensors) = (compiled.configured.hash.clone(), compiled.sensors());
         let active = ActiveConfig { bundle, hash, sensors, files: compiled.summary.files.clone() };
@@ -223,6 +227,7 @@ impl Start<'_> {
             state,
             state_unreadable,
             bundle_unavailable,
+            ignored,
             previous,
             has_run,
             versions,
@@ -246,7 +251,6 @@ impl Start<'_> {
             (ConfigOrigin::Bundle, SavedBundle::Usable(usable)) => {
                 let (bundle, loaded) = *usable;
                 info!("the hub's bundle {} is running", bundle.version);
-                log_ignored(&ignored(self.folder));
                 (Compiled::of(loaded, Files::of_agent_toml), Some(Arc::new(bundle)))
             }
             (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => (Compiled::of(loaded, Files::of), None),

@@ -67,10 +67,10 @@ pub(super) struct ActiveBundle {
 }
 
 impl BundleStatus {
-    /// This bundle is active, and these files are ignored.
-    pub(super) fn set_active(&mut self, bundle: &Bundle, ignored: Vec<String>) {
+    /// This bundle is active.
+    pub(super) fn set_active(&mut self, bundle: &Bundle) {
         let Bundle { version, hash, .. } = bundle;
-        (self.bundle, self.ignored) = (Some(ActiveBundle { version: *version, hash: hash.to_string() }), ignored);
+        self.bundle = Some(ActiveBundle { version: *version, hash: hash.to_string() });
         (self.unavailable_reason, self.pending_reason) = (None, None);
     }
 

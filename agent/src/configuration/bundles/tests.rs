@@ -125,7 +125,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         calibrations: None,
     }];
     if let Some(bundle) = &active.bundle {
-        status.update_bundle(|status| status.set_active(bundle, Vec::new()));
+        status.update_bundle(|status| status.set_active(bundle));
     }
     let (to_decide, requests) = mpsc::channel(64);
     let (to_senses, inputs) = mpsc::channel(64);

@@ -10,7 +10,7 @@ use tilth_core::time::Span;
 
 use super::caller::MayChange;
 use super::changes::{MAX_NAMED, name, span};
-use super::handlers::{Answered, Api, Body, Parameters};
+use super::handlers::{Answered, Api, Body, InPath, Parameters};
 use super::problem::Problem;
 use super::rows::{Actuate, ActuatorRow, Hold, HoldRow, Person};
 use super::views;
@@ -33,10 +33,10 @@ pub(super) async fn holds(State(api): Api) -> Answered<HoldRow> {
 pub(super) async fn actuate(
     State(api): Api,
     _: MayChange,
-    Path(actuator): Path<String>,
+    actuator: InPath<String>,
     body: Body<Actuate>,
 ) -> Answered<ActuatorRow> {
-    let Json(Actuate { on, for_s, by, command }) = body?;
+    let (Path(actuator), Json(Actuate { on, for_s, by, command })) = (actuator?, body?);
     let wanted = match (on, for_s) {
         (true, for_s) => Wanted::On(for_s.map(span).transpose()?),
         (false, None) => Wanted::Off,
@@ -73,10 +73,10 @@ pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Ans
 pub(super) async fn end_hold(
     State(api): Api,
     _: MayChange,
-    Path(zone): Path<String>,
+    zone: InPath<String>,
     parameters: Parameters<Person>,
 ) -> Answered<HoldRow> {
-    let Query(Person { by }) = parameters?;
+    let (Path(zone), Query(Person { by })) = (zone?, parameters?);
     let by = name(&by)?;
     let holds = api.query(|engine, _, clock| views::holds(engine, clock)).await?;
     let mut holds = holds.into_iter().filter(|row| row.zone.as_str() == zone);

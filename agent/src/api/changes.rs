@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::caller::MayChange;
-use super::handlers::{Answered, Api, Body, Number};
+use super::handlers::{Answered, Api, Body, InPath};
 use super::problem::Problem;
 use super::rows::{Acknowledge, AlertRow, Note, Person, RetryRow, Silence, SilenceRow, TestRow};
 use super::views;
@@ -43,7 +43,7 @@ pub(super) const MAX_NAMED: usize = 12;
 pub(super) async fn acknowledge(
     State(api): Api,
     _: MayChange,
-    alert: Number<u64>,
+    alert: InPath<u64>,
     body: Body<Acknowledge>,
 ) -> Answered<AlertRow> {
     let (Path(alert), Json(Acknowledge { for_s, by })) = (alert?, body?);
@@ -77,7 +77,7 @@ pub(super) async fn silence(State(api): Api, _: MayChange, body: Body<Silence>) 
 }
 
 /// Ends a silence early; answers with the silence as it was.
-pub(super) async fn end_silence(State(api): Api, _: MayChange, silence: Number<u32>) -> Answered<SilenceRow> {
+pub(super) async fn end_silence(State(api): Api, _: MayChange, silence: InPath<u32>) -> Answered<SilenceRow> {
     let Path(silence) = silence?;
     let Some(view) = api.change(|answer| DecideRequest::EndSilence { silence, answer }).await? else {
         let numbers = |engine: &Engine| engine.silences().map(|view| view.number.into()).collect::<Vec<u64>>();
@@ -106,10 +106,10 @@ pub(super) async fn note(State(api): Api, _: MayChange, body: Body<Note>) -> Ans
 pub(super) async fn test(
     State(api): Api,
     _: MayChange,
-    Path(channel): Path<String>,
+    channel: InPath<String>,
     body: Body<Person>,
 ) -> Answered<TestRow> {
-    let Json(Person { by }) = body?;
+    let (Path(channel), Json(Person { by })) = (channel?, body?);
     let by = name(&by)?;
     let (at, local) = api.query(|engine, _, _| (engine.now(), engine.plan().local().clone())).await?;
     let channels: Vec<Id> = api.channels().await.into_iter().map(|state| state.channel).collect();

@@ -50,7 +50,8 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
 pub(super) type Api = State<Arc<ApiState>>;
 pub(super) type Answered<T> = Result<Json<Answer<T>>, Problem>;
 pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
-pub(super) type Number<T> = Result<Path<T>, PathRejection>;
+/// A number or name in the path.
+pub(super) type InPath<T> = Result<Path<T>, PathRejection>;
 pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;
 
 #[derive(Deserialize)]

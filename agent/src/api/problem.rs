@@ -63,7 +63,8 @@ impl From<QueryRejection> for Problem {
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Problem {
-        let detail = format!("{}; expected the number of an alert or a silence", rejection.body_text());
+        let expected = "expected the number of an alert or a silence, or the name of an actuator, a zone or a channel";
+        let detail = format!("{}; {expected}", rejection.body_text());
         Problem::new(rejection.status(), detail)
     }
 }

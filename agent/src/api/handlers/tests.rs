@@ -162,6 +162,9 @@ async fn what_cannot_be_answered_is_said_with_what_was_expected() {
             "Failed to deserialize query string: al: unknown field `al`, expected `all`",
         ),
         (Method::POST, "/api/v1/alerts/x/acknowledge", "{}", 400, "expected the number of an alert or a silence"),
+        (Method::POST, "/api/v1/actuators/%ff/switch", "{}", 400, "or the name of an actuator, a zone or a channel"),
+        (Method::DELETE, "/api/v1/holds/%ff?by=anna", "", 400, "or the name of an actuator, a zone or a channel"),
+        (Method::POST, "/api/v1/channels/%ff/test", "{}", 400, "or the name of an actuator, a zone or a channel"),
         (
             Method::POST,
             ack,

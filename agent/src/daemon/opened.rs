@@ -51,8 +51,7 @@ pub(super) async fn open(
     to_decide: mpsc::Sender<DecideRequest>,
     until: Instant,
 ) -> anyhow::Result<OpenStore> {
-    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let options = Options { has_run, ..Options::new(machine.trim(), clock.mark()) };
+    let options = Options { has_run, ..Options::new(clock.mark()) };
     let (replaced_by, replaced) = watch::channel(StoreReplaced::default());
     let monitor = Arc::new(StoreMonitor {
         path: database(data),

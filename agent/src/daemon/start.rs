@@ -76,6 +76,7 @@ impl Tasks {
         let enrolment = startup.enrolment.clone();
         let (outputs, switched) = Outputs::new();
         let shared = Shared::new(args, &startup, clock, to_decide, outputs);
+        let recording = shared.recording(until).await?;
         let store = shared.open_store((startup.has_run, startup.enrolment.is_some()), until).await?;
         info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), shared.device);
         let (changed_inputs, inputs) = mpsc::channel(1);
@@ -107,7 +108,7 @@ impl Tasks {
         let reporting = notifier.clone().map(|notifier| tokio::spawn(shared.reporter(notifier).run()));
         let OpenStore { restored, store_writer, handle, replaced, thread, .. } = store;
         let progress = store_writer.progress();
-        let handles = shared.handles(store_writer, replaced, notify, switched)?;
+        let handles = shared.handles(store_writer, replaced, notify, switched, recording);
         let deciding = tokio::spawn(decide_from_the_first(
             shared.queue.clone(),
             shared.clock.clone(),
@@ -174,6 +175,17 @@ impl<'a> Shared<'a> {
             to_decide: self.to_decide.clone(),
             inputs,
         }
+    }
+
+    /// Opens the recording that is asked for; none where its disk does not answer, which stops no watching.
+    async fn recording(&self, until: Instant) -> anyhow::Result<Option<Recording>> {
+        let Some(path) = self.args.record.clone() else { return Ok(None) };
+        let name = path.display().to_string();
+        let Ok(opened) = timeout_at(until, spawn_blocking(move || Recording::open(&path))).await else {
+            warn!("recording unavailable: {name} does not answer; monitoring continues without a recording");
+            return Ok(None);
+        };
+        Ok(Some(opened?.context(name)?))
     }
 
     async fn open_store(&self, has: (bool, bool), until: Instant) -> anyhow::Result<OpenStore> {
@@ -249,14 +261,11 @@ impl<'a> Shared<'a> {
         replaced: watch::Receiver<StoreReplaced>,
         notify: mpsc::Sender<notify::NotifyRequest>,
         outcomes: mpsc::Receiver<interlock::ActuatorInput>,
-    ) -> anyhow::Result<Handles> {
-        let recording = match &self.args.record {
-            Some(path) => Some(Recording::open(path).with_context(|| path.display().to_string())?),
-            None => None,
-        };
+        recording: Option<Recording>,
+    ) -> Handles {
         let (device, clock, live) = (self.device.clone(), self.clock.clone(), self.live.clone());
         let (run, outputs) = (RunId::random(), (self.outputs.clone(), outcomes));
-        Ok(Handles { device, run, clock, store_writer, outputs, replaced, notify, live, recording })
+        Handles { device, run, clock, store_writer, outputs, replaced, notify, live, recording }
     }
 }
 

@@ -43,8 +43,9 @@ const CACHE_KIB: i64 = 512;
 /// What the caller knows, and what was measured (docs/decisions/2026-11-20-store-layout.md).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Tells this machine from others; a database that comes from another one goes on under a new stream.
-    pub(crate) machine: String,
+    /// Tells this machine from others; a database that comes from another one goes on under a new stream. Where it is none the store's
+    /// thread reads it from `/etc/machine-id`.
+    pub(crate) machine: Option<String>,
     /// Goes into the name of a damaged file: the time, as far as it is known.
     pub(crate) mark: String,
     /// Bytes of a page, of a new file.
@@ -59,9 +60,14 @@ pub(crate) struct Options {
 
 impl Options {
     /// With the measured choices.
-    pub(crate) fn new(machine: impl Into<String>, mark: impl Into<String>) -> Options {
-        let (machine, mark) = (machine.into(), mark.into());
-        Options { machine, mark, page_size: 512, checkpoint_pages: 2048, most_pages: None, has_run: false }
+    pub(crate) fn new(mark: impl Into<String>) -> Options {
+        let mark = mark.into();
+        Options { machine: None, mark, page_size: 512, checkpoint_pages: 2048, most_pages: None, has_run: false }
+    }
+
+    fn machine(&self) -> String {
+        let read = || fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned();
+        self.machine.clone().unwrap_or_else(read)
     }
 }
 
@@ -344,10 +350,11 @@ fn load(
     };
     let found = if is_new { Found::Nothing } else { Found::Database };
     let mut opened = Opened { found, new_stream: None, missing: None };
-    if machine != options.machine {
+    let this_machine = options.machine();
+    if machine != this_machine {
         let reason = "the machine is another one";
         store.new_stream(reason)?;
-        store.reader.0.execute("UPDATE meta SET machine = ?", [&options.machine])?;
+        store.reader.0.execute("UPDATE meta SET machine = ?", [&this_machine])?;
         opened.new_stream = Some(reason);
     }
     Ok((store, opened))
@@ -381,7 +388,7 @@ fn insert_first_rows(transaction: &Transaction, options: &Options, least_boot: u
     transaction.execute(
         "INSERT INTO meta (id, stream, machine, least_boot, name)
             VALUES (1, randomblob(16), ?, ?, lower(hex(randomblob(8))))",
-        (&options.machine, least_boot),
+        (options.machine(), least_boot),
     )?;
     for lane in Lane::ALL {
         transaction.execute("INSERT INTO lane (id, next, confirmed) VALUES (?, 1, 0)", [lane_id(lane)])?;

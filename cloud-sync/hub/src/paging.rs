@@ -118,7 +118,8 @@ impl Pager {
     async fn check_devices(&mut self) {
         let now = clock::now();
         let found = self.state.database().monitored(now).await;
-        self.monitor.tick(now, found.is_ok() && self.state.database().has_room());
+        let is_up = found.is_ok() && self.state.database().has_room().await;
+        self.monitor.tick(now, is_up);
         let tenants = match found {
             Ok(tenants) => tenants,
             Err(error) => return tracing::warn!(%error, "cannot check for silent devices; will try again"),

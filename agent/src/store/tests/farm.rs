@@ -68,7 +68,7 @@ impl Drop for Folder {
 }
 
 pub(crate) fn options() -> Options {
-    Options::new("machine-1", "now")
+    Options { machine: Some("machine-1".to_owned()), ..Options::new("now") }
 }
 
 pub(crate) fn open(folder: &Folder) -> (Store, Opened) {

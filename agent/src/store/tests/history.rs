@@ -86,7 +86,7 @@ fn random_history(seed: u64, steps: u32) -> usize {
                 store.flush().unwrap();
                 let machine = if chance.one_in(2) { "machine-1" } else { "machine-2" };
                 drop(store);
-                let options = crate::store::Options { machine: machine.to_owned(), ..super::farm::options() };
+                let options = crate::store::Options { machine: Some(machine.to_owned()), ..super::farm::options() };
                 store = Store::open(&folder.database(), &options).unwrap().0;
                 assert_eq!(store.begin_boot("boot-a", 0).unwrap().0, 1);
                 // Under a new stream everything before it is one gap, and is no longer told.

@@ -139,7 +139,7 @@ fn a_database_on_another_machine_goes_on_under_a_new_stream() {
     let stream = store.stream();
     drop(store);
     assert_eq!(open(&folder).0.stream(), stream);
-    let other = Options { machine: "machine-2".to_owned(), ..options() };
+    let other = Options { machine: Some("machine-2".to_owned()), ..options() };
     let (store, opened) = Store::open(&folder.database(), &other).unwrap();
     assert_ne!(store.stream(), stream);
     assert_eq!(opened.new_stream, Some("the machine is another one"));

@@ -58,6 +58,9 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Minimum free space for a batch and its journal, in bytes.
 const LEAST_ROOM: u64 = 1 << 20;
 
+/// Longest wait for the free space of the disk.
+const ROOM_KNOWN: Duration = Duration::from_secs(5);
+
 /// Number of reading threads: queries are short, and a disk answers few at once.
 const READERS: usize = 3;
 
@@ -212,10 +215,13 @@ impl Database {
         })
     }
 
-    /// True if the disk has space for batches, or does not tell.
-    pub(crate) fn has_room(&self) -> bool {
-        let disk = rustix::fs::statvfs(&self.path);
-        disk.map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= LEAST_ROOM)
+    /// True if the disk has space for batches, or the system does not tell; false if the disk does not answer in time.
+    pub(crate) async fn has_room(&self) -> bool {
+        let path = self.path.clone();
+        let asked = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&path));
+        let Ok(disk) = tokio::time::timeout(ROOM_KNOWN, asked).await else { return false };
+        let disk = disk.ok().and_then(Result::ok);
+        disk.is_none_or(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= LEAST_ROOM)
     }
 
     /// Epoch of the hub; reading it shows that the database answers.

@@ -58,7 +58,7 @@ async fn of_tenant(state: &ApiState, tenant: &TenantContext) -> Result<Response,
 /// Health check of a load balancer: the hub can read its database and has disk space. Reveals nothing of a tenant.
 async fn of_hub(state: &ApiState) -> Result<Response, ApiError> {
     match tokio::time::timeout(TIMEOUT, state.db.epoch()).await {
-        Ok(Ok(_)) if !state.db.has_room() => Ok(unavailable("the disk is full")),
+        Ok(Ok(_)) if !state.db.has_room().await => Ok(unavailable("the disk is full")),
         Ok(Ok(_)) => http::json(&json!({"status": "ok"})),
         Ok(Err(error)) => Ok(unavailable(&error.to_string())),
         Err(_) => Ok(unavailable("the database does not answer in time")),

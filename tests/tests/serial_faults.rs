@@ -162,7 +162,7 @@ fn forty_megabytes_of_noise_at_full_speed_cost_no_memory_and_no_restart() {
     assert!(now["bytes"].as_u64().unwrap() > 40_000_000, "{now:#}");
     assert!(after < before + PLAY, "{before} bytes before, {after} after");
     assert_eq!(now["ignored"], json!({ "too_long": 8 * 21, "not_text": 8 * 10_000 }));
-    assert_eq!(now["lines"], 8 * (21 + 10_000 + 10_000 + 1000));
+    assert_eq!(now["messages"], 8 * (21 + 10_000 + 10_000 + 1000));
     assert_eq!(now["used"], 8 * 1000);
     assert_eq!(now["unclaimed"].as_array().unwrap().len(), 16, "enough to find a slip of the keyboard");
     assert_eq!((&now["opened"], &now["failures"]), (&1.into(), &0.into()));

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tilth_config::InventoryChange;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::time::Uptime;
+use tilth_sync::engine::{Counts, Meter, PullStatus};
 
+use crate::configuration::BundleStatus;
 use crate::decide::ReadingCounts;
 use crate::sense::bus::health::{About, BoardHealth};
 use crate::sense::i2c::CalibrationStep;
@@ -309,7 +312,38 @@ pub(crate) struct StatusRow {
     pub(crate) store: StoreState,
     pub(crate) notify: NotifyState,
     /// State of sync; none without a hub.
-    pub(crate) sync: Option<Box<RawValue>>,
+    pub(crate) sync: Option<SyncState>,
+}
+
+/// Sync with the hub. Times are uptimes of the machine in milliseconds, whatever clock the agent runs on.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SyncState {
+    /// Address of the hub.
+    pub(crate) hub: String,
+    /// The present on the clock of the times below.
+    pub(crate) now: Uptime,
+    /// Why sync cannot start, or a changed key or certificate is not used.
+    pub(crate) trouble: Option<String>,
+    /// Problems that need a person, by kind, with their reasons.
+    pub(crate) alerts: BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub(crate) bundle: BundleStatus,
+    /// Such as `idle`, `sending` or `offline`; none until sync has started.
+    pub(crate) state: Option<String>,
+    /// Why sending fails.
+    pub(crate) why: Option<String>,
+    pub(crate) next_try: Option<Uptime>,
+    /// When the hub last accepted a batch.
+    pub(crate) last_success: Option<Uptime>,
+    /// By lane, sequences that the hub does not have, and the highest that it confirmed.
+    pub(crate) waiting: BTreeMap<tilth_protocol::Lane, u64>,
+    pub(crate) confirmed: BTreeMap<tilth_protocol::Lane, u64>,
+    pub(crate) counts: Counts,
+    /// Bytes by purpose.
+    pub(crate) traffic: Meter,
+    /// The pull of the configuration.
+    pub(crate) config: PullStatus,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -391,21 +425,25 @@ pub(crate) struct BusState {
     pub(crate) for_s: Option<f64>,
     pub(crate) opened: u64,
     pub(crate) bytes: u64,
-    pub(crate) lines: u64,
+    /// Messages that came: lines, frames of a board, measurements of chips.
+    #[serde(alias = "lines")]
+    pub(crate) messages: u64,
     pub(crate) used: u64,
-    /// Time of the last line; none before the first.
-    pub(crate) last_line: Option<String>,
-    pub(crate) last_line_s: Option<f64>,
-    /// Ignored lines, by reason.
+    /// Time of the last message; none before the first.
+    #[serde(alias = "last_line")]
+    pub(crate) last_message: Option<String>,
+    #[serde(alias = "last_line_s")]
+    pub(crate) last_message_s: Option<f64>,
+    /// Ignored messages, by reason.
     pub(crate) ignored: BTreeMap<String, u64>,
     /// The reasons of `ignored` and `rejected_stamps` in words.
     pub(crate) reasons: BTreeMap<String, String>,
     pub(crate) last_ignored: Option<Ignored>,
-    /// Names in lines that no sensor uses.
+    /// Names in messages that no sensor uses.
     pub(crate) unclaimed: Vec<String>,
-    /// Names that sensors use and no line has had, once others were read.
+    /// Names that sensors use and no message has had, once others were read.
     pub(crate) not_received: Vec<String>,
-    /// Rejected time stamps of lines, whose readings are stamped with their arrival.
+    /// Rejected time stamps of messages, whose readings are stamped with their arrival.
     pub(crate) rejected_stamps: Vec<RejectedStamps>,
     /// Sensors whose input fails.
     pub(crate) faults: Vec<FaultRow>,
@@ -422,7 +460,8 @@ pub(crate) struct BusState {
 #[serde(default)]
 pub(crate) struct Ignored {
     pub(crate) reason: String,
-    pub(crate) line: String,
+    #[serde(alias = "line")]
+    pub(crate) message: String,
     #[serde(flatten)]
     pub(crate) about: Option<About>,
 }
@@ -438,7 +477,8 @@ pub(crate) struct FaultRow {
 pub(crate) struct RejectedStamps {
     /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
     pub(crate) reason: String,
-    pub(crate) lines: u64,
+    #[serde(alias = "lines")]
+    pub(crate) messages: u64,
     /// Arrival of the first and the last of them, and seconds since.
     pub(crate) since: Option<String>,
     pub(crate) for_s: f64,

@@ -6,23 +6,25 @@ use std::fs;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_notify::queue::Next;
 use tilth_protocol::Lane as Of;
+use tilth_sync::engine::Status;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::rows::{
     BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
-    RejectedConfig, RejectedStamps, StatusRow, StoreState,
+    RejectedConfig, RejectedStamps, StatusRow, StoreState, SyncState,
 };
 use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
-use crate::clock::Anchor;
-use crate::configuration::{Rejected, StatusSnapshot};
+use crate::clock::{self, Anchor};
+use crate::configuration::{BundleStatus, Rejected, StatusSnapshot};
 use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
 use crate::sense::bus::health::{self, BusHealth, Messages, State};
 use crate::sense::stamp::StampRejection;
 use crate::store::{self, StoreReader, forecast};
+use crate::sync::status::SyncSnapshot;
 
 /// Upper limit of kinds of losses shown; the newest are kept.
 const MAX_GIVEN_UP: u32 = 8;
@@ -54,7 +56,7 @@ impl ApiState {
             schedules,
             store: self.store_state().await,
             notify: NotifyState { channels: self.channels().await, dropped },
-            sync: self.sync.json(bundle),
+            sync: self.sync_state(bundle),
         }
     }
 
@@ -65,6 +67,30 @@ impl ApiState {
         if let Some(written) = written {
             self.health.posted().meter.note(self.clock.uptime(), written);
         }
+    }
+
+    /// State of sync and of bundles; none where no hub is configured.
+    fn sync_state(&self, bundle: BundleStatus) -> Option<SyncState> {
+        let SyncSnapshot { hub, start_error, problems, engine } = self.sync.shown();
+        let alerts = problems.into_iter().map(|(kind, reason)| (name(kind), reason)).collect();
+        let (hub, now) = (hub?, clock::machine_uptime());
+        let row = SyncState { hub, now, trouble: start_error, alerts, bundle, ..SyncState::default() };
+        let Some(Status {
+            state,
+            why,
+            next_try,
+            last_success,
+            unconfirmed: waiting,
+            confirmed,
+            counts,
+            traffic,
+            config,
+        }) = engine
+        else {
+            return Some(row);
+        };
+        let state = Some(name(state));
+        Some(SyncState { state, why, next_try, last_success, waiting, confirmed, counts, traffic, config, ..row })
     }
 
     fn clock_state(&self) -> ClockState {
@@ -155,14 +181,14 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         for_s: since.map(|since| (now - since).as_secs_f64()),
         opened,
         bytes,
-        lines: received,
+        messages: received,
         used: matched,
-        last_line: last_input.and_then(|at| placed(at, anchor)),
-        last_line_s: last_input.map(|at| (now - at).as_secs_f64()),
+        last_message: last_input.and_then(|at| placed(at, anchor)),
+        last_message_s: last_input.map(|at| (now - at).as_secs_f64()),
         ignored: ignored.into_iter().map(|(reason, count)| (reason.key.to_owned(), count)).collect(),
         last_ignored: last_ignored.map(|health::Ignored { reason, excerpt, about }| Ignored {
             reason: reason.key.to_owned(),
-            line: excerpt,
+            message: excerpt,
             about,
         }),
         not_received: Some(not_received).filter(|_| state == State::Up).into_iter().flatten().collect(),
@@ -184,7 +210,7 @@ fn rejected_stamps(
     let health::RejectedStamps { messages, first, last, stamp, sensor } = of;
     RejectedStamps {
         reason: name(why),
-        lines: messages,
+        messages,
         since: placed(first, anchor),
         for_s: (now - first).as_secs_f64(),
         last: placed(last, anchor),

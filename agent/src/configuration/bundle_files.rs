@@ -64,8 +64,8 @@ pub(crate) struct RejectedBundle {
     /// Id of the signing key that was trusted then.
     #[serde(default)]
     pub(super) trusted: String,
-    pub(super) version: Option<u64>,
-    pub(super) reason: String,
+    pub(crate) version: Option<u64>,
+    pub(crate) reason: String,
     /// Hash of its content, where the signature is good: the hub need not send it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) content: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tilth_config::InventoryChange;
 use tilth_config::bundle::Bundle;
 use tilth_core::id::SensorId;
@@ -44,26 +44,27 @@ pub(crate) struct Rejected {
     pub(crate) problems: Problems,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct BundleStatus {
-    pub(super) bundle: Option<ActiveBundle>,
+    pub(crate) bundle: Option<ActiveBundle>,
     /// Why the last good bundle is not active, and what is.
-    pub(super) unavailable_reason: Option<String>,
+    pub(crate) unavailable_reason: Option<String>,
     /// Why `bundle.state` was lost or cannot be read.
-    pub(super) state_error: Option<String>,
+    pub(crate) state_error: Option<String>,
     /// Sensors that must be good again before the active bundle has passed its probation; `None` once it has.
-    pub(super) probation: Option<Vec<SensorId>>,
-    pub(super) rejected: Option<RejectedBundle>,
+    pub(crate) probation: Option<Vec<SensorId>>,
+    pub(crate) rejected: Option<RejectedBundle>,
     /// Why a received bundle is not applied, or not saved, yet.
-    pub(super) pending_reason: Option<String>,
+    pub(crate) pending_reason: Option<String>,
     /// Files of `config.d` that are ignored because of the bundle.
-    pub(super) ignored: Vec<String>,
+    pub(crate) ignored: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct ActiveBundle {
-    version: u64,
-    hash: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ActiveBundle {
+    pub(crate) version: u64,
+    pub(crate) hash: String,
 }
 
 impl BundleStatus {

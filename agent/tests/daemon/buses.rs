@@ -21,7 +21,7 @@ fn a_port_that_is_missing_vanishes_and_comes_back_is_told_of_in_status() {
     board.level(0, 20.0);
     room.wait_for_value("room/level", 20.0);
     let bus = room.status()["buses"][0].clone();
-    assert_eq!((&bus["used"], &bus["lines"]), (&1.into(), &6.into()));
+    assert_eq!((&bus["used"], &bus["messages"]), (&1.into(), &6.into()));
     assert_eq!(bus["ignored"], serde_json::json!({ "not_text": 1, "unknown": 4 }));
     assert_eq!(bus["last_ignored"]["reason"], "unknown");
     let people = room.ask(&["status"]).out;

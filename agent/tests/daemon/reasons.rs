@@ -95,7 +95,7 @@ fn a_bus_is_up_down_or_silent() {
     room.wait_for_value("room/level", 20.0);
     let status = room.ask(&["status"]).out;
     assert!(status.contains("1 line, 1 used; the last "), "{status}");
-    assert!(room.status()["buses"][0]["last_line_s"].as_f64() >= Some(0.0));
+    assert!(room.status()["buses"][0]["last_message_s"].as_f64() >= Some(0.0));
     let rows = room.wait_for("it is silent", &["sensors"], state("silent"));
     assert!(row(&rows, "bus/gateway")["why"].as_str().unwrap().starts_with("no value from it for "), "{rows:?}");
     let people = room.ask(&["sensors"]).out;

@@ -90,8 +90,9 @@ impl Strangers {
     fn refused(&self) -> Vec<(String, u64)> {
         let status = self.farm.status().expect("it can be asked");
         let refused = status["buses"][0]["rejected_stamps"].as_array().expect("a list").clone();
-        let one =
-            |row: Value| (row["reason"].as_str().expect("a word").to_owned(), row["lines"].as_u64().expect("a count"));
+        let one = |row: Value| {
+            (row["reason"].as_str().expect("a word").to_owned(), row["messages"].as_u64().expect("a count"))
+        };
         refused.into_iter().map(one).collect()
     }
 

@@ -6,7 +6,7 @@ use crate::api::rows::{BusState, FaultRow, RejectedStamps};
 use crate::output::{counted, listed};
 use crate::sense::bus::health::{About, BoardHealth};
 
-/// Upper limit of names shown for a bus that sensors want and no line has, and of sensors whose input fails.
+/// Upper limit of names shown for a bus that sensors want and no message has, and of sensors whose input fails.
 const MAX_SHOWN: usize = 16;
 
 /// State of a bus, its input, and what was ignored and why.
@@ -20,16 +20,16 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
         "line" => "line",
         _ => "message",
     };
-    let last = bus.last_line_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
+    let last = bus.last_message_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
     // A reason without words is that of another version.
     let why = |name: &'_ str| bus.reasons.get(name).map_or(name.to_owned(), String::clone);
     let ignored: String = bus.ignored.iter().map(|(reason, count)| format!(", {count} {}", why(reason))).collect();
-    lines.push(format!("{}, {} used{ignored}{last}", counted(bus.lines, what), bus.used));
+    lines.push(format!("{}, {} used{ignored}{last}", counted(bus.messages, what), bus.used));
     if let Some(last) = &bus.last_ignored {
         let about = last.about.as_ref().map_or(String::new(), |About { field, text, sensor }| {
             format!(": {} says {:?}, wanted by {sensor}", line(field), line(text))
         });
-        lines.push(format!("last not used ({}{about}): {}", why(&last.reason), line(&last.line)));
+        lines.push(format!("last not used ({}{about}): {}", why(&last.reason), line(&last.message)));
     }
     lines.extend(bus.board.iter().map(board));
     let instead_of = bus.board.iter().filter_map(|board| Some((&board.id, board.instead_of.as_ref()?)));
@@ -93,14 +93,14 @@ fn board(board: &BoardHealth) -> String {
 }
 
 fn rejected_stamps(rejected: &RejectedStamps, why: &str, times: &Times) -> String {
-    let RejectedStamps { lines, since, for_s, last, last_s, stamp, sensor, .. } = rejected;
+    let RejectedStamps { messages, since, for_s, last, last_s, stamp, sensor, .. } = rejected;
     let since = times.since(since.as_ref(), Some(*for_s));
     let last =
         times.minute(last.as_ref()).map_or_else(|| format!("{} ago", for_long(*last_s)), |last| format!("at {last}"));
     let stamp = stamp.as_ref().map_or(String::new(), |stamp| format!(" {}", times.second(stamp)));
     format!(
         "{} {why},{since}: stamped with their arrival; the last{stamp} {last}, for {sensor}",
-        counted(*lines, "line")
+        counted(*messages, "line")
     )
 }
 
@@ -112,8 +112,13 @@ mod tests {
     #[test]
     fn each_kind_of_bus_says_in_its_own_words_what_came() {
         let said = |kind: &str| {
-            let bus =
-                BusState { kind: kind.to_owned(), lines: 12, used: 11, last_line_s: Some(2.0), ..BusState::default() };
+            let bus = BusState {
+                kind: kind.to_owned(),
+                messages: 12,
+                used: 11,
+                last_message_s: Some(2.0),
+                ..BusState::default()
+            };
             lines(&bus, &utc())[1].clone()
         };
         assert_eq!(said("i2c"), "12 measurements, 11 used; the last 2s ago");

@@ -34,7 +34,7 @@ pub(in crate::commands) fn status(row: &StatusRow, times: &Times) -> Vec<String>
         say("notify", format!("{} did not fit into the queue", counted(row.notify.dropped, "notification")));
     }
     let has_losses = !row.store.given_up.is_empty() || !row.store.dropped.is_empty();
-    for line in sync::sync(row.sync.as_deref()) {
+    for line in sync::sync(row.sync.as_ref()) {
         let all = ": up to date, except for deleted rows";
         say("sync", if has_losses { line.replace(": up to date", all) } else { line });
     }

@@ -19,10 +19,7 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
         status: status.clone(),
         last: LastReported::default(),
     };
-    let problems = || {
-        let shown = status.json(crate::configuration::BundleStatus::default()).expect("there is a hub");
-        serde_json::from_str::<serde_json::Value>(shown.get()).expect("JSON")["alerts"].clone()
-    };
+    let problems = || json!(status.shown().problems);
     let problem = SyncProblem { kind: ProblemKind::KeyRejected, reason: "401".to_owned() };
     reports.handle(Report::Problem(problem)).await;
     let first = sent.recv().await;

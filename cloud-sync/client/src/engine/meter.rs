@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What bytes were for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrafficKind {
     /// Alerts, acknowledgements, site state, notes.
@@ -24,7 +24,7 @@ pub enum TrafficKind {
 }
 
 /// Bytes of one purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Traffic {
     /// Bytes to the hub.
     pub up: u64,
@@ -34,7 +34,7 @@ pub struct Traffic {
 
 /// Bytes of every purpose that had any since the engine was made. Headers and bodies as far as the transport sees them;
 /// what TLS, TCP and IP add is not in it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Meter(BTreeMap<TrafficKind, Traffic>);
 

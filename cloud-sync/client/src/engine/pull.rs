@@ -2,7 +2,7 @@
 //!
 //! Verifying and applying is the agent's; this machine only brings bytes, and not the same ones twice.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tilth_config::bundle::MAX_VERSION;
 use tilth_config::sha256;
 use tilth_core::time::{Span, Uptime};
@@ -45,10 +45,11 @@ pub(super) struct Pull {
 }
 
 /// Status of pulling, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PullStatus {
     /// `waiting`, `asking` or `backing off`.
-    pub state: &'static str,
+    pub state: String,
     /// Why it is not going well.
     pub why: Option<String>,
     /// When it asks again, since boot.
@@ -186,7 +187,7 @@ impl Pull {
             State::Asking { .. } => ("asking", None, None),
             State::BackingOff { at, why } => ("backing off", Some(why.clone()), Some(*at)),
         };
-        PullStatus { state, why, next_try, last_success: self.last_success }
+        PullStatus { state: state.to_owned(), why, next_try, last_success: self.last_success }
     }
 
     fn rest(&mut self, now: Uptime, wait: Span) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tilth_core::time::Uptime;
 use tilth_protocol::Lane;
 
@@ -34,7 +34,8 @@ pub struct Status {
 }
 
 /// Counts since the engine was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Batches that the hub accepted.
     #[serde(rename = "taken")]

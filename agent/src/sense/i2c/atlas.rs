@@ -75,6 +75,8 @@ pub(super) struct Ezo {
     calibration: Option<(Option<Point>, Progress)>,
     /// What the circuit says of its calibration.
     kept: Calibrated,
+    /// Why it started last, as the log has it.
+    logged_restart: Option<&'static str>,
 }
 
 /// How far a calibration is.
@@ -134,6 +136,7 @@ impl Ezo {
             is_compensated,
             calibration: None,
             kept: Calibrated::default(),
+            logged_restart: None,
         }
     }
 
@@ -229,7 +232,7 @@ impl Ezo {
     fn answer(&mut self, command: Command, text: &str) -> Result<Step, Fault> {
         match command {
             Command::Info => self.check_kind(text)?,
-            Command::Status => reply::answer_to("STATUS", text).map(drop)?,
+            Command::Status => self.look_at_restart(text)?,
             Command::Outputs => self.outputs = outputs(self.chip, text)?,
             Command::Calibration => self.look_at_calibration(text)?,
             Command::Slope => {
@@ -275,6 +278,19 @@ impl Ezo {
         let expected = kind(self.chip);
         let is_same = found.eq_ignore_ascii_case(expected) || (expected == "DO" && found.eq_ignore_ascii_case("D.O."));
         if is_same { Ok(()) } else { Err(Fault::OtherChip { expected, found: found.to_owned() }) }
+    }
+
+    /// `?Status,B,3.021`: why the circuit started last, and its voltage. Power that was switched on is ordinary; a reason that lasts is
+    /// logged once.
+    fn look_at_restart(&mut self, text: &str) -> Result<(), Fault> {
+        let fields = reply::answer_to("STATUS", text)?;
+        let why = reply::restart(fields[0]);
+        if let Some(why) = why.filter(|_| self.logged_restart != why) {
+            let volts = fields.get(1).unwrap_or(&"?");
+            warn!("{}: the circuit started last because {why}; it has {volts} V now: check its supply", self.chip);
+        }
+        self.logged_restart = why;
+        Ok(())
     }
 
     fn look_at_calibration(&mut self, text: &str) -> Result<(), Fault> {

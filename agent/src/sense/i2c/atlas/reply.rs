@@ -80,6 +80,15 @@ pub(super) fn answer_to<'a>(query: &str, text: &'a str) -> Result<Vec<&'a str>, 
     fields().ok_or_else(|| Fault::Answer(text.to_owned()))
 }
 
+/// Why a circuit started, by the restart code of its answer to `Status`, where that is no ordinary start.
+pub(super) fn restart(code: &str) -> Option<&'static str> {
+    match code {
+        "B" | "b" => Some("its voltage was too low"),
+        "W" | "w" => Some("its own watchdog restarted it"),
+        _ => None,
+    }
+}
+
 /// Slopes of a pH probe, in % of an ideal probe's in acid and in base.
 pub(super) fn slope(fields: &[&str]) -> Result<[f64; 2], Fault> {
     let unusable = || Fault::Answer(fields.join(","));

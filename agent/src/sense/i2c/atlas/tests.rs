@@ -95,6 +95,22 @@ fn a_circuit_that_lost_its_power_is_asked_again_what_it_is() {
     assert_eq!(commands.lock().unwrap().iter().filter(|command| *command == "i").count(), 2);
 }
 
+/// Guards against: a supply that is too weak for the pump beside it, and a circuit that says so to nobody.
+#[test]
+fn a_circuit_that_started_for_a_reason_keeps_it_for_the_log_until_another_start() {
+    let again = ["?i,pH,1.98", "?Status,P,5.038", "?Cal,2", "?Slope,99.7,100.3,-0.89"].map(text);
+    let then: Vec<Vec<u8>> = std::iter::once(vec![255]).chain(again).chain([b"\x016.5".to_vec()]).collect();
+    let then: Vec<&[u8]> = then.iter().map(Vec::as_slice).collect();
+    let start = ["?i,pH,1.98", "?Status,B,3.021", "?Cal,2", "?Slope,99.7,100.3,-0.89"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoPh, &start, &then);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::PowerLost));
+    assert_eq!(driver.ezo().unwrap().logged_restart, Some("its voltage was too low"));
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 6.5)]));
+    assert_eq!(driver.ezo().unwrap().logged_restart, None, "power that was switched on is no news");
+    let codes = ["P", "S", "B", "W", "U"].map(|code| reply::restart(code).is_some());
+    assert_eq!(codes, [false, false, true, true, false]);
+}
+
 #[test]
 fn another_circuit_at_the_address_is_named() {
     let (mut bus, mut driver, _) = circuit(I2cChip::EzoPh, &["?i,EC,2.10"], &[]);

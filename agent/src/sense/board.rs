@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use tilth_core::interlock::Switch;
 use tilth_core::quantity::Quantity;
-use tilth_core::time::Uptime;
+use tilth_core::time::{Span, Uptime};
 use tilth_wire::{BoardId, ChannelKind};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -34,6 +34,7 @@ use super::released::Ports;
 use super::sample::Sample;
 use super::store_ack::{Acknowledged, StoreAck};
 use super::stream::Place;
+use crate::output::counted;
 use crate::random;
 use channels::Channels;
 use commands::Setting;
@@ -58,6 +59,11 @@ const BOOTLOADER_S: u32 = 8;
 
 /// Between two looks at the board's silence, the agent's heartbeats and repeated commands; always of the machine's time.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Most log lines that one board causes within [`LOG_SPAN`]: a board that restarts without end, or says something else each time, must not
+/// wear the card out.
+const MAX_LOG_LINES: u32 = 30;
+const LOG_SPAN: Span = Span::from_mins(10);
 
 /// Reads the board of a bus for ever.
 pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, context: BusContext) {
@@ -116,6 +122,29 @@ async fn keep_port(place: Place, owners: Owners, context: BusContext) {
     }
 }
 
+/// What a board may still say in the log.
+#[derive(Debug, Default)]
+struct LogLimit {
+    since: Uptime,
+    lines: u32,
+    left_out: u64,
+}
+
+impl LogLimit {
+    /// Whether one more line may be logged: with how many were left out since the one before.
+    fn take(&mut self, now: Uptime) -> Option<u64> {
+        if now - self.since >= LOG_SPAN {
+            (self.since, self.lines) = (now, 0);
+        }
+        if self.lines >= MAX_LOG_LINES {
+            self.left_out += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
 /// The board of a bus.
 struct Board {
     context: BusContext,
@@ -129,6 +158,7 @@ struct Board {
     /// How far the store has the readings of the board, and what it dropped of them.
     acknowledged: watch::Sender<Acknowledged>,
     seconds: Interval,
+    log_limit: LogLimit,
 }
 
 impl Board {
@@ -144,6 +174,7 @@ impl Board {
             absent: None,
             acknowledged: watch::Sender::default(),
             seconds,
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -289,11 +320,22 @@ impl Board {
                 }
                 (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
                 (Effect::Connected, _) => self.on_connected(),
-                (Effect::Log(text), _) => warn!(bus = %self.context.id, "{text}"),
+                (Effect::Log(text), _) if self.may_log() => warn!(bus = %self.context.id, "{text}"),
+                (Effect::Log(_), _) => {}
                 (Effect::RefusalsChanged, _) => self.tell_absent(),
             }
         }
         lost
+    }
+
+    /// Whether the board may cause one more log line; says how many were left out before it.
+    fn may_log(&mut self) -> bool {
+        let taken = self.log_limit.take(self.context.clock.uptime());
+        if let Some(left_out) = taken.filter(|left_out| *left_out > 0) {
+            let (bus, lines) = (&self.context.id, counted(left_out, "line"));
+            warn!(%bus, "{lines} about its board left out, more than {MAX_LOG_LINES} in {LOG_SPAN}; status has its restarts");
+        }
+        taken.is_some()
     }
 
     /// Hands on the values of readings, which the board keeps until they are stored.
@@ -308,10 +350,13 @@ impl Board {
 
     /// The board said who it is: the bus is up, and its channels are known.
     fn on_connected(&mut self) {
+        let may_log = self.may_log();
         let Some(session) = &self.session else { return };
         let Some(identity) = &session.identity else { return };
         let kind = board_kind(identity.kind);
-        info!(bus = %self.context.id, "board {}, {kind}, firmware {}", identity.id(), identity.version());
+        if may_log {
+            info!(bus = %self.context.id, "board {}, {kind}, firmware {}", identity.id(), identity.version());
+        }
         let (bus, BoardId(board)) = (self.context.id.clone(), session.id);
         self.context.queue.push(SenseMessage::Board { bus, board });
         if self.context.health.get().state.name() != "up" {
@@ -327,7 +372,11 @@ impl Board {
         self.channels.set_board(&identity.channels, session.commands.refused());
         let absent = self.channels.absent();
         if self.absent.as_ref() != Some(&absent) {
-            absent.iter().for_each(|(sensor, why)| warn!(%sensor, "{why}"));
+            for (sensor, why) in &absent {
+                if self.may_log() {
+                    warn!(%sensor, "{why}");
+                }
+            }
             self.absent = Some(absent.clone());
             self.context.absent(Arc::new(absent));
         }

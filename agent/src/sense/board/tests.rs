@@ -158,3 +158,14 @@ async fn readings_are_handed_on_with_their_acknowledgement_though_the_line_fails
     });
     assert_eq!(held.collect::<Vec<_>>(), [[21.0]]);
 }
+
+/// Guards against: a card that is worn out by a broken board whose every Hello is of another start.
+#[test]
+fn a_board_that_greets_without_end_has_some_lines_in_the_log_and_the_rest_counted() {
+    let (mut limit, at) = (LogLimit::default(), |ms: i64| Uptime(3_600_000 + ms));
+    let taken: Vec<Option<u64>> = (0..1000).map(|n| limit.take(at(n * 100))).collect();
+    assert_eq!(taken.iter().flatten().count(), MAX_LOG_LINES as usize);
+    assert!(taken[..MAX_LOG_LINES as usize].iter().all(|left_out| *left_out == Some(0)), "{taken:?}");
+    assert_eq!(limit.take(at(LOG_SPAN.0)), Some(1000 - u64::from(MAX_LOG_LINES)));
+    assert_eq!(limit.take(at(LOG_SPAN.0)), Some(0), "expected them to be said once");
+}

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 use serde_json::json;
+use tilth_core::plan::Plan;
 use tilth_core::time::{Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
@@ -18,6 +19,7 @@ use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::decide::{DecideRequest, RestoredState, StoreReplaced};
 use crate::health::{self, HealthBoard};
+use crate::output::listed;
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
@@ -28,6 +30,9 @@ use crate::store::{
 /// Retention without a tier: that of silver.
 pub(crate) const DEFAULT_POLICY: Policy =
     Policy { keep_days: 30, has_hub: true, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
+
+/// Upper limit of actuators that a remark names.
+const MAX_NAMED: usize = 8;
 
 pub(super) struct OpenStore {
     pub(super) restored: RestoredState,
@@ -121,6 +126,17 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
     let (checkpoint, new_stream) = (kept.map(|kept| kept.checkpoint), opened.new_stream.is_some());
     let missing = opened.missing;
     Ok((RestoredState { boot, checkpoint, after, boards, alerts, new_stream, missing, doses_unknown, remarks }, store))
+}
+
+/// What a first start says where actuators have totals: an empty data folder is that of a new device, or of one whose card was replaced, and
+/// nothing tells the two apart.
+pub(super) fn unknown_totals(restored: &RestoredState, plan: &Plan) -> Option<String> {
+    let is_first = restored.boot == 1 && restored.checkpoint.is_none() && restored.missing.is_none();
+    let doses: Vec<&str> = plan.actuators().values().filter(|of| of.has_total()).map(|of| of.id.as_str()).collect();
+    (is_first && !restored.doses_unknown && !doses.is_empty()).then(|| {
+        let (names, hold) = (listed(doses, MAX_NAMED), "tilth-agent hold ZONE --for 24h");
+        format!("the data folder is new: what {names} dosed within the last day is not known and counts as 0; if this is a new card, {hold}")
+    })
 }
 
 /// Highest alert number that may be in use; a random one where that is not known.

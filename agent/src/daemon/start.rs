@@ -106,7 +106,12 @@ impl Tasks {
         }
         let senses = shared.senses(&store.restored);
         let reporting = notifier.clone().map(|notifier| tokio::spawn(shared.reporter(notifier).run()));
-        let OpenStore { restored, store_writer, handle, replaced, thread, .. } = store;
+        let OpenStore { mut restored, store_writer, handle, replaced, thread, .. } = store;
+        if let Some(said) = opened::unknown_totals(&restored, &configured.plan) {
+            warn!(target: "store", "{said}");
+            shared.health.missing(said.clone());
+            restored.remarks.push(said);
+        }
         let progress = store_writer.progress();
         let handles = shared.handles(store_writer, replaced, notify, switched, recording);
         let deciding = tokio::spawn(decide_from_the_first(

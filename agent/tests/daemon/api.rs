@@ -287,3 +287,28 @@ fn a_step_of_a_calibration_that_no_circuit_can_take_says_why() {
         assert!(ran.err.starts_with(said) && ran.out.is_empty(), "expected {said}, got {ran:?}");
     }
 }
+
+/// Guards against: a new card whose pump doses a second day's total on the same day, with nothing that says so.
+#[test]
+fn a_first_start_with_an_actuator_that_doses_says_that_the_totals_before_are_unknown() {
+    let room = Room::new("first-doses", FARM);
+    let (bus, site) = (room.path("pump-board"), fs::read_to_string(room.path("agent.toml")).unwrap());
+    room.write("agent.toml", &format!("{site}[bus.pumps]\nkind = 'board'\nport = '{}'\n", bus.display()));
+    let said = |room: &Room| room.status()["store"]["missing"].clone();
+    let pump = "[actuators.acid-pump]\nzone = 'room'\noutput = 'board:pumps/relay-1'\nmax_on = '3s'\n\
+                dose_per_hour = '10s'\ndose_per_day = '60s'\n";
+    room.write("config.d/pump.toml", pump);
+    let _board = room.plug_in();
+    let agent = room.start("system");
+    room.wait_for_bus("up");
+    let first = said(&room);
+    let expected = "the data folder is new: what acid-pump dosed within the last day is not known and counts as 0";
+    assert!(first[0].as_str().is_some_and(|first| first.starts_with(expected)), "expected {expected}, got {first}");
+    room.wait_for("the start is kept", &["status"], |rows| {
+        rows[0]["store"]["lanes"]["events"]["committed"].as_u64() > Some(0)
+    });
+    drop(agent);
+    let _agent = room.start("system");
+    room.wait_for_bus("up");
+    assert_eq!(said(&room), serde_json::json!([]), "the second start knows what was dosed");
+}

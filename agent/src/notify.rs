@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::output::journal::Priority;
 use crate::output::{self, counted};
 use crate::sense::released::Ports;
-use crate::sense::stream::Place;
+use crate::sense::stream::Endpoint;
 use dispatch::{Dispatch, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
@@ -326,7 +326,7 @@ impl Sender {
         match (&channel.target, before) {
             (Target::Log, _) => Client::Log,
             (Target::Modem { link, numbers }, before) => {
-                let Some(place) = Place::of(link) else { return Client::Log };
+                let Some(place) = Endpoint::of(link) else { return Client::Log };
                 let settings = modem::Settings { place, numbers: numbers.clone(), pin: channel.secret.clone() };
                 match before {
                     Some(Client::Modem(modem)) if modem.settings == settings => Client::Modem(modem),

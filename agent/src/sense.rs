@@ -27,7 +27,7 @@ use tracing::error;
 
 use crate::act::Outputs;
 use crate::clock::Clock;
-use board::Owners;
+use board::BoardRegistry;
 use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
 use i2c::CalibrationRequest;
@@ -35,7 +35,7 @@ use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
 use released::Ports;
 use store_ack::BoardPosition;
-use stream::Place;
+use stream::Endpoint;
 
 /// Inputs of all sensors of a configuration: the buses, and the machine itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,7 +77,7 @@ pub(crate) struct BusTasks {
     host: watch::Sender<BusInputs>,
     host_task: JoinSet<()>,
     /// Which boards belong to which bus.
-    owners: Owners,
+    registry: BoardRegistry,
     /// The labels that the names of sensors have matched, for each bus of text lines.
     labels: BTreeMap<Id, SharedLabelMatches>,
 }
@@ -138,15 +138,16 @@ impl BusTasks {
         let labels =
             label_matches.into_iter().map(|(id, matches)| (id, SharedLabelMatches::new(Arc::new(matches)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
-        let owners = Owners::new(boards.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect(), positions);
-        BusTasks { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, owners, labels }
+        let registry =
+            BoardRegistry::new(boards.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect(), positions);
+        BusTasks { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, registry, labels }
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
     pub(crate) fn read(&mut self, inputs: SensorInputs) {
         let SensorInputs { mut buses, host } = inputs;
         self.labels.retain(|id, _| buses.contains_key(id));
-        self.owners.retain(|id| buses.contains_key(id));
+        self.registry.retain(|id| buses.contains_key(id));
         // A bus that is reached in another way keeps its health: the engine may have been told that it is down.
         let healths: BTreeMap<Id, HealthHandle> =
             self.buses.iter().map(|(id, task)| (id.clone(), task.health.clone())).collect();
@@ -184,12 +185,12 @@ impl BusTasks {
         let (mut task, mut calibrations) = (JoinSet::new(), None);
         match kind {
             BusKind::Line => {
-                let (place, labels) = (Place::of(&link)?, self.labels.entry(id.clone()).or_default().clone());
-                task.spawn(context.keep_running(move |context| line::run(place.clone(), labels.clone(), context)));
+                let (endpoint, labels) = (Endpoint::of(&link)?, self.labels.entry(id.clone()).or_default().clone());
+                task.spawn(context.keep_running(move |context| line::run(endpoint.clone(), labels.clone(), context)));
             }
             BusKind::Board => {
-                let (place, owners) = (Place::of(&link)?, self.owners.clone());
-                let run = move |context| board::run(place.clone(), board, owners.clone(), context);
+                let (endpoint, registry) = (Endpoint::of(&link)?, self.registry.clone());
+                let run = move |context| board::run(endpoint.clone(), board, registry.clone(), context);
                 task.spawn(context.keep_running(run));
             }
             BusKind::I2c => {

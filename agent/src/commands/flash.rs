@@ -30,7 +30,7 @@ use crate::output::Output;
 use crate::sense::board::{self, Identity};
 use crate::sense::bus::health::BoardHealth;
 use crate::sense::port::device_at;
-use crate::sense::stream::Place;
+use crate::sense::stream::Endpoint;
 
 struct Model {
     name: &'static str,
@@ -215,5 +215,5 @@ fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expecte
 fn ask(port: &str) -> anyhow::Result<Result<Identity, String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let serial = Serial { port: port.to_owned(), baud: board::BAUD, parity: Parity::None, stop_bits: 1 };
-    Ok(runtime.block_on(board::ask(&Place::Serial(serial))))
+    Ok(runtime.block_on(board::ask(&Endpoint::Serial(serial))))
 }

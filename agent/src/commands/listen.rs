@@ -25,7 +25,7 @@ use crate::sense::line::reasons;
 use crate::sense::line::survey::{Chunk, Survey, columns};
 use crate::sense::port::{Port, device_at};
 use crate::sense::released::Ports;
-use crate::sense::stream::Place;
+use crate::sense::stream::Endpoint;
 
 /// Speeds that are tried, the commonest first.
 const BAUDS: [u32; 7] = [board::BAUD, 9600, 57_600, 38_400, 19_200, 4800, 230_400];
@@ -42,7 +42,7 @@ const EXAMPLES: usize = 3;
 
 /// What came from a port.
 struct Heard {
-    place: Place,
+    endpoint: Endpoint,
     chunks: Vec<Chunk>,
     survey: Survey,
     /// A message of a board with Tilth's firmware came.
@@ -117,8 +117,8 @@ fn released(wanted: &cli::Listen) -> anyhow::Result<Option<Held>> {
 /// Listens as long as wanted, at the given speed or at the one that makes most text of what comes.
 async fn hear(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<Heard> {
     let time = Duration::from_millis(wanted.time.0.unsigned_abs());
-    let place = match wanted.port.strip_prefix("tcp://") {
-        Some(address) => Place::Tcp(address.to_owned()),
+    let endpoint = match wanted.port.strip_prefix("tcp://") {
+        Some(address) => Endpoint::Tcp(address.to_owned()),
         None => match wanted.baud {
             cli::Baud::Of(baud) => serial(&wanted.port, baud),
             cli::Baud::Auto => {
@@ -127,24 +127,24 @@ async fn hear(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<Heard
                 if heard.is_board {
                     return Ok(heard);
                 }
-                heard.place
+                heard.endpoint
             }
         },
     };
-    let heard = gather(place, time, false, output).await?;
+    let heard = gather(endpoint, time, false, output).await?;
     if heard.chunks.is_empty() {
         bail!(
             "{}: nothing came in {}; does the board have power, and does its sketch print? Pressing its reset button shows whether the cable \
              carries data",
-            heard.place.name(),
+            heard.endpoint.name(),
             wanted.time
         );
     }
     Ok(heard)
 }
 
-fn serial(port: &str, baud: u32) -> Place {
-    Place::Serial(Serial { port: port.to_owned(), baud, parity: Parity::None, stop_bits: 1 })
+fn serial(port: &str, baud: u32) -> Endpoint {
+    Endpoint::Serial(Serial { port: port.to_owned(), baud, parity: Parity::None, stop_bits: 1 })
 }
 
 /// What came at the first speed at which that is clear, or else at the one that makes most lines of it. A port may refuse a speed; where
@@ -187,11 +187,11 @@ impl Heard {
 
 /// Reads from a port for a time, or until a board with Tilth's firmware is heard. A trial ends as well once it is clear what comes, and
 /// after [`TRIAL`] of what is no text: a sketch that prints every ten seconds is waited for, and noise is not.
-async fn gather(place: Place, time: Duration, is_trial: bool, output: &mut Output) -> anyhow::Result<Heard> {
+async fn gather(endpoint: Endpoint, time: Duration, is_trial: bool, output: &mut Output) -> anyhow::Result<Heard> {
     let hangs = |why: String| tell(format_args!("tilth-agent: {why}"));
-    let mut stream = place.open(Port::open, hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
+    let mut stream = endpoint.open(Port::open, hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
     let (begin, mut message_ends) = (Instant::now(), board::message_ends());
-    let mut heard = Heard { place, chunks: Vec::new(), survey: Survey::default(), is_board: false };
+    let mut heard = Heard { endpoint, chunks: Vec::new(), survey: Survey::default(), is_board: false };
     let (mut bytes, mut length, mut ends, mut looked_at) = ([0; 2048], 0, 0, LINES_OF_TRIAL);
     let end = begin + time;
     let mut until = end;
@@ -208,7 +208,7 @@ async fn gather(place: Place, time: Duration, is_trial: bool, output: &mut Outpu
             until = end;
             continue;
         };
-        let bytes = &bytes[..read.map_err(|error| anyhow::Error::msg(heard.place.reason(&error)))?];
+        let bytes = &bytes[..read.map_err(|error| anyhow::Error::msg(heard.endpoint.reason(&error)))?];
         if is_trial && heard.chunks.is_empty() {
             until = end.min(Instant::now() + TRIAL);
         }
@@ -216,8 +216,8 @@ async fn gather(place: Place, time: Duration, is_trial: bool, output: &mut Outpu
         ends += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         heard.is_board = bytes.iter().any(|byte| message_ends(*byte));
         heard.chunks.push(Chunk { at: begin.elapsed(), bytes: bytes.to_vec() });
-        let at = baud(&heard.place).map_or(String::new(), |baud| format!(" at {baud} baud"));
-        output.progress(format_args!("{}{at}: {} so far", heard.place.name(), counted(ends, "line")))?;
+        let at = baud(&heard.endpoint).map_or(String::new(), |baud| format!(" at {baud} baud"));
+        output.progress(format_args!("{}{at}: {} so far", heard.endpoint.name(), counted(ends, "line")))?;
         if is_trial && ends > looked_at {
             if Survey::of(&heard.chunks, None).whole >= LINES_OF_TRIAL {
                 break;
@@ -230,21 +230,21 @@ async fn gather(place: Place, time: Duration, is_trial: bool, output: &mut Outpu
     Ok(heard)
 }
 
-fn baud(place: &Place) -> Option<u32> {
-    match place {
-        Place::Serial(serial) => Some(serial.baud),
-        Place::Tcp(_) => None,
+fn baud(endpoint: &Endpoint) -> Option<u32> {
+    match endpoint {
+        Endpoint::Serial(serial) => Some(serial.baud),
+        Endpoint::Tcp(_) => None,
     }
 }
 
 /// Asks which board with Tilth's firmware is there, if one is.
 async fn ask(heard: &Heard, output: &mut Output) -> anyhow::Result<Option<Identity>> {
-    output.progress(format_args!("{}: asking for a board with Tilth's firmware", heard.place.name()))?;
-    let place = match &heard.place {
-        Place::Serial(serial) if !heard.is_board => Place::Serial(Serial { baud: board::BAUD, ..serial.clone() }),
-        place => place.clone(),
+    output.progress(format_args!("{}: asking for a board with Tilth's firmware", heard.endpoint.name()))?;
+    let endpoint = match &heard.endpoint {
+        Endpoint::Serial(serial) if !heard.is_board => Endpoint::Serial(Serial { baud: board::BAUD, ..serial.clone() }),
+        endpoint => endpoint.clone(),
     };
-    match board::ask(&place).await {
+    match board::ask(&endpoint).await {
         Err(why) if heard.is_board => bail!(why),
         asked => Ok(asked.ok()),
     }
@@ -252,9 +252,9 @@ async fn ask(heard: &Heard, output: &mut Output) -> anyhow::Result<Option<Identi
 
 /// The configuration that reads what was heard.
 fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Identity>) -> anyhow::Result<Draft> {
-    let port = match &heard.place {
-        Place::Serial(serial) => by_id(Path::new(&serial.port)),
-        Place::Tcp(_) => wanted.port.clone(),
+    let port = match &heard.endpoint {
+        Endpoint::Serial(serial) => by_id(Path::new(&serial.port)),
+        Endpoint::Tcp(_) => wanted.port.clone(),
     };
     let (bus, zone) = (wanted.bus.clone(), &wanted.zone);
     if let Some(board) = board {
@@ -279,7 +279,7 @@ fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Identity>) -> anyho
     });
     let under_columns = bare.map(|_| Survey::of(&heard.chunks, Some(&columns)));
     let survey = under_columns.as_ref().unwrap_or(&heard.survey);
-    Ok(Draft::of_lines(bus, zone, port, baud(&heard.place), columns, survey))
+    Ok(Draft::of_lines(bus, zone, port, baud(&heard.endpoint), columns, survey))
 }
 
 /// The name of a port that stays when others are plugged in, where it has one.

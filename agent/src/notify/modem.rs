@@ -24,7 +24,7 @@ use tracing::{info, warn};
 use super::to_decide::{ChannelRequest, ModemTroubles};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
-use crate::sense::stream::{Place, Stream};
+use crate::sense::stream::{Endpoint, Stream};
 
 /// Time between two attempts to open the line, and between two looks whether it is still the same device.
 const REOPEN: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ const CHUNK: usize = 512;
 /// Where a modem is and who is told by it; the same modem goes on when the configuration changes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
-    pub(super) place: Place,
+    pub(super) place: Endpoint,
     /// Numbers, each with the severity from which it is told.
     pub(super) numbers: Vec<(Severity, String)>,
     pub(super) pin: Option<SecretName>,
@@ -402,7 +402,7 @@ mod tests {
 
     fn task(numbers: &[(Severity, &str)]) -> Task {
         let numbers = numbers.iter().map(|(from, number)| (*from, (*number).to_owned())).collect();
-        let settings = Settings { place: Place::Tcp("modem".to_owned()), numbers, pin: None };
+        let settings = Settings { place: Endpoint::Tcp("modem".to_owned()), numbers, pin: None };
         let context = Context {
             channel: Id::new("sms").unwrap(),
             secrets: Secrets::of(std::path::Path::new("/nowhere")),

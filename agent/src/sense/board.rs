@@ -1,19 +1,19 @@
 //! Boards with Tilth's firmware: finds the board of a bus by its id, on whichever port, and takes its readings.
 //!
-//! Each bus has two lines of work. One opens the bus's own port again and again, asks which board is there, and gives the line to
-//! the bus that the board belongs to. The other one holds the conversation with the bus's board over the line it was given.
+//! Each bus has two loops. One opens the bus's own port again and again, asks which board is there, and gives the connection to
+//! the bus that the board belongs to. The other one holds the conversation with the bus's board over the connection it was given.
 
 mod channels;
 mod clock;
-mod commands;
+mod connection;
 mod kinds;
-mod line;
-mod owners;
 pub(crate) mod pulses;
+mod registry;
 mod relays;
 mod sequence;
 mod session;
 mod settings;
+mod settings_queue;
 mod words;
 
 use std::sync::Arc;
@@ -33,18 +33,18 @@ use super::queue::SenseMessage;
 use super::released::Ports;
 use super::sample::Sample;
 use super::store_ack::{Acknowledged, StoreAck};
-use super::stream::Place;
+use super::stream::Endpoint;
 use crate::output::counted;
 use crate::random;
 use channels::Channels;
-use commands::Setting;
+use connection::{CHUNK, Connection, connect, send};
 use kinds::Kind;
-use line::{CHUNK, Line, find_board, send};
-use owners::Arrival;
+use registry::PortEvent;
 use session::{Effect, Input, Session};
+use settings_queue::Setting;
 
-pub(crate) use line::{Identity, message_ends};
-pub(crate) use owners::Owners;
+pub(crate) use connection::{Identity, message_ends};
+pub(crate) use registry::BoardRegistry;
 pub(crate) use words::board_kind;
 
 /// Speed of boards with Tilth's firmware.
@@ -66,18 +66,18 @@ const MAX_LOG_LINES: u32 = 30;
 const LOG_SPAN: Span = Span::from_mins(10);
 
 /// Reads the board of a bus for ever.
-pub(crate) async fn run(place: Place, stated: Option<BoardId>, owners: Owners, context: BusContext) {
-    let arrivals = owners.join(&context.id, stated, Instant::now());
-    let board = Board::new(owners.clone(), context.clone());
-    tokio::join!(keep_port(place, owners, context), board.serve(arrivals));
+pub(crate) async fn run(endpoint: Endpoint, stated: Option<BoardId>, registry: BoardRegistry, context: BusContext) {
+    let events = registry.add_bus(&context.id, stated, Instant::now());
+    let board = Board::new(registry.clone(), context.clone());
+    tokio::join!(keep_port(endpoint, registry, context), board.serve(events));
 }
 
-/// Opens the line of a board that may just start, and asks which board is there; one without an id gets one.
+/// Opens the connection of a board that may just start, and asks which board is there; one without an id gets one.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
-pub(crate) async fn ask(place: &Place) -> Result<Identity, String> {
-    Ok(find_board(place, || None, |_| (), &Ports::default(), BOOTLOADER_S).await?.0.identity)
+pub(crate) async fn ask(endpoint: &Endpoint) -> Result<Identity, String> {
+    Ok(connect(endpoint, || None, |_| (), &Ports::default(), BOOTLOADER_S).await?.0.identity)
 }
 
 impl Identity {
@@ -99,22 +99,22 @@ impl Identity {
     }
 }
 
-/// Opens the port of a bus for ever, and gives each line to the bus of its board.
-async fn keep_port(place: Place, owners: Owners, context: BusContext) {
+/// Opens the port of a bus for ever, and gives each connection to the bus of its board.
+async fn keep_port(endpoint: Endpoint, registry: BoardRegistry, context: BusContext) {
     let bus = &context.id;
-    let failed = |why: String| owners.give(bus, Arrival::Failed(why));
+    let failed = |why: String| registry.send(bus, PortEvent::Failed(why));
     loop {
-        match find_board(&place, || owners.stated_board(bus), failed, &context.ports, 0).await {
-            Ok((line, closed)) => match owners.owner(bus, line.identity.board, Instant::now()) {
-                Ok((owner, instead_of)) => {
-                    if let Some(before) = instead_of {
-                        warn!(bus = %owner, "{}", words::instead_of(line.identity.board, before));
+        match connect(&endpoint, || registry.stated_board(bus), failed, &context.ports, 0).await {
+            Ok((connection, closed)) => match registry.bus_of(bus, connection.identity.board, Instant::now()) {
+                Ok((assigned, replaced)) => {
+                    if let Some(before) = replaced {
+                        warn!(bus = %assigned, "{}", words::replaces(connection.identity.board, before));
                     }
-                    owners.give(&owner, Arrival::Line(line));
-                    // Ends with the line.
+                    registry.send(&assigned, PortEvent::Connected(connection));
+                    // Ends with the connection.
                     let _ = closed.await;
                 }
-                Err(why) => failed(format!("{}: {why}", place.name())),
+                Err(why) => failed(format!("{}: {why}", endpoint.name())),
             },
             Err(why) => failed(why),
         }
@@ -148,7 +148,7 @@ impl LogLimit {
 /// The board of a bus.
 struct Board {
     context: BusContext,
-    owners: Owners,
+    registry: BoardRegistry,
     session: Option<Session>,
     channels: Channels,
     /// What the configuration states of the board.
@@ -162,12 +162,12 @@ struct Board {
 }
 
 impl Board {
-    fn new(owners: Owners, context: BusContext) -> Board {
+    fn new(registry: BoardRegistry, context: BusContext) -> Board {
         let mut seconds = interval(SECOND);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Board {
             context,
-            owners,
+            registry,
             session: None,
             channels: Channels::default(),
             settings: Vec::new(),
@@ -179,30 +179,30 @@ impl Board {
     }
 
     /// Takes lines as they arrive, for ever.
-    async fn serve(mut self, mut arrivals: mpsc::Receiver<Arrival>) {
+    async fn serve(mut self, mut events: mpsc::Receiver<PortEvent>) {
         self.take_wanted();
         let mut orders = self.context.outputs.of_bus(&self.context.id);
         let mut next = None;
         loop {
-            let arrival = match next.take() {
-                Some(line) => Arrival::Line(line),
+            let event = match next.take() {
+                Some(connection) => PortEvent::Connected(connection),
                 None => tokio::select! {
-                    Some(arrival) = arrivals.recv() => arrival,
+                    Some(event) = events.recv() => event,
                     Some(order) = orders.recv() => {
-                        self.order_without_line(order).await;
+                        self.order_without_connection(order).await;
                         continue;
                     }
                     else => return,
                 },
             };
-            match arrival {
-                Arrival::Failed(why) => self.context.down(&why),
-                Arrival::Line(line) => {
-                    self.owners.set_joined(&self.context.id, true, Instant::now());
-                    let ended = self.talk(line, &mut arrivals, &mut orders).await;
-                    self.owners.set_joined(&self.context.id, false, Instant::now());
+            match event {
+                PortEvent::Failed(why) => self.context.down(&why),
+                PortEvent::Connected(connection) => {
+                    self.registry.set_connected(&self.context.id, true, Instant::now());
+                    let ended = self.talk(connection, &mut events, &mut orders).await;
+                    self.registry.set_connected(&self.context.id, false, Instant::now());
                     match ended {
-                        Ended::Newer(line) => next = Some(line),
+                        Ended::Newer(connection) => next = Some(connection),
                         Ended::Lost(why) => self.context.down(&why),
                     }
                 }
@@ -218,25 +218,25 @@ impl Board {
         self.tell_absent();
     }
 
-    /// Talks to the board until the line is lost, or a newer one to the same board is there.
+    /// Talks to the board until the connection is lost, or a newer one to the same board is there.
     async fn talk(
         &mut self,
-        mut line: Line,
-        arrivals: &mut mpsc::Receiver<Arrival>,
+        mut connection: Connection,
+        events: &mut mpsc::Receiver<PortEvent>,
         orders: &mut mpsc::Receiver<Switch>,
     ) -> Ended {
-        let board = line.identity.board;
+        let board = connection.identity.board;
         if self.session.as_ref().is_none_or(|session| session.id != board) {
             self.acknowledged = watch::Sender::default();
-            self.session = Some(Session::new(board, self.owners.position(board), random::command_id()));
+            self.session = Some(Session::new(board, self.registry.position(board), random::command_id()));
         }
         let mut acknowledged = self.acknowledged.subscribe();
-        // What the store acknowledged while there was no line.
+        // What the store acknowledged while there was no connection.
         acknowledged.mark_changed();
         let mut bytes = [0; CHUNK];
         self.take_wanted();
-        self.handle(&mut line, Input::Settings(self.settings.clone())).await;
-        let mut ended = self.handle(&mut line, Input::Opened).await;
+        self.handle(&mut connection, Input::Settings(self.settings.clone())).await;
+        let mut ended = self.handle(&mut connection, Input::Opened).await;
         loop {
             if let Some(ended) = ended {
                 return ended;
@@ -244,45 +244,45 @@ impl Board {
             let queue = &self.context.queue;
             ended = tokio::select! {
                 biased;
-                Some(order) = orders.recv() => self.handle(&mut line, Input::Order(order)).await,
+                Some(order) = orders.recv() => self.handle(&mut connection, Input::Order(order)).await,
                 // Only reading waits for a full queue, which loses nothing: the board keeps what is not taken.
-                read = async { queue.ready().await; line.stream.read(&mut bytes).await } => match read {
+                read = async { queue.ready().await; connection.stream.read(&mut bytes).await } => match read {
                     Ok(read) => {
                         self.context.health.lock().bytes += read as u64;
-                        self.handle(&mut line, Input::Bytes(&bytes[..read])).await
+                        self.handle(&mut connection, Input::Bytes(&bytes[..read])).await
                     }
-                    Err(error) => Some(Ended::Lost(line.place.reason(&error))),
+                    Err(error) => Some(Ended::Lost(connection.endpoint.reason(&error))),
                 },
                 Ok(()) = acknowledged.changed() => {
                     let news = *acknowledged.borrow_and_update();
-                    self.handle(&mut line, Input::Acknowledged(news)).await
+                    self.handle(&mut connection, Input::Acknowledged(news)).await
                 }
-                _ = self.seconds.tick() => self.handle(&mut line, Input::Second).await,
-                Some(arrival) = arrivals.recv() => match arrival {
-                    Arrival::Line(line) => Some(Ended::Newer(line)),
+                _ = self.seconds.tick() => self.handle(&mut connection, Input::Second).await,
+                Some(event) = events.recv() => match event {
+                    PortEvent::Connected(connection) => Some(Ended::Newer(connection)),
                     // The board is reached all the same.
-                    Arrival::Failed(_) => None,
+                    PortEvent::Failed(_) => None,
                 },
                 Ok(()) = self.context.inputs.changed() => {
                     self.take_wanted();
-                    self.handle(&mut line, Input::Settings(self.settings.clone())).await
+                    self.handle(&mut connection, Input::Settings(self.settings.clone())).await
                 }
             };
         }
     }
 
-    /// Gives the session what happened and does what follows; answers why the line is of no more use.
-    async fn handle(&mut self, line: &mut Line, input: Input<'_>) -> Option<Ended> {
+    /// Gives the session what happened and does what follows; answers why the connection is of no more use.
+    async fn handle(&mut self, connection: &mut Connection, input: Input<'_>) -> Option<Ended> {
         let now = self.context.clock.uptime();
         let is_input = matches!(input, Input::Bytes(_));
         self.session.as_mut()?.handle(now, input);
-        let lost = self.carry_out(now, Some(line)).await;
-        self.count(line, is_input.then_some(now));
+        let lost = self.carry_out(now, Some(connection)).await;
+        self.count(connection, is_input.then_some(now));
         lost.map(Ended::Lost)
     }
 
-    /// Without a line a known board gets the order once it is connected, and an unknown one none.
-    async fn order_without_line(&mut self, order: Switch) {
+    /// A known board without a connection gets the order once it is connected, and an unknown one none.
+    async fn order_without_connection(&mut self, order: Switch) {
         let Some(session) = &mut self.session else {
             return self.context.outputs.report(relays::not_sent(&order));
         };
@@ -292,21 +292,24 @@ impl Board {
         self.carry_out(now, None).await;
     }
 
-    /// Carries out every effect of the session; answers why the line is of no more use. Without a line, or once it failed, messages are
-    /// not sent, but values and their acknowledgements are handed on: those without these would confirm readings that were never stored.
-    async fn carry_out(&mut self, now: Uptime, mut line: Option<&mut Line>) -> Option<String> {
+    /// Carries out every effect of the session; answers why the connection is of no more use. Without one, or once it failed, messages
+    /// are not sent, but values and their acknowledgements are handed on: these without those would confirm readings that were never stored.
+    async fn carry_out(&mut self, now: Uptime, mut connection: Option<&mut Connection>) -> Option<String> {
         let (mut samples, mut lost) = (Vec::new(), None);
         while let Some(effect) = self.session.as_mut()?.poll() {
-            match (effect, &mut line) {
-                (Effect::Send(message), Some(line)) if lost.is_none() => {
-                    lost = send(&mut line.stream, &message).await.err().map(|error| line.place.reason(&error));
+            match (effect, &mut connection) {
+                (Effect::Send(message), Some(connection)) if lost.is_none() => {
+                    lost = send(&mut connection.stream, &message)
+                        .await
+                        .err()
+                        .map(|error| connection.endpoint.reason(&error));
                 }
-                (Effect::OtherBoard, Some(line)) => {
-                    lost = Some(format!("{}: another board answers", line.place.name()));
+                (Effect::OtherBoard, Some(connection)) => {
+                    lost = Some(format!("{}: another board answers", connection.endpoint.name()));
                 }
-                (Effect::Down(why), Some(line)) => {
-                    self.context.down(&format!("{}: {why}", line.place.name()));
-                    lost = lost.or(line.stream.check().err().map(|error| line.place.reason(&error)));
+                (Effect::Down(why), Some(connection)) => {
+                    self.context.down(&format!("{}: {why}", connection.endpoint.name()));
+                    lost = lost.or(connection.stream.check().err().map(|error| connection.endpoint.reason(&error)));
                 }
                 (Effect::Send(_) | Effect::OtherBoard | Effect::Down(_), _) => {}
                 (Effect::Value(value), _) => {
@@ -315,7 +318,7 @@ impl Board {
                     self.context.health.lock().messages.matched += u64::from(samples.len() > before);
                 }
                 (Effect::RequestAck(through, position), _) => {
-                    self.owners.set_position(position.clone());
+                    self.registry.set_position(position.clone());
                     self.push(std::mem::take(&mut samples), StoreAck::new(through, position, &self.acknowledged));
                 }
                 (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
@@ -369,7 +372,7 @@ impl Board {
     fn tell_absent(&mut self) {
         let Some(session) = &self.session else { return };
         let Some(identity) = &session.identity else { return };
-        self.channels.set_board(&identity.channels, session.commands.refused());
+        self.channels.set_board(&identity.channels, session.settings.refused());
         let absent = self.channels.absent();
         if self.absent.as_ref() != Some(&absent) {
             for (sensor, why) in &absent {
@@ -382,7 +385,7 @@ impl Board {
         }
     }
 
-    fn count(&self, line: &Line, arrived: Option<Uptime>) {
+    fn count(&self, connection: &Connection, arrived: Option<Uptime>) {
         let Some(session) = &self.session else { return };
         let counts = &session.counts;
         let mut health = self.context.health.lock();
@@ -393,19 +396,19 @@ impl Board {
         if is_frame {
             health.last_input = arrived.or(health.last_input);
         }
-        health.board = board_health(session, line, self.owners.instead_of(&self.context.id));
+        health.board = board_health(session, connection, self.registry.replaced(&self.context.id));
     }
 }
 
-fn board_health(session: &Session, line: &Line, instead_of: Option<BoardId>) -> Option<BoardHealth> {
+fn board_health(session: &Session, connection: &Connection, replaced: Option<BoardId>) -> Option<BoardHealth> {
     let (identity, counts) = (session.identity.as_ref()?, &session.counts);
     let heartbeat = session.heartbeat;
-    let refused = session.commands.refused().map(|(setting, reason)| words::refused(&setting, reason));
+    let refused = session.settings.refused().map(|(setting, reason)| words::refused(&setting, reason));
     Some(BoardHealth {
         id: words::id(session.id),
         kind: board_kind(identity.kind).to_owned(),
         firmware: identity.version(),
-        port: line.place.name().to_owned(),
+        port: connection.endpoint.name().to_owned(),
         last_start: words::reset(identity.reset).to_owned(),
         restarts: counts.restarts,
         readings: counts.readings,
@@ -413,15 +416,15 @@ fn board_health(session: &Session, line: &Line, instead_of: Option<BoardId>) -> 
         held: heartbeat.map_or(0, |heartbeat| heartbeat.next.wrapping_sub(heartbeat.oldest)),
         bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
         refused: refused.chain(session.relays.cut()).collect(),
-        unanswered: session.commands.unanswered(),
-        instead_of: instead_of.map(words::id),
+        unanswered: session.settings.unanswered(),
+        instead_of: replaced.map(words::id),
     })
 }
 
-/// Why a line is left.
+/// Why a connection is left.
 enum Ended {
     /// A newer one to the same board is there.
-    Newer(Line),
+    Newer(Connection),
     Lost(String),
 }
 

@@ -8,7 +8,7 @@
 //! - It counts messages and bytes in [`BusContext::health`]: probation judges sensors only while the bytes of their bus rise. Why it
 //!   ignores a message is a constant of its own (`Reason`).
 //! - A lost connection is opened again after [`retries`], which begin anew once it was up. A serial port or TCP connection is opened
-//!   by `Place` (`stream.rs`).
+//!   by `Endpoint` (`stream.rs`).
 //! - It runs on the runtime; what may block goes through [`blocking`], on a thread.
 
 pub(crate) mod health;

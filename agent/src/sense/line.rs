@@ -40,7 +40,7 @@ use super::port::Port;
 use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
-use super::stream::{Place, Stream};
+use super::stream::{Endpoint, Stream};
 use crate::clock::ClockMode;
 use absent::LineCounts;
 pub(crate) use names::{LabelMatches, SharedLabelMatches};
@@ -70,18 +70,18 @@ const MAX_WARNED: usize = 8;
 const WARN_AGAIN_AFTER: Span = Span::from_mins(60);
 
 /// Reads the bus for ever; opens its line again and again while it is missing.
-pub(crate) async fn run(place: Place, labels: SharedLabelMatches, context: BusContext) {
-    let mut reader = LineReader::new(place, labels, context);
+pub(crate) async fn run(endpoint: Endpoint, labels: SharedLabelMatches, context: BusContext) {
+    let mut reader = LineReader::new(endpoint, labels, context);
     let mut waits = retries();
     loop {
         let began = tokio::time::Instant::now();
-        let LineReader { place, context, .. } = &reader;
+        let LineReader { endpoint, context, .. } = &reader;
         // While it does not open and does not fail either, it is down.
-        let why = match place.open(Port::open, |why| context.down(&why), &context.ports).await {
+        let why = match endpoint.open(Port::open, |why| context.down(&why), &context.ports).await {
             Ok(stream) => {
                 reader.context.up();
                 let error = reader.read(stream).await;
-                reader.place.reason(&error)
+                reader.endpoint.reason(&error)
             }
             Err(why) => why,
         };
@@ -135,7 +135,7 @@ struct Reported {
 }
 
 struct LineReader {
-    place: Place,
+    endpoint: Endpoint,
     /// Names of the columns of lines that have no header.
     columns: Option<Vec<String>>,
     /// The sensors, in the order of the decoder's wanted values.
@@ -148,9 +148,9 @@ struct LineReader {
 }
 
 impl LineReader {
-    fn new(place: Place, memory: SharedLabelMatches, context: BusContext) -> LineReader {
+    fn new(endpoint: Endpoint, memory: SharedLabelMatches, context: BusContext) -> LineReader {
         let (columns, wanted, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
-        let mut reader = LineReader { place, columns, wanted, reported, decoder, memory, context };
+        let mut reader = LineReader { endpoint, columns, wanted, reported, decoder, memory, context };
         reader.update_sensors();
         reader.decoder.assigner.names.restore(&reader.memory.borrow());
         reader

@@ -15,9 +15,9 @@ use super::released::Ports;
 /// How long a connection over TCP may take to open, and the other end to take bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where a line is found.
+/// Where a serial line is reached.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum Endpoint {
     Serial(Serial),
     Tcp(String),
 }
@@ -29,12 +29,12 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
 }
 
-impl Place {
-    /// Place of a link; none for one without a serial line.
-    pub(crate) fn of(link: &Link) -> Option<Place> {
+impl Endpoint {
+    /// Endpoint of a link; none for one without a serial line.
+    pub(crate) fn of(link: &Link) -> Option<Endpoint> {
         match link {
-            Link::Serial(serial) => Some(Place::Serial(serial.clone())),
-            Link::Tcp { address } => Some(Place::Tcp(address.clone())),
+            Link::Serial(serial) => Some(Endpoint::Serial(serial.clone())),
+            Link::Tcp { address } => Some(Endpoint::Tcp(address.clone())),
             Link::Port(_) | Link::Broker { .. } => None,
         }
     }
@@ -42,8 +42,8 @@ impl Place {
     /// Path or address.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Place::Serial(serial) => &serial.port,
-            Place::Tcp(address) => address,
+            Endpoint::Serial(serial) => &serial.port,
+            Endpoint::Tcp(address) => address,
         }
     }
 
@@ -60,13 +60,13 @@ impl Place {
     ) -> Result<Stream, String> {
         let name = self.name();
         match self {
-            Place::Serial(serial) => {
+            Endpoint::Serial(serial) => {
                 let (opened, ports) = (serial.clone(), ports.clone());
                 let hangs = || hangs(format!("{name}: it hangs while it is opened"));
                 let port = blocking(move || open_port(&opened, &ports), PATIENCE, hangs).await;
                 Ok(Stream::Serial(port.map_err(|error| port::reason(name, &error))?))
             }
-            Place::Tcp(address) => {
+            Endpoint::Tcp(address) => {
                 let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
                 let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                 let stream = stream.map_err(|error| port::reason(name, &error))?;

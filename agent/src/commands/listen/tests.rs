@@ -8,7 +8,7 @@ use super::*;
 fn heard(baud: u32, bytes: &[u8]) -> Heard {
     let chunks: Vec<Chunk> =
         (!bytes.is_empty()).then(|| Chunk { at: Duration::ZERO, bytes: bytes.to_vec() }).into_iter().collect();
-    Heard { place: serial("/dev/ttyUSB0", baud), survey: Survey::of(&chunks, None), chunks, is_board: false }
+    Heard { endpoint: serial("/dev/ttyUSB0", baud), survey: Survey::of(&chunks, None), chunks, is_board: false }
 }
 
 /// The speed that is found where each one makes this of what comes, and how many were tried.
@@ -19,7 +19,7 @@ fn found(hear: impl Fn(u32) -> anyhow::Result<&'static [u8]>) -> (Option<u32>, u
         tried += 1;
         hear(baud).map(|bytes| heard(baud, bytes))
     }));
-    (best.ok().and_then(|heard| baud(&heard.place)), tried)
+    (best.ok().and_then(|heard| baud(&heard.endpoint)), tried)
 }
 
 /// Guards against: a sketch that prints too seldom to be found, and a search that ends because a port refuses a speed.

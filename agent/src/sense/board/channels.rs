@@ -11,9 +11,9 @@ use tilth_core::time::Uptime;
 use tilth_core::unit::{Conversion, Unit};
 use tilth_wire::{ChannelKind, Refusal, Sample as Measured, SetChannel, Unit as WireUnit};
 
-use super::commands::Setting;
 use super::kinds::Kind;
 use super::session::Value;
+use super::settings_queue::Setting;
 use super::words;
 use crate::sense::bus::Absent;
 use crate::sense::sample::Sample;

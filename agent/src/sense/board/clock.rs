@@ -37,7 +37,7 @@ struct Point {
 
 /// The line that says by how much the agent's clock is ahead of the board's, at each board time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Line {
+struct Fit {
     through: Point,
     slope: f64,
 }
@@ -49,13 +49,13 @@ pub(super) struct BoardClock {
     points: VecDeque<Point>,
     /// Newest board time, not wrapped.
     newest: i64,
-    line: Option<Line>,
+    fit: Option<Fit>,
 }
 
 impl BoardClock {
     /// A Hello or Heartbeat that was made at the board time `at` arrived.
     pub(super) fn note(&mut self, at: u32, now: Uptime) {
-        let board = if self.line.is_none() { i64::from(at) } else { self.unwrapped(at) };
+        let board = if self.fit.is_none() { i64::from(at) } else { self.unwrapped(at) };
         self.newest = self.newest.max(board);
         let point = Point { board, offset: now.0 - board };
         let bucket = |point: &Point| (point.board + point.offset).div_euclid(BUCKET);
@@ -73,7 +73,7 @@ impl BoardClock {
         if self.points.len() > MAX_POINTS {
             self.points.pop_front();
         }
-        self.line = line_below(&self.points);
+        self.fit = fit_below(&self.points);
     }
 
     /// Whether nothing was heard for so long that a board time may be of the next turn of the board's clock.
@@ -94,7 +94,7 @@ impl BoardClock {
 
     /// Uptime of the agent at a board time; none before the first message.
     pub(super) fn uptime(&self, at: u32) -> Option<Uptime> {
-        let Line { through, slope } = self.line?;
+        let Fit { through, slope } = self.fit?;
         let board = self.unwrapped(at);
         let drift = slope * (board - through.board) as f64;
         Some(Uptime(board + through.offset + drift.round() as i64))
@@ -107,9 +107,9 @@ impl BoardClock {
 }
 
 /// The line below all points that is closest to them; level through the least delayed one where they span too little time.
-fn line_below(points: &VecDeque<Point>) -> Option<Line> {
+fn fit_below(points: &VecDeque<Point>) -> Option<Fit> {
     let least = points.iter().copied().min_by_key(|point| point.offset)?;
-    let level = Some(Line { through: least, slope: 0.0 });
+    let level = Some(Fit { through: least, slope: 0.0 });
     let (first, last) = (points.front()?, points.back()?);
     if last.board - first.board < MIN_SPAN {
         return level;
@@ -117,7 +117,7 @@ fn line_below(points: &VecDeque<Point>) -> Option<Line> {
     let mean = points.iter().map(|point| point.board - first.board).sum::<i64>() / points.len() as i64 + first.board;
     let hull = lower_hull(points);
     let Some([from, to]) = hull.array_windows().find(|[_, to]| to.board >= mean) else { return level };
-    Some(Line { through: *to, slope: slope(*from, *to).clamp(-MAX_DRIFT, MAX_DRIFT) })
+    Some(Fit { through: *to, slope: slope(*from, *to).clamp(-MAX_DRIFT, MAX_DRIFT) })
 }
 
 /// The corners of the convex hull that have no point below them, from the first point to the last.

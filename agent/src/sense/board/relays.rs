@@ -111,8 +111,8 @@ impl Relays {
 
     /// A command was done or refused.
     pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<Outcome> {
-        let place = self.waiting.iter().position(|waiting| waiting.command == command)?;
-        let Waiting { order, relay, .. } = self.waiting.remove(place)?;
+        let ix = self.waiting.iter().position(|waiting| waiting.command == command)?;
+        let Waiting { order, relay, .. } = self.waiting.remove(ix)?;
         let energised = match refusal {
             None => is_energised(&order),
             // The time of the order before holds; the board says when it is over.

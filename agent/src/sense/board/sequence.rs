@@ -63,8 +63,8 @@ impl Sequence {
         if !is_before(reading.seq, next) {
             return Position::Beyond;
         }
-        let place = self.recent.len().checked_sub(next.wrapping_sub(reading.seq) as usize);
-        match place.map(|place| self.recent[place] == checksum(reading)) {
+        let ix = self.recent.len().checked_sub(next.wrapping_sub(reading.seq) as usize);
+        match ix.map(|ix| self.recent[ix] == checksum(reading)) {
             Some(false) => Position::Different,
             is_same => Position::Repeated { is_known: is_same.is_some() },
         }

@@ -1,4 +1,4 @@
-//! What the agent says to one board and takes from it, over any number of lines. Pure: bytes and instants in, effects out.
+//! What the agent says to one board and takes from it, over any number of connections. Pure: bytes and instants in, effects out.
 //!
 //! The rules are those of `docs/wire-protocol.md`, "What an agent does".
 
@@ -14,12 +14,12 @@ use tilth_wire::{
 };
 
 use super::clock::BoardClock;
-use super::commands::{Commands, Setting};
+use super::connection::Identity;
 use super::kinds::{Kind, Kinds};
-use super::line::Identity;
 use super::pulses::{Counters, Pulses};
 use super::relays::Relays;
 use super::sequence::{Sequence, is_before};
+use super::settings_queue::{Setting, SettingsQueue};
 use super::words;
 use crate::sense::bus::health::Reason;
 use crate::sense::store_ack::{Acknowledged, BoardPosition};
@@ -30,7 +30,7 @@ const SILENT_AFTER: u32 = 5;
 /// What happened.
 #[derive(Debug, Clone)]
 pub(super) enum Input<'a> {
-    /// A line to the board is open.
+    /// A connection to the board is open.
     Opened,
     /// Bytes came over it.
     Bytes(&'a [u8]),
@@ -48,7 +48,7 @@ pub(super) enum Input<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
     Send(ToBoard),
-    /// The handshake is done, on a new line or after a silence.
+    /// The handshake is done, on a new connection or after a silence.
     Connected,
     Value(Value),
     /// The values so far are complete through this reading, which the store is to acknowledge by [`Input::Acknowledged`]: the start of the
@@ -59,9 +59,9 @@ pub(super) enum Effect {
     Log(String),
     /// The board refuses a setting, or no longer does.
     RefusalsChanged,
-    /// The board cannot be read over this line, and why.
+    /// The board cannot be read over this connection, and why.
     Down(String),
-    /// Another board is on the line.
+    /// Another board is connected.
     OtherBoard,
 }
 
@@ -131,7 +131,7 @@ pub(super) struct Session {
     /// Whether Identify, after which all readings come again, was sent since a reading was last taken.
     is_resend_requested: bool,
     /// Settings on their way, and what the board answered.
-    pub(super) commands: Commands,
+    pub(super) settings: SettingsQueue,
     kinds: Kinds,
     pub(super) relays: Relays,
     /// What the board said of itself in its last Hello.
@@ -165,7 +165,7 @@ impl Session {
             board_time: None,
             is_heartbeat_sent: false,
             is_resend_requested: false,
-            commands: Commands::new(first_command),
+            settings: SettingsQueue::new(first_command),
             kinds: Kinds::default(),
             relays: Relays::default(),
             identity: None,
@@ -186,7 +186,7 @@ impl Session {
             Input::Second => self.handle_second(),
             Input::Order(order) => self.handle_order(order),
             Input::Settings(settings) => {
-                self.commands.set(settings);
+                self.settings.set(settings);
                 self.send_setting();
             }
             Input::Acknowledged(news) => self.handle_acknowledged(news),
@@ -314,7 +314,7 @@ impl Session {
             for (relay, order) in self.relays.fallen() {
                 self.send_order(relay, order);
             }
-            self.commands.begin();
+            self.settings.resend_all();
             self.send_setting();
         }
     }

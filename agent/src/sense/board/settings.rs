@@ -8,8 +8,8 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 use tilth_wire::{SetChannel, SetRelay, UNLIMITED};
 
-use super::commands::Setting;
 use super::relays::relay;
+use super::settings_queue::Setting;
 use super::words::channel_kind;
 
 /// The longest link timeout of the protocol, in milliseconds: that of the board's wiring is shorter, and holds.

@@ -16,7 +16,7 @@ use crate::clock::{Clock, ClockMode};
 use crate::sense::bus::{BusInputs, HealthHandle};
 use crate::sense::queue::Queue;
 
-/// The board's end of the line.
+/// The board's end of the connection.
 struct Peer {
     stream: TcpStream,
     decoder: Decoder<{ MAX_FRAME - 1 }>,
@@ -76,10 +76,10 @@ fn off(order: u64) -> Switch {
     Switch { order, actuator, output, normally_energised: false, on: false, at_most: None }
 }
 
-/// A bus with a sensor on channel 0 of its board, where the board's line is found, and the listener that the board accepts it from.
-async fn bus() -> (BusContext, Place, TcpListener) {
+/// A bus with a sensor on channel 0 of its board, where the board's connection is found, and the listener that the board accepts it from.
+async fn bus() -> (BusContext, Endpoint, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = Place::Tcp(listener.local_addr().unwrap().to_string());
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
     let id = Id::new("gateway").unwrap();
     let input = Some(Config::Board { bus: id.clone(), channel: 0 });
     let (stamp, quantity) = (Stamping::Arrival, Quantity::Count);
@@ -94,13 +94,13 @@ async fn bus() -> (BusContext, Place, TcpListener) {
         outputs: Outputs::new().0,
         ports: Ports::default(),
     };
-    (context, place, listener)
+    (context, endpoint, listener)
 }
 
 /// Guards against: a pump that runs on while another bus keeps the queue of values full.
 #[tokio::test]
 async fn a_full_queue_of_values_holds_up_no_order() {
-    let (context, place, listener) = bus().await;
+    let (context, endpoint, listener) = bus().await;
     let (queue, outputs) = (context.queue.clone(), context.outputs.clone());
     let board = async {
         let mut peer = Peer::accept(&listener).await;
@@ -116,17 +116,17 @@ async fn a_full_queue_of_values_holds_up_no_order() {
             assert_eq!(peer.receive_switch().await, 0);
         }
     };
-    let task = run(place, None, Owners::default(), context);
+    let task = run(endpoint, None, BoardRegistry::default(), context);
     tokio::select! {
         () = task => panic!("the task of a bus ended"),
         done = timeout(Duration::from_secs(60), board) => done.expect("expected the board to receive every order"),
     }
 }
 
-/// Guards against: readings that are confirmed to the board and were never stored, because the line failed after them.
+/// Guards against: readings that are confirmed to the board and were never stored, because the connection failed after them.
 #[tokio::test]
 async fn readings_are_handed_on_with_their_acknowledgement_though_the_line_fails_after_them() {
-    let (context, place, listener) = bus().await;
+    let (context, endpoint, listener) = bus().await;
     let queue = context.queue.clone();
     let handshake = async {
         let mut peer = Peer::accept(&listener).await;
@@ -134,21 +134,21 @@ async fn readings_are_handed_on_with_their_acknowledgement_though_the_line_fails
         peer
     };
     let ports = Ports::default();
-    let (found, peer) = tokio::join!(find_board(&place, || None, |_| (), &ports, 1), handshake);
-    let mut board = Board::new(Owners::default(), context);
+    let (found, peer) = tokio::join!(connect(&endpoint, || None, |_| (), &ports, 1), handshake);
+    let mut board = Board::new(BoardRegistry::default(), context);
     board.session = Some(Session::new(BoardId([1; 8]), None, 0));
     board.take_wanted();
-    let mut line = found.unwrap().0;
-    board.handle(&mut line, Input::Opened).await;
-    board.handle(&mut line, Input::Bytes(&frame(&hello()))).await;
+    let mut connection = found.unwrap().0;
+    board.handle(&mut connection, Input::Opened).await;
+    board.handle(&mut connection, Input::Bytes(&frame(&hello()))).await;
     // Closing with bytes that are not read resets the connection: the answer to a Heartbeat cannot be sent.
     peer.stream.peek(&mut [0]).await.unwrap();
     drop(peer);
-    while line.stream.read(&mut [0; CHUNK]).await.is_ok() {}
+    while connection.stream.read(&mut [0; CHUNK]).await.is_ok() {}
     let reading = Reading { seq: 0, at: 0, channel: 0, sample: Measured::Value(21) };
     let heartbeat = Heartbeat { at: 0, next: 1, oldest: 0, lost: 0, bad_frames: 0, on: 0 };
     let bytes = [frame(&FromBoard::Reading(reading)), frame(&FromBoard::Heartbeat(heartbeat))].concat();
-    let ended = board.handle(&mut line, Input::Bytes(&bytes)).await;
+    let ended = board.handle(&mut connection, Input::Bytes(&bytes)).await;
     assert!(matches!(ended, Some(Ended::Lost(_))), "expected the answer to the Heartbeat to fail");
     let held = std::iter::from_fn(|| queue.try_next()).filter_map(|message| match message {
         SenseMessage::BoardValues { samples, .. } => {

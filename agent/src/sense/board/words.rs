@@ -6,7 +6,7 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 use tilth_wire::{BoardId, BoardKind, ChannelKind, Fault, Refusal, ResetCause, SetChannel, SetRelay, Unit, version};
 
-use super::commands::Setting;
+use super::settings_queue::Setting;
 use crate::sense::bus::health::Reason;
 
 pub(super) const TOO_LONG: Reason = Reason::new("too_long", "too long");
@@ -62,7 +62,7 @@ pub(super) const fn fault(fault: Fault) -> &'static str {
 }
 
 /// Another board took the place of one that is gone.
-pub(super) fn instead_of(board: BoardId, before: BoardId) -> String {
+pub(super) fn replaces(board: BoardId, before: BoardId) -> String {
     let (board, before) = (id(board), id(before));
     format!(
         "board {board} takes the place of board {before}, which is at no port: its values go to the sensors of this bus from now on. If \

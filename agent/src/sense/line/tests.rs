@@ -129,10 +129,10 @@ fn input(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, InputSettings)
 
 fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> F) {
     let port = by_id.link().to_str().unwrap().to_owned();
-    run_at(Place::Serial(Serial { port, baud: 115_200, parity: Parity::None, stop_bits: 1 }), test);
+    run_at(Endpoint::Serial(Serial { port, baud: 115_200, parity: Parity::None, stop_bits: 1 }), test);
 }
 
-fn run_at<F: Future<Output = ()>>(place: Place, test: impl FnOnce(Watched) -> F) {
+fn run_at<F: Future<Output = ()>>(endpoint: Endpoint, test: impl FnOnce(Watched) -> F) {
     let inputs = vec![
         input("temp", "room/temp", false),
         input("temp", "room/temp-stamped", true),
@@ -153,7 +153,7 @@ fn run_at<F: Future<Output = ()>>(place: Place, test: impl FnOnce(Watched) -> F)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         tokio::select! {
-            () = run(place, SharedLabelMatches::default(), context) => panic!("ended"),
+            () = run(endpoint, SharedLabelMatches::default(), context) => panic!("ended"),
             () = test(watched) => {}
         }
     });
@@ -164,7 +164,7 @@ fn a_serial_server_goes_and_comes_back() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     drop(server);
-    run_at(Place::Tcp(address.to_string()), async |watched| {
+    run_at(Endpoint::Tcp(address.to_string()), async |watched| {
         assert_eq!(watched.next().await, "gateway down", "nobody listens yet");
         let reason = watched.health.get().state.reason().unwrap().to_owned();
         assert!(reason.starts_with(&address.to_string()) && reason.contains("refused"), "{reason}");

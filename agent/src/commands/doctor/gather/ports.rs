@@ -14,7 +14,7 @@ use crate::check::machine;
 use crate::commands::port::adapters;
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
-use crate::sense::stream::Place;
+use crate::sense::stream::Endpoint;
 
 /// Speed at which the port of a modem is tried: opening it does not depend on that.
 const ANY_BAUD: u32 = 115_200;
@@ -33,7 +33,7 @@ pub(super) async fn of(loaded: &Loaded, agent: Option<i32>, status: Option<&Stat
         let is_free = status.is_none() && holders.is_empty() && wrong.is_none();
         let opened = match serial.filter(|_| is_free && matches!(found, Found::There(_))) {
             Some(serial) => {
-                Some(Place::Serial(serial).open(Port::open_without_reset, |_| (), &Ports::default()).await.map(drop))
+                Some(Endpoint::Serial(serial).open(Port::open_without_reset, |_| (), &Ports::default()).await.map(drop))
             }
             None => None,
         };

@@ -4,7 +4,7 @@ use tilth_core::interlock::{ActuatorInput as Outcome, Switch as Order};
 use tilth_wire::{Refusal, ToBoard};
 
 use super::{Effect, Session, State};
-use crate::sense::board::commands::{Answer, Setting};
+use crate::sense::board::settings_queue::{Answer, Setting};
 use crate::sense::board::{relays, words};
 
 impl Session {
@@ -25,7 +25,7 @@ impl Session {
     }
 
     pub(super) fn send_order(&mut self, relay: u8, order: Order) {
-        let command = self.commands.next_id();
+        let command = self.settings.next_id();
         let message = self.relays.order(order, relay, command, self.board_time.unwrap_or(0));
         if matches!(self.state, State::Connected { .. }) {
             self.send(message);
@@ -65,12 +65,12 @@ impl Session {
         if let State::Connected { .. } = self.state
             && !self.relays.is_switching_on()
         {
-            self.commands.next().into_iter().for_each(|command| self.send(command));
+            self.settings.next().into_iter().for_each(|command| self.send(command));
         }
     }
 
     fn repeat_setting(&mut self) {
-        let (again, overdue) = self.commands.second();
+        let (again, overdue) = self.settings.second();
         again.into_iter().for_each(|command| self.send(command));
         self.effects.extend(overdue.map(|setting| Effect::Log(words::unanswered(&setting))));
     }
@@ -79,7 +79,7 @@ impl Session {
     pub(super) fn handle_answer(&mut self, command: u32, refusal: Option<Refusal>) {
         let outcome = self.relays.answered(command, refusal);
         self.outcomes(outcome);
-        let Some(Answer { setting, is_news }) = self.commands.answered(command, refusal) else {
+        let Some(Answer { setting, is_news }) = self.settings.answered(command, refusal) else {
             return self.send_setting();
         };
         if is_news {

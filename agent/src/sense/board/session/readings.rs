@@ -3,7 +3,7 @@
 use tilth_wire::{BoardId, ChannelKind, Reading, ToBoard};
 
 use super::{Effect, Session, State, Value};
-use crate::sense::board::line::Identity;
+use crate::sense::board::connection::Identity;
 use crate::sense::board::sequence::Position;
 use crate::sense::board::words;
 use crate::sense::store_ack::{Acknowledged, BoardPosition};

@@ -287,7 +287,7 @@ fn settings_go_out_after_each_hello_one_at_a_time_and_when_the_configuration_cha
     assert_eq!(timeline.receive(2_400, &ack(1)), Vec::<String>::new(), "expected the answer to the repeated command");
     assert_eq!(timeline.receive(2_500, &ack(2)), ["identify"]);
     assert_eq!(timeline.receive(2_600, &hello_of_water(1_600, 0)), ["heard 1600", "connected"]);
-    assert_eq!(timeline.0.commands.unanswered(), 0);
+    assert_eq!(timeline.0.settings.unanswered(), 0);
 
     timeline.receive(9_000, &heartbeat(8_000, 0, 0));
     let said = timeline.receive(10_000, &hello_of_water(0, 0));
@@ -326,7 +326,7 @@ fn a_setting_that_the_board_refuses_is_said_once_and_holds_up_no_other() {
     timeline.input(9_000, Input::Opened);
     assert_eq!(timeline.receive(9_100, &hello(8_100, 0))[2..], ["set channel 0 (3)"]);
     assert_eq!(timeline.receive(9_200, &refuse(3)), ["set relay 1 (4)"]);
-    assert_eq!(timeline.0.commands.refused().count(), 1);
+    assert_eq!(timeline.0.settings.refused().count(), 1);
 }
 
 /// Guards against: a siren that sounds for ever, because its relay was refused so soon after the board's start.

@@ -32,7 +32,7 @@ enum Progress {
 
 /// A setting of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stated {
+struct QueuedSetting {
     setting: Setting,
     progress: Progress,
     /// Why the board refused it when it last answered.
@@ -49,46 +49,46 @@ pub(super) struct Answer {
 
 /// The settings of one board.
 #[derive(Debug)]
-pub(super) struct Commands {
-    stated: Vec<Stated>,
+pub(super) struct SettingsQueue {
+    settings: Vec<QueuedSetting>,
     last_id: u32,
 }
 
-impl Commands {
+impl SettingsQueue {
     /// No settings; ids begin after `last_id`.
-    pub(super) fn new(last_id: u32) -> Commands {
-        Commands { stated: Vec::new(), last_id }
+    pub(super) fn new(last_id: u32) -> SettingsQueue {
+        SettingsQueue { settings: Vec::new(), last_id }
     }
 
     /// Replaces the settings; those that differ are due.
     pub(super) fn set(&mut self, settings: Vec<Setting>) {
-        let before = std::mem::take(&mut self.stated);
-        let stated = |setting| {
-            let same = before.iter().find(|stated| stated.setting == setting).copied();
-            same.unwrap_or(Stated { setting, progress: Progress::Due, refused: None })
+        let before = std::mem::take(&mut self.settings);
+        let queued = |setting| {
+            let same = before.iter().find(|queued| queued.setting == setting).copied();
+            same.unwrap_or(QueuedSetting { setting, progress: Progress::Due, refused: None })
         };
-        self.stated = settings.into_iter().map(stated).collect();
+        self.settings = settings.into_iter().map(queued).collect();
     }
 
     /// Begins anew with all settings: the board may have been set otherwise meanwhile. It writes only those that differ.
-    pub(super) fn begin(&mut self) {
-        self.stated.iter_mut().for_each(|stated| stated.progress = Progress::Due);
+    pub(super) fn resend_all(&mut self) {
+        self.settings.iter_mut().for_each(|queued| queued.progress = Progress::Due);
     }
 
     /// The command to send now; none while one is under way.
     pub(super) fn next(&mut self) -> Option<ToBoard> {
-        let place = self.stated.iter().position(|stated| stated.progress != Progress::Answered)?;
-        if self.stated[place].progress != Progress::Due {
+        let ix = self.settings.iter().position(|queued| queued.progress != Progress::Answered)?;
+        if self.settings[ix].progress != Progress::Due {
             return None;
         }
         let command = self.next_id();
-        self.stated[place].progress = Progress::Sent { command, seconds: 0 };
-        Some(self.stated[place].setting.message(command))
+        self.settings[ix].progress = Progress::Sent { command, seconds: 0 };
+        Some(self.settings[ix].setting.message(command))
     }
 
     /// A second passed: the command to send again, and the setting that is overdue from now on.
     pub(super) fn second(&mut self) -> (Option<ToBoard>, Option<Setting>) {
-        for Stated { setting, progress, .. } in &mut self.stated {
+        for QueuedSetting { setting, progress, .. } in &mut self.settings {
             if let Progress::Sent { command, seconds } = progress {
                 *seconds = seconds.saturating_add(1);
                 let again = (*seconds >= AGAIN_AFTER).then(|| setting.message(*command));
@@ -106,22 +106,21 @@ impl Commands {
 
     /// A command was done or refused: what that says of a setting, if it is the one under way.
     pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<Answer> {
-        let is_meant =
-            |stated: &&mut Stated| matches!(stated.progress, Progress::Sent { command: sent, .. } if sent == command);
-        let stated = self.stated.iter_mut().find(is_meant)?;
-        stated.progress = Progress::Answered;
-        let before = std::mem::replace(&mut stated.refused, refusal);
-        Some(Answer { setting: stated.setting, is_news: before != refusal })
+        let is_meant = |queued: &&mut QueuedSetting| matches!(queued.progress, Progress::Sent { command: sent, .. } if sent == command);
+        let queued = self.settings.iter_mut().find(is_meant)?;
+        queued.progress = Progress::Answered;
+        let before = std::mem::replace(&mut queued.refused, refusal);
+        Some(Answer { setting: queued.setting, is_news: before != refusal })
     }
 
     /// Settings that the board refused, and why.
     pub(super) fn refused(&self) -> impl Iterator<Item = (Setting, Refusal)> {
-        self.stated.iter().filter_map(|stated| Some((stated.setting, stated.refused?)))
+        self.settings.iter().filter_map(|queued| Some((queued.setting, queued.refused?)))
     }
 
     /// How many settings the board has not answered since its last Hello.
     pub(super) fn unanswered(&self) -> usize {
-        self.stated.iter().filter(|stated| stated.progress != Progress::Answered).count()
+        self.settings.iter().filter(|queued| queued.progress != Progress::Answered).count()
     }
 }
 
@@ -166,66 +165,66 @@ mod tests {
 
     #[test]
     fn one_setting_at_a_time_is_sent_and_again_after_a_second_until_it_is_answered() {
-        let mut commands = Commands::new(u32::MAX);
-        assert_eq!(commands.next(), None);
-        commands.set(vec![relay(1), channel(3)]);
-        assert_eq!([short(commands.next()), short(commands.next())], ["1: relay 1", "None"]);
-        assert_eq!(short(commands.second().0), "None", "expected a whole second to pass");
-        assert_eq!([(); 2].map(|()| short(commands.second().0)), ["1: relay 1", "1: relay 1"]);
-        assert_eq!(commands.answered(9, None), None);
-        assert_eq!(commands.answered(1, None), Some(Answer { setting: relay(1), is_news: false }));
-        assert_eq!((short(commands.next()), commands.unanswered()), ("2: channel 3".to_owned(), 1));
-        assert_eq!(commands.answered(1, None), None, "expected a late answer to end nothing");
-        assert!(commands.answered(2, None).is_some());
-        assert_eq!((commands.next(), commands.second(), commands.unanswered()), (None, (None, None), 0));
+        let mut queue = SettingsQueue::new(u32::MAX);
+        assert_eq!(queue.next(), None);
+        queue.set(vec![relay(1), channel(3)]);
+        assert_eq!([short(queue.next()), short(queue.next())], ["1: relay 1", "None"]);
+        assert_eq!(short(queue.second().0), "None", "expected a whole second to pass");
+        assert_eq!([(); 2].map(|()| short(queue.second().0)), ["1: relay 1", "1: relay 1"]);
+        assert_eq!(queue.answered(9, None), None);
+        assert_eq!(queue.answered(1, None), Some(Answer { setting: relay(1), is_news: false }));
+        assert_eq!((short(queue.next()), queue.unanswered()), ("2: channel 3".to_owned(), 1));
+        assert_eq!(queue.answered(1, None), None, "expected a late answer to end nothing");
+        assert!(queue.answered(2, None).is_some());
+        assert_eq!((queue.next(), queue.second(), queue.unanswered()), (None, (None, None), 0));
     }
 
     #[test]
     fn what_the_configuration_changes_is_sent_alone_and_all_of_it_after_a_hello() {
-        let mut commands = Commands::new(0);
-        commands.set(vec![channel(0), channel(3)]);
+        let mut queue = SettingsQueue::new(0);
+        queue.set(vec![channel(0), channel(3)]);
         for command in 1..=2 {
-            commands.next();
-            commands.answered(command, None);
+            queue.next();
+            queue.answered(command, None);
         }
-        commands.set(vec![channel(0), channel(3)]);
-        assert_eq!(commands.next(), None, "expected equal settings to be sent once");
-        commands.set(vec![channel(0), channel(3), channel(4)]);
-        assert_eq!(short(commands.next()), "3: channel 4");
-        commands.set(vec![channel(3)]);
-        assert_eq!((commands.next(), commands.answered(3, None)), (None, None), "expected no setting that is gone");
-        commands.begin();
-        assert_eq!(short(commands.next()), "4: channel 3");
-        commands.begin();
-        assert_eq!(short(commands.next()), "5: channel 3", "expected another id on the next line");
+        queue.set(vec![channel(0), channel(3)]);
+        assert_eq!(queue.next(), None, "expected equal settings to be sent once");
+        queue.set(vec![channel(0), channel(3), channel(4)]);
+        assert_eq!(short(queue.next()), "3: channel 4");
+        queue.set(vec![channel(3)]);
+        assert_eq!((queue.next(), queue.answered(3, None)), (None, None), "expected no setting that is gone");
+        queue.resend_all();
+        assert_eq!(short(queue.next()), "4: channel 3");
+        queue.resend_all();
+        assert_eq!(short(queue.next()), "5: channel 3", "expected another id on the next line");
     }
 
     #[test]
     fn a_refusal_is_news_once_and_stands_until_another_answer_comes() {
-        let mut commands = Commands::new(0);
-        commands.set(vec![channel(0), channel(9)]);
-        let answer = |commands: &mut Commands, refusal| {
-            let Some(ToBoard::SetChannel(SetChannel { command, .. })) = commands.next() else { panic!("no command") };
-            commands.answered(command, refusal).map(|answer| answer.is_news)
+        let mut queue = SettingsQueue::new(0);
+        queue.set(vec![channel(0), channel(9)]);
+        let answer = |queue: &mut SettingsQueue, refusal| {
+            let Some(ToBoard::SetChannel(SetChannel { command, .. })) = queue.next() else { panic!("no command") };
+            queue.answered(command, refusal).map(|answer| answer.is_news)
         };
-        assert_eq!(answer(&mut commands, None), Some(false));
-        assert_eq!(answer(&mut commands, Some(Refusal::NoSuchNumber)), Some(true));
-        commands.begin();
-        assert_eq!(commands.refused().collect::<Vec<_>>(), [(channel(9), Refusal::NoSuchNumber)]);
-        assert_eq!(answer(&mut commands, None), Some(false));
-        assert_eq!(answer(&mut commands, Some(Refusal::NoSuchNumber)), Some(false));
-        commands.begin();
-        answer(&mut commands, None);
-        assert_eq!(answer(&mut commands, None), Some(true));
-        assert_eq!(commands.refused().count(), 0);
+        assert_eq!(answer(&mut queue, None), Some(false));
+        assert_eq!(answer(&mut queue, Some(Refusal::NoSuchNumber)), Some(true));
+        queue.resend_all();
+        assert_eq!(queue.refused().collect::<Vec<_>>(), [(channel(9), Refusal::NoSuchNumber)]);
+        assert_eq!(answer(&mut queue, None), Some(false));
+        assert_eq!(answer(&mut queue, Some(Refusal::NoSuchNumber)), Some(false));
+        queue.resend_all();
+        answer(&mut queue, None);
+        assert_eq!(answer(&mut queue, None), Some(true));
+        assert_eq!(queue.refused().count(), 0);
     }
 
     #[test]
     fn a_setting_without_an_answer_is_said_once() {
-        let mut commands = Commands::new(0);
-        commands.set(vec![channel(0)]);
-        commands.next();
-        let overdue: Vec<Setting> = (0..30).filter_map(|_| commands.second().1).collect();
+        let mut queue = SettingsQueue::new(0);
+        queue.set(vec![channel(0)]);
+        queue.next();
+        let overdue: Vec<Setting> = (0..30).filter_map(|_| queue.second().1).collect();
         assert_eq!(overdue, [channel(0)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The line to a board: a serial port or a TCP connection, opened and asked which board is there.
+//! The connection to a board: a serial port or a TCP connection, opened and asked which board is there.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::words;
 use crate::random;
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
-use crate::sense::stream::{Place, Stream};
+use crate::sense::stream::{Endpoint, Stream};
 
 /// How often a board is asked who it is, and how often before the port is opened anew: an Uno's bootloader takes two seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -21,15 +21,15 @@ const QUESTIONS: u32 = 6;
 /// Bytes read at once; at 115,200 Bd a tenth of a second is 1,200.
 pub(super) const CHUNK: usize = 2048;
 
-/// A line that is open. Dropping it lets its port be opened again.
+/// A connection that is open. Dropping it lets its port be opened again.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Connection {
     pub(super) stream: Stream,
     /// What was opened.
-    pub(super) place: Place,
+    pub(super) endpoint: Endpoint,
     /// The board that said who it is.
     pub(super) identity: Identity,
-    /// Learns, at the other end, that the line is closed.
+    /// Learns, at the other end, that the connection is closed.
     _closed: oneshot::Sender<()>,
 }
 
@@ -54,22 +54,22 @@ impl Identity {
     }
 }
 
-/// Opens the line, listens for so many seconds and then asks which board is there; one without an id gets `spare`, or a new one. Returns
-/// the line, and what ends when it is dropped.
+/// Opens a connection, listens for so many seconds and then asks which board is there; one without an id gets `spare`, or a new one.
+/// Returns the connection, and what ends when it is dropped.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
-pub(super) async fn find_board(
-    place: &Place,
+pub(super) async fn connect(
+    endpoint: &Endpoint,
     spare: impl Fn() -> Option<BoardId>,
     hangs: impl Fn(String),
     ports: &Ports,
     listens: u32,
-) -> Result<(Line, oneshot::Receiver<()>), String> {
-    let mut stream = place.open(Port::open_without_reset, hangs, ports).await?;
-    let identity = identify(&mut stream, spare, listens).await.map_err(|why| format!("{}: {why}", place.name()))?;
+) -> Result<(Connection, oneshot::Receiver<()>), String> {
+    let mut stream = endpoint.open(Port::open_without_reset, hangs, ports).await?;
+    let identity = identify(&mut stream, spare, listens).await.map_err(|why| format!("{}: {why}", endpoint.name()))?;
     let (closed, is_closed) = oneshot::channel();
-    Ok((Line { stream, place: place.clone(), identity, _closed: closed }, is_closed))
+    Ok((Connection { stream, endpoint: endpoint.clone(), identity, _closed: closed }, is_closed))
 }
 
 /// Answers for each byte that comes whether it ends a message of a board with Tilth's firmware.
@@ -84,7 +84,7 @@ pub(crate) fn message_ends() -> impl FnMut(u8) -> bool {
 /// Sends a message, with a zero before it, which ends any noise.
 ///
 /// # Errors
-/// When the line is gone, or takes no bytes for seconds.
+/// When the connection is gone, or takes no bytes for seconds.
 pub(super) async fn send(stream: &mut Stream, message: &ToBoard) -> io::Result<()> {
     let mut buffer = [0; MAX_FRAME];
     let frame = message.encode(&mut buffer).map_err(io::Error::other)?;

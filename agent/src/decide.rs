@@ -207,8 +207,8 @@ impl Decide {
             }
             SenseMessage::Bus { bus, down } => self.bus_changed(&bus, down.as_deref()),
             SenseMessage::Unmatched { bus, why } => self.message_unmatched(bus, why),
-            SenseMessage::Absent { bus, sensors } => {
-                self.context.absent.insert(bus, sensors);
+            SenseMessage::Missing { bus, sensors } => {
+                self.context.missing.insert(bus, sensors);
             }
             SenseMessage::Labels { bus, matches } => {
                 Arc::make_mut(&mut self.label_matches).insert(bus, (*matches).clone());

@@ -167,7 +167,7 @@ impl ApiState {
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
         bus.health.get();
-    let Messages { received, matched, ignored, last_ignored, unclaimed, not_received, faults, mixed } = messages;
+    let Messages { received, matched, ignored, last_ignored, unmatched_names, missing_names, faults, mixed } = messages;
     let of_lines = ignored.keys().map(|reason| (reason.key.to_owned(), reason.text));
     let reasons = of_lines.chain(rejected_stamps.keys().map(|why| (name(why), why.text())));
     BusState {
@@ -191,8 +191,8 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
             message: excerpt,
             about,
         }),
-        not_received: Some(not_received).filter(|_| state == State::Up).into_iter().flatten().collect(),
-        unclaimed: unclaimed.into_iter().collect(),
+        not_received: Some(missing_names).filter(|_| state == State::Up).into_iter().flatten().collect(),
+        unclaimed: unmatched_names.into_iter().collect(),
         rejected_stamps: rejected_stamps.into_iter().map(|of| self::rejected_stamps(of, now, anchor)).collect(),
         faults: faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
         several_nodes: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),

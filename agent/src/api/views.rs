@@ -82,9 +82,9 @@ fn why_of_sensor(engine: &Engine, context: &EngineContext, view: &SensorView) ->
         return None;
     }
     let bus = sensor.bus.as_ref()?;
-    match (context.buses.get(bus)?, context.absent.get(bus)) {
+    match (context.buses.get(bus)?, context.missing.get(bus)) {
         (Some(_), _) => Some(format!("bus {bus} is down")),
-        (None, Some(absent)) => absent.get(&sensor.id).map(ToString::to_string),
+        (None, Some(missing)) => missing.get(&sensor.id).map(ToString::to_string),
         (None, None) => view.quality.is_none().then(|| format!("no line has come from bus {bus}")),
     }
 }

@@ -314,7 +314,7 @@ async fn decide_from_the_first(
                         |earlier| !matches!(earlier, SenseMessage::Bus { bus: of, .. } if of == bus),
                     ),
                     SenseMessage::Unmatched { .. } => continue,
-                    SenseMessage::Absent { .. }
+                    SenseMessage::Missing { .. }
                     | SenseMessage::Labels { .. }
                     | SenseMessage::Board { .. }
                     | SenseMessage::BoardValues { .. } => {}

@@ -96,7 +96,7 @@ pub(crate) fn cause(engine: &Engine, context: &EngineContext, key: &AlertKey) ->
         }
         Condition::MissingFor(_) => {
             let bus = engine.plan().sensor(ix).bus.as_ref()?;
-            let why = context.absent.get(bus)?.get(&key.sensor)?.to_string();
+            let why = context.missing.get(bus)?.get(&key.sensor)?.to_string();
             Some(Explanation { why, advice: Some(NAME_ADVICE) })
         }
         _ => None,

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::Actuated;
 use crate::checkpoint::AcknowledgedBy;
-use crate::sense::bus::Absent;
+use crate::sense::bus::MissingValues;
 use crate::store::LostHistory;
 
 pub(crate) enum DecideRequest {
@@ -116,7 +116,7 @@ pub(crate) struct EngineContext {
     /// Why each bus is down; `None` for a bus that is up.
     pub(crate) buses: BTreeMap<Id, Option<String>>,
     /// Sensors of each bus whose values its lines lack.
-    pub(crate) absent: BTreeMap<Id, Arc<Absent>>,
+    pub(crate) missing: BTreeMap<Id, Arc<MissingValues>>,
 }
 
 /// Readings and values since the start.

@@ -28,7 +28,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::bus::health::BoardHealth;
-use super::bus::{Absent, BusContext};
+use super::bus::{BusContext, MissingValues};
 use super::queue::SenseMessage;
 use super::released::Ports;
 use super::sample::Sample;
@@ -154,7 +154,7 @@ struct Board {
     /// What the configuration states of the board.
     settings: Vec<Setting>,
     /// What decide was told of sensors without values.
-    absent: Option<Absent>,
+    missing: Option<MissingValues>,
     /// How far the store has the readings of the board, and what it dropped of them.
     acknowledged: watch::Sender<Acknowledged>,
     seconds: Interval,
@@ -171,7 +171,7 @@ impl Board {
             session: None,
             channels: Channels::default(),
             settings: Vec::new(),
-            absent: None,
+            missing: None,
             acknowledged: watch::Sender::default(),
             seconds,
             log_limit: LogLimit::default(),
@@ -215,7 +215,7 @@ impl Board {
         self.channels.set_sensors(&wanted.sensors);
         self.channels.set_stated(&wanted.channels);
         self.settings = settings::settings(&wanted.channels, &wanted.actuators);
-        self.tell_absent();
+        self.report_missing();
     }
 
     /// Talks to the board until the connection is lost, or a newer one to the same board is there.
@@ -325,7 +325,7 @@ impl Board {
                 (Effect::Connected, _) => self.on_connected(),
                 (Effect::Log(text), _) if self.may_log() => warn!(bus = %self.context.id, "{text}"),
                 (Effect::Log(_), _) => {}
-                (Effect::RefusalsChanged, _) => self.tell_absent(),
+                (Effect::RefusalsChanged, _) => self.report_missing(),
             }
         }
         lost
@@ -365,23 +365,23 @@ impl Board {
         if self.context.health.get().state.name() != "up" {
             self.context.up();
         }
-        self.tell_absent();
+        self.report_missing();
     }
 
     /// Tells decide which sensors get no values, when that changes.
-    fn tell_absent(&mut self) {
+    fn report_missing(&mut self) {
         let Some(session) = &self.session else { return };
         let Some(identity) = &session.identity else { return };
         self.channels.set_board(&identity.channels, session.settings.refused());
-        let absent = self.channels.absent();
-        if self.absent.as_ref() != Some(&absent) {
-            for (sensor, why) in &absent {
+        let missing = self.channels.missing();
+        if self.missing.as_ref() != Some(&missing) {
+            for (sensor, why) in &missing {
                 if self.may_log() {
                     warn!(%sensor, "{why}");
                 }
             }
-            self.absent = Some(absent.clone());
-            self.context.absent(Arc::new(absent));
+            self.missing = Some(missing.clone());
+            self.context.missing(Arc::new(missing));
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! - It reads what [`BusContext::inputs`] says, now and after each change. What is read by an interval has [`next_due`].
 //! - It says [`BusContext::up`] and [`BusContext::down`], gives each [`BusContext::value`], says which values no message carries
-//!   ([`BusContext::absent`]), and pushes [`SenseMessage::Unmatched`] for what came and could not be used.
+//!   ([`BusContext::missing`]), and pushes [`SenseMessage::Unmatched`] for what came and could not be used.
 //! - It counts messages and bytes in [`BusContext::health`]: probation judges sensors only while the bytes of their bus rise. Why it
 //!   ignores a message is a constant of its own (`Reason`).
 //! - A lost connection is opened again after [`retries`], which begin anew once it was up. A serial port or TCP connection is opened
@@ -40,7 +40,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// Sensors whose values no message of their bus carries, and why in words.
-pub(crate) type Absent = BTreeMap<SensorId, Arc<str>>;
+pub(crate) type MissingValues = BTreeMap<SensorId, Arc<str>>;
 
 /// Inputs of sensors on one bus.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -105,8 +105,8 @@ impl BusContext {
     }
 
     /// The sensors whose values no message carries, in place of those told before.
-    pub(crate) fn absent(&self, sensors: Arc<Absent>) {
-        self.queue.push(SenseMessage::Absent { bus: self.id.clone(), sensors });
+    pub(crate) fn missing(&self, sensors: Arc<MissingValues>) {
+        self.queue.push(SenseMessage::Missing { bus: self.id.clone(), sensors });
     }
 
     /// Waits until the queue is ready, on the input clock, where a recording must not lose a row. In real time no bus waits.

@@ -1,6 +1,5 @@
 //! Lines of text from a serial port or over TCP: opens the line, reads it, and opens it again after it was lost.
 
-mod absent;
 mod alternating;
 mod assign;
 pub(crate) mod beside;
@@ -10,6 +9,7 @@ mod fields;
 mod forms;
 mod json;
 mod lines;
+mod missing;
 mod names;
 pub(crate) mod number;
 mod pairs;
@@ -35,14 +35,14 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::bus::health::About;
-use super::bus::{Absent, BusContext, BusInputs, retries};
+use super::bus::{BusContext, BusInputs, MissingValues, retries};
 use super::port::Port;
 use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
 use super::stream::{Endpoint, Stream};
 use crate::clock::ClockMode;
-use absent::LineCounts;
+use missing::LineCounts;
 pub(crate) use names::{LabelMatches, SharedLabelMatches};
 use names::{WantedValue, has_new_ambiguity};
 use parse::Decoder;
@@ -122,11 +122,11 @@ struct Reported {
     /// When decide last received that a line matched no sensor.
     unmatched_at: Option<Uptime>,
     /// When it was last looked which wanted values no line has, and what decide was told of them.
-    absent_at: Option<Uptime>,
-    absent: Option<Arc<Absent>>,
+    missing_at: Option<Uptime>,
+    missing: Option<Arc<MissingValues>>,
     /// Since when, and since how many lines, these values are wanted.
     wanted_since: Option<(Uptime, u64)>,
-    is_absence_logged: bool,
+    is_missing_logged: bool,
     /// When decide was told which labels names match, and what it is not told yet.
     labels_at: Option<Uptime>,
     new_labels: Option<LabelMatches>,
@@ -240,7 +240,7 @@ impl LineReader {
         }
         let has_line = self.decoder.messages().received > lines;
         if has_line {
-            self.send_absent(now.0);
+            self.send_missing(now.0);
             self.send_labels(now.0);
         }
         not_numbers.iter().for_each(|about| self.log_no_number(about, now.0));
@@ -251,7 +251,7 @@ impl LineReader {
         health.messages = self.decoder.messages().clone();
         if counts.whole == 0 {
             // Noise says nothing of the names that lines have.
-            health.messages.not_received.clear();
+            health.messages.missing_names.clear();
         }
     }
 
@@ -273,23 +273,23 @@ impl LineReader {
     fn send_unmatched(&mut self, now: Uptime, is_ignored: bool) {
         if is_due(self.reported.unmatched_at, SEND_AGAIN_AFTER, now) {
             self.reported.unmatched_at = Some(now);
-            let why = absent::why_unmatched(self.decoder.messages(), &self.context.id, is_ignored);
+            let why = missing::why_unmatched(self.decoder.messages(), &self.context.id, is_ignored);
             self.context.queue.push(SenseMessage::Unmatched { bus: self.context.id.clone(), why });
         }
     }
 
     /// Tells decide which wanted values no line has, when that changes.
-    fn send_absent(&mut self, now: Uptime) {
-        if !is_due(self.reported.absent_at, SEND_AGAIN_AFTER, now) {
+    fn send_missing(&mut self, now: Uptime) {
+        if !is_due(self.reported.missing_at, SEND_AGAIN_AFTER, now) {
             return;
         }
-        self.reported.absent_at = Some(now);
-        let absent = self.decoder.absent(&self.context.id);
-        self.log_absent(&absent, now);
-        if self.reported.absent.as_deref() != Some(&absent) {
-            let absent = Arc::new(absent);
-            self.reported.absent = Some(Arc::clone(&absent));
-            self.context.absent(absent);
+        self.reported.missing_at = Some(now);
+        let missing = self.decoder.missing(&self.context.id);
+        self.log_missing(&missing, now);
+        if self.reported.missing.as_deref() != Some(&missing) {
+            let missing = Arc::new(missing);
+            self.reported.missing = Some(Arc::clone(&missing));
+            self.context.missing(missing);
         }
     }
 
@@ -309,18 +309,18 @@ impl LineReader {
         }
     }
 
-    /// The log names absent values once: a misspelt name is found before its silence is paged.
-    fn log_absent(&mut self, absent: &Absent, now: Uptime) {
+    /// The log names missing values once: a misspelt name is found before its silence is paged.
+    fn log_missing(&mut self, missing: &MissingValues, now: Uptime) {
         let lines = self.decoder.messages().received;
         let (since, before) = *self.reported.wanted_since.get_or_insert((now, lines));
-        if self.reported.is_absence_logged || lines - before < LINES_BEFORE_WARNING || now - since < TIME_BEFORE_WARNING
+        if self.reported.is_missing_logged || lines - before < LINES_BEFORE_WARNING || now - since < TIME_BEFORE_WARNING
         {
             return;
         }
-        self.reported.is_absence_logged = true;
-        absent.iter().take(MAX_WARNED).for_each(|(sensor, why)| warn!(%sensor, "{why}"));
-        if absent.len() > MAX_WARNED {
-            let more = absent.len() - MAX_WARNED;
+        self.reported.is_missing_logged = true;
+        missing.iter().take(MAX_WARNED).for_each(|(sensor, why)| warn!(%sensor, "{why}"));
+        if missing.len() > MAX_WARNED {
+            let more = missing.len() - MAX_WARNED;
             warn!(bus = %self.context.id, "no line has the values of {more} more sensors");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tilth_core::id::Id;
 use tokio::sync::Notify;
 
-use super::bus::Absent;
+use super::bus::MissingValues;
 use super::line::LabelMatches;
 use super::sample::Sample;
 use super::store_ack::StoreAck;
@@ -25,7 +25,7 @@ pub(crate) enum SenseMessage {
     /// A message came from a bus and matched no sensor, and why.
     Unmatched { bus: Id, why: String },
     /// Sensors for which the messages of a bus have no values, and why; replaces what was said before.
-    Absent { bus: Id, sensors: Arc<Absent> },
+    Missing { bus: Id, sensors: Arc<MissingValues> },
     /// The labels of a bus that the names of sensors have matched so far.
     Labels { bus: Id, matches: Arc<LabelMatches> },
     /// The board of a bus said who it is.
@@ -138,7 +138,7 @@ impl SenseMessage {
             SenseMessage::Value(sample) => sample.sensor.as_str(),
             SenseMessage::Bus { bus, .. }
             | SenseMessage::Unmatched { bus, .. }
-            | SenseMessage::Absent { bus, .. }
+            | SenseMessage::Missing { bus, .. }
             | SenseMessage::Labels { bus, .. }
             | SenseMessage::Board { bus, .. } => bus.as_str(),
         };

@@ -15,7 +15,7 @@ use super::kinds::Kind;
 use super::session::Value;
 use super::settings_queue::Setting;
 use super::words;
-use crate::sense::bus::Absent;
+use crate::sense::bus::MissingValues;
 use crate::sense::sample::Sample;
 
 /// A sensor that shows a channel.
@@ -66,19 +66,19 @@ impl Channels {
     }
 
     /// Sensors whose channel the board does not have or measure, and why.
-    pub(super) fn absent(&self) -> Absent {
-        let mut absent = Absent::new();
+    pub(super) fn missing(&self) -> MissingValues {
+        let mut missing = MissingValues::new();
         for (channel, shown) in &self.sensors {
             for shown in shown {
-                if let Some(why) = self.why_absent(*channel, shown) {
-                    absent.insert(shown.sensor.clone(), why.into());
+                if let Some(why) = self.why_missing(*channel, shown) {
+                    missing.insert(shown.sensor.clone(), why.into());
                 }
             }
         }
-        absent
+        missing
     }
 
-    fn why_absent(&self, channel: u8, shown: &Shown) -> Option<String> {
+    fn why_missing(&self, channel: u8, shown: &Shown) -> Option<String> {
         let kind = self.kinds.get(usize::from(channel));
         if kind.is_some_and(|kind| !self.is_as_stated(channel, *kind)) {
             // A setting that is still on its way is no reason.
@@ -217,9 +217,9 @@ mod tests {
             ("a/c", Quantity::Ph, 3),
             ("a/d", Quantity::Ph, 9),
         ]);
-        let absent: Vec<String> = channels.absent().iter().map(|(sensor, why)| format!("{sensor}: {why}")).collect();
+        let missing: Vec<String> = channels.missing().iter().map(|(sensor, why)| format!("{sensor}: {why}")).collect();
         assert_eq!(
-            absent,
+            missing,
             [
                 "a/b: channel 1 of the board measures C, which is no unit of ph",
                 "a/c: channel 3 of the board is off; its kind in agent.toml switches it on",
@@ -234,10 +234,10 @@ mod tests {
         let mut channels =
             channels(&[("a/flow", Quantity::Flow, 0), ("a/pulses", Quantity::Count, 0), ("a/rain", Quantity::Rain, 1)]);
         channels.set_board(&[of(ChannelKind::Pulse); 2], std::iter::empty());
-        let absent: Vec<String> = channels.absent().values().map(ToString::to_string).collect();
+        let missing: Vec<String> = channels.missing().values().map(ToString::to_string).collect();
         let why =
             "channel 0 of the board counts pulses; pulses_per_litre in its table in agent.toml makes a flow of them";
-        assert_eq!((absent[0].as_str(), absent.len()), (why, 2));
+        assert_eq!((missing[0].as_str(), missing.len()), (why, 2));
         let stated = |quantity, number| BoardChannel {
             kind: BoardChannelKind::Pulses,
             interval: Span(10_000),
@@ -245,7 +245,7 @@ mod tests {
             pulses: Some(PulseScale::new(quantity, number)),
         };
         channels.set_stated(&BTreeMap::from([(0, stated(Quantity::Flow, 450.0)), (1, stated(Quantity::Rain, 0.2))]));
-        assert_eq!(channels.absent().len(), 0);
+        assert_eq!(channels.missing().len(), 0);
         let shown = |channel, pulses| {
             let (kind, sample) = (of(ChannelKind::Pulse), Measured::Value(90_000));
             let value = Value { channel, kind, at: Uptime(1), sample, pulses };
@@ -268,15 +268,15 @@ mod tests {
         let value = |kind| Value { channel: 0, kind: of(kind), at: Uptime(1), sample, pulses: None };
         let shown =
             |channels: &Channels, kind| channels.samples(value(kind), Uptime(2)).next().map(|sample| sample.value);
-        assert_eq!((shown(&channels, ChannelKind::Analog), channels.absent().len()), (None, 0));
+        assert_eq!((shown(&channels, ChannelKind::Analog), channels.missing().len()), (None, 0));
         assert_eq!(shown(&channels, ChannelKind::Ds18b20), Some(19.0));
 
         let set = SetChannel { command: 0, channel: 0, kind: ChannelKind::Ds18b20, interval: 1_000, oversampling: 6 };
         channels.set_board(&KINDS.map(of), [(Setting::Channel(set), Refusal::NotPossible)].into_iter());
-        let absent: Vec<String> = channels.absent().values().map(ToString::to_string).collect();
-        assert!(absent[0].starts_with("the board refuses channel 0 as ds18b20 every 1s: its pin"), "{absent:?}");
+        let missing: Vec<String> = channels.missing().values().map(ToString::to_string).collect();
+        assert!(missing[0].starts_with("the board refuses channel 0 as ds18b20 every 1s: its pin"), "{missing:?}");
         // One whose interval alone is refused measures the right thing.
         channels.set_board(&[of(ChannelKind::Ds18b20)], [(Setting::Channel(set), Refusal::NotPossible)].into_iter());
-        assert_eq!(channels.absent().len(), 0);
+        assert_eq!(channels.missing().len(), 0);
     }
 }

@@ -13,7 +13,7 @@ use crate::sense::stamp::StampRejection;
 const MAX_EXCERPT: usize = 80;
 
 /// Upper limit of kept names that no sensor wants: enough to find a misspelt one.
-const MAX_UNCLAIMED: usize = 16;
+const MAX_UNMATCHED: usize = 16;
 
 /// Health of one bus of any kind, counted since the agent started.
 ///
@@ -87,10 +87,10 @@ pub(crate) struct Messages {
     /// Messages, or values of one, that were ignored, by reason.
     pub(crate) ignored: BTreeMap<Reason, u64>,
     pub(crate) last_ignored: Option<Ignored>,
-    /// Unclaimed names: messages carry them and no sensor wants them.
-    pub(crate) unclaimed: BTreeSet<String>,
+    /// Unmatched names: messages carry them and no sensor wants them.
+    pub(crate) unmatched_names: BTreeSet<String>,
     /// Names that sensors want and no message has carried.
-    pub(crate) not_received: BTreeSet<String>,
+    pub(crate) missing_names: BTreeSet<String>,
     /// Sensors whose input fails, and why.
     pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
     /// Sensors that are read from several nodes in turn, and which.
@@ -186,9 +186,9 @@ impl Messages {
     }
 
     /// Keeps a name that a message carries and no sensor wants, up to a limit.
-    pub(crate) fn note_unclaimed(&mut self, name: &str) {
-        if self.unclaimed.len() < MAX_UNCLAIMED && !self.unclaimed.contains(name) {
-            self.unclaimed.insert(excerpt(name));
+    pub(crate) fn note_unmatched(&mut self, name: &str) {
+        if self.unmatched_names.len() < MAX_UNMATCHED && !self.unmatched_names.contains(name) {
+            self.unmatched_names.insert(excerpt(name));
         }
     }
 }

@@ -53,9 +53,9 @@ impl FieldAssigner {
     pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>) {
         self.states = vec![ValueState::default(); wants.len()];
         let messages = &mut self.messages;
-        messages.not_received = self.names.set_wanted(wants, &messages.not_received);
+        messages.missing_names = self.names.set_wanted(wants, &messages.missing_names);
         messages.mixed.clear();
-        messages.unclaimed.clear();
+        messages.unmatched_names.clear();
         messages.faults.clear();
     }
 
@@ -218,7 +218,7 @@ impl FieldAssigner {
     fn note_value(&mut self, want_ix: usize) {
         let wanted = &mut self.names.wanted[want_ix];
         if std::mem::replace(&mut wanted.last_line, self.messages.received) == 0 {
-            self.messages.not_received.remove(&wanted.matched.name);
+            self.messages.missing_names.remove(&wanted.matched.name);
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
         };
         let known = &names.known[label];
         if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.consumers.is_empty() && known.is_value() {
-            messages.note_unclaimed(&known.text);
+            messages.note_unmatched(&known.text);
         }
         all.push(Field { label, value, object: path.object });
     });

@@ -164,20 +164,20 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Replaces the wanted values and forgets all labels, ambiguous ones too. `not_received` are the wanted names that no line has had;
+    /// Replaces the wanted values and forgets all labels, ambiguous ones too. `missing_names` are the wanted names that no line has had;
     /// returns those of the new values.
-    pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>, not_received: &BTreeSet<String>) -> BTreeSet<String> {
+    pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>, missing_names: &BTreeSet<String>) -> BTreeSet<String> {
         let before = std::mem::take(&mut self.wanted);
         let last_line =
             |want: &WantedValue| before.iter().find(|known| known.value == *want).map_or(0, |known| known.last_line);
         self.wanted = wants.into_iter().map(|want| WantedName::new(last_line(&want), want)).collect();
         let known: BTreeSet<&String> = before.iter().map(|wanted| &wanted.matched.name).collect();
         let names = self.wanted.iter().map(|wanted| &wanted.matched.name);
-        let not_received =
-            names.filter(|name| not_received.contains(*name) || !known.contains(name)).cloned().collect();
+        let missing_names =
+            names.filter(|name| missing_names.contains(*name) || !known.contains(name)).cloned().collect();
         self.has_selectors = self.wanted.iter().any(|wanted| !wanted.selectors.is_empty());
         self.forget();
-        not_received
+        missing_names
     }
 
     /// Forgets all labels but what is ambiguous, for a heading changes what they are called.

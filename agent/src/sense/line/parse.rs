@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
-use super::absent;
 use super::assign::FieldAssigner;
 use super::clean::{clean, lossy};
 use super::forms::Forms;
 use super::lines::{Cut, Lines};
+use super::missing;
 use super::names::WantedValue;
 use super::reasons;
-use crate::sense::bus::Absent;
+use crate::sense::bus::MissingValues;
 use crate::sense::bus::health::{About, Messages};
 
 /// The values of one line; sensors by their index in the list of wanted values.
@@ -55,8 +55,8 @@ impl Decoder {
     }
 
     /// The sensors whose values no line has, each with the reason in words.
-    pub(crate) fn absent(&self, bus: &Id) -> Absent {
-        absent::absent(&self.assigner.names, &self.assigner.messages, bus)
+    pub(crate) fn missing(&self, bus: &Id) -> MissingValues {
+        missing::missing(&self.assigner.names, &self.assigner.messages, bus)
     }
 
     /// The port was opened: the first line may be half of one. The header stays, for the same board is behind the same port.

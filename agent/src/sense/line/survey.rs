@@ -11,7 +11,7 @@ use tilth_core::id::SensorId;
 use tilth_core::label::Label;
 use tilth_core::quantity::Quantity;
 
-use super::absent::LineCounts;
+use super::missing::LineCounts;
 use super::names::WantedValue;
 use super::parse::Decoder;
 use super::{beside, number, pairs, reasons, table};
@@ -88,9 +88,9 @@ fn labels(chunks: &[Chunk], columns: Option<&[String]>) -> (Vec<LineName>, Optio
     let (mut names, mut node): (Vec<LineName>, Option<String>) = (known.map(plain).collect(), None);
     loop {
         // The decoder keeps some labels that nobody wants; those that are wanted make room for others.
-        let unclaimed = Probe::run(Quantity::Count, &names, columns, chunks).messages.unclaimed;
+        let unmatched_names = Probe::run(Quantity::Count, &names, columns, chunks).messages.unmatched_names;
         let before = names.len();
-        for text in unclaimed {
+        for text in unmatched_names {
             match Label::of(&text) {
                 Some(label) if beside::is_node(&label) => node = node.or(Some(text)),
                 _ if names.len() < MAX_VALUES && names.iter().all(|name| name.label != text) => {

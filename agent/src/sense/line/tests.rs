@@ -90,7 +90,7 @@ impl Watched {
             let told = timeout(Duration::from_secs(20), self.queue.next()).await;
             match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.health.get())) {
                 // What no line has is a matter of its own.
-                SenseMessage::Absent { .. } | SenseMessage::Labels { .. } | SenseMessage::Board { .. } => {}
+                SenseMessage::Missing { .. } | SenseMessage::Labels { .. } | SenseMessage::Board { .. } => {}
                 told => break told,
             }
         };

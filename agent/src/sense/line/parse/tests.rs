@@ -11,10 +11,10 @@ use super::super::lines::MAX_LINE;
 use super::{Decoder, WantedValue, reasons};
 use crate::sense::bus::health::Reason;
 
-mod absent;
 mod beside;
 mod blocks;
 mod kinds;
+mod missing;
 
 const WANTED: [&str; 4] = ["temp", "hum", "tank.ph", "ec"];
 
@@ -188,7 +188,7 @@ fn what_is_shown_can_be_printed_and_has_an_end() {
     for name in 0..100 {
         decode(&mut decoder, format!("name{name}=1\n").as_bytes());
     }
-    assert_eq!(decoder.messages().unclaimed.len(), 16);
+    assert_eq!(decoder.messages().unmatched_names.len(), 16);
     decode(&mut decoder, b"\x07\x1b]0;title\x07 \xff\xfe evil\n");
     let excerpt = decoder.messages().last_ignored.clone().unwrap().excerpt;
     assert!(excerpt.chars().all(|c| !c.is_control()), "{excerpt:?}");
@@ -197,18 +197,18 @@ fn what_is_shown_can_be_printed_and_has_an_end() {
 #[test]
 fn what_is_wanted_and_on_no_line_is_known() {
     let mut decoder = decoder();
-    let not_received =
-        |decoder: &Decoder| decoder.messages().not_received.iter().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(not_received(&decoder), "ec hum tank.ph temp");
+    let missing_names =
+        |decoder: &Decoder| decoder.messages().missing_names.iter().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(missing_names(&decoder), "ec hum tank.ph temp");
     decode(&mut decoder, b"hello\n");
-    assert_eq!(not_received(&decoder), "ec hum tank.ph temp");
+    assert_eq!(missing_names(&decoder), "ec hum tank.ph temp");
     decode(&mut decoder, b"temp=warm humidity=55\n");
-    assert_eq!(not_received(&decoder), "ec hum tank.ph", "no number, but there");
+    assert_eq!(missing_names(&decoder), "ec hum tank.ph", "no number, but there");
     // What was seen stays so; what is new was not looked for before.
     decoder.set_wanted(vec![want("humidity"), want("temp")], None);
-    assert_eq!(not_received(&decoder), "humidity");
+    assert_eq!(missing_names(&decoder), "humidity");
     decode(&mut decoder, b"{\"humidity\":null}\n");
-    assert_eq!(not_received(&decoder), "");
+    assert_eq!(missing_names(&decoder), "");
 }
 
 /// What becomes of lines for one list of wants: `0=21.5` for a value, `0! why` for a fault, `0? text` for what is no number.

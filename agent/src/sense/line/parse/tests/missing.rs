@@ -9,8 +9,8 @@ fn said(wants: &[&str], lines: &str) -> Option<String> {
     let mut decoder = Decoder::new(wants.iter().map(|text| want(text)).collect(), None);
     decoder.push(b"\n", |_| {});
     decoder.push(lines.as_bytes(), |_| {});
-    let absent = decoder.absent(&Id::new("air").unwrap());
-    absent.get(&want(wants[0]).sensor).map(ToString::to_string)
+    let missing = decoder.missing(&Id::new("air").unwrap());
+    missing.get(&want(wants[0]).sensor).map(ToString::to_string)
 }
 
 #[test]

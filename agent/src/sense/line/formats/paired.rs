@@ -141,7 +141,7 @@ fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut Li
         return None;
     }
     let learnt = context.names.learn(label, without_context, is_value)?;
-    context.note_unclaimed(learnt);
+    context.note_unmatched(learnt);
     Some(learnt)
 }
 

@@ -8,7 +8,7 @@ use tilth_core::id::Id;
 
 use super::names::{Names, WantedName};
 use super::reasons;
-use crate::sense::bus::Absent;
+use crate::sense::bus::MissingValues;
 use crate::sense::bus::health::{Ignored, Messages};
 
 /// Upper limit of names in a message.
@@ -17,14 +17,14 @@ const NAMED: usize = 5;
 /// Lines without a value that came before, besides two for each wanted value, for nodes on one bus take turns.
 const LINES_WITHOUT: u64 = 10;
 
-pub(super) fn absent(names: &Names, messages: &Messages, bus: &Id) -> Absent {
+pub(super) fn missing(names: &Names, messages: &Messages, bus: &Id) -> MissingValues {
     if messages.received <= messages.count(reasons::PARTIAL) {
-        return Absent::new();
+        return MissingValues::new();
     }
     let limit = LINES_WITHOUT + 2 * names.wanted.len() as u64;
-    let is_absent = |last_line: u64| last_line == 0 || messages.received - last_line > limit;
-    let absent = names.wanted.iter().enumerate().filter(|(_, wanted)| is_absent(wanted.last_line));
-    absent
+    let is_missing = |last_line: u64| last_line == 0 || messages.received - last_line > limit;
+    let missing = names.wanted.iter().enumerate().filter(|(_, wanted)| is_missing(wanted.last_line));
+    missing
         .map(|(ix, WantedName { value, last_line, .. })| {
             let why = why(&value.name, names.has_label(ix), *last_line > 0, messages, bus);
             (value.sensor.clone(), Arc::from(why))
@@ -42,7 +42,9 @@ fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bu
         return format!("{lack} beside it; others have it");
     }
     match &messages.last_ignored {
-        _ if !messages.unclaimed.is_empty() => format!("{lack}; it has {}", likely(label, &messages.unclaimed)),
+        _ if !messages.unmatched_names.is_empty() => {
+            format!("{lack}; it has {}", likely(label, &messages.unmatched_names))
+        }
         _ if messages.matched > 0 => format!("{lack}; all names that it has are read by other sensors"),
         Some(Ignored { reason, excerpt, .. }) => format!("{lack}; the last was not used ({}): {excerpt}", reason.text),
         None => lack,
@@ -50,13 +52,13 @@ fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bu
 }
 
 /// Some of the names that no sensor wants, the one that was probably meant first.
-fn likely(label: &str, unclaimed: &BTreeSet<String>) -> String {
-    let lower: Vec<String> = unclaimed.iter().map(|name| name.to_lowercase()).collect();
+fn likely(label: &str, unmatched_names: &BTreeSet<String>) -> String {
+    let lower: Vec<String> = unmatched_names.iter().map(|name| name.to_lowercase()).collect();
     let near = nearest(&label.to_lowercase(), lower.iter().map(String::as_str));
-    let near = near.and_then(|near| unclaimed.iter().find(|name| name.to_lowercase() == near));
-    let others = unclaimed.iter().filter(|name| Some(*name) != near);
+    let near = near.and_then(|near| unmatched_names.iter().find(|name| name.to_lowercase() == near));
+    let others = unmatched_names.iter().filter(|name| Some(*name) != near);
     let named: Vec<&str> = near.into_iter().chain(others).take(NAMED).map(String::as_str).collect();
-    let more = unclaimed.len() - named.len();
+    let more = unmatched_names.len() - named.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }
@@ -78,7 +80,7 @@ impl LineCounts {
 
 /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
 pub(super) fn why_unmatched(messages: &Messages, bus: &Id, is_ignored: bool) -> String {
-    let Messages { last_ignored, unclaimed, not_received, .. } = messages;
+    let Messages { last_ignored, unmatched_names, missing_names, .. } = messages;
     if let Some(Ignored { reason, excerpt, .. }) = last_ignored.as_ref().filter(|_| is_ignored) {
         let help = match *reason {
             reasons::NO_HEADER => format!("; set columns = [..] in [bus.{bus}], or reset the board"),
@@ -87,10 +89,12 @@ pub(super) fn why_unmatched(messages: &Messages, bus: &Id, is_ignored: bool) -> 
         return format!("{} {}, the last: {excerpt}{help}", messages.count(*reason), reason.text);
     }
     let listed = |names: &BTreeSet<String>| names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match (unclaimed.is_empty(), not_received.is_empty()) {
-        (false, false) => format!("they have {}; wanted and not seen: {}", listed(unclaimed), listed(not_received)),
-        (false, true) => format!("they have {}", listed(unclaimed)),
-        (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(not_received)),
+    match (unmatched_names.is_empty(), missing_names.is_empty()) {
+        (false, false) => {
+            format!("they have {}; wanted and not seen: {}", listed(unmatched_names), listed(missing_names))
+        }
+        (false, true) => format!("they have {}", listed(unmatched_names)),
+        (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(missing_names)),
         (true, true) => "no line has a field that a sensor wants".to_owned(),
     }
 }

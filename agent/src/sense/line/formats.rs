@@ -246,7 +246,7 @@ impl Forms {
             && header.cells(text, &mut self.cells)
         {
             if header.revision.is_none() && header.fit.is_none() {
-                header.named().for_each(|name| context.messages.note_unclaimed(name));
+                header.named().for_each(|name| context.messages.note_unmatched(name));
             }
             // No sensor wants its columns: perhaps the line says by itself what it holds.
             return (header.fit.is_none() && alternating::in_turn(text, &mut self.cells, context))
@@ -280,7 +280,7 @@ impl Forms {
     fn keep_header(&mut self, mut header: Header, context: &mut LineContext<'_>) {
         header.fit = best_fit(&header, context.names);
         if header.fit.is_none() {
-            header.named().for_each(|name| context.messages.note_unclaimed(name));
+            header.named().for_each(|name| context.messages.note_unmatched(name));
         }
         self.header = Some(header);
     }
@@ -331,7 +331,7 @@ impl LineContext<'_> {
         let under = format!("{} {label}", self.heading);
         let (text, plain) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
         let Some(label) = self.names.learn(text, plain, false) else { return false };
-        self.note_unclaimed(label);
+        self.note_unmatched(label);
         self.fields.push(label, value);
         true
     }
@@ -343,10 +343,10 @@ impl LineContext<'_> {
     }
 
     /// Keeps a label that no sensor wants, to be shown in `status`.
-    pub(super) fn note_unclaimed(&mut self, label: LabelIx) {
+    pub(super) fn note_unmatched(&mut self, label: LabelIx) {
         let known = &self.names.known[label];
         if known.consumers.is_empty() && known.is_value() {
-            self.messages.note_unclaimed(&known.text);
+            self.messages.note_unmatched(&known.text);
         }
     }
 }

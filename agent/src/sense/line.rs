@@ -2,11 +2,11 @@
 
 mod alternating;
 mod assign;
-pub(crate) mod beside;
+pub(crate) mod attributes;
 mod blocks;
 mod clean;
 mod fields;
-mod forms;
+mod formats;
 mod json;
 mod lines;
 mod missing;

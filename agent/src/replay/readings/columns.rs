@@ -12,7 +12,7 @@ use super::numbers::{self, DecimalMark};
 use super::report::{Reason, Report};
 use super::sensors::{Sensors, bare, label, unit_of};
 use super::series::SeriesNames;
-use crate::sense::line::beside::{self, Unclear, UnitRef, Units};
+use crate::sense::line::attributes::{self, Unclear, UnitRef, Units};
 use crate::sense::line::number;
 
 /// A sensor's column, or a column without a name, which must be empty.
@@ -40,7 +40,7 @@ impl Measurement {
         let Some(quantity) = self.quantity.filter(|_| !text.is_empty()) else { return Ok(None) };
         let text = String::from_utf8_lossy(text);
         let wrong = if Unit::of(&text).is_some() { Reason::UnitWrong } else { Reason::UnitUnknown };
-        beside::stated_unit(&text, is_own, quantity).map_err(|()| wrong)
+        attributes::stated_unit(&text, is_own, quantity).map_err(|()| wrong)
     }
 
     /// The value of a cell, read as `read`, in the unit of its sensor; nothing where the cell says that there is none. `beside` finds
@@ -160,7 +160,7 @@ pub(super) fn wide(
 
 /// Which columns hold units, and the keys of the others by place.
 fn units(labels: &[(usize, Label)], is_text: impl Fn(usize) -> bool) -> (Units, HashMap<usize, &str>) {
-    let unit_of = |place: usize, label: &Label| beside::unit_field(label).filter(|_| is_text(place));
+    let unit_of = |place: usize, label: &Label| attributes::unit_field(label).filter(|_| is_text(place));
     let (mut units, mut numbers) = (Vec::new(), Vec::new());
     for (place, label) in labels {
         match unit_of(*place, label) {

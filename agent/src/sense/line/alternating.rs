@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tilth_core::unit::Unit;
 
-use super::forms::LineContext;
+use super::formats::LineContext;
 use super::number::{self, Cell};
 use super::pairs;
 use super::table::{self, Separator};

@@ -1,6 +1,6 @@
-//! Gives the fields of a line to the sensors that want them.
+//! Assigns the fields of a line to the sensors that read them.
 //!
-//! A line is read in two passes: the first finds its fields and learns their labels, the second gives out the values. So no value
+//! A line is read in two passes: the first finds its fields and learns their labels, the second assigns the values. So no value
 //! goes out under a name that another label of the same line matches as well.
 
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::beside::{self, Unclear, Units};
+use super::attributes::{self, Unclear, Units};
 use super::fields::{Field, FieldRef, FieldValue, Fields};
-use super::forms::{Forms, LineContext};
+use super::formats::{Formats, LineContext};
 use super::names::{Consumer, KnownLabel, Names, WantedValue};
 use super::number::{self, Cell, Time};
 use super::parse::Decoded;
@@ -81,26 +81,26 @@ impl FieldAssigner {
         Decoded { values, faults, not_numbers, time: *time, counter: *counter }
     }
 
-    pub(super) fn read(&mut self, forms: &mut Forms, text: &str, is_first: bool) -> Result<(), Reason> {
+    pub(super) fn read(&mut self, formats: &mut Formats, text: &str, is_first: bool) -> Result<(), Reason> {
         let FieldAssigner { names, fields, messages, .. } = self;
         let bare = text.trim();
         let mut context = LineContext { text, names, fields, messages, heading: Arc::default() };
         // A tab at the end of a row is an empty cell.
-        if bare.len() < text.len() && !is_first && forms.row_with_ends(&mut context)? {
-            self.give(text);
+        if bare.len() < text.len() && !is_first && formats.row_with_ends(&mut context)? {
+            self.assign(text);
             return Ok(());
         }
         context.text = bare;
-        let found = forms.fields(&mut context, is_first);
-        self.give(bare);
+        let found = formats.fields(&mut context, is_first);
+        self.assign(bare);
         found
     }
 
     /// The second pass.
-    fn give(&mut self, text: &str) {
+    fn assign(&mut self, text: &str) {
         let fields = std::mem::take(&mut self.fields);
         self.find_units(&fields, text);
-        (0..fields.all.len()).for_each(|ix| self.give_field(fields.at(ix, text)));
+        (0..fields.all.len()).for_each(|ix| self.assign_field(fields.at(ix, text)));
         let FieldAssigner { faults, values, states, .. } = self;
         if !(self.not_numbers.is_empty() && faults.is_empty() && values.is_empty()) {
             states.iter_mut().for_each(|state| state.taken_from = None);
@@ -135,7 +135,7 @@ impl FieldAssigner {
         &self.names.known[at.field().label]
     }
 
-    fn give_field(&mut self, at: FieldRef<'_>) {
+    fn assign_field(&mut self, at: FieldRef<'_>) {
         let known = self.known(at);
         if known.consumers.is_empty() && known.is_time {
             return self.take_time(at);
@@ -209,7 +209,7 @@ impl FieldAssigner {
             self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
         let Some(beside) = beside else { return Ok(None) };
         let text = at.other(beside.ix).word();
-        match beside::stated_unit(text, beside.is_own, wanted.quantity) {
+        match attributes::stated_unit(text, beside.is_own, wanted.quantity) {
             Err(()) if wanted.unit.is_none() => Err(excerpt(text.trim())),
             stated => Ok(stated.unwrap_or_default()),
         }

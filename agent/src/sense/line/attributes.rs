@@ -1,4 +1,5 @@
-//! Assigns fields that hold a unit or a node to the values beside them. Pure; `replay` assigns units by it as well.
+//! Attributes: fields that say something of other fields of their line, which is their unit or the node that they are of, as `unit` and
+//! `node` in `node=7,temp=70,unit=F`. Finds the fields that each belongs to. Pure; `replay` finds the units of columns by it as well.
 
 use tilth_core::label::Label;
 use tilth_core::quantity::Quantity;
@@ -101,7 +102,7 @@ impl Units {
             (Some(unit), None) => Ok(Some(UnitRef { ix: unit.ix, is_own: unit.count == 1 })),
             _ => {
                 let fields: Vec<usize> = alike().map(|unit| unit.ix).collect();
-                let ix = partner(&fields, &self.numbers, &self.numbers, ix)?;
+                let ix = attribute_of(&fields, &self.numbers, &self.numbers, ix)?;
                 Ok(ix.map(|ix| UnitRef { ix, is_own: true }))
             }
         }
@@ -139,7 +140,7 @@ pub(crate) fn stated_unit(text: &str, is_own: bool, quantity: Quantity) -> Resul
 
 /// Which of several fields, such as nodes, the value at `ix` belongs to, among all `values` and those `alike`. A line has its fields
 /// before their values or after them: its beginning and its end show which.
-pub(crate) fn partner(
+pub(crate) fn attribute_of(
     fields: &[usize],
     values: &[usize],
     alike: &[usize],
@@ -247,7 +248,7 @@ mod tests {
             (&[1, 3], &[0, 2], &[2], 2, Err(Unclear)),
             (&[0, 2], &[1], &[1], 1, Ok(Some(0))),
         ] {
-            assert_eq!(partner(fields, values, alike, ix), expected, "{fields:?} {values:?} {alike:?}");
+            assert_eq!(attribute_of(fields, values, alike, ix), expected, "{fields:?} {values:?} {alike:?}");
         }
     }
 }

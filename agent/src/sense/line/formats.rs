@@ -1,4 +1,4 @@
-//! Finds the fields of a line by trying its forms in order: JSON, NMEA, columns, label and value in turn, pairs, a lone number.
+//! Finds the fields of a line by trying the formats in order: JSON, NMEA, columns, label and value in turn, pairs, a lone number.
 
 mod paired;
 
@@ -14,14 +14,14 @@ use super::json::{embedded, json};
 use super::names::{LabelIx, Names};
 use super::number::{self, Cell};
 use super::pairs::{self, Gap, Pair, Preceding};
-use super::sentence::{self, Checksums, Part};
+use super::sentence::{self, Checksums, SentenceField};
 use super::table::{self, Header, Separator};
 use super::{alternating, reasons};
 use crate::sense::bus::health::{Messages, Reason};
 
 /// Finds the fields of lines; remembers the header, headings, and what gaps between values mean.
 #[derive(Debug, Default)]
-pub(super) struct Forms {
+pub(super) struct Formats {
     /// The columns that the configuration names.
     columns: Option<Header>,
     /// The word in front of the rows of these columns, empty where there is none; nothing before the first row.
@@ -41,7 +41,7 @@ pub(super) struct Forms {
     cells: Vec<Range<usize>>,
 }
 
-impl Forms {
+impl Formats {
     /// The configuration changed.
     pub(super) fn set_columns(&mut self, columns: Option<Vec<String>>, names: &Names) {
         self.columns = columns.map(Header::configured);
@@ -119,7 +119,7 @@ impl Forms {
             None => sentence,
         };
         let Some(parts) = sentence::fields(body) else { return self.plain(body, context) };
-        for Part { label, value, unit } in parts {
+        for SentenceField { label, value, unit } in parts {
             context.push(&label, context.with_unit(value, unit));
         }
         Ok(())

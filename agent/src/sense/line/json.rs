@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use tilth_core::unit::Unit;
 
 use super::fields::{Field, FieldValue, Fields};
-use super::forms::LineContext;
+use super::formats::LineContext;
 use super::number::{self, Cell};
 
 /// Whole numbers from here on are not all floats.

@@ -22,7 +22,7 @@ use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 use tokio::sync::watch;
 
-use super::{beside, number, words};
+use super::{attributes, number, words};
 
 /// Upper limit of labels remembered; a bus with more prints noise for names.
 const MAX_LABELS: usize = 4096;
@@ -248,7 +248,7 @@ impl Names {
 
     /// Whether the value under a label may be a word: a wanted value that is missing, or a unit.
     pub(super) fn may_hold_word(&self, text: &str) -> bool {
-        self.is_wanted_name(text) || Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
+        self.is_wanted_name(text) || Label::of(text).is_some_and(|label| attributes::unit_field(&label).is_some())
     }
 
     /// Whether a label is learnt whatever its value is: a wanted name, a selector, a time, a unit or a node. `without_context` is a path of
@@ -256,9 +256,9 @@ impl Names {
     pub(super) fn is_always_learnt(&self, text: &str, without_context: Option<&str>) -> bool {
         let is_meant = |label: Label| {
             number::is_time_name(label.key())
-                || beside::is_node(&label)
-                || beside::unit_field(&label).is_some()
-                || without_context.is_some() && beside::unit_of_record(&label).is_some()
+                || attributes::is_node(&label)
+                || attributes::unit_field(&label).is_some()
+                || without_context.is_some() && attributes::unit_of_record(&label).is_some()
         };
         self.is_wanted_name(text)
             || self.is_selector(without_context.unwrap_or(text))
@@ -285,8 +285,8 @@ impl Names {
             return Some(known);
         }
         let label = Label::of(text)?;
-        let of_record = || beside::unit_of_record(&label).filter(|_| without_context.is_some());
-        let unit_of = if is_number { None } else { beside::unit_field(&label).or_else(of_record) };
+        let of_record = || attributes::unit_of_record(&label).filter(|_| without_context.is_some());
+        let unit_of = if is_number { None } else { attributes::unit_field(&label).or_else(of_record) };
         let has_siblings = self.siblings.add(&label);
         let known = KnownLabel {
             without_context: without_context.filter(|without_context| *without_context != text).and_then(Label::of),
@@ -295,7 +295,7 @@ impl Names {
             selects: Vec::new(),
             is_time: number::is_time_name(label.key()),
             in_ms: number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms"),
-            is_node: beside::is_node(&label),
+            is_node: attributes::is_node(&label),
             unit_of,
             best_fit: self.best_fit_of(&label),
             label,

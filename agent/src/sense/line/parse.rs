@@ -7,7 +7,7 @@ use tilth_core::time::WallTime;
 
 use super::assign::FieldAssigner;
 use super::clean::{clean, lossy};
-use super::forms::Forms;
+use super::formats::Formats;
 use super::lines::{Cut, Lines};
 use super::missing;
 use super::names::WantedValue;
@@ -33,7 +33,7 @@ pub(crate) struct Decoded<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     lines: Lines,
-    forms: Forms,
+    formats: Formats,
     pub(super) assigner: FieldAssigner,
     text: String,
 }
@@ -42,7 +42,7 @@ impl Decoder {
     /// Replaces the wanted values, and the names of columns that have no header. A line that is half read and the header stay.
     pub(crate) fn set_wanted(&mut self, wants: Vec<WantedValue>, columns: Option<Vec<String>>) {
         self.assigner.set_wanted(wants);
-        self.forms.set_columns(columns, &self.assigner.names);
+        self.formats.set_columns(columns, &self.assigner.names);
     }
 
     pub(crate) fn messages(&self) -> &Messages {
@@ -62,12 +62,12 @@ impl Decoder {
     /// The port was opened: the first line may be half of one. The header stays, for the same board is behind the same port.
     pub(crate) fn reopen(&mut self) {
         self.lines.reopen();
-        self.forms.reopen();
+        self.formats.reopen();
     }
 
     /// Takes more bytes; calls `each` for every line that has something for a sensor.
     pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Decoded<'_>)) {
-        let Decoder { lines, forms, assigner, text } = self;
+        let Decoder { lines, formats, assigner, text } = self;
         lines.push(bytes, |cut| {
             assigner.begin();
             let read = match cut {
@@ -75,7 +75,7 @@ impl Decoder {
                     lossy(head, text);
                     Err(reasons::TOO_LONG)
                 }
-                Cut::Line(line, is_first) => clean(line, text).and_then(|()| assigner.read(forms, text, is_first)),
+                Cut::Line(line, is_first) => clean(line, text).and_then(|()| assigner.read(formats, text, is_first)),
             };
             if let Err(reason) = read {
                 assigner.messages.ignore(reason, text.trim(), None);

@@ -2,7 +2,7 @@
 
 use tilth_core::label::Fit;
 
-use super::beside::{self, Unclear};
+use super::attributes::{self, Unclear};
 use super::fields::{FieldRef, Fields};
 use super::names::{KnownLabel, Names};
 
@@ -59,7 +59,7 @@ impl<'l> Selector<'l> {
         let values: Vec<usize> = all.filter(|ix| self.known(*ix).is_value()).collect();
         let is_alike = |ix: &usize| self.known(*ix).consumers.iter().any(|consumer| consumer.want_ix == self.want_ix);
         let alike: Vec<usize> = values.iter().copied().filter(is_alike).collect();
-        match beside::partner(&marks, &values, &alike, self.value.ix) {
+        match attributes::attribute_of(&marks, &values, &alike, self.value.ix) {
             Err(Unclear) if !marks.iter().any(|mark| self.value.other(*mark).says(text)) => Ok(None),
             found => found,
         }

@@ -48,28 +48,29 @@ pub(super) fn with_sum(sentence: &str) -> Option<(&str, u8)> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part<'t> {
+pub(super) struct SentenceField<'t> {
     pub(super) label: String,
     pub(super) value: &'t str,
     pub(super) unit: &'static str,
 }
 
 /// The fields of a sentence whose places are fixed; none where it is another.
-pub(super) fn fields(body: &str) -> Option<Vec<Part<'_>>> {
+pub(super) fn fields(body: &str) -> Option<Vec<SentenceField<'_>>> {
     let cells: Vec<&str> = body.split(',').collect();
     let text = |at: usize| cells.get(at).map_or("", |cell| cell.trim());
     let name = text(0);
     let kind = (name.len() == 5 && name.bytes().all(|byte| byte.is_ascii_uppercase())).then(|| &name[2..])?;
     if kind == "XDR" {
-        let part = |at: usize| {
+        let field = |at: usize| {
             let label = if text(at + 3).is_empty() { format!("{name} {}", text(at)) } else { text(at + 3).to_owned() };
-            Part { label, value: cells[at + 1], unit: unit(text(at), text(at + 2)) }
+            SentenceField { label, value: cells[at + 1], unit: unit(text(at), text(at + 2)) }
         };
-        return Some((1..cells.len()).step_by(4).filter(|at| !text(at + 1).is_empty()).map(part).collect());
+        return Some((1..cells.len()).step_by(4).filter(|at| !text(at + 1).is_empty()).map(field).collect());
     }
     let is_number = |at: &usize| text(*at).parse::<f64>().is_ok_and(f64::is_finite);
-    let part = |at: usize| Part { label: format!("{name} {at}"), value: cells[at], unit: unit("", text(at + 1)) };
-    NUMBERED.contains(&kind).then(|| (1..cells.len()).filter(is_number).map(part).collect())
+    let field =
+        |at: usize| SentenceField { label: format!("{name} {at}"), value: cells[at], unit: unit("", text(at + 1)) };
+    NUMBERED.contains(&kind).then(|| (1..cells.len()).filter(is_number).map(field).collect())
 }
 
 /// What a letter after a value means; `kind` is the letter of a transducer, which stands before it.
@@ -121,11 +122,11 @@ mod tests {
     #[test]
     fn sentences_have_fields_by_place_or_by_name() {
         let found = |body: &str| {
-            let parts = fields(body)?;
+            let fields = fields(body)?;
             Some(
-                parts
+                fields
                     .iter()
-                    .map(|part| format!("{}={}{}", part.label, part.value, part.unit))
+                    .map(|field| format!("{}={}{}", field.label, field.value, field.unit))
                     .collect::<Vec<_>>()
                     .join(" "),
             )

@@ -14,7 +14,7 @@ use tilth_core::quantity::Quantity;
 use super::missing::LineCounts;
 use super::names::WantedValue;
 use super::parse::Decoder;
-use super::{beside, number, pairs, reasons, table};
+use super::{attributes, number, pairs, reasons, table};
 use crate::sense::bus::health::Messages;
 
 /// Upper limit of values of one bus that are found.
@@ -92,7 +92,7 @@ fn labels(chunks: &[Chunk], columns: Option<&[String]>) -> (Vec<LineName>, Optio
         let before = names.len();
         for text in unmatched_names {
             match Label::of(&text) {
-                Some(label) if beside::is_node(&label) => node = node.or(Some(text)),
+                Some(label) if attributes::is_node(&label) => node = node.or(Some(text)),
                 _ if names.len() < MAX_VALUES && names.iter().all(|name| name.label != text) => {
                     names.push(plain(text));
                 }

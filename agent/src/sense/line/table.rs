@@ -234,9 +234,9 @@ pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>
             }
             push(from..text.len());
         }
-        Separator::Tabs => parts(text, |run| run.contains('\t')).for_each(push),
-        Separator::WideBlanks => parts(text, |run| run.len() >= 2 || run.contains('\t')).for_each(push),
-        Separator::Blanks => parts(text, |_| true).for_each(push),
+        Separator::Tabs => between_blanks(text, |run| run.contains('\t')).for_each(push),
+        Separator::WideBlanks => between_blanks(text, |run| run.len() >= 2 || run.contains('\t')).for_each(push),
+        Separator::Blanks => between_blanks(text, |_| true).for_each(push),
         Separator::SignedNumbers => {
             for (at, _) in text.match_indices(['+', '-']) {
                 push(from..at);
@@ -248,7 +248,7 @@ pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>
 }
 
 /// What lies between runs of blanks that part.
-fn parts(text: &str, is_parting: impl Fn(&str) -> bool) -> impl Iterator<Item = Range<usize>> {
+fn between_blanks(text: &str, is_separator: impl Fn(&str) -> bool) -> impl Iterator<Item = Range<usize>> {
     let is_blank = |c: char| matches!(c, ' ' | '\t');
     let mut from = Some(0);
     std::iter::from_fn(move || {
@@ -260,7 +260,7 @@ fn parts(text: &str, is_parting: impl Fn(&str) -> bool) -> impl Iterator<Item = 
                 return Some(begin..text.len());
             };
             let end = text[run..].find(|c| !is_blank(c)).map_or(text.len(), |end| run + end);
-            if is_parting(&text[run..end]) {
+            if is_separator(&text[run..end]) {
                 from = Some(end);
                 return Some(begin..run);
             }

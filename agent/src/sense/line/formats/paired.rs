@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tilth_core::label::Label;
 use tilth_core::unit::Unit;
 
-use super::{Forms, LineContext};
+use super::{Formats, LineContext};
 use crate::sense::line::fields::FieldValue;
 use crate::sense::line::names::{LabelIx, Names};
 use crate::sense::line::number::{self, Cell};
@@ -15,7 +15,7 @@ use crate::sense::line::words;
 /// Gaps between values that are remembered; a bus with more prints something new in each line.
 const MAX_GAPS: usize = 1024;
 
-impl Forms {
+impl Formats {
     /// Reads pairs; false where there is none with a number or a wanted label.
     pub(super) fn pairs<'t>(&mut self, text: &'t str, context: &mut LineContext<'_>) -> bool {
         let mut cut = std::mem::take(&mut self.pairs);

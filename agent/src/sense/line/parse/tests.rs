@@ -11,7 +11,7 @@ use super::super::lines::MAX_LINE;
 use super::{Decoder, WantedValue, reasons};
 use crate::sense::bus::health::Reason;
 
-mod beside;
+mod attributes;
 mod blocks;
 mod kinds;
 mod missing;

@@ -44,7 +44,7 @@ use super::stream::{Endpoint, Stream};
 use crate::clock::ClockMode;
 use missing::LineCounts;
 pub(crate) use names::{LabelMatches, SharedLabelMatches};
-use names::{WantedValue, has_new_ambiguity};
+use names::{LineInput, has_new_ambiguity};
 use parse::Decoder;
 
 /// After a port was open this long, its next loss begins with the first wait.
@@ -59,7 +59,7 @@ const CHUNK: usize = 2048;
 /// Shortest time between two messages of one kind to the decide task, other than values.
 const SEND_AGAIN_AFTER: Span = Span::from_secs(5);
 
-/// Lines, and the time they took, after which the log names wanted values that no line had.
+/// Lines, and the time they took, after which the log names inputs that no line had.
 const LINES_BEFORE_WARNING: u64 = 10;
 const TIME_BEFORE_WARNING: Span = Span::from_mins(1);
 
@@ -96,7 +96,7 @@ pub(crate) async fn run(endpoint: Endpoint, labels: SharedLabelMatches, context:
 /// A sensor that is read from a named value of a line.
 #[derive(Debug)]
 struct LineSensor {
-    want: WantedValue,
+    input: LineInput,
     /// Whether the line's own time counts, where it carries one.
     use_stamp: bool,
     stamps: StampJudge,
@@ -106,13 +106,13 @@ impl LineSensor {
     /// How a sensor is read from a line; none where its input is of another kind.
     fn of((sensor, settings): (SensorId, InputSettings)) -> Option<LineSensor> {
         let Some(Input::Line { name, .. }) = settings.input else { return None };
-        let want = WantedValue { name, sensor, quantity: settings.quantity, unit: settings.unit };
-        Some(LineSensor { want, use_stamp: settings.stamp == Stamping::Source, stamps: StampJudge::default() })
+        let input = LineInput { name, sensor, quantity: settings.quantity, unit: settings.unit };
+        Some(LineSensor { input, use_stamp: settings.stamp == Stamping::Source, stamps: StampJudge::default() })
     }
 
     /// Whether two are read alike, whatever is known of their clocks.
     fn is_same(&self, other: &LineSensor) -> bool {
-        self.want == other.want && self.use_stamp == other.use_stamp
+        self.input == other.input && self.use_stamp == other.use_stamp
     }
 }
 
@@ -121,11 +121,11 @@ impl LineSensor {
 struct Reported {
     /// When decide last received that a line matched no sensor.
     unmatched_at: Option<Uptime>,
-    /// When it was last looked which wanted values no line has, and what decide was told of them.
+    /// When it was last looked which inputs no line has, and what decide was told of them.
     missing_at: Option<Uptime>,
     missing: Option<Arc<MissingValues>>,
     /// Since when, and since how many lines, these values are wanted.
-    wanted_since: Option<(Uptime, u64)>,
+    configured_since: Option<(Uptime, u64)>,
     is_missing_logged: bool,
     /// When decide was told which labels names match, and what it is not told yet.
     labels_at: Option<Uptime>,
@@ -138,8 +138,8 @@ struct LineReader {
     endpoint: Endpoint,
     /// Names of the columns of lines that have no header.
     columns: Option<Vec<String>>,
-    /// The sensors, in the order of the decoder's wanted values.
-    wanted: Vec<LineSensor>,
+    /// The sensors, in the order of the decoder's inputs.
+    inputs: Vec<LineSensor>,
     reported: Reported,
     decoder: Decoder,
     /// The labels that decide was told of, kept when the task of the bus is begun again.
@@ -149,8 +149,8 @@ struct LineReader {
 
 impl LineReader {
     fn new(endpoint: Endpoint, memory: SharedLabelMatches, context: BusContext) -> LineReader {
-        let (columns, wanted, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
-        let mut reader = LineReader { endpoint, columns, wanted, reported, decoder, memory, context };
+        let (columns, inputs, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
+        let mut reader = LineReader { endpoint, columns, inputs, reported, decoder, memory, context };
         reader.update_sensors();
         reader.decoder.assigner.names.restore(&reader.memory.borrow());
         reader
@@ -158,23 +158,23 @@ impl LineReader {
 
     fn update_sensors(&mut self) {
         let BusInputs { columns, sensors, .. } = self.context.inputs.borrow_and_update().clone();
-        let mut wanted: Vec<LineSensor> = sensors.into_iter().filter_map(LineSensor::of).collect();
+        let mut inputs: Vec<LineSensor> = sensors.into_iter().filter_map(LineSensor::of).collect();
         // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
         if columns == self.columns
-            && wanted.len() == self.wanted.len()
-            && wanted.iter().zip(&self.wanted).all(|(sensor, before)| sensor.is_same(before))
+            && inputs.len() == self.inputs.len()
+            && inputs.iter().zip(&self.inputs).all(|(sensor, before)| sensor.is_same(before))
         {
             return;
         }
         // A sensor that is read as before keeps what is known of its stamps.
-        for sensor in &mut wanted {
-            if let Some(before) = self.wanted.iter().position(|before| before.is_same(sensor)) {
-                *sensor = self.wanted.swap_remove(before);
+        for sensor in &mut inputs {
+            if let Some(before) = self.inputs.iter().position(|before| before.is_same(sensor)) {
+                *sensor = self.inputs.swap_remove(before);
             }
         }
         self.columns.clone_from(&columns);
-        self.decoder.set_wanted(wanted.iter().map(|sensor| sensor.want.clone()).collect(), columns);
-        self.wanted = wanted;
+        self.decoder.set_inputs(inputs.iter().map(|sensor| sensor.input.clone()).collect(), columns);
+        self.inputs = inputs;
         self.reported = Reported { unmatched_at: self.reported.unmatched_at, ..Reported::default() };
     }
 
@@ -182,7 +182,7 @@ impl LineReader {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
         // There may be another board behind the port, or one that was started anew.
-        self.wanted.iter_mut().for_each(|sensor| sensor.stamps = StampJudge::default());
+        self.inputs.iter_mut().for_each(|sensor| sensor.stamps = StampJudge::default());
         loop {
             self.context.ready().await;
             match timeout(CHECK_AFTER, stream.read(&mut bytes)).await {
@@ -208,12 +208,12 @@ impl LineReader {
         let mut has_values = false;
         let mut rejected = Vec::new();
         let mut not_numbers: Vec<About> = Vec::new();
-        let LineReader { wanted, decoder, context, .. } = self;
+        let LineReader { inputs, decoder, context, .. } = self;
         decoder.push(bytes, |decoded| {
             has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
-            let mut sample = |want_ix: usize, value, quality, fault| {
-                let LineSensor { want: WantedValue { sensor, .. }, use_stamp, stamps } = &mut wanted[want_ix];
+            let mut sample = |input_ix: usize, value, quality, fault| {
+                let LineSensor { input: LineInput { sensor, .. }, use_stamp, stamps } = &mut inputs[input_ix];
                 let stated = decoded.time.or(decoded.counter);
                 let mut judge = |stated: Option<WallTime>| {
                     stated.map_or(Some(StampRejection::NoTime), |stated| stamps.judge(stated, now).err())
@@ -225,11 +225,11 @@ impl LineReader {
                 let source_time = decoded.time.filter(|_| *use_stamp);
                 Sample { source_time, rejected: why, ..Sample::new(sensor.clone(), value, quality, fault, now.0) }
             };
-            for (want_ix, value) in decoded.values {
-                context.value(sample(*want_ix, *value, Quality::Good, None));
+            for (input_ix, value) in decoded.values {
+                context.value(sample(*input_ix, *value, Quality::Good, None));
             }
-            for (want_ix, why) in decoded.faults {
-                context.value(sample(*want_ix, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
+            for (input_ix, why) in decoded.faults {
+                context.value(sample(*input_ix, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
             }
             not_numbers.extend(decoded.not_numbers.iter().map(|(_, about)| about.clone()));
             rejected.extend(of_line);
@@ -278,7 +278,7 @@ impl LineReader {
         }
     }
 
-    /// Tells decide which wanted values no line has, when that changes.
+    /// Tells decide which inputs no line has, when that changes.
     fn send_missing(&mut self, now: Uptime) {
         if !is_due(self.reported.missing_at, SEND_AGAIN_AFTER, now) {
             return;
@@ -312,7 +312,7 @@ impl LineReader {
     /// The log names missing values once: a misspelt name is found before its silence is paged.
     fn log_missing(&mut self, missing: &MissingValues, now: Uptime) {
         let lines = self.decoder.messages().received;
-        let (since, before) = *self.reported.wanted_since.get_or_insert((now, lines));
+        let (since, before) = *self.reported.configured_since.get_or_insert((now, lines));
         if self.reported.is_missing_logged || lines - before < LINES_BEFORE_WARNING || now - since < TIME_BEFORE_WARNING
         {
             return;

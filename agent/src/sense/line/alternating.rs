@@ -28,8 +28,8 @@ pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut L
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(label) = cell(at) {
-        // A word in the place of a value, such as an error, is that of a wanted name.
-        let may_be_word = || context.is_wanted_name(label) || context.names.may_hold_word(label);
+        // A word in the place of a value, such as an error, is that of the name of an input.
+        let may_be_word = || context.is_input_name(label) || context.names.may_hold_word(label);
         let Some(value) = cell(at + 1).filter(|_| is_number(at + 1) || may_be_word()) else { return false };
         if !pairs::is_name(label) || is_number(at) {
             return false;
@@ -42,7 +42,7 @@ pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut L
     !found.is_empty()
 }
 
-/// A line that is one number, or one label and its number: `21.5 C`, `pH 6.85`. The label must be a wanted name.
+/// A line that is one number, or one label and its number: `21.5 C`, `pH 6.85`. The label must be the name of an input.
 pub(super) fn lone(text: &str, context: &mut LineContext<'_>) -> bool {
     if is_number(text) {
         return context.push(LONE, context.cell(text));
@@ -50,7 +50,7 @@ pub(super) fn lone(text: &str, context: &mut LineContext<'_>) -> bool {
     let Some(begin) = number_begin(text) else { return false };
     let (label, value) = text.split_at(begin);
     let label = label.trim();
-    is_number(value) && context.is_wanted_name(label) && context.push(label, context.cell(value))
+    is_number(value) && context.is_input_name(label) && context.push(label, context.cell(value))
 }
 
 /// Whether a text is one number. What is no unit after it makes it the beginning of a sentence.
@@ -58,13 +58,13 @@ pub(super) fn is_number(text: &str) -> bool {
     matches!(number::cell(text), Cell::Number(_, unit) if unit.is_empty() || Unit::of(unit).is_some())
 }
 
-/// Label and number in turn between blanks: `temp 21.5 C  hum 55`. A wanted name, or numbers with units or decimal points, tell it
+/// Label and number in turn between blanks: `temp 21.5 C  hum 55`. The name of an input, or numbers with units or decimal points, tell it
 /// from `attempt 3 port 80`.
 pub(super) fn by_words(text: &str, context: &mut LineContext<'_>) -> bool {
     let Some(found) = words_in_turn(text) else { return false };
     let is_measured = |turn: &LabelAndValue<'_>| turn.unit.is_some() || turn.value.contains('.');
     // Names with numbers between separators are a header: `PM 2.5,PM 10.0`.
-    let are_pairs = found.iter().any(|turn| context.is_wanted_name(turn.label))
+    let are_pairs = found.iter().any(|turn| context.is_input_name(turn.label))
         || table::delimiter(text).is_none() && found.iter().all(is_measured);
     if found.len() < 2 || !found.iter().any(is_measured) || !are_pairs {
         return false;

@@ -12,7 +12,7 @@ use tilth_core::unit::{Conversion, Unit};
 use super::attributes::{self, Unclear, Units};
 use super::fields::{Field, FieldRef, FieldValue, Fields};
 use super::formats::{Formats, LineContext};
-use super::names::{Consumer, KnownLabel, Names, WantedValue};
+use super::names::{Consumer, KnownLabel, LineInput, Names};
 use super::number::{self, Cell, Time};
 use super::parse::Decoded;
 use super::{reasons, select};
@@ -24,7 +24,7 @@ const MAX_NODES: usize = 32;
 /// Characters of a field's text that are shown.
 const MAX_TEXT: usize = 40;
 
-/// Reads the fields of one line after the other; sensors are named by the index of their wanted value.
+/// Reads the fields of one line after the other; sensors are named by the index of their input.
 #[derive(Debug, Default)]
 pub(super) struct FieldAssigner {
     pub(super) names: Names,
@@ -40,7 +40,7 @@ pub(super) struct FieldAssigner {
     pub(super) messages: Messages,
 }
 
-/// What is remembered of one wanted value.
+/// What is remembered of one input.
 #[derive(Debug, Clone, Default)]
 struct ValueState {
     /// Field of this line that the value was taken from.
@@ -50,16 +50,16 @@ struct ValueState {
 }
 
 impl FieldAssigner {
-    pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>) {
-        self.states = vec![ValueState::default(); wants.len()];
+    pub(super) fn set_inputs(&mut self, inputs: Vec<LineInput>) {
+        self.states = vec![ValueState::default(); inputs.len()];
         let messages = &mut self.messages;
-        messages.missing_names = self.names.set_wanted(wants, &messages.missing_names);
+        messages.missing_names = self.names.set_inputs(inputs, &messages.missing_names);
         messages.mixed.clear();
         messages.unmatched_names.clear();
         messages.faults.clear();
     }
 
-    /// The nodes that each wanted value was read from, newest last.
+    /// The nodes that each input was read from, newest last.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &[String]> {
         self.states.iter().map(|state| state.nodes.as_slice())
     }
@@ -104,7 +104,7 @@ impl FieldAssigner {
         let FieldAssigner { faults, values, states, .. } = self;
         if !(self.not_numbers.is_empty() && faults.is_empty() && values.is_empty()) {
             states.iter_mut().for_each(|state| state.taken_from = None);
-            values.retain(|(want_ix, _)| !faults.iter().any(|(faulty, _)| faulty == want_ix));
+            values.retain(|(input_ix, _)| !faults.iter().any(|(faulty, _)| faulty == input_ix));
             self.note_faults();
             self.note_node(&fields, text);
         }
@@ -143,43 +143,43 @@ impl FieldAssigner {
         for ix in 0..known.consumers.len() {
             let consumer = self.known(at).consumers[ix];
             if consumer.is_ambiguous {
-                self.note_value(consumer.want_ix);
-                self.fail(consumer.want_ix, reasons::AMBIGUOUS, at, "");
+                self.note_value(consumer.input_ix);
+                self.fail(consumer.input_ix, reasons::AMBIGUOUS, at, "");
                 continue;
             }
-            match select::is_selected(&self.names, at, consumer.want_ix) {
+            match select::is_selected(&self.names, at, consumer.input_ix) {
                 Ok(true) => self.take_value(consumer, at),
                 Ok(false) => {}
-                Err(Unclear) => self.fail(consumer.want_ix, reasons::NODE_UNCLEAR, at, ""),
+                Err(Unclear) => self.fail(consumer.input_ix, reasons::NODE_UNCLEAR, at, ""),
             }
         }
     }
 
     fn take_value(&mut self, consumer: Consumer, at: FieldRef<'_>) {
-        let want_ix = consumer.want_ix;
-        self.note_value(want_ix);
-        if self.states[want_ix].taken_from.is_some() {
-            return self.fail(want_ix, reasons::TWICE, at, "");
+        let input_ix = consumer.input_ix;
+        self.note_value(input_ix);
+        if self.states[input_ix].taken_from.is_some() {
+            return self.fail(input_ix, reasons::TWICE, at, "");
         }
-        self.states[want_ix].taken_from = Some(at.ix);
-        let quantity = self.names.wanted[want_ix].value.quantity;
+        self.states[input_ix].taken_from = Some(at.ix);
+        let quantity = self.names.inputs[input_ix].value.quantity;
         let is_contact = quantity == Quantity::Contact;
         match at.cell() {
             Cell::Number(number, unit) => match self.conversion(consumer, unit, at) {
                 Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => {
-                    self.fail(want_ix, reasons::NOT_A_STATE, at, "");
+                    self.fail(input_ix, reasons::NOT_A_STATE, at, "");
                 }
-                Ok(conversion) => self.values.push((want_ix, conversion.apply(number))),
-                Err(unit) => self.fail(want_ix, reasons::WRONG_UNIT, at, &unit),
+                Ok(conversion) => self.values.push((input_ix, conversion.apply(number))),
+                Err(unit) => self.fail(input_ix, reasons::WRONG_UNIT, at, &unit),
             },
-            Cell::Empty => self.values.push((want_ix, f64::NAN)),
-            Cell::Bool(is) if number::has_truths(quantity) => self.values.push((want_ix, f64::from(u8::from(is)))),
+            Cell::Empty => self.values.push((input_ix, f64::NAN)),
+            Cell::Bool(is) if number::has_truths(quantity) => self.values.push((input_ix, f64::from(u8::from(is)))),
             Cell::Text | Cell::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
-                Some(value) => self.values.push((want_ix, value)),
+                Some(value) => self.values.push((input_ix, value)),
                 None => {
-                    let about = self.about(want_ix, at, "");
+                    let about = self.about(input_ix, at, "");
                     self.messages.ignore(reasons::NOT_A_NUMBER, at.line, Some(about.clone()));
-                    self.not_numbers.push((want_ix, about));
+                    self.not_numbers.push((input_ix, about));
                 }
             },
         }
@@ -192,57 +192,57 @@ impl FieldAssigner {
     /// The unit that is unknown or of another quantity; empty where it is the one after the number.
     fn conversion(&mut self, consumer: Consumer, unit: &str, at: FieldRef<'_>) -> Result<Conversion, String> {
         if !unit.is_empty() {
-            return self.names.conversion(consumer.want_ix, unit).ok_or_else(String::new);
+            return self.names.conversion(consumer.input_ix, unit).ok_or_else(String::new);
         }
         if let Some(stated) = consumer.stated {
             return stated.map_err(|unit| unit.to_string());
         }
-        let quantity = self.names.wanted[consumer.want_ix].value.quantity;
-        let conversion = self.unit_beside(consumer.want_ix, at)?.and_then(|unit| quantity.conversion(unit));
-        Ok(conversion.unwrap_or(self.names.wanted[consumer.want_ix].default_conversion))
+        let quantity = self.names.inputs[consumer.input_ix].value.quantity;
+        let conversion = self.unit_beside(consumer.input_ix, at)?.and_then(|unit| quantity.conversion(unit));
+        Ok(conversion.unwrap_or(self.names.inputs[consumer.input_ix].default_conversion))
     }
 
     /// The unit that a field beside a number says. An unknown one is passed over where the sensor has a unit of its own.
-    fn unit_beside(&self, want_ix: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
-        let wanted = &self.names.wanted[want_ix].value;
+    fn unit_beside(&self, input_ix: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
+        let input = &self.names.inputs[input_ix].value;
         let beside =
             self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
         let Some(beside) = beside else { return Ok(None) };
         let text = at.other(beside.ix).word();
-        match attributes::stated_unit(text, beside.is_own, wanted.quantity) {
-            Err(()) if wanted.unit.is_none() => Err(excerpt(text.trim())),
+        match attributes::stated_unit(text, beside.is_own, input.quantity) {
+            Err(()) if input.unit.is_none() => Err(excerpt(text.trim())),
             stated => Ok(stated.unwrap_or_default()),
         }
     }
 
-    fn note_value(&mut self, want_ix: usize) {
-        let wanted = &mut self.names.wanted[want_ix];
-        if std::mem::replace(&mut wanted.last_line, self.messages.received) == 0 {
-            self.messages.missing_names.remove(&wanted.matched.name);
+    fn note_value(&mut self, input_ix: usize) {
+        let input = &mut self.names.inputs[input_ix];
+        if std::mem::replace(&mut input.last_line, self.messages.received) == 0 {
+            self.messages.missing_names.remove(&input.matched.name);
         }
     }
 
     /// The sensor reads a fault, the first that its line has. `unit` is what something else than the field says of its unit.
-    fn fail(&mut self, want_ix: usize, reason: Reason, at: FieldRef<'_>, unit: &str) {
-        if self.faults.iter().any(|(faulty, _)| *faulty == want_ix) {
+    fn fail(&mut self, input_ix: usize, reason: Reason, at: FieldRef<'_>, unit: &str) {
+        if self.faults.iter().any(|(faulty, _)| *faulty == input_ix) {
             return;
         }
-        let about = self.about(want_ix, at, unit);
-        let why = self.why(want_ix, reason, at, &about);
+        let about = self.about(input_ix, at, unit);
+        let why = self.why(input_ix, reason, at, &about);
         self.messages.ignore(reason, at.line, Some(about));
-        self.faults.push((want_ix, Arc::from(why)));
+        self.faults.push((input_ix, Arc::from(why)));
     }
 
-    fn why(&self, want_ix: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
-        let WantedValue { name, quantity, .. } = &self.names.wanted[want_ix].value;
+    fn why(&self, input_ix: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
+        let LineInput { name, quantity, .. } = &self.names.inputs[input_ix].value;
         match reason {
             reasons::AMBIGUOUS => {
-                let (one, other) = self.names.ambiguous(want_ix).unwrap_or_default();
+                let (one, other) = self.names.ambiguous(input_ix).unwrap_or_default();
                 let (one, other) = (excerpt(one), excerpt(other));
                 format!("\"{name}\" fits \"{one}\" and \"{other}\"; name the whole label in its input")
             }
             reasons::TWICE => {
-                match self.states[want_ix].taken_from.map_or("", |first| &self.known(at.other(first)).text) {
+                match self.states[input_ix].taken_from.map_or("", |first| &self.known(at.other(first)).text) {
                     other if other == field => format!("\"{other}\" comes twice in one line"),
                     other => format!("\"{other}\" and \"{field}\" come in one line, and \"{name}\" means both"),
                 }
@@ -260,10 +260,10 @@ impl FieldAssigner {
     }
 
     /// A field that a sensor wants and cannot use.
-    fn about(&self, want_ix: usize, at: FieldRef<'_>, unit: &str) -> About {
+    fn about(&self, input_ix: usize, at: FieldRef<'_>, unit: &str) -> About {
         let text = at.shown().chars().take(MAX_TEXT).collect::<String>();
         let text = excerpt(format!("{text} {unit}").trim_end());
-        About { field: self.known(at).text.clone(), text, sensor: self.names.wanted[want_ix].value.sensor.clone() }
+        About { field: self.known(at).text.clone(), text, sensor: self.names.inputs[input_ix].value.sensor.clone() }
     }
 
     fn take_time(&mut self, at: FieldRef<'_>) {
@@ -284,14 +284,16 @@ impl FieldAssigner {
 
     fn note_faults(&mut self) {
         let faults = &mut self.messages.faults;
-        for (want_ix, why) in &self.faults {
-            let sensor = &self.names.wanted[*want_ix].value.sensor;
+        for (input_ix, why) in &self.faults {
+            let sensor = &self.names.inputs[*input_ix].value.sensor;
             if faults.get(sensor) != Some(why) {
                 faults.insert(sensor.clone(), Arc::clone(why));
             }
         }
         if !faults.is_empty() {
-            self.values.iter().for_each(|(want_ix, _)| drop(faults.remove(&self.names.wanted[*want_ix].value.sensor)));
+            self.values
+                .iter()
+                .for_each(|(input_ix, _)| drop(faults.remove(&self.names.inputs[*input_ix].value.sensor)));
         }
     }
 
@@ -301,14 +303,14 @@ impl FieldAssigner {
         let (Some((ix, field)), None) = (marks.next(), marks.next()) else { return };
         let text = fields.at(ix, line).shown();
         let label = &self.names.known[field.label].text;
-        for (want_ix, _) in &self.values {
-            let nodes = &mut self.states[*want_ix].nodes;
-            if nodes.last() == Some(&text) || !self.names.wanted[*want_ix].selectors.is_empty() {
+        for (input_ix, _) in &self.values {
+            let nodes = &mut self.states[*input_ix].nodes;
+            if nodes.last() == Some(&text) || !self.names.inputs[*input_ix].selectors.is_empty() {
                 continue;
             }
             let came_before = nodes.iter().position(|node| *node == text);
             if let (Some(_), Some(last)) = (came_before, nodes.last()) {
-                let WantedValue { name, sensor, .. } = &self.names.wanted[*want_ix].value;
+                let LineInput { name, sensor, .. } = &self.names.inputs[*input_ix].value;
                 let (last, text) = (excerpt(last), excerpt(&text));
                 let said =
                     format!("\"{label}\" says {last} and {text}; say which one in its input: {name}?{label}={text}");

@@ -133,8 +133,8 @@ impl Formats {
             if self.is_value_of(&label, text, context.names) {
                 return context.push(&label, context.cell(text));
             }
-            match context.is_wanted_name(&label) {
-                // A wanted name without a value.
+            match context.is_input_name(&label) {
+                // The name of an input without a value.
                 true => _ = context.push(&label, FieldValue::Empty),
                 false => self.begin_block(&label, context.names),
             }
@@ -146,7 +146,7 @@ impl Formats {
         if matches!(role, LineRole::Heading(_)) {
             self.note_heading(context.names);
         }
-        if role == LineRole::None && context.names.is_wanted_name(text) {
+        if role == LineRole::None && context.names.is_input_name(text) {
             text.clone_into(&mut self.blocks.label);
             return true;
         }
@@ -168,7 +168,7 @@ impl Formats {
     /// Whether a line is the value of the label in the line before.
     fn is_value_of(&self, label: &str, text: &str, names: &Names) -> bool {
         let is_word = || {
-            names.is_wanted_name(label)
+            names.is_input_name(label)
                 && !text.contains(|c| pairs::is_assignment(c) || matches!(c, ',' | ';' | '|' | '\t'))
                 && !text.contains(' ')
         };
@@ -262,7 +262,7 @@ impl Formats {
         fits
     }
 
-    /// Takes a line as a header, if it is one. A header that sensors want is replaced only by one with the exact name of a wanted value.
+    /// Takes a line as a header, if it is one. A header that sensors want is replaced only by one with the exact name of an input.
     fn take_header(&mut self, text: &str, context: &mut LineContext<'_>) -> Option<Result<(), Reason>> {
         let header = Header::parse(text)?;
         if self.columns.is_some() {
@@ -336,10 +336,10 @@ impl LineContext<'_> {
         true
     }
 
-    /// Whether a label is a wanted name.
-    pub(super) fn is_wanted_name(&self, label: &str) -> bool {
-        self.names.is_wanted_name(label)
-            || !self.heading.is_empty() && self.names.is_wanted_name(&format!("{} {label}", self.heading))
+    /// Whether a label is the name of an input.
+    pub(super) fn is_input_name(&self, label: &str) -> bool {
+        self.names.is_input_name(label)
+            || !self.heading.is_empty() && self.names.is_input_name(&format!("{} {label}", self.heading))
     }
 
     /// Keeps a label that no sensor wants, to be shown in `status`.

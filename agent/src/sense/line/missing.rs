@@ -1,4 +1,4 @@
-//! Explains in words which wanted values the lines of a bus lack, and why: a misspelt name is no broken cable. Pure.
+//! Explains in words which inputs the lines of a bus lack, and why: a misspelt name is no broken cable. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tilth_config::{LineName, nearest};
 use tilth_core::id::Id;
 
-use super::names::{Names, WantedName};
+use super::names::{NamedInput, Names};
 use super::reasons;
 use crate::sense::bus::MissingValues;
 use crate::sense::bus::health::{Ignored, Messages};
@@ -14,18 +14,18 @@ use crate::sense::bus::health::{Ignored, Messages};
 /// Upper limit of names in a message.
 const NAMED: usize = 5;
 
-/// Lines without a value that came before, besides two for each wanted value, for nodes on one bus take turns.
+/// Lines without a value that came before, besides two for each input, for nodes on one bus take turns.
 const LINES_WITHOUT: u64 = 10;
 
 pub(super) fn missing(names: &Names, messages: &Messages, bus: &Id) -> MissingValues {
     if messages.received <= messages.count(reasons::PARTIAL) {
         return MissingValues::new();
     }
-    let limit = LINES_WITHOUT + 2 * names.wanted.len() as u64;
+    let limit = LINES_WITHOUT + 2 * names.inputs.len() as u64;
     let is_missing = |last_line: u64| last_line == 0 || messages.received - last_line > limit;
-    let missing = names.wanted.iter().enumerate().filter(|(_, wanted)| is_missing(wanted.last_line));
+    let missing = names.inputs.iter().enumerate().filter(|(_, input)| is_missing(input.last_line));
     missing
-        .map(|(ix, WantedName { value, last_line, .. })| {
+        .map(|(ix, NamedInput { value, last_line, .. })| {
             let why = why(&value.name, names.has_label(ix), *last_line > 0, messages, bus);
             (value.sensor.clone(), Arc::from(why))
         })

@@ -64,7 +64,7 @@ pub(super) enum PartialMatch {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct WantedValue {
+pub(crate) struct LineInput {
     /// Name of the value, and the fields beside it that select it.
     pub(crate) name: LineName,
     pub(crate) sensor: SensorId,
@@ -118,7 +118,7 @@ impl KnownLabel {
 /// A sensor that reads the value of a label.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Consumer {
-    pub(super) want_ix: usize,
+    pub(super) input_ix: usize,
     /// The name fits another label as well.
     pub(super) is_ambiguous: bool,
     /// Conversion by the unit of the label or the name; the unit itself where it is of another quantity.
@@ -127,15 +127,15 @@ pub(super) struct Consumer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SelectorMatch {
-    pub(super) want_ix: usize,
+    pub(super) input_ix: usize,
     pub(super) selector: usize,
     pub(super) fit: Fit,
 }
 
-/// The name of a wanted value, and the labels that match it.
+/// The name of an input, and the labels that match it.
 #[derive(Debug)]
-pub(super) struct WantedName {
-    pub(super) value: WantedValue,
+pub(super) struct NamedInput {
+    pub(super) value: LineInput,
     label: Option<Label>,
     /// Labels that select the value, each with the text of its field.
     pub(super) selectors: Vec<(Option<Label>, String)>,
@@ -148,10 +148,10 @@ pub(super) struct WantedName {
     pub(super) last_line: u64,
 }
 
-/// The wanted names, and the labels that lines have had.
+/// The names of inputs, and the labels that lines have had.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) wanted: Vec<WantedName>,
+    pub(super) inputs: Vec<NamedInput>,
     pub(super) known: Vec<KnownLabel>,
     indices: HashMap<String, LabelIx>,
     siblings: Siblings,
@@ -164,28 +164,28 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Replaces the wanted values and forgets all labels, ambiguous ones too. `missing_names` are the wanted names that no line has had;
+    /// Replaces the inputs and forgets all labels, ambiguous ones too. `missing_names` are the names of inputs that no line has had;
     /// returns those of the new values.
-    pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>, missing_names: &BTreeSet<String>) -> BTreeSet<String> {
-        let before = std::mem::take(&mut self.wanted);
+    pub(super) fn set_inputs(&mut self, inputs: Vec<LineInput>, missing_names: &BTreeSet<String>) -> BTreeSet<String> {
+        let before = std::mem::take(&mut self.inputs);
         let last_line =
-            |want: &WantedValue| before.iter().find(|known| known.value == *want).map_or(0, |known| known.last_line);
-        self.wanted = wants.into_iter().map(|want| WantedName::new(last_line(&want), want)).collect();
-        let known: BTreeSet<&String> = before.iter().map(|wanted| &wanted.matched.name).collect();
-        let names = self.wanted.iter().map(|wanted| &wanted.matched.name);
+            |input: &LineInput| before.iter().find(|known| known.value == *input).map_or(0, |known| known.last_line);
+        self.inputs = inputs.into_iter().map(|input| NamedInput::new(last_line(&input), input)).collect();
+        let known: BTreeSet<&String> = before.iter().map(|input| &input.matched.name).collect();
+        let names = self.inputs.iter().map(|input| &input.matched.name);
         let missing_names =
             names.filter(|name| missing_names.contains(*name) || !known.contains(name)).cloned().collect();
-        self.has_selectors = self.wanted.iter().any(|wanted| !wanted.selectors.is_empty());
+        self.has_selectors = self.inputs.iter().any(|input| !input.selectors.is_empty());
         self.forget();
         missing_names
     }
 
     /// Forgets all labels but what is ambiguous, for a heading changes what they are called.
     pub(super) fn begin_anew(&mut self) {
-        for wanted in &mut self.wanted {
-            wanted.matched.is_exact = false;
-            if matches!(wanted.matched.partial, PartialMatch::One { .. }) {
-                wanted.matched.partial = PartialMatch::None;
+        for input in &mut self.inputs {
+            input.matched.is_exact = false;
+            if matches!(input.matched.partial, PartialMatch::One { .. }) {
+                input.matched.partial = PartialMatch::None;
             }
         }
         self.forget();
@@ -203,17 +203,17 @@ impl Names {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
-        let has_any = |wanted: &&WantedName| wanted.matched.is_exact || wanted.matched.partial != PartialMatch::None;
-        let matched = self.wanted.iter().filter(has_any);
-        Some(matched.map(|wanted| (wanted.value.sensor.clone(), wanted.matched.clone())).collect())
+        let has_any = |input: &&NamedInput| input.matched.is_exact || input.matched.partial != PartialMatch::None;
+        let matched = self.inputs.iter().filter(has_any);
+        Some(matched.map(|input| (input.value.sensor.clone(), input.matched.clone())).collect())
     }
 
     /// Restores what names had matched before a restart, where the sensor and its name are the same.
     pub(super) fn restore(&mut self, before: &LabelMatches) {
-        for wanted in &mut self.wanted {
-            let matched = before.get(&wanted.value.sensor).filter(|before| before.name == wanted.matched.name);
+        for input in &mut self.inputs {
+            let matched = before.get(&input.value.sensor).filter(|before| before.name == input.matched.name);
             if let Some(matched) = matched {
-                wanted.matched.clone_from(matched);
+                input.matched.clone_from(matched);
             }
         }
         self.forget();
@@ -224,7 +224,7 @@ impl Names {
         self.known.clear();
         self.indices.clear();
         self.siblings = Siblings::default();
-        for label in self.wanted.iter().filter_map(|wanted| wanted.label.as_ref()) {
+        for label in self.inputs.iter().filter_map(|input| input.label.as_ref()) {
             self.siblings.add(label);
         }
         self.revision += 1;
@@ -234,24 +234,24 @@ impl Names {
         self.indices.get(text).copied()
     }
 
-    /// Whether a label is the name of a wanted value.
-    pub(super) fn is_wanted_name(&self, text: &str) -> bool {
+    /// Whether a label is the name of an input.
+    pub(super) fn is_input_name(&self, text: &str) -> bool {
         self.best_fit(text) == Some(Fit::Exact)
     }
 
     /// Whether a label is what selects something.
     pub(super) fn is_selector(&self, text: &str) -> bool {
-        let mut names = self.wanted.iter().flat_map(|wanted| &wanted.selectors).peekable();
+        let mut names = self.inputs.iter().flat_map(|input| &input.selectors).peekable();
         let label = if names.peek().is_some() { Label::of(text) } else { None };
         label.is_some_and(|label| names.any(|(name, _)| name.as_ref().is_some_and(|name| label.fit(name).is_some())))
     }
 
-    /// Whether the value under a label may be a word: a wanted value that is missing, or a unit.
+    /// Whether the value under a label may be a word: an input that is missing, or a unit.
     pub(super) fn may_hold_word(&self, text: &str) -> bool {
-        self.is_wanted_name(text) || Label::of(text).is_some_and(|label| attributes::unit_field(&label).is_some())
+        self.is_input_name(text) || Label::of(text).is_some_and(|label| attributes::unit_field(&label).is_some())
     }
 
-    /// Whether a label is learnt whatever its value is: a wanted name, a selector, a time, a unit or a node. `without_context` is a path of
+    /// Whether a label is learnt whatever its value is: the name of an input, a selector, a time, a unit or a node. `without_context` is a path of
     /// JSON without its indices in lists.
     pub(super) fn is_always_learnt(&self, text: &str, without_context: Option<&str>) -> bool {
         let is_meant = |label: Label| {
@@ -260,7 +260,7 @@ impl Names {
                 || attributes::unit_field(&label).is_some()
                 || without_context.is_some() && attributes::unit_of_record(&label).is_some()
         };
-        self.is_wanted_name(text)
+        self.is_input_name(text)
             || self.is_selector(without_context.unwrap_or(text))
             || Label::of(text).is_some_and(is_meant)
     }
@@ -275,7 +275,7 @@ impl Names {
 
     /// As [`Names::best_fit`], by a look at every name.
     fn best_fit_of(&self, label: &Label) -> Option<Fit> {
-        self.wanted.iter().filter_map(|wanted| label.fit(wanted.label.as_ref()?)).max()
+        self.inputs.iter().filter_map(|input| label.fit(input.label.as_ref()?)).max()
     }
 
     /// Index of a label, which is learnt where it is new. `without_context` is a path without its indices in lists, or a label without its
@@ -301,11 +301,11 @@ impl Names {
             label,
         };
         let mut changed = Vec::new();
-        for (want_ix, wanted) in self.wanted.iter_mut().enumerate() {
-            if let Some(fit) = wanted.fit_of(&known) {
+        for (input_ix, input) in self.inputs.iter_mut().enumerate() {
+            if let Some(fit) = input.fit_of(&known) {
                 self.has_news = true;
-                if wanted.add_match(fit, &known, text) {
-                    changed.push(want_ix);
+                if input.add_match(fit, &known, text) {
+                    changed.push(input_ix);
                 }
             }
         }
@@ -313,7 +313,7 @@ impl Names {
         self.known.push(known);
         self.indices.insert(text.to_owned(), ix);
         self.bind(ix);
-        changed.into_iter().for_each(|want_ix| self.bind_again(want_ix));
+        changed.into_iter().for_each(|input_ix| self.bind_again(input_ix));
         if has_siblings {
             (0..ix).for_each(|known| self.bind(known));
         }
@@ -324,46 +324,46 @@ impl Names {
     fn bind(&mut self, ix: LabelIx) {
         let known = &mut self.known[ix];
         let consumers = self
-            .wanted
+            .inputs
             .iter()
             .enumerate()
-            .filter_map(|(want_ix, wanted)| wanted.consumer(want_ix, known, &self.siblings));
+            .filter_map(|(input_ix, input)| input.consumer(input_ix, known, &self.siblings));
         known.consumers = consumers.collect();
         let label = known.without_context.as_ref().unwrap_or(&known.label);
-        let selects = self.wanted.iter().enumerate().flat_map(|(want_ix, wanted)| {
-            let fits = wanted.selectors.iter().map(|(name, _)| label.fit(name.as_ref()?));
+        let selects = self.inputs.iter().enumerate().flat_map(|(input_ix, input)| {
+            let fits = input.selectors.iter().map(|(name, _)| label.fit(name.as_ref()?));
             let fits = fits.enumerate().filter_map(|(selector, fit)| Some((selector, fit?)));
-            fits.map(move |(selector, fit)| SelectorMatch { want_ix, selector, fit })
+            fits.map(move |(selector, fit)| SelectorMatch { input_ix, selector, fit })
         });
         known.selects = selects.collect();
     }
 
     /// Finds which labels a name means now.
-    fn bind_again(&mut self, want_ix: usize) {
+    fn bind_again(&mut self, input_ix: usize) {
         self.revision += 1;
-        let wanted = &self.wanted[want_ix];
+        let input = &self.inputs[input_ix];
         for known in &mut self.known {
-            known.consumers.retain(|consumer| consumer.want_ix != want_ix);
-            known.consumers.extend(wanted.consumer(want_ix, known, &self.siblings));
+            known.consumers.retain(|consumer| consumer.input_ix != input_ix);
+            known.consumers.extend(input.consumer(input_ix, known, &self.siblings));
         }
     }
 
     /// Whether a label is known whose values it takes.
-    pub(super) fn has_label(&self, want_ix: usize) -> bool {
-        self.known.iter().any(|known| known.consumers.iter().any(|consumer| consumer.want_ix == want_ix))
+    pub(super) fn has_label(&self, input_ix: usize) -> bool {
+        self.known.iter().any(|known| known.consumers.iter().any(|consumer| consumer.input_ix == input_ix))
     }
 
     /// The two labels that an ambiguous name matches.
-    pub(super) fn ambiguous(&self, want_ix: usize) -> Option<(&str, &str)> {
-        match &self.wanted[want_ix].matched.partial {
+    pub(super) fn ambiguous(&self, input_ix: usize) -> Option<(&str, &str)> {
+        match &self.inputs[input_ix].matched.partial {
             PartialMatch::Two(one, other) => Some((one, other)),
             _ => None,
         }
     }
 
     /// Conversion of a number with a unit after it; none where the unit is of another quantity.
-    pub(super) fn conversion(&mut self, want_ix: usize, unit: &str) -> Option<Conversion> {
-        let WantedName { value, unit: (last, conversion), .. } = &mut self.wanted[want_ix];
+    pub(super) fn conversion(&mut self, input_ix: usize, unit: &str) -> Option<Conversion> {
+        let NamedInput { value, unit: (last, conversion), .. } = &mut self.inputs[input_ix];
         if unit != last {
             unit.clone_into(last);
             *conversion = conversion_of(value.quantity, unit);
@@ -398,18 +398,18 @@ fn conversion_of(quantity: Quantity, unit: &str) -> Option<Conversion> {
     }
 }
 
-impl WantedName {
-    fn new(last_line: u64, value: WantedValue) -> WantedName {
+impl NamedInput {
+    fn new(last_line: u64, value: LineInput) -> NamedInput {
         let label = Label::of(&value.name.label);
         let selectors = value.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
         let default_conversion =
             value.unit.and_then(|unit| value.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
         let matched = LabelMatch { name: value.name.to_string(), is_exact: false, partial: PartialMatch::None };
-        WantedName { value, label, selectors, matched, default_conversion, unit: (String::new(), None), last_line }
+        NamedInput { value, label, selectors, matched, default_conversion, unit: (String::new(), None), last_line }
     }
 
     /// Whether it takes the values under a label, and how.
-    fn consumer(&self, want_ix: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Consumer> {
+    fn consumer(&self, input_ix: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Consumer> {
         let is_ambiguous = match (self.fit_of(known)?, &self.matched.partial) {
             (Fit::Exact, _) => false,
             (Fit::Partial, _) if self.matched.is_exact => return None,
@@ -417,10 +417,10 @@ impl WantedName {
             (Fit::Partial, PartialMatch::One { key, .. }) if key == self.sought(known).key() => false,
             (Fit::Partial, PartialMatch::One { .. } | PartialMatch::None) => return None,
         };
-        Some(Consumer { want_ix, is_ambiguous, stated: self.stated_conversion(&known.label, siblings) })
+        Some(Consumer { input_ix, is_ambiguous, stated: self.stated_conversion(&known.label, siblings) })
     }
 
-    /// Unit of numbers by their label or the wanted name. An end that may be a unit counts only for a sensor without its own unit.
+    /// Unit of numbers by their label or the name of the input. An end that may be a unit counts only for a sensor without its own unit.
     fn stated_conversion(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
         let quantity = self.value.quantity;
         let of_name = self.label.as_ref().and_then(Label::unit);

@@ -10,12 +10,12 @@ use super::clean::{clean, lossy};
 use super::formats::Formats;
 use super::lines::{Cut, Lines};
 use super::missing;
-use super::names::WantedValue;
+use super::names::LineInput;
 use super::reasons;
 use crate::sense::bus::MissingValues;
 use crate::sense::bus::health::{About, Messages};
 
-/// The values of one line; sensors by their index in the list of wanted values.
+/// The values of one line; sensors by their index in the list of inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Decoded<'a> {
     /// NaN where the board says that it has no value.
@@ -39,9 +39,9 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Replaces the wanted values, and the names of columns that have no header. A line that is half read and the header stay.
-    pub(crate) fn set_wanted(&mut self, wants: Vec<WantedValue>, columns: Option<Vec<String>>) {
-        self.assigner.set_wanted(wants);
+    /// Replaces the inputs, and the names of columns that have no header. A line that is half read and the header stay.
+    pub(crate) fn set_inputs(&mut self, inputs: Vec<LineInput>, columns: Option<Vec<String>>) {
+        self.assigner.set_inputs(inputs);
         self.formats.set_columns(columns, &self.assigner.names);
     }
 
@@ -49,7 +49,7 @@ impl Decoder {
         &self.assigner.messages
     }
 
-    /// The nodes that each wanted value came from, by index; empty where its lines name none.
+    /// The nodes that each input came from, by index; empty where its lines name none.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &[String]> {
         self.assigner.nodes()
     }

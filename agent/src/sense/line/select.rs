@@ -6,12 +6,12 @@ use super::attributes::{self, Unclear};
 use super::fields::{FieldRef, Fields};
 use super::names::{KnownLabel, Names};
 
-/// A selector of a wanted value, and the value for which the selecting field is looked up.
+/// A selector of an input, and the value for which the selecting field is looked up.
 struct Selector<'l> {
     names: &'l Names,
     value: FieldRef<'l>,
-    /// The wanted value, and which of its selectors this is.
-    want_ix: usize,
+    /// The input, and which of its selectors this is.
+    input_ix: usize,
     ix: usize,
 }
 
@@ -19,9 +19,9 @@ struct Selector<'l> {
 ///
 /// # Errors
 /// Several fields could select the value, and one of them is what the input names.
-pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, want_ix: usize) -> Result<bool, Unclear> {
-    for (ix, (_, text)) in names.wanted[want_ix].selectors.iter().enumerate() {
-        let selector = Selector { names, value, want_ix, ix };
+pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, input_ix: usize) -> Result<bool, Unclear> {
+    for (ix, (_, text)) in names.inputs[input_ix].selectors.iter().enumerate() {
+        let selector = Selector { names, value, input_ix, ix };
         let field = if value.fields.is_json { selector.nearest_object() } else { selector.of_node(text)? };
         if !field.is_some_and(|field| value.other(field).says(text)) {
             return Ok(false);
@@ -57,7 +57,7 @@ impl<'l> Selector<'l> {
         let fit = self.fit(last);
         let marks: Vec<usize> = all.clone().filter(|ix| self.fit(*ix) == fit).collect();
         let values: Vec<usize> = all.filter(|ix| self.known(*ix).is_value()).collect();
-        let is_alike = |ix: &usize| self.known(*ix).consumers.iter().any(|consumer| consumer.want_ix == self.want_ix);
+        let is_alike = |ix: &usize| self.known(*ix).consumers.iter().any(|consumer| consumer.input_ix == self.input_ix);
         let alike: Vec<usize> = values.iter().copied().filter(is_alike).collect();
         match attributes::attribute_of(&marks, &values, &alike, self.value.ix) {
             Err(Unclear) if !marks.iter().any(|mark| self.value.other(*mark).says(text)) => Ok(None),
@@ -72,7 +72,7 @@ impl<'l> Selector<'l> {
     /// How well a field matches the selector.
     fn fit(&self, field: usize) -> Option<Fit> {
         let selects = &self.known(field).selects;
-        selects.iter().find(|found| found.want_ix == self.want_ix && found.selector == self.ix).map(|found| found.fit)
+        selects.iter().find(|found| found.input_ix == self.input_ix && found.selector == self.ix).map(|found| found.fit)
     }
 
     /// Of some fields the last that matches the selector best, and how many match it as well.

@@ -12,7 +12,7 @@ use tilth_core::label::Label;
 use tilth_core::quantity::Quantity;
 
 use super::missing::LineCounts;
-use super::names::WantedValue;
+use super::names::LineInput;
 use super::parse::Decoder;
 use super::{attributes, number, pairs, reasons, table};
 use crate::sense::bus::health::Messages;
@@ -173,11 +173,11 @@ struct Probe {
 impl Probe {
     fn run(quantity: Quantity, names: &[LineName], columns: Option<&[String]>, chunks: &[Chunk]) -> Probe {
         let sensor = |ix: usize| SensorId::new(&format!("listen/{ix}")).ok();
-        let want = |(ix, name): (usize, &LineName)| {
-            Some(WantedValue { name: name.clone(), sensor: sensor(ix)?, quantity, unit: None })
+        let input = |(ix, name): (usize, &LineName)| {
+            Some(LineInput { name: name.clone(), sensor: sensor(ix)?, quantity, unit: None })
         };
         let mut decoder = Decoder::default();
-        decoder.set_wanted(names.iter().enumerate().filter_map(want).collect(), columns.map(<[String]>::to_vec));
+        decoder.set_inputs(names.iter().enumerate().filter_map(input).collect(), columns.map(<[String]>::to_vec));
         decoder.reopen();
         let mut tallies = vec![Tally::default(); names.len()];
         for Chunk { at, bytes } in chunks {

@@ -81,7 +81,7 @@ impl Board {
 struct Watched {
     queue: Queue,
     health: HealthHandle,
-    wanted: watch::Sender<BusInputs>,
+    inputs: watch::Sender<BusInputs>,
 }
 
 impl Watched {
@@ -138,12 +138,12 @@ fn run_at<F: Future<Output = ()>>(endpoint: Endpoint, test: impl FnOnce(Watched)
         input("temp", "room/temp-stamped", true),
         input("ph", "tank/ph", false),
     ];
-    let (sender, wanted) = watch::channel(BusInputs { sensors: inputs, ..BusInputs::default() });
-    let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
+    let (sender, inputs) = watch::channel(BusInputs { sensors: inputs, ..BusInputs::default() });
+    let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), inputs: sender };
     let (queue, health) = (watched.queue.clone(), watched.health.clone());
     let context = BusContext {
         id: Id::new("gateway").unwrap(),
-        inputs: wanted,
+        inputs,
         health,
         clock: Clock::new(ClockMode::System),
         queue,
@@ -250,7 +250,7 @@ fn other_sensors_are_read_without_opening_the_port_again() {
             assert_eq!(watched.next().await, expected);
         }
         watched
-            .wanted
+            .inputs
             .send_replace(BusInputs { sensors: vec![input("co2", "room/co2", false)], ..BusInputs::default() });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");

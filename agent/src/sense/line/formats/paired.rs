@@ -16,7 +16,7 @@ use crate::sense::line::words;
 const MAX_GAPS: usize = 1024;
 
 impl Formats {
-    /// Reads pairs; false where there is none with a number or a wanted label.
+    /// Reads pairs; false where there is none with a number or a label of an input.
     pub(super) fn pairs<'t>(&mut self, text: &'t str, context: &mut LineContext<'_>) -> bool {
         let mut cut = std::mem::take(&mut self.pairs);
         let names = &context.names;
@@ -92,7 +92,7 @@ impl Formats {
         }
         let is_label = |label: &str| {
             let first = label.split_whitespace().next().unwrap_or_default();
-            self.first_words.contains(first) || names.is_wanted_name(label)
+            self.first_words.contains(first) || names.is_input_name(label)
         };
         let gap = pairs::gap(text, preceding, is_last, is_label);
         if self.gaps.len() >= MAX_GAPS {
@@ -123,7 +123,7 @@ fn preceding_of(text: &str, pair: &Pair) -> Preceding {
     }
 }
 
-/// Index of a pair's label. A label whose value is no number is not learnt, unless it is a wanted name: `Temp failed: timeout`.
+/// Index of a pair's label. A label whose value is no number is not learnt, unless it is the name of an input: `Temp failed: timeout`.
 fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut LineContext<'_>) -> Option<LabelIx> {
     if heading.is_none()
         && let Some(known) = context.names.find(label)

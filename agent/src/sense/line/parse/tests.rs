@@ -8,7 +8,7 @@ use tilth_core::time::WallTime;
 use tilth_core::unit::Unit;
 
 use super::super::lines::MAX_LINE;
-use super::{Decoder, WantedValue, reasons};
+use super::{Decoder, LineInput, reasons};
 use crate::sense::bus::health::Reason;
 
 mod attributes;
@@ -19,7 +19,7 @@ mod missing;
 const WANTED: [&str; 4] = ["temp", "hum", "tank.ph", "ec"];
 
 /// A want of `NAME`, `NAME?node=1` or either with its quantity and unit after: `Temp/temperature`, `Temp/temperature/F`.
-fn want(text: &str) -> WantedValue {
+fn input(text: &str) -> LineInput {
     let mut parts = text.split('/');
     let (label, selectors) = parts.next().map(|name| name.split_once('?').unwrap_or((name, ""))).unwrap();
     let selectors = selectors.split('&').filter_map(|part| part.split_once('='));
@@ -27,17 +27,17 @@ fn want(text: &str) -> WantedValue {
     let quantity = parts.next().map_or(Quantity::Count, |name| Quantity::from_name(name).unwrap());
     let sensor = SensorId::new(&format!("a/{}", text.len())).unwrap();
     let unit = parts.next().and_then(Unit::of);
-    WantedValue { name: LineName { label: label.to_owned(), selectors }, sensor, quantity, unit }
+    LineInput { name: LineName { label: label.to_owned(), selectors }, sensor, quantity, unit }
 }
 
-fn wants() -> Vec<WantedValue> {
-    WANTED.iter().map(|name| want(name)).collect()
+fn inputs() -> Vec<LineInput> {
+    WANTED.iter().map(|name| input(name)).collect()
 }
 
 impl Decoder {
-    fn new(wants: Vec<WantedValue>, columns: Option<Vec<String>>) -> Decoder {
+    fn new(inputs: Vec<LineInput>, columns: Option<Vec<String>>) -> Decoder {
         let mut decoder = Decoder::default();
-        decoder.set_wanted(wants, columns);
+        decoder.set_inputs(inputs, columns);
         decoder
     }
 }
@@ -58,7 +58,7 @@ fn decode(decoder: &mut Decoder, bytes: &[u8]) -> Vec<String> {
 
 /// A decoder that is past its first line.
 fn decoder() -> Decoder {
-    let mut decoder = Decoder::new(wants(), None);
+    let mut decoder = Decoder::new(inputs(), None);
     decoder.push(b"\n", |_| {});
     decoder
 }
@@ -141,7 +141,7 @@ fn signs_that_old_sketches_write_are_known() {
 
 #[test]
 fn half_a_line_after_opening_is_dropped() {
-    let mut decoder = Decoder::new(wants(), None);
+    let mut decoder = Decoder::new(inputs(), None);
     assert_eq!(decode(&mut decoder, b"temp=21.5\ntemp=22\n"), ["temp=22"]);
     decode(&mut decoder, b"temp=2");
     decoder.reopen();
@@ -152,7 +152,7 @@ fn half_a_line_after_opening_is_dropped() {
 
 #[test]
 fn a_header_or_json_right_after_opening_is_whole() {
-    let mut decoder = Decoder::new(wants(), None);
+    let mut decoder = Decoder::new(inputs(), None);
     assert_eq!(decode(&mut decoder, b"temp,hum\n1,2\n"), ["temp=1 hum=2"]);
     decoder.reopen();
     assert_eq!(decode(&mut decoder, b"3,4\n5,6\n"), ["temp=5 hum=6"], "the header stays, half a row goes");
@@ -166,7 +166,7 @@ fn a_header_or_json_right_after_opening_is_whole() {
 fn other_fields_are_found_under_the_same_header() {
     let mut decoder = decoder();
     assert_eq!(decode(&mut decoder, b"temp,hum,co2\n1,2,3\n4,"), ["temp=1 hum=2"]);
-    decoder.set_wanted(vec![want("co2"), want("hum")], None);
+    decoder.set_inputs(vec![input("co2"), input("hum")], None);
     assert_eq!(decode(&mut decoder, b"5,6\n"), ["hum=5 temp=6"], "by place: hum is the second, co2 the first");
 }
 
@@ -205,7 +205,7 @@ fn what_is_wanted_and_on_no_line_is_known() {
     decode(&mut decoder, b"temp=warm humidity=55\n");
     assert_eq!(missing_names(&decoder), "ec hum tank.ph", "no number, but there");
     // What was seen stays so; what is new was not looked for before.
-    decoder.set_wanted(vec![want("humidity"), want("temp")], None);
+    decoder.set_inputs(vec![input("humidity"), input("temp")], None);
     assert_eq!(missing_names(&decoder), "humidity");
     decode(&mut decoder, b"{\"humidity\":null}\n");
     assert_eq!(missing_names(&decoder), "");
@@ -213,19 +213,22 @@ fn what_is_wanted_and_on_no_line_is_known() {
 
 /// What becomes of lines for one list of wants: `0=21.5` for a value, `0! why` for a fault, `0? text` for what is no number.
 #[track_caller]
-fn check_all(wants: &[&str], columns: Option<&[&str]>, lines: &[&str], expected: &[&str]) {
+fn check_all(inputs: &[&str], columns: Option<&[&str]>, lines: &[&str], expected: &[&str]) {
     let columns = columns.map(|columns| columns.iter().map(|name| (*name).to_owned()).collect());
-    let mut decoder = Decoder::new(wants.iter().map(|text| want(text)).collect(), columns);
+    let mut decoder = Decoder::new(inputs.iter().map(|text| input(text)).collect(), columns);
     decoder.push(b"\n", |_| {});
     let found: Vec<String> = lines
         .iter()
         .map(|line| {
             let mut found = Vec::new();
             decoder.push(format!("{line}\n").as_bytes(), |decoded| {
-                found.extend(decoded.values.iter().map(|(want, value)| format!("{want}={value}")));
-                found.extend(decoded.faults.iter().map(|(want, why)| format!("{want}! {why}")));
+                found.extend(decoded.values.iter().map(|(input, value)| format!("{input}={value}")));
+                found.extend(decoded.faults.iter().map(|(input, why)| format!("{input}! {why}")));
                 found.extend(
-                    decoded.not_numbers.iter().map(|(want, about)| format!("{want}? {} {:?}", about.field, about.text)),
+                    decoded
+                        .not_numbers
+                        .iter()
+                        .map(|(input, about)| format!("{input}? {} {:?}", about.field, about.text)),
                 );
             });
             found.join("; ")
@@ -279,9 +282,9 @@ fn a_name_that_fits_two_labels_is_a_fault_until_the_configuration_changes() {
         &["0=22", "0=26", "0=5", "0=6"],
     );
 
-    let mut decoder = Decoder::new(vec![want("Temp")], None);
+    let mut decoder = Decoder::new(vec![input("Temp")], None);
     decoder.push(format!("\n{air_and_water}\n").as_bytes(), |_| {});
-    decoder.set_wanted(vec![want("Air Temp")], None);
+    decoder.set_inputs(vec![input("Air Temp")], None);
     decoder.push(format!("{air_and_water}\n").as_bytes(), |decoded| assert_eq!(decoded.values, [(0, 22.0)]));
 }
 
@@ -441,7 +444,7 @@ fn columns_can_be_named_by_the_configuration_and_values_can_stand_alone() {
 fn units_that_are_said_are_converted_or_the_value_is_not_taken() {
     let wrong =
         |text: &str, quantity: &str, known: &str| format!("0! \"x\" says {text}: {quantity} is read in {known}");
-    for (wanted, line, expected) in [
+    for (inputs, line, expected) in [
         ("x/ec", "x: 1800uS/cm", "0=1.8".to_owned()),
         ("x/ec", "x: 1800 µS/cm", "0=1.8".to_owned()),
         ("x/temperature", "x: 70.7 F", "0=21.5".to_owned()),
@@ -462,7 +465,7 @@ fn units_that_are_said_are_converted_or_the_value_is_not_taken() {
         ("x/tds", "x: 1800 uS/cm", wrong("1800 uS/cm", "tds", "ppm, mg/L, g/L, ppt")),
         ("x/temperature", "x (kPa): 101.3", wrong("101.3 kPa", "temperature", "C, F, K").replace("x", "x (kPa)")),
     ] {
-        check_all(&[wanted], None, &[line], &[&expected]);
+        check_all(&[inputs], None, &[line], &[&expected]);
     }
     check_all(&["x/temperature"], None, &["x (F),y", "70.7,5"], &["", "0=21.5"]);
     check_all(&["x/temperature"], None, &[r#"{"x":"70.7 F"}"#], &["0=21.5"]);

@@ -4,7 +4,7 @@ use super::check_all;
 
 #[test]
 fn a_unit_that_ends_a_label_is_heard() {
-    for (wanted, line, expected) in [
+    for (inputs, line, expected) in [
         ("temp/temperature", r#"{"temp_f":70.7}"#, "0=21.5"),
         ("temp_f/temperature", r#"{"temp_f":70.7}"#, "0=21.5"),
         ("Temp/temperature", "Temp F: 70.7", "0=21.5"),
@@ -38,7 +38,7 @@ fn a_unit_that_ends_a_label_is_heard() {
         ("temp_min/temperature", "temp_min=12", "0=12"),
         ("temp_f/count", "temp_f=70.7", "0=70.7"),
     ] {
-        check_all(&[wanted], None, &[line], &[expected]);
+        check_all(&[inputs], None, &[line], &[expected]);
     }
     check_all(&["temp/temperature"], None, &["time,temp_f,hum", "5,70.7,50"], &["", "0=21.5"]);
     check_all(&["temp/temperature"], None, &["temp_f,70.7,hum,50"], &["0=21.5"]);
@@ -67,7 +67,7 @@ fn a_unit_that_ends_a_label_is_heard() {
 #[test]
 fn a_unit_in_a_field_of_its_own_is_heard() {
     let wrong = |field: &str, text: &str| format!("0! \"{field}\" says {text}: temperature is read in C, F, K");
-    for (wanted, line, expected) in [
+    for (inputs, line, expected) in [
         ("temp", r#"{"temp":70.7,"unit":"F"}"#, "0=21.5".to_owned()),
         ("temp", r#"{"unit":"°F","temp":70.7,"hum":50}"#, "0=21.5".to_owned()),
         ("temperature.value", r#"{"temperature":{"value":70.7,"unit":"F"}}"#, "0=21.5".to_owned()),
@@ -111,11 +111,11 @@ fn a_unit_in_a_field_of_its_own_is_heard() {
         ("temp", r#"{"temp":"21.5 C","unit":"F"}"#, "0=21.5".to_owned()),
         ("Temp", "Unit 1 Temp: 21.5", "0=21.5".to_owned()),
     ] {
-        let wanted = match wanted.split_once("//") {
+        let inputs = match inputs.split_once("//") {
             Some((name, unit)) => format!("{name}/temperature/{unit}"),
-            None => format!("{wanted}/temperature"),
+            None => format!("{inputs}/temperature"),
         };
-        check_all(&[&wanted], None, &[line], &[&expected]);
+        check_all(&[&inputs], None, &[line], &[&expected]);
     }
     check_all(
         &["temp/temperature", "hum/humidity"],

@@ -54,7 +54,7 @@ fn an_object_may_take_several_lines() {
 
 #[test]
 fn a_field_may_say_the_unit_of_others() {
-    let wants = &["value/temperature", "Temperature/temperature", "Pressure/pressure", "Humidity/humidity"];
+    let inputs = &["value/temperature", "Temperature/temperature", "Pressure/pressure", "Humidity/humidity"];
     for (line, expected) in [
         (r#"{"value":70.7,"unit":"F"}"#, "0=21.5"),
         (r#"{"value":70.7,"unit":"F","more":{"unit":"C"}}"#, "0=21.5"),
@@ -63,7 +63,7 @@ fn a_field_may_say_the_unit_of_others() {
         (r#"{"Pressure":1,"Humidity":55,"unit":"bar"}"#, "2=1000; 3=55"),
         (r#"{"value":21.5,"unit":3}"#, "0=21.5"),
     ] {
-        check_all(wants, None, &[line], &[expected]);
+        check_all(inputs, None, &[line], &[expected]);
     }
     check_all(&["value?name=t/temperature"], None, &["name,value,unit", "t,70.7,F"], &["", "0=21.5"]);
     check_all(

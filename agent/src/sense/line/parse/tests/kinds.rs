@@ -1,7 +1,7 @@
 //! Values that are almost one: lengths in two units, truths, empty cells, ids of nodes, and labels of something else.
 
 use super::super::Decoder;
-use super::{check_all, want};
+use super::{check_all, input};
 
 #[test]
 fn a_length_in_two_units_is_one_or_none() {
@@ -39,23 +39,23 @@ fn a_length_in_two_units_is_one_or_none() {
 
 #[test]
 fn a_tab_at_an_end_is_an_empty_cell() {
-    let wants = &["Temp", "Hum", "value"];
+    let inputs = &["Temp", "Hum", "value"];
     check_all(
-        wants,
+        inputs,
         None,
         &["Temp\tHum", "21.5\t", "\t55", "22\t56\t", "22\t56\r", "21.5"],
         &["", "0=21.5; 1=NaN", "0=NaN; 1=55", "0=22; 1=56", "0=22; 1=56", "2=21.5"],
     );
     check_all(
-        wants,
+        inputs,
         None,
         &["Temp\tHum\tCO2", "21.5\t\t", "21.5\t", "\t\t612"],
         &["", "0=21.5; 1=NaN", "", "0=NaN; 1=NaN"],
     );
-    check_all(wants, Some(&["Temp", "Hum", "CO2"]), &["21.5\t55\t", "\t55\t612"], &["0=21.5; 1=55", "0=NaN; 1=55"]);
-    check_all(wants, None, &["Time\t\tTemp\t\tHum", "5\t\t21\t\t"], &["", "0=21; 1=NaN"]);
+    check_all(inputs, Some(&["Temp", "Hum", "CO2"]), &["21.5\t55\t", "\t55\t612"], &["0=21.5; 1=55", "0=NaN; 1=55"]);
+    check_all(inputs, None, &["Time\t\tTemp\t\tHum", "5\t\t21\t\t"], &["", "0=21; 1=NaN"]);
     check_all(
-        wants,
+        inputs,
         None,
         &["Temp=21.5\t", "\tTemp: 22\t", "21.5\t", "{\"Temp\":23}\t"],
         &["0=21.5", "0=22", "2=21.5", "0=23"],
@@ -101,7 +101,7 @@ fn a_node_has_any_name() {
 #[test]
 fn a_sensor_that_several_nodes_feed_is_said() {
     let mixed = |name: &str, lines: &[&str]| {
-        let mut decoder = Decoder::new(vec![want(name)], None);
+        let mut decoder = Decoder::new(vec![input(name)], None);
         decoder.push(b"\n", |_| {});
         lines.iter().for_each(|line| decoder.push(format!("{line}\n").as_bytes(), |_| {}));
         decoder.messages().mixed.values().cloned().collect::<Vec<_>>().join("; ")
@@ -235,12 +235,12 @@ fn the_unit_of_a_senml_record_is_in_its_u() {
         (r#"{"n":"temp","u":3.5,"v":21}"#, "0=21"),
     ] {
         let name = "v?n=temp/temperature";
-        let mut decoder = Decoder::new(vec![want(name)], None);
+        let mut decoder = Decoder::new(vec![input(name)], None);
         decoder.push(b"\n", |_| {});
         let mut found = Vec::new();
         decoder.push(format!("{line}\n").as_bytes(), |decoded| {
             found.extend(
-                decoded.values.iter().map(|(want, value)| format!("{want}={}", (value * 100.0).round() / 100.0)),
+                decoded.values.iter().map(|(input, value)| format!("{input}={}", (value * 100.0).round() / 100.0)),
             );
         });
         assert_eq!(found, [expected], "{line}: {:?}", decoder.messages());

@@ -101,6 +101,21 @@ fn channels_measure_what_the_agent_sets() {
     });
 }
 
+/// Half of each pulse is low: 5 ms of it is a bounce to a contact, and 50 ms a tip.
+#[test]
+fn pulses_of_a_contact_are_counted_once_it_rests() {
+    on_boards("pulses_of_a_contact_are_counted_once_it_rests", |model, mut board| {
+        board.greeted();
+        let (channel, kind, interval) = (model.pulse, ChannelKind::Pulse, 500);
+        board.send(&ToBoard::SetChannel(SetChannel { command: 1, channel, kind, interval, oversampling: 0 }));
+        board.run_with_agent(2_000);
+        board.control(&json!({ "pulses": { "pin": model.pulse_pin, "count": 20, "hz": 100 } }));
+        board.run_with_agent(1_000);
+        board.control(&json!({ "pulses": { "pin": model.pulse_pin, "count": 7, "hz": 10 } }));
+        assert_eq!(value(&board.run_with_agent(2_000).readings, channel), 7);
+    });
+}
+
 #[test]
 fn a_kind_that_the_image_has_no_driver_for_is_refused() {
     on(&[UNO], "a_kind_that_the_image_has_no_driver_for_is_refused", |model, mut board| {

@@ -73,7 +73,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         binder.zone_rules(zone, entry.key);
     }
     binder.sensor_faults();
-    let within = binder.speaks_within();
+    let within = binder.heard_within();
     let built_in = binder.built_in(&within);
     binder.report_findings();
     std::mem::take(&mut binder.limit_conflicts).say(parts.sources, parts.log);
@@ -90,8 +90,8 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         return None;
     }
     let sensors = parts.sensors.entries.iter().filter(|entry| entry.enabled).map(|entry| {
-        let speaks_within = within.get(&entry.sensor.id).copied();
-        Sensor { speaks_within, ..entry.sensor.clone() }
+        let heard_within = within.get(&entry.sensor.id).copied();
+        Sensor { heard_within, ..entry.sensor.clone() }
     });
     let actuators = parts.actuators.values().flatten().cloned().collect();
     let plan = Plan::new(sensors.chain(built_in).collect(), binder.bound);

@@ -191,7 +191,7 @@ impl Reader<'_> {
             stuck_for: judging.stuck_for,
             stale_after: stale_after.or_else(|| interval.map(usual_stale_after)),
             bus: bus.clone(),
-            speaks_within: None,
+            heard_within: None,
             state_of_bus: None,
         };
         let settings = InputSettings { input, bus, interval, stamp, quantity: sensor.quantity, unit };

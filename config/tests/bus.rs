@@ -125,7 +125,7 @@ fn a_line_is_silent_after_what_its_sensors_say() {
         });
         assert_eq!(after, expected, "{more}");
         let within =
-            plan.sensors().iter().filter(|sensor| sensor.bus.is_some()).filter_map(|sensor| sensor.speaks_within);
+            plan.sensors().iter().filter(|sensor| sensor.bus.is_some()).filter_map(|sensor| sensor.heard_within);
         assert_eq!(within.min(), expected, "the soonest of its sensors: {more}");
     }
 }

@@ -157,7 +157,7 @@ pub struct Engine {
     /// Rules that were gone and are there again; said once everything else is in its place.
     returned: Vec<u32>,
     timers: Timers,
-    /// Rules over several sensors of which one spoke at this instant.
+    /// Rules over several sensors of which one was heard at this instant.
     waiting: BTreeSet<u32>,
     /// Sensors with windows that are not closed, in any order.
     rolling: Vec<u32>,

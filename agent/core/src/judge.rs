@@ -2,7 +2,7 @@
 //!
 //! Out of the plausible range is a fault. A change faster than the sensor's `max_rate` is suspect until the next reading
 //! confirms it: a spike is one suspect reading, a real step is one as well and then good. A value that has not moved for
-//! `stuck_for` is suspect; a sensor that has not spoken for `stale_after` is stale.
+//! `stuck_for` is suspect; a sensor that was not heard for `stale_after` is stale.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -269,7 +269,7 @@ impl Judge {
         }
     }
 
-    /// The sensor has not spoken for too long. Tells whether that is news.
+    /// The sensor was not heard for too long. Returns whether that is new.
     pub(crate) fn set_stale(&mut self) -> bool {
         let news = self.ill.is_none() && !self.stale;
         self.stale = true;
@@ -359,7 +359,7 @@ impl Judge {
         known.then(|| plausible.at - self.unchanged_since.unwrap_or(plausible.at))
     }
 
-    /// Whether the sensor is at fault or stuck; `None` while it has not spoken or its silence hides it.
+    /// Whether the sensor is at fault or stuck; `None` while it was not heard or its silence hides it.
     pub(crate) fn faulty(&self) -> Option<bool> {
         (self.is_heard() && !self.stale).then_some(self.ill.is_some())
     }

@@ -119,7 +119,7 @@ pub struct Facts {
     pub silent_for: Span,
     /// Whether any reading has come since boot.
     pub heard: bool,
-    /// Whether the sensor is judged to be at fault or stuck; `None` where it has not spoken.
+    /// Whether the sensor is judged to be at fault or stuck; `None` where it was not heard.
     pub faulty: Option<bool>,
 }
 

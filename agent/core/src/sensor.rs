@@ -30,8 +30,8 @@ pub struct Sensor {
     /// The line it shares with others; while that is down its alerts do not page.
     pub bus: Option<Id>,
     /// On a line: without a reading for this long the sensor is overdue, and its line silent where nothing else comes. None where
-    /// nobody knows how often it speaks.
-    pub speaks_within: Option<Span>,
+    /// how often it is heard is not known.
+    pub heard_within: Option<Span>,
     /// The line that it stands for itself: its silence is that of all sensors on it.
     pub state_of_bus: Option<Id>,
 }

@@ -54,7 +54,7 @@ impl Silence {
 }
 
 impl Matcher {
-    /// Whether an alert is meant.
+    /// Whether an alert matches.
     #[must_use]
     pub fn matches(&self, key: &AlertKey) -> bool {
         self.zone.as_ref().is_none_or(|zone| *zone == key.zone)

@@ -20,7 +20,7 @@ use super::first_of;
 /// Shortest time in which a sensor must be good again, and shortest probation: a board that restarts is back before.
 pub(super) const SHORTEST: Span = Span::from_secs(30);
 
-/// Longest probation. A sensor that speaks less often than this cannot be judged within it.
+/// Longest probation. A sensor that is heard less often than this cannot be judged within it.
 pub(super) const LONGEST: Span = Span::from_mins(5);
 
 /// Values of this time are of the configuration before: they were on their way when the inputs changed.
@@ -180,7 +180,7 @@ pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observa
     before.input_settings.keys().filter_map(expect).collect()
 }
 
-/// Time within which a sensor must be good again; `None` for one that speaks too rarely to be judged.
+/// Time within which a sensor must be good again; `None` for one that is heard too rarely to be judged.
 fn within(interval: Span) -> Option<Span> {
     (interval.0 + SETTLE.0 < LONGEST.0).then(|| Span(interval.0.saturating_mul(INTERVALS)).clamp(SHORTEST, LONGEST))
 }
@@ -204,7 +204,7 @@ fn judging(sensor: &Sensor) -> impl PartialEq + '_ {
         zone: _,
         stale_after: _,
         bus: _,
-        speaks_within: _,
+        heard_within: _,
         state_of_bus: _,
     } = sensor;
     (quantity, resolution, calibration, range, max_rate, stuck_for)

@@ -89,7 +89,7 @@ impl<'a> Binder<'a> {
     }
 
     /// After how long without a reading each sensor on a line is overdue.
-    pub(super) fn speaks_within(&self) -> BTreeMap<&'a SensorId, Span> {
+    pub(super) fn heard_within(&self) -> BTreeMap<&'a SensorId, Span> {
         let on_line = |entry: &&'a SensorEntry| entry.enabled && entry.sensor.bus.is_some();
         let on_lines: BTreeMap<&SensorId, &SensorEntry> =
             self.parts.sensors.entries.iter().filter(on_line).map(|entry| (&entry.sensor.id, entry)).collect();
@@ -222,7 +222,7 @@ fn contact(id: SensorId) -> Option<Sensor> {
         stuck_for: None,
         stale_after: None,
         bus: None,
-        speaks_within: None,
+        heard_within: None,
         state_of_bus: None,
     })
 }

@@ -24,11 +24,11 @@ const UNMATCHED_ADVICE: &str = "tilth-agent status says what came last, and why 
 /// What is remembered of a bus that a sensor stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bus {
-    /// When one of its sensors spoke last; boot, before that.
+    /// When one of its sensors was heard last; boot, before that.
     heard_at: Uptime,
-    /// Whether one spoke since boot, and since the port was last opened.
+    /// Whether one was heard since boot, and since the port was last opened.
     heard: bool,
-    /// When the port was opened first after a sensor spoke last; none where it stayed open.
+    /// When the port was opened first after a sensor was heard last; none where it stayed open.
     up_at: Option<Uptime>,
     /// A page about the silence of a sensor is deferred, for it may be the bus's.
     #[serde(rename = "suspected")]
@@ -55,7 +55,7 @@ pub(super) struct SilenceTimes {
 pub enum Inhibition {
     /// The port of its sensor's bus is not open.
     Down,
-    /// No sensor on its bus has spoken since then.
+    /// No sensor on its bus was heard since then.
     Silent(Stamp),
     /// The bus is back, and the grace period of its sensor lasts until then.
     Back(Stamp),
@@ -139,7 +139,7 @@ impl Engine {
         self.is_unmatched(bus).then(|| (words(), Some(Arc::from(UNMATCHED_ADVICE))))
     }
 
-    /// Whether no sensor of a bus has spoken since messages came that matched none.
+    /// Whether no sensor of a bus was heard since messages came that matched none.
     #[must_use]
     pub fn is_unmatched(&self, bus: &Id) -> bool {
         let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) else { return false };
@@ -163,13 +163,13 @@ impl Engine {
         }
     }
 
-    /// A sensor is not overdue any more, and those are that should have spoken by now: the silence of the bus is that of the
-    /// others, until they speak again.
+    /// A sensor is not overdue any more, and those are that should have been heard by now: the silence of the bus is that of the
+    /// others, until they are heard again.
     fn note_sensor_heard(&mut self, bus: usize, sensor: SensorIx) {
         let state = &mut self.sensors[sensor.0 as usize];
         state.heard_at = self.now;
         let was_overdue = std::mem::take(&mut state.overdue);
-        if let Some(within) = self.plan.sensor(sensor).speaks_within {
+        if let Some(within) = self.plan.sensor(sensor).heard_within {
             let times = &mut self.silence_times[bus];
             times.overdue_at = times.overdue_at.min(self.now + within);
         }
@@ -178,7 +178,7 @@ impl Engine {
             for place in 0..self.plan.buses[bus].members.len() {
                 let ix = self.plan.buses[bus].members[place];
                 let state = &mut self.sensors[ix.0 as usize];
-                let within = self.plan.sensor(ix).speaks_within;
+                let within = self.plan.sensor(ix).heard_within;
                 if within.is_some_and(|within| state.heard_at + within <= self.now) {
                     state.overdue = true;
                 }
@@ -199,7 +199,7 @@ impl Engine {
         let known = &self.plan.buses[bus];
         let is_awaited = |ix: &&SensorIx| !self.sensors[ix.0 as usize].overdue;
         let awaited: Vec<(SensorIx, Option<Span>)> =
-            known.members.iter().filter(is_awaited).map(|ix| (*ix, self.plan.sensor(*ix).speaks_within)).collect();
+            known.members.iter().filter(is_awaited).map(|ix| (*ix, self.plan.sensor(*ix).heard_within)).collect();
         let soonest = awaited.iter().filter_map(|(_, within)| *within).min();
         // Those that are overdue are all there is to go by where there are no others.
         let is_whole = awaited.is_empty() || awaited.len() == known.members.len();
@@ -279,7 +279,7 @@ impl Engine {
         self.may_be_silence_of_bus(bus, compiled, state).then_some(Inhibition::Undecided)
     }
 
-    /// Whether no sensor of a bus has spoken for as long as its own rule allows.
+    /// Whether no sensor of a bus was heard for as long as its own rule allows.
     fn is_silent(&self, bus: usize) -> bool {
         let Some(rule) = self.plan.buses[bus].silence else { return false };
         let is_raised = self.rule_states[rule as usize].alert.raised().is_some();
@@ -320,7 +320,7 @@ impl Engine {
         let is_down = self.buses_down.contains(&known.id);
         let mut silent = if is_down { Span::ZERO } else { self.now - bus.idle_since() };
         if self.silence_times[place].silent_after.is_none_or(|after| silent < after) {
-            // Nothing unusual, for those that spoke more often are overdue by themselves.
+            // Nothing unusual, for those that are heard more often are overdue by themselves.
             silent = silent.min(known.silent_after.map_or(silent, |after| Span(after.0 - 1)));
         }
         Facts { silent_for: silent, heard: bus.heard && !is_down, ..facts }
@@ -346,7 +346,7 @@ impl Engine {
         }
     }
 
-    /// Whether a sensor stands for a bus whose port was opened since one of its sensors spoke last.
+    /// Whether a sensor stands for a bus whose port was opened since one of its sensors was heard last.
     pub(super) fn is_open_again(&self, ix: SensorIx) -> bool {
         self.bus_index(ix).is_some_and(|bus| self.buses[bus].up_at.is_some())
     }

@@ -31,7 +31,7 @@ impl Engine {
         (!self.waiting.is_empty()).then(|| self.now + NEXT)
     }
 
-    /// A sensor has spoken: compares its rules.
+    /// A reading came: compares the rules of its sensor.
     pub(super) fn evaluate_sensor(&mut self, ix: SensorIx) {
         let facts = self.facts(ix);
         for place in 0..self.plan.rules_of[ix.0 as usize].len() {

@@ -57,7 +57,7 @@ impl Engine {
         self.effects.push_back(Effect::Reading(reading));
     }
 
-    /// The input says that it failed, and has no value: the sensor speaks, and is at fault.
+    /// The input says that it failed, and has no value: the sensor is heard, and is at fault.
     fn fail(&mut self, ix: SensorIx, at: Uptime) {
         let state = &mut self.sensors[ix.0 as usize];
         let Some(health) = state.judge.fail(at) else { return };
@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    /// A sensor speaks. Says whether its bus came back since it last did.
+    /// A sensor is heard. Says whether its bus came back since it last was.
     fn note_heard(&mut self, ix: SensorIx) -> bool {
         self.note_bus_heard(ix);
         let state = &mut self.sensors[ix.0 as usize];
@@ -128,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// A sensor has spoken: see to it that its next silence is noticed.
+    /// A sensor was heard: sets the timer of its next silence.
     pub(super) fn watch_silence(&mut self, ix: SensorIx) {
         let state = &mut self.sensors[ix.0 as usize];
         if let (Some(span), false) = (self.plan.sensor(ix).stale_after, state.stale_timer) {

@@ -6,7 +6,7 @@ use crate::reading::SensorIx;
 use crate::value::Value;
 
 impl Engine {
-    /// A sensor spoke, or can no longer be believed.
+    /// A reading came, or the sensor can no longer be believed.
     pub(super) fn follow_targets_of(&mut self, ix: SensorIx) {
         for place in 0..self.plan.targets.len() {
             if self.plan.targets[place].sensor == ix {

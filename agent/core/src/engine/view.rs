@@ -151,7 +151,7 @@ impl Engine {
         })
     }
 
-    /// Since when no sensor of a bus has spoken though its port is open, where that is longer than they may take.
+    /// Since when no sensor of a bus was heard though its port is open, where that is longer than they may take.
     #[must_use]
     pub fn bus_silent_since(&self, bus: &Id) -> Option<Stamp> {
         let place = self.plan.buses.iter().position(|known| known.id == *bus)?;

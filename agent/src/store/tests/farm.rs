@@ -98,7 +98,7 @@ pub(crate) fn plan(sensors: u32) -> Arc<Plan> {
             stuck_for: None,
             stale_after: None,
             bus: None,
-            speaks_within: None,
+            heard_within: None,
             state_of_bus: None,
         }
     };

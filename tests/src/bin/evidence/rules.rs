@@ -142,7 +142,7 @@ fn sensor(number: u32) -> Sensor {
         stuck_for: None,
         stale_after: None,
         bus: None,
-        speaks_within: None,
+        heard_within: None,
         state_of_bus: None,
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn sensor(name: &str) -> Sensor {
         stuck_for: None,
         stale_after: None,
         bus: None,
-        speaks_within: None,
+        heard_within: None,
         state_of_bus: None,
     }
 }

@@ -102,8 +102,8 @@ fn farm_with_line(changed: bool) -> Arc<Plan> {
     let plan = farm(changed);
     let line = Sensor { state_of_bus: Some(id("gateway")), ..sensor("zz/line") };
     let on_line = |sensor: &Sensor| match sensor.id.as_str() {
-        "z/a" => Sensor { speaks_within: Some(Span::from_mins(8)), ..sensor.clone() },
-        "z/b" => Sensor { speaks_within: Some(Span::from_mins(40)), bus: Some(id("gateway")), ..sensor.clone() },
+        "z/a" => Sensor { heard_within: Some(Span::from_mins(8)), ..sensor.clone() },
+        "z/b" => Sensor { heard_within: Some(Span::from_mins(40)), bus: Some(id("gateway")), ..sensor.clone() },
         _ => Sensor { bus: Some(id("gateway")), ..sensor.clone() },
     };
     let silence = rule("bus-silent", "zz/line", Condition::MissingFor(Span::from_mins(8)));

@@ -256,12 +256,12 @@ fn what_an_older_version_kept_knows_nothing_of_lines_and_goes_on() {
 fn nodes(b_within: Option<Span>) -> Arc<Plan> {
     let plan = farm(900);
     let sensors = plan.sensors().iter().cloned().map(|sensor| {
-        let speaks_within = match sensor.id.as_str() {
+        let heard_within = match sensor.id.as_str() {
             "z/a" => Some(Span::from_mins(1)),
             "z/b" => b_within,
             _ => None,
         };
-        Sensor { speaks_within, ..sensor }
+        Sensor { heard_within, ..sensor }
     });
     super::bench::plan(sensors.collect(), plan.rules().cloned().collect())
 }

@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Check(Check),
     Explain(Explain),
     Schema(Schema),
+    Enroll(Enroll),
     Doctor(Doctor),
     Diag(Diag),
     /// Show the state of the running agent
@@ -281,6 +282,22 @@ impl Init {
     pub(crate) fn is_of_service(&self) -> bool {
         self.config.folder == Path::new("/etc/tilth") && self.agent.typed().is_empty()
     }
+}
+
+/// Enrol this device at a hub, with the code that tilth-hub device enroll prints
+///
+/// Draws the device's key and keeps it, mode 0600; checks the hub's certificate by the code before the code is sent; and writes into agent.toml
+/// where the hub is and whom it is to be trusted by. Comments and other settings stay. If no answer comes, run the same command again.
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Address of the hub, such as `https://hub.example:8443`
+    #[arg(long, value_name = "URL")]
+    pub(crate) hub: String,
+    /// The code; - reads it from standard input, so that no list of processes shows it
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub(crate) code: String,
 }
 
 /// Find what keeps this machine from watching the farm, each with its fix

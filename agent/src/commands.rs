@@ -3,6 +3,7 @@
 mod client;
 mod diag;
 mod doctor;
+mod enroll;
 mod flash;
 mod init;
 mod listen;
@@ -16,6 +17,7 @@ use tilth_core::time::Span;
 
 pub(crate) use self::diag::diag;
 pub(crate) use self::doctor::doctor;
+pub(crate) use self::enroll::enroll;
 pub(crate) use self::flash::flash;
 pub(crate) use self::init::init;
 pub(crate) use self::listen::listen;

@@ -62,7 +62,8 @@ pub(crate) fn commit(folder: &Path, name: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn staged(folder: &Path, name: &str) -> PathBuf {
+/// Where the next version of a file is staged.
+pub(crate) fn staged(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.new"))
 }
 

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Explain(wanted) => explain::run(&wanted),
         Command::Schema(wanted) => schema::run(&wanted),
         Command::Init(wanted) => commands::init(&wanted),
+        Command::Enroll(wanted) => commands::enroll(&wanted),
         Command::Doctor(wanted) => commands::doctor(&wanted),
         Command::Diag(wanted) => commands::diag(&wanted),
         Command::Status(wanted) => commands::status(&wanted),

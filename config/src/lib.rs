@@ -63,6 +63,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod toml_hints;
+mod toml_text;
 mod tree;
 mod unnamed_channels;
 mod wiring;
@@ -102,6 +103,7 @@ pub use crate::sensor_list::{InputSettings, Stamping};
 pub use crate::sha256::sha256;
 pub use crate::source::{Layer, Position, Source, Sources};
 pub use crate::suggest::nearest;
+pub use crate::toml_text::{NotChanged, text_at, with_texts};
 
 /// A configuration, read and checked as far as it goes.
 #[derive(Debug)]

@@ -146,7 +146,12 @@ fn a_silent_port_a_phone_and_a_hub_are_written_with_what_is_left_to_do() {
     assert_eq!(made.code, Some(0), "{}", made.err);
     assert!(made.err.contains("/dev/no-such-port: there is no such port"), "{}", made.err);
     assert!(made.out.contains("the Pi's own temperature"), "{}", made.out);
-    assert!(made.out.contains("tilth-hub device add pi-7 --client acme"), "{}", made.out);
+    assert!(made.out.contains("tilth-hub device enroll --client acme --device pi-7"), "{}", made.out);
+    assert!(
+        made.out.contains("enroll --config ") && made.out.contains(" --hub https://hub.example --code -"),
+        "{}",
+        made.out
+    );
     let checked = check(&farm);
     assert_eq!(checked.code, Some(0), "{}", checked.out);
     assert!(checked.out.contains("0 errors"), "{}", checked.out);

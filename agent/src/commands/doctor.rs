@@ -8,6 +8,8 @@ mod facts;
 mod gather;
 mod judge;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::cli;
@@ -22,6 +24,12 @@ enum Level {
     Warning,
     /// Keeps the agent from its work.
     Fault,
+}
+
+/// User and group that the agent of a configuration runs as.
+pub(super) fn agents_user(folder: &Path) -> (u32, u32) {
+    let account = gather::account(folder);
+    (account.uid, account.gid)
 }
 
 /// What was looked at.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use tilth_config::{Diagnostic, Document, Layer, Level, Purpose, base, load_documents};
 use tilth_core::id::Id;
 
-use self::answers::{Answers, Refused};
+use self::answers::{Answers, Hub, Refused};
 use super::listen::{self, Listened};
 use crate::cli;
 use crate::exit::Exit;
@@ -115,12 +115,15 @@ fn say(wanted: &cli::Init, answers: &Answers, listened: Option<&Listened>) -> an
     if let Some(unknown) = unknown {
         output.line(format_args!("say in {} what these measure: {}", farm.display(), listed(unknown, 8)))?;
     }
-    if let Some(hub) = &answers.hub {
-        let (name, client) = (&answers.name, &hub.client);
+    if let Some(Hub { url, client }) = &answers.hub {
+        let name = &answers.name;
         output.line(format_args!(
-            "put the hub's hub.pub, and the key that tilth-hub device add {name} --client {client} prints there, as device.key with mode 0600, \
-             into {}",
-            folder.display()
+            "enrol at the hub with the code that tilth-hub device enroll --client {client} --device {name} prints there: {} --hub {url} --code -",
+            if wanted.is_of_service() {
+                "sudo tilth-agent enroll".to_owned()
+            } else {
+                format!("tilth-agent enroll --config {}", folder.display())
+            }
         ))?;
     }
     output.line("next:")?;

@@ -17,7 +17,7 @@ use tilth_config::{ClockTrust, Level, Loaded, Purpose, Resource};
 use tilth_notify::secret::Secrets;
 
 use super::facts::{
-    AgentFacts, AgentState, ClockFacts, Configuration, Facts, FileFact, FileKind, Found, I2cFacts, Node, Way,
+    Account, AgentFacts, AgentState, ClockFacts, Configuration, Facts, FileFact, FileKind, Found, I2cFacts, Node, Way,
 };
 use crate::api::rows::{Answer, StatusRow};
 use crate::api::socket;
@@ -66,6 +66,11 @@ pub(super) fn facts(wanted: &cli::Doctor) -> anyhow::Result<Facts> {
     // Does not wait for a port that hangs while it is opened.
     runtime.shutdown_background();
     Ok(facts)
+}
+
+/// Whom the agent of a configuration runs as, whether it runs or not.
+pub(super) fn account(folder: &Path) -> Account {
+    account::of(None, folder)
 }
 
 fn agent(address: &cli::AgentAddress) -> (AgentFacts, Option<StatusRow>) {

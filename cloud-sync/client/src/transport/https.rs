@@ -20,7 +20,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use rustls::ClientConfig;
 use tilth_core::id::Id;
 use tilth_core::time::Span;
-use tilth_protocol::{CONFIRMED_HEADER, Confirmed, KEY_HEADER, Key};
+use tilth_protocol::{CONFIRMED_HEADER, CodeId, Confirmed, KEY_HEADER, Key};
 
 use super::{Exchange, KnownBundle, Reply, Transport, TransportError, TransportErrorKind, tls};
 
@@ -48,6 +48,7 @@ pub struct Https {
     batch: Url,
     bundle: Url,
     time: Url,
+    enrolment: Url,
     /// `None` where only the time of day is asked for.
     key: Option<HeaderValue>,
     total: Duration,
@@ -84,7 +85,7 @@ impl Https {
     /// # Errors
     /// [`AddressError`] when the address is none, or plain HTTP to another machine.
     pub fn new(url: &str, tenant: &Id, key: &Key, tls: &Arc<ClientConfig>) -> Result<Https, AddressError> {
-        Https::with_timeouts(url, tenant, Some(key), tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+        Https::with_timeouts(url, Some(tenant), Some(key), tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
     }
 
     /// Client without a key: for [`Https::get_time`].
@@ -92,12 +93,20 @@ impl Https {
     /// # Errors
     /// As [`Https::new`].
     pub fn without_key(url: &str, tenant: &Id, tls: &Arc<ClientConfig>) -> Result<Https, AddressError> {
-        Https::with_timeouts(url, tenant, None, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+        Https::with_timeouts(url, Some(tenant), None, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+    }
+
+    /// Client of a device that has no key and no tenant yet.
+    ///
+    /// # Errors
+    /// As [`Https::new`].
+    pub fn for_enrolment(url: &str, tls: &Arc<ClientConfig>) -> Result<Https, AddressError> {
+        Https::with_timeouts(url, None, None, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
     }
 
     fn with_timeouts(
         url: &str,
-        tenant: &Id,
+        tenant: Option<&Id>,
         key: Option<&Key>,
         tls: &Arc<ClientConfig>,
         (connect, total): (Duration, Duration),
@@ -116,9 +125,11 @@ impl Https {
         }
         let batch = base.join("api/v1/sync/batch").map_err(|_| no_url())?;
         let mut bundle = base.join("api/config/bundle").map_err(|_| no_url())?;
-        bundle.query_pairs_mut().append_pair("client_id", tenant.as_str());
         let mut time = base.join("api/v1/time").map_err(|_| no_url())?;
-        time.query_pairs_mut().append_pair("client_id", tenant.as_str());
+        let enrolment = base.join("api/v1/enrolment").map_err(|_| no_url())?;
+        for url in [&mut bundle, &mut time] {
+            url.query_pairs_mut().extend_pairs(tenant.map(|tenant| ("client_id", tenant.as_str())));
+        }
         let peer = format!("{}://{host}:{}", base.scheme(), base.port_or_known_default().unwrap_or_default());
 
         let secret = key.map(|key| {
@@ -137,7 +148,7 @@ impl Https {
             .user_agent(concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
             .build();
         match built {
-            Ok(client) => Ok(Https { client, peer, batch, bundle, time, key: secret, total }),
+            Ok(client) => Ok(Https { client, peer, batch, bundle, time, enrolment, key: secret, total }),
             Err(error) => Err(AddressError::Client { url: url.to_owned(), detail: chain(&error) }),
         }
     }
@@ -148,6 +159,21 @@ impl Https {
         let mut url = self.time.clone();
         url.query_pairs_mut().append_pair("device_id", device.as_str()).append_pair("nonce", nonce);
         self.send(self.client.get(url), 0, MAX_ANSWER_BYTES).await
+    }
+
+    /// The CA certificate that an enrolment code names. It may be asked over [`tls::config_unverified`].
+    pub async fn get_enrolment_ca(&self, code: &CodeId) -> Exchange {
+        let mut url = self.enrolment.clone();
+        url.set_path(&format!("{}/ca", url.path()));
+        url.query_pairs_mut().append_pair("code", code.as_str());
+        self.send(self.client.get(url), 0, MAX_ANSWER_BYTES).await
+    }
+
+    /// Shows an enrolment code and the hash of a key, as JSON.
+    pub async fn post_enrolment(&self, body: Vec<u8>) -> Exchange {
+        let sent = body.len() as u64;
+        let request = self.client.post(self.enrolment.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        self.send(request, sent, MAX_ANSWER_BYTES).await
     }
 
     async fn exchange(&self, request: RequestBuilder, body: u64, most: usize) -> Exchange {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
@@ -114,6 +114,23 @@ pub fn config_ignoring_dates(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Tls
     config(Arc::new(Undated(verifier(ca)?)), CertificateClock::machine())
 }
 
+/// Believes any certificate, for the one question that is asked before anything can be believed: which CA certificate a hub has. What is asked
+/// so must carry no secret, and its answer must be checked by a hash that came another way.
+///
+/// # Errors
+/// [`TlsError`] when the versions of TLS cannot be had.
+pub fn config_unverified() -> Result<Arc<ClientConfig>, TlsError> {
+    config(Arc::new(Unverified(provider())), CertificateClock::machine())
+}
+
+/// The DER of the certificate in a PEM text that holds nothing but this one.
+#[must_use]
+pub fn only_certificate(pem: &str) -> Option<Vec<u8>> {
+    let is_one = pem.starts_with("-----BEGIN CERTIFICATE-----") && pem.matches("-----BEGIN ").count() == 1;
+    let read = || CertificateDer::from_pem_slice(pem.as_bytes()).ok().map(|der| der.to_vec());
+    is_one.then(read).flatten()
+}
+
 fn config(verifier: Arc<dyn ServerCertVerifier>, clock: CertificateClock) -> Result<Arc<ClientConfig>, TlsError> {
     let builder =
         ClientConfig::builder_with_details(provider(), Arc::new(clock)).with_safe_default_protocol_versions()?;
@@ -129,6 +146,45 @@ fn verifier(ca: Option<&Path>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> 
     let roots = Arc::new(authorities(path)?);
     let built = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
     Ok(built.map_err(|error| rustls::Error::General(error.to_string()))?)
+}
+
+/// Checks that the other end has the key of its certificate, and nothing of the certificate.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// Checks everything but the date.
@@ -230,6 +286,16 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_with_more_than_one_certificate_is_none() {
+        let one = include_str!("https/ca.pem");
+        assert!(only_certificate(one).is_some_and(|der| der.len() > 100));
+        for text in ["", &one.repeat(2), &format!("x\n{one}"), &one[..200], &one.replace("CERTIFICATE", "PRIVATE KEY")]
+        {
+            assert_eq!(only_certificate(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_file_that_holds_no_authority_is_named() {

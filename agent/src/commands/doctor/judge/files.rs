@@ -63,14 +63,16 @@ fn finding(file: &FileFact, account: &Account) -> Option<Finding> {
     }
 }
 
+/// How a device gets its keys.
+pub(super) const ENROLL: &str = "tilth-hub device enroll --client CLIENT --device ID on the hub prints a code; then here: sudo tilth-agent enroll --hub URL --code -";
+
 fn missing(file: &FileFact, account: &Account) -> Finding {
     let (at, owner) = (file.path.display(), &account.name);
     let what = file.path.file_name().unwrap_or_default().display();
     let put = format!("sudo install -o {owner} -m 600 FILE {at}");
     let fix = match file.kind {
         FileKind::Secret => format!("write the secret, one line, to a file and: {put}"),
-        FileKind::DeviceKey => format!("tilth-hub device key ID --client CLIENT on the hub prints one; then {put}"),
-        FileKind::SigningKey => format!("copy hub.pub from the hub's data folder: sudo install -m 644 hub.pub {at}"),
+        FileKind::DeviceKey | FileKind::SigningKey => ENROLL.to_owned(),
         _ => format!("copy the certificate of the hub's authority: sudo install -m 644 {what} {at}"),
     };
     Finding::fault(Check::File, &at, format!("missing: {}", name(file.kind)), fix)

@@ -6,6 +6,7 @@ use tilth_sync::transport::TransportErrorKind;
 
 use super::super::facts::{Answer, HubFacts};
 use super::super::{Check, Finding};
+use super::files::ENROLL;
 
 pub(super) fn finding(hub: Option<&HubFacts>, folder: &Path) -> Finding {
     let Some(hub) = hub else { return Finding::ok(Check::Hub, &folder.display(), "none configured") };
@@ -30,10 +31,9 @@ pub(super) fn finding(hub: Option<&HubFacts>, folder: &Path) -> Finding {
             "reached; the key was not tried, for it cannot be read",
             "see the device's key above; sudo tilth-agent doctor may read it",
         ),
-        Some(Answer::Status(status @ (401 | 403))) => fault(
-            format!("the hub rejects the device's key ({status}): it is revoked, or of another device"),
-            "tilth-hub device key ID --client CLIENT on the hub prints a new one, which goes into the file of hub.key_file",
-        ),
+        Some(Answer::Status(status @ (401 | 403))) => {
+            fault(format!("the hub rejects the device's key ({status}): it is revoked, or of another device"), ENROLL)
+        }
         Some(Answer::Status(status)) => {
             fault(format!("it answers {status}"), "is hub.url in agent.toml that of a hub? Its log says more")
         }

@@ -305,7 +305,7 @@ fn the_first_step_to_the_hub_that_fails_is_told() {
     assert!(early.contains("set this machine's clock"), "{early}");
     let revoked = fault(hub(|hub| hub.answer = Some(Answer::Status(401))));
     assert!(
-        revoked.contains("rejects the device's key (401)") && revoked.contains("tilth-hub device key"),
+        revoked.contains("rejects the device's key (401)") && revoked.contains("tilth-hub device enroll"),
         "{revoked}"
     );
     let unread = warning(hub(|hub| (hub.has_key, hub.answer) = (false, Some(Answer::Status(401)))));

@@ -20,7 +20,7 @@ fn key() -> Key {
 fn to(address: &str) -> Result<Https, AddressError> {
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/https/ca.pem");
     let tls = client_config(Some(pem.as_ref()), CertificateClock::machine()).unwrap();
-    Https::with_timeouts(address, &Id::new("acme").unwrap(), Some(&key()), &tls, (SHORT, SHORT))
+    Https::with_timeouts(address, Some(&Id::new("acme").unwrap()), Some(&key()), &tls, (SHORT, SHORT))
 }
 
 /// Reads one request: its head as text, its body as bytes.

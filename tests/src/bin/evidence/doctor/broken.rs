@@ -150,7 +150,7 @@ pub(super) const BROKEN: &[Broken] = &[
             bench.hub.call(&["device", "revoke", DEVICE, "--client", CLIENT]);
             Ok(())
         },
-        faults: &[fault("hub", "the hub rejects the device's key (401)", "tilth-hub device key")],
+        faults: &[fault("hub", "the hub rejects the device's key (401)", "tilth-hub device enroll")],
         code: 1,
     },
     Broken {

@@ -1,0 +1,156 @@
+//! `tilth-agent enroll`: a key for this device, and whom it trusts, for a one-time code.
+//!
+//! The device draws the key and keeps it before the hub has its hash, so that the same command can be run again when the answer was lost.
+//! Nothing in use is changed before the hub has taken the code.
+
+mod files;
+mod refusal;
+
+use std::fs;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use serde::de::DeserializeOwned;
+use tilth_config::bundle::TrustedKey;
+use tilth_config::sha256;
+use tilth_protocol::{EnrolmentAnswer, EnrolmentCa, EnrolmentCode, EnrolmentRequest, Failure, HexBytes, Key};
+use tilth_sync::transport::https::Https;
+use tilth_sync::transport::{Reply, tls};
+
+use self::files::{Files, Found};
+use self::refusal::Refusal;
+use crate::cli;
+use crate::exit::Exit;
+use crate::output::{Output, listed, tell};
+
+/// Exchanges the code, and writes agent.toml and the files that it names.
+pub(crate) fn enroll(wanted: &cli::Enroll) -> anyhow::Result<Exit> {
+    match run(wanted) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => match error.downcast_ref::<Refusal>() {
+            Some(refusal) => {
+                tell(format_args!("tilth-agent: {refusal}"));
+                Ok(refusal.exit())
+            }
+            None => Err(error),
+        },
+    }
+}
+
+fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
+    let code = EnrolmentCode::parse(&typed(&wanted.code)?).map_err(Refusal::Mistyped)?;
+    let url = wanted.hub.trim_end_matches('/');
+    let files = Files::find(&wanted.config.folder)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+    let hub = Hub { url, code: &code };
+    // Plain HTTP is for this machine alone, and has no certificate.
+    let ca = match code.has_ca() && url.starts_with("https:") {
+        true => Some(runtime.block_on(hub.ca())?),
+        false => None,
+    };
+    let ca_file = match &ca {
+        Some(pem) => Some(files.stage_ca(pem)?),
+        None => files.ca_in_use(),
+    };
+    let key = files.pending_key(&code.id())?;
+    let answer = match runtime.block_on(hub.exchange(&key, ca_file.as_deref())) {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            // The CA is asked for again, and the key only shown again where the code may still be good.
+            let ca_file = ca_file.filter(|_| ca.is_some());
+            let key = refusal.is_final().then(|| files.pending(&code.id()));
+            for file in ca_file.into_iter().chain(key) {
+                let _ = fs::remove_file(file);
+            }
+            return Err(refusal.into());
+        }
+    };
+    let signing_key = TrustedKey::parse(&answer.signing_key).context("the hub's signing key")?;
+    let found = files.keep(url, &answer, signing_key, ca.is_some(), &code.id())?;
+    say(wanted, url, &answer, &found)
+}
+
+/// The code, from standard input where it is `-`: it then stands in no list of processes.
+fn typed(code: &str) -> anyhow::Result<String> {
+    if code != "-" {
+        return Ok(code.to_owned());
+    }
+    if io::stdin().is_terminal() {
+        print!("Code that tilth-hub device enroll printed: ");
+        io::stdout().flush().context("standard output")?;
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).context("standard input")?;
+    Ok(line)
+}
+
+/// The hub at an address, for one code.
+struct Hub<'a> {
+    url: &'a str,
+    code: &'a EnrolmentCode,
+}
+
+impl Hub<'_> {
+    /// The CA certificate that the code names. The connection is not verified, so nothing but the public id of the code is sent, and the
+    /// answer is believed by its hash alone.
+    async fn ca(&self) -> Result<String, Refusal> {
+        let https = Https::for_enrolment(self.url, &tls::config_unverified()?).map_err(Refusal::Address)?;
+        let reply = https.get_enrolment_ca(&self.code.id()).await.outcome;
+        let EnrolmentCa { ca } = self.read(&reply.map_err(|error| Refusal::unanswered(error, self.code, false))?)?;
+        let hash = tls::only_certificate(&ca).map(|der| sha256(&der));
+        match hash.is_some_and(|hash| self.code.names_ca(&hash)) {
+            true => Ok(ca),
+            false => Err(Refusal::OtherCa { url: self.url.to_owned() }),
+        }
+    }
+
+    /// Shows the code and the hash of the key.
+    async fn exchange(&self, key: &Key, ca: Option<&Path>) -> Result<EnrolmentAnswer, Refusal> {
+        let tls = tls::client_config(ca, tls::CertificateClock::machine())?;
+        let key_id = hex::decode(key.id()).ok().and_then(|id| id.try_into().ok()).map(HexBytes);
+        let request = EnrolmentRequest {
+            code: self.code.id(),
+            secret: self.code.secret(),
+            key_id: key_id.expect("a key's id has 12 hex digits"),
+            key_hash: HexBytes(sha256(key.reveal().as_bytes())),
+        };
+        let body = serde_json::to_vec(&request).expect("texts are JSON");
+        let https = Https::for_enrolment(self.url, &tls).map_err(Refusal::Address)?;
+        let reply = https.post_enrolment(body).await.outcome;
+        self.read(&reply.map_err(|error| Refusal::unanswered(error, self.code, true))?)
+    }
+
+    fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Refusal> {
+        let url = self.url.to_owned();
+        if reply.status != 200 {
+            let failure = serde_json::from_slice::<Failure>(&reply.body).ok();
+            return Err(Refusal::Answered { url, status: reply.status, failure });
+        }
+        serde_json::from_slice(&reply.body).map_err(|_| Refusal::Answered { url, status: reply.status, failure: None })
+    }
+}
+
+/// What was written, and what follows.
+fn say(wanted: &cli::Enroll, url: &str, answer: &EnrolmentAnswer, found: &Found) -> anyhow::Result<()> {
+    let EnrolmentAnswer { client_id, device_id, .. } = answer;
+    let mut output = Output::new();
+    output.line(format_args!("enrolled as {client_id}/{device_id} at {url}"))?;
+    output.line(format_args!("wrote {}", listed(found.written.iter().map(|path| path.display()), 4)))?;
+    if let Some(before) = &found.other_name {
+        output.line(format_args!("this device was {before}; from now on its name is {device_id}"))?;
+    }
+    if found.other_signing_key {
+        output.line(
+            "the hub signs configurations with another key than the one before: delete bundle.good and bundle.state in the data folder",
+        )?;
+    }
+    output.line("next:")?;
+    let folder = &wanted.config.folder;
+    let next = match folder == Path::new("/etc/tilth") {
+        true => ["sudo systemctl restart tilth-agent".to_owned(), "sudo tilth-agent doctor".to_owned()],
+        false => ["run", "doctor"].map(|command| format!("tilth-agent {command} --config {}", folder.display())),
+    };
+    next.iter().try_for_each(|command| output.line(format_args!("  {command}")))?;
+    output.flush()
+}

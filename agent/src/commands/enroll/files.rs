@@ -1,0 +1,216 @@
+//! Files of an enrolment: agent.toml, and beside it the device's key, the hub's signing key and its CA.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use tilth_config::bundle::TrustedKey;
+use tilth_config::{plain_file, text_at, with_texts};
+use tilth_protocol::{CodeId, EnrolmentAnswer, Key, KeyKind};
+
+use super::refusal::Refusal;
+use crate::commands::doctor;
+use crate::configuration::enrolment;
+use crate::{durable, random};
+
+/// Upper limit of agent.toml in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Mode of what is no secret.
+const PUBLIC: u32 = 0o644;
+
+const HEAD: &str = "# This device. docs/configuration.md has every key; after a change: tilth-agent check\n";
+
+/// agent.toml as it is, and where its files are.
+pub(super) struct Files {
+    folder: PathBuf,
+    /// None where there is no file yet.
+    agent_toml: Option<String>,
+    key: PathBuf,
+    signing_key: PathBuf,
+    ca: PathBuf,
+    /// User and group of the agent, where files are written by root.
+    owner: Option<(u32, u32)>,
+}
+
+/// What was written, and what was there before.
+pub(super) struct Found {
+    pub(super) written: Vec<PathBuf>,
+    pub(super) other_name: Option<String>,
+    pub(super) other_signing_key: bool,
+}
+
+impl Files {
+    /// Finds agent.toml, and checks that it can be changed, before anything is sent.
+    pub(super) fn find(folder: &Path) -> anyhow::Result<Files> {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let path = folder.join("agent.toml");
+        let agent_toml = match plain_file::read_text(&path, MAX_BYTES) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| denied(&path)),
+        };
+        let name = |key: &str, usual: &str| {
+            let named = agent_toml.as_deref().and_then(|text| text_at(text, "hub", key));
+            folder.join(named.as_deref().unwrap_or(usual))
+        };
+        let (key, signing_key, ca) =
+            (name("key_file", "device.key"), name("signing_key", "hub.pub"), name("ca", "hub-ca.pem"));
+        let owner = is_root().then(|| owner(folder)).flatten();
+        let files = Files { folder: folder.to_owned(), agent_toml, key, signing_key, ca, owner };
+        files
+            .changed("https://hub.example", ("client", "device"), true)
+            .map_err(|why| Refusal::AgentToml { path, why })?;
+        Ok(files)
+    }
+
+    /// agent.toml with the hub. What it names already keeps its name.
+    fn changed(
+        &self,
+        url: &str,
+        (client, device): (&str, &str),
+        has_ca: bool,
+    ) -> Result<String, tilth_config::NotChanged> {
+        let text =
+            with_texts(self.agent_toml.as_deref().unwrap_or(HEAD), "device", &[("id", device), ("client", client)])?;
+        let named = |key: &str| text_at(&text, "hub", key);
+        let or = |key: &str, usual: &str| named(key).unwrap_or_else(|| usual.to_owned());
+        let (signing_key, key_file, ca) =
+            (or("signing_key", "hub.pub"), or("key_file", "device.key"), or("ca", "hub-ca.pem"));
+        let mut values = vec![("url", url), ("signing_key", &signing_key), ("key_file", &key_file)];
+        if has_ca {
+            values.insert(1, ("ca", &ca));
+        }
+        with_texts(&text, "hub", &values)
+    }
+
+    /// The CA that agent.toml names already.
+    pub(super) fn ca_in_use(&self) -> Option<PathBuf> {
+        let named = self.agent_toml.as_deref().and_then(|text| text_at(text, "hub", "ca"));
+        named.map(|_| self.ca.clone())
+    }
+
+    /// Writes the CA beside its place, for the exchange.
+    pub(super) fn stage_ca(&self, pem: &str) -> anyhow::Result<PathBuf> {
+        self.stage(&self.ca, pem, PUBLIC)
+    }
+
+    /// The key that is being exchanged for a code: the one of an earlier try, or a new one, on the disk.
+    pub(super) fn pending_key(&self, code: &CodeId) -> anyhow::Result<Key> {
+        let path = self.pending(code);
+        let name = || denied(&path);
+        if path.exists() {
+            return enrolment::device_key(&path).with_context(name);
+        }
+        let key = Key::from_random(KeyKind::Device, random::bytes(), random::bytes());
+        let write = || {
+            let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+            writeln!(file, "{}", key.reveal())?;
+            file.sync_all()?;
+            self.own(&path)?;
+            fs::File::open(folder_of(&path))?.sync_all()
+        };
+        write().with_context(name)?;
+        Ok(key)
+    }
+
+    /// Where the key lies that is being exchanged for a code.
+    pub(super) fn pending(&self, code: &CodeId) -> PathBuf {
+        let name = self.key.file_name().unwrap_or_default().display();
+        self.key.with_file_name(format!("{name}.{code}"))
+    }
+
+    /// Puts everything in its place, the key last: until it is there, the same command can be run again.
+    pub(super) fn keep(
+        &self,
+        url: &str,
+        answer: &EnrolmentAnswer,
+        signing_key: TrustedKey,
+        has_ca: bool,
+        code: &CodeId,
+    ) -> anyhow::Result<Found> {
+        let EnrolmentAnswer { client_id, device_id, .. } = answer;
+        let agent_toml = self.folder.join("agent.toml");
+        let agent_toml = fs::canonicalize(&agent_toml).unwrap_or(agent_toml);
+        let text = self.changed(url, (client_id.as_str(), device_id.as_str()), has_ca)?;
+        let before = self.agent_toml.as_deref().and_then(|text| text_at(text, "device", "id"));
+        let found = Found {
+            written: [Some(&agent_toml), Some(&self.signing_key), has_ca.then_some(&self.ca), Some(&self.key)]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+            other_name: before.filter(|before| before != device_id.as_str()),
+            other_signing_key: enrolment::signing_key(&self.signing_key).is_ok_and(|before| before != signing_key),
+        };
+        if has_ca {
+            self.commit(&self.ca)?;
+        }
+        self.stage(&self.signing_key, &format!("{signing_key}\n"), PUBLIC)?;
+        self.commit(&self.signing_key)?;
+        self.stage(&agent_toml, &text, PUBLIC)?;
+        self.commit(&agent_toml)?;
+        let put = || {
+            fs::rename(self.pending(code), &self.key)?;
+            fs::File::open(folder_of(&self.key))?.sync_all()
+        };
+        put().with_context(|| self.key.display().to_string())?;
+        Ok(found)
+    }
+
+    /// Writes the next version of a file beside it, with owner and mode of the one that is there.
+    fn stage(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<PathBuf> {
+        let (folder, name) = parts(path)?;
+        let staged = durable::staged(folder, name);
+        let write = || {
+            durable::stage(folder, name, text.as_bytes())?;
+            let before = fs::metadata(path).ok();
+            fs::set_permissions(
+                &staged,
+                Permissions::from_mode(before.as_ref().map_or(mode, |file| file.mode() & 0o777)),
+            )?;
+            match before {
+                Some(file) if self.owner.is_some() => chown(&staged, Some(file.uid()), Some(file.gid())),
+                _ => Ok(()),
+            }
+        };
+        write().with_context(|| denied(path))?;
+        Ok(staged)
+    }
+
+    fn commit(&self, path: &Path) -> anyhow::Result<()> {
+        let (folder, name) = parts(path)?;
+        durable::commit(folder, name).with_context(|| path.display().to_string())
+    }
+
+    /// Gives a file to the agent's user.
+    fn own(&self, path: &Path) -> io::Result<()> {
+        self.owner.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
+    }
+}
+
+/// The agent's user; for a configuration that is not the service's, the owner of its folder.
+fn owner(folder: &Path) -> Option<(u32, u32)> {
+    let (user, group) = doctor::agents_user(folder);
+    let of_folder = || fs::metadata(folder).ok().map(|folder| (folder.uid(), folder.gid()));
+    if user == 0 { of_folder() } else { Some((user, group)) }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+fn parts(path: &Path) -> anyhow::Result<(&Path, &str)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    Ok((folder_of(path), name.ok_or_else(|| anyhow!("{}: expected a file", path.display()))?))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+fn denied(path: &Path) -> String {
+    format!("{}; sudo tilth-agent enroll may read and write there", path.display())
+}

@@ -1,0 +1,257 @@
+//! `tilth-agent enroll` and `tilth-hub device enroll`: the real programs, over the hub's own TLS.
+#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rusqlite::Connection;
+use tilth_tests::agent::{Folder, Run, program};
+use tilth_tests::live::certificates::{Authority, authority, certificate, serve};
+use tilth_tests::live::hub::{CLIENT, DEVICE, Hub};
+use tilth_tests::live::proxy::{Line, Proxy};
+use tilth_tests::live::room::{Room, windows};
+
+/// A hub with a certificate of the farm's own CA, whose file is `ca.pem`.
+struct Enrolling {
+    folder: Folder,
+    ca: Authority,
+    hub: Hub,
+}
+
+impl Enrolling {
+    fn new(name: &str) -> Enrolling {
+        let (folder, ca) = (Folder::new(name), authority("farm"));
+        folder.write("ca.pem", ca.pem());
+        certificate(&folder, &ca, "localhost", (2020, 2090));
+        let mut hub = Hub::new(&folder.path().join("hub"));
+        serve(&mut hub, &folder);
+        Enrolling { folder, ca, hub }
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}", self.hub.port)
+    }
+
+    fn code(&self, device: &str) -> String {
+        let ca = self.folder.path().join("ca.pem").display().to_string();
+        let made = self.hub.json(&["device", "enroll", "--client", CLIENT, "--device", device, "--ca", &ca]);
+        made["code"].as_str().unwrap().to_owned()
+    }
+
+    /// A folder for the configuration of another device.
+    fn etc(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn sql(&self, statement: &str) {
+        let database = Connection::open(self.hub.folder.join("hub.db")).unwrap();
+        assert_eq!(database.execute(statement, []).unwrap(), 1, "{statement}");
+    }
+}
+
+/// The command, with the code on standard input.
+fn enroll(etc: &Path, url: &str, code: &str) -> Run {
+    let mut call = Command::new(program());
+    call.args(["enroll", "--hub", url, "--code", "-", "--config"]).arg(etc);
+    let mut child = call.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{code}\n").as_bytes()).unwrap();
+    Run::of(child.wait_with_output().unwrap())
+}
+
+fn files(etc: &Path) -> Vec<String> {
+    let names = fs::read_dir(etc).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+/// Refused with these words, and nothing was left of the attempt but what a second one needs.
+#[track_caller]
+fn refused(run: &Run, code: i32, expected: &str) {
+    assert_eq!(run.code, Some(code), "{}{}", run.out, run.err);
+    assert!(run.err.contains(expected), "expected {expected:?}, found {}", run.err);
+    assert!(!run.err.contains("dev_ak_"), "{}", run.err);
+}
+
+#[test]
+fn a_device_is_enrolled_and_its_rows_arrive() {
+    let mut enrolling = Enrolling::new("enroll");
+    let mut room = Room::of_hub("enroll-farm", &enrolling.hub);
+    let etc = room.farm.folder.path().join("etc");
+    for file in ["device.key", "hub.pub"] {
+        fs::remove_file(etc.join(file)).unwrap();
+    }
+    let line = room.farm.folder.path().join("usb-board").display().to_string();
+    let before = format!(
+        "# by the door\n[device]  # this Pi\nid = 'pi-old' # will be renamed\n\n[bus.gateway] # the board\nkind = 'line'\nport = '{line}'\n"
+    );
+    room.farm.folder.write("etc/agent.toml", &before);
+    let code = enrolling.code(DEVICE);
+    let run = enroll(&etc, &enrolling.url(), &code.to_lowercase().replace('-', " "));
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    assert!(
+        run.out.starts_with(&format!("enrolled as {CLIENT}/{DEVICE} at {}\nwrote ", enrolling.url())),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains(&format!("this device was pi-old; from now on its name is {DEVICE}")), "{}", run.out);
+    let expected =
+        before.replace("'pi-old'", &format!("\"{DEVICE}\"")).replace("# this Pi\n", "# this Pi\nclient = \"acme\"\n")
+            + &format!(
+                "\n[hub]\nurl = \"{}\"\nca = \"hub-ca.pem\"\nsigning_key = \"hub.pub\"\nkey_file = \"device.key\"\n",
+                enrolling.url()
+            );
+    assert_eq!(fs::read_to_string(etc.join("agent.toml")).unwrap(), expected);
+    assert_eq!(files(&etc), ["agent.toml", "config.d", "device.key", "hub-ca.pem", "hub.pub"]);
+    let mode = |file: &str| fs::metadata(etc.join(file)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("device.key"), mode("hub.pub"), mode("hub-ca.pem")), (0o600, 0o644, 0o644));
+    let pinned = fs::read(etc.join("hub.pub")).unwrap();
+    assert_eq!(pinned, fs::read(enrolling.hub.folder.join("hub.pub")).unwrap());
+
+    room.farm.start();
+    room.minutes(3, 21.0);
+    let closed = room.closed_minutes() as u64;
+    room.farm.until("the rows are at the hub", |farm| {
+        let sync = farm.status().unwrap_or_default()["sync"].clone();
+        sync["confirmed"]["windows"].as_u64() >= Some(closed) && sync["why"].is_null()
+    });
+    enrolling.hub.stop();
+    enrolling.hub.serve();
+    assert_eq!(windows(&enrolling.hub).len() as u64, closed);
+    let keys = enrolling.hub.json(&["device", "list"])["keys"].clone();
+    assert!(
+        !keys[0]["revoked"].is_null() && !keys[1]["last_used"].is_null(),
+        "the first use ends the key before: {keys}"
+    );
+}
+
+#[test]
+fn a_code_that_is_no_good_says_why() {
+    let mut enrolling = Enrolling::new("enroll-codes");
+    let (url, first) = (enrolling.url(), enrolling.etc("first"));
+    let code = enrolling.code("pi-7");
+    assert_eq!(enroll(&first, &url, &code).code, Some(0));
+    assert_eq!(files(&first), ["agent.toml", "device.key", "hub-ca.pem", "hub.pub"]);
+
+    let again = enroll(&enrolling.etc("second"), &url, &code);
+    refused(&again, 1, "another agent used this enrolment code at 20");
+    assert!(again.err.contains("tilth-hub device revoke"), "{}", again.err);
+    assert_eq!(files(&enrolling.etc("second")), [""; 0]);
+
+    let expired = enrolling.code("pi-8");
+    enrolling.sql("UPDATE enrolment_codes SET expires = created + 1 WHERE used IS NULL");
+    refused(&enroll(&enrolling.etc("third"), &url, &expired), 1, "this enrolment code expired at 20");
+    let revoked = enrolling.code("pi-9");
+    enrolling.hub.call(&["device", "revoke", "pi-9", "--client", CLIENT, "--codes"]);
+    refused(
+        &enroll(&enrolling.etc("fourth"), &url, &revoked),
+        1,
+        "is revoked. A new one, on the hub: tilth-hub device enroll",
+    );
+
+    // Nothing listens any more: what is mistyped, or not for another machine in the clear, is not sent.
+    let other = Enrolling::new("enroll-other").code("pi-7");
+    refused(&enroll(&enrolling.etc("fifth"), &url, &other), 1, "does not know this code");
+    enrolling.hub.stop();
+    let mut swapped = code.clone().into_bytes();
+    let at = (0..4).find(|at| swapped[*at] != swapped[at + 1]).unwrap();
+    swapped.swap(at, if at == 3 { 5 } else { at + 1 });
+    let swapped = String::from_utf8(swapped).unwrap();
+    refused(
+        &enroll(&enrolling.etc("sixth"), &url, &swapped),
+        2,
+        "one of its letters or digits is wrong, or two are swapped; nothing was sent",
+    );
+    refused(
+        &enroll(&enrolling.etc("sixth"), &url, &code[1..]),
+        2,
+        "it has 39 letters and digits; expected 24 or 40; nothing was sent",
+    );
+    refused(&enroll(&enrolling.etc("sixth"), "http://hub.example", &code), 2, "expected https");
+    refused(&enroll(&enrolling.etc("sixth"), &url, &code), 1, "cannot be reached");
+    enrolling.folder.write("odd/agent.toml", "hub = { url = 'x' }\n");
+    refused(
+        &enroll(&enrolling.etc("odd"), &url, &code),
+        2,
+        "agent.toml: expected a table [hub] on a line of its own, or none; nothing was sent",
+    );
+}
+
+/// The hub has committed, and its answer does not arrive.
+#[test]
+fn a_lost_answer_is_asked_for_again_by_the_same_agent_alone() {
+    let mut enrolling = Enrolling::new("enroll-lost");
+    let code = enrolling.code("pi-7");
+    enrolling.hub.stop();
+    enrolling.hub.serve();
+    let proxy = Proxy::to(enrolling.hub.port);
+    let (url, etc) = (format!("http://127.0.0.1:{}", proxy.port), enrolling.etc("first"));
+    proxy.set(Line::Swallows);
+    let lost = enroll(&etc, &url, &code);
+    refused(&lost, 1, "the hub may have taken the code. Run the same command again");
+    let id = code.replace('-', "")[..7].to_owned();
+    assert_eq!(files(&etc), [format!("device.key.{id}")]);
+    assert_eq!(fs::metadata(etc.join(format!("device.key.{id}"))).unwrap().permissions().mode() & 0o777, 0o600);
+    proxy.set(Line::Passes);
+    refused(&enroll(&enrolling.etc("second"), &url, &code), 1, "another agent used this enrolment code");
+    let again = enroll(&etc, &url, &code);
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    assert_eq!(files(&etc), ["agent.toml", "device.key", "hub.pub"]);
+    let key = fs::read_to_string(etc.join("device.key")).unwrap();
+    let listed = enrolling.hub.call(&["device", "list", "--json"]);
+    assert!(listed.contains(&key[7..19]), "{listed}");
+}
+
+/// Whoever is in between has the hub's answers but not the key of its certificate, or a CA of their own.
+#[test]
+fn somebody_in_between_is_not_shown_the_code() {
+    let mut enrolling = Enrolling::new("enroll-between");
+    let code = enrolling.code("pi-7");
+    let (between, etc) = (Folder::new("enroll-between-tls"), enrolling.etc("first"));
+    certificate(&between, &authority("farm"), "localhost", (2020, 2090));
+    enrolling.hub.stop();
+    serve(&mut enrolling.hub, &between);
+    refused(
+        &enroll(&etc, &enrolling.url(), &code),
+        1,
+        "the code was not sent. This certificate is not from the CA that the code names",
+    );
+    enrolling.sql(&format!("UPDATE enrolment_codes SET ca = '{}'", authority("farm").pem()));
+    refused(&enroll(&etc, &enrolling.url(), &code), 1, "shows another CA certificate than the one that the code names");
+    // Two certificates, the right one first: the second would be trusted as well.
+    let two = enrolling.ca.pem() + &authority("farm").pem();
+    enrolling.sql(&format!("UPDATE enrolment_codes SET ca = '{two}'"));
+    refused(&enroll(&etc, &enrolling.url(), &code), 1, "shows another CA certificate than the one that the code names");
+    let listed = enrolling.hub.call(&["device", "list", "--json"]);
+    assert!(listed.contains("\"used\":null") && !listed.contains("\"used\":\""), "{listed}");
+    assert_eq!(files(&etc).len(), 1, "the key that was drawn, for the next try: {:?}", files(&etc));
+}
+
+/// A Pi without a battery wakes up in another year.
+#[test]
+fn a_wrong_clock_is_told_with_its_fix() {
+    let mut enrolling = Enrolling::new("enroll-clock");
+    let code = enrolling.code("pi-7");
+    certificate(&enrolling.folder, &enrolling.ca, "localhost", (2089, 2090));
+    enrolling.hub.stop();
+    serve(&mut enrolling.hub, &enrolling.folder);
+    let run = enroll(&enrolling.etc("first"), &enrolling.url(), &code);
+    refused(&run, 1, "it begins at 2089-01-01T00:00:00Z, and this device's clock says 20");
+    assert!(run.err.contains("If this device's clock is wrong, set it and try again: sudo date -s"), "{}", run.err);
+}
+
+/// A code without a CA is for a certificate that machines trust anyway, which this one is not.
+#[test]
+fn a_code_without_a_ca_trusts_no_ca_of_its_own() {
+    let enrolling = Enrolling::new("enroll-public");
+    let made = enrolling.hub.json(&["device", "enroll", "--client", CLIENT, "--device", "pi-7"]);
+    let code = made["code"].as_str().unwrap();
+    refused(
+        &enroll(&enrolling.etc("first"), &enrolling.url(), code),
+        1,
+        "tilth-hub device enroll --ca FILE makes a code that names it",
+    );
+}

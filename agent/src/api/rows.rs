@@ -426,13 +426,10 @@ pub(crate) struct BusState {
     pub(crate) opened: u64,
     pub(crate) bytes: u64,
     /// Messages that came: lines, frames of a board, measurements of chips.
-    #[serde(alias = "lines")]
     pub(crate) messages: u64,
     pub(crate) used: u64,
     /// Time of the last message; none before the first.
-    #[serde(alias = "last_line")]
     pub(crate) last_message: Option<String>,
-    #[serde(alias = "last_line_s")]
     pub(crate) last_message_s: Option<f64>,
     /// Ignored messages, by reason.
     pub(crate) ignored: BTreeMap<String, u64>,
@@ -460,7 +457,6 @@ pub(crate) struct BusState {
 #[serde(default)]
 pub(crate) struct Ignored {
     pub(crate) reason: String,
-    #[serde(alias = "line")]
     pub(crate) message: String,
     #[serde(flatten)]
     pub(crate) about: Option<About>,
@@ -477,7 +473,6 @@ pub(crate) struct FaultRow {
 pub(crate) struct RejectedStamps {
     /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
     pub(crate) reason: String,
-    #[serde(alias = "lines")]
     pub(crate) messages: u64,
     /// Arrival of the first and the last of them, and seconds since.
     pub(crate) since: Option<String>,

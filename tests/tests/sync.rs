@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tilth_tests::agent::{Folder, program, run};
+use tilth_tests::live::farm::Farm;
 use tilth_tests::live::hub::Hub;
 use tilth_tests::live::room::{Room, config, firing, windows};
 
@@ -110,8 +111,14 @@ fn a_hub_that_refuses_the_key_is_an_alert_until_it_does_not() {
     room.farm.until("the refusal", |farm| {
         farm.status().is_some_and(|status| status["sync"]["alerts"]["key-refused"].is_string())
     });
+    let events = |farm: &Farm| {
+        farm.status().map_or(0, |status| status["store"]["lanes"]["events"]["committed"].as_u64().unwrap_or(0))
+    };
+    let before = events(&room.farm);
     room.minutes(2, 21.0);
     room.farm.until("the page", |farm| farm.log().contains("the hub refuses this device"));
+    // A page does not wait for the disk, and what is killed before it is stored never was.
+    room.farm.until("alert and page are stored", |farm| events(farm) >= before + 2);
     let alerts = room.farm.ask(&["alerts", "--json"]).out;
     assert!(alerts.contains("\"rule\":\"hub-refuses\""), "{alerts}");
     assert!(!room.farm.log().contains(&wrong), "the key is in the log");

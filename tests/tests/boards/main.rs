@@ -1,5 +1,5 @@
 //! The images that ship, run by the emulator: sensors and their faults, relays and what sends them off, a queue that outlives the
-//! agent's absence, settings that outlive power. Skipped where the images were not built.
+//! agent's absence, settings that outlive power. Skipped without TILTH_BOARDS.
 
 mod emulated;
 

@@ -113,7 +113,10 @@ impl Channel {
     /// Whether an agent alone has what the channel needs, a line or an output of its own.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        matches!(self.target, Target::Modem { .. } | Target::Siren { .. })
+        match self.target {
+            Target::Modem { .. } | Target::Siren { .. } => true,
+            Target::Log | Target::Ntfy { .. } | Target::Webhook { .. } => false,
+        }
     }
 
     /// Reads a channel outside a configuration: an object such as one under `notifications`, in JSON. It leads to a server.

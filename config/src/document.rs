@@ -219,7 +219,8 @@ fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Diagnostics
 /// The problem with what is a table of `agent.toml`.
 fn misplaced(name: &str) -> Option<Problem> {
     AGENT_TOML.get(name).map(|_| {
-        let help = "files under config.d have sensors, rules, escalation, notifications, schedules, actuators, agent and zones";
+        let used: Vec<_> = namespaces::used().collect();
+        let help = format!("files under config.d have {} and {ZONES}", used.join(", "));
         Problem::new(format!("{name} belongs in agent.toml")).help(help)
     })
 }

@@ -202,6 +202,11 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     NAMESPACES.iter().map(|key| key.name)
 }
 
+/// Names of the namespaces that this version uses.
+pub(crate) fn used() -> impl Iterator<Item = &'static str> {
+    NAMESPACES.iter().filter(|key| !matches!(key.value, Value::Unused)).map(|key| key.name)
+}
+
 /// Names of the namespaces that this version accepts and does not use.
 pub(crate) fn unused() -> impl Iterator<Item = &'static str> {
     NAMESPACES.iter().filter(|key| matches!(key.value, Value::Unused)).map(|key| key.name)

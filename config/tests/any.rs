@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
-use tilth_config::{Document, Layer, Purpose, Text, base, explain, load_documents};
+use tilth_config::{Document, Layer, Purpose, Text, base, explain, load_documents, schema};
 
 const FARM: &str = include_str!("broken/zones/config.d/tower.toml");
 const AGENT_TOML: &str = include_str!("broken/lines/agent.toml");
@@ -77,15 +77,8 @@ fn spoiled(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
 
 /// Trees of the words that mean something, in places where they may not.
 fn words() -> impl Strategy<Value = Json> {
-    let keys = prop::sample::select(vec![
-        "sensors",
-        "rules",
-        "escalation",
-        "notifications",
-        "schedules",
-        "agent",
-        "zones",
-        "features",
+    let mut keys = schema::namespaces();
+    keys.extend([
         "a",
         "a/ph",
         "b/ec",
@@ -125,6 +118,7 @@ fn words() -> impl Strategy<Value = Json> {
         "across",
         "x",
     ]);
+    let keys = prop::sample::select(keys);
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),

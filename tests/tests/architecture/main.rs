@@ -1,4 +1,5 @@
-//! The shape of the workspace: who may import whom, what tilth-core may use, the order of its steps, names and their homes, the top level.
+//! The shape of the workspace: who may import whom, what tilth-core may use, the order of its steps, names and their homes, the top level, the
+//! map in `docs/architecture.md`.
 //!
 //! The tables below say what is allowed; `docs/architecture.md` says why. A change here is a decision: it wants a dated
 //! page in `docs/decisions/`. Every check takes text, so that `shown_something_wrong` can show it a wrong one.
@@ -6,6 +7,7 @@
 
 mod circles;
 mod homes;
+mod map;
 mod shown_something_wrong;
 mod source;
 

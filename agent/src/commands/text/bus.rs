@@ -1,5 +1,7 @@
 //! A bus in the state of the agent.
 
+use tilth_config::BusKind;
+
 use super::times::Times;
 use super::{for_long, line};
 use crate::api::rows::{BusState, FaultRow, RejectedStamps};
@@ -14,11 +16,11 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     let since = times.since(bus.since.as_ref(), bus.for_s);
     let why = bus.reason.as_ref().map_or_else(|| format!(", {}", bus.port), |reason| format!(": {}", line(reason)));
     let mut lines = vec![format!("{}{since}{why}; opened {}", bus.state, counted(bus.opened, "time"))];
-    let what = match bus.kind.as_str() {
-        "board" => "frame",
-        "i2c" => "measurement",
-        "line" => "line",
-        _ => "message",
+    let what = match BusKind::ALL.into_iter().find(|kind| kind.name() == bus.kind) {
+        Some(BusKind::Board) => "frame",
+        Some(BusKind::I2c) => "measurement",
+        Some(BusKind::Line) => "line",
+        Some(BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12) | None => "message",
     };
     let last = bus.last_message_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
     // A reason without words is that of another version.

@@ -56,10 +56,11 @@ pub(super) async fn of(loaded: &Loaded, agent: Option<i32>, status: Option<&Stat
 }
 
 fn kind(bus: Option<(&Id, &Bus)>, path: &str) -> (PortKind, Option<Serial>) {
+    use BusKind::{Board, Gpio, I2c, Line, Modbus, Mqtt, Sdi12, W1};
     match bus {
         Some((_, Bus { link: Link::Serial(serial), .. })) => (PortKind::Serial, Some(serial.clone())),
-        Some((_, Bus { kind: BusKind::I2c, .. })) => (PortKind::I2c, None),
-        Some(_) => (PortKind::Other, None),
+        Some((_, Bus { kind: I2c, .. })) => (PortKind::I2c, None),
+        Some((_, Bus { kind: Line | Board | Modbus | Mqtt | W1 | Gpio | Sdi12, .. })) => (PortKind::Other, None),
         None => {
             let serial = Serial { port: path.to_owned(), baud: ANY_BAUD, parity: Parity::None, stop_bits: 1 };
             (PortKind::Serial, Some(serial))

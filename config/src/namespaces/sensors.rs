@@ -91,7 +91,7 @@ static CALIBRATION_KEYS: [Key; 3] = [
         "points",
         Value::List(&Value::List(&Value::Number(UNIT))),
         Described("`gain` and `offset`"),
-        "pairs of measured and true value, as `[[4.1, 4.0], [7.2, 7.0]]`",
+        "two or more pairs of measured and true value, the measured ones rising, as `[[4.1, 4.0], [7.2, 7.0]]`",
     ),
 ];
 

@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use board::BoardRegistry;
 use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
-use i2c::CalibrationRequest;
+use i2c::{CalibrationRequest, Circuits};
 use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
 use released::Ports;
@@ -195,9 +195,9 @@ impl BusTasks {
             }
             BusKind::I2c => {
                 let port = address(&link).to_owned();
-                let (sender, requests) = mpsc::channel(1);
-                let (requests, run) = (Arc::new(Mutex::new(requests)), i2c::run);
-                task.spawn(context.keep_running(move |context| run(port.clone(), Arc::clone(&requests), context)));
+                let (sender, circuits) = Circuits::new();
+                let (circuits, run) = (Arc::new(Mutex::new(circuits)), i2c::run);
+                task.spawn(context.keep_running(move |context| run(port.clone(), Arc::clone(&circuits), context)));
                 calibrations = Some(sender);
             }
             // Known, and not read by this version: `BusKind::is_read`.

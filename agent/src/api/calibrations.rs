@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::json;
+use serde_json::{Value, json};
 use tilth_config::nearest;
 use tilth_core::engine::Engine;
 use tilth_core::id::{Id, SensorId};
@@ -29,38 +29,55 @@ pub(super) async fn calibrate(State(api): Api, _: MayChange, body: Body<Calibrat
     let bus = api.query(move |engine, _, _| bus_of(engine, &wanted)).await??;
     let requests = requests_of(&api, &bus, &sensor)?;
     api.limits.change(Instant::now())?;
-    let done = ask(requests, &sensor, step, value).await;
-    if step != CalibrationStep::Query {
-        let (kept, failed) = (done.as_ref().ok(), done.as_ref().err());
-        let (points, slope) = (kept.and_then(|kept| kept.points), kept.and_then(|kept| kept.slope));
-        let body = json!({
-            "sensor": sensor, "step": step, "value": value, "by": by,
-            "points": points, "slope_percent": slope, "failed": failed,
-        });
-        let _ = api.to_decide.send(DecideRequest::StoreEvent("calibration", body)).await;
-    }
+    let wanted = Calibrate { sensor: sensor.clone(), step, value, by };
+    let done = ask(requests, wanted, api.to_decide.clone()).await;
     let Calibrated { points, slope } = done.map_err(|why| Problem::conflict(format!("{sensor}: {why}")))?;
     api.answer(vec![CalibrationRow { sensor, step, value, points, slope_percent: slope }])
 }
 
-/// Asks the task of a bus. Its answer takes seconds, more on a bus with slow chips.
+/// Asks the task of a bus. Its answer takes seconds, more on a bus with slow chips. A step that has not begun when the person gives up does not
+/// begin; one that has is waited for all the same, so that its event says how it ended.
 async fn ask(
     requests: mpsc::Sender<CalibrationRequest>,
-    sensor: &SensorId,
-    step: CalibrationStep,
-    value: Option<f64>,
+    wanted: Calibrate,
+    to_decide: mpsc::Sender<DecideRequest>,
 ) -> Result<Calibrated, String> {
-    let (answer, answered) = oneshot::channel();
-    let request = CalibrationRequest { sensor: sensor.clone(), step, value, answer };
-    requests.try_send(request).map_err(|_| "its bus has another step to do; try again".to_owned())?;
-    match timeout(LONG_PATIENCE, answered).await {
-        Ok(Ok(said)) => said,
-        Ok(Err(_)) => Err("its bus went down meanwhile; the step query says what the circuit keeps".to_owned()),
-        Err(_) => Err(format!(
-            "no answer in {} s; tilth-agent status says how its bus is, and the step query what the circuit keeps",
-            LONG_PATIENCE.as_secs()
-        )),
+    let ((begun, mut has_begun), (answer, answered)) = (oneshot::channel(), oneshot::channel());
+    let Calibrate { sensor, step, value, .. } = &wanted;
+    let request = CalibrationRequest { sensor: sensor.clone(), step: *step, value: *value, begun, answer };
+    let sent = requests.try_send(request).map_err(|_| "its bus has another step to do; try again".to_owned());
+    let ended = tokio::spawn(async move {
+        let went_down = || "its bus went down meanwhile; the step query says what the circuit keeps".to_owned();
+        let done = match sent {
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(went_down())),
+            Err(why) => Err(why),
+        };
+        if wanted.step != CalibrationStep::Query {
+            let _ = to_decide.send(DecideRequest::StoreEvent("calibration", event(&wanted, &done))).await;
+        }
+        done
+    });
+    if let Ok(ended) = timeout(LONG_PATIENCE, ended).await {
+        return ended.unwrap_or_else(|error| Err(error.to_string()));
     }
+    has_begun.close();
+    let what = match has_begun.try_recv() {
+        Ok(()) => "though the step has begun",
+        Err(_) => "so the step will not be taken",
+    };
+    Err(format!(
+        "no answer in {} s, {what}; tilth-agent status says how its bus is, and the step query what the circuit keeps",
+        LONG_PATIENCE.as_secs()
+    ))
+}
+
+fn event(Calibrate { sensor, step, value, by }: &Calibrate, done: &Result<Calibrated, String>) -> Value {
+    let (kept, failed) = (done.as_ref().ok(), done.as_ref().err());
+    let (points, slope) = (kept.and_then(|kept| kept.points), kept.and_then(|kept| kept.slope));
+    json!({
+        "sensor": sensor, "step": step, "value": value, "by": by,
+        "points": points, "slope_percent": slope, "failed": failed,
+    })
 }
 
 /// The bus of a sensor.
@@ -92,3 +109,6 @@ fn no_circuit(sensor: &SensorId, why: &str) -> Problem {
     let elsewhere = "give other sensors calibration = { points = .. } in the configuration";
     Problem::conflict(format!("{sensor} is not read from an EZO circuit: {why}; {elsewhere}"))
 }
+
+#[cfg(test)]
+mod tests;

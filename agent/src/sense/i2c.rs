@@ -14,6 +14,7 @@ mod scd4x;
 mod sht;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bus::{BusContext, blocking, next_due, retries};
 use super::sample::Sample;
-use atlas::calibration::{Answer, Point};
+use atlas::calibration::{Answer, Begun, Point};
 pub(crate) use atlas::calibration::{Calibrated, CalibrationRequest, CalibrationStep};
 use chip::{Driver, Step, Values};
 use linux::LinuxBus;
@@ -60,17 +61,55 @@ const MAX_TEMPERATURE_AGE: Span = Span::from_mins(5);
 /// How long values are marked as of a sensor in calibration after a step: rinse, the next solution, and back into the tank.
 const CALIBRATING: Span = Span::from_mins(10);
 
-/// Reads the chips for ever; opens the bus again while it is missing or held. One task at a time takes the requests.
-pub(crate) async fn run(port: String, requests: Arc<Mutex<mpsc::Receiver<CalibrationRequest>>>, context: BusContext) {
+/// What is said of a step whose person gave up before it began.
+const NOT_BEGUN: &str = "nobody waited for the step any more, so it was not begun";
+
+/// What is known of the circuits of a bus, and the steps that people ask of them. Outlives the open bus and its task: a probe stays in its
+/// solution when a cable is moved.
+#[derive(Debug)]
+pub(crate) struct Circuits {
+    requests: mpsc::Receiver<CalibrationRequest>,
+    known: BTreeMap<(I2cChip, u8), Known>,
+}
+
+/// What is known of a chip.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// Until when its values are of a sensor in calibration.
+    calibrating: Option<Uptime>,
+    /// Newest temperature that it gave, C.
+    temperature: Option<(Uptime, f64)>,
+}
+
+impl Circuits {
+    /// With the way to them: one request waits, while another is taken.
+    pub(crate) fn new() -> (mpsc::Sender<CalibrationRequest>, Circuits) {
+        let (sender, requests) = mpsc::channel(1);
+        (sender, Circuits { requests, known: BTreeMap::new() })
+    }
+
+    fn of(&mut self, device: &Device) -> &mut Known {
+        self.known.entry((device.chip, device.address)).or_default()
+    }
+}
+
+impl Known {
+    fn is_calibrating(self, now: Uptime) -> bool {
+        self.calibrating.is_some_and(|until| now < until)
+    }
+}
+
+/// Reads the chips for ever; opens the bus again while it is missing or held. One task at a time has the circuits.
+pub(crate) async fn run(port: String, circuits: Arc<Mutex<Circuits>>, context: BusContext) {
     let path = port.clone();
-    serve(move || LinuxBus::open(&path), &port, &mut *requests.lock().await, context).await;
+    serve(move || LinuxBus::open(&path), &port, &mut *circuits.lock().await, context).await;
 }
 
 /// Reads the chips of a bus that `open` opens, for ever.
 async fn serve<B: I2c + Send + 'static>(
     open: impl Fn() -> io::Result<B> + Clone + Send + 'static,
     port: &str,
-    requests: &mut mpsc::Receiver<CalibrationRequest>,
+    circuits: &mut Circuits,
     context: BusContext,
 ) {
     context.clock.started().await;
@@ -79,8 +118,10 @@ async fn serve<B: I2c + Send + 'static>(
         let hangs = || context.down(&format!("{port}: it hangs while it is opened"));
         let why = match blocking(open.clone(), HANGS_AFTER, hangs).await {
             Ok(bus) => {
-                let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, context: context.clone() };
-                let why = reader.read(bus, requests).await;
+                let context = context.clone();
+                let mut reader =
+                    Reader { devices: Vec::new(), held: 0, is_up: false, circuits: &mut *circuits, context };
+                let why = reader.read(bus).await;
                 if reader.is_up {
                     waits = retries();
                 }
@@ -119,12 +160,10 @@ struct Device {
     due: Uptime,
     /// While it measures: when its next step is due on the machine's time, which no scaled clock makes faster.
     ready: Option<Instant>,
-    /// Newest temperature that it gave, C.
-    temperature: Option<(Uptime, f64)>,
-    /// Step of a calibration that comes before its next reading, or before the one that is under way; no point of a query.
-    calibration: Option<(Option<Point>, Answer)>,
-    /// Until when its values are of a sensor in calibration.
-    calibrating: Option<Uptime>,
+    /// Step of a calibration that comes before its next reading; no point of a query.
+    asked: Option<(Option<Point>, Begun, Answer)>,
+    /// Who waits for the step that was begun.
+    answer: Option<Answer>,
 }
 
 /// A sensor that a field of a chip feeds.
@@ -142,22 +181,19 @@ struct Outcome {
     rest: Duration,
 }
 
-struct Reader {
+struct Reader<'a> {
     devices: Vec<Device>,
     /// Chips in a row that found the bus held.
     held: u32,
     /// Whether a chip was reached, or missed on a working bus, since the bus was opened.
     is_up: bool,
+    circuits: &'a mut Circuits,
     context: BusContext,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// Reads until the bus fails; answers why it did.
-    async fn read<B: I2c + Send + 'static>(
-        &mut self,
-        mut bus: B,
-        requests: &mut mpsc::Receiver<CalibrationRequest>,
-    ) -> String {
+    async fn read<B: I2c + Send + 'static>(&mut self, mut bus: B) -> String {
         self.take_wanted();
         if self.devices.is_empty() {
             self.set_up();
@@ -171,7 +207,7 @@ impl Reader {
                     self.take_wanted();
                     continue;
                 }
-                Some(request) = requests.recv() => {
+                Some(request) = self.circuits.requests.recv() => {
                     self.calibrate(request);
                     continue;
                 }
@@ -192,7 +228,10 @@ impl Reader {
     }
 
     /// Has the circuit of a sensor take a step of a calibration before its next reading, which is at once.
-    fn calibrate(&mut self, CalibrationRequest { sensor, step, value, answer }: CalibrationRequest) {
+    fn calibrate(&mut self, CalibrationRequest { sensor, step, value, begun, answer }: CalibrationRequest) {
+        if begun.is_closed() {
+            return drop(answer.send(Err(NOT_BEGUN.to_owned())));
+        }
         let now = self.context.clock.uptime();
         let device = self.devices.iter_mut().find(|device| device.feeds(&sensor));
         let asked =
@@ -200,14 +239,15 @@ impl Reader {
                 _ if device.driver.ezo().is_none() => {
                     Err(format!("it is read from {}, which is no EZO circuit", device.name()))
                 }
-                _ if device.calibration.is_some() => Err(format!("{} takes another step just now", device.name())),
+                _ if device.asked.is_some() || device.answer.is_some() => {
+                    Err(format!("{} takes another step just now", device.name()))
+                }
                 chip => Ok((Point::of(chip, step, value)?, device)),
             });
         match asked {
             Ok((point, device)) => {
                 device.due = device.due.min(now);
-                device.calibrating = point.map(|_| now + CALIBRATING).or(device.calibrating);
-                device.calibration = Some((point, answer));
+                device.asked = Some((point, begun, answer));
             }
             Err(why) => drop(answer.send(Err(why))),
         }
@@ -227,6 +267,7 @@ impl Reader {
             }
             let temperature = self.temperature_for(ix, now);
             self.devices[ix].driver.compensate(temperature);
+            self.begin_calibration(ix, now);
             let outcome;
             (bus, outcome) = self.step(bus, ix).await?;
             self.take(ix, outcome, self.context.clock.uptime());
@@ -235,6 +276,20 @@ impl Reader {
             }
         }
         Ok(bus)
+    }
+
+    /// Hands a step of a calibration to the driver at the begin of a reading: from now on the values are of a sensor in calibration.
+    fn begin_calibration(&mut self, ix: usize, now: Uptime) {
+        let device = &mut self.devices[ix];
+        let Some((point, begun, answer)) = device.asked.take_if(|_| device.ready.is_none()) else { return };
+        let Some(ezo) = device.driver.ezo().filter(|_| begun.send(()).is_ok()) else {
+            return drop(answer.send(Err(NOT_BEGUN.to_owned())));
+        };
+        ezo.calibrate(point);
+        device.answer = Some(answer);
+        if point.is_some() {
+            self.circuits.of(device).calibrating = Some(now + CALIBRATING);
+        }
     }
 
     /// Takes the next step with a chip, on a thread. One whose transfer does not end holds up the bus, which says which chip it is.
@@ -257,11 +312,12 @@ impl Reader {
     }
 
     /// Temperature of the water for an EZO circuit, where it names one that is not too old.
-    fn temperature_for(&self, ix: usize, now: Uptime) -> Option<f64> {
+    fn temperature_for(&mut self, ix: usize, now: Uptime) -> Option<f64> {
         let rtd = self.devices[ix].rtd?;
         let rtd = self.devices.iter().find(|device| device.chip == I2cChip::EzoRtd && device.address == rtd)?;
         let longest = MAX_TEMPERATURE_AGE.max(Span(rtd.interval.0 * 2));
-        rtd.temperature.filter(|(at, _)| now - *at <= longest).map(|(_, temperature)| temperature)
+        let temperature = self.circuits.of(rtd).temperature;
+        temperature.filter(|(at, _)| now - *at <= longest).map(|(_, temperature)| temperature)
     }
 
     fn take(&mut self, ix: usize, Outcome { done, bytes, rest }: Outcome, now: Uptime) {
@@ -281,12 +337,13 @@ impl Reader {
                 return;
             }
             Ok(Step::Done(values)) => {
+                let known = self.circuits.of(device);
                 // A thermometer in a solution does not say how warm the tank is.
-                if !device.is_calibrating(now) {
+                if !known.is_calibrating(now) {
                     let temperature = values.iter().find(|(field, _)| *field == "temperature");
-                    device.temperature = temperature.map(|(_, value)| (now, *value));
+                    known.temperature = temperature.map(|(_, value)| (now, *value));
                 }
-                send_values(&self.context, device, &values, now);
+                send_values(&self.context, device, *known, &values, now);
             }
             Err(fault) => {
                 let why: Arc<str> = format!("{}: {fault}", device.name()).into();
@@ -295,7 +352,7 @@ impl Reader {
             }
         }
         let rested = now + Span(rest.as_millis() as i64);
-        let next = if device.calibration.is_some() { now } else { next_due(device.due, device.interval, now) };
+        let next = if device.asked.is_some() { now } else { next_due(device.due, device.interval, now) };
         device.due = next.max(rested);
     }
 
@@ -314,8 +371,7 @@ impl Reader {
             if let Some(ix) = before.iter().position(is_same) {
                 let old = before.swap_remove(ix);
                 (device.driver, device.due, device.ready) = (old.driver, old.due, old.ready);
-                device.temperature = old.temperature;
-                (device.calibration, device.calibrating) = (old.calibration, old.calibrating);
+                (device.asked, device.answer) = (old.asked, old.answer);
             } else {
                 device.driver = Driver::new(device.chip, &device.fields());
             }
@@ -347,9 +403,8 @@ impl Reader {
             rtd,
             due,
             ready: None,
-            temperature: None,
-            calibration: None,
-            calibrating: None,
+            asked: None,
+            answer: None,
         });
     }
 }
@@ -360,9 +415,6 @@ impl Device {
     }
 
     fn step<B: I2c>(&mut self, bus: &mut B) -> Outcome {
-        if self.ready.is_none() {
-            self.begin_calibration();
-        }
         let (mut wire, began) = (Wire::new(bus, self.address), Instant::now());
         let done = self.driver.step(&mut wire);
         let took = began.elapsed();
@@ -370,23 +422,11 @@ impl Device {
         Outcome { done, bytes: wire.bytes, rest }
     }
 
-    /// Hands a step to the driver at the begin of a reading; drops one whose asker has given up.
-    fn begin_calibration(&mut self) {
-        self.calibration.take_if(|(_, answer)| answer.is_closed());
-        if let (Some((point, _)), Some(ezo)) = (&self.calibration, self.driver.ezo()) {
-            ezo.calibrate(*point);
-        }
-    }
-
     fn answer_calibration(&mut self, done: &Result<Step, Fault>) {
         let Some(said) = self.driver.ezo().and_then(|ezo| ezo.calibrated(done)) else { return };
-        if let Some((_, answer)) = self.calibration.take() {
+        if let Some(answer) = self.answer.take() {
             let _ = answer.send(said);
         }
-    }
-
-    fn is_calibrating(&self, now: Uptime) -> bool {
-        self.calibrating.is_some_and(|until| now < until)
     }
 
     fn feeds(&self, sensor: &SensorId) -> bool {
@@ -417,11 +457,11 @@ async fn until(ready: Option<Instant>) {
 }
 
 /// A value for each sensor of the chip; a fault for one whose field the chip does not put out.
-fn send_values(context: &BusContext, device: &Device, values: &Values, now: Uptime) {
+fn send_values(context: &BusContext, device: &Device, known: Known, values: &Values, now: Uptime) {
     let why_suspect = device.why_suspect();
     let quality = match &why_suspect {
         Some(_) => Quality::Suspect,
-        None if device.is_calibrating(now) => Quality::Calibrating,
+        None if known.is_calibrating(now) => Quality::Calibrating,
         None => Quality::Good,
     };
     for sensor in &device.sensors {

@@ -51,9 +51,9 @@ fn with_bus<F: Future<Output = ()>>(
     runtime.block_on(async {
         let (context, sender) = context(sensors);
         let (queue, health) = (context.queue.clone(), context.health.clone());
-        let (_requests, mut requests) = mpsc::channel(1);
+        let (_requests, mut circuits) = Circuits::new();
         tokio::select! {
-            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut requests, context) => panic!("ended"),
+            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut circuits, context) => panic!("ended"),
             () = test(queue, health, sender) => {}
         }
     });
@@ -67,18 +67,12 @@ fn calibrated(
 ) -> (Vec<String>, Quality) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let ((context, _sender), (requests, mut asked)) = (context(sensors), mpsc::channel(1));
+        let ((context, _sender), (requests, mut circuits)) = (context(sensors), Circuits::new());
         let queue = context.queue.clone();
         let ask = async {
             let mut said = Vec::new();
-            for (sensor, step, value) in steps {
-                let (answer, answered) = oneshot::channel();
-                let (sensor, step, value) = (SensorId::new(sensor).unwrap(), *step, *value);
-                requests.send(CalibrationRequest { sensor, step, value, answer }).await.unwrap();
-                said.push(match answered.await.unwrap() {
-                    Ok(kept) => format!("{} points", kept.points.unwrap()),
-                    Err(why) => why,
-                });
+            for step in steps {
+                said.push(ask(&requests, step).await);
             }
             while queue.try_next().is_some() {}
             match queue.next().await {
@@ -87,10 +81,41 @@ fn calibrated(
             }
         };
         tokio::select! {
-            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut asked, context) => panic!("ended"),
+            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut circuits, context) => panic!("ended"),
             answer = ask => answer,
         }
     })
+}
+
+/// A request of a person who waits as long as the first receiver is there.
+fn request(
+    (sensor, step, value): &(&str, CalibrationStep, Option<f64>),
+) -> (CalibrationRequest, oneshot::Receiver<()>, oneshot::Receiver<Result<Calibrated, String>>) {
+    let ((begun, waits), (answer, answered)) = (oneshot::channel(), oneshot::channel());
+    let sensor = SensorId::new(sensor).unwrap();
+    (CalibrationRequest { sensor, step: *step, value: *value, begun, answer }, waits, answered)
+}
+
+/// What a person is told who asks for a step.
+async fn ask(requests: &mpsc::Sender<CalibrationRequest>, step: &(&str, CalibrationStep, Option<f64>)) -> String {
+    let (request, _waits, answered) = request(step);
+    requests.send(request).await.unwrap();
+    match answered.await.unwrap() {
+        Ok(kept) => format!("{} points", kept.points.unwrap()),
+        Err(why) => why,
+    }
+}
+
+/// Quality of the next value of a sensor that is no fault.
+async fn quality_of(queue: &Queue, wanted: &str) -> Quality {
+    loop {
+        match queue.next().await {
+            SenseMessage::Value(sample) if sample.sensor.as_str() == wanted && sample.value.is_finite() => {
+                return sample.quality;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The next thing that the bus says, in words.
@@ -271,26 +296,86 @@ fn a_step_is_taken_between_two_readings_which_are_then_of_a_sensor_in_calibratio
     assert_eq!((said.as_slice(), quality), (expected.map(str::to_owned).as_slice(), Quality::Good));
 }
 
-/// Guards against: a step that is taken minutes after the person was told that there is no answer, with the probe in the tank.
+/// Guards against: a tank that gets acid because somebody moved a cable while its probe stood in a buffer.
+#[test]
+fn a_circuit_stays_in_calibration_when_the_bus_is_opened_again_the_configuration_changes_or_its_task_restarts() {
+    let bus = FakeBus::with(0x63, ezo("pH", "4.00"));
+    let ph = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let ((context, sender), (requests, mut circuits)) = (context(vec![ph.clone()]), Circuits::new());
+        let queue = context.queue.clone();
+        let wires = bus.clone();
+        let open = move || Ok(bus.clone());
+        let calibrate = async {
+            assert_eq!(ask(&requests, &("tank/ph", CalibrationStep::Low, Some(4.0))).await, "3 points");
+            wires.lock().is_held = true;
+            while !told(&queue).await.starts_with("down") {}
+            wires.lock().is_held = false;
+            assert_eq!(quality_of(&queue, "tank/ph").await, Quality::Calibrating, "the bus was opened again");
+            let second = input("tank/ph-2", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
+            sender.send_replace(BusInputs { sensors: vec![ph, second], ..BusInputs::default() });
+            assert_eq!(quality_of(&queue, "tank/ph-2").await, Quality::Calibrating, "the configuration changed");
+        };
+        tokio::select! {
+            () = serve(open.clone(), "/dev/i2c-1", &mut circuits, context.clone()) => panic!("ended"),
+            () = calibrate => {}
+        }
+        while queue.try_next().is_some() {}
+        tokio::select! {
+            () = serve(open, "/dev/i2c-1", &mut circuits, context) => panic!("ended"),
+            quality = quality_of(&queue, "tank/ph") => assert_eq!(quality, Quality::Calibrating, "another task"),
+        }
+    });
+}
+
+/// Guards against: a step that is taken minutes after the person was told that there is no answer, with the probe in the tank; and ten
+/// minutes without rules for a step that was never taken.
 #[test]
 fn a_step_whose_asker_has_given_up_is_not_begun() {
     let circuit = ezo("pH", "7.02");
     let commands = Arc::clone(&circuit.commands);
     let bus = FakeBus::with(0x63, circuit);
     let inputs = vec![input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph)];
+    let step = ("tank/ph", CalibrationStep::Mid, Some(7.0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let ((context, _sender), (requests, mut asked)) = (context(inputs), mpsc::channel(1));
-        let (sensor, step, value) = (SensorId::new("tank/ph").unwrap(), CalibrationStep::Mid, Some(7.0));
-        requests.send(CalibrationRequest { sensor, step, value, answer: oneshot::channel().0 }).await.unwrap();
+        let ((context, _sender), (requests, mut circuits)) = (context(inputs), Circuits::new());
         let queue = context.queue.clone();
-        let read = async { assert_eq!(told_after(&queue, "up").await, "tank/ph 7.02") };
+        let (request, waits, answered) = request(&step);
+        drop(waits);
+        requests.send(request).await.unwrap();
+        let read = async {
+            assert_eq!(answered.await.unwrap(), Err(NOT_BEGUN.to_owned()));
+            assert_eq!(quality_of(&queue, "tank/ph").await, Quality::Good);
+        };
         tokio::select! {
-            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut asked, context) => panic!("ended"),
+            () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut circuits, context) => panic!("ended"),
             () = read => {}
         }
     });
     assert!(!commands.lock().unwrap().iter().any(|command| command.starts_with("Cal,mid")));
+}
+
+/// Guards against: as before, by a person who gives up while the reading before is under way.
+#[test]
+fn a_step_is_begun_only_as_long_as_somebody_waits_for_it() {
+    let (_requests, mut circuits) = Circuits::new();
+    let context = context(Vec::new()).0;
+    let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
+    let (sensor, settings) = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
+    reader.add(&sensor, &settings, Uptime(0));
+    let mut ask = |gives_up: bool| {
+        let (request, mut waits, mut answered) = request(&("tank/ph", CalibrationStep::Mid, Some(7.0)));
+        reader.calibrate(request);
+        if gives_up {
+            waits.close();
+        }
+        reader.begin_calibration(0, Uptime(1_000));
+        (waits.try_recv().is_ok(), answered.try_recv().ok(), reader.circuits.of(&reader.devices[0]).calibrating)
+    };
+    assert_eq!(ask(true), (false, Some(Err(NOT_BEGUN.to_owned())), None));
+    assert_eq!(ask(false), (true, None, Some(Uptime(601_000))));
 }
 
 /// Guards against: a pH that is compensated with the 25 C of the circuit's start, because the thermometer died and nothing says so.
@@ -323,7 +408,9 @@ fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why()
 /// Guards against: a pH that is suspect half of the time, because its thermometer is read every ten minutes.
 #[test]
 fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
-    let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, context: context(Vec::new()).0 };
+    let (_requests, mut circuits) = Circuits::new();
+    let context = context(Vec::new()).0;
+    let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
     for (sensor, chip, address) in [("tank/water", I2cChip::EzoRtd, 0x66), ("tank/ph", I2cChip::EzoPh, 0x63)] {
         let field = if chip == I2cChip::EzoRtd { "temperature" } else { "ph" };
         let quantity = if chip == I2cChip::EzoRtd { Quantity::WaterTemperature } else { Quantity::Ph };
@@ -331,7 +418,7 @@ fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
         reader.add(&sensor, &settings, Uptime(0));
     }
     reader.devices[1].rtd = Some(0x66);
-    reader.devices[0].temperature = Some((Uptime(0), 19.5));
+    reader.circuits.of(&reader.devices[0]).temperature = Some((Uptime(0), 19.5));
     let mut compensates = |interval: Span, mins: i64| {
         reader.devices[0].interval = interval;
         reader.temperature_for(1, Uptime(mins * 60_000)).is_some()

@@ -35,17 +35,21 @@ pub(crate) enum CalibrationStep {
     Query,
 }
 
-/// Wish of a person that a circuit takes a step, on its way to the task of the bus. One whose answer nobody waits for is not begun.
+/// Wish of a person that a circuit takes a step, on its way to the task of the bus.
 #[derive(Debug)]
 pub(crate) struct CalibrationRequest {
     /// A sensor that the circuit feeds.
     pub(crate) sensor: SensorId,
     pub(crate) step: CalibrationStep,
     pub(crate) value: Option<f64>,
+    pub(crate) begun: Begun,
     pub(crate) answer: Answer,
 }
 
-/// Where a person waits for what the circuit keeps then, or why it has not taken the step, in words.
+/// Told when the step begins. It does not begin once the other end is gone, whose person has given up.
+pub(crate) type Begun = oneshot::Sender<()>;
+
+/// Told what the circuit keeps in the end, or why it has not taken the step, in words.
 pub(crate) type Answer = oneshot::Sender<Result<Calibrated, String>>;
 
 /// What a circuit says of its calibration; none of what its firmware does not say.

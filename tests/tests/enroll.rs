@@ -189,10 +189,13 @@ fn a_lost_answer_is_asked_for_again_by_the_same_agent_alone() {
     enrolling.hub.serve();
     let proxy = Proxy::to(enrolling.hub.port);
     let (url, etc) = (format!("http://127.0.0.1:{}", proxy.port), enrolling.etc("first"));
+    let id = code.replace('-', "")[..7].to_owned();
+    // The power failed while the first try drew its key.
+    fs::create_dir(&etc).unwrap();
+    fs::write(etc.join(format!("device.key.{id}")), "").unwrap();
     proxy.set(Line::Swallows);
     let lost = enroll(&etc, &url, &code);
     refused(&lost, 1, "the hub may have taken the code. Run the same command again");
-    let id = code.replace('-', "")[..7].to_owned();
     assert_eq!(files(&etc), [format!("device.key.{id}")]);
     assert_eq!(fs::metadata(etc.join(format!("device.key.{id}"))).unwrap().permissions().mode() & 0o777, 0o600);
     proxy.set(Line::Passes);
@@ -203,6 +206,31 @@ fn a_lost_answer_is_asked_for_again_by_the_same_agent_alone() {
     let key = fs::read_to_string(etc.join("device.key")).unwrap();
     let listed = enrolling.hub.call(&["device", "list", "--json"]);
     assert!(listed.contains(&key[7..19]), "{listed}");
+}
+
+/// Guards against: certificates of the whole machine that one CA replaces, and a renewal that is undone on this device.
+#[test]
+fn certificates_that_are_not_the_hubs_alone_stay_as_they_are() {
+    let enrolling = Enrolling::new("enroll-bundle");
+    let two = enrolling.ca.pem() + &authority("farm").pem();
+    for (name, ca, written) in [
+        ("outside", enrolling.folder.path().join("machine.pem"), "hub-ca.pem"),
+        ("renewal", enrolling.etc("renewal").join("hub-ca.pem"), "hub-ca-2.pem"),
+    ] {
+        let etc = enrolling.etc(name);
+        fs::create_dir(&etc).unwrap();
+        fs::write(&ca, &two).unwrap();
+        fs::write(etc.join("agent.toml"), format!("[hub]\nca = '{}'\n", ca.display())).unwrap();
+        let run = enroll(&etc, &enrolling.url(), &enrolling.code("pi-7"));
+        assert_eq!(run.code, Some(0), "{name}: {}{}", run.out, run.err);
+        let said =
+            format!("ca was {}, which stays as it is; from now on agent.toml names the file above", ca.display());
+        assert!(run.out.contains(&said), "{name}: {}", run.out);
+        assert_eq!(fs::read_to_string(&ca).unwrap(), two, "{name}");
+        assert_eq!(fs::read_to_string(etc.join(written)).unwrap().trim(), enrolling.ca.pem().trim(), "{name}");
+        let agent_toml = fs::read_to_string(etc.join("agent.toml")).unwrap();
+        assert!(agent_toml.contains(&format!("ca = \"{written}\"")), "{name}: {agent_toml}");
+    }
 }
 
 /// Whoever is in between has the hub's answers but not the key of its certificate, or a CA of their own.

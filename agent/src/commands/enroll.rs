@@ -140,6 +140,10 @@ fn say(wanted: &cli::Enroll, url: &str, answer: &EnrolmentAnswer, found: &Found)
     if let Some(before) = &found.other_name {
         output.line(format_args!("this device was {before}; from now on its name is {device_id}"))?;
     }
+    if let Some(before) = &found.other_ca {
+        output
+            .line(format_args!("ca was {before}, which stays as it is; from now on agent.toml names the file above"))?;
+    }
     if found.other_signing_key {
         output.line(
             "the hub signs configurations with another key than the one before: delete bundle.good and bundle.state in the data folder",

@@ -1,8 +1,8 @@
 //! Files of an enrolment: agent.toml, and beside it the device's key, the hub's signing key and its CA.
 
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -18,6 +18,9 @@ use crate::{durable, random};
 /// Upper limit of agent.toml in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// Upper limit in bytes of a file that is looked into before it is replaced: those of a whole system are some 250 KiB.
+const MAX_PEM: u64 = 4 << 20;
+
 /// Mode of what is no secret.
 const PUBLIC: u32 = 0o644;
 
@@ -30,7 +33,8 @@ pub(super) struct Files {
     agent_toml: Option<String>,
     key: PathBuf,
     signing_key: PathBuf,
-    ca: PathBuf,
+    /// Name of the file that the hub's CA goes to.
+    ca: String,
     /// User and group of the agent, where files are written by root.
     owner: Option<(u32, u32)>,
 }
@@ -39,6 +43,8 @@ pub(super) struct Files {
 pub(super) struct Found {
     pub(super) written: Vec<PathBuf>,
     pub(super) other_name: Option<String>,
+    /// The file that `ca` named and names no more.
+    pub(super) other_ca: Option<String>,
     pub(super) other_signing_key: bool,
 }
 
@@ -52,12 +58,10 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| denied(&path)),
         };
-        let name = |key: &str, usual: &str| {
-            let named = agent_toml.as_deref().and_then(|text| text_at(text, "hub", key));
-            folder.join(named.as_deref().unwrap_or(usual))
-        };
-        let (key, signing_key, ca) =
-            (name("key_file", "device.key"), name("signing_key", "hub.pub"), name("ca", "hub-ca.pem"));
+        let named = |key: &str| agent_toml.as_deref().and_then(|text| text_at(text, "hub", key));
+        let path_of = |key: &str, usual: &str| folder.join(named(key).as_deref().unwrap_or(usual));
+        let (key, signing_key) = (path_of("key_file", "device.key"), path_of("signing_key", "hub.pub"));
+        let ca = place_of_ca(folder, named("ca"))?;
         let owner = is_root().then(|| owner(folder)).flatten();
         let files = Files { folder: folder.to_owned(), agent_toml, key, signing_key, ca, owner };
         files
@@ -75,44 +79,49 @@ impl Files {
     ) -> Result<String, tilth_config::NotChanged> {
         let text =
             with_texts(self.agent_toml.as_deref().unwrap_or(HEAD), "device", &[("id", device), ("client", client)])?;
-        let named = |key: &str| text_at(&text, "hub", key);
-        let or = |key: &str, usual: &str| named(key).unwrap_or_else(|| usual.to_owned());
-        let (signing_key, key_file, ca) =
-            (or("signing_key", "hub.pub"), or("key_file", "device.key"), or("ca", "hub-ca.pem"));
+        let or = |key: &str, usual: &str| text_at(&text, "hub", key).unwrap_or_else(|| usual.to_owned());
+        let (signing_key, key_file) = (or("signing_key", "hub.pub"), or("key_file", "device.key"));
         let mut values = vec![("url", url), ("signing_key", &signing_key), ("key_file", &key_file)];
         if has_ca {
-            values.insert(1, ("ca", &ca));
+            values.insert(1, ("ca", &self.ca));
         }
         with_texts(&text, "hub", &values)
     }
 
     /// The CA that agent.toml names already.
     pub(super) fn ca_in_use(&self) -> Option<PathBuf> {
-        let named = self.agent_toml.as_deref().and_then(|text| text_at(text, "hub", "ca"));
-        named.map(|_| self.ca.clone())
+        self.named_ca().map(|named| self.folder.join(named))
+    }
+
+    fn named_ca(&self) -> Option<String> {
+        self.agent_toml.as_deref().and_then(|text| text_at(text, "hub", "ca"))
     }
 
     /// Writes the CA beside its place, for the exchange.
     pub(super) fn stage_ca(&self, pem: &str) -> anyhow::Result<PathBuf> {
-        self.stage(&self.ca, pem, PUBLIC)
+        self.stage(&self.folder.join(&self.ca), pem, PUBLIC)
     }
 
     /// The key that is being exchanged for a code: the one of an earlier try, or a new one, on the disk.
     pub(super) fn pending_key(&self, code: &CodeId) -> anyhow::Result<Key> {
         let path = self.pending(code);
-        let name = || denied(&path);
-        if path.exists() {
-            return enrolment::device_key(&path).with_context(name);
-        }
-        let key = Key::from_random(KeyKind::Device, random::bytes(), random::bytes());
-        let write = || {
-            let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-            writeln!(file, "{}", key.reveal())?;
-            file.sync_all()?;
-            self.own(&path)?;
-            fs::File::open(folder_of(&path))?.sync_all()
+        let denied = || denied(&path);
+        let kept = match plain_file::read(&path, MAX_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            kept => kept.with_context(denied)?,
         };
-        write().with_context(name)?;
+        if Key::parse(String::from_utf8_lossy(&kept).trim()).is_ok() {
+            return enrolment::device_key(&path).with_context(denied);
+        }
+        // The hub was not shown what is no key: that try was cut short.
+        let key = Key::from_random(KeyKind::Device, random::bytes(), random::bytes());
+        let (folder, name) = parts(&path)?;
+        let write = || {
+            durable::stage(folder, name, format!("{}\n", key.reveal()).as_bytes())?;
+            self.own(&durable::staged(folder, name))?;
+            durable::commit(folder, name)
+        };
+        write().with_context(denied)?;
         Ok(key)
     }
 
@@ -136,17 +145,19 @@ impl Files {
         let agent_toml = fs::canonicalize(&agent_toml).unwrap_or(agent_toml);
         let text = self.changed(url, (client_id.as_str(), device_id.as_str()), has_ca)?;
         let before = self.agent_toml.as_deref().and_then(|text| text_at(text, "device", "id"));
+        let ca = has_ca.then(|| self.folder.join(&self.ca));
         let found = Found {
-            written: [Some(&agent_toml), Some(&self.signing_key), has_ca.then_some(&self.ca), Some(&self.key)]
+            written: [Some(&agent_toml), Some(&self.signing_key), ca.as_ref(), Some(&self.key)]
                 .into_iter()
                 .flatten()
                 .cloned()
                 .collect(),
             other_name: before.filter(|before| before != device_id.as_str()),
+            other_ca: self.named_ca().filter(|named| has_ca && *named != self.ca),
             other_signing_key: enrolment::signing_key(&self.signing_key).is_ok_and(|before| before != signing_key),
         };
-        if has_ca {
-            self.commit(&self.ca)?;
+        if let Some(ca) = &ca {
+            self.commit(ca)?;
         }
         self.stage(&self.signing_key, &format!("{signing_key}\n"), PUBLIC)?;
         self.commit(&self.signing_key)?;
@@ -189,6 +200,24 @@ impl Files {
     fn own(&self, path: &Path) -> io::Result<()> {
         self.owner.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
     }
+}
+
+/// Name of the file that the hub's CA goes to: the one that agent.toml names, where that is the agent's own. A file elsewhere, such as the machine's
+/// certificates, and one with several certificates, as while the hub's is renewed, stay as they are.
+fn place_of_ca(folder: &Path, named: Option<String>) -> anyhow::Result<String> {
+    let own = fs::canonicalize(folder).with_context(|| folder.display().to_string())?;
+    let is_free = |name: &String| {
+        let path = folder.join(name);
+        let is_inside = fs::canonicalize(folder_of(&path)).is_ok_and(|folder| folder.starts_with(&own));
+        is_inside
+            && match plain_file::read(&path, MAX_PEM) {
+                Ok(pem) => String::from_utf8_lossy(&pem).matches("-----BEGIN ").count() <= 1,
+                Err(error) => error.kind() == io::ErrorKind::NotFound,
+            }
+    };
+    let usual = std::iter::once("hub-ca.pem".to_owned()).chain((2..100).map(|number| format!("hub-ca-{number}.pem")));
+    let found = named.into_iter().chain(usual).find(is_free);
+    found.with_context(|| format!("{}: no free name for the hub's CA, hub-ca.pem to hub-ca-99.pem", folder.display()))
 }
 
 /// The agent's user; for a configuration that is not the service's, the owner of its folder.

@@ -316,7 +316,8 @@ pub(crate) struct Doctor {
 /// Write an archive for whoever helps from afar: state, configuration and log, without secrets
 ///
 /// What doctor, check, explain, status and their like print, with the log of the service and facts of the machine. Run it with sudo, or
-/// what you may not read is missing. It names sensors, phone numbers and addresses: look before you send it.
+/// what you may not read is missing, and secrets that you may not read are not blanked out: the last line says how many. It names sensors,
+/// phone numbers and addresses: look before you send it.
 #[derive(Debug, Args)]
 pub(crate) struct Diag {
     #[command(flatten)]

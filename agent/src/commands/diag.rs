@@ -1,10 +1,12 @@
 //! `tilth-agent diag`: one archive for whoever helps from afar, without secrets.
 //!
 //! Each file is the output of a command, and the agent's own say no secret. Values of secrets and keys that this user can read are blanked out
-//! all the same, wherever they stand.
+//! all the same, wherever they stand, and how many this user cannot read is said.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output as Ran, Stdio};
@@ -25,6 +27,9 @@ const PATIENCE: &str = "60";
 
 /// Upper limit of one file, in bytes: what a command printed last is kept.
 const MAX_BYTES: usize = 4 << 20;
+
+/// Where systemd puts the credentials of the service, for its user and root.
+const CREDENTIALS: &str = "/run/credentials/tilth-agent.service";
 
 /// Secrets shorter than this many bytes would blank out half the archive.
 const SHORTEST_SECRET: usize = 4;
@@ -67,21 +72,22 @@ const SYSTEM: &[(&str, &[&str])] = &[
 /// Gathers everything and writes the archive.
 pub(crate) fn diag(wanted: &cli::Diag) -> anyhow::Result<Exit> {
     let path = wanted.file.clone().unwrap_or_else(|| default_name(Timestamp::now()));
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).with_context(|| shown(&path))?;
+    // A minute is not spent on what cannot be written, and a run that is interrupted leaves no file that blocks the next.
+    write_new(&path, &[]).and_then(|()| fs::remove_file(&path)).with_context(|| shown(&path))?;
     let loaded = Preview::read(&wanted.config.folder, &wanted.address.data, Purpose::Check).loaded;
-    let secrets = secrets(&loaded, &wanted.config.folder);
+    let secrets = Secrets::read(&loaded, &wanted.config.folder);
     let mut output = Output::with_progress();
-    let mut files = vec![("README.txt".to_owned(), readme())];
+    let mut files = vec![("README.txt".to_owned(), readme(&secrets))];
     for (name, command) in commands(wanted, &loaded)? {
         output.progress(format_args!("{name} .."))?;
-        files.push((name, blank_out(run(&command), &secrets)));
+        files.push((name, blank_out(run(&command), &secrets.values)));
     }
     let archive = archive(&files, Timestamp::now()).context("archive")?;
-    file.write_all(&archive).and_then(|()| file.sync_all()).with_context(|| shown(&path))?;
+    write_new(&path, &archive).with_context(|| shown(&path))?;
     let (count, size) = (counted(files.len() as u64, "file"), archive.len().div_ceil(1024));
+    let unread = secrets.unread().unwrap_or_else(|| "no secrets".to_owned());
     output.line(format_args!(
-        "{}: {count}, {size} KiB, no secrets; it names sensors, phone numbers and addresses",
+        "{}: {count}, {size} KiB, {unread}; it names sensors, phone numbers and addresses",
         shown(&path)
     ))?;
     output.flush()?;
@@ -97,10 +103,18 @@ fn default_name(now: Timestamp) -> PathBuf {
     PathBuf::from(format!("tilth-diag-{}.tar.gz", now.strftime("%Y%m%dT%H%M%SZ")))
 }
 
-fn readme() -> Vec<u8> {
+/// Writes a file that does not exist yet, whole or not at all.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.inspect_err(|_| drop(fs::remove_file(path)))
+}
+
+fn readme(secrets: &Secrets) -> Vec<u8> {
     let version = env!("CARGO_PKG_VERSION");
-    let text = "Each file holds the command that it is of, its output, and how it ended. Secrets and keys are not in it, or are [blanked out].\n";
-    format!("tilth-agent {version}, diag\n\n{text}").into_bytes()
+    let text = "Each file holds the command that it is of, its output, and how it ended.";
+    let secrets = secrets.unread().unwrap_or_else(|| "Secrets and keys are not in it, or are [blanked out]".to_owned());
+    format!("tilth-agent {version}, diag\n\n{text} {secrets}.\n").into_bytes()
 }
 
 /// Each file with its command: words of a command line.
@@ -146,21 +160,65 @@ fn run(command: &[String]) -> Vec<u8> {
     text
 }
 
-/// Values of the secrets and keys that the configuration names, as far as this user can read them.
-fn secrets(loaded: &Loaded, folder: &Path) -> Vec<Vec<u8>> {
-    let named = loaded.resources.iter().filter_map(|named| match &named.resource {
-        Resource::Secret(name) => Some(folder.join("secrets").join(name.as_str())),
-        Resource::DeviceKey(file) => Some(folder.join(file)),
-        _ => None,
-    });
-    let all = std::fs::read_dir(folder.join("secrets")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let values = named.chain(all).filter_map(|path| plain_file::read(&path, 1 << 16).ok());
-    let mut values: Vec<Vec<u8>> = values.map(|value| value.trim_ascii().to_owned()).collect();
-    values.retain(|value| value.len() >= SHORTEST_SECRET);
-    // One that holds another goes first.
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    values.dedup();
-    values
+/// Values that are blanked out, and how many others this user cannot read.
+#[derive(Debug, Default)]
+struct Secrets {
+    values: Vec<Vec<u8>>,
+    unread: u64,
+}
+
+impl Secrets {
+    /// Secrets and keys that the configuration names, and whatever else is where secrets are kept.
+    fn read(loaded: &Loaded, folder: &Path) -> Secrets {
+        let resources = || loaded.resources.iter().map(|named| &named.resource);
+        let named = resources().filter_map(|resource| match resource {
+            Resource::Secret(name) => Some(OsString::from(name.as_str())),
+            _ => None,
+        });
+        let mut secrets = Secrets::in_folders(named.collect(), &[folder.join("secrets"), PathBuf::from(CREDENTIALS)]);
+        // A key that cannot be read is blanked out by its form.
+        let keys = resources().filter_map(|resource| match resource {
+            Resource::DeviceKey(file) => plain_file::read(&folder.join(file), 1 << 16).ok(),
+            _ => None,
+        });
+        secrets.values.extend(keys.map(|key| key.trim_ascii().to_owned()));
+        secrets.values.retain(|value| value.len() >= SHORTEST_SECRET);
+        // One that holds another goes first.
+        secrets.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        secrets.values.dedup();
+        secrets
+    }
+
+    /// Secrets of these names and all others in the folders. A secret is read from the first folder that has it, as the agent does.
+    fn in_folders(mut names: BTreeSet<OsString>, folders: &[PathBuf]) -> Secrets {
+        let (mut secrets, mut is_closed) = (Secrets::default(), false);
+        for folder in folders {
+            match fs::read_dir(folder) {
+                Ok(entries) => names.extend(entries.flatten().map(|entry| entry.file_name())),
+                Err(error) => is_closed |= error.kind() != ErrorKind::NotFound,
+            }
+        }
+        for name in names {
+            let read = |folder: &PathBuf| plain_file::read(&folder.join(&name), 1 << 16);
+            let is_there = |read: &io::Result<_>| read.as_ref().map_err(io::Error::kind) != Err(ErrorKind::NotFound);
+            match folders.iter().map(read).find(is_there) {
+                Some(Ok(value)) => secrets.values.push(value.trim_ascii().to_owned()),
+                Some(Err(_)) => secrets.unread += 1,
+                None => {}
+            }
+        }
+        if is_closed {
+            // Nobody knows how many there are.
+            secrets.unread = secrets.unread.max(1);
+        }
+        secrets
+    }
+
+    /// What the archive may hold all the same; none where every secret was read.
+    fn unread(&self) -> Option<String> {
+        let (count, are) = (counted(self.unread, "secret"), if self.unread == 1 { "it is" } else { "they are" });
+        (self.unread > 0).then(|| format!("{count} could not be read, so {are} not blanked out: run with sudo"))
+    }
 }
 
 /// The text with `[blanked out]` in place of each secret and of whatever has the form of a device key.

@@ -1,7 +1,7 @@
 //! The archive for whoever helps from afar.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
@@ -29,6 +29,7 @@ fn diag_has_state_and_configuration_and_no_secret() {
         "[notifications.phone]\nkind = 'ntfy'\nurl = 'http://127.0.0.1:1'\ntopic = 'farm'\ntoken = 'secret:ntfy'\n";
     let room = Room::new("diag", &format!("{FARM}{phone}"));
     fs::create_dir(room.path("secrets")).unwrap();
+    fs::create_dir(room.path("bin")).unwrap();
     room.write_secret("ntfy", SECRET);
     let mut board = room.plug_in();
     let mut agent = room.start("input");
@@ -58,8 +59,15 @@ fn diag_has_state_and_configuration_and_no_secret() {
     assert!(files.values().all(|text| !text.contains("hunterQuokka")), "{files:#?}");
     let again = room.ask(&["diag", "diag.tar.gz", "--config", ".", "--data", "data"]);
     assert!(again.code == Some(1) && again.err.contains("diag.tar.gz: File exists"), "{again:?}");
+    // Whoever pulls the plug of a run can make the next one.
+    room.write("bin/timeout", "#!/bin/sh\nkill -9 $PPID\n");
+    fs::set_permissions(room.path("bin/timeout"), Permissions::from_mode(0o755)).unwrap();
+    let mut interrupted = room.command(&["diag", "stopped.tar.gz", "--config", ".", "--data", "data"]);
+    let ended = interrupted.env("PATH", room.path("bin")).status().unwrap();
+    assert_eq!((ended.code(), room.path("stopped.tar.gz").exists()), (None, false));
     agent.kill();
     assert_eq!(room.ask(&["diag", "stopped.tar.gz", "--config", ".", "--data", "data"]).code, Some(0));
     let files = unpack(&room, "stopped.tar.gz");
+    assert!(files["README.txt"].ends_with("ended. Secrets and keys are not in it, or are [blanked out].\n"));
     assert!(files["status.txt"].contains("no agent listens at agent.sock"), "{}", files["status.txt"]);
 }

@@ -406,7 +406,7 @@ pub(crate) struct Alerts {
     /// Also show pending alerts, whose condition has not held for long enough yet
     #[arg(long, conflicts_with = "since")]
     pub(crate) all: bool,
-    /// Show the alerts since then, open or over: a time ago, such as 7d, or a time of day, such as 2026-06-01T20:00
+    /// Show the alerts since then, and those that were open then: a time ago, such as 7d, or a time of day, such as 2026-06-01T20:00
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
 }

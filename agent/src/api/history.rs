@@ -21,7 +21,7 @@ use tilth_protocol::Event;
 use super::changes::MAX_NAMED;
 use super::handlers::{Answered, Api, Parameters};
 use super::problem::Problem;
-use super::rows::{HistoryRow, NoteRow, PastAlertRow};
+use super::rows::{AlertRow, HistoryRow, NoteRow, PastAlertRow};
 use super::views::{self, digits};
 use crate::output::listed;
 use crate::store::{Period, StoreError, StoreReader, StoredWindow, Unanswered};
@@ -70,15 +70,16 @@ pub(super) async fn windows(State(api): Api, parameters: Parameters<WindowsQuery
     }
 }
 
-/// Alerts that had a transition within the period, by number.
+/// Alerts that had a transition within the period, and those that fired before it and are open, by number.
 pub(super) async fn alerts(State(api): Api, parameters: Parameters<PeriodQuery>) -> Answered<PastAlertRow> {
-    let events = events(&api, "alert", parameters).await?;
-    api.answer(past_alerts(&events))
+    let (period, events) = events(&api, "alert", parameters).await?;
+    let open = api.query(|engine, context, clock| views::alerts(engine, context, clock, false)).await?;
+    api.answer(with_open(past_alerts(&events), open, &period))
 }
 
 /// Notes, oldest first.
 pub(super) async fn notes(State(api): Api, parameters: Parameters<PeriodQuery>) -> Answered<NoteRow> {
-    let events = events(&api, "note", parameters).await?;
+    let (_, events) = events(&api, "note", parameters).await?;
     let note = |Event { at, body, .. }: &Event| NoteRow {
         at: views::wall(at.wall),
         boot: at.boot,
@@ -93,10 +94,10 @@ async fn events(
     api: &super::ApiState,
     kind: &'static str,
     parameters: Parameters<PeriodQuery>,
-) -> Result<Vec<Event>, Problem> {
+) -> Result<(Period, Vec<Event>), Problem> {
     let Query(PeriodQuery { since, until }) = parameters?;
     let period = period(api, &since, until.as_deref()).await?;
-    read(api, move |store, deadline| store.events_within(kind, &period, deadline)).await
+    Ok((period, read(api, move |store, deadline| store.events_within(kind, &period, deadline)).await?))
 }
 
 /// Has the store read something that it gives up at its deadline.
@@ -201,6 +202,19 @@ fn past_alerts(transitions: &[Event]) -> Vec<PastAlertRow> {
         row.is_over |= said("event").as_deref() == Some("resolved");
     }
     alerts.into_values().collect()
+}
+
+/// With the alerts that are open and have no transition in the period: of a period that lasts until now all of them, of an earlier one those
+/// whose condition held when it began.
+fn with_open(mut rows: Vec<PastAlertRow>, open: Vec<AlertRow>, period: &Period) -> Vec<PastAlertRow> {
+    let of_period = |row: &AlertRow| period.until == Span::ZERO || row.for_s >= period.from.as_secs_f64();
+    for AlertRow { alert, zone, rule, sensor, severity, since, by, message, .. } in open.into_iter().filter(of_period) {
+        let Some(alert) = alert.filter(|alert| rows.iter().all(|row| row.alert != *alert)) else { continue };
+        let (zone, rule, sensor) = (zone.to_string(), rule.to_string(), sensor.to_string());
+        rows.push(PastAlertRow { alert, zone, rule, sensor, severity, since, by, message, ..PastAlertRow::default() });
+    }
+    rows.sort_by_key(|row| row.alert);
+    rows
 }
 
 fn text(body: &Map<String, Json>, key: &str) -> Option<String> {

@@ -90,6 +90,8 @@ impl StoreReader {
                 Some(StoredWindow { start, ago: part.now - uptime, series, row })
             }));
         }
+        // A clock that was corrected may have a boot begin before the one before it ended.
+        found.sort_by_key(|window| std::cmp::Reverse(window.ago));
         Ok(Some(found))
     }
 

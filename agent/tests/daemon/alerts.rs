@@ -94,6 +94,24 @@ fn an_acknowledgement_stops_paging_until_it_expires() {
     assert_eq!(room.ask(&["alerts"]).out, "no alert is open\n");
 }
 
+/// Guards against: an alert of last night that nobody sees who asks for the last hour, while it is open.
+#[test]
+fn an_alert_that_fired_before_the_past_that_is_asked_for_and_is_open_is_shown() {
+    let (room, mut board, _agent) = firing("past-open");
+    assert_eq!(room.ask(&["ack", "1", "--for", "3h"]).code, Some(0));
+    board.level(7200, 31.5);
+    board.level(7260, 31.5);
+    let since = ["alerts", "--since", "30m"];
+    let rows = room.wait_for("the hours have passed", &["sensors"], |rows| rows[2]["at"] == "2026-01-01T02:01:00Z");
+    assert_eq!(rows[2]["value"], 31.5);
+    let alerts = room.rows(&since);
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    let row = &alerts[0];
+    assert_eq!((&row["alert"], &row["is_over"], &row["by"]), (&1.into(), &false.into(), &"anna".into()));
+    assert_eq!((&row["since"], &row["fired"]), (&"2026-01-01T00:00:10Z".into(), &Value::Null));
+    assert!(room.ask(&since).out.contains("open"), "{:?}", room.ask(&since));
+}
+
 #[test]
 fn who_looks_back_after_a_kill_sees_values_alerts_and_notes() {
     let (room, mut board, mut agent) = firing("past");

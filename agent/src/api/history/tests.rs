@@ -57,3 +57,24 @@ fn transitions_of_an_alert_become_one_row() {
     assert_eq!((second.alert, second.sensor.as_str(), second.is_over), (32, "tank/ec", false));
     assert_eq!((before.alert, before.fired.as_deref(), before.is_over), (7, None, true));
 }
+
+#[test]
+fn alerts_that_are_open_belong_to_each_period_that_they_were_open_in() {
+    let open = |alert: u64, for_s: f64| -> AlertRow {
+        let row = json!({
+            "alert": alert, "zone": "tank", "rule": "ph-high", "sensor": "tank/ph", "state": "firing", "severity": "warning",
+            "since": null, "for_s": for_s, "silenced": false, "inhibited": false, "pages": 1, "message": "pH 7.4",
+        });
+        serde_json::from_value(row).unwrap()
+    };
+    let shown = |from: i64, until: i64| {
+        let (from, until) = (Span::from_mins(from), Span::from_mins(until));
+        let rows = past_alerts(&[transition("firing", Some(31), 60, &json!({}))]);
+        let open = vec![open(7, 7_200.0), open(31, 1_800.0), open(40, 0.0)];
+        let rows = with_open(rows, open, &Period { now: now(Some(NOON)), from, until });
+        rows.iter().map(|row| (row.alert, row.fired.is_some(), row.is_over)).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(60, 0), [(7, false, false), (31, true, false), (40, false, false)]);
+    assert_eq!(shown(120, 60), [(7, false, false), (31, true, false)]);
+    assert_eq!(shown(180, 60), [(31, true, false)]);
+}

@@ -19,9 +19,9 @@ const COLUMNS: usize = 66;
 /// Rows of characters, each of two halves.
 const ROWS: usize = 12;
 
-/// Lines of the chart, from `from` to `until` in seconds before the present.
+/// Lines of the chart, from `from` to `until` in seconds before the present; none of no time at all.
 pub(super) fn draw(bars: &[Bar], (from, until): (f64, f64), times: &Times) -> Vec<String> {
-    let Some(scale) = Scale::of(bars) else { return Vec::new() };
+    let Some(scale) = Scale::of(bars).filter(|_| from > until) else { return Vec::new() };
     let columns = columns(bars, from, (from - until) / COLUMNS as f64);
     let mut lines: Vec<String> =
         (0..ROWS).rev().map(|row| format!("{:>9} {}", scale.label(row), cells(&columns, row, &scale))).collect();
@@ -38,7 +38,7 @@ fn columns(bars: &[Bar], from: f64, width: f64) -> Vec<Option<(f64, f64)>> {
         // A window that ends where a column begins is not in it.
         let first = ((from - bar.from_s) / width + 1e-6) as usize;
         let last = ((from - bar.until_s) / width - 1e-6) as usize;
-        for column in columns.iter_mut().take(last + 1).skip(first) {
+        for column in columns.iter_mut().take(last.saturating_add(1)).skip(first) {
             let (lowest, highest) = column.unwrap_or((bar.lowest, bar.highest));
             *column = Some((lowest.min(bar.lowest), highest.max(bar.highest)));
         }

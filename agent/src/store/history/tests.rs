@@ -1,5 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use tilth_core::engine::{Engine, Start};
 use tilth_core::id::SensorId;
 use tilth_core::windows::Window;
 
@@ -95,4 +97,30 @@ fn what_came_late_is_in_the_one_window_and_a_device_without_a_clock_has_its_boot
     let windows = store.reader().windows_within(&sensor(0), Grain::Quarter, &period(1000), soon()).unwrap().unwrap();
     let counts: Vec<u32> = windows.iter().filter_map(|window| Some(window.row.window.good?.count)).collect();
     assert_eq!(counts, [28], "one quarter of an hour has ended, and began a minute before the first reading");
+}
+
+/// Guards against: a chart of a day whose clock was set back, which ends in the middle.
+#[test]
+fn windows_of_boots_that_overlap_by_the_time_of_day_are_oldest_first() {
+    let folder = Folder::new();
+    let mut store = booted(&folder);
+    let mut farm = Farm::new(2);
+    twenty_minutes(&mut store, &mut farm, 1);
+    let mut commit = farm.take();
+    commit.anchor = Some(Anchor { offset_ms: WALL.0, trust: Trust::Synchronised, error: None });
+    store.commit(&commit).unwrap();
+    drop(store);
+    let mut store = open(&folder).0;
+    store.begin_boot("boot-b", 0).unwrap();
+    let mut farm = Farm::new(2);
+    farm.engine = Engine::new(Arc::clone(&farm.calibrated.plan), Start { boot: 2, at: Uptime(0), wall: Some(WALL) });
+    twenty_minutes(&mut store, &mut farm, 2);
+    // The second boot began five minutes after the first, by a clock that was set back.
+    let wall = Some(WallTime(WALL.0 + farm.now.0 + 5 * 60_000));
+    let now = Stamp { boot: 2, uptime: farm.now, wall };
+    let period = Period { now, from: Span::from_mins(1000), until: Span::ZERO };
+    let windows = store.reader().windows_within(&sensor(0), Grain::Minute, &period, soon()).unwrap().unwrap();
+    let boots: Vec<u32> = windows.iter().map(|window| window.start.boot).collect();
+    assert_eq!((boots.len(), boots[0], boots[39]), (40, 1, 2), "{boots:?}");
+    assert!(windows.is_sorted_by_key(|window| std::cmp::Reverse(window.ago)), "{boots:?}");
 }

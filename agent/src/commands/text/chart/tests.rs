@@ -56,6 +56,11 @@ fn a_value_that_stays_is_a_line_in_the_middle() {
     let rows: Vec<usize> = (0..ROWS).filter(|row| lines[*row].chars().count() > 10).collect();
     assert!(rows == [5] || rows == [6], "{lines:#?}");
     assert!(draw(&[], (60.0, 0.0), &utc()).is_empty());
+    let bars = minutes(&[Some((5.0, 6.0)), Some((7.0, 8.0))]);
+    for (from, until) in [(60.0, 60.0), (0.0, 60.0), (f64::NAN, 0.0)] {
+        assert!(draw(&bars, (from, until), &utc()).is_empty(), "{from} to {until}");
+    }
+    assert!(!draw(&bars, (1e-300, 0.0), &utc()).is_empty());
     let huge = drawn(&[Some((-1e9, 1e9)), Some((f64::MIN_POSITIVE, 1e-9))]);
     assert_eq!(huge.len(), ROWS + 1);
 }

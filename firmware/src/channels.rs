@@ -58,7 +58,8 @@ pub struct ChannelSettings {
     pub kind: ChannelKind,
     /// Milliseconds between readings, [`MIN_INTERVAL`] to [`MAX_INTERVAL`].
     pub interval: u32,
-    /// Conversions of which an analog value is the mean, as a power of two: 0 to 6.
+    /// Conversions of which an analog value is the mean, as a power of two: 0 to 6. Of pulses
+    /// [`OVERSAMPLING_OF_CONTACT`](tilth_wire::OVERSAMPLING_OF_CONTACT) or another number.
     pub oversampling: u8,
 }
 

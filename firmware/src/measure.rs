@@ -21,7 +21,7 @@ use tilth_sensors::analog::Mean;
 use tilth_sensors::contact::Settling;
 use tilth_sensors::one_wire::OneWire;
 use tilth_sensors::{Fault, bme280, dht22, ds18b20, sht3x};
-use tilth_wire::{ChannelKind, Sample};
+use tilth_wire::{ChannelKind, OVERSAMPLING_OF_CONTACT, Sample};
 
 use crate::channels::{Kinds, Measured};
 
@@ -203,7 +203,7 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
             },
             ChannelKind::Pulse => {
                 // The agent takes the difference of two counts, whatever the sign of the bits.
-                let is_contact = request.oversampling() == CONTACT;
+                let is_contact = request.oversampling() == OVERSAMPLING_OF_CONTACT;
                 let count = inputs.pulses(channel, is_contact).map(|count| count as i32);
                 return Some(count.ok_or(Fault::Absent));
             }
@@ -243,9 +243,6 @@ impl<const CHANNELS: usize> Default for Measurer<CHANNELS> {
 }
 
 type Outcome = Result<i32, Fault>;
-
-/// Oversampling of a pulse counter whose sensor is a contact, which bounces.
-const CONTACT: u8 = 0;
 
 /// A tick that has begun already counts less than a millisecond: waits are longer by one.
 const TICK: u16 = 1;

@@ -40,7 +40,7 @@ use channels::Channels;
 use connection::{CHUNK, Connection, connect, send};
 use kinds::Kind;
 use registry::PortEvent;
-use session::{Effect, Input, Session};
+use session::{Effect, Input, Session, Topic};
 use settings_queue::Setting;
 
 pub(crate) use connection::{Identity, message_ends};
@@ -60,8 +60,8 @@ const BOOTLOADER_S: u32 = 8;
 /// Between two looks at the board's silence, the agent's heartbeats and repeated commands; always of the machine's time.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Most log lines that one board causes within [`LOG_SPAN`]: a board that restarts without end, or says something else each time, must not
-/// wear the card out.
+/// Most log lines of one topic that one board causes within [`LOG_SPAN`]: a board that restarts without end, or says something else each time,
+/// must not wear the card out.
 const MAX_LOG_LINES: u32 = 30;
 const LOG_SPAN: Span = Span::from_mins(10);
 
@@ -122,7 +122,7 @@ async fn keep_port(endpoint: Endpoint, registry: BoardRegistry, context: BusCont
     }
 }
 
-/// What a board may still say in the log.
+/// What a board may still say in the log of one topic.
 #[derive(Debug, Default)]
 struct LogLimit {
     since: Uptime,
@@ -143,6 +143,11 @@ impl LogLimit {
         self.lines += 1;
         Some(std::mem::take(&mut self.left_out))
     }
+
+    /// How many lines were left out that no later line said in time.
+    fn take_overdue(&mut self, now: Uptime) -> u64 {
+        if now - self.since >= LOG_SPAN { std::mem::take(&mut self.left_out) } else { 0 }
+    }
 }
 
 /// The board of a bus.
@@ -158,7 +163,9 @@ struct Board {
     /// How far the store has the readings of the board, and what it dropped of them.
     acknowledged: watch::Sender<Acknowledged>,
     seconds: Interval,
-    log_limit: LogLimit,
+    /// What is still to be logged of its state, and of lost readings.
+    of_state: LogLimit,
+    of_losses: LogLimit,
 }
 
 impl Board {
@@ -174,7 +181,8 @@ impl Board {
             missing: None,
             acknowledged: watch::Sender::default(),
             seconds,
-            log_limit: LogLimit::default(),
+            of_state: LogLimit::default(),
+            of_losses: LogLimit::default(),
         }
     }
 
@@ -190,6 +198,10 @@ impl Board {
                     Some(event) = events.recv() => event,
                     Some(order) = orders.recv() => {
                         self.order_without_connection(order).await;
+                        continue;
+                    }
+                    _ = self.seconds.tick(), if !events.is_closed() => {
+                        self.log_left_out();
                         continue;
                     }
                     else => return,
@@ -257,7 +269,10 @@ impl Board {
                     let news = *acknowledged.borrow_and_update();
                     self.handle(&mut connection, Input::Acknowledged(news)).await
                 }
-                _ = self.seconds.tick() => self.handle(&mut connection, Input::Second).await,
+                _ = self.seconds.tick() => {
+                    self.log_left_out();
+                    self.handle(&mut connection, Input::Second).await
+                }
                 Some(event) = events.recv() => match event {
                     PortEvent::Connected(connection) => Some(Ended::Newer(connection)),
                     // The board is reached all the same.
@@ -323,22 +338,38 @@ impl Board {
                 }
                 (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
                 (Effect::Connected, _) => self.on_connected(),
-                (Effect::Log(text), _) if self.may_log() => warn!(bus = %self.context.id, "{text}"),
-                (Effect::Log(_), _) => {}
+                (Effect::Log(topic, line), _) if self.may_log(topic) => warn!(bus = %self.context.id, "{line}"),
+                (Effect::Log(..), _) => {}
                 (Effect::RefusalsChanged, _) => self.report_missing(),
             }
         }
         lost
     }
 
-    /// Whether the board may cause one more log line; says how many were left out before it.
-    fn may_log(&mut self) -> bool {
-        let taken = self.log_limit.take(self.context.clock.uptime());
-        if let Some(left_out) = taken.filter(|left_out| *left_out > 0) {
-            let (bus, lines) = (&self.context.id, counted(left_out, "line"));
-            warn!(%bus, "{lines} about its board left out, more than {MAX_LOG_LINES} in {LOG_SPAN}; status has its restarts");
-        }
+    /// Whether the board may cause one more log line about this; says how many were left out before it.
+    fn may_log(&mut self, topic: Topic) -> bool {
+        let limit = match topic {
+            Topic::Danger => return true,
+            Topic::Loss => &mut self.of_losses,
+            Topic::State => &mut self.of_state,
+        };
+        let taken = limit.take(self.context.clock.uptime());
+        self.say_left_out(taken.unwrap_or(0));
         taken.is_some()
+    }
+
+    /// Says how many lines were left out of a board that has fallen silent since.
+    fn log_left_out(&mut self) {
+        let now = self.context.clock.uptime();
+        let left_out = self.of_state.take_overdue(now) + self.of_losses.take_overdue(now);
+        self.say_left_out(left_out);
+    }
+
+    fn say_left_out(&self, left_out: u64) {
+        if left_out > 0 {
+            let (bus, lines) = (&self.context.id, counted(left_out, "line"));
+            warn!(%bus, "{lines} about its board left out, more than {MAX_LOG_LINES} in {LOG_SPAN}; status has its restarts and losses");
+        }
     }
 
     /// Hands on the values of readings, which the board keeps until they are stored.
@@ -353,7 +384,7 @@ impl Board {
 
     /// The board said who it is: the bus is up, and its channels are known.
     fn on_connected(&mut self) {
-        let may_log = self.may_log();
+        let may_log = self.may_log(Topic::State);
         let Some(session) = &self.session else { return };
         let Some(identity) = &session.identity else { return };
         let kind = board_kind(identity.kind);
@@ -376,7 +407,7 @@ impl Board {
         let missing = self.channels.missing();
         if self.missing.as_ref() != Some(&missing) {
             for (sensor, why) in &missing {
-                if self.may_log() {
+                if self.may_log(Topic::State) {
                     warn!(%sensor, "{why}");
                 }
             }

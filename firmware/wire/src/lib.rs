@@ -24,7 +24,7 @@ pub use body::{Reader, Writer};
 pub use frame::{Decoder, FrameError, MAX_BODY, MAX_FRAME, TooLong, crc16};
 pub use message::{
     Ack, BoardId, BoardKind, ChannelKind, CommandError, DecodeError, Fields, FromBoard, Heartbeat, Hello, HelloHead,
-    MAX_BODY_TO_BOARD, MAX_CHANNELS, MAX_FIELDS, MAX_FRAME_TO_BOARD, MAX_RELAYS, OffReason, Refusal, Request,
-    ResetCause, SetChannel, SetRelay, Switch, Switched, ToBoard, UNLIMITED, Unit,
+    MAX_BODY_TO_BOARD, MAX_CHANNELS, MAX_FIELDS, MAX_FRAME_TO_BOARD, MAX_RELAYS, OVERSAMPLING_OF_CONTACT, OffReason,
+    Refusal, Request, ResetCause, SetChannel, SetRelay, Switch, Switched, ToBoard, UNLIMITED, Unit,
 };
 pub use reading::{Fault, Reading, Sample};

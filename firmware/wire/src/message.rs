@@ -405,9 +405,12 @@ pub struct SetChannel {
     pub kind: ChannelKind,
     /// Milliseconds between readings: 100 to 86,400,000 (a day).
     pub interval: u32,
-    /// Conversions of which an analog value is the mean, as a power of two: 0 to 6. Of pulses 0 for those of a contact, which bounces.
+    /// Conversions of which an analog value is the mean, as a power of two: 0 to 6. Of pulses [`OVERSAMPLING_OF_CONTACT`] or another number.
     pub oversampling: u8,
 }
+
+/// Oversampling of a channel that counts the pulses of a contact, which bounces.
+pub const OVERSAMPLING_OF_CONTACT: u8 = 0;
 
 /// Limits of a relay. The board's own limits stay in force where they are tighter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -56,13 +56,24 @@ pub(super) enum Effect {
     RequestAck(u64, BoardPosition),
     /// What became of an order.
     Outcome(Outcome),
-    Log(String),
+    Log(Topic, String),
     /// The board refuses a setting, or no longer does.
     RefusalsChanged,
     /// The board cannot be read over this connection, and why.
     Down(String),
     /// Another board is connected.
     OtherBoard,
+}
+
+/// What a line of the log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// Something moves that must not: each line is logged.
+    Danger,
+    /// Readings that are lost; with a limit of its own, for a board without limits loses some each second.
+    Loss,
+    /// The state of the board.
+    State,
 }
 
 /// A reading on the agent's clock.
@@ -198,6 +209,10 @@ impl Session {
         self.effects.pop_front()
     }
 
+    fn log(&mut self, topic: Topic, line: String) {
+        self.effects.push_back(Effect::Log(topic, line));
+    }
+
     fn send(&mut self, message: ToBoard) {
         self.effects.push_back(Effect::Send(message));
     }
@@ -270,7 +285,7 @@ impl Session {
             FromBoard::Batch(batch) => batch.readings().for_each(|reading| self.handle_reading(reading)),
             FromBoard::Ack(ack) => {
                 let remark = self.relays.done(ack.command, ack.limited);
-                self.effects.extend(remark.map(Effect::Log));
+                self.effects.extend(remark.map(|remark| Effect::Log(Topic::State, remark)));
                 self.handle_answer(ack.command, None);
             }
             FromBoard::Error(error) => self.handle_answer(error.command, Some(error.reason)),
@@ -343,7 +358,7 @@ impl Session {
         (self.stored, self.board_time, self.heartbeat) = (None, None, None);
         // What the board was told before is gone with it.
         self.state = State::Handshake { seconds: 0 };
-        self.effects.push_back(Effect::Log(format!("the board restarted: {}", words::reset(reset))));
+        self.log(Topic::State, format!("the board restarted: {}", words::reset(reset)));
     }
 
     fn handle_heartbeat(&mut self, now: Uptime, heartbeat: Heartbeat) {
@@ -356,7 +371,7 @@ impl Session {
         let lost = self.sequence.heartbeat(heartbeat.oldest);
         if lost > 0 {
             self.counts.lost += u64::from(lost);
-            self.effects.push_back(Effect::Log(words::lost(lost)));
+            self.log(Topic::Loss, words::lost(lost));
             // All that came since its start was dropped and nothing ever confirmed: what was counted before is of another start.
             if heartbeat.lost == heartbeat.oldest && !self.counters.counted.is_empty() {
                 self.counters = Counters::of_started_board();

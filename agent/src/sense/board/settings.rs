@@ -6,8 +6,9 @@ use tilth_config::BoardChannel;
 use tilth_core::actuator::Actuator;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
-use tilth_wire::{SetChannel, SetRelay, UNLIMITED};
+use tilth_wire::{OVERSAMPLING_OF_CONTACT, SetChannel, SetRelay, UNLIMITED};
 
+use super::clock::DRIFT_PERCENT;
 use super::relays::relay;
 use super::settings_queue::Setting;
 use super::words::channel_kind;
@@ -15,9 +16,9 @@ use super::words::channel_kind;
 /// The longest link timeout of the protocol, in milliseconds: that of the board's wiring is shorter, and holds.
 const LINK_TIMEOUT: u32 = 600_000;
 
-/// Share of a pause in percent that the board insists on. Its clock may be half a percent slow, and must not refuse what the interlock
-/// has counted rightly.
-const MIN_OFF_PERCENT: i64 = 98;
+/// Share of a pause in percent that the board insists on: less by twice the drift, for a board whose clock is slow must not refuse what the
+/// interlock has counted rightly.
+const MIN_OFF_PERCENT: i64 = 100 - 2 * DRIFT_PERCENT;
 
 /// Settings for the channels of a bus, and for the relays that its actuators are on. Relays come first.
 pub(super) fn settings(channels: &BTreeMap<u8, BoardChannel>, actuators: &[Actuator]) -> Vec<Setting> {
@@ -27,14 +28,11 @@ pub(super) fn settings(channels: &BTreeMap<u8, BoardChannel>, actuators: &[Actua
     relays.chain(channels.iter().map(|(number, channel)| Setting::Channel(measuring(*number, channel)))).collect()
 }
 
-/// Oversampling of a channel whose pulses are those of a contact, which bounces.
-const CONTACT: u8 = 0;
-
 fn measuring(channel: u8, stated: &BoardChannel) -> SetChannel {
     let BoardChannel { kind, interval, pulses, .. } = *stated;
     // The bucket of a rain gauge moves a reed contact; the others may be too fast for that.
     let is_contact = pulses.is_some_and(|scale| scale.quantity == Quantity::Rain);
-    let oversampling = if is_contact { CONTACT } else { stated.oversampling };
+    let oversampling = if is_contact { OVERSAMPLING_OF_CONTACT } else { stated.oversampling };
     SetChannel { command: 0, channel, kind: channel_kind(kind), interval: millis(interval), oversampling }
 }
 
@@ -147,6 +145,6 @@ mod tests {
             let kind = BoardChannelKind::Pulses;
             measuring(5, &BoardChannel { kind, interval: Span(500), oversampling: 6, pulses }).oversampling
         };
-        assert_eq!([Quantity::Rain, Quantity::Flow, Quantity::Wind].map(oversampling), [CONTACT, 6, 6]);
+        assert_eq!([Quantity::Rain, Quantity::Flow, Quantity::Wind].map(oversampling), [OVERSAMPLING_OF_CONTACT, 6, 6]);
     }
 }

@@ -166,6 +166,21 @@ fn a_board_that_greets_without_end_has_some_lines_in_the_log_and_the_rest_counte
     let taken: Vec<Option<u64>> = (0..1000).map(|n| limit.take(at(n * 100))).collect();
     assert_eq!(taken.iter().flatten().count(), MAX_LOG_LINES as usize);
     assert!(taken[..MAX_LOG_LINES as usize].iter().all(|left_out| *left_out == Some(0)), "{taken:?}");
+    assert_eq!(limit.take_overdue(at(LOG_SPAN.0 - 1)), 0, "expected a later line to say them");
     assert_eq!(limit.take(at(LOG_SPAN.0)), Some(1000 - u64::from(MAX_LOG_LINES)));
     assert_eq!(limit.take(at(LOG_SPAN.0)), Some(0), "expected them to be said once");
+    for _ in 0..100 {
+        limit.take(at(LOG_SPAN.0));
+    }
+    let silent = [0, 1].map(|ms| limit.take_overdue(at(2 * LOG_SPAN.0 + ms)));
+    assert_eq!(silent, [100 + 2 - u64::from(MAX_LOG_LINES), 0], "expected those of a board that fell silent, once");
+}
+
+/// Guards against: a pump that runs though it is off, or readings that are lost, and no line says so for ten minutes of noise.
+#[tokio::test]
+async fn a_board_that_greets_without_end_hides_no_danger_and_no_loss() {
+    let mut board = Board::new(BoardRegistry::default(), bus().await.0);
+    let topics = [Topic::State, Topic::Loss, Topic::Danger];
+    let mut logged = |topic: Topic| (0..100).filter(|_| board.may_log(topic)).count();
+    assert_eq!(topics.map(&mut logged), [MAX_LOG_LINES as usize, MAX_LOG_LINES as usize, 100]);
 }

@@ -3,7 +3,7 @@
 use tilth_core::interlock::{ActuatorInput as Outcome, Switch as Order};
 use tilth_wire::{Refusal, ToBoard};
 
-use super::{Effect, Session, State};
+use super::{Effect, Session, State, Topic};
 use crate::sense::board::settings_queue::{Answer, Setting};
 use crate::sense::board::{relays, words};
 
@@ -11,7 +11,7 @@ impl Session {
     /// Sends an order at once. Before the handshake nothing is switched on; switching off goes out after it.
     pub(super) fn handle_order(&mut self, order: Order) {
         let Some(relay) = relays::relay(&order.output) else {
-            self.effects.push_back(Effect::Log(format!("no relay {}; expected relay-0 to relay-7", order.output)));
+            self.log(Topic::State, format!("no relay {}; expected relay-0 to relay-7", order.output));
             return self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
         };
         let is_connected = matches!(self.state, State::Connected { .. });
@@ -42,7 +42,7 @@ impl Session {
         self.outcomes(off);
         for (relay, order) in orders {
             if order.on == order.normally_energised {
-                self.effects.push_back(Effect::Log(words::unexpectedly_on(relay, &order.actuator)));
+                self.log(Topic::Danger, words::unexpectedly_on(relay, &order.actuator));
             }
             self.send_order(relay, order);
         }
@@ -72,7 +72,7 @@ impl Session {
     fn repeat_setting(&mut self) {
         let (again, overdue) = self.settings.second();
         again.into_iter().for_each(|command| self.send(command));
-        self.effects.extend(overdue.map(|setting| Effect::Log(words::unanswered(&setting))));
+        self.effects.extend(overdue.map(|setting| Effect::Log(Topic::State, words::unanswered(&setting))));
     }
 
     /// A command was done or refused.
@@ -83,7 +83,7 @@ impl Session {
             return self.send_setting();
         };
         if is_news {
-            self.effects.extend(refusal.map(|reason| Effect::Log(words::refused(&setting, reason))));
+            self.effects.extend(refusal.map(|reason| Effect::Log(Topic::State, words::refused(&setting, reason))));
             self.effects.push_back(Effect::RefusalsChanged);
         }
         if let (Setting::Channel(set), None) = (setting, refusal)

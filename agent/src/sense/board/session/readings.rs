@@ -2,7 +2,7 @@
 
 use tilth_wire::{BoardId, ChannelKind, Reading, ToBoard};
 
-use super::{Effect, Session, State, Value};
+use super::{Effect, Session, State, Topic, Value};
 use crate::sense::board::connection::Identity;
 use crate::sense::board::sequence::Position;
 use crate::sense::board::words;
@@ -64,7 +64,7 @@ impl Session {
         let news = dropped.saturating_sub(self.counts.dropped);
         if news > 0 {
             self.counts.dropped = dropped;
-            self.effects.push_back(Effect::Log(words::dropped(news)));
+            self.log(Topic::Loss, words::dropped(news));
         }
         let of_this_start =
             stored.filter(|through| (through >> 32) as u32 == self.starts).map(|through| through as u32);

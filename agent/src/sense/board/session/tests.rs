@@ -78,7 +78,9 @@ impl Timeline {
             Effect::Value(Value { at, sample: Sample::Fault(fault), .. }) => format!("{fault:?} at {}", at.0),
             Effect::RequestAck(through, _) => format!("through {}:{}", through >> 32, through as u32),
             Effect::Outcome(outcome) => format!("{outcome:?}"),
-            Effect::Log(text) => format!("logs {text}"),
+            Effect::Log(Topic::Danger, text) => format!("logs danger: {text}"),
+            Effect::Log(Topic::Loss, text) => format!("logs loss: {text}"),
+            Effect::Log(Topic::State, text) => format!("logs {text}"),
             Effect::RefusalsChanged => "refusals".to_owned(),
             Effect::Down(why) => format!("down: {why}"),
             Effect::OtherBoard => "other board".to_owned(),
@@ -125,7 +127,7 @@ fn values_that_the_store_dropped_are_said_and_confirmed_only_with_what_is_stored
     let told = timeline.input(31_000, Input::Acknowledged(Acknowledged { stored: None, dropped: 1 }));
     assert_eq!(
         told,
-        ["logs 1 values lost: the store dropped them before they were written; rules and windows had them"]
+        ["logs loss: 1 values lost: the store dropped them before they were written; rules and windows had them"]
     );
     timeline.receive(1_200, &reading(1, 190, 2));
     let told = timeline.input(61_000, Input::Acknowledged(Acknowledged { stored: Some(1), dropped: 1 }));
@@ -168,7 +170,7 @@ fn what_the_board_could_not_hold_is_counted_and_said() {
     let mut timeline = Timeline::connected();
     timeline.receive(1_100, &reading(0, 100, 1));
     let said = timeline.receive(301_000, &heartbeat(300_000, 21, 30));
-    assert!(said[1].starts_with("logs 20 readings lost"), "{said:?}");
+    assert!(said[1].starts_with("logs loss: 20 readings lost"), "{said:?}");
     assert_eq!(timeline.receive(301_100, &reading(21, 200_000, 5)), ["5 at 201000", "through 0:21"]);
     assert_eq!(timeline.0.counts.lost, 20);
 }
@@ -360,7 +362,7 @@ fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
     let off = format!("{:?}", Outcome::Switched { order: 7, on: false, why: None });
     assert_eq!(timeline.receive(5_000, &relays_on(4_000, 0)), ["heard 4000".to_owned(), off]);
     let said = timeline.receive(6_000, &relays_on(5_000, 0b10));
-    assert_eq!(said[1], "logs relay 1 of the board is on though pump is off: switching it off");
+    assert_eq!(said[1], "logs danger: relay 1 of the board is on though pump is off: switching it off");
     let release = ToBoard::Switch(Switch { command: 2, relay: 1, on_for: 0, expires: 35_000 });
     assert_eq!(said[2..], [format!("{release:?}")]);
 }

@@ -111,7 +111,7 @@ pub async fn run<T: Transport>(
                 permit.map_err(|_| QueueClosed::Agent)?.send(in_flight.next_report());
                 continue;
             }
-            input = wait_for(&mut in_flight.wire), if in_flight.wire.is_some() => input,
+            input = wait_for(&mut in_flight.to_hub), if in_flight.to_hub.is_some() => input,
             outbox = wait_for(&mut in_flight.stream), if in_flight.stream.is_some() => {
                 // Heads that the store stated meanwhile were of a stream that the engine did not know yet.
                 heads.mark_changed();
@@ -147,7 +147,7 @@ async fn wait_for<T>(slot: &mut PendingReply<'_, T>) -> T {
 struct InFlight<'t, T> {
     engine: SyncEngine,
     transport: &'t T,
-    wire: PendingReply<'t, SyncInput>,
+    to_hub: PendingReply<'t, SyncInput>,
     /// A request for rows. `None` when the store ended meanwhile.
     rows: PendingReply<'t, Option<SyncInput>>,
     /// A request for a new stream. Never given up, for the engine must know under which stream the store numbers rows.
@@ -160,7 +160,7 @@ struct InFlight<'t, T> {
 impl<'t, T: Transport> InFlight<'t, T> {
     fn new(engine: SyncEngine, transport: &'t T) -> InFlight<'t, T> {
         let (to_store, reports) = (VecDeque::new(), VecDeque::new());
-        InFlight { engine, transport, wire: None, rows: None, stream: None, to_store, reports, shown: None }
+        InFlight { engine, transport, to_hub: None, rows: None, stream: None, to_store, reports, shown: None }
     }
 
     fn perform(&mut self) {
@@ -171,20 +171,20 @@ impl<'t, T: Transport> InFlight<'t, T> {
                 Effect::Store(command) => self.command(command),
                 Effect::Send { request, body, confirmed } => {
                     let transport = self.transport;
-                    self.wire = Some(Box::pin(async move {
+                    self.to_hub = Some(Box::pin(async move {
                         let exchange = transport.post_batch(body, confirmed).await;
                         SyncInput::Answered { request, exchange }
                     }));
                 }
                 Effect::PullBundle { request, known } => {
                     let transport = self.transport;
-                    self.wire = Some(Box::pin(async move {
+                    self.to_hub = Some(Box::pin(async move {
                         let exchange = transport.get_bundle(&known).await;
                         SyncInput::Pulled { request, exchange }
                     }));
                 }
                 // One request at a time: the one on its way is the one that is given up.
-                Effect::Abandon { .. } => self.wire = None,
+                Effect::Abandon { .. } => self.to_hub = None,
                 Effect::Report(report) => self.report(report),
             }
         }

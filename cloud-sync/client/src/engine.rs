@@ -71,7 +71,7 @@ pub struct SyncEngine {
     last_new_stream: Option<Uptime>,
     last_epoch: Option<Uptime>,
     /// Waits after a failure of the hub, and while it cannot be reached.
-    trouble: Backoff,
+    hub_backoff: Backoff,
     offline: Backoff,
     pull: Pull,
     effects: VecDeque<Effect>,
@@ -104,7 +104,7 @@ impl SyncEngine {
             quarantined: BTreeSet::new(),
             last_new_stream: None,
             last_epoch: None,
-            trouble: Backoff::new(MAX_BACKOFF, seed),
+            hub_backoff: Backoff::new(MAX_BACKOFF, seed),
             offline: Backoff::new(intervals.offline, seed ^ 0x6f66_666c),
             pull: Pull::new(now, known, &intervals, seed ^ 0x7075_6c6c),
             effects: VecDeque::new(),
@@ -356,7 +356,7 @@ impl SyncEngine {
             State::Idle | State::Gathering | State::Fetching { .. } | State::Conflict { .. } => {}
             State::Sending { .. } | State::Rejected { .. } | State::BackingOff { .. } | State::Offline { .. } => {
                 self.probe |= matches!(self.state, State::Rejected { .. });
-                self.trouble.reset();
+                self.hub_backoff.reset();
                 self.offline.reset();
                 self.rest();
             }

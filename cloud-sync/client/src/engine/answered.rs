@@ -43,7 +43,7 @@ impl SyncEngine {
             Verdict::Conflict(why) => self.conflict(why),
             Verdict::TooLarge(why) => self.too_large(&sent, &why, false),
             Verdict::Unreadable(why) => self.unreadable(&sent, &why),
-            Verdict::Trouble { why, wait } => self.back_off(why, wait),
+            Verdict::BackOff { why, wait } => self.back_off(why, wait),
             Verdict::Slow(why) => self.slow(&sent, why),
             Verdict::Unreachable(why) => {
                 let wait = self.offline.next();
@@ -55,13 +55,13 @@ impl SyncEngine {
     /// Never before the `wait` that the hub asks for, and not with all other farms at its end.
     pub(super) fn back_off(&mut self, why: String, wait: Option<Span>) {
         let wait = wait.unwrap_or_default().clamp(Span(0), MAX_RETRY_AFTER);
-        let until = self.now + wait + self.trouble.next();
+        let until = self.now + wait + self.hub_backoff.next();
         self.state = State::BackingOff { until, why };
     }
 
     /// Until a person has acted, or long enough for one to have.
     fn stop(&mut self, why: String) {
-        let until = self.now + self.setup.intervals.key_rejected + self.trouble.next();
+        let until = self.now + self.setup.intervals.key_rejected + self.hub_backoff.next();
         self.state = State::Rejected { until, why };
     }
 
@@ -97,7 +97,7 @@ impl SyncEngine {
         if let Some(search) = &mut self.search
             && matches!(sent.purpose, BatchPurpose::Control | BatchPurpose::Suspect)
         {
-            search.taken(sent.parts.first().map(|part| part.last));
+            search.accepted(sent.parts.first().map(|part| part.last));
         }
         self.search.take_if(|search| search.is_over());
         let bulk = sent.parts.iter().any(|part| part.lane != Lane::Events);
@@ -105,7 +105,7 @@ impl SyncEngine {
         if let Some(why) = flapping.or(stuck).or(unheeded) {
             self.back_off(why, None);
         } else {
-            self.trouble.reset();
+            self.hub_backoff.reset();
             self.rest();
         }
     }
@@ -148,7 +148,7 @@ impl SyncEngine {
             match stated.map(|seq| progress.confirm(seq, is_quarantined)) {
                 None | Some(Confirmation::Known) => {}
                 Some(Confirmation::Raised(seq)) => drop(raised.insert(lane, seq)),
-                Some(Confirmation::Late | Confirmation::TooHigh) => self.counts.strange_confirmations += 1,
+                Some(Confirmation::OutOfOrder | Confirmation::TooHigh) => self.counts.strange_confirmations += 1,
             }
             let (next, head) = (progress.confirmed() + 1, progress.head());
             if let (Some(part), Some(stated)) = (part, stated.filter(|&seq| seq <= head))

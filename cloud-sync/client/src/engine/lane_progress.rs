@@ -7,7 +7,7 @@ use super::ranges::Ranges;
 pub(super) struct LaneProgress {
     confirmed: u64,
     head: u64,
-    /// Ranges above `confirmed` that the hub took ahead of it.
+    /// Ranges above `confirmed` that the hub accepted ahead of it.
     at_hub: Ranges,
     /// Everything up to here belongs to the backlog.
     backlog_through: u64,
@@ -20,8 +20,8 @@ pub(super) enum Confirmation {
     Raised(u64),
     /// Same as before.
     Known,
-    /// Lower than before within an epoch: a late packet.
-    Late,
+    /// Lower than before within an epoch: it came out of order.
+    OutOfOrder,
     /// Higher than anything that was made.
     TooHigh,
 }
@@ -54,12 +54,12 @@ impl LaneProgress {
 
     /// The oldest run of sequences that the hub does not have.
     pub(super) fn oldest(&self) -> Option<(u64, u64)> {
-        self.at_hub.lowest_gap(self.confirmed + 1, self.head)
+        self.at_hub.lowest_missing(self.confirmed + 1, self.head)
     }
 
     /// The newest run of sequences that the hub does not have, as far as it is not known to be old.
     pub(super) fn newest(&self) -> Option<(u64, u64)> {
-        self.at_hub.highest_gap(self.confirmed.max(self.backlog_through) + 1, self.head)
+        self.at_hub.highest_missing(self.confirmed.max(self.backlog_through) + 1, self.head)
     }
 
     /// Everything up to `seq` belongs to the backlog.
@@ -67,20 +67,20 @@ impl LaneProgress {
         self.backlog_through = self.backlog_through.max(seq);
     }
 
-    /// The hub took this range, rejected rows in it included.
+    /// The hub accepted this range, rejected rows in it included.
     pub(super) fn mark_at_hub(&mut self, first: u64, last: u64) {
         self.at_hub.insert(first, last);
         self.at_hub.remove(0, self.confirmed);
     }
 
-    /// The hub accounts for everything up to `seq`, and so does not account for `seq + 1`. Where that is a quarantined row, only
-    /// that one is sent again, as a gap; else the hub did not keep the range around it.
+    /// Confirmed up to `seq`, so `seq + 1` is missing at the hub. If that row is quarantined, only it is sent again, as a gap; else
+    /// the whole range around it is.
     pub(super) fn confirm(&mut self, seq: u64, is_quarantined: impl Fn(u64) -> bool) -> Confirmation {
         if seq > self.head {
             return Confirmation::TooHigh;
         }
         if seq < self.confirmed {
-            return Confirmation::Late;
+            return Confirmation::OutOfOrder;
         }
         let raised = seq > self.confirmed;
         self.confirmed = seq;

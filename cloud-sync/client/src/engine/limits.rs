@@ -34,7 +34,7 @@ pub const JOIN_ROWS: u64 = 200;
 /// How far back from the newest window sending goes newest first.
 pub const NEWEST_FIRST: Span = Span::from_mins(60);
 
-/// How long the store may take to answer. A slow card takes seconds; after this it is in trouble.
+/// How long the store may take to answer. A slow card takes seconds; after this it counts as failed.
 pub const STORE_TIMEOUT: Span = Span::from_secs(30);
 
 /// How long a request may be on its way before it is given up. Above the transport's own limit, which says more.
@@ -59,7 +59,7 @@ pub const CONFLICT_AGAIN: Span = Span::from_mins(10);
 /// A second new epoch so soon is no restored hub: two hubs answer at one address. Then a wait lies between two tries.
 pub const EPOCH_AGAIN: Span = Span::from_mins(1);
 
-/// After so many quarantined rows without one that was taken, the fault is not in the rows: wait before more are quarantined.
+/// After so many quarantined rows without one that was accepted, the fault is not in the rows: wait before more are quarantined.
 pub const MAX_QUARANTINE_RUN: u32 = 10;
 
 /// How long live values are not sent after the hub could not read them or found them too large.

@@ -1,7 +1,7 @@
 //! What goes next: events, then live values, then windows newest first up to an hour, then the backlog oldest first.
 //!
 //! Confirmation is a prefix, sending is not. For each lane the engine keeps the confirmed prefix, and above it the ranges
-//! that the hub took ahead of it ([`super::lane_progress`]). What is missing is the rest, up to the store's head. From that:
+//! that the hub accepted ahead of it ([`super::lane_progress`]). What is missing is the rest, up to the store's head. From that:
 //!
 //! - *newest*: the highest missing run above the boundary where the last hour begins; its upper end goes first;
 //! - *backlog*: the lowest missing run.
@@ -17,12 +17,11 @@
 //! 851..=900   1..=1000                  1000          nothing     the hub jumps over what it had
 //! ```
 //!
-//! Minutes that close meanwhile are above 1000 and so the newest: they go first, each once. The boundary is found as rows pass:
-//! a run of rows at the lower end of a batch that began more than [`NEWEST_FIRST`] before the newest window seen is old, and
-//! so is all below it. An answer to a batch states that the hub holds the batch's ranges; its confirmation `c` states that
-//! it does not account for `c + 1`, which overrides what was assumed: so a hub that keeps nothing ahead of its prefix
-//! costs a second sending and loses nothing. Ranges ahead are kept in memory only and bounded
-//! ([`super::ranges::MAX_RANGES`]): a restart sends at most those again, which the hub ignores.
+//! Minutes that close meanwhile are above 1000 and so the newest: they go first, each once. The boundary is found as rows pass: a run of
+//! rows at the lower end of a batch that began more than [`NEWEST_FIRST`] before the newest window seen is old, and so is all below it.
+//! An accepted batch lets us assume that the hub holds its ranges. A confirmation `c` says that it lacks `c + 1`, and overrides that
+//! assumption: so a hub that keeps nothing ahead of its prefix costs a second sending and loses nothing. Ranges ahead are kept in memory
+//! only and bounded ([`super::ranges::MAX_RANGES`]): a restart sends at most those again, which the hub ignores.
 
 use tilth_core::time::{Span, Stamp, Uptime};
 use tilth_protocol::{Extent, Lane, WindowRow};
@@ -95,7 +94,7 @@ impl DueTimes {
         }
     }
 
-    /// A batch was taken; `bulk` if it brought windows or diagnostics, `live` if it was to bring live values.
+    /// A batch was accepted; `bulk` if it brought windows or diagnostics, `live` if it was to bring live values.
     pub(super) fn sent(&mut self, bulk: bool, live: bool, progress: &Progress, intervals: &Intervals, now: Uptime) {
         self.heartbeat_at = now + intervals.heartbeat;
         if bulk {
@@ -203,7 +202,7 @@ fn is_old(start: Stamp, newest: Stamp) -> bool {
 }
 
 /// How many rows the next batch may have: halved by a slow link or a hub that takes less, doubled by
-/// each batch that is taken.
+/// each accepted batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limit(usize);
 
@@ -228,7 +227,7 @@ impl Limit {
         }
     }
 
-    /// A batch with rows was taken.
+    /// A batch with rows was accepted.
     pub(super) fn grow(&mut self) {
         self.0 = (self.0 * 2).min(MAX_ROWS);
     }

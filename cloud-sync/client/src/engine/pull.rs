@@ -103,7 +103,7 @@ impl Pull {
         }
     }
 
-    /// The hub said that this version waits: ask at once, unless the hub is in trouble. Each version hurries us once: one that the
+    /// The hub said that this version waits: ask at once, unless the hub fails. Each version hurries us once: one that the
     /// agent rejects is not asked for at every batch.
     pub(super) fn hint(&mut self, now: Uptime, version: u64) {
         // A higher one than there can be is no bundle's, and would outdo every hint after it.
@@ -168,7 +168,7 @@ impl Pull {
             304 | 404 => self.rest(now, self.period),
             status => match verdict::refusal(status, &reply) {
                 Verdict::Rejected(why) => self.back_off(now, Some(self.key_rejected), why),
-                Verdict::Trouble { why, wait } => self.back_off(now, wait, why),
+                Verdict::BackOff { why, wait } => self.back_off(now, wait, why),
                 Verdict::Conflict(why)
                 | Verdict::TooLarge(why)
                 | Verdict::Unreadable(why)

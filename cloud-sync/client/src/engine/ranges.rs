@@ -47,7 +47,7 @@ impl Ranges {
     }
 
     /// The lowest run of sequences in `from..=to` that is not in the set.
-    pub(super) fn lowest_gap(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+    pub(super) fn lowest_missing(&self, from: u64, to: u64) -> Option<(u64, u64)> {
         let mut next = from;
         for &(begin, end) in self.0.iter().filter(|&&(_, end)| end >= from) {
             if begin > next {
@@ -60,7 +60,7 @@ impl Ranges {
     }
 
     /// The highest run of sequences in `from..=to` that is not in the set.
-    pub(super) fn highest_gap(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+    pub(super) fn highest_missing(&self, from: u64, to: u64) -> Option<(u64, u64)> {
         let mut last = to;
         for &(begin, end) in self.0.iter().rev().filter(|&&(begin, _)| begin <= to) {
             if end < last {

@@ -6,10 +6,10 @@
 //! ```text
 //! 400 to a batch --> control --400--> not the rows: back off, tell people
 //!                       |
-//!                     taken --> one suspect after the other --taken--> next suspect ... none left: go on as usual
-//!                                        |  ^
-//!                                       400 |
-//!                                        v  |
+//!                    accepted --> one suspect after the other --accepted--> next suspect ... none left: go on as usual
+//!                                          |  ^
+//!                                         400 |
+//!                                          v  |
 //!                     many sequences: halves, one: quarantine, live values: mute them
 //! ```
 
@@ -29,7 +29,7 @@ pub(super) enum Suspect {
 pub(super) struct Search {
     /// What is left to try, the next one last. At most one for each part of a batch and one for each halving.
     todo: Vec<Suspect>,
-    control_taken: bool,
+    control_accepted: bool,
 }
 
 /// What a search makes of a batch that was not read.
@@ -47,12 +47,12 @@ impl Search {
     /// Begins with all parts of the batch that was not read.
     pub(super) fn new(mut suspects: Vec<Suspect>) -> Search {
         suspects.reverse();
-        Search { todo: suspects, control_taken: false }
+        Search { todo: suspects, control_accepted: false }
     }
 
     /// What to try next: `None` for the control.
     pub(super) fn next(&self) -> Option<Suspect> {
-        if self.control_taken { self.todo.last().copied() } else { None }
+        if self.control_accepted { self.todo.last().copied() } else { None }
     }
 
     /// Whether nothing is left to try.
@@ -60,10 +60,10 @@ impl Search {
         self.todo.is_empty()
     }
 
-    /// What was tried last was taken. `through` is how far the sequences went, for the store may give less than was wanted.
-    pub(super) fn taken(&mut self, through: Option<u64>) {
-        if !self.control_taken {
-            self.control_taken = true;
+    /// What was tried last was accepted. `through` is how far the sequences went, for the store may give less than was wanted.
+    pub(super) fn accepted(&mut self, through: Option<u64>) {
+        if !self.control_accepted {
+            self.control_accepted = true;
             return;
         }
         if let (Some(Suspect::Rows(lane, _, last)), Some(through)) = (self.todo.pop(), through)
@@ -73,7 +73,7 @@ impl Search {
         }
     }
 
-    /// What was tried last was not read. `through` as in [`Search::taken`].
+    /// What was tried last was not read. `through` as in [`Search::accepted`].
     pub(super) fn blame(&mut self, through: Option<u64>) -> Finding {
         match self.todo.pop() {
             None => Finding::GoOn,

@@ -27,7 +27,7 @@ use super::status::StateName;
 ///                        | |          409                              ^            |
 ///                        | +--------------------------> Conflict ------|--- silent, |
 ///                        |                                |  409 again |  backs off |
-///                        | taken, 400, 413,               | new stream             |
+///                        | accepted, 400, 413,            | new stream             |
 ///                        | new stream, new key            |                        |
 ///                        v                                v                        v
 ///                   Idle or Gathering <--------------------------------------------+

@@ -62,7 +62,7 @@ pub enum StateName {
     Fetching,
     /// A batch is on its way.
     Sending,
-    /// The hub is in trouble.
+    /// The hub failed; waiting to try again.
     BackingOff,
     /// The hub rejects this device.
     #[serde(rename = "refused")]

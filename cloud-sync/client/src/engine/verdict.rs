@@ -31,8 +31,8 @@ pub(super) enum Verdict {
     TooLarge(String),
     /// 400, 422: the hub cannot read it.
     Unreadable(String),
-    /// Anything that passes: wait and try again. The hub may say how long.
-    Trouble {
+    /// A failure that passes: wait and try again. The hub may say how long.
+    BackOff {
         /// Why.
         why: String,
         /// How long the hub asks to wait.
@@ -96,7 +96,7 @@ pub(super) fn broken(kind: TransportErrorKind, why: String) -> Verdict {
         TransportErrorKind::NoConnection | TransportErrorKind::NoTls => Verdict::Unreachable(why),
         TransportErrorKind::TimedOut | TransportErrorKind::CutOff => Verdict::Slow(why),
         TransportErrorKind::Untrusted | TransportErrorKind::TooLong | TransportErrorKind::Garbled => {
-            Verdict::Trouble { why, wait: None }
+            Verdict::BackOff { why, wait: None }
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn refusal(status: u16, reply: &Reply) -> Verdict {
         413 => Verdict::TooLarge(why),
         400 | 422 => Verdict::Unreadable(why),
         408 | 504 => Verdict::Slow(why),
-        _ => Verdict::Trouble { why, wait: reply.retry_after },
+        _ => Verdict::BackOff { why, wait: reply.retry_after },
     }
 }
 
@@ -126,7 +126,7 @@ fn accepted(body: &[u8]) -> Verdict {
         Ok(raw) => raw,
         Err(_) => {
             let why = format!("answered 200, not a hub's answer: {}", quote(body));
-            return Verdict::Trouble { why, wait: None };
+            return Verdict::BackOff { why, wait: None };
         }
     };
     let lane = |name: &str| Lane::ALL.into_iter().find(|lane| lane.name() == name);

@@ -7,7 +7,7 @@ fn a_confirmation_is_raised_known_late_or_too_high() {
         (10, Confirmation::Known),
         (20, Confirmation::Raised(20)),
         (20, Confirmation::Known),
-        (19, Confirmation::Late),
+        (19, Confirmation::OutOfOrder),
         (101, Confirmation::TooHigh),
         (100, Confirmation::Raised(100)),
     ] {

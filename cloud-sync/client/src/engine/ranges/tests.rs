@@ -35,8 +35,8 @@ proptest! {
         let high = absent.last().map(|&last| {
             ((from..=last).rev().take_while(|seq| !truth.contains(seq)).last().unwrap(), last)
         });
-        prop_assert_eq!(ranges.lowest_gap(from, to), low);
-        prop_assert_eq!(ranges.highest_gap(from, to), high);
+        prop_assert_eq!(ranges.lowest_missing(from, to), low);
+        prop_assert_eq!(ranges.highest_missing(from, to), high);
     }
 }
 

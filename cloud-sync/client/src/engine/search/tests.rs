@@ -11,19 +11,19 @@ proptest! {
     ) {
         let mut search = Search::new(vec![Suspect::Rows(Lane::Windows, 1, 1000), Suspect::Live]);
         prop_assert_eq!(search.next(), None);
-        search.taken(None);
+        search.accepted(None);
         let (mut found, mut live_found, mut tries, mut covered) = (Vec::new(), false, 0, Vec::new());
         while let Some(suspect) = search.next() {
             tries += 1;
             match suspect {
                 Suspect::Live if live_is_bad => live_found |= search.blame(None) == Finding::Live,
-                Suspect::Live => search.taken(None),
+                Suspect::Live => search.accepted(None),
                 Suspect::Rows(_, first, last) => {
                     // A store that gives a little less than was wanted.
                     let through = if last - first > 10 { last - short_by } else { last };
                     if rejected.range(first..=through).next().is_none() {
                         covered.extend(first..=through);
-                        search.taken(Some(through));
+                        search.accepted(Some(through));
                     } else if let Finding::Row(_, seq) = search.blame(Some(through)) {
                         found.push(seq);
                         covered.push(seq);

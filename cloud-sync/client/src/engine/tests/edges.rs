@@ -130,7 +130,7 @@ const WALKS: &[Walk] = &[
     (Fetching, "new stream", |bench| bench.input(SyncInput::Stream(outbox(2, 0))), Gathering),
     (
         Sending,
-        "taken, nothing left",
+        "accepted, nothing left",
         |bench| {
             let request = request_of(bench);
             bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
@@ -139,7 +139,7 @@ const WALKS: &[Walk] = &[
     ),
     (
         Sending,
-        "taken, more came",
+        "accepted, more came",
         |bench| {
             let request = request_of(bench);
             bench.waiting(Lane::Events, 4);

@@ -1,7 +1,7 @@
 //! Outputs of actuators: orders go from decide to the task of the bus that an output is on, and outcomes come back.
 //!
 //! ```text
-//! decide -- Switch --> Outputs --(a queue each bus)--> task of the bus -- the board
+//! decide -- SwitchOrder --> Outputs --(a queue each bus)--> task of the bus -- the board
 //! decide <-- outcomes: Switched, Lost ----------------------'
 //! ```
 //!
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_core::id::Id;
-use tilth_core::interlock::{ActuatorInput, Switch};
+use tilth_core::interlock::{ActuatorInput, SwitchOrder};
 use tokio::sync::mpsc;
 
 /// Outcomes that wait for decide.
@@ -24,7 +24,7 @@ const ORDERS: usize = 256;
 /// The way to the outputs; clones are the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Outputs {
-    buses: Arc<Mutex<BTreeMap<Id, mpsc::Sender<Switch>>>>,
+    buses: Arc<Mutex<BTreeMap<Id, mpsc::Sender<SwitchOrder>>>>,
     outcomes: mpsc::Sender<ActuatorInput>,
 }
 
@@ -36,14 +36,14 @@ impl Outputs {
     }
 
     /// Orders for the outputs of a bus, in their order; from now on those before it get none.
-    pub(crate) fn of_bus(&self, bus: &Id) -> mpsc::Receiver<Switch> {
+    pub(crate) fn of_bus(&self, bus: &Id) -> mpsc::Receiver<SwitchOrder> {
         let (orders, taken) = mpsc::channel(ORDERS);
         self.lock().insert(bus.clone(), orders);
         taken
     }
 
     /// Hands an order over. One that cannot be is reported as lost.
-    pub(crate) fn send(&self, switch: Switch) {
+    pub(crate) fn send(&self, switch: SwitchOrder) {
         let order = switch.order;
         let sent = self.lock().get(switch.output.bus()).is_some_and(|orders| orders.try_send(switch).is_ok());
         if !sent {
@@ -58,14 +58,14 @@ impl Outputs {
 
     /// Waits until every task has taken its orders, or has ended.
     pub(crate) async fn taken(&self) {
-        let buses: Vec<mpsc::Sender<Switch>> = self.lock().values().cloned().collect();
+        let buses: Vec<mpsc::Sender<SwitchOrder>> = self.lock().values().cloned().collect();
         for orders in buses {
             // Room for all of them is there once none waits.
             let _ = orders.reserve_many(ORDERS).await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, mpsc::Sender<Switch>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, mpsc::Sender<SwitchOrder>>> {
         self.buses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | system | since the machine booted, sleep included | the machine's, once it is synchronised or where it has a battery; else none |
 //! | scaled | the same, times a factor | begins at the machine's, runs as fast, and goes on over a restart |
-//! | input | the greatest stamp seen | the same |
+//! | input | event time: the greatest stamp seen | the same |
 //!
 //! The last two are for the demo and for tests. Uptime goes on over a restart of the agent within one boot of the machine,
 //! whatever the source.
@@ -32,8 +32,8 @@ pub(crate) enum ClockMode {
     System,
     /// The machine, so many times faster.
     Scaled(u32),
-    /// The stamps of what is read.
-    Input,
+    /// Event time: the stamps of what is read; `input` on the command line.
+    EventTime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub(crate) struct Clock(Arc<Inner>);
 struct Inner {
     mode: ClockMode,
     anchor: Mutex<AnchorState>,
-    /// The greatest stamp, in mode `Input`.
+    /// The greatest stamp, in mode `EventTime`.
     greatest: watch::Sender<Option<WallTime>>,
 }
 
@@ -97,7 +97,7 @@ impl Clock {
             ClockMode::Scaled(_) => {
                 Some(Anchor { offset_ms: machine_wall_ms() - mode.uptime().0, trust: Trust::Simulated, error: None })
             }
-            ClockMode::Input => Some(Anchor { offset_ms: 0, trust: Trust::Simulated, error: None }),
+            ClockMode::EventTime => Some(Anchor { offset_ms: 0, trust: Trust::Simulated, error: None }),
         };
         let anchor = Mutex::new(AnchorState { anchor, has_battery: false, ask_at: Uptime(i64::MIN) });
         Clock(Arc::new(Inner { mode, anchor, greatest: watch::Sender::new(None) }))
@@ -108,20 +108,20 @@ impl Clock {
     }
 
     /// The time of day as far as it is known, for the name of a file that is put aside.
-    pub(crate) fn mark(&self) -> String {
+    pub(crate) fn time_suffix(&self) -> String {
         self.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string())
     }
 
-    /// Uptime, and the time of day once that is trusted. On the input clock both are zero and nothing before the first stamp.
+    /// Uptime, and the time of day once that is trusted. On the event-time clock both are zero and nothing before the first stamp.
     pub(crate) fn now(&self) -> (Uptime, Option<WallTime>) {
         let now = self.uptime();
-        let known = self.0.mode != ClockMode::Input || self.greatest().is_some();
+        let known = self.0.mode != ClockMode::EventTime || self.greatest().is_some();
         (now, self.anchor_at(now).filter(|_| known).map(|anchor| anchor.wall(now)))
     }
 
     pub(crate) fn uptime(&self) -> Uptime {
         match self.0.mode {
-            ClockMode::Input => Uptime(self.greatest().map_or(0, |WallTime(ms)| ms)),
+            ClockMode::EventTime => Uptime(self.greatest().map_or(0, |WallTime(ms)| ms)),
             machine => machine.uptime(),
         }
     }
@@ -134,7 +134,7 @@ impl Clock {
     /// Takes a stated time of day: the hub's signed time, or what the store kept of this boot. The machine's own synchronised clock
     /// still goes before it.
     pub(crate) fn trust(&self, anchor: Anchor) {
-        if self.0.mode != ClockMode::Input {
+        if self.0.mode != ClockMode::EventTime {
             self.anchor_state().anchor = Some(anchor);
         }
     }
@@ -158,9 +158,9 @@ impl Clock {
         self.anchor().map(|anchor| anchor.wall(at))
     }
 
-    /// A stamp was read: the input clock moves on to it, and never back.
+    /// A stamp was read: the event-time clock moves on to it, and never back.
     pub(crate) fn observe(&self, stamp: WallTime) {
-        if self.0.mode == ClockMode::Input {
+        if self.0.mode == ClockMode::EventTime {
             self.0.greatest.send_if_modified(|greatest| {
                 let later = greatest.is_none_or(|greatest| stamp > greatest);
                 if later {
@@ -171,9 +171,9 @@ impl Clock {
         }
     }
 
-    /// Waits until there is a time at all: on the input clock, for the first stamp.
+    /// Waits until there is a time at all: on the event-time clock, for the first stamp.
     pub(crate) async fn started(&self) {
-        if self.0.mode == ClockMode::Input {
+        if self.0.mode == ClockMode::EventTime {
             self.wait_for(Option::is_some).await;
         }
     }
@@ -181,7 +181,7 @@ impl Clock {
     /// Waits until an uptime; forever where there is none. Cancelling is safe.
     pub(crate) async fn sleep_until(&self, due: impl Into<Option<Uptime>>) {
         let Some(due) = due.into() else { return std::future::pending().await };
-        if self.0.mode == ClockMode::Input {
+        if self.0.mode == ClockMode::EventTime {
             return self.wait_for(|greatest| greatest.is_some_and(|stamp| stamp.0 >= due.0)).await;
         }
         loop {
@@ -246,7 +246,7 @@ impl ClockMode {
     fn factor(self) -> u64 {
         match self {
             ClockMode::Scaled(factor) => u64::from(factor),
-            ClockMode::System | ClockMode::Input => 1,
+            ClockMode::System | ClockMode::EventTime => 1,
         }
     }
 
@@ -308,7 +308,7 @@ impl FromStr for ClockMode {
         const EXPECTED: &str = "expected system, input, or x and a whole number up to 100000, such as x60";
         match text {
             "system" => Ok(ClockMode::System),
-            "input" => Ok(ClockMode::Input),
+            "input" => Ok(ClockMode::EventTime),
             _ => {
                 let factor = text.strip_prefix('x').and_then(|factor| factor.parse().ok());
                 factor.filter(|factor| (1..=FASTEST).contains(factor)).map(ClockMode::Scaled).ok_or(EXPECTED)
@@ -322,7 +322,7 @@ impl fmt::Display for ClockMode {
         match self {
             ClockMode::System => f.write_str("system"),
             ClockMode::Scaled(factor) => write!(f, "x{factor}"),
-            ClockMode::Input => f.write_str("input"),
+            ClockMode::EventTime => f.write_str("input"),
         }
     }
 }

@@ -12,7 +12,7 @@
 //! 1. `Documents`: the texts of files or of a bundle, read and not yet checked (`tilth-config`);
 //! 2. `Loaded`: merged and checked, with all diagnostics and, without errors, the engine's `Plan` (`tilth-config`);
 //! 3. `Compiled`: without errors, in the types of the tasks that use it; from here on nothing can fail;
-//! 4. `Configured`: the part that goes to decide. `SensorInputs` is the part that goes to sense;
+//! 4. `DecideConfig`: the part that goes to decide. `SensorInputs` is the part that goes to sense;
 //! 5. `Plan`: sensors and rules, as the engine runs them.
 //!
 //! | file | holds |
@@ -57,7 +57,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
 use crate::clock::ClockMode;
-use crate::decide::{Configured, DecideRequest};
+use crate::decide::{DecideConfig, DecideRequest};
 use crate::health::HealthBoard;
 use crate::sense::SensorInputs;
 use apply::{Applier, rejection};
@@ -110,7 +110,7 @@ impl Configuration {
     pub(crate) async fn begin(
         startup: Startup,
         context: ConfigContext<'_>,
-    ) -> io::Result<(Configuration, Configured, SensorInputs)> {
+    ) -> io::Result<(Configuration, DecideConfig, SensorInputs)> {
         let ConfigContext { folder, data, mode, status, health, to_decide, inputs } = context;
         let files = FileChanges::new(folder.to_owned());
         let last_good = LastGoodWriter::start(data);

@@ -39,7 +39,7 @@ use crate::act::Outputs;
 use crate::checkpoint::LastPages;
 use crate::clock::{Anchor, Clock};
 use crate::notify::dispatch::Request;
-use crate::notify::to_decide::{FromChannels, ModemTroubles};
+use crate::notify::to_decide::{FromChannels, ModemProblems};
 use crate::notify::{self, Delivery};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
@@ -52,10 +52,10 @@ use crate::store::{CalibratedPlan, Commit, NewEvent};
 use crate::transition::TransitionRecord;
 
 pub(crate) use begin::{Handles, RestoredState, begin};
-pub(crate) use fault::{cause, why_unmatched};
+pub(crate) use fault::{explanation, why_unmatched};
 pub(crate) use live::LiveLine;
 pub(crate) use outputs::Actuated;
-pub(crate) use request::{Configured, DecideRequest, EngineContext, ReadingCounts};
+pub(crate) use request::{DecideConfig, DecideRequest, EngineContext, ReadingCounts};
 pub(crate) use stage::StoreReplaced;
 
 /// Most values of one turn, after which other tasks run and the store gets a commit.
@@ -103,7 +103,7 @@ pub(crate) struct Decide {
     unsent: VecDeque<Request>,
     live: live::LiveOutput,
     /// Why each modem cannot send; `None` for one that can.
-    modem_troubles: ModemTroubles,
+    modem_problems: ModemProblems,
     /// Labels of each bus that the names of sensors have matched; part of the checkpoint.
     label_matches: Arc<BTreeMap<Id, LabelMatches>>,
     /// The board that each bus had last; part of the checkpoint.
@@ -273,7 +273,7 @@ impl Decide {
             DecideRequest::StoreDiagnostic(kind, body) => self.stage_diagnostic(kind, body),
             DecideRequest::StoreEvent(kind, body) => self.stage_event(kind, body),
             DecideRequest::Hub { accepts } => self.hub_changed(accepts),
-            DecideRequest::Barrier(done) | DecideRequest::Probe(done) => {
+            DecideRequest::Barrier(done) | DecideRequest::Ping(done) => {
                 let _ = done.send(());
             }
             DecideRequest::Query(query) => query(&self.engine, &self.context),
@@ -283,9 +283,9 @@ impl Decide {
                 self.handle(Input::Reserved { after, through: AlertId(0) });
                 self.stage_everything();
             }
-            DecideRequest::LostHistory(missing) => {
-                self.report_lost_history(&missing);
-                self.set_doses_unknown(&missing);
+            DecideRequest::LostHistory(lost) => {
+                self.report_lost_history(&lost);
+                self.set_doses_unknown(&lost);
             }
             DecideRequest::Hold { change, answer } => {
                 self.handle(Input::Output(change));
@@ -297,8 +297,8 @@ impl Decide {
         }
     }
 
-    fn configure(&mut self, configured: Configured) {
-        let Configured { plan, hash, channels, merged } = configured;
+    fn configure(&mut self, configured: DecideConfig) {
+        let DecideConfig { plan, hash, channels, merged } = configured;
         let site = self.engine.site().clone();
         self.live.set_plan(&plan);
         self.follow_clock();
@@ -371,7 +371,7 @@ impl Decide {
 
     fn notify_people(&mut self, effect: &Effect) {
         let plan = Arc::clone(&self.plan);
-        if let Some(request) = Request::of(effect, &plan, (&self.device, &self.run), |key| self.cause(key)) {
+        if let Some(request) = Request::of(effect, &plan, (&self.device, &self.run), |key| self.explanation(key)) {
             self.send_to_channels(request);
         }
     }
@@ -395,11 +395,11 @@ impl Decide {
                 self.note_requested(page.id.alert, &page.channels);
                 Arc::make_mut(&mut self.page_runs).insert(page.id.alert, self.run.clone());
             }
-            Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
-                report.alert.map(|alert| Arc::make_mut(&mut self.context.acknowledged_by).insert(alert, by));
+            Effect::Alert(Transition::Acknowledged { by, .. }, details) => {
+                details.alert.map(|alert| Arc::make_mut(&mut self.context.acknowledged_by).insert(alert, by));
             }
-            Effect::Alert(Transition::Resolved(_), report) => {
-                report.alert.iter().for_each(|alert| self.forget(alert));
+            Effect::Alert(Transition::Resolved(_), details) => {
+                details.alert.iter().for_each(|alert| self.forget(alert));
             }
             Effect::Schedule(event) => {
                 let body = json!({ "schedule": event.schedule, "open": event.open, "trusted": event.trusted });

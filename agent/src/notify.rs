@@ -41,7 +41,7 @@ use crate::sense::stream::Endpoint;
 use dispatch::{Dispatch, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
-use to_decide::{ChannelRequest, ModemTroubles, ToDecide};
+use to_decide::{ChannelRequest, ModemProblems, ToDecide};
 
 /// Most requests that wait; those beyond it wait with decide.
 pub(crate) const REQUESTS: usize = 1024;
@@ -208,14 +208,14 @@ impl Channels {
 
     fn statuses(&self) -> Vec<ChannelStatus> {
         let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| {
-            let trouble = self.sender.sirens.get(channel).and_then(|siren| siren.trouble.clone());
-            let trouble = trouble.or_else(|| self.sender.troubles.borrow().get(channel).cloned().flatten());
+            let problem = self.sender.sirens.get(channel).and_then(|siren| siren.problem.clone());
+            let problem = problem.or_else(|| self.sender.problems.borrow().get(channel).cloned().flatten());
             ChannelStatus {
                 channel: channel.clone(),
                 server: self.sender.server(channel),
                 waiting,
                 next,
-                unavailable: trouble.or_else(|| self.sender.unavailable.get(channel).cloned()),
+                unavailable: problem.or_else(|| self.sender.unavailable.get(channel).cloned()),
                 failure: self.failures.0.get(channel).cloned(),
             }
         };
@@ -256,7 +256,7 @@ struct Sender {
     http: Arc<HttpClients>,
     ports: Ports,
     to_decide: mpsc::Sender<ChannelRequest>,
-    troubles: watch::Sender<ModemTroubles>,
+    problems: watch::Sender<ModemProblems>,
     clients: BTreeMap<Id, Client>,
     /// What decide says of its sirens.
     sirens: BTreeMap<Id, Status>,
@@ -272,14 +272,14 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(secrets: Secrets, clock: Clock, ports: Ports, (to_decide, troubles): ToDecide) -> Sender {
+    fn new(secrets: Secrets, clock: Clock, ports: Ports, (to_decide, problems): ToDecide) -> Sender {
         let (modems, modem_inputs) = mpsc::channel(MODEM_INPUTS);
         Sender {
             secrets,
             clock,
             ports,
             to_decide,
-            troubles,
+            problems,
             modems,
             modem_inputs,
             http: Arc::new(HttpClients::new(USER_AGENT)),
@@ -304,7 +304,7 @@ impl Sender {
             self.clients.insert(id.clone(), client);
         }
         let is_modem = |id: &Id| matches!(self.clients.get(id), Some(Client::Modem(_)));
-        self.troubles.send_modify(|troubles| troubles.retain(|id, _| is_modem(id)));
+        self.problems.send_modify(|problems| problems.retain(|id, _| is_modem(id)));
     }
 
     /// Server, modem or actuator of a channel.
@@ -352,7 +352,7 @@ impl Sender {
             ports: self.ports.clone(),
             to_decide: self.to_decide.clone(),
             notify: self.modems.clone(),
-            troubles: self.troubles.clone(),
+            problems: self.problems.clone(),
         }
     }
 
@@ -455,7 +455,7 @@ impl Sender {
 /// Priority of a message in the log: that of its most severe page; of resolved alerts `Notice`.
 fn priority(message: &Message) -> Priority {
     let first = message.items.first().map(|item| &item.notification);
-    match first.filter(|first| first.is_page()).map(|page| page.report.severity) {
+    match first.filter(|first| first.is_page()).map(|page| page.details.severity) {
         Some(Severity::Critical | Severity::Urgent) => Priority::Error,
         Some(Severity::Warning) => Priority::Warning,
         Some(Severity::Preventive) | None => Priority::Notice,

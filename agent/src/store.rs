@@ -14,7 +14,7 @@
 //! | --- | --- |
 //! | `schema`, `open`, `damaged_files` | the tables, how a file is opened, what becomes of a damaged one |
 //! | `early_checkpoint` | how a new file comes to hold something before its log is long |
-//! | `last_known`, `log`, `inspection` | whether history is missing: the file `history.last`, the log before it is opened, and what both show |
+//! | `last_known`, `log`, `inspection` | whether history was lost: the file `history.last`, the log before it is opened, and what both show |
 //! | `commit`, `window_rows`, `names`, `checkpoint`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
@@ -76,7 +76,7 @@ pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
 pub(crate) use history::{Period, StoredWindow};
 pub(crate) use lane::LaneStates;
-pub(crate) use last_known::{LostHistory, Missing};
+pub(crate) use last_known::{LossAmount, LostHistory};
 pub(crate) use losses::RecordedLoss;
 pub(crate) use names::CalibratedPlan;
 pub(crate) use open::{Found, Opened, Options};

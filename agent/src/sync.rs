@@ -41,7 +41,7 @@ use crate::health::HealthBoard;
 use crate::random;
 use crate::store::thread::StoreHandle;
 use link::{HubLink, ReloadableTransport};
-use reports::{LastReported, Reports};
+use reports::{LastReported, ReportReceiver};
 use status::SyncStatus;
 use store_adapter::StoreAdapter;
 
@@ -84,7 +84,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let reloading =
         transport.reload_on_change(enrolment.clone(), clock.clone(), versions, inputs.clone(), status.clone());
     let timing = time::keep_clock_set(enrolment, clock.clone(), config.clone());
-    let handler = Reports {
+    let handler = ReportReceiver {
         trusted: transport.trusted(),
         bundles,
         to_decide: to_decide.clone(),
@@ -121,7 +121,7 @@ async fn wait_for_link(
         match find_link(enrolment, clock).await {
             Ok(found) => {
                 status.set_start_error(None);
-                health.sync_trouble(None);
+                health.sync_problem(None);
                 return found;
             }
             Err(error) => {
@@ -129,7 +129,7 @@ async fn wait_for_link(
                 if logged.as_ref() != Some(&why) {
                     warn!(target: "sync", "no sync with the hub: {why}; will retry, monitoring continues");
                     status.set_start_error(Some(why.clone()));
-                    health.sync_trouble(Some(("not started", Some(why.clone()))));
+                    health.sync_problem(Some(("not started", Some(why.clone()))));
                     logged = Some(why);
                 }
                 tokio::time::sleep(POLL_INTERVAL).await;

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Report, SensorEvent, Transition};
+use tilth_core::effect::{AlertDetails, Effect, SensorEvent, Transition};
 use tilth_core::escalate::PageId;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::interlock::{self, Actuation, Event, HoldChange, OffReason, Origin};
@@ -88,12 +88,12 @@ impl<'a> TransitionRecord<'a> {
     /// The transition that an effect is; none where it is no transition.
     pub(crate) fn of(effect: &'a Effect, plan: &'a Plan) -> Option<TransitionRecord<'a>> {
         let line = match effect {
-            Effect::Alert(transition, report) => TransitionRecord::of_alert(transition, report),
+            Effect::Alert(transition, details) => TransitionRecord::of_alert(transition, details),
             Effect::Page(page) => TransitionRecord {
                 cause: Some(page.cause.name()),
                 page: Some(page.id),
                 channels: Some(&page.channels),
-                ..TransitionRecord::of_report("notify", &page.report)
+                ..TransitionRecord::of_details("notify", &page.details)
             },
             Effect::Sensor(event) => TransitionRecord::of_sensor(event, plan.sensor(event.sensor)),
             Effect::Output(effect) => TransitionRecord::of_output(effect)?,
@@ -102,8 +102,8 @@ impl<'a> TransitionRecord<'a> {
         Some(TransitionRecord { local: Some(plan.local()), ..line })
     }
 
-    fn of_alert(transition: &'a Transition, report: &'a Report) -> TransitionRecord<'a> {
-        let line = |event| TransitionRecord::of_report(event, report);
+    fn of_alert(transition: &'a Transition, details: &'a AlertDetails) -> TransitionRecord<'a> {
+        let line = |event| TransitionRecord::of_details(event, details);
         match transition {
             Transition::Pending => line("pending"),
             Transition::Firing => line("firing"),
@@ -113,27 +113,27 @@ impl<'a> TransitionRecord<'a> {
             }
             Transition::Resolved(reason) => TransitionRecord {
                 reason: Some(reason.name().into()),
-                lasted: between(report.since, report.at),
+                lasted: between(details.since, details.at),
                 ..line("resolved")
             },
         }
     }
 
-    fn of_report(event: &'static str, report: &'a Report) -> TransitionRecord<'a> {
+    fn of_details(event: &'static str, details: &'a AlertDetails) -> TransitionRecord<'a> {
         TransitionRecord {
-            at: report.at.wall,
+            at: details.at.wall,
             event,
-            rule: Some(&report.key.rule),
-            sensor: Some(&report.key.sensor),
-            value: report.value,
-            severity: Some(report.severity),
-            zone: Some(&report.key.zone),
-            alert: report.alert,
-            limit: report.limit,
-            since: report.since.wall,
-            reading_ts: report.reading_at.and_then(|stamp| stamp.wall),
-            message: Cow::Borrowed(&report.message),
-            advice: report.advice.as_deref(),
+            rule: Some(&details.key.rule),
+            sensor: Some(&details.key.sensor),
+            value: details.value,
+            severity: Some(details.severity),
+            zone: Some(&details.key.zone),
+            alert: details.alert,
+            limit: details.limit,
+            since: details.since.wall,
+            reading_ts: details.reading_at.and_then(|stamp| stamp.wall),
+            message: Cow::Borrowed(&details.message),
+            advice: details.advice.as_deref(),
             ..TransitionRecord::default()
         }
     }

@@ -2,7 +2,7 @@
 //! and recording resumes by itself.
 //!
 //! The disks are real ones and need the right to mount; where there is none each test says that it is skipped. The agent runs
-//! on the input clock unless said otherwise.
+//! on the event-time clock unless said otherwise.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::collections::BTreeMap;

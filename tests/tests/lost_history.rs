@@ -179,7 +179,7 @@ fn what_is_gone_is_said_and_dated() {
         story.minutes(2, 21.0);
         let log = said(&story.farm);
         assert!(log.len() == 1 && log[0].contains(part), "{case}: {log:?}\n{}", story.farm.log());
-        // On the input clock there is no time of day at the start; what was known has one.
+        // On the event-time clock there is no time of day at the start; what was known has one.
         assert!(log[0].contains("2026-03-01 00:") || case.starts_with("all"), "{case}: it is not dated: {log:?}");
         let shown = story.farm.shown();
         assert!(shown.contains(" missing: ") && shown.contains(part), "{case}: {shown}");
@@ -311,7 +311,7 @@ fn a_run_that_decided_nothing_takes_nothing_away() {
     story.farm.start();
     story.minutes(2, 31.5);
     story.farm.stop();
-    // On the input clock time begins with the first reading.
+    // On the event-time clock time begins with the first reading.
     story.farm.start();
     story.farm.stop();
     story.farm.start();

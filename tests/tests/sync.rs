@@ -1,7 +1,7 @@
 //! Agent and hub, the real programs: what a serial line says arrives at the hub, once, through an outage; what the hub
 //! configures arrives at the agent, if the right key signed it.
 //!
-//! The agent runs on the input clock: its time is that of the readings. Sync's waits run on the machine's.
+//! The agent runs on the event-time clock: its time is that of the readings. Sync's waits run on the machine's.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::fs;

@@ -18,7 +18,7 @@ use crate::windows::Closed;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// An alert changed its state: keep and show it.
-    Alert(Transition, Box<Report>),
+    Alert(Transition, Box<AlertDetails>),
     /// Tell people.
     Page(Box<Page>),
     /// A sensor stopped or started being believed.
@@ -97,7 +97,7 @@ pub enum Reason {
 
 /// What an alert is, wherever it is shown or sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct AlertDetails {
     /// When this was said.
     pub at: Stamp,
     /// The alert's number, once it has fired.
@@ -132,7 +132,7 @@ pub struct Page {
     /// Channels that are told.
     pub channels: Vec<Id>,
     /// Alert that the page is about.
-    pub report: Report,
+    pub details: AlertDetails,
 }
 
 /// A sensor stopped or started being believed.

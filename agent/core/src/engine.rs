@@ -6,7 +6,7 @@
 //! deadline() -> Uptime    when to come again
 //! ```
 //!
-//! `handle` first runs every deadline up to `now`, each at its own instant, ordered by (instant, kind, place in the plan),
+//! `handle` first runs every deadline up to `now`, each at its own instant, ordered by (instant, kind, index in the plan),
 //! then the input: coming late changes nothing, and a hold that ends at the instant of a reading ends before it. Rules over several
 //! sensors are compared when the instant is over.
 
@@ -44,9 +44,9 @@ use crate::sensor::Sensor;
 use crate::site::{Matcher, SiteState};
 use crate::time::{Span, Uptime, WallTime};
 use crate::value::Resolution;
-use crate::windows::Open;
+use crate::windows::OpenWindows;
 pub use bus::Inhibition;
-use bus::{Bus, SilenceTimes};
+use bus::{Bus, UnheardTimes};
 use clock::Clock;
 use numbers::Numbers;
 pub use numbers::Reserve;
@@ -75,7 +75,7 @@ pub enum Input {
     /// A value came in.
     #[serde(skip)]
     Reading(Raw),
-    /// A value came in whose own time is not known: it is stamped with its arrival. Readings that were taken before that and
+    /// A value came in whose own time is not known: it is stamped with its arrival. Readings that were measured before that and
     /// come after it are not late.
     #[serde(skip)]
     Undated(Raw),
@@ -149,7 +149,7 @@ pub struct Engine {
     /// For each of the plan's buses.
     buses: Vec<Bus>,
     /// For each of the plan's buses, as it follows from its sensors.
-    silence_times: Vec<SilenceTimes>,
+    unheard_times: Vec<UnheardTimes>,
     /// Alerts whose rule is gone, for as long as they are remembered.
     removed: BTreeMap<AlertKey, Removed>,
     interlock: Interlock,
@@ -160,7 +160,7 @@ pub struct Engine {
     /// Rules over several sensors of which one was heard at this instant.
     waiting: BTreeSet<u32>,
     /// Sensors with windows that are not closed, in any order.
-    rolling: Vec<u32>,
+    with_open_windows: Vec<u32>,
     windows_due: Option<Uptime>,
     effects: VecDeque<Effect>,
 }
@@ -170,7 +170,7 @@ pub struct Engine {
 struct SensorState {
     /// Shared with snapshots; copied before it changes while one of them is kept.
     memory: Arc<SensorMemory>,
-    rolling: bool,
+    has_open_windows: bool,
     stale_timer: bool,
     wants_rate: bool,
 }
@@ -182,7 +182,7 @@ struct SensorMemory {
     quantity: Quantity,
     resolution: Resolution,
     judge: Judge,
-    open: Open,
+    open: OpenWindows,
     /// Time of arrival of the newest reading; boot, before the first.
     read_at: Uptime,
     /// The newest reading is from before a stop of the agent: what is the case now is not known before the next.
@@ -250,14 +250,14 @@ impl SensorState {
             quantity: sensor.quantity,
             resolution: sensor.resolution,
             judge: Judge::default(),
-            open: Open::default(),
+            open: OpenWindows::default(),
             read_at: at,
             old: false,
             heard_at: at,
             overdue: false,
             back_at: None,
         };
-        SensorState { memory: Arc::new(memory), rolling: false, stale_timer: false, wants_rate: false }
+        SensorState { memory: Arc::new(memory), has_open_windows: false, stale_timer: false, wants_rate: false }
     }
 }
 
@@ -299,14 +299,14 @@ impl Engine {
             buses_down: BTreeSet::new(),
             numbers: Numbers::default(),
             buses: vec![Bus::new(start.at); plan.buses.len()],
-            silence_times: plan.buses.iter().map(SilenceTimes::new).collect(),
+            unheard_times: plan.buses.iter().map(UnheardTimes::new).collect(),
             removed: BTreeMap::new(),
             interlock: Interlock::new(&plan.actuators),
             interlock_due: None,
             returned: Vec::new(),
             timers: Timers::default(),
             waiting: BTreeSet::new(),
-            rolling: Vec::new(),
+            with_open_windows: Vec::new(),
             windows_due: None,
             effects: VecDeque::new(),
             plan,
@@ -373,7 +373,7 @@ impl Engine {
         self.numbers.begin(after, reserve);
     }
 
-    /// The number of the last alert in the row of reserved numbers.
+    /// The last number of the reserved range that was given.
     #[must_use]
     pub fn last_number(&self) -> AlertId {
         self.numbers.last

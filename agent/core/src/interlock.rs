@@ -36,7 +36,7 @@ use crate::time::{Due, Span, Stamp, Uptime, WallTime};
 use hold_switch::HoldSwitch;
 use ledger::History;
 pub use order::{
-    Actuation, ActuatorInput, Command, Effect, Event, HoldChange, OffReason, Origin, OutputReason, Refusal, Switch,
+    Actuation, ActuatorInput, Command, Effect, Event, HoldChange, OffReason, Origin, OutputReason, Refusal, SwitchOrder,
 };
 pub use restart::Record;
 use targets::BackOff;
@@ -276,7 +276,7 @@ impl Interlock {
                 self.history.entry(key).or_default().add(now, span, until + SWITCH_WITHIN);
             }
         }
-        self.effects.push_back(Effect::Switch(Switch::new(&entry.actuator, order, true, span)));
+        self.effects.push_back(Effect::Switch(SwitchOrder::new(&entry.actuator, order, true, span)));
         let event = Event::On { at_most: span };
         self.effects.push_back(Actuation::effect(now, &entry.actuator, order, event, Some(&command)));
         entry.state = State::On { order, since: now.uptime, span, until, command };
@@ -287,7 +287,7 @@ impl Interlock {
         let order = self.next_order();
         let Some(entry) = self.entries.get_mut(id) else { return };
         if !matches!(entry.state, State::Booking { .. }) {
-            self.effects.push_back(Effect::Switch(Switch::new(&entry.actuator, order, false, None)));
+            self.effects.push_back(Effect::Switch(SwitchOrder::new(&entry.actuator, order, false, None)));
         }
         match entry.state.clone() {
             State::Off => {}
@@ -328,7 +328,7 @@ impl Interlock {
                 State::Off => None,
                 State::On { .. } | State::Booking { .. } => continue,
             };
-            let switch = Switch::new(&entry.actuator, order, rest.is_some(), rest.flatten());
+            let switch = SwitchOrder::new(&entry.actuator, order, rest.is_some(), rest.flatten());
             self.effects.push_back(Effect::Switch(switch));
         }
     }

@@ -53,7 +53,7 @@ pub(crate) enum Doubt {
     Jumped,
 }
 
-/// Readings of this long without a time of their own are no interruption any more: what was taken before them is late.
+/// Readings of this long without a time of their own are no interruption any more: what was measured before them is late.
 const UNDATED_RUN: Span = Span::from_mins(10);
 
 /// What a sensor's values are held against, in steps of its resolution.
@@ -71,19 +71,20 @@ pub(crate) struct Bounds {
 /// What is remembered of one sensor.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Judge {
-    newest: Option<Past>,
+    newest: Option<PastReading>,
     quality: Option<Quality>,
     /// The newest that was no fault, and the newest that was believed: what a jump is measured from.
-    plausible: Option<Past>,
-    believed: Option<Past>,
+    plausible: Option<PastReading>,
+    believed: Option<PastReading>,
     unchanged_since: Option<Uptime>,
-    ill: Option<Ill>,
+    #[serde(rename = "ill")]
+    fault: Option<ActiveFault>,
     stale: bool,
     /// The newest that came was a failure without a value, later than `newest`.
     #[serde(default)]
     failed: bool,
     /// Believed readings, oldest first; empty unless a rule asks for the rate.
-    history: VecDeque<Past>,
+    history: VecDeque<PastReading>,
     /// Of the newest readings, if they had no time of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     undated: Option<Undated>,
@@ -100,13 +101,13 @@ struct Undated {
 
 /// A reading that has been.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Past {
+pub(crate) struct PastReading {
     pub(crate) at: Uptime,
     pub(crate) steps: Steps,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Ill {
+struct ActiveFault {
     fault: Fault,
     last: Uptime,
 }
@@ -124,13 +125,13 @@ pub struct Rate {
 ///
 /// ```text
 ///        fault, stuck                       nothing for stale_after
-/// well -----------------> ill        well ---------------------------> stale
+/// well -----------------> faulty     well ---------------------------> stale
 ///      <-----------------                 <---------------------------
 ///   a reading that is none of it,             any reading
 ///   a minute or more after the last that was
 /// ```
 ///
-/// Ill and stale are independent; `fault` is said on leaving well, `recovered` when neither is left.
+/// Faulty and stale are independent; `fault` is said on leaving well, `recovered` when neither is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
     Same,
@@ -174,7 +175,7 @@ impl Bounds {
         steps < self.low || steps > self.high
     }
 
-    fn is_jump(&self, from: Past, to: Past) -> bool {
+    fn is_jump(&self, from: PastReading, to: PastReading) -> bool {
         let minutes = (to.at - from.at).max(SHORTEST_CHANGE).0 as f64 / 60_000.0;
         // A billionth of slack: a rate that is a whole number of steps is still one after the division.
         self.change(from.steps, to.steps).0.unsigned_abs() as f64 > self.max_rate * minutes * (1.0 + 1e-9)
@@ -188,7 +189,7 @@ impl Bounds {
 impl Judge {
     /// Judges a measurement; a late one is judged by its range alone and changes no memory. One that is not dated is stamped
     /// with its arrival and never late.
-    pub(crate) fn judge(&mut self, bounds: &Bounds, new: Past, given: Quality, is_dated: bool) -> Judged {
+    pub(crate) fn judge(&mut self, bounds: &Bounds, new: PastReading, given: Quality, is_dated: bool) -> Judged {
         let implausible = bounds.leave_out(new.steps);
         if is_dated && self.late_before().is_some_and(|bound| new.at < bound) {
             let quality = if implausible { Quality::Fault } else { given };
@@ -229,11 +230,11 @@ impl Judge {
         }
     }
 
-    fn judge_plausible(&mut self, bounds: &Bounds, new: Past, given: Quality) -> Quality {
+    fn judge_plausible(&mut self, bounds: &Bounds, new: PastReading, given: Quality) -> Quality {
         if self.plausible.is_none_or(|plausible| plausible.steps != new.steps) {
             self.unchanged_since = Some(new.at);
         }
-        let jumped = |from: Option<Past>| from.is_some_and(|from| bounds.is_jump(from, new));
+        let jumped = |from: Option<PastReading>| from.is_some_and(|from| bounds.is_jump(from, new));
         let suspect =
             (jumped(self.believed) && jumped(self.plausible)) || bounds.is_stuck(self.unchanged_since, new.at);
         self.plausible = Some(new);
@@ -247,7 +248,7 @@ impl Judge {
     }
 
     fn health(&mut self, at: Uptime, quality: Quality, implausible: bool, stuck: bool) -> Health {
-        let was_well = self.ill.is_none() && !self.stale;
+        let was_well = self.fault.is_none() && !self.stale;
         self.stale = false;
         let fault = match quality {
             Quality::Fault if implausible => Some(Fault::Range),
@@ -255,15 +256,15 @@ impl Judge {
             Quality::Suspect if stuck => Some(Fault::Stuck),
             _ => None,
         };
-        match (fault, self.ill) {
-            (Some(fault), ill) => {
-                self.ill = Some(Ill { fault: ill.map_or(fault, |ill| ill.fault), last: at });
+        match (fault, self.fault) {
+            (Some(fault), active) => {
+                self.fault = Some(ActiveFault { fault: active.map_or(fault, |active| active.fault), last: at });
             }
-            (None, Some(ill)) if at - ill.last >= WELL_AGAIN_AFTER => self.ill = None,
+            (None, Some(active)) if at - active.last >= WELL_AGAIN_AFTER => self.fault = None,
             (None, _) => {}
         }
-        match (was_well, self.ill) {
-            (true, Some(ill)) => Health::Fault(ill.fault),
+        match (was_well, self.fault) {
+            (true, Some(active)) => Health::Fault(active.fault),
             (false, None) => Health::Recovered,
             _ => Health::Same,
         }
@@ -271,13 +272,13 @@ impl Judge {
 
     /// The sensor was not heard for too long. Returns whether that is new.
     pub(crate) fn set_stale(&mut self) -> bool {
-        let news = self.ill.is_none() && !self.stale;
+        let news = self.fault.is_none() && !self.stale;
         self.stale = true;
         news
     }
 
     /// Keeps a believed reading for rates.
-    pub(crate) fn remember(&mut self, new: Past) {
+    pub(crate) fn remember(&mut self, new: PastReading) {
         if let Some(last) = self.history.back_mut()
             && last.at.0.div_euclid(HISTORY_STEP.0) == new.at.0.div_euclid(HISTORY_STEP.0)
         {
@@ -298,17 +299,17 @@ impl Judge {
     }
 
     /// The newest reading that was believed.
-    pub(crate) fn believed(&self) -> Option<Past> {
+    pub(crate) fn believed(&self) -> Option<PastReading> {
         self.believed
     }
 
     /// The newest reading, of whatever quality. One after which the input failed is still the newest.
-    pub(crate) fn newest(&self) -> Option<Past> {
+    pub(crate) fn newest(&self) -> Option<PastReading> {
         self.newest
     }
 
     /// The newest reading, unless the input failed since.
-    pub(crate) fn current(&self) -> Option<Past> {
+    pub(crate) fn current(&self) -> Option<PastReading> {
         self.newest.filter(|_| !self.failed)
     }
 
@@ -318,7 +319,7 @@ impl Judge {
         if bounds.leave_out(newest.steps) {
             return Some(Doubt::Outside(newest.steps));
         }
-        let was_outside = self.ill.is_some_and(|ill| ill.fault == Fault::Range);
+        let was_outside = self.fault.is_some_and(|active| active.fault == Fault::Range);
         match self.quality? {
             Quality::Suspect if bounds.is_stuck(self.unchanged_since, newest.at) => {
                 self.unchanged_since.map(|since| Doubt::Unchanged(newest.at - since))
@@ -361,7 +362,7 @@ impl Judge {
 
     /// Whether the sensor is at fault or stuck; `None` while it was not heard or its silence hides it.
     pub(crate) fn faulty(&self) -> Option<bool> {
-        (self.is_heard() && !self.stale).then_some(self.ill.is_some())
+        (self.is_heard() && !self.stale).then_some(self.fault.is_some())
     }
 }
 

@@ -111,14 +111,14 @@ pub struct Plan {
     pub(crate) schedules: Vec<Arc<Schedule>>,
     /// For each sensor what its values are held against.
     pub(crate) bounds: Vec<Bounds>,
-    /// For each sensor the rules that are about it alone, as places in `rules`.
+    /// For each sensor the rules that are about it alone, as indices into `rules`.
     pub(crate) rules_of: Vec<Vec<u32>>,
     /// For each sensor the rules that are about it and others.
     pub(crate) shared_rules_of: Vec<Vec<u32>>,
     local: Local,
     /// The lines that a sensor stands for, in the order of those sensors.
     pub(crate) buses: Vec<Bus>,
-    /// For each sensor its line, as a place in `buses`.
+    /// For each sensor its line, as an index into `buses`.
     pub(crate) bus_of: Vec<Option<u32>>,
     /// How long an alert is remembered whose rule is gone; not at all, where it is zero.
     pub(crate) remember_removed: Span,
@@ -138,8 +138,8 @@ pub(crate) struct Bus {
     pub(crate) sensor: SensorIx,
     /// The sensors on it.
     pub(crate) members: Vec<SensorIx>,
-    /// The rule about its silence, as a place in `rules`.
-    pub(crate) silence: Option<u32>,
+    /// The rule that it is silent, as an index into `rules`.
+    pub(crate) silent_rule: Option<u32>,
     /// After how long that holds, as long as no sensor on it is overdue by itself.
     pub(crate) silent_after: Option<Span>,
 }
@@ -301,16 +301,16 @@ impl Plan {
             let Some(id) = sensor.state_of_bus.clone() else { continue };
             let is_on = |(_, member): &(usize, &Sensor)| member.bus.as_ref() == Some(&id);
             let members = self.sensors.iter().enumerate().filter(is_on).map(|(ix, _)| SensorIx(ix as u32)).collect();
-            let silence = self.rules_of[ix].iter().find_map(|of| match self.rules[*of as usize].rule.condition {
+            let silent_rule = self.rules_of[ix].iter().find_map(|of| match self.rules[*of as usize].rule.condition {
                 Condition::MissingFor(span) => Some((*of, span)),
                 _ => None,
             });
-            let (silence, silent_after) = silence.unzip();
-            self.buses.push(Bus { id, sensor: SensorIx(ix as u32), members, silence, silent_after });
+            let (silent_rule, silent_after) = silent_rule.unzip();
+            self.buses.push(Bus { id, sensor: SensorIx(ix as u32), members, silent_rule, silent_after });
         }
         self.bus_of = vec![None; self.sensors.len()];
-        for (place, bus) in self.buses.iter().enumerate() {
-            bus.members.iter().for_each(|ix| self.bus_of[ix.0 as usize] = Some(place as u32));
+        for (bus_ix, bus) in self.buses.iter().enumerate() {
+            bus.members.iter().for_each(|ix| self.bus_of[ix.0 as usize] = Some(bus_ix as u32));
         }
     }
 
@@ -335,29 +335,29 @@ impl Plan {
         &self.local
     }
 
-    /// The sensors, sorted by id; a [`SensorIx`] is a place in this list.
+    /// The sensors, sorted by id; a [`SensorIx`] is an index into this list.
     #[must_use]
     pub fn sensors(&self) -> &[Sensor] {
         &self.sensors
     }
 
-    /// The sensor at a place.
+    /// The sensor at an index.
     ///
     /// # Panics
-    /// When the place is not from this plan.
+    /// When the index is not from this plan.
     #[must_use]
     pub fn sensor(&self, ix: SensorIx) -> &Sensor {
         &self.sensors[ix.0 as usize]
     }
 
-    /// The place of a sensor of that name.
+    /// The index of a sensor of that name.
     #[must_use]
     pub fn sensor_ix(&self, id: &str) -> Option<SensorIx> {
         let found = self.sensors.binary_search_by(|sensor| sensor.id.as_str().cmp(id));
         found.ok().map(|ix| SensorIx(ix as u32))
     }
 
-    /// The place of a rule.
+    /// The index of a rule.
     pub(crate) fn rule_ix(&self, key: &AlertKey) -> Option<u32> {
         self.rules.binary_search_by(|compiled| compiled.rule.key.cmp(key)).ok().map(|ix| ix as u32)
     }
@@ -396,8 +396,8 @@ impl Plan {
         let allowed = |span: Span| if span <= usual { least } else { span };
         let sensor = &mut self.sensors[ix.0 as usize];
         sensor.stale_after = sensor.stale_after.map(allowed);
-        for place in 0..self.rules_of[ix.0 as usize].len() {
-            let of = self.rules_of[ix.0 as usize][place] as usize;
+        for index in 0..self.rules_of[ix.0 as usize].len() {
+            let of = self.rules_of[ix.0 as usize][index] as usize;
             if let Condition::MissingFor(span) = self.rules[of].rule.condition {
                 let condition = Condition::MissingFor(allowed(span));
                 self.rules[of].test = self.test(&condition, ix).unwrap_or(self.rules[of].test);

@@ -54,7 +54,7 @@ impl fmt::Display for Quality {
     }
 }
 
-/// A sensor's place in the plan's sorted list of sensors.
+/// A sensor's index in the plan's sorted list of sensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SensorIx(pub u32);
 

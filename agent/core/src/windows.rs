@@ -80,7 +80,7 @@ pub struct Row {
 
 /// The windows of one sensor that are not closed yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Open {
+pub(crate) struct OpenWindows {
     minutes: Vec<Part>,
     quarters: Vec<Part>,
 }
@@ -180,7 +180,7 @@ impl Row {
     }
 }
 
-impl Open {
+impl OpenWindows {
     /// Counts a reading in its minute. `now` tells whether that minute is over already. Returns when to close.
     pub(crate) fn add(&mut self, reading: &Reading, phase: i64, now: Uptime) -> Uptime {
         let start = Grain::Minute.start(reading.at, phase);

@@ -104,7 +104,7 @@ impl Message {
     /// Severity of the worst notification.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        self.items.iter().map(|item| item.notification.report.severity).max().unwrap_or(Severity::Urgent)
+        self.items.iter().map(|item| item.notification.details.severity).max().unwrap_or(Severity::Urgent)
     }
 
     /// Id: the notification's own; of a digest, one that is made of the ids of all its notifications.

@@ -4,7 +4,7 @@
 pub(crate) mod samples;
 
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Page, Reason, Report};
+use tilth_core::effect::{AlertDetails, Page, Reason};
 use tilth_core::escalate::Cause;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
@@ -20,7 +20,7 @@ pub struct Notification {
     /// Why people are told.
     pub kind: Kind,
     /// The alert that it is about.
-    pub report: Report,
+    pub details: AlertDetails,
     /// Time zone of the times that people read.
     pub local: Local,
     /// Unit of value and limit; empty where there is none.
@@ -66,13 +66,13 @@ impl Notification {
     /// A page; `repeat` where it may have been sent before the process ended.
     #[must_use]
     pub fn page(id: String, page: &Page, plan: &Plan, repeat: bool) -> Notification {
-        Notification { repeat, ..Notification::of(id, Kind::Page(page.cause), page.report.clone(), plan) }
+        Notification { repeat, ..Notification::of(id, Kind::Page(page.cause), page.details.clone(), plan) }
     }
 
     /// Tells that an alert is over.
     #[must_use]
-    pub fn resolved(id: String, reason: Reason, report: &Report, plan: &Plan) -> Notification {
-        Notification::of(id, Kind::Resolved(reason), report.clone(), plan)
+    pub fn resolved(id: String, reason: Reason, details: &AlertDetails, plan: &Plan) -> Notification {
+        Notification::of(id, Kind::Resolved(reason), details.clone(), plan)
     }
 
     /// Tells that a person tries a channel.
@@ -80,7 +80,7 @@ impl Notification {
     pub fn test(id: String, channel: &Id, by: &str, at: Stamp, local: Local) -> Option<Notification> {
         let sensor = SensorId::new(&format!("channel/{channel}")).ok()?;
         let key = AlertKey { zone: sensor.zone(), rule: Id::new("notify-test").ok()?, sensor };
-        let report = Report {
+        let details = AlertDetails {
             at,
             alert: None,
             key,
@@ -96,7 +96,7 @@ impl Notification {
         Some(Notification {
             id,
             kind: Kind::Test,
-            report,
+            details,
             local,
             unit: String::new(),
             is_measured: false,
@@ -107,17 +107,17 @@ impl Notification {
         })
     }
 
-    fn of(id: String, kind: Kind, report: Report, plan: &Plan) -> Notification {
-        let sensor = plan.sensor_ix(report.key.sensor.as_str()).map(|ix| plan.sensor(ix));
+    fn of(id: String, kind: Kind, details: AlertDetails, plan: &Plan) -> Notification {
+        let sensor = plan.sensor_ix(details.key.sensor.as_str()).map(|ix| plan.sensor(ix));
         let is_measured = sensor.is_none_or(|sensor| sensor.quantity != Quantity::Contact);
-        let rule = plan.rule(&report.key);
+        let rule = plan.rule(&details.key);
         let of_sensor = sensor.map_or("", |sensor| sensor.quantity.unit());
         let is_rate = rule.is_some_and(|rule| rule.condition.name().starts_with("rate_"));
         let unit = if is_rate { format!("{of_sensor} per minute") } else { of_sensor.to_owned() };
         let unit = unit.trim_start().to_owned();
-        let others = rule.map_or(Vec::new(), |rule| rule.escalation.channels_from(report.severity));
+        let others = rule.map_or(Vec::new(), |rule| rule.escalation.channels_from(details.severity));
         let local = plan.local().clone();
-        Notification { id, kind, local, unit, is_measured, why: None, report, repeat: false, others, instead: None }
+        Notification { id, kind, local, unit, is_measured, why: None, details, repeat: false, others, instead: None }
     }
 
     /// The same for another channel, in place of those that gave it up. The id differs, so that a receiver that has the page
@@ -137,13 +137,13 @@ impl Notification {
 
     /// The alert it is about.
     pub fn alert(&self) -> Option<AlertId> {
-        self.report.alert
+        self.details.alert
     }
 
     /// Order of sending: pages before what is over, the most severe first.
     pub fn rank(&self) -> Option<Severity> {
         match self.kind {
-            Kind::Page(_) => Some(self.report.severity),
+            Kind::Page(_) => Some(self.details.severity),
             Kind::Resolved(_) | Kind::Test => None,
         }
     }

@@ -43,17 +43,17 @@ impl Text {
 }
 
 fn title(item: &Item) -> String {
-    let Notification { kind, report, .. } = &*item.notification;
+    let Notification { kind, details, .. } = &*item.notification;
     let repeat = if item.repeat { "Repeat: " } else { "" };
     match kind {
-        Kind::Page(_) => format!("{repeat}{}: {}", capitalised(report.severity.name()), report.message),
-        Kind::Resolved(_) => format!("{repeat}Resolved: {}", report.message),
-        Kind::Test => format!("Test: {}", report.message),
+        Kind::Page(_) => format!("{repeat}{}: {}", capitalised(details.severity.name()), details.message),
+        Kind::Resolved(_) => format!("{repeat}Resolved: {}", details.message),
+        Kind::Test => format!("Test: {}", details.message),
     }
 }
 
 fn body(item: &Item) -> String {
-    let Notification { kind, report, why, instead, .. } = &*item.notification;
+    let Notification { kind, details, why, instead, .. } = &*item.notification;
     let mut lines = Vec::new();
     // The news first: a locked phone shows a line or two.
     if let Some(Instead { of, reason, .. }) = instead {
@@ -73,7 +73,7 @@ fn body(item: &Item) -> String {
         Kind::Test => return "No alert is open because of this.".to_owned(),
     }
     lines.extend(why.clone());
-    if let (Kind::Page(_), Some(advice)) = (kind, &report.advice) {
+    if let (Kind::Page(_), Some(advice)) = (kind, &details.advice) {
         lines.push(advice.to_string());
     }
     lines.extend(figures(&item.notification));
@@ -83,8 +83,8 @@ fn body(item: &Item) -> String {
         1 => lines.push("1 earlier page about it was not delivered.".to_owned()),
         earlier => lines.push(format!("{earlier} earlier pages about it were not delivered.")),
     }
-    let alert = report.alert.map_or(String::new(), |alert| format!("Alert {alert}: "));
-    let AlertKey { zone, rule, sensor } = &report.key;
+    let alert = details.alert.map_or(String::new(), |alert| format!("Alert {alert}: "));
+    let AlertKey { zone, rule, sensor } = &details.key;
     let zone = if sensor.zone() == *zone { String::new() } else { format!(" in {zone}") };
     lines.push(format!("{alert}{rule}, {sensor}{zone}"));
     lines.join("\n")
@@ -92,8 +92,8 @@ fn body(item: &Item) -> String {
 
 /// Value and limit.
 fn figures(notification: &Notification) -> Option<String> {
-    let Notification { kind, report, unit, is_measured, .. } = notification;
-    match (&report.value, &report.limit) {
+    let Notification { kind, details, unit, is_measured, .. } = notification;
+    match (&details.value, &details.limit) {
         _ if !is_measured => None,
         (Some(DisplayValue::Time(_)), _) if matches!(kind, Kind::Resolved(_)) => None,
         (Some(value), Some(limit)) => Some(format!("Now {}, limit {}", figure(value, unit), figure(limit, unit))),
@@ -130,8 +130,8 @@ pub(crate) fn figure(figure: &DisplayValue, unit: &str) -> String {
 }
 
 /// The length is only known within one boot.
-fn since(Notification { kind, report, local, .. }: &Notification) -> String {
-    let (since, at) = (&report.since, &report.at);
+fn since(Notification { kind, details, local, .. }: &Notification) -> String {
+    let (since, at) = (&details.since, &details.at);
     let length =
         (since.boot == at.boot).then(|| at.uptime - since.uptime).filter(|length| *length >= Span::from_secs(1));
     let length = length.map(Span::in_words);

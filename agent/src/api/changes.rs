@@ -159,7 +159,7 @@ pub(crate) fn matcher(of: &Matcher) -> String {
 }
 
 fn open_alerts(engine: &Engine) -> Vec<u64> {
-    let numbers: BTreeSet<AlertId> = engine.alerts().filter_map(|view| view.report.alert).collect();
+    let numbers: BTreeSet<AlertId> = engine.alerts().filter_map(|view| view.details.alert).collect();
     numbers.into_iter().map(|AlertId(number)| number).collect()
 }
 

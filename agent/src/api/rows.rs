@@ -254,14 +254,14 @@ pub(crate) struct ActuatorRow {
     /// People and switches that hold it.
     #[serde(default)]
     pub(crate) held_by: Vec<String>,
-    /// History is missing, so what it dosed before is unknown and it stays off.
+    /// History was lost, so what it dosed before is unknown and it stays off.
     pub(crate) doses_unknown: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HoldRow {
     pub(crate) zone: Id,
-    /// Name of the person, or the switch in words; none where history is missing, so that actuators with a total stay off.
+    /// Name of the person, or the switch in words; none where history was lost, so that actuators with a total stay off.
     pub(crate) by: Option<String>,
     /// Switch that holds it, where one does.
     #[serde(default)]
@@ -302,7 +302,7 @@ pub(crate) struct StatusRow {
     pub(crate) clock: ClockState,
     pub(crate) config: ConfigState,
     pub(crate) buses: Vec<BusState>,
-    /// None while the engine waits for the first stamp of an input clock.
+    /// None while the engine waits for the first stamp of an event-time clock.
     pub(crate) readings: Option<ReadingCounts>,
     pub(crate) alerts: Option<AlertCounts>,
     pub(crate) silences: Vec<SilenceRow>,
@@ -502,7 +502,7 @@ pub(crate) struct StoreState {
     pub(crate) path: String,
     /// Why the store cannot write.
     pub(crate) trouble: Option<String>,
-    /// Missing history, in words; the newest first.
+    /// Lost history, in words; the newest first.
     pub(crate) missing: Vec<String>,
     /// Rows that were given up, by kind; the newest first.
     pub(crate) given_up: Vec<GivenUp>,

@@ -96,7 +96,7 @@ impl ApiState {
     /// Answer with these rows, and with what a client needs to show them.
     pub(super) fn answer<T>(&self, rows: Vec<T>) -> Answered<T> {
         let timezone = self.config.local().name().map(str::to_owned);
-        let trouble = self.health.posted().trouble();
+        let trouble = self.health.posted().problem();
         Ok(Json(Answer { at: wall(self.clock.now().1), timezone, trouble, rows }))
     }
 

@@ -140,9 +140,9 @@ impl ApiState {
         let posted = self.health.posted();
         StoreState {
             path: self.database.display().to_string(),
-            trouble: posted.trouble().or(unread),
+            trouble: posted.problem().or(unread),
             written_bytes_a_day: posted.meter.a_day().map(f64::round),
-            missing: posted.missing.clone(),
+            missing: posted.lost_history.clone(),
             dropped: posted.dropped.clone(),
             most_bytes: policy.most_bytes,
             lanes,

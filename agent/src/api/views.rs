@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 use tilth_core::alert::AlertId;
-use tilth_core::effect::Report;
+use tilth_core::effect::AlertDetails;
 use tilth_core::engine::{AlertState, AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView};
 use tilth_core::id::SensorId;
 use tilth_core::interlock::{self, ActuatorView, HeldBy, HoldView};
@@ -14,7 +14,7 @@ use tilth_core::value::{Steps, Value};
 
 use super::rows::{ActuatorRow, AlertCounts, AlertRow, Digits, HoldRow, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::{EngineContext, cause, why_unmatched};
+use crate::decide::{EngineContext, explanation, why_unmatched};
 use crate::transition::between;
 
 /// RFC 3339 in UTC.
@@ -108,17 +108,17 @@ pub(super) fn alerts(engine: &Engine, context: &EngineContext, clock: &Clock, al
 }
 
 fn alert(view: &AlertView, engine: &Engine, context: &EngineContext, now: Stamp) -> AlertRow {
-    let AlertView { state, silenced_until, inhibition, report } = view;
-    let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
+    let AlertView { state, silenced_until, inhibition, details } = view;
+    let AlertDetails { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = details;
     let (state, until) = match state {
         AlertState::Pending(until) => ("pending", *until),
         AlertState::Firing => ("firing", None),
         AlertState::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
-    let cause = cause(engine, context, key);
-    let person = report.alert.filter(|_| until.is_some()).and_then(|alert| context.acknowledged_by.get(&alert));
+    let explanation = explanation(engine, context, key);
+    let person = details.alert.filter(|_| until.is_some()).and_then(|alert| context.acknowledged_by.get(&alert));
     AlertRow {
-        alert: report.alert.map(|AlertId(id)| id),
+        alert: details.alert.map(|AlertId(id)| id),
         zone: key.zone.clone(),
         rule: key.rule.clone(),
         sensor: key.sensor.clone(),
@@ -138,8 +138,8 @@ fn alert(view: &AlertView, engine: &Engine, context: &EngineContext, now: Stamp)
         inhibited_by: inhibition.and_then(|inhibition| inhibited_by(inhibition, engine, &key.sensor, now)),
         pages: *pages,
         message: message.clone(),
-        advice: cause.as_ref().and_then(|cause| cause.advice).or(advice.as_deref()).map(str::to_owned),
-        why: cause.map(|cause| cause.why).or_else(|| why_unmatched(engine, context, &key.sensor)),
+        advice: explanation.as_ref().and_then(|it| it.advice).or(advice.as_deref()).map(str::to_owned),
+        why: explanation.map(|it| it.why).or_else(|| why_unmatched(engine, context, &key.sensor)),
     }
 }
 
@@ -210,7 +210,7 @@ pub(super) fn holds(engine: &Engine, clock: &Clock) -> Vec<HoldRow> {
         let left = until.map(|until| until - now.uptime);
         let until = left.and_then(|left| Some(WallTime(now.wall?.0.saturating_add(left.0))));
         let (by, switch) = match by {
-            HeldBy::MissingHistory => (None, None),
+            HeldBy::LostHistory => (None, None),
             HeldBy::Person(name) => (Some(name), None),
             HeldBy::Switch { ref sensor, .. } => (Some(by.to_string()), Some(sensor.clone())),
         };

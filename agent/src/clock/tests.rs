@@ -7,7 +7,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn sources_are_named_as_they_are_written() {
-    for (text, source) in [("system", ClockMode::System), ("x60", ClockMode::Scaled(60)), ("input", ClockMode::Input)] {
+    use ClockMode::{EventTime, Scaled, System};
+    for (text, source) in [("system", System), ("x60", Scaled(60)), ("input", EventTime)] {
         assert_eq!(text.parse(), Ok(source));
         assert_eq!(source.to_string(), text);
     }
@@ -59,9 +60,9 @@ fn a_scaled_clock_runs_as_fast_in_both_times() {
 }
 
 #[test]
-fn an_input_clock_is_where_the_greatest_stamp_is() {
+fn an_event_time_clock_is_where_the_greatest_stamp_is() {
     block_on(async {
-        let clock = Clock::new(ClockMode::Input);
+        let clock = Clock::new(ClockMode::EventTime);
         assert_eq!(clock.now(), (Uptime(0), None));
         clock.observe(WallTime(5000));
         clock.observe(WallTime(4000));

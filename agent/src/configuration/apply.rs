@@ -113,8 +113,8 @@ impl Applier {
         };
         let _ = self.to_decide.send(DecideRequest::Query(Box::new(look))).await;
         let sensors = answered.await.ok()?;
-        // The input clock stands still while no reading comes, and that is what is to be found out.
-        let is_input = self.clock.mode() == ClockMode::Input;
+        // The event-time clock stands still while no reading comes, and that is what is to be found out.
+        let is_input = self.clock.mode() == ClockMode::EventTime;
         let at = if is_input { clock::machine_uptime() } else { self.clock.uptime() };
         let activity = |health: &HealthHandle| {
             let health = health.lock();
@@ -161,9 +161,9 @@ fn sensors(engine: &Engine, context: &EngineContext) -> BTreeMap<SensorId, Obser
         let is_good = view.quality.is_some_and(|quality| quality.is_usable() || quality == Quality::Calibrating);
         let fault = || context.faults.get(&id).map(ToString::to_string);
         let quality = || view.quality.map(|quality| format!("its quality is {quality}"));
-        let trouble = if is_good { None } else { engine.doubt(view.sensor).or_else(fault).or_else(quality) };
+        let problem = if is_good { None } else { engine.doubt(view.sensor).or_else(fault).or_else(quality) };
         let newest = view.newest.map(|(_, at)| at);
-        (id, Observed { newest, is_good, silent_for: view.silent_for, spacing: view.spacing, trouble })
+        (id, Observed { newest, is_good, silent_for: view.silent_for, spacing: view.spacing, problem })
     });
     observed.collect()
 }

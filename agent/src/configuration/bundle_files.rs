@@ -161,15 +161,15 @@ impl BundleFiles {
         })
     }
 
-    /// Moves the active bundle aside; returns its new path. `mark` goes into the name.
-    pub(crate) fn move_active_aside(&self, mark: &str) -> Result<PathBuf, String> {
+    /// Moves the active bundle aside; returns its new path. `suffix` goes into the name.
+    pub(crate) fn move_active_aside(&self, suffix: &str) -> Result<PathBuf, String> {
         // The next start is to know that there was a bundle, whichever: else it stays in its place and is found there again.
         if let Ok(state) = self.state()
             && state.highest == 0
         {
             self.save_state(&BundleState { highest: 1, ..state }).map_err(|error| error.to_string())?;
         }
-        move_aside(&self.folder.join(ACTIVE), mark).map_err(|error| error.to_string())
+        move_aside(&self.folder.join(ACTIVE), suffix).map_err(|error| error.to_string())
     }
 
     /// Whether there is a file of an active bundle, damaged or not.
@@ -177,7 +177,7 @@ impl BundleFiles {
         self.folder.join(ACTIVE).exists()
     }
 
-    /// Content of `bundle.state`; empty where no bundle ever came, which a file that is there and cannot be read does not say.
+    /// Content of `bundle.state`; empty where the file does not exist. A file that cannot be read is an error, not an empty state.
     pub(crate) fn state(&self) -> Result<BundleState, Unreadable> {
         let Some(bytes) = durable::read(&self.folder.join(STATE))? else { return Ok(BundleState::default()) };
         let state: BundleState =
@@ -291,8 +291,8 @@ impl BundleState {
         self.highest.max(active.version().map_or(0, |(version, _)| version))
     }
 
-    /// Version and tag for the hub, which issues above the highest version whatever is active now, and does not send again what was
-    /// rejected or reverted. Without the tag the hub sends the highest again: the tag is left out where that is lost.
+    /// The hub numbers above this version, whatever is active now, and does not resend the bundle of this ETag, also where it was
+    /// rejected or reverted. Without the ETag it sends that version again: the ETag is left out where that bundle is lost.
     pub(super) fn known_bundle(&self, active: &ActiveConfig) -> KnownBundle {
         let highest = self.highest(active);
         let rejected = self.rejected.as_ref().and_then(|bundle| Some((bundle.version?, bundle.content()?.to_owned())));
@@ -302,7 +302,7 @@ impl BundleState {
             Some((version, content)) => (version, Some(content)),
             None => (highest, None),
         };
-        // The hub's tag of a bundle is its content's hash, in quotes.
+        // The hub's ETag of a bundle is its content's hash, in quotes.
         KnownBundle { version, etag: content.map(|content| format!("\"{content}\"")) }
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     /// The key that must have signed it.
     pub(crate) key: TrustedKey,
-    /// Answered once the bundle is handled: version and tag for the hub, where they changed.
+    /// Answered once the bundle is handled: version and ETag for the hub, where they changed.
     pub(crate) answer: oneshot::Sender<Option<KnownBundle>>,
 }
 
@@ -115,7 +115,7 @@ impl Bundles {
         self.unsaved.is_some()
     }
 
-    /// Handles a received bundle; returns version and tag for the hub, where they changed.
+    /// Handles a received bundle; returns version and ETag for the hub, where they changed.
     pub(super) async fn handle(
         &mut self,
         bytes: Vec<u8>,
@@ -136,9 +136,9 @@ impl Bundles {
         })
     }
 
-    /// Leaves a bundle pending, without rejecting it: without the tag the hub sends it again with the next pull.
+    /// Leaves a bundle pending, without rejecting it: without the ETag the hub sends it again with the next pull.
     fn defer(&self, why: &str, applier: &Applier) -> Option<KnownBundle> {
-        log_pending(why, applier);
+        log_deferred(why, applier);
         Some(KnownBundle { etag: None, ..self.known_bundle(&applier.active) })
     }
 
@@ -282,7 +282,7 @@ impl Bundles {
             self.pass(applier).await;
         }
         if let Err(why) = kept {
-            log_pending(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
+            log_deferred(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
         }
         Ok(Some(known))
     }
@@ -339,7 +339,7 @@ impl Bundles {
         let failed = |why: String, applier: &Applier| {
             let said =
                 format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}");
-            log_pending(&said, applier);
+            log_deferred(&said, applier);
         };
         let to_restore = hash.clone();
         if let Err(why) = self.blocking_files(move |files| files.restore_previous(&to_restore)).await {
@@ -417,7 +417,7 @@ impl Bundles {
         let Some(bytes) = self.unsaved.clone() else { return };
         if self.blocking_files(move |files| files.save_active(&bytes)).await.is_ok() {
             self.unsaved = None;
-            applier.reporter.status.update_bundle(|status| status.pending_reason = None);
+            applier.reporter.status.update_bundle(|status| status.deferred_reason = None);
             info!(target: "sync", "running bundle saved");
             self.save_current_state().await;
         }
@@ -484,8 +484,8 @@ struct NotSaved {
 }
 
 /// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.
-fn log_pending(why: &str, applier: &Applier) {
-    let before = applier.reporter.status.update_bundle(|status| status.pending_reason.replace(why.to_owned()));
+fn log_deferred(why: &str, applier: &Applier) {
+    let before = applier.reporter.status.update_bundle(|status| status.deferred_reason.replace(why.to_owned()));
     if before.as_deref() != Some(why) {
         warn!(target: "sync", "{why}");
     }

@@ -9,7 +9,7 @@ use tilth_core::id::{Id, SensorId};
 use super::probation::SensorConfig;
 use super::reporter::ConfigSummary;
 use crate::clock::ClockMode;
-use crate::decide::Configured;
+use crate::decide::DecideConfig;
 use crate::findings::Problems;
 use crate::sense::SensorInputs;
 
@@ -19,7 +19,7 @@ pub(crate) struct Compiled {
     pub(crate) clock_trust: ClockTrust,
     /// How the sensors that the documents name are read; the agent adds some of its own.
     pub(crate) input_settings: Arc<BTreeMap<SensorId, InputSettings>>,
-    pub(crate) configured: Configured,
+    pub(crate) configured: DecideConfig,
     pub(crate) inputs: SensorInputs,
     pub(crate) summary: ConfigSummary,
 }
@@ -33,7 +33,7 @@ impl Compiled {
         let plan = Arc::new(loaded.plan?);
         let agent_toml = loaded.agent_toml?;
         let inputs = SensorInputs::of(Some(&agent_toml), &loaded.input_settings, plan.actuators());
-        let configured = Configured { plan, hash, channels: loaded.channels, merged };
+        let configured = DecideConfig { plan, hash, channels: loaded.channels, merged };
         let (device, input_settings) = (agent_toml.device?, Arc::new(loaded.input_settings));
         Some(Compiled { device: device.id, clock_trust: device.clock, input_settings, configured, inputs, summary })
     }

@@ -76,7 +76,7 @@ pub(super) struct Observation {
 
 #[derive(Debug, Clone)]
 pub(super) struct Observed {
-    /// When its newest value was taken.
+    /// When its newest value was measured.
     pub(super) newest: Option<Stamp>,
     pub(super) is_good: bool,
     /// Time since the sensor was last heard.
@@ -84,7 +84,7 @@ pub(super) struct Observed {
     /// Mean time between its values, where enough came.
     pub(super) spacing: Option<Span>,
     /// Why its value is not believed, in words.
-    pub(super) trouble: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,7 @@ struct Pending {
     /// Since when its time runs; `None` while its bus is down or carries nothing.
     since: Option<Uptime>,
     /// The sensor was overdue at the last observation. Its value may have been on its way then.
-    is_late: bool,
+    was_overdue: bool,
 }
 
 impl SensorConfig {
@@ -265,10 +265,10 @@ impl Probation {
         let (mut overdue, mut may_come) = (Vec::new(), false);
         for (id, pending) in &mut run.pending {
             pending.note_bus(seen);
-            let (was_late, is_late) = (pending.is_late, pending.is_overdue(seen.at));
-            pending.is_late = is_late;
-            may_come |= is_late && !was_late;
-            if is_late && was_late {
+            let is_overdue = pending.is_overdue(seen.at);
+            let was_overdue = std::mem::replace(&mut pending.was_overdue, is_overdue);
+            may_come |= is_overdue && !was_overdue;
+            if is_overdue && was_overdue {
                 overdue.push((pending.expected.origin, pending.describe(id, seen.sensors.get(id))));
             }
         }
@@ -294,7 +294,7 @@ impl ProbationRun {
             let since = expected.bus.is_none().then_some(seen.at);
             let baseline = seen.sensors.get(id).and_then(|observed| observed.newest);
             let expected = expected.clone();
-            (id.clone(), Pending { expected, baseline, traffic, last_traffic: seen.at, since, is_late: false })
+            (id.clone(), Pending { expected, baseline, traffic, last_traffic: seen.at, since, was_overdue: false })
         };
         let failures = seen.buses.iter().map(|(id, bus)| (id.clone(), bus.failures)).collect();
         ProbationRun { began: seen.at, memory: seen.memory, failures, pending: expected.iter().map(pending).collect() }
@@ -311,8 +311,8 @@ impl ProbationRun {
 impl Pending {
     fn has_value(&self, observed: &Observed) -> bool {
         // Boot and time of day of one reading may become known, or be corrected, meanwhile.
-        let taken = |newest: Option<Stamp>| newest.map(|newest| newest.uptime);
-        observed.newest.is_some() && taken(observed.newest) != taken(self.baseline)
+        let uptime = |newest: Option<Stamp>| newest.map(|newest| newest.uptime);
+        observed.newest.is_some() && uptime(observed.newest) != uptime(self.baseline)
     }
 
     fn has_recovered(&self, observed: Option<&Observed>) -> bool {
@@ -344,9 +344,9 @@ impl Pending {
 
     fn describe(&self, id: &SensorId, observed: Option<&Observed>) -> String {
         let has_value = observed.is_some_and(|observed| self.has_value(observed));
-        let trouble = observed.and_then(|observed| observed.trouble.as_ref());
-        match trouble {
-            Some(trouble) if has_value => format!("{id} is not good: {trouble}"),
+        let problem = observed.and_then(|observed| observed.problem.as_ref());
+        match problem {
+            Some(problem) if has_value => format!("{id} is not good: {problem}"),
             _ => match self.baseline.and_then(|stamp| stamp.wall) {
                 Some(wall) => format!("{id} has had no value since {wall}"),
                 None => format!("{id} has had no value for {}", self.expected.within),

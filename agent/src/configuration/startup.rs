@@ -342,11 +342,11 @@ impl Start<'_> {
     }
 
     fn describe_bundle(self, why: &Unavailable) -> String {
-        self.describe(BUNDLE, why, |mark| BundleFiles::new(self.data).move_active_aside(mark))
+        self.describe(BUNDLE, why, |suffix| BundleFiles::new(self.data).move_active_aside(suffix))
     }
 
     fn describe_file(self, name: &str, unreadable: Unreadable) -> String {
-        self.describe(name, &unreadable.into(), |mark| move_aside(&self.data.join(name), mark))
+        self.describe(name, &unreadable.into(), |suffix| move_aside(&self.data.join(name), suffix))
     }
 
     /// Why a file cannot be used, in words. A damaged one is moved aside, since the next good one takes its place; a whole one stays.
@@ -357,7 +357,7 @@ impl Start<'_> {
         move_aside: impl FnOnce(&str) -> Result<PathBuf, E>,
     ) -> String {
         let Unavailable::Unreadable(Unreadable::Damaged(damage)) = why else { return format!("{what} {why}") };
-        match move_aside(&self.clock.mark()) {
+        match move_aside(&self.clock.time_suffix()) {
             Ok(to) => format!("{what} is damaged ({damage}); moved to {}", to.display()),
             Err(error) => format!("{what} is damaged ({damage}); moving it aside failed: {error}"),
         }

@@ -56,7 +56,8 @@ pub(crate) struct BundleStatus {
     pub(crate) probation: Option<Vec<SensorId>>,
     pub(crate) rejected: Option<RejectedBundle>,
     /// Why a received bundle is not applied, or not saved, yet.
-    pub(crate) pending_reason: Option<String>,
+    #[serde(rename = "pending_reason")]
+    pub(crate) deferred_reason: Option<String>,
     /// Files of `config.d` that are ignored because of the bundle.
     pub(crate) ignored: Vec<String>,
 }
@@ -72,7 +73,7 @@ impl BundleStatus {
     pub(super) fn set_active(&mut self, bundle: &Bundle) {
         let Bundle { version, hash, .. } = bundle;
         self.bundle = Some(ActiveBundle { version: *version, hash: hash.to_string() });
-        (self.unavailable_reason, self.pending_reason) = (None, None);
+        (self.unavailable_reason, self.deferred_reason) = (None, None);
     }
 
     /// No bundle is active any more, and why.

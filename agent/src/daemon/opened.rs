@@ -56,7 +56,7 @@ pub(super) async fn open(
     to_decide: mpsc::Sender<DecideRequest>,
     until: Instant,
 ) -> anyhow::Result<OpenStore> {
-    let options = Options { has_run, ..Options::new(clock.mark()) };
+    let options = Options { has_run, ..Options::new(clock.time_suffix()) };
     let (replaced_by, replaced) = watch::channel(StoreReplaced::default());
     let monitor = Arc::new(StoreMonitor {
         path: database(data),
@@ -106,8 +106,8 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
     });
     let (boot, alerts) = store.begin_boot(os_boot, last_number(&store, &opened, kept.as_ref()))?;
     restore_time(&store, clock);
-    // What is missing is noted with decide's first commit, which has what follows from it: until then each start finds it.
-    if opened.missing.is_none() {
+    // What was lost is noted with decide's first commit, which has what follows from it: until then each start finds it.
+    if opened.lost.is_none() {
         store.note_known(clock.now().1, true);
     }
     let after = match &kept {
@@ -123,15 +123,14 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
     });
     // Also where the run before was killed before it had written anything.
     let doses_unknown = kept.is_none() && opened.found == Found::Database;
-    let (checkpoint, new_stream) = (kept.map(|kept| kept.checkpoint), opened.new_stream.is_some());
-    let missing = opened.missing;
-    Ok((RestoredState { boot, checkpoint, after, boards, alerts, new_stream, missing, doses_unknown, remarks }, store))
+    let (checkpoint, new_stream, lost) = (kept.map(|kept| kept.checkpoint), opened.new_stream.is_some(), opened.lost);
+    Ok((RestoredState { boot, checkpoint, after, boards, alerts, new_stream, lost, doses_unknown, remarks }, store))
 }
 
 /// What a first start says where actuators have totals: an empty data folder is that of a new device, or of one whose card was replaced, and
 /// nothing tells the two apart.
 pub(super) fn unknown_totals(restored: &RestoredState, plan: &Plan) -> Option<String> {
-    let is_first = restored.boot == 1 && restored.checkpoint.is_none() && restored.missing.is_none();
+    let is_first = restored.boot == 1 && restored.checkpoint.is_none() && restored.lost.is_none();
     let doses: Vec<&str> = plan.actuators().values().filter(|of| of.has_total()).map(|of| of.id.as_str()).collect();
     (is_first && !restored.doses_unknown && !doses.is_empty()).then(|| {
         let (names, hold) = (listed(doses, MAX_NAMED), "tilth-agent hold ZONE --for 24h");
@@ -142,7 +141,7 @@ pub(super) fn unknown_totals(restored: &RestoredState, plan: &Plan) -> Option<St
 /// Highest alert number that may be in use; a random one where that is not known.
 fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) -> u64 {
     let last = kept.map_or(0, |kept| kept.checkpoint.engine.last_number().0).max(store.alerts_through());
-    let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
+    let is_unknown = opened.lost.is_some() || (last == 0 && opened.found != Found::Nothing);
     if is_unknown { random::alert_number(last) } else { last }
 }
 
@@ -209,23 +208,23 @@ impl StoreMonitor {
     /// Posts the condition of an opened database, and its lanes.
     fn opened(&self, restored: &RestoredState, store: &Store) {
         log(&restored.remarks);
-        // Missing history of earlier starts too: a person who looks has often restarted the agent since.
-        let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
-        before.into_iter().rev().for_each(|said| self.health.missing(said));
-        self.say_missing(restored.missing.as_ref());
+        // Lost history of earlier starts too: a person who looks has often restarted the agent since.
+        let before = store.reader().said_lost(health::MOST_LOST).unwrap_or_default();
+        before.into_iter().rev().for_each(|said| self.health.history_lost(said));
+        self.say_lost(restored.lost.as_ref());
         self.heads.send_replace(heads_of(store.stream(), &store.lanes()));
     }
 
     fn without(&self, error: &StoreError) -> RestoredState {
-        self.health.store_trouble(Some(error.to_string()));
+        self.health.store_problem(Some(error.to_string()));
         let remarks = vec![format!("{error}; starting with empty alert and rule state, monitoring and paging run")];
         log(&remarks);
         RestoredState { remarks, ..RestoredState::default() }
     }
 
-    fn say_missing(&self, missing: Option<&LostHistory>) {
-        if let Some(missing) = missing {
-            self.health.say_missing(missing, self.clock.now().1, &self.config.local());
+    fn say_lost(&self, lost: Option<&LostHistory>) {
+        if let Some(lost) = lost {
+            self.health.say_lost(lost, self.clock.now().1, &self.config.local());
         }
     }
 
@@ -236,11 +235,11 @@ impl StoreMonitor {
                 heads.send_replace(heads_of(stream, &lanes));
             }
             StoreReport::WriteFailed(error) => {
-                health.store_trouble(Some(error.to_string()));
+                health.store_problem(Some(error.to_string()));
                 error!(target: "store", "{error}; alerts and pages go on, recording resumes by itself");
             }
             StoreReport::Recovered => {
-                health.store_trouble(None);
+                health.store_problem(None);
                 info!(target: "store", "recording works again");
             }
             StoreReport::Dropped(losses) => {
@@ -263,14 +262,14 @@ impl StoreMonitor {
             }
             StoreReport::Replaced(opened) => {
                 log(&remarks(opened));
-                self.say_missing(opened.missing.as_ref());
-                replaced.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
+                self.say_lost(opened.lost.as_ref());
+                replaced.send_modify(|replaced| replaced.lost.clone_from(&opened.lost));
             }
-            StoreReport::OpenedLate(late, opened) => {
-                let new_stream = if late.is_known { ", under a new stream" } else { "" };
-                info!(target: "store", "database available again; continuing as boot {}{new_stream}", late.boot);
-                self.say_missing(opened.missing.as_ref());
-                replaced.send_replace(StoreReplaced { late: Some(late), missing: opened.missing.clone() });
+            StoreReport::OpenedLate(earlier, opened) => {
+                let new_stream = if earlier.is_known { ", under a new stream" } else { "" };
+                info!(target: "store", "database available again; continuing as boot {}{new_stream}", earlier.boot);
+                self.say_lost(opened.lost.as_ref());
+                replaced.send_replace(StoreReplaced { earlier: Some(earlier), lost: opened.lost.clone() });
             }
         }
     }
@@ -319,7 +318,7 @@ mod tests {
     fn a_database_that_opens_after_the_start_went_on_without_it_is_found_later() {
         let folder = Folder::new();
         drop(booted(&folder));
-        let clock = Clock::new(ClockMode::Input);
+        let clock = Clock::new(ClockMode::EventTime);
         let monitor = Arc::new(StoreMonitor {
             path: folder.database(),
             options: options(),
@@ -347,9 +346,9 @@ mod tests {
         store_writer.record(commit);
         store_writer.stop();
         thread.join().unwrap();
-        let late = monitor.replaced.borrow().late.clone().expect("the engine is told");
-        assert_eq!(late.boot, 2);
-        assert!(late.is_known && late.outputs.is_none(), "the boot before kept nothing");
+        let earlier = monitor.replaced.borrow().earlier.clone().expect("the engine is told");
+        assert_eq!(earlier.boot, 2);
+        assert!(earlier.is_known && earlier.outputs.is_none(), "the boot before kept nothing");
         let (store, _) = open(&folder);
         assert!(boots(&store).into_keys().eq([1, 2]));
         assert_eq!(store.lanes().of(Lane::Events).committed, 1, "what waited is stored");
@@ -358,7 +357,7 @@ mod tests {
     /// Guards against: totals and pauses that begin at zero where the checkpoint is damaged.
     #[test]
     fn doses_are_unknown_where_the_memory_of_an_earlier_run_cannot_be_read() {
-        let (folder, clock) = (Folder::new(), Clock::new(ClockMode::Input));
+        let (folder, clock) = (Folder::new(), Clock::new(ClockMode::EventTime));
         let doses_unknown = || {
             let found = begin(&folder.database(), &options(), "boot-a", &clock);
             found.unwrap_or_else(|error| panic!("{error}")).0.doses_unknown
@@ -377,7 +376,7 @@ mod tests {
     /// Guards against: a start that is killed before it has kept that doses are unknown, and a next one that finds nothing missing.
     #[test]
     fn what_is_missing_is_found_by_each_start_until_one_has_kept_what_follows() {
-        let (folder, clock) = (Folder::new(), Clock::new(ClockMode::Input));
+        let (folder, clock) = (Folder::new(), Clock::new(ClockMode::EventTime));
         let record = |text: &str| {
             let mut commit = Commit::new(Uptime(1000), calibrated(1));
             commit.events.push(note(Uptime(1000), text));
@@ -393,7 +392,7 @@ mod tests {
         for start in 1..=2 {
             let found = begin(&folder.database(), &options(), "boot-b", &clock);
             let (restored, store) = found.unwrap_or_else(|error| panic!("{error}"));
-            assert!(restored.missing.is_some(), "start {start}");
+            assert!(restored.lost.is_some(), "start {start}");
             // A kill leaves the log.
             std::mem::forget(store);
         }

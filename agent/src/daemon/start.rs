@@ -109,7 +109,7 @@ impl Tasks {
         let OpenStore { mut restored, store_writer, handle, replaced, thread, .. } = store;
         if let Some(said) = opened::unknown_totals(&restored, &configured.plan) {
             warn!(target: "store", "{said}");
-            shared.health.missing(said.clone());
+            shared.health.history_lost(said.clone());
             restored.remarks.push(said);
         }
         let progress = store_writer.progress();
@@ -230,8 +230,8 @@ impl<'a> Shared<'a> {
     }
 
     fn reporter(&self, notifier: Arc<Notifier>) -> Reporter {
-        let (clock, config, marks) = (self.clock.clone(), self.config.clone(), self.health.clone());
-        Reporter { notifier, marks, clock, config, to_decide: self.to_decide.clone() }
+        let (clock, config, health) = (self.clock.clone(), self.config.clone(), self.health.clone());
+        Reporter { notifier, health, clock, config, to_decide: self.to_decide.clone() }
     }
 
     fn api_state(
@@ -297,7 +297,7 @@ async fn take_socket(args: &cli::Run, until: Instant) -> anyhow::Result<Option<T
     }
 }
 
-/// Runs decide. On the input clock there is no time before the first stamp, so the engine starts with it; else at once.
+/// Runs decide. On the event-time clock there is no time before the first stamp, so the engine starts with it; else at once.
 async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
@@ -306,7 +306,7 @@ async fn decide_from_the_first(
     begin: impl FnOnce() -> decide::Decide,
 ) {
     let (mut first, mut early) = (Vec::new(), Vec::new());
-    while clock.mode() == ClockMode::Input && clock.now().1.is_none() {
+    while clock.mode() == ClockMode::EventTime && clock.now().1.is_none() {
         tokio::select! {
             message = queue.next() => {
                 match &message {
@@ -330,7 +330,7 @@ async fn decide_from_the_first(
                     let _ = done.send(());
                     return;
                 }
-                Some(DecideRequest::Probe(done)) => drop(done.send(())),
+                Some(DecideRequest::Ping(done)) => drop(done.send(())),
                 // Dropping the request answers that there is no engine yet; others are kept.
                 Some(request) if request.asks_engine() => {}
                 Some(request) => early.push(request),

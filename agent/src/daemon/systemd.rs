@@ -17,20 +17,20 @@ use crate::configuration::ConfigStatus;
 use crate::decide::DecideRequest;
 use crate::health::{HealthBoard, health};
 
-/// Longest time between two probes of decide.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Longest time between two pings of decide.
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// Socket of the service manager. Sending never waits: a message without room is dropped, since the runtime thread must not
 /// block; the kept crate for this would.
 pub(super) struct Notifier {
     socket: UnixDatagram,
-    probe_every: Duration,
+    ping_every: Duration,
 }
 
-/// The health task: probes decide and reports.
+/// The health task: pings decide and reports.
 pub(super) struct Reporter {
     pub(super) notifier: Arc<Notifier>,
-    pub(super) marks: HealthBoard,
+    pub(super) health: HealthBoard,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
@@ -51,13 +51,13 @@ impl Notifier {
         Notifier::connect(&address, timeout).map(Some)
     }
 
-    /// Probes come at least three times within the watchdog's `timeout`.
+    /// Pings come at least three times within the watchdog's `timeout`.
     fn connect(address: &SocketAddr, timeout: Option<Duration>) -> io::Result<Notifier> {
         let socket = UnixDatagram::unbound()?;
         socket.connect_addr(address)?;
         socket.set_nonblocking(true)?;
-        let probe_every = timeout.map_or(PROBE_EVERY, |timeout| PROBE_EVERY.min(timeout / 3));
-        Ok(Notifier { socket, probe_every })
+        let ping_every = timeout.map_or(PING_EVERY, |timeout| PING_EVERY.min(timeout / 3));
+        Ok(Notifier { socket, ping_every })
     }
 
     /// Says that the agent has started and works on `status`.
@@ -76,26 +76,26 @@ impl Notifier {
 }
 
 impl Reporter {
-    /// Sends probes through decide's queue for ever. Each one that comes through feeds the watchdog.
+    /// Sends pings through decide's queue for ever. Each one that comes through feeds the watchdog.
     pub(super) async fn run(self) {
         let mut said = String::new();
         loop {
-            self.marks.probe_sent();
-            let probe = self.probe();
-            pin!(probe);
-            while timeout(self.notifier.probe_every, &mut probe).await.is_err() {
+            self.health.ping_sent();
+            let ping = self.ping();
+            pin!(ping);
+            while timeout(self.notifier.ping_every, &mut ping).await.is_err() {
                 self.report(&mut said);
             }
-            self.marks.probe_came_through();
+            self.health.ping_came_through();
             self.report(&mut said);
-            sleep(self.notifier.probe_every).await;
+            sleep(self.notifier.ping_every).await;
         }
     }
 
     /// Ends once decide has taken a command from its queue; never after decide has ended.
-    async fn probe(&self) {
+    async fn ping(&self) {
         let (answer, answered) = oneshot::channel();
-        if self.to_decide.send(DecideRequest::Probe(answer)).await.is_err() || answered.await.is_err() {
+        if self.to_decide.send(DecideRequest::Ping(answer)).await.is_err() || answered.await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -103,7 +103,7 @@ impl Reporter {
     /// `said` is the status that the service manager has.
     fn report(&self, said: &mut String) {
         let (now, wall) = self.clock.now();
-        let health = health(now, &self.marks.marks());
+        let health = health(now, &self.health.states());
         let local = self.config.local();
         let status = health.status(|since| match self.clock.wall_at(since) {
             Some(since) => format!("since {}", local.near(since, wall)),
@@ -139,32 +139,32 @@ mod tests {
             String::from_utf8_lossy(&bytes[..length]).into_owned()
         };
         let (to_decide, mut queue) = mpsc::channel(1);
-        let clock = Clock::new(ClockMode::Input);
+        let clock = Clock::new(ClockMode::EventTime);
         let reporter = Reporter {
             notifier: Arc::new(Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap()),
-            marks: HealthBoard::new(clock.clone()),
+            health: HealthBoard::new(clock.clone()),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
             clock: clock.clone(),
             to_decide,
         };
         let reporting = tokio::spawn(reporter.run());
-        for probe in 0..5 {
-            let Some(DecideRequest::Probe(answer)) = queue.recv().await else { panic!("no probe") };
+        for ping in 0..5 {
+            let Some(DecideRequest::Ping(answer)) = queue.recv().await else { panic!("no ping") };
             answer.send(()).unwrap();
-            assert_eq!(heard().await, "WATCHDOG=1", "after probe {probe}");
-            if probe == 0 {
+            assert_eq!(heard().await, "WATCHDOG=1", "after ping {ping}");
+            if ping == 0 {
                 assert_eq!(heard().await, "STATUS=monitoring");
             }
         }
-        // Decide hangs: the probe is not answered, and the watchdog is not fed.
-        let Some(DecideRequest::Probe(answer)) = queue.recv().await else { panic!("no probe") };
+        // Decide hangs: the ping is not answered, and the watchdog is not fed.
+        let Some(DecideRequest::Ping(answer)) = queue.recv().await else { panic!("no ping") };
         clock.observe(WallTime(20_000));
         let stuck = heard().await;
         assert!(stuck.starts_with("STATUS=not monitoring; decide: no answer since "), "{stuck}");
         answer.send(()).unwrap();
         assert_eq!([heard().await, heard().await], ["WATCHDOG=1", "STATUS=monitoring"]);
         // Decide has ended.
-        let Some(DecideRequest::Probe(_)) = queue.recv().await else { panic!("no probe") };
+        let Some(DecideRequest::Ping(_)) = queue.recv().await else { panic!("no ping") };
         drop(queue);
         clock.observe(WallTime(40_000));
         assert!(heard().await.starts_with("STATUS=not monitoring; decide: no answer since "));

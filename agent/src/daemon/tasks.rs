@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn senses() -> BusTasks {
-        let clock = Clock::new(ClockMode::Input);
+        let clock = Clock::new(ClockMode::EventTime);
         BusTasks::new(
             clock,
             Queue::new(1),
@@ -268,8 +268,8 @@ mod tests {
             let mut tasks = Tasks {
                 senses: senses(),
                 inputs,
-                health: HealthBoard::new(Clock::new(ClockMode::Input)),
-                clock: Clock::new(ClockMode::Input),
+                health: HealthBoard::new(Clock::new(ClockMode::EventTime)),
+                clock: Clock::new(ClockMode::EventTime),
                 progress: store_writer.progress(),
                 outputs: Outputs::new().0,
                 to_decide,

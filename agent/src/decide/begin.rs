@@ -17,13 +17,13 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::fault::LoggedFaults;
 use super::live::{LiveLine, LiveOutput};
 use super::stage::{self, StoreReplaced};
-use super::{Configured, Decide, EngineContext};
+use super::{Decide, DecideConfig, EngineContext};
 use crate::act::Outputs;
 use crate::checkpoint::{Checkpoint, LastPages, unreadable};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
-use crate::notify::to_decide::ModemTroubles;
+use crate::notify::to_decide::ModemProblems;
 use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Resumed};
@@ -44,7 +44,7 @@ pub(crate) struct RestoredState {
     /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,
     /// Lost history: rows that existed before this start.
-    pub(crate) missing: Option<LostHistory>,
+    pub(crate) lost: Option<LostHistory>,
     /// The database holds an earlier run and nothing readable of what that remembered, so nobody knows what was dosed.
     pub(crate) doses_unknown: bool,
     /// Remarks on the condition of the store, for the log and the event `start`.
@@ -65,8 +65,8 @@ pub(crate) struct Handles {
 }
 
 /// Starts the engine from the restored state and sends what that brings.
-pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles: Handles) -> Decide {
-    let Configured { plan, hash, channels, merged } = configured;
+pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handles: Handles) -> Decide {
+    let DecideConfig { plan, hash, channels, merged } = configured;
     let (at, wall) = handles.clock.now();
     let mut remarks = restored.remarks;
     let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, label_matches, boards) =
@@ -77,7 +77,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
             None => Default::default(),
         };
     let AlertNumbers { after: alerts_after, through } = restored.alerts;
-    let reserve = Reserve { through: AlertId(through), spare: AlertId(random::alert_number(through)) };
+    let reserve = Reserve { through: AlertId(through), fallback: AlertId(random::alert_number(through)) };
     let (boot, after) = (restored.boot, restored.after);
     let (alerts_after, reserve) = (Some(AlertId(alerts_after)), Some(reserve));
     let mut start = EngineStart { boot, at, wall, snapshot, after, alerts_after, reserve };
@@ -123,7 +123,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         live,
         label_matches,
         boards,
-        modem_troubles: ModemTroubles::new(),
+        modem_problems: ModemProblems::new(),
         hub_accepts: None,
         logged_faults: LoggedFaults::default(),
         recording: handles.recording,
@@ -152,9 +152,9 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     decide.follow_clock();
     decide.set_sirens(sirens);
     decide.report_start(boot, heard_until, &remarks);
-    if let Some(missing) = &restored.missing {
-        decide.report_lost_history(missing);
-        decide.set_doses_unknown(missing);
+    if let Some(lost) = &restored.lost {
+        decide.report_lost_history(lost);
+        decide.set_doses_unknown(lost);
     }
     if doses_unknown {
         decide.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
@@ -167,10 +167,10 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
 /// Open alerts, and those that this start resolves.
 fn known_alerts<'a>(engine: &Engine, effects: impl Iterator<Item = &'a Effect>) -> BTreeSet<AlertId> {
     let ended = effects.filter_map(|effect| match effect {
-        Effect::Alert(Transition::Resolved(_), report) => report.alert,
+        Effect::Alert(Transition::Resolved(_), details) => details.alert,
         _ => None,
     });
-    engine.alerts().filter_map(|alert| alert.report.alert).chain(ended).collect()
+    engine.alerts().filter_map(|alert| alert.details.alert).chain(ended).collect()
 }
 
 impl Decide {
@@ -195,23 +195,23 @@ impl Decide {
     /// Sends the pages of the previous process whose delivery is not known once more, marked as repeats; not the `new` ones of this start.
     fn resend_pages(&mut self, new: &BTreeSet<PageId>) {
         let plan = Arc::clone(self.engine.plan());
-        let open: Vec<_> = self.engine.alerts().filter(|alert| alert.report.pages > 0).collect();
+        let open: Vec<_> = self.engine.alerts().filter(|alert| alert.details.pages > 0).collect();
         for alert in open {
-            let Some(number) = alert.report.alert else { continue };
-            let id = PageId { alert: number, page: alert.report.pages };
+            let Some(number) = alert.details.alert else { continue };
+            let id = PageId { alert: number, page: alert.details.pages };
             if new.contains(&id) {
                 continue;
             }
-            let channels = stage::channels(&plan, &alert.report);
+            let channels = stage::channels(&plan, &alert.details);
             let last_pages = self.last_pages.get(&number);
             let is_open = |channel: &Id| {
                 let last = last_pages.and_then(|pages| pages.get(channel)).copied().unwrap_or(0);
-                alert.state == AlertState::Firing && last < alert.report.pages
+                alert.state == AlertState::Firing && last < alert.details.pages
             };
             let open: Vec<Id> = channels.into_iter().filter(is_open).collect();
             if !open.is_empty() {
                 self.note_requested(number, &open);
-                let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
+                let page = Page { id, cause: Cause::Fired, channels: open.clone(), details: alert.details };
                 let named = notification_id(&self.device, id, self.page_runs.get(&number));
                 let notification = Notification::page(named, &page, &plan, true);
                 self.send_to_channels(Request::Page(Box::new(notification), open));

@@ -28,15 +28,15 @@ impl Decide {
         if let Some((alert, span)) = asked {
             self.handle(Input::Acknowledge { alert, span: span.unwrap_or(QUIET_FOR), by });
         }
-        let mut views: Vec<AlertView> = self.engine.alerts().filter(|view| view.report.alert.is_some()).collect();
-        views.sort_by_key(|view| (std::cmp::Reverse(view.report.severity), view.report.alert));
-        let taken =
-            views.iter().find(|view| alert.is_some() && view.report.alert == alert).map(|view| self.quiet(view));
+        let mut views: Vec<AlertView> = self.engine.alerts().filter(|view| view.details.alert.is_some()).collect();
+        views.sort_by_key(|view| (std::cmp::Reverse(view.details.severity), view.details.alert));
+        let quiet =
+            views.iter().find(|view| alert.is_some() && view.details.alert == alert).map(|view| self.quiet(view));
         let open = views.iter().filter_map(|view| {
-            let sensor = view.report.key.sensor.to_string();
-            Some(OpenAlert { alert: view.report.alert?, severity: view.report.severity, sensor })
+            let sensor = view.details.key.sensor.to_string();
+            Some(OpenAlert { alert: view.details.alert?, severity: view.details.severity, sensor })
         });
-        Acknowledged { taken, open: open.collect() }
+        Acknowledged { quiet, open: open.collect() }
     }
 
     /// How long an alert is quiet: until a time on the farm's clocks, or for so long where they are not set.
@@ -44,7 +44,7 @@ impl Decide {
         let AlertState::Acknowledged(until) = view.state else { return "no longer".to_owned() };
         match until.wall {
             Some(wall) => format!("until {}", self.plan.local().near(wall, self.clock.now().1)),
-            None => format!("for {}", (until.uptime - view.report.at.uptime).in_words()),
+            None => format!("for {}", (until.uptime - view.details.at.uptime).in_words()),
         }
     }
 }

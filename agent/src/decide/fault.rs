@@ -69,25 +69,25 @@ impl Decide {
         }
     }
 
-    /// Cause of an alert beyond its rule, for notifications: as [`cause`], and why a bus is down, its lines have no value, or a modem
-    /// cannot send.
-    pub(super) fn cause(&self, key: &AlertKey) -> Option<Explanation> {
+    /// Explains an alert beyond its rule, for notifications: as [`explanation`], and why a bus is down, its lines have no value, or a
+    /// modem cannot send.
+    pub(super) fn explanation(&self, key: &AlertKey) -> Option<Explanation> {
         let context = &self.context;
         let of_bus = || {
             let down = self.context.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
             down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, context, &key.sensor))
         };
         let of_channel = || {
-            let down = self.modem_troubles.iter().find(|(channel, _)| key.sensor == SensorId::of_channel(channel));
+            let down = self.modem_problems.iter().find(|(channel, _)| key.sensor == SensorId::of_channel(channel));
             down.and_then(|(_, why)| why.clone())
         };
-        let cause = cause(&self.engine, context, key).or_else(|| self.cause_of_doses(key));
-        cause.or_else(|| Some(Explanation { why: of_bus().or_else(of_channel)?, advice: None }))
+        let known = explanation(&self.engine, context, key).or_else(|| self.explain_doses(key));
+        known.or_else(|| Some(Explanation { why: of_bus().or_else(of_channel)?, advice: None }))
     }
 }
 
-/// Cause of an alert about a faulty or silent sensor, where it is known.
-pub(crate) fn cause(engine: &Engine, context: &EngineContext, key: &AlertKey) -> Option<Explanation> {
+/// Explains an alert about a faulty or silent sensor, where that is known.
+pub(crate) fn explanation(engine: &Engine, context: &EngineContext, key: &AlertKey) -> Option<Explanation> {
     let ix = engine.plan().sensor_ix(key.sensor.as_str())?;
     match engine.plan().rule(key)?.condition {
         Condition::Faulty => {

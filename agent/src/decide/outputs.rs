@@ -17,7 +17,7 @@ use super::sirens::Sirens;
 use crate::checkpoint::OutputsBefore;
 use crate::notify::dispatch::Explanation;
 use crate::output::listed;
-use crate::store::{LostHistory, Missing};
+use crate::store::{LossAmount, LostHistory};
 
 /// Zones that a notification names; the rest is counted.
 const MAX_ZONES: usize = 5;
@@ -111,7 +111,7 @@ impl Decide {
 
     /// Zones whose doses of before are unknown.
     fn unknown_zones(&self) -> Vec<Id> {
-        self.engine.holds().filter(|hold| hold.by == HeldBy::MissingHistory).map(|hold| hold.zone).collect()
+        self.engine.holds().filter(|hold| hold.by == HeldBy::LostHistory).map(|hold| hold.zone).collect()
     }
 
     /// Reads the sensor that stands for doses.
@@ -121,7 +121,7 @@ impl Decide {
     }
 
     /// Why the sensor that stands for doses is bad, and what to do.
-    pub(super) fn cause_of_doses(&self, key: &AlertKey) -> Option<Explanation> {
+    pub(super) fn explain_doses(&self, key: &AlertKey) -> Option<Explanation> {
         if key.sensor != SensorId::doses() {
             return None;
         }
@@ -135,9 +135,9 @@ impl Decide {
         Some(Explanation { why, advice: Some(UNKNOWN_ADVICE) })
     }
 
-    /// History is missing. Where a kill alone explains what was found, what was booked is there.
-    pub(super) fn set_doses_unknown(&mut self, missing: &LostHistory) {
-        if missing.missing != Missing::PerhapsNone {
+    /// History was lost. Where a kill alone explains what was found, what was booked is there.
+    pub(super) fn set_doses_unknown(&mut self, lost: &LostHistory) {
+        if lost.amount != LossAmount::PerhapsNone {
             self.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
         }
     }

@@ -21,7 +21,7 @@ use crate::sense::bus::MissingValues;
 use crate::store::LostHistory;
 
 pub(crate) enum DecideRequest {
-    Plan(Box<Configured>),
+    Plan(Box<DecideConfig>),
     /// Acknowledge an alert; no effect on one that is not open.
     Acknowledge {
         alert: AlertId,
@@ -69,7 +69,7 @@ pub(crate) enum DecideRequest {
     /// Answered when every request before it has taken effect.
     Barrier(oneshot::Sender<()>),
     /// Answered at once; systemd's watchdog follows these.
-    Probe(oneshot::Sender<()>),
+    Ping(oneshot::Sender<()>),
     Query(EngineQuery),
     /// A new stream begins: store open alerts, clock anchor, site state and checkpoint again.
     NewStream,
@@ -89,7 +89,7 @@ impl DecideRequest {
 
 /// The part of a compiled configuration that decide works by.
 #[derive(Debug)]
-pub(crate) struct Configured {
+pub(crate) struct DecideConfig {
     pub(crate) plan: Arc<Plan>,
     /// Content hash of the configuration.
     pub(crate) hash: String,

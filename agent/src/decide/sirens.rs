@@ -1,7 +1,7 @@
-//! Sirens: which alerts each sounds for, and the way between its machine (`tilth_notify::kinds::siren`), its actuator and its pages.
+//! Sirens: the alerts that each sounds for, and what goes between its state machine (`tilth_notify::kinds::siren`), actuator and pages.
 //!
 //! A siren sounds for every alert that fires, was paged, and is neither acknowledged nor silenced. That is derived from the
-//! engine and not from pages, so an acknowledgement, its expiry, a silence and a restart change what is heard alike. Its orders go
+//! engine and not from pages, so an acknowledgement, its expiry, a silence and a restart change what is audible alike. Its orders go
 //! through the interlock at once: no queue and no other task is between an alert and its siren.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,7 +29,7 @@ const EXPIRES: Span = Span::from_secs(30);
 #[derive(Default)]
 pub(super) struct Sirens {
     sirens: BTreeMap<Id, SirenEntry>,
-    /// Something happened that may change what is heard.
+    /// Something happened that may change what is audible.
     is_due: bool,
     /// Inputs about actuators that wait for their sirens.
     inputs: VecDeque<(Id, siren::Input)>,
@@ -41,7 +41,7 @@ pub(super) struct Sirens {
 /// A siren and its actuator.
 struct SirenEntry {
     actuator: Id,
-    machine: Siren,
+    state_machine: Siren,
     /// The last order that switched the actuator on.
     order: u64,
     /// Pages that wait for their answer.
@@ -63,7 +63,7 @@ pub(super) fn configured(channels: &BTreeMap<Id, Channel>) -> SirenConfigs {
 impl Sirens {
     /// When [`Decide::run_sirens`] has something to do.
     pub(super) fn deadline(&self) -> Option<Uptime> {
-        self.sirens.values().filter_map(|siren| siren.machine.deadline()).min()
+        self.sirens.values().filter_map(|siren| siren.state_machine.deadline()).min()
     }
 
     /// Notes an effect of the engine that sirens follow.
@@ -91,7 +91,7 @@ impl Sirens {
     /// Notes that an output confirms an order.
     pub(super) fn confirm(&mut self, order: u64) {
         let of = self.sirens.iter().filter(|(_, siren)| siren.order == order);
-        self.inputs.extend(of.map(|(channel, _)| (channel.clone(), siren::Input::Heard)));
+        self.inputs.extend(of.map(|(channel, _)| (channel.clone(), siren::Input::Audible)));
     }
 }
 
@@ -111,8 +111,9 @@ impl Decide {
         for (id, (actuator, patterns)) in configs {
             let planned = self.engine.plan().actuators().get(&actuator);
             let (max_on, bus) = (planned.and_then(|of| of.max_on), planned.map(|of| of.output.bus().clone()));
-            let new = || SirenEntry { actuator, machine: Siren::new(patterns, max_on), order: 0, pages: Vec::new() };
-            self.sirens.sirens.entry(id.clone()).or_insert_with(new).machine.configure(patterns, max_on);
+            let siren = Siren::new(patterns, max_on);
+            let new = || SirenEntry { actuator, state_machine: siren, order: 0, pages: Vec::new() };
+            self.sirens.sirens.entry(id.clone()).or_insert_with(new).state_machine.configure(patterns, max_on);
             if let Some(down) = bus.and_then(|bus| self.context.buses.get(&bus)) {
                 let state = down.clone().map_or(Ok(()), Err);
                 self.siren(&id, siren::Input::Bus(state));
@@ -143,7 +144,7 @@ impl Decide {
     /// Runs the sirens whose time has come.
     pub(super) fn run_sirens(&mut self) {
         let now = self.now();
-        let is_due = |siren: &SirenEntry| siren.machine.deadline().is_some_and(|due| due <= now);
+        let is_due = |siren: &SirenEntry| siren.state_machine.deadline().is_some_and(|due| due <= now);
         let due = self.sirens.sirens.iter().filter(|(_, siren)| is_due(siren)).map(|(id, _)| id.clone());
         for id in due.collect::<Vec<Id>>() {
             self.siren(&id, siren::Input::Tick);
@@ -158,33 +159,33 @@ impl Decide {
         if self.sirens.sirens.is_empty() || !mem::take(&mut self.sirens.is_due) {
             return;
         }
-        let heard: Vec<(Severity, BTreeSet<Id>)> = self.engine.alerts().filter_map(|view| self.heard(&view)).collect();
+        let audible: Vec<_> = self.engine.alerts().filter_map(|view| self.audible(&view)).collect();
         for channel in self.sirens.sirens.keys().cloned().collect::<Vec<Id>>() {
-            let of_siren = heard.iter().filter(|(_, sirens)| sirens.contains(&channel));
+            let of_siren = audible.iter().filter(|(_, sirens)| sirens.contains(&channel));
             let worst = of_siren.map(|(severity, _)| *severity).max();
             self.siren(&channel, siren::Input::Sound(worst));
         }
     }
 
-    /// Severity of an alert that is to be heard, and the sirens that sound for it.
-    fn heard(&self, view: &AlertView) -> Option<(Severity, BTreeSet<Id>)> {
-        let report = &view.report;
-        let is_told = view.state == AlertState::Firing && view.silenced_until.is_none() && report.pages > 0;
-        let rule = self.plan.rule(&report.key).filter(|_| is_told)?;
-        // One that was heard at its first level goes on being heard at a level that names no siren.
-        let levels = Severity::ALL.into_iter().filter(|level| (rule.severity..=report.severity).contains(level));
+    /// Severity of an alert that is to be audible, and the sirens that sound for it.
+    fn audible(&self, view: &AlertView) -> Option<(Severity, BTreeSet<Id>)> {
+        let details = &view.details;
+        let is_told = view.state == AlertState::Firing && view.silenced_until.is_none() && details.pages > 0;
+        let rule = self.plan.rule(&details.key).filter(|_| is_told)?;
+        // One that was audible at its first level stays audible at a level that names no siren.
+        let levels = Severity::ALL.into_iter().filter(|level| (rule.severity..=details.severity).contains(level));
         let named = levels.flat_map(|level| &rule.escalation.level(level).channels);
         let is_siren = |channel: &&Id| self.sirens.sirens.contains_key(*channel);
-        Some((report.severity, named.filter(is_siren).cloned().collect()))
+        Some((details.severity, named.filter(is_siren).cloned().collect()))
     }
 
     /// Gives a siren an input and does what it wants done.
     fn siren(&mut self, channel: &Id, input: siren::Input) {
         let now = self.now();
         let Some(siren) = self.sirens.sirens.get_mut(channel) else { return };
-        siren.machine.handle(now, input);
+        siren.state_machine.handle(now, input);
         while let Some(siren) = self.sirens.sirens.get_mut(channel)
-            && let Some(effect) = siren.machine.poll()
+            && let Some(effect) = siren.state_machine.poll()
         {
             match effect {
                 siren::Effect::On(span) => self.switch_siren(channel, Wanted::On(span)),
@@ -215,13 +216,13 @@ impl Decide {
     /// Reports the status of the sirens, where that changed, to notify and to the log.
     fn report_sirens(&mut self) {
         let now: BTreeMap<Id, Status> =
-            self.sirens.sirens.iter().map(|(id, siren)| (id.clone(), siren.machine.status())).collect();
+            self.sirens.sirens.iter().map(|(id, siren)| (id.clone(), siren.state_machine.status())).collect();
         if now == self.sirens.reported {
             return;
         }
-        for (channel, Status { trouble, .. }) in &now {
-            let before = self.sirens.reported.get(channel).and_then(|before| before.trouble.as_ref());
-            match trouble {
+        for (channel, Status { problem, .. }) in &now {
+            let before = self.sirens.reported.get(channel).and_then(|before| before.problem.as_ref());
+            match problem {
                 Some(why) if before != Some(why) => {
                     warn!("channel {channel} unavailable: {why}; alerts go to the other channels");
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Report, Transition};
+use tilth_core::effect::{AlertDetails, Effect, Transition};
 use tilth_core::engine::{AlertState, AlertView, Engine, Input};
 use tilth_core::id::Id;
 use tilth_core::interlock::{self, HeldBy, HoldView};
@@ -18,7 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::ChannelsByAlert;
-use crate::store::{AlertRef, CalibratedPlan, Commit, EarlierState, LostHistory, Missing, NewEvent};
+use crate::store::{AlertRef, CalibratedPlan, Commit, EarlierState, LossAmount, LostHistory, NewEvent};
 use crate::transition::TransitionRecord;
 
 /// Kind of the event about a notification that a channel will not deliver.
@@ -27,10 +27,10 @@ pub(super) const UNDELIVERED: &str = "undelivered";
 /// Replacement of the database while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StoreReplaced {
-    /// What is in the new one, if there was none at the start.
-    pub(crate) late: Option<EarlierState>,
+    /// What the database that opened late holds of earlier runs; `None` if there was one at the start.
+    pub(crate) earlier: Option<EarlierState>,
     /// Lost history: rows that the new database lacks.
-    pub(crate) missing: Option<LostHistory>,
+    pub(crate) lost: Option<LostHistory>,
 }
 
 impl Decide {
@@ -78,7 +78,7 @@ impl Decide {
         let now = self.engine.now();
         let wall = |at: Uptime| now.wall.map(|wall| WallTime(wall.0.saturating_add((at - now.uptime).0)));
         let stamp = |at: Uptime| Stamp { uptime: at, wall: wall(at), ..now };
-        let by = |by: &HeldBy| Some(by).filter(|by| **by != HeldBy::MissingHistory).map(ToString::to_string);
+        let by = |by: &HeldBy| Some(by).filter(|by| **by != HeldBy::LostHistory).map(ToString::to_string);
         let hold = |hold: HoldView| json!({ "zone": hold.zone, "by": by(&hold.by), "until": hold.until.map(stamp) });
         self.engine.holds().map(hold).collect()
     }
@@ -98,13 +98,13 @@ impl Decide {
 
     /// Gives a new database the boot, the site state and all open alerts.
     pub(super) fn store_replaced(&mut self) {
-        let StoreReplaced { late, missing } = self.replaced.borrow_and_update().clone();
-        let late = late.filter(|_| self.engine.now().boot == 0);
-        // Whatever else is gone with a file that is replaced under way, doses are in memory.
-        let is_first = late.is_some();
+        let StoreReplaced { earlier, lost } = self.replaced.borrow_and_update().clone();
+        let earlier = earlier.filter(|_| self.engine.now().boot == 0);
+        // A file replaced while running loses no doses: they are in memory.
+        let is_first = earlier.is_some();
         // It holds an earlier run, and totals that cannot be read.
-        let doses_unknown = late.as_ref().is_some_and(|late| late.is_known && late.outputs.is_none());
-        if let Some(EarlierState { boot, site, outputs, alerts, .. }) = late {
+        let doses_unknown = earlier.as_ref().is_some_and(|earlier| earlier.is_known && earlier.outputs.is_none());
+        if let Some(EarlierState { boot, site, outputs, alerts, .. }) = earlier {
             let now = self.now();
             if let Some(recording) = &mut self.recording {
                 recording.counted(now, boot, site.clone(), outputs.clone());
@@ -116,10 +116,10 @@ impl Decide {
             self.decide(now, Input::Reserved { after: AlertId(alerts.after), through: AlertId(alerts.through) });
         }
         self.stage_everything();
-        if let Some(missing) = &missing {
-            self.report_lost_history(missing);
+        if let Some(lost) = &lost {
+            self.report_lost_history(lost);
             if is_first {
-                self.set_doses_unknown(missing);
+                self.set_doses_unknown(lost);
             }
         }
         if doses_unknown {
@@ -127,15 +127,15 @@ impl Decide {
         }
     }
 
-    pub(super) fn report_lost_history(&mut self, missing: &LostHistory) {
-        let LostHistory { reason, from, until, missing: how_much } = missing;
+    pub(super) fn report_lost_history(&mut self, lost: &LostHistory) {
+        let LostHistory { reason, from, until, amount } = lost;
         let body = json!({
-            "message": missing.said(self.engine.now().wall, |at| at.to_string()),
+            "message": lost.said(self.engine.now().wall, |at| at.to_string()),
             "reason": reason,
             "from": from,
             "until": until,
-            "all": *how_much == Missing::All,
-            "certain": how_much.is_certain(),
+            "all": *amount == LossAmount::All,
+            "certain": amount.is_certain(),
         });
         self.stage_event("history-missing", body);
     }
@@ -155,11 +155,11 @@ impl Decide {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> =
             self.engine.alerts().filter(|alert| !matches!(alert.state, AlertState::Pending(_))).collect();
-        for AlertView { state, report, .. } in open {
+        for AlertView { state, details, .. } in open {
             let transition = match state {
                 AlertState::Acknowledged(until) => {
                     // Checkpoints of early versions have no names.
-                    let by = report
+                    let by = details
                         .alert
                         .and_then(|alert| self.context.acknowledged_by.get(&alert))
                         .cloned()
@@ -168,7 +168,7 @@ impl Decide {
                 }
                 AlertState::Firing | AlertState::Pending(_) => Transition::Firing,
             };
-            let effect = Effect::Alert(transition, Box::new(report));
+            let effect = Effect::Alert(transition, Box::new(details));
             let Some(line) = TransitionRecord::of(&effect, &plan) else { continue };
             let Some(mut event) = event(&effect, &line) else { continue };
             if event.body.get("by").is_some_and(|by| by == "") {
@@ -230,24 +230,24 @@ impl Decide {
 
 /// Channels that page each open alert by a plan.
 pub(super) fn channels_by_alert(engine: &Engine, plan: &Plan) -> ChannelsByAlert {
-    let level = |view: AlertView| Some((view.report.alert?, channels(plan, &view.report)));
+    let level = |view: AlertView| Some((view.details.alert?, channels(plan, &view.details)));
     engine.alerts().filter_map(level).collect()
 }
 
 /// Channels of an alert's level; empty where the plan lacks its rule.
-pub(super) fn channels(plan: &Plan, report: &Report) -> Vec<Id> {
-    plan.rule(&report.key).map_or(Vec::new(), |rule| rule.escalation.level(report.severity).channels.clone())
+pub(super) fn channels(plan: &Plan, details: &AlertDetails) -> Vec<Id> {
+    plan.rule(&details.key).map_or(Vec::new(), |rule| rule.escalation.level(details.severity).channels.clone())
 }
 
 /// Row of the lane events for a transition.
 pub(super) fn event(effect: &Effect, line: &TransitionRecord<'_>) -> Option<NewEvent> {
-    let about = |report: &Report, ends| {
-        Some(AlertRef { key: report.key.to_string(), number: report.alert.map(|alert| alert.0), ends })
+    let about = |details: &AlertDetails, ends| {
+        Some(AlertRef { key: details.key.to_string(), number: details.alert.map(|alert| alert.0), ends })
     };
     let (kind, at, alert) = match effect {
-        Effect::Alert(Transition::Resolved(reason), report) => ("alert", report.at, about(report, Some(*reason))),
-        Effect::Alert(_, report) => ("alert", report.at, about(report, None)),
-        Effect::Page(page) => ("page", page.report.at, about(&page.report, None)),
+        Effect::Alert(Transition::Resolved(reason), details) => ("alert", details.at, about(details, Some(*reason))),
+        Effect::Alert(_, details) => ("alert", details.at, about(details, None)),
+        Effect::Page(page) => ("page", page.details.at, about(&page.details, None)),
         Effect::Sensor(event) => ("sensor", event.at, None),
         Effect::Output(interlock::Effect::Report(actuation)) => ("actuation", actuation.at, None),
         Effect::Output(interlock::Effect::Hold(change)) => ("hold", change.at, None),

@@ -9,7 +9,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::reading::{Quality, Raw};
 
 use super::Decide;
-use crate::notify::to_decide::ModemTroubles;
+use crate::notify::to_decide::ModemProblems;
 
 impl Decide {
     /// A bus went down, for this reason, or came up.
@@ -29,10 +29,10 @@ impl Decide {
     }
 
     /// Modems can send, or cannot any more.
-    pub(super) fn modems_changed(&mut self, troubles: ModemTroubles) {
-        let before = mem::replace(&mut self.modem_troubles, troubles.clone());
-        for (channel, trouble) in troubles {
-            let can_send = trouble.is_none();
+    pub(super) fn modems_changed(&mut self, problems: ModemProblems) {
+        let before = mem::replace(&mut self.modem_problems, problems.clone());
+        for (channel, problem) in problems {
+            let can_send = problem.is_none();
             if before.get(&channel).is_none_or(|before| before.is_none() != can_send) {
                 self.read_state(&SensorId::of_channel(&channel), can_send);
             }
@@ -50,8 +50,8 @@ impl Decide {
         for (bus, down) in self.context.buses.clone() {
             self.read_state(&SensorId::of_bus(&bus), down.is_none());
         }
-        for (channel, trouble) in self.modem_troubles.clone() {
-            self.read_state(&SensorId::of_channel(&channel), trouble.is_none());
+        for (channel, problem) in self.modem_problems.clone() {
+            self.read_state(&SensorId::of_channel(&channel), problem.is_none());
         }
         if let Some(accepts) = self.hub_accepts {
             self.read_state(&SensorId::hub_accepts(), accepts);

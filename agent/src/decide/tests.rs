@@ -57,7 +57,7 @@ impl Life {
     }
 
     fn restored(at_s: i64, farm: &str, restored: RestoredState) -> Life {
-        let clock = Clock::new(ClockMode::Input);
+        let clock = Clock::new(ClockMode::EventTime);
         clock.observe(WallTime(at_s * 1000));
         let folder = Folder::new();
         let settings = Settings {
@@ -145,12 +145,12 @@ impl Life {
     }
 }
 
-fn configured(farm: &str) -> Configured {
+fn configured(farm: &str) -> DecideConfig {
     configured_on(farm, None)
 }
 
 /// On a machine the agent watches itself as well.
-fn configured_on(farm: &str, agent_toml: Option<&str>) -> Configured {
+fn configured_on(farm: &str, agent_toml: Option<&str>) -> DecideConfig {
     let mut documents = tilth_config::base();
     documents.layers.push(Document::toml(Layer::ConfigD, "farm.toml", farm));
     documents.agent_toml = agent_toml.map(Document::agent_toml);
@@ -158,7 +158,7 @@ fn configured_on(farm: &str, agent_toml: Option<&str>) -> Configured {
     let loaded: Loaded = tilth_config::load_documents(documents, purpose);
     let merged = Merged::of(&loaded);
     let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-    Configured { plan: Arc::new(plan), hash: String::new(), channels: loaded.channels, merged }
+    DecideConfig { plan: Arc::new(plan), hash: String::new(), channels: loaded.channels, merged }
 }
 
 /// Escalated to the phone, and the log's answer alone is known.
@@ -316,7 +316,7 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
     // The queue of commands is never empty meanwhile.
     let ask_often = async || {
         for _ in 0..100 {
-            requests.send(DecideRequest::Probe(oneshot::channel().0)).await.unwrap();
+            requests.send(DecideRequest::Ping(oneshot::channel().0)).await.unwrap();
         }
     };
     let look = async || {
@@ -348,10 +348,10 @@ fn a_modem_that_cannot_send_is_told_by_the_other_channels_until_it_can() {
     let machine = "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
     life.decide.handle_request(DecideRequest::Plan(Box::new(configured_on(&farm, Some(machine)))));
     life.expect(&["channels", "channels"]);
-    let at = |life: &mut Life, at_s: i64, trouble: Option<&str>| {
+    let at = |life: &mut Life, at_s: i64, problem: Option<&str>| {
         life.clock.observe(WallTime(at_s * 1000));
-        let troubles = ModemTroubles::from([(Id::new("sms").unwrap(), trouble.map(str::to_owned))]);
-        life.decide.modems_changed(troubles);
+        let problems = ModemProblems::from([(Id::new("sms").unwrap(), problem.map(str::to_owned))]);
+        life.decide.modems_changed(problems);
         life.decide.handle(Input::Tick);
     };
     at(&mut life, 10, None);
@@ -361,9 +361,9 @@ fn a_modem_that_cannot_send_is_told_by_the_other_channels_until_it_can() {
     life.expect(&[]);
     at(&mut life, 320, Some("there is no SIM"));
     life.expect(&["page pi-1-1-at0 phone"]);
-    let key = life.decide.engine.alerts().next().unwrap().report.key;
+    let key = life.decide.engine.alerts().next().unwrap().details.key;
     assert_eq!(key.to_string(), "notify channel-down notify/sms");
-    assert_eq!(life.decide.cause(&key).map(|cause| cause.why), Some("there is no SIM".to_owned()));
+    assert_eq!(life.decide.explanation(&key).map(|it| it.why), Some("there is no SIM".to_owned()));
     at(&mut life, 400, None);
     life.expect(&["pi-1-resolved-at0"]);
     // A modem that restarts is no news.

@@ -56,28 +56,28 @@ pub(crate) struct Explanation {
 pub(crate) type ChannelsByAlert = BTreeMap<AlertId, Vec<Id>>;
 
 impl Request {
-    /// Request for an effect of the engine, if people are told of it. `cause` finds what the engine does not know of an alert.
+    /// Request for an effect of the engine, if people are told of it. `explain` finds what the engine does not know of an alert.
     pub(crate) fn of(
         effect: &Effect,
         plan: &Plan,
         (device, run): (&Id, &RunId),
-        cause: impl Fn(&AlertKey) -> Option<Explanation>,
+        explain: impl Fn(&AlertKey) -> Option<Explanation>,
     ) -> Option<Request> {
         match effect {
             Effect::Page(page) => {
                 let mut notification =
                     Notification::page(notification_id(device, page.id, Some(run)), page, plan, false);
-                if let Some(Explanation { why, advice }) = cause(&page.report.key) {
-                    notification.report.advice = advice.map(Arc::from).or(notification.report.advice);
+                if let Some(Explanation { why, advice }) = explain(&page.details.key) {
+                    notification.details.advice = advice.map(Arc::from).or(notification.details.advice);
                     notification.why = Some(why);
                 }
                 Some(Request::Page(Box::new(notification), page.channels.clone()))
             }
-            Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Request::Acknowledged),
-            Effect::Alert(Transition::Resolved(reason), report) => {
+            Effect::Alert(Transition::Acknowledged { .. }, details) => details.alert.map(Request::Acknowledged),
+            Effect::Alert(Transition::Resolved(reason), details) => {
                 // An alert without a number never fired, and nobody was paged.
-                let id = format!("{device}-{}-resolved-{run}", report.alert?);
-                Some(Request::Resolved(Box::new(Notification::resolved(id, *reason, report, plan))))
+                let id = format!("{device}-{}-resolved-{run}", details.alert?);
+                Some(Request::Resolved(Box::new(Notification::resolved(id, *reason, details, plan))))
             }
             _ => None,
         }

@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::to_decide::{ChannelRequest, ModemTroubles};
+use super::to_decide::{ChannelRequest, ModemProblems};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
 use crate::sense::stream::{Endpoint, Stream};
@@ -57,7 +57,7 @@ pub(super) struct Context {
     pub(super) to_decide: mpsc::Sender<ChannelRequest>,
     /// Hears of a modem that can send again, and of pages that arrived nowhere.
     pub(super) notify: mpsc::Sender<(Id, queue::Input)>,
-    pub(super) troubles: watch::Sender<ModemTroubles>,
+    pub(super) problems: watch::Sender<ModemProblems>,
 }
 
 /// A modem, with the way to its task. Dropped, the task ends.
@@ -136,7 +136,7 @@ struct Task {
     /// Who waits for the page that is under way.
     page: Option<oneshot::Sender<Sent>>,
     /// Why the PIN cannot be read.
-    pin_trouble: Option<String>,
+    pin_problem: Option<String>,
     /// The last delivery report, in words.
     report: Option<String>,
 }
@@ -151,7 +151,7 @@ impl Task {
             session: Session::new(None),
             outgoing: Outgoing::default(),
             page: None,
-            pin_trouble: None,
+            pin_problem: None,
             report: None,
         }
     }
@@ -159,9 +159,9 @@ impl Task {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.read_pin().await;
-            let Context { channel, troubles, .. } = self.context.clone();
+            let Context { channel, problems, .. } = self.context.clone();
             let hangs = |why: String| {
-                troubles.send_modify(|troubles| drop(troubles.insert(channel.clone(), Some(why))));
+                problems.send_modify(|problems| drop(problems.insert(channel.clone(), Some(why))));
             };
             let (place, ports) = (self.settings.place.clone(), self.context.ports.clone());
             let why = match self
@@ -198,10 +198,10 @@ impl Task {
             }
             Err(why) => Some(why),
         };
-        if let Some(why) = why.as_ref().filter(|_| why != self.pin_trouble) {
+        if let Some(why) = why.as_ref().filter(|_| why != self.pin_problem) {
             warn!("channel {}: PIN of the SIM: {why}", self.context.channel);
         }
-        self.pin_trouble = why;
+        self.pin_problem = why;
     }
 
     /// Waits for something while there is no line. Pages that come after a moment fail at once: another channel may be quicker.
@@ -237,7 +237,7 @@ impl Task {
                         return self.settings.place.reason(&error);
                     }
                 }
-                None => return self.session.trouble().unwrap_or_default(),
+                None => return self.session.problem().unwrap_or_default(),
             }
             let due = self.session.deadline().map_or(REOPEN, |due| machine_time(due - self.now()));
             tokio::select! {
@@ -252,7 +252,7 @@ impl Task {
                         return self.settings.place.reason(&error);
                     }
                     // A person may have put the right one into its file.
-                    if self.session.trouble().is_some() {
+                    if self.session.problem().is_some() {
                         self.read_pin().await;
                     }
                 }
@@ -312,7 +312,7 @@ impl Task {
                     let _ = self.page.take().map(|answer| answer.send((result, each.collect())));
                 }
                 // Why no SMS can be sent at all is said once.
-                SmsOutcome::Failed(..) if self.session.trouble().is_some() => {}
+                SmsOutcome::Failed(..) if self.session.problem().is_some() => {}
                 SmsOutcome::Failed(number, why) => warn!("channel {channel}: SMS to {number} not sent: {why}"),
                 SmsOutcome::Lost(message, why) => {
                     let _ = self.context.notify.try_send((channel.clone(), queue::Input::Lost(message, why)));
@@ -327,17 +327,17 @@ impl Task {
         }
     }
 
-    /// Posts state and trouble, and logs a change.
+    /// Posts state and problem, and logs a change.
     fn show(&mut self) {
         let network = [Some(self.session.network()), self.report.clone()].into_iter().flatten().collect::<Vec<_>>();
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network.join(", ");
-        let Context { channel, troubles, notify, .. } = &self.context;
-        let (trouble, before) = (self.session.trouble(), troubles.borrow().get(channel).cloned());
+        let Context { channel, problems, notify, .. } = &self.context;
+        let (problem, before) = (self.session.problem(), problems.borrow().get(channel).cloned());
         // What was wrong before stands until it is known what is now.
-        if before.as_ref() == Some(&trouble) || !self.session.is_settled() {
+        if before.as_ref() == Some(&problem) || !self.session.is_settled() {
             return;
         }
-        match &trouble {
+        match &problem {
             Some(why) => warn!("channel {channel} unavailable: {why}; alerts go to the other channels"),
             None if before.is_some() => {
                 info!("channel {channel} is available again");
@@ -345,7 +345,7 @@ impl Task {
             }
             None => {}
         }
-        troubles.send_modify(|troubles| drop(troubles.insert(channel.clone(), trouble)));
+        problems.send_modify(|problems| drop(problems.insert(channel.clone(), problem)));
     }
 
     /// Deals with an SMS; false where nobody could, so that it must come again.
@@ -373,9 +373,9 @@ impl Task {
             answered.await.ok()
         });
         let Some(acknowledged) = answered.await.ok().flatten() else { return false };
-        let text = match (alert, acknowledged.taken) {
-            (Some(alert), Some(quiet)) => modem::taken(alert, &by, &quiet),
-            (alert, _) => modem::nothing_to_take(alert, &acknowledged.open),
+        let text = match (alert, acknowledged.quiet) {
+            (Some(alert), Some(quiet)) => modem::acknowledged(alert, &by, &quiet),
+            (alert, _) => modem::not_open(alert, &acknowledged.open),
         };
         info!("channel {channel}: SMS from {by}: answered \"{text}\"");
         self.outgoing.answer(self.now(), &number, &text);
@@ -409,7 +409,7 @@ mod tests {
             ports: Ports::default(),
             to_decide: mpsc::channel(1).0,
             notify: mpsc::channel(1).0,
-            troubles: watch::Sender::new(ModemTroubles::new()),
+            problems: watch::Sender::new(ModemProblems::new()),
         };
         Task::new(settings, context)
     }

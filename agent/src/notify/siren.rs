@@ -1,4 +1,4 @@
-//! Pages of a siren: decide, which drives it, says whether it is heard.
+//! Pages of a siren: decide, which drives it, says whether it is audible.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use super::to_decide::ChannelRequest;
 
-/// How long a siren may take to be heard: a board that was just plugged in is found within it.
+/// How long a siren may take to be audible: a board that was just plugged in is found within it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Delivers a message: done once the siren is heard. A test is a short sound; what is over is not heard. A page that fails is given up
+/// Delivers a message: done once the siren is audible. A test is a short sound; what is over is silent. A page that fails is given up
 /// at once, so that another channel tells of it, for the siren sounds by itself as soon as it can.
 pub(super) fn send(
     channel: &Id,
@@ -22,10 +22,10 @@ pub(super) fn send(
 ) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
     let is_any = |kind: fn(&Kind) -> bool| message.items.iter().any(|item| kind(&item.notification.kind));
     let is_page = is_any(|kind| matches!(kind, Kind::Page(_)));
-    let is_heard = is_page || is_any(|kind| *kind == Kind::Test);
+    let is_audible = is_page || is_any(|kind| *kind == Kind::Test);
     let (channel, to_decide) = (channel.clone(), to_decide.clone());
     async move {
-        if !is_heard {
+        if !is_audible {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();

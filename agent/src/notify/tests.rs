@@ -197,7 +197,7 @@ fn ntfy_gets_title_priority_tags_and_token() {
         running.tell(page(12, 1, Severity::Critical, Cause::Fired), &["phone"]).await;
         assert_eq!(running.status().await, "phone pi-12-1 sent");
         let mut degree = page(13, 1, Severity::Urgent, Cause::Fired);
-        degree.report.message = "21.5 °C".to_owned();
+        degree.details.message = "21.5 °C".to_owned();
         running.tell(degree, &["phone"]).await;
         assert_eq!(running.status().await, "phone pi-13-1 sent");
         running.requests.send(NotifyRequest::Dispatch(Request::Resolved(Box::new(resolved(12))))).await.unwrap();

@@ -52,7 +52,7 @@ impl Repeats {
             _ if !self.long => None,
             Effect::Page(page) if page.cause == Cause::Repeated => return (None, !self.defer(page.id.alert, effect)),
             Effect::Page(page) => Some(page.id.alert),
-            Effect::Alert(_, report) => report.alert,
+            Effect::Alert(_, details) => details.alert,
             _ => None,
         };
         (alert.and_then(|alert| self.alerts.get_mut(&alert)?.deferred.take()), true)
@@ -75,7 +75,7 @@ impl Repeats {
         let mut deferred: Vec<Deferred> =
             mem::take(&mut self.alerts).into_values().filter_map(|alert| alert.deferred).collect();
         deferred.sort_by_key(|deferred| match &deferred.effect {
-            Effect::Page(page) => Some(page.report.at.uptime),
+            Effect::Page(page) => Some(page.details.at.uptime),
             _ => None,
         });
         deferred

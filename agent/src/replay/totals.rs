@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Page, Report, SensorEvent, Transition};
+use tilth_core::effect::{AlertDetails, Effect, Page, SensorEvent, Transition};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::judge::Fault;
 use tilth_core::plan::{AlertKey, Plan, Severity};
@@ -122,7 +122,7 @@ impl Totals {
         match effect {
             Effect::Reading(reading) => self.add_reading(reading),
             Effect::NoValue(sensor) => self.sensors[sensor.0 as usize].missing += 1,
-            Effect::Alert(transition, report) => self.add_transition(transition, report),
+            Effect::Alert(transition, details) => self.add_transition(transition, details),
             Effect::Page(page) => self.add_page(page),
             Effect::Sensor(event) => self.add_health(event),
             _ => {}
@@ -148,18 +148,18 @@ impl Totals {
         }
     }
 
-    fn add_transition(&mut self, transition: &Transition, report: &Report) {
-        let Some(id) = report.alert else { return };
+    fn add_transition(&mut self, transition: &Transition, details: &AlertDetails) {
+        let Some(id) = details.alert else { return };
         match transition {
-            Transition::Firing => self.fire(id, report),
+            Transition::Firing => self.fire(id, details),
             Transition::Escalated => {
                 if let Some(alert) = self.open.get_mut(&id) {
-                    alert.severity = alert.severity.max(report.severity);
+                    alert.severity = alert.severity.max(details.severity);
                 }
             }
             Transition::Resolved(_) => {
                 if let Some(alert) = self.open.remove(&id) {
-                    self.close(PastAlert { resolved: report.at.wall, ..alert }, report.at.wall);
+                    self.close(PastAlert { resolved: details.at.wall, ..alert }, details.at.wall);
                 }
             }
             Transition::Pending | Transition::Acknowledged { .. } => {}
@@ -172,17 +172,17 @@ impl Totals {
             self.unheard_notifications += 1;
             return;
         }
-        self.rules.entry(page.report.key.rule.clone()).or_default().notifications += 1;
+        self.rules.entry(page.details.key.rule.clone()).or_default().notifications += 1;
         if let Some(alert) = alert {
             alert.notifications += 1;
         }
     }
 
-    fn fire(&mut self, id: AlertId, report: &Report) {
-        let sensor = self.index(&report.key.sensor).map(|index| &mut self.sensors[index]);
+    fn fire(&mut self, id: AlertId, details: &AlertDetails) {
+        let sensor = self.index(&details.key.sensor).map(|index| &mut self.sensors[index]);
         let unheard = sensor.filter(|sensor| !sensor.heard);
         let heard = unheard.is_none();
-        let rule = self.rules.entry(report.key.rule.clone()).or_default();
+        let rule = self.rules.entry(details.key.rule.clone()).or_default();
         match unheard {
             Some(sensor) => (sensor.unheard, rule.unheard) = (sensor.unheard + 1, rule.unheard + 1),
             None => rule.fired += 1,
@@ -190,12 +190,12 @@ impl Totals {
         let index = (heard && self.alerts.len() < MAX_ALERTS).then_some(self.alerts.len());
         let alert = PastAlert {
             id,
-            key: report.key.clone(),
-            severity: report.severity,
-            since: report.since.wall,
-            fired: report.at.wall,
+            key: details.key.clone(),
+            severity: details.severity,
+            since: details.since.wall,
+            fired: details.at.wall,
             resolved: None,
-            message: report.message.clone(),
+            message: details.message.clone(),
             notifications: 0,
             heard,
             index,
@@ -234,14 +234,14 @@ impl Totals {
     /// Whether people are better not shown a transition: its sensor has not spoken, or had not when the alert fired. The
     /// recording cannot tell then whether anything was wrong.
     pub(crate) fn is_unheard(&self, effect: &Effect) -> bool {
-        let report = match effect {
-            Effect::Alert(_, report) => report,
-            Effect::Page(page) => &page.report,
+        let details = match effect {
+            Effect::Alert(_, details) => details,
+            Effect::Page(page) => &page.details,
             _ => return false,
         };
-        match report.alert.and_then(|id| self.open.get(&id)) {
+        match details.alert.and_then(|id| self.open.get(&id)) {
             Some(alert) => !alert.heard,
-            None => self.index(&report.key.sensor).is_some_and(|index| !self.sensors[index].heard),
+            None => self.index(&details.key.sensor).is_some_and(|index| !self.sensors[index].heard),
         }
     }
 

@@ -19,7 +19,7 @@ mod words;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilth_core::interlock::Switch;
+use tilth_core::interlock::SwitchOrder;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::{Span, Uptime};
 use tilth_wire::{BoardId, ChannelKind};
@@ -235,7 +235,7 @@ impl Board {
         &mut self,
         mut connection: Connection,
         events: &mut mpsc::Receiver<PortEvent>,
-        orders: &mut mpsc::Receiver<Switch>,
+        orders: &mut mpsc::Receiver<SwitchOrder>,
     ) -> Ended {
         let board = connection.identity.board;
         if self.session.as_ref().is_none_or(|session| session.id != board) {
@@ -297,7 +297,7 @@ impl Board {
     }
 
     /// A known board without a connection gets the order once it is connected, and an unknown one none.
-    async fn order_without_connection(&mut self, order: Switch) {
+    async fn order_without_connection(&mut self, order: SwitchOrder) {
         let Some(session) = &mut self.session else {
             return self.context.outputs.report(relays::not_sent(&order));
         };

@@ -111,7 +111,7 @@ impl BusContext {
 
     /// Waits until the queue is ready, on the input clock, where a recording must not lose a row. In real time no bus waits.
     pub(crate) async fn ready(&self) {
-        if self.clock.mode() == ClockMode::Input {
+        if self.clock.mode() == ClockMode::EventTime {
             self.queue.ready().await;
         }
     }

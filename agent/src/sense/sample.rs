@@ -50,19 +50,21 @@ impl Sample {
         let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };
         Some(match self.stated_time(clock) {
             Some(at) => Input::Reading(raw(at)),
-            None if self.rejected.is_some() && clock.mode() != ClockMode::Input => Input::Undated(raw(self.arrived)),
+            None if self.rejected.is_some() && clock.mode() != ClockMode::EventTime => {
+                Input::Undated(raw(self.arrived))
+            }
             None => Input::Reading(raw(self.arrived)),
         })
     }
 
     /// Instant of the value for the engine, the same for all values of a line. To be called after [`Sample::input`].
     pub(crate) fn instant(&self, clock: &Clock) -> Uptime {
-        if clock.mode() == ClockMode::Input { clock.uptime() } else { self.arrived }
+        if clock.mode() == ClockMode::EventTime { clock.uptime() } else { self.arrived }
     }
 
     /// When it was taken, if its arrival does not count.
     fn stated_time(&self, clock: &Clock) -> Option<Uptime> {
-        if clock.mode() == ClockMode::Input {
+        if clock.mode() == ClockMode::EventTime {
             return Some(match self.source_time {
                 Some(stamp) => {
                     clock.observe(stamp);
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn on_the_input_clock_stamps_are_the_time() {
-        let clock = Clock::new(ClockMode::Input);
+        let clock = Clock::new(ClockMode::EventTime);
         let sample = |source_time| {
             let sensor = SensorId::new("a/b").unwrap();
             Sample {

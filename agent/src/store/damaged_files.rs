@@ -13,13 +13,13 @@ use super::open::ALONE;
 /// How many damaged files are kept: enough to see that it happens again, too few to fill the disk.
 const MOST_KEPT: usize = 2;
 
-/// Moves a file aside; a database with its log. `mark` goes into the name: the time, as far as it is known.
-pub(crate) fn move_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
+/// Moves a file aside; a database with its log. `suffix` goes into the name: the time, as far as it is known.
+pub(crate) fn move_aside(path: &Path, suffix: &str) -> Result<PathBuf, StoreError> {
     let stuck = |error: io::Error| StoreError::Stuck { path: path.to_owned(), reason: error.to_string() };
     let to = (0..)
         .map(|number| match number {
-            0 => beside(path, &format!(".damaged-{mark}")),
-            number => beside(path, &format!(".damaged-{mark}-{number}")),
+            0 => beside(path, &format!(".damaged-{suffix}")),
+            number => beside(path, &format!(".damaged-{suffix}-{number}")),
         })
         .find(|to| !to.exists())
         .expect("numbers do not end");

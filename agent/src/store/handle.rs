@@ -56,7 +56,7 @@ impl StoreWriter {
     /// and counted.
     pub(crate) fn record(&mut self, commit: Commit) {
         self.progress.record(commit.now);
-        self.overflow.set_drop_cause(self.progress.marks().cause.unwrap_or(BEHIND));
+        self.overflow.set_drop_cause(self.progress.state().cause.unwrap_or(BEHIND));
         self.overflow.add(commit);
         self.send_commits();
     }
@@ -72,7 +72,7 @@ impl StoreWriter {
 
     /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
     pub(crate) fn alerts_through(&self) -> u64 {
-        self.progress.marks().alerts_through
+        self.progress.state().alerts_through
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -84,7 +84,7 @@ impl StoreWriter {
         if let Err(TrySendError::Full(StoreJob::Record(commits, lost))) =
             self.jobs.try_send(StoreJob::Record(commits, lost))
         {
-            self.overflow.set_drop_cause(self.progress.marks().cause.unwrap_or(BEHIND));
+            self.overflow.set_drop_cause(self.progress.state().cause.unwrap_or(BEHIND));
             self.overflow.add_lost(&lost);
             commits.into_iter().for_each(|commit| self.overflow.add(commit));
         }

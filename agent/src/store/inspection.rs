@@ -1,11 +1,11 @@
-//! Inspects the data folder before a database is opened, for opening changes it; afterwards says which history is missing.
+//! Inspects the data folder before a database is opened, for opening changes it; afterwards says which history was lost.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::last_known::{LastKnown, LostHistory, Missing};
+use super::last_known::{LastKnown, LossAmount, LostHistory};
 use super::log::{self, Log};
 use super::{Found, Opened, Options, Store, boot, damaged_files};
 
@@ -29,14 +29,14 @@ impl Inspection {
             |metadata| metadata.is_file() && metadata.len() == 0,
         );
         let has_log = !matches!(log, Log::Absent | Log::Empty);
-        let log_aside = (is_new && has_log).then(|| damaged_files::move_aside(path, &options.mark).ok()).flatten();
+        let log_aside = (is_new && has_log).then(|| damaged_files::move_aside(path, &options.suffix).ok()).flatten();
         let known = path.parent().and_then(LastKnown::read);
         let has_run = options.has_run || has_log || damaged_files::exist(path);
         Inspection { known, log, is_new, log_aside, has_run }
     }
 
     /// What was there before and is not any more.
-    pub(super) fn missing(&self, store: &Store, opened: &Opened) -> Result<Option<LostHistory>, StoreError> {
+    pub(super) fn lost(&self, store: &Store, opened: &Opened) -> Result<Option<LostHistory>, StoreError> {
         let until = self.known.as_ref().and_then(|known| known.at);
         match &opened.found {
             Found::Damaged { reason, .. } => {
@@ -49,14 +49,14 @@ impl Inspection {
             }
             Found::Nothing => Ok(None),
             Found::Database => {
-                let missing = match self.known.as_ref().filter(|_| !store.name.is_empty()) {
-                    Some(known) => known.missing_in(&store.found()?, self.log),
+                let lost = match self.known.as_ref().filter(|_| !store.name.is_empty()) {
+                    Some(known) => known.lost_in(&store.found()?, self.log),
                     None => {
-                        let missing = self.log.missing();
-                        self.log.damage().map(|reason| LostHistory { reason, from: None, until, missing })
+                        let amount = self.log.loss();
+                        self.log.damage().map(|reason| LostHistory { reason, from: None, until, amount })
                     }
                 };
-                missing.map(|missing| Ok(LostHistory { from: store.newest_wall()?, ..missing })).transpose()
+                lost.map(|lost| Ok(LostHistory { from: store.newest_wall()?, ..lost })).transpose()
             }
         }
     }
@@ -64,13 +64,13 @@ impl Inspection {
 
 impl Store {
     /// What a file lacks that was put in the place of one in use. Its log may have what the file itself has not.
-    pub(super) fn missing_since(&self, known: &LastKnown) -> Result<Option<LostHistory>, StoreError> {
-        let Some(missing) = known.missing_in(&self.found()?, Log::Whole) else { return Ok(None) };
+    pub(super) fn lost_since(&self, known: &LastKnown) -> Result<Option<LostHistory>, StoreError> {
+        let Some(lost) = known.lost_in(&self.found()?, Log::Whole) else { return Ok(None) };
         let what = "another database was put in the place of tilth.db while the agent ran";
-        Ok(Some(if missing.missing == Missing::All {
-            LostHistory { reason: what.to_owned(), ..missing }
+        Ok(Some(if lost.amount == LossAmount::All {
+            LostHistory { reason: what.to_owned(), ..lost }
         } else {
-            LostHistory { reason: format!("{what}: {}", missing.reason), from: self.newest_wall()?, ..missing }
+            LostHistory { reason: format!("{what}: {}", lost.reason), from: self.newest_wall()?, ..lost }
         }))
     }
 

@@ -1,4 +1,4 @@
-//! What was last known of the database, in a small file beside it: a start that finds less says what is missing.
+//! What was last known of the database, in a small file beside it: a start that finds less says what was lost.
 //!
 //! `history.last` in the data folder is written at the start, with events, now and then, and at the end; each time beside its place,
 //! synced and renamed into it. It may be behind the database, and never ahead of it. A database that is behind it has lost
@@ -29,7 +29,7 @@ const NOTE_EVENTS: Span = Span::from_secs(20);
 /// Notes that are written at once within that time all the same.
 const NOTES_AT_ONCE: u32 = 10;
 
-/// A month or more of events: what was missing before them is no news any more, and the start does not wait for a scan of all.
+/// A month or more of events: what was lost before them is no news any more, and the start does not wait for a scan of all.
 const LOOKED_AT: u32 = 2000;
 
 /// State of the database when it was last noted: content of `history.last`.
@@ -49,7 +49,7 @@ pub(crate) struct LastKnown {
     pub(super) is_open: bool,
 }
 
-/// History that is missing.
+/// History that was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LostHistory {
     /// Why, in words.
@@ -58,12 +58,12 @@ pub(crate) struct LostHistory {
     pub(crate) from: Option<WallTime>,
     /// Recorded at least until this time.
     pub(crate) until: Option<WallTime>,
-    pub(crate) missing: Missing,
+    pub(crate) amount: LossAmount,
 }
 
-/// How much of the history is missing.
+/// How much of the history was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
+pub(crate) enum LossAmount {
     All,
     Part,
     /// What a lost log held may be in the database already.
@@ -72,10 +72,10 @@ pub(crate) enum Missing {
     PerhapsNone,
 }
 
-impl Missing {
-    /// Whether history was there that is missing now.
+impl LossAmount {
+    /// Whether history was there that is gone now.
     pub(crate) fn is_certain(self) -> bool {
-        matches!(self, Missing::All | Missing::Part)
+        matches!(self, LossAmount::All | LossAmount::Part)
     }
 }
 
@@ -91,7 +91,7 @@ impl LastKnown {
     }
 
     /// What the database that is found, with its log, lacks of what was known.
-    pub(super) fn missing_in(&self, found: &LastKnown, log: Log) -> Option<LostHistory> {
+    pub(super) fn lost_in(&self, found: &LastKnown, log: Log) -> Option<LostHistory> {
         if found.database != self.database {
             return Some(LostHistory::all("another database is in the place of tilth.db".to_owned(), self.at));
         }
@@ -111,25 +111,25 @@ impl LastKnown {
             let behind = behind.unwrap_or_else(|| format!("boot {} was known", self.boot));
             format!("tilth.db or its log was cut, or is an older copy ({behind})")
         });
-        let missing = if is_behind { Missing::Part } else { log.missing() };
-        lost_log.or(older).map(|reason| LostHistory { reason, from: None, until: self.at, missing })
+        let amount = if is_behind { LossAmount::Part } else { log.loss() };
+        lost_log.or(older).map(|reason| LostHistory { reason, from: None, until: self.at, amount })
     }
 }
 
 impl LostHistory {
     /// All of the history, which was recorded at least `until` then.
     pub(super) fn all(reason: String, until: Option<WallTime>) -> LostHistory {
-        LostHistory { reason, from: None, until, missing: Missing::All }
+        LostHistory { reason, from: None, until, amount: LossAmount::All }
     }
 
     /// `now` is when it was noticed, where the clock is trusted; `shown` says a time: in UTC for programs, by the farm's clock for
     /// people.
     pub(crate) fn said(&self, now: Option<WallTime>, shown: impl Fn(WallTime) -> String) -> String {
-        let LostHistory { reason, from, until, missing } = self;
-        let is = if missing.is_certain() { "is" } else { "may be" };
+        let LostHistory { reason, from, until, amount } = self;
+        let is = if amount.is_certain() { "is" } else { "may be" };
         let at_least =
             until.map(|until| format!("; it was recorded at least until {}", shown(until))).unwrap_or_default();
-        match (*missing == Missing::All, *from, *until, now) {
+        match (*amount == LossAmount::All, *from, *until, now) {
             (true, _, _, Some(now)) => format!("history before {} is missing: {reason}{at_least}", shown(now)),
             (true, _, _, None) => format!("history before this start is missing: {reason}{at_least}"),
             (false, Some(from), Some(until), _) if from < until => {
@@ -143,8 +143,8 @@ impl LostHistory {
 }
 
 impl StoreReader {
-    /// What earlier starts said is missing, the newest first, from the newest [`LOOKED_AT`] events.
-    pub(crate) fn said_missing(&self, most: usize) -> Result<Vec<String>, StoreError> {
+    /// What earlier starts said was lost, the newest first, from the newest [`LOOKED_AT`] events.
+    pub(crate) fn said_lost(&self, most: usize) -> Result<Vec<String>, StoreError> {
         let mut select = self.0.prepare(
             "SELECT json_extract(body, '$.message') FROM event
              WHERE seq > (SELECT max(seq) FROM event) - ? AND kind = 'history-missing' ORDER BY seq DESC",

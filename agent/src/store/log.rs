@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::last_known::Missing;
+use super::last_known::LossAmount;
 
 /// A larger one is not looked into: reading it would hold up the start.
 const MOST_BYTES: u64 = 64 << 20;
@@ -50,9 +50,9 @@ impl Log {
         }
     }
 
-    /// How much is missing where the log alone says so.
-    pub(super) fn missing(self) -> Missing {
-        if self == Log::Unfinished { Missing::PerhapsNone } else { Missing::PerhapsPart }
+    /// How much was lost where the log alone says so.
+    pub(super) fn loss(self) -> LossAmount {
+        if self == Log::Unfinished { LossAmount::PerhapsNone } else { LossAmount::PerhapsPart }
     }
 }
 

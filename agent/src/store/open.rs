@@ -15,7 +15,7 @@ use super::early_checkpoint::EarlyCheckpoint;
 use super::error::StoreError;
 use super::inspection::Inspection;
 use super::lane::LaneStates;
-use super::last_known::{LastKnown, LostHistory, Missing};
+use super::last_known::{LastKnown, LossAmount, LostHistory};
 use super::names::Names;
 use super::row::{lane_id, uint};
 use super::schema;
@@ -47,7 +47,7 @@ pub(crate) struct Options {
     /// thread reads it from `/etc/machine-id`.
     pub(crate) machine: Option<String>,
     /// Goes into the name of a damaged file: the time, as far as it is known.
-    pub(crate) mark: String,
+    pub(crate) suffix: String,
     /// Bytes of a page, of a new file.
     pub(crate) page_size: u32,
     /// Pages in the log before they are copied into the file.
@@ -60,9 +60,9 @@ pub(crate) struct Options {
 
 impl Options {
     /// With the measured choices.
-    pub(crate) fn new(mark: impl Into<String>) -> Options {
-        let mark = mark.into();
-        Options { machine: None, mark, page_size: 512, checkpoint_pages: 2048, most_pages: None, has_run: false }
+    pub(crate) fn new(suffix: impl Into<String>) -> Options {
+        let suffix = suffix.into();
+        Options { machine: None, suffix, page_size: 512, checkpoint_pages: 2048, most_pages: None, has_run: false }
     }
 
     fn machine(&self) -> String {
@@ -76,7 +76,7 @@ pub(crate) struct Opened {
     pub(crate) found: Found,
     /// Why the stream is a new one, if it is and there was an old one.
     pub(crate) new_stream: Option<&'static str>,
-    pub(crate) missing: Option<LostHistory>,
+    pub(crate) lost: Option<LostHistory>,
 }
 
 /// What was there before.
@@ -110,21 +110,21 @@ impl Store {
             other => other,
         };
         let (mut store, mut opened) = opened?;
-        opened.missing = before.missing(&store, &opened)?;
-        if let Some(history) = &opened.missing {
+        opened.lost = before.lost(&store, &opened)?;
+        if let Some(history) = &opened.lost {
             // Numbers that were given out are not given out again, whatever the older database knows.
             let known = before.known.as_ref().map_or(0, |known| known.alerts_through);
             store.boot.alerts_through = store.boot.alerts_through.max(known);
             // After a kill the stream goes on: where the hub has confirmed what was cut off, it rejects the sequences that come again,
             // and another stream begins.
-            if history.missing != Missing::PerhapsNone {
+            if history.amount != LossAmount::PerhapsNone {
                 store.go_on_after_a_loss(&before, &mut opened)?;
             }
         }
         Ok((store, opened))
     }
 
-    /// Boots and sequences of what is missing are not used again.
+    /// Boots and sequences of what was lost are not used again.
     fn go_on_after_a_loss(&mut self, before: &Inspection, opened: &mut Opened) -> Result<(), StoreError> {
         let gone = match (opened.found == Found::Database, &before.known) {
             // On a disk that takes nothing the next start finds it again.
@@ -147,14 +147,14 @@ impl Store {
 
     /// Moves a damaged file aside and makes a new one, whose boots are numbered on from the old ones.
     fn replace(path: &Path, options: &Options, reason: String) -> Result<(Store, Opened), StoreError> {
-        let moved_to = damaged_files::move_aside(path, &options.mark)?;
+        let moved_to = damaged_files::move_aside(path, &options.suffix)?;
         let least_boot = damaged_files::highest_boot(&moved_to).map(|boot| boot.saturating_add(1));
         let (mut store, _) = connect(path, options, least_boot.unwrap_or(1))?;
         if least_boot.is_none() {
             store.draw_least_boot()?;
         }
         let new_stream = Some("the database was damaged");
-        Ok((store, Opened { found: Found::Damaged { reason, moved_to }, new_stream, missing: None }))
+        Ok((store, Opened { found: Found::Damaged { reason, moved_to }, new_stream, lost: None }))
     }
 
     /// Moves this database aside while it runs, and goes on in a new one, in the same boot. On an error the old one is gone;
@@ -200,7 +200,7 @@ impl Store {
         }
     }
 
-    /// Notes what is known beside the database. A disk that does not take it is no trouble of its own.
+    /// Notes what is known beside the database. A disk that does not take it is no problem of its own.
     pub(crate) fn note_known(&self, at: Option<WallTime>, is_open: bool) {
         if let Some(folder) = self.boot.path.parent().filter(|_| !self.boot_unwritten && !self.name.is_empty()) {
             let _ = self.known(at, is_open).write(folder);
@@ -349,7 +349,7 @@ fn load(
         reader: StoreReader(connection),
     };
     let found = if is_new { Found::Nothing } else { Found::Database };
-    let mut opened = Opened { found, new_stream: None, missing: None };
+    let mut opened = Opened { found, new_stream: None, lost: None };
     let this_machine = options.machine();
     if machine != this_machine {
         let reason = "the machine is another one";

@@ -9,10 +9,10 @@ use super::lane::LaneStates;
 
 /// How far the thread has come with what was recorded. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<Mutex<Marks>>);
+pub(crate) struct Progress(Arc<Mutex<ProgressState>>);
 
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub(super) struct ProgressState {
     /// The latest commit that was recorded.
     recorded: Option<Uptime>,
     /// What was recorded from here on is not on the disk. Nothing where all is.
@@ -28,27 +28,27 @@ pub(super) struct Marks {
 impl Progress {
     /// From which instant on nothing of what was recorded is on the disk; nothing where all is.
     pub(crate) fn unwritten_from(&self) -> Option<Uptime> {
-        self.marks().unwritten_from
+        self.state().unwritten_from
     }
 
     pub(crate) fn lanes(&self) -> LaneStates {
-        self.marks().lanes
+        self.state().lanes
     }
 
     pub(super) fn record(&self, now: Uptime) {
-        let mut marks = self.marks();
-        marks.recorded = Some(now);
-        marks.unwritten_from.get_or_insert(now);
+        let mut state = self.state();
+        state.recorded = Some(now);
+        state.unwritten_from.get_or_insert(now);
     }
 
     pub(super) fn written(&self, until: Uptime) {
-        let mut marks = self.marks();
-        let is_all = marks.recorded <= Some(until);
-        marks.unwritten_from = marks.unwritten_from.filter(|_| !is_all).map(|from| from.max(until));
-        marks.cause = None;
+        let mut state = self.state();
+        let is_all = state.recorded <= Some(until);
+        state.unwritten_from = state.unwritten_from.filter(|_| !is_all).map(|from| from.max(until));
+        state.cause = None;
     }
 
-    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+    pub(super) fn state(&self) -> MutexGuard<'_, ProgressState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

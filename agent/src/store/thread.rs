@@ -96,7 +96,7 @@ struct StoreThread {
     /// How a database was found that is not reported yet, since its first transaction failed.
     unreported: Option<Opened>,
     /// Why nothing can be written, as it was said last.
-    trouble: Option<String>,
+    problem: Option<String>,
     buffer: Buffer,
     jobs: Receiver<StoreJob>,
     /// The latest instant of a commit.
@@ -119,10 +119,10 @@ impl StoreThread {
         progress: Progress,
         access: ReadAccess,
     ) -> StoreThread {
-        let (store, boot, trouble) = match initial {
+        let (store, boot, problem) = match initial {
             InitialStore::Open(store) => {
                 access.open(&store);
-                progress.marks().lanes = store.lanes();
+                progress.state().lanes = store.lanes();
                 let boot = store.boot.clone();
                 (Some(*store), boot, None)
             }
@@ -135,7 +135,7 @@ impl StoreThread {
             deleted: None,
             stream: None,
             unreported: None,
-            trouble,
+            problem,
             buffer: Buffer::new(settings.interval),
             jobs,
             now: Uptime(i64::MIN),
@@ -197,12 +197,12 @@ impl StoreThread {
             StoreJob::Change(change) => {
                 if let Some(store) = &mut self.store {
                     change(store);
-                    self.progress.marks().lanes = store.lanes();
+                    self.progress.state().lanes = store.lanes();
                 }
             }
             StoreJob::Flush(answer) => {
                 self.commit_all();
-                answer(self.trouble.is_none() && self.buffer.is_empty());
+                answer(self.problem.is_none() && self.buffer.is_empty());
             }
             StoreJob::Stop => return false,
         }
@@ -212,7 +212,7 @@ impl StoreThread {
     /// Commits all that waits, or what the disk takes of it.
     fn commit_all(&mut self) {
         self.commit();
-        while self.trouble.is_none() && !self.buffer.is_empty() {
+        while self.problem.is_none() && !self.buffer.is_empty() {
             self.commit();
         }
     }
@@ -234,10 +234,10 @@ impl StoreThread {
                 let until = self.buffer.committed(self.buffer.next_transaction());
                 self.progress.written(until.unwrap_or(self.now));
                 if let Some(store) = &self.store {
-                    let mut marks = self.progress.marks();
-                    (marks.lanes, marks.alerts_through) = (store.lanes(), store.alerts_through());
+                    let mut state = self.progress.state();
+                    (state.lanes, state.alerts_through) = (store.lanes(), store.alerts_through());
                 }
-                if self.trouble.take().is_some() {
+                if self.problem.take().is_some() {
                     (self.settings.report)(StoreReport::Recovered);
                 }
                 if let Some((stream, lanes)) = lanes {
@@ -250,7 +250,7 @@ impl StoreThread {
             Err(error) => {
                 self.buffer.failed(self.now);
                 self.buffer.set_drop_cause(error.drop_cause());
-                self.progress.marks().cause = Some(error.drop_cause());
+                self.progress.state().cause = Some(error.drop_cause());
                 if !self.buffer.lost().is_empty() {
                     (self.settings.report)(StoreReport::Dropped(self.buffer.lost()));
                 }
@@ -259,13 +259,13 @@ impl StoreThread {
                     self.access.leave_to_store_thread();
                 }
                 let said = error.to_string();
-                if self.trouble.as_ref() != Some(&said) {
+                if self.problem.as_ref() != Some(&said) {
                     (self.settings.report)(StoreReport::WriteFailed(&error));
-                    self.trouble = Some(said);
+                    self.problem = Some(said);
                 }
             }
         }
-        // In trouble, too: room may be what is missing.
+        // With a problem, too: room may be what is missing.
         self.apply_retention();
     }
 
@@ -314,10 +314,10 @@ impl StoreThread {
         }
         let (mut store, mut opened) = Store::open(&self.boot.path, &self.settings.options)?;
         if let Some(known) = self.deleted.take() {
-            opened.missing = match opened.found {
+            opened.lost = match opened.found {
                 Found::Database => {
                     (self.settings.report)(StoreReport::FileReplaced);
-                    store.missing_since(&known)?
+                    store.lost_since(&known)?
                 }
                 Found::Nothing | Found::Damaged { .. } => {
                     Some(LostHistory::all("tilth.db was deleted while the agent ran".to_owned(), known.at))
@@ -368,7 +368,7 @@ impl StoreThread {
     fn apply_retention(&mut self) {
         let is_time = self.retention_at.is_none_or(|retention_at| self.now - retention_at >= RETENTION_INTERVAL);
         let wall = self.store.as_ref().and_then(|store| self.wall_of(store));
-        let Some(store) = self.store.as_mut().filter(|_| is_time || self.has_more_to_delete || self.trouble.is_some())
+        let Some(store) = self.store.as_mut().filter(|_| is_time || self.has_more_to_delete || self.problem.is_some())
         else {
             return;
         };

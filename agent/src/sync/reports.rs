@@ -14,7 +14,7 @@ use crate::configuration::Received;
 use crate::decide::DecideRequest;
 use crate::health::HealthBoard;
 
-pub(super) struct Reports {
+pub(super) struct ReportReceiver {
     pub(super) trusted: watch::Receiver<TrustedKey>,
     pub(super) bundles: mpsc::Sender<Received>,
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
@@ -27,15 +27,15 @@ pub(super) struct Reports {
 /// State that was reported last.
 #[derive(Debug, Default)]
 pub(super) struct LastReported {
-    /// Open problems because of which the hub takes no rows.
+    /// Open problems because of which the hub accepts no rows.
     rejections: BTreeSet<ProblemKind>,
     /// Whether the hub accepts this device, as sent to decide.
     accepts: Option<bool>,
-    /// When the hub took a batch last.
+    /// When the hub accepted a batch last.
     last_success: Option<Uptime>,
 }
 
-impl Reports {
+impl ReportReceiver {
     /// Runs until the driver reports nothing any more.
     pub(super) async fn run(mut self, mut reported: mpsc::Receiver<Report>) {
         while let Some(report) = reported.recv().await {
@@ -59,21 +59,21 @@ impl Reports {
         }
     }
 
-    /// Posts to health why the hub takes no rows, until it takes some.
+    /// Posts to health why the hub accepts no rows, until it accepts some.
     fn post_health(&mut self, status: &Status) {
-        let is_taken = status.last_success > self.last.last_success;
+        let is_accepted = status.last_success > self.last.last_success;
         self.last.last_success = status.last_success;
-        let trouble = match status.state {
+        let problem = match status.state {
             StateName::Offline => "hub unreachable",
             StateName::BackingOff => "waiting to try again",
             StateName::Rejected | StateName::Conflict => "hub rejects this device",
-            StateName::Idle => return self.health.sync_trouble(None),
-            StateName::Gathering | StateName::Fetching | StateName::Sending if is_taken => {
-                return self.health.sync_trouble(None);
+            StateName::Idle => return self.health.sync_problem(None),
+            StateName::Gathering | StateName::Fetching | StateName::Sending if is_accepted => {
+                return self.health.sync_problem(None);
             }
             StateName::Gathering | StateName::Fetching | StateName::Sending => return,
         };
-        self.health.sync_trouble(Some((trouble, status.why.clone())));
+        self.health.sync_problem(Some((problem, status.why.clone())));
     }
 
     async fn bundle(&mut self, bytes: Vec<u8>) {
@@ -125,7 +125,7 @@ impl Reports {
         let body = json!({ "message": message, "reason": reason, "certain": true });
         let _ = self.to_decide.send(DecideRequest::StoreEvent("history-missing", body)).await;
         warn!(target: "sync", "{message}");
-        self.health.missing(message);
+        self.health.history_lost(message);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::configuration::ConfigStatus;
 use crate::decide::DecideRequest;
 use crate::health::HealthBoard;
 use crate::store::thread::StoreHandle;
-use crate::store::{Limit, LostHistory, Missing, Store, StoreError, StoreReader};
+use crate::store::{Limit, LossAmount, LostHistory, Store, StoreError, StoreReader};
 
 /// Retry interval while the store's queue is full.
 const RETRY_FULL: Duration = Duration::from_millis(50);
@@ -114,10 +114,10 @@ impl StoreAdapter {
     /// an older copy this is the only sign.
     async fn report_lost_history(&self) {
         let reason = "the hub knows another stream of this device, so the data folder is an older copy, or two agents use this key";
-        let (from, until, missing) = (None, None, Missing::PerhapsPart);
-        let missing = LostHistory { reason: reason.to_owned(), from, until, missing };
-        self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
-        let _ = self.to_decide.send(DecideRequest::LostHistory(Box::new(missing))).await;
+        let (from, until, amount) = (None, None, LossAmount::PerhapsPart);
+        let lost = LostHistory { reason: reason.to_owned(), from, until, amount };
+        self.health.say_lost(&lost, self.clock.now().1, &self.config.local());
+        let _ = self.to_decide.send(DecideRequest::LostHistory(Box::new(lost))).await;
     }
 
     /// Changes the store by what the hub stated; if that fails, the hub states it again.

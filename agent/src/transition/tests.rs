@@ -19,9 +19,9 @@ fn value(steps: i64, resolution: f64) -> DisplayValue {
     DisplayValue::Value(Value { steps: Steps(steps), resolution: Resolution::new(resolution).unwrap() })
 }
 
-fn report() -> Report {
+fn details() -> AlertDetails {
     let id = |text| Id::new(text).unwrap();
-    Report {
+    AlertDetails {
         at: stamp(60_250),
         alert: Some(AlertId(17)),
         key: AlertKey { zone: id("tower-1"), rule: id("ph-high"), sensor: SensorId::new("tower-1/ph").unwrap() },
@@ -43,8 +43,8 @@ fn json(line: &TransitionRecord<'_>) -> String {
 #[test]
 fn an_acknowledgement_says_whose_and_until_when() {
     let transition = Transition::Acknowledged { until: stamp(3_600_000), by: "Ann".to_owned() };
-    let report = report();
-    let line = TransitionRecord::of_alert(&transition, &report);
+    let details = details();
+    let line = TransitionRecord::of_alert(&transition, &details);
     assert_eq!(
         json(&line),
         r#"{"at":"2026-03-01T06:01:00.25Z","event":"acknowledged","rule":"ph-high","sensor":"tower-1/ph","value":6.80,"severity":"warning","zone":"tower-1","alert":17,"limit":6.5,"since":"2026-03-01T06:00:00Z","reading_ts":1772344860000,"message":"pH is\n\"high\"","until":"2026-03-01T07:00:00Z","by":"Ann"}"#
@@ -58,12 +58,12 @@ fn an_acknowledgement_says_whose_and_until_when() {
 #[test]
 fn without_a_trusted_clock_there_are_no_times_of_day() {
     let untrusted = |stamp: Stamp| Stamp { wall: None, ..stamp };
-    let known = report();
-    let report =
-        Report { at: untrusted(known.at), since: untrusted(known.since), reading_at: None, alert: None, ..known };
+    let known = details();
+    let details =
+        AlertDetails { at: untrusted(known.at), since: untrusted(known.since), reading_at: None, alert: None, ..known };
     let transition = Transition::Resolved(Reason::ScheduleClosed);
     assert_eq!(
-        json(&TransitionRecord::of_alert(&transition, &report)),
+        json(&TransitionRecord::of_alert(&transition, &details)),
         r#"{"at":null,"event":"resolved","rule":"ph-high","sensor":"tower-1/ph","value":6.80,"severity":"warning","zone":"tower-1","limit":6.5,"message":"pH is\n\"high\"","reason":"schedule-closed"}"#
     );
 }
@@ -87,8 +87,8 @@ fn figures_are_the_digits_that_people_see() {
         (DisplayValue::Percent(2.5), "2.5"),
         (DisplayValue::Percent(f64::NAN), "null"),
     ] {
-        let report = Report { value: Some(figure), ..report() };
-        let line = json(&TransitionRecord::of_alert(&Transition::Pending, &report));
+        let details = AlertDetails { value: Some(figure), ..details() };
+        let line = json(&TransitionRecord::of_alert(&Transition::Pending, &details));
         assert!(line.contains(&format!(r#""value":{expected},"#)), "{figure:?}: {line}");
     }
 }
@@ -125,15 +125,15 @@ fn each_fault_is_told_in_words() {
 
 #[test]
 fn what_is_over_says_for_how_long_it_held() {
-    let at = |report: Report| {
-        let line = TransitionRecord::of_alert(&Transition::Resolved(Reason::Cleared), &report);
+    let at = |details: AlertDetails| {
+        let line = TransitionRecord::of_alert(&Transition::Resolved(Reason::Cleared), &details);
         line.aligned(&Widths { rule: 0, sensor: 0 }).to_string().split_once("tower-1/ph  ").unwrap().1.to_owned()
     };
     let said = |after: &str| format!("pH is \"high\" (cleared{after})");
-    assert_eq!(at(report()), said(" after 1 min"));
+    assert_eq!(at(details()), said(" after 1 min"));
     let before = Stamp { boot: 2, uptime: Uptime(9_000_000), wall: Some(WallTime(WALL)) };
-    assert_eq!(at(Report { since: before, value: None, ..report() }), said(" after 1 min"));
-    assert_eq!(at(Report { since: Stamp { wall: None, ..before }, value: None, ..report() }), said(""));
+    assert_eq!(at(AlertDetails { since: before, value: None, ..details() }), said(" after 1 min"));
+    assert_eq!(at(AlertDetails { since: Stamp { wall: None, ..before }, value: None, ..details() }), said(""));
 }
 
 /// Guards against: "hold ended", read by somebody who then switches a pump on, while another hold is on.

@@ -172,7 +172,7 @@ impl Room {
             let mut asked = arguments.to_vec();
             asked.push("--json");
             let ran = self.ask(&asked);
-            // On the input clock there is nothing to see before the first reading.
+            // On the event-time clock there is nothing to see before the first reading.
             if ran.code == Some(0) {
                 last = ran.out.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
                 if is_it(&last) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tilth_config::Channel;
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Reason, Report};
+use tilth_core::effect::{AlertDetails, Reason};
 use tilth_core::escalate::Cause;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
@@ -287,7 +287,7 @@ fn notification(client: &Id, device: &MonitoredDevice, silence: &Silence, now: W
     };
     let id = |text: &str| Id::new(text).expect("a constant of this file is an id");
     let sensor = SensorId::new(&format!("{ZONE}/{name}")).expect("the name of a device is an id");
-    let report = Report {
+    let details = AlertDetails {
         at: stamp(silence.ended.unwrap_or(now)),
         alert: Some(AlertId(silence.number)),
         key: AlertKey { zone: id(ZONE), rule: id(RULE), sensor },
@@ -304,7 +304,7 @@ fn notification(client: &Id, device: &MonitoredDevice, silence: &Silence, now: W
         // A silence begins once, so that the id means no other, not even after a restore.
         id: format!("{client}-{name}-{what}-{}", silence.since.0),
         kind,
-        report,
+        details,
         local: Local::UTC,
         unit: String::new(),
         is_measured: true,

@@ -38,7 +38,7 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// A farm that knows no hub, on the input clock. `config` is its one document in `config.d`.
+    /// A farm that knows no hub, on the event-time clock. `config` is its one document in `config.d`.
     #[must_use]
     pub fn alone(name: &str, config: &str) -> Farm {
         let folder = Folder::new(name);

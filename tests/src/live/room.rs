@@ -1,4 +1,4 @@
-//! A room with one thermometer on the line `gateway`, told in minutes on the input clock, and what a hub has of it.
+//! A room with one thermometer on the line `gateway`, told in minutes on the event-time clock, and what a hub has of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -30,21 +30,21 @@ pub(super) struct Bus {
     heard: bool,
     /// When the port was opened first after a sensor was heard last; none where it stayed open.
     up_at: Option<Uptime>,
-    /// A page about the silence of a sensor is deferred, for it may be the bus's.
+    /// A page about a silent sensor is deferred, for its whole bus may be silent.
     #[serde(rename = "suspected")]
     page_deferred: bool,
     /// When a message came that matched no sensor.
     #[serde(rename = "line_at", default, skip_serializing_if = "Option::is_none")]
     unmatched_at: Option<Uptime>,
-    /// How long its last silence was.
+    /// How long it was silent last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     silent_for: Option<Span>,
 }
 
 /// When a bus is silent, as it follows from the sensors on it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SilenceTimes {
-    /// After so long without anything; never, where those that still speak do so at times that nobody knows.
+pub(super) struct UnheardTimes {
+    /// Silent after this long without anything; `None` where the sensors that are not overdue have no known interval.
     silent_after: Option<Span>,
     /// None of its sensors is overdue before that, unless it is already.
     overdue_at: Uptime,
@@ -81,10 +81,10 @@ impl Bus {
     }
 }
 
-impl SilenceTimes {
+impl UnheardTimes {
     /// Of a bus whose sensors are not looked at yet.
-    pub(super) fn new(bus: &plan::Bus) -> SilenceTimes {
-        SilenceTimes { silent_after: bus.silent_after, overdue_at: Uptime(i64::MIN) }
+    pub(super) fn new(bus: &plan::Bus) -> UnheardTimes {
+        UnheardTimes { silent_after: bus.silent_after, overdue_at: Uptime(i64::MIN) }
     }
 }
 
@@ -94,8 +94,8 @@ impl Engine {
         if !up {
             self.buses_down.insert(bus);
         } else if self.buses_down.remove(&bus) {
-            if let Some(place) = self.plan.buses.iter().position(|known| known.id == bus) {
-                self.open_again(place);
+            if let Some(bus_ix) = self.plan.buses.iter().position(|known| known.id == bus) {
+                self.open_again(bus_ix);
             }
             self.retry_all_pages();
         }
@@ -107,7 +107,7 @@ impl Engine {
         memory.up_at.get_or_insert(self.now);
         (memory.heard, memory.unmatched_at) = (false, None);
         self.start_grace(bus, false);
-        if let Some(rule) = self.plan.buses[bus].silence {
+        if let Some(rule) = self.plan.buses[bus].silent_rule {
             self.compare(rule);
         }
     }
@@ -117,7 +117,7 @@ impl Engine {
         let Some(bus) = self.plan.bus_of[sensor.0 as usize] else { return };
         let was_silent = self.is_silent(bus as usize);
         self.note_sensor_heard(bus as usize, sensor);
-        self.end_silence_of_bus(bus as usize, was_silent);
+        self.bus_heard_again(bus as usize, was_silent);
     }
 
     /// A message came from a bus and matched no sensor: it has a board, and its sensors are silent all the same.
@@ -127,11 +127,11 @@ impl Engine {
         }
     }
 
-    /// What is said of a bus's silence and what to do, where the rule's own words are not true: lines come and none has a value, or
+    /// What is said of a silent bus and what to do, where the rule's own words are not true: lines come and none has a value, or
     /// its port is not even open any more.
-    pub(super) fn silence_message(&self, rule_ix: u32) -> Option<(String, Option<Arc<str>>)> {
+    pub(super) fn silent_bus_message(&self, rule_ix: u32) -> Option<(String, Option<Arc<str>>)> {
         let known = &self.plan.buses[self.bus_index(self.plan.rules[rule_ix as usize].sensor)?];
-        let bus = Some(&known.id).filter(|_| known.silence == Some(rule_ix))?;
+        let bus = Some(&known.id).filter(|_| known.silent_rule == Some(rule_ix))?;
         if self.buses_down.contains(bus) {
             return Some((format!("bus {bus} was silent before it went down"), None));
         }
@@ -143,13 +143,13 @@ impl Engine {
     #[must_use]
     pub fn is_unmatched(&self, bus: &Id) -> bool {
         let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) else { return false };
-        let after = self.silence_times[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(MIN_GRACE);
+        let after = self.unheard_times[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(MIN_GRACE);
         let is_new =
             |unmatched_at: Uptime| self.now - unmatched_at < after && unmatched_at >= self.buses[bus].idle_since();
         self.buses[bus].unmatched_at.is_some_and(is_new)
     }
 
-    fn end_silence_of_bus(&mut self, bus: usize, was_silent: bool) {
+    fn bus_heard_again(&mut self, bus: usize, was_silent: bool) {
         let Bus { page_deferred, silent_for, .. } = self.buses[bus];
         let silent_for = if was_silent { Some(self.now - self.buses[bus].idle_since()) } else { silent_for };
         self.buses[bus] = Bus { heard: true, silent_for, ..Bus::new(self.now) };
@@ -157,26 +157,26 @@ impl Engine {
             self.start_grace(bus, was_silent);
         }
         if let Some(rule) =
-            self.plan.buses[bus].silence.filter(|rule| !self.rule_states[*rule as usize].alert.is_quiet())
+            self.plan.buses[bus].silent_rule.filter(|rule| !self.rule_states[*rule as usize].alert.is_quiet())
         {
             self.compare(rule);
         }
     }
 
-    /// A sensor is not overdue any more, and those are that should have been heard by now: the silence of the bus is that of the
-    /// others, until they are heard again.
+    /// This sensor is no longer overdue; others that are past their time become so. The bus then counts as silent by the remaining
+    /// sensors.
     fn note_sensor_heard(&mut self, bus: usize, sensor: SensorIx) {
         let state = &mut self.sensors[sensor.0 as usize];
         state.heard_at = self.now;
         let was_overdue = std::mem::take(&mut state.overdue);
         if let Some(within) = self.plan.sensor(sensor).heard_within {
-            let times = &mut self.silence_times[bus];
+            let times = &mut self.unheard_times[bus];
             times.overdue_at = times.overdue_at.min(self.now + within);
         }
-        let is_due = self.now >= self.silence_times[bus].overdue_at;
+        let is_due = self.now >= self.unheard_times[bus].overdue_at;
         if is_due {
-            for place in 0..self.plan.buses[bus].members.len() {
-                let ix = self.plan.buses[bus].members[place];
+            for member in 0..self.plan.buses[bus].members.len() {
+                let ix = self.plan.buses[bus].members[member];
                 let state = &mut self.sensors[ix.0 as usize];
                 let within = self.plan.sensor(ix).heard_within;
                 if within.is_some_and(|within| state.heard_at + within <= self.now) {
@@ -185,17 +185,17 @@ impl Engine {
             }
         }
         if is_due || was_overdue {
-            self.set_silence_times(bus);
+            self.set_unheard_times(bus);
         }
         // It may be silent sooner than was known when its timer was set.
-        let soon = self.plan.buses[bus].silence.zip(self.silence_times[bus].silent_after).filter(|_| was_overdue);
+        let soon = self.plan.buses[bus].silent_rule.zip(self.unheard_times[bus].silent_after).filter(|_| was_overdue);
         if let Some((rule, after)) = soon {
             self.timers.add(self.now + after, Kind::Missing, rule);
         }
     }
 
     /// From which of its sensors are overdue.
-    pub(super) fn set_silence_times(&mut self, bus: usize) {
+    pub(super) fn set_unheard_times(&mut self, bus: usize) {
         let known = &self.plan.buses[bus];
         let is_awaited = |ix: &&SensorIx| !self.sensors[ix.0 as usize].overdue;
         let awaited: Vec<(SensorIx, Option<Span>)> =
@@ -210,17 +210,17 @@ impl Engine {
         };
         let overdue_at =
             awaited.iter().filter_map(|(ix, within)| Some(self.sensors[ix.0 as usize].heard_at + (*within)?)).min();
-        self.silence_times[bus] = SilenceTimes { silent_after, overdue_at: overdue_at.unwrap_or(Uptime(i64::MAX)) };
+        self.unheard_times[bus] = UnheardTimes { silent_after, overdue_at: overdue_at.unwrap_or(Uptime(i64::MAX)) };
     }
 
     /// The bus is back: the grace periods of its sensors begin. A sensor that did not come within one is silent by itself, unless the
     /// whole bus was silent meanwhile.
     fn start_grace(&mut self, bus: usize, was_silent: bool) {
-        for place in 0..self.plan.buses[bus].members.len() {
-            let ix = self.plan.buses[bus].members[place];
+        for member in 0..self.plan.buses[bus].members.len() {
+            let ix = self.plan.buses[bus].members[member];
             let grace = self.grace(ix);
             let state = &mut self.sensors[ix.0 as usize];
-            // A grace period that is over was before the silence that ends here.
+            // A grace period that is over was before the bus fell silent.
             let is_over = state.back_at.is_none_or(|back_at| back_at + grace <= self.now);
             if was_silent || is_over {
                 state.back_at = Some(self.now);
@@ -261,8 +261,8 @@ impl Engine {
         let sensor = self.plan.sensor(input);
         if let Some(bus) = &sensor.state_of_bus {
             // That it is down says enough; that it is silent then says nothing.
-            let is_silence = matches!(compiled.rule.condition, Condition::MissingFor(_));
-            return (is_silence && self.buses_down.contains(bus)).then_some(Inhibition::Down);
+            let is_missing = matches!(compiled.rule.condition, Condition::MissingFor(_));
+            return (is_missing && self.buses_down.contains(bus)).then_some(Inhibition::Down);
         }
         if self.buses_down.contains(sensor.bus.as_ref()?) {
             return Some(Inhibition::Down);
@@ -276,15 +276,15 @@ impl Engine {
         if let Some(until) = until.filter(|until| self.now < *until) {
             return Some(Inhibition::Back(self.clock.stamp(until)));
         }
-        self.may_be_silence_of_bus(bus, compiled, state).then_some(Inhibition::Undecided)
+        self.may_be_silent_bus(bus, compiled, state).then_some(Inhibition::Undecided)
     }
 
     /// Whether no sensor of a bus was heard for as long as its own rule allows.
     fn is_silent(&self, bus: usize) -> bool {
-        let Some(rule) = self.plan.buses[bus].silence else { return false };
+        let Some(rule) = self.plan.buses[bus].silent_rule else { return false };
         let is_raised = self.rule_states[rule as usize].alert.raised().is_some();
         let silent = self.now - self.buses[bus].idle_since();
-        is_raised || self.silence_times[bus].silent_after.is_some_and(|after| silent >= after)
+        is_raised || self.unheard_times[bus].silent_after.is_some_and(|after| silent >= after)
     }
 
     /// Since when a bus is silent; nothing where it is not.
@@ -292,11 +292,11 @@ impl Engine {
         self.is_silent(bus).then(|| self.buses[bus].idle_since())
     }
 
-    /// Whether the silence of a sensor is probably that of its bus, which is not noticed yet: no other sensor of it was heard much
+    /// Whether a silent sensor is probably silent with its whole bus, which is not noticed yet: no other sensor of it was heard much
     /// later.
-    fn may_be_silence_of_bus(&self, bus: usize, compiled: &CompiledRule, state: &SensorState) -> bool {
+    fn may_be_silent_bus(&self, bus: usize, compiled: &CompiledRule, state: &SensorState) -> bool {
         let (Condition::MissingFor(span), Some(silent_after)) =
-            (&compiled.rule.condition, self.silence_times[bus].silent_after)
+            (&compiled.rule.condition, self.unheard_times[bus].silent_after)
         else {
             return false;
         };
@@ -312,34 +312,34 @@ impl Engine {
         }
     }
 
-    /// The facts of a sensor that stands for a bus, whose silence is that of all sensors on it. While it is down nothing can
+    /// The facts of a sensor that stands for a bus, which is silent when all sensors on it are. While it is down nothing can
     /// be told of that.
     pub(super) fn with_bus(&self, ix: SensorIx, facts: Facts) -> Facts {
-        let Some(place) = self.bus_index(ix) else { return facts };
-        let (bus, known) = (&self.buses[place], &self.plan.buses[place]);
+        let Some(bus_ix) = self.bus_index(ix) else { return facts };
+        let (bus, known) = (&self.buses[bus_ix], &self.plan.buses[bus_ix]);
         let is_down = self.buses_down.contains(&known.id);
         let mut silent = if is_down { Span::ZERO } else { self.now - bus.idle_since() };
-        if self.silence_times[place].silent_after.is_none_or(|after| silent < after) {
+        if self.unheard_times[bus_ix].silent_after.is_none_or(|after| silent < after) {
             // Nothing unusual, for those that are heard more often are overdue by themselves.
             silent = silent.min(known.silent_after.map_or(silent, |after| Span(after.0 - 1)));
         }
         Facts { silent_for: silent, heard: bus.heard && !is_down, ..facts }
     }
 
-    /// How long the last silence of the bus was that a sensor stands for.
-    pub(super) fn silence_of_bus(&self, ix: SensorIx) -> Option<Span> {
+    /// How long the bus that a sensor stands for was silent last.
+    pub(super) fn bus_unheard_for(&self, ix: SensorIx) -> Option<Span> {
         self.buses[self.bus_index(ix)?].silent_for
     }
 
-    /// When the silence that a rule is about will have lasted long enough; nothing where it is about another thing, or where
+    /// When what a rule is about will have been silent long enough; nothing where it is about another thing, or where
     /// nobody knows.
     pub(super) fn missing_at(&self, rule_ix: u32) -> Option<Uptime> {
         let compiled = &self.plan.rules[rule_ix as usize];
         let Condition::MissingFor(span) = compiled.rule.condition else { return None };
         match self.bus_index(compiled.sensor) {
             Some(bus) => {
-                let is_silence = self.plan.buses[bus].silence == Some(rule_ix);
-                let after = if is_silence { self.silence_times[bus].silent_after } else { Some(span) };
+                let is_of_bus = self.plan.buses[bus].silent_rule == Some(rule_ix);
+                let after = if is_of_bus { self.unheard_times[bus].silent_after } else { Some(span) };
                 Some(self.buses[bus].idle_since() + after?)
             }
             None => Some(self.sensors[compiled.sensor.0 as usize].read_at + span),

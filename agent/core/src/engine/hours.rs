@@ -46,8 +46,8 @@ impl Engine {
             open,
             trusted: self.clock.wall(self.now).is_some(),
         }));
-        for place in 0..self.schedules[ix as usize].rules.len() {
-            let rule = self.schedules[ix as usize].rules[place];
+        for index in 0..self.schedules[ix as usize].rules.len() {
+            let rule = self.schedules[ix as usize].rules[index];
             if open {
                 self.compare(rule);
             } else {

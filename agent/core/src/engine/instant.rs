@@ -34,8 +34,8 @@ impl Engine {
     /// A reading came: compares the rules of its sensor.
     pub(super) fn evaluate_sensor(&mut self, ix: SensorIx) {
         let facts = self.facts(ix);
-        for place in 0..self.plan.rules_of[ix.0 as usize].len() {
-            self.evaluate(self.plan.rules_of[ix.0 as usize][place], &facts);
+        for index in 0..self.plan.rules_of[ix.0 as usize].len() {
+            self.evaluate(self.plan.rules_of[ix.0 as usize][index], &facts);
         }
         self.waiting.extend(&self.plan.shared_rules_of[ix.0 as usize]);
     }

@@ -1,9 +1,8 @@
-//! The numbers that people know alerts by: short, in a row, and never given to two alerts, also by a process that remembers
+//! The numbers that people know alerts by: short, consecutive, and never given to two alerts, also by a process that remembers
 //! nothing of the one before.
 //!
-//! A number is given only once the disk holds that it may be in use (it is reserved), so a process that begins from what the
-//! disk holds begins above all of them. Where the disk takes no reservation numbers come from another row that begins at
-//! random.
+//! A number is given only once the disk has recorded that it may be used (the reserved range), so the next process starts above
+//! it. Where nothing can be reserved, numbers come from a second range with a random start.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,14 +18,15 @@ pub struct Reserve {
     /// The highest number that is reserved on the disk.
     #[serde(rename = "until")]
     pub through: AlertId,
-    /// Alerts beyond it are numbered from above this one, which is random.
-    pub spare: AlertId,
+    /// The last number of the random range, which numbers the alerts beyond the reserved one.
+    #[serde(rename = "spare")]
+    pub fallback: AlertId,
 }
 
 /// Counts alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Numbers {
-    /// The last number that was given in the row.
+    /// The last number of the reserved range that was given.
     pub(super) last: AlertId,
     /// None where nothing is remembered anywhere, such as in a replay: every number may be given.
     pub(super) reserve: Option<Reserve>,
@@ -49,8 +49,8 @@ impl Numbers {
     pub(super) fn next(&mut self) -> AlertId {
         match &mut self.reserve {
             Some(reserve) if self.last >= reserve.through => {
-                reserve.spare.0 += 1;
-                reserve.spare
+                reserve.fallback.0 += 1;
+                reserve.fallback
             }
             _ => {
                 self.last.0 += 1;
@@ -78,11 +78,11 @@ mod tests {
     #[test]
     fn a_number_is_given_only_once_it_is_reserved() {
         let mut numbers = Numbers::default();
-        numbers.begin(AlertId(7), Some(Reserve { through: AlertId(9), spare: AlertId(500_000) }));
+        numbers.begin(AlertId(7), Some(Reserve { through: AlertId(9), fallback: AlertId(500_000) }));
         assert_eq!(next(&mut numbers, 4), [8, 9, 500_001, 500_002]);
         assert_eq!(numbers.wanted(0), AlertId(109));
         numbers.reserved(AlertId(0), AlertId(109));
-        assert_eq!(next(&mut numbers, 2), [10, 11], "the row goes on once the disk takes it");
+        assert_eq!(next(&mut numbers, 2), [10, 11], "the reserved range goes on once the disk takes it");
         // An answer of the disk that comes late takes nothing back.
         numbers.reserved(AlertId(0), AlertId(50));
         assert_eq!((next(&mut numbers, 1), numbers.wanted(0)), (vec![12], AlertId(109)));
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn more_are_reserved_before_there_are_none_left() {
         let mut numbers = Numbers { last: AlertId(40), reserve: None };
-        numbers.begin(AlertId(0), Some(Reserve { through: AlertId(140), spare: AlertId(500_000) }));
+        numbers.begin(AlertId(0), Some(Reserve { through: AlertId(140), fallback: AlertId(500_000) }));
         for (rules, given, wanted) in [(0, 25, 140), (0, 1, 166), (300, 0, 466)] {
             next(&mut numbers, given);
             assert_eq!(numbers.wanted(rules), AlertId(wanted), "{rules} rules");

@@ -98,8 +98,8 @@ impl Engine {
         let rule = &plan.rules[rule_ix as usize].rule;
         let Some(raised) = self.rule_states[rule_ix as usize].alert.raised() else { return };
         let number = raised.id.0;
-        for (place, action) in rule.actions.iter().enumerate() {
-            let id = Id::new(&format!("alert-{number}-{place}")).expect("short, of letters, digits and hyphens");
+        for (index, action) in rule.actions.iter().enumerate() {
+            let id = Id::new(&format!("alert-{number}-{index}")).expect("short, of letters, digits and hyphens");
             self.set_output(ActuatorInput::Command(Command {
                 id,
                 actuator: action.actuator.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bus::Inhibition;
 use super::{Engine, Kind};
 use crate::alert::{Change, Raised, RuleTiming, State};
-use crate::effect::{Effect, Page, Reason, Report, Transition};
+use crate::effect::{AlertDetails, Effect, Page, Reason, Transition};
 use crate::escalate::{Cause, DuePage, Escalation, PageId};
 use crate::message::{Placeholder, Template};
 use crate::plan::{Rule, Severity};
@@ -95,10 +95,10 @@ impl Engine {
                 self.act(rule_ix);
             }
             Some(Change::Resolved(raised)) => {
-                let report = self.report(rule_ix, Some(Resolved { raised, reason: Reason::Cleared }));
+                let details = self.details(rule_ix, Some(Resolved { raised, reason: Reason::Cleared }));
                 (self.rule_states[rule_ix as usize].escalation, self.rule_states[rule_ix as usize].acknowledged_by) =
                     (None, None);
-                self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(report)));
+                self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(details)));
             }
             Some(Change::Expired) => {
                 if let Some(escalation) = &mut self.rule_states[rule_ix as usize].escalation {
@@ -135,11 +135,11 @@ impl Engine {
         };
         let id = PageId { alert: raised.id, page };
         let channels = rule.escalation.level(escalation.severity).channels.clone();
-        let report = self.report(rule_ix, None);
+        let details = self.details(rule_ix, None);
         if cause == Cause::Escalated {
-            self.effects.push_back(Effect::Alert(Transition::Escalated, Box::new(report.clone())));
+            self.effects.push_back(Effect::Alert(Transition::Escalated, Box::new(details.clone())));
         }
-        self.effects.push_back(Effect::Page(Box::new(Page { id, cause, channels, report })));
+        self.effects.push_back(Effect::Page(Box::new(Page { id, cause, channels, details })));
     }
 
     /// Until when a person silenced the alert.
@@ -198,8 +198,8 @@ impl Engine {
     /// The rule no longer watches.
     pub(super) fn stop(&mut self, rule_ix: u32, reason: Reason) {
         if let Some(raised) = self.rule_states[rule_ix as usize].alert.stop() {
-            let report = self.report(rule_ix, Some(Resolved { raised, reason }));
-            self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(report)));
+            let details = self.details(rule_ix, Some(Resolved { raised, reason }));
+            self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(details)));
         }
         (self.rule_states[rule_ix as usize].escalation, self.rule_states[rule_ix as usize].acknowledged_by) =
             (None, None);
@@ -207,12 +207,12 @@ impl Engine {
     }
 
     pub(super) fn emit_transition(&mut self, rule_ix: u32, transition: Transition) {
-        let report = self.report(rule_ix, None);
-        self.effects.push_back(Effect::Alert(transition, Box::new(report)));
+        let details = self.details(rule_ix, None);
+        self.effects.push_back(Effect::Alert(transition, Box::new(details)));
     }
 
     /// What the alert is now; `resolved` is what it was, for one that has just resolved.
-    pub(super) fn report(&self, rule_ix: u32, resolved: Option<Resolved>) -> Report {
+    pub(super) fn details(&self, rule_ix: u32, resolved: Option<Resolved>) -> AlertDetails {
         let compiled = &self.plan.rules[rule_ix as usize];
         let rule_state = &self.rule_states[rule_ix as usize];
         let at = self.clock.stamp(self.now);
@@ -232,19 +232,19 @@ impl Engine {
         let value = newest.map(|newest| self.plan.value(compiled.sensor, newest.steps));
         let facts = self.facts(compiled.sensor);
         let facts =
-            if resolved.is_none() && alert.is_some() { self.with_silence(rule_ix, facts, (since, at)) } else { facts };
+            if resolved.is_none() && alert.is_some() { self.with_unheard(rule_ix, facts, (since, at)) } else { facts };
         let (value, limit) = compiled.test.figures(&compiled.rule.condition, &facts, value);
         let severity = rule_state.escalation.map_or(compiled.rule.severity, |escalation| escalation.severity);
         let usual =
             || (self.render(rule_ix, &compiled.rule.message, severity, value, limit), compiled.rule.advice.clone());
         let (message, advice) = match resolved {
-            None => self.silence_message(rule_ix).unwrap_or_else(usual),
+            None => self.silent_bus_message(rule_ix).unwrap_or_else(usual),
             Some(resolved) => (
                 self.resolved_message(rule_ix, resolved.reason, (at, since), severity, (value, limit)),
                 compiled.rule.advice.clone(),
             ),
         };
-        Report {
+        AlertDetails {
             at,
             alert,
             key: compiled.rule.key.clone(),
@@ -261,14 +261,14 @@ impl Engine {
 
     /// The facts of a sensor whose silence was raised before this process listened, or before its bus went down: it has lasted at
     /// least since then, whatever was heard since.
-    fn with_silence(&self, rule_ix: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
+    fn with_unheard(&self, rule_ix: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
         let compiled = &self.plan.rules[rule_ix as usize];
         let is_unheard = !facts.heard || self.sensors[compiled.sensor.0 as usize].old;
         // A port that was opened again counts its silence from then, once that is long enough to be one.
         let is_reopened = self.is_open_again(compiled.sensor);
         match compiled.rule.condition {
             Condition::MissingFor(span) if is_unheard && (facts.silent_for < span || !is_reopened) => {
-                let lasted = silence(&compiled.rule, since, at).unwrap_or(span);
+                let lasted = silent_for(&compiled.rule, since, at).unwrap_or(span);
                 Facts { silent_for: facts.silent_for.max(lasted), ..facts }
             }
             _ => facts,
@@ -292,7 +292,7 @@ impl Engine {
             (_, _, Some(template)) => self.render(rule_ix, template, severity, value, limit),
             _ => {
                 let quantity = self.plan.sensor(compiled.sensor).quantity;
-                let silent = silence(rule, since, at).max(self.silence_of_bus(compiled.sensor));
+                let silent = silent_for(rule, since, at).max(self.bus_unheard_for(compiled.sensor));
                 resolved::Cleared { rule, quantity, value, other: self.other_value(rule_ix), silent }.words()
             }
         }
@@ -356,7 +356,7 @@ pub(super) struct Resolved {
 }
 
 /// How long nothing came, when an alert about that is over: what its rule waited for, and what came on top.
-fn silence(rule: &Rule, since: Stamp, at: Stamp) -> Option<Span> {
+fn silent_for(rule: &Rule, since: Stamp, at: Stamp) -> Option<Span> {
     let Condition::MissingFor(span) = rule.condition else { return None };
     let held = if since.boot == at.boot { at.uptime - since.uptime } else { at.wall? - since.wall? };
     Some(Span(span.0.saturating_add(held.0 - rule.keep_firing_for.0).max(span.0)))

@@ -2,13 +2,13 @@
 
 use super::{Engine, Kind};
 use crate::effect::{Effect, SensorEvent};
-use crate::judge::{Fault, Health, Past};
+use crate::judge::{Fault, Health, PastReading};
 use crate::reading::{Quality, Raw, Reading, SensorIx};
 use crate::time::Uptime;
 use crate::windows::Closed;
 
 impl Engine {
-    /// `is_dated`: its stamp is when it was taken, not only when it arrived.
+    /// `is_dated`: its stamp is when it was measured, not only when it arrived.
     pub(super) fn read(&mut self, raw: Raw, is_dated: bool) {
         let sensor = self.plan.sensor(raw.sensor);
         let calibration = match self.site.calibrations.is_empty() {
@@ -26,7 +26,7 @@ impl Engine {
         };
         let state = &mut self.sensors[raw.sensor.0 as usize];
         let bounds = &self.plan.bounds[raw.sensor.0 as usize];
-        let judged = state.judge.judge(bounds, Past { at: raw.at, steps }, raw.quality, is_dated);
+        let judged = state.judge.judge(bounds, PastReading { at: raw.at, steps }, raw.quality, is_dated);
         let reading = Reading {
             sensor: raw.sensor,
             at: raw.at,
@@ -39,7 +39,7 @@ impl Engine {
         if !judged.late {
             let state = &mut self.sensors[raw.sensor.0 as usize];
             if state.wants_rate && judged.quality.is_usable() {
-                state.judge.remember(Past { at: raw.at, steps });
+                state.judge.remember(PastReading { at: raw.at, steps });
             }
             self.emit_health(raw.sensor, judged.health);
             self.watch_silence(raw.sensor);
@@ -82,9 +82,9 @@ impl Engine {
         let phase = self.clock.phase();
         let state = &mut self.sensors[reading.sensor.0 as usize];
         let due = state.open.add(reading, phase, self.now);
-        if !state.rolling {
-            state.rolling = true;
-            self.rolling.push(reading.sensor.0);
+        if !state.has_open_windows {
+            state.has_open_windows = true;
+            self.with_open_windows.push(reading.sensor.0);
         }
         self.arm_windows(due);
         if self.sensors[reading.sensor.0 as usize].open.is_crowded() {
@@ -113,16 +113,16 @@ impl Engine {
 
     pub(super) fn close_windows(&mut self) {
         self.windows_due = None;
-        let mut rolling = std::mem::take(&mut self.rolling);
-        rolling.sort_unstable();
+        let mut open = std::mem::take(&mut self.with_open_windows);
+        open.sort_unstable();
         let mut next = None;
-        rolling.retain(|&ix| {
+        open.retain(|&ix| {
             let end = self.close_windows_of(SensorIx(ix));
-            self.sensors[ix as usize].rolling = end.is_some();
+            self.sensors[ix as usize].has_open_windows = end.is_some();
             next = next.into_iter().chain(end).min();
             end.is_some()
         });
-        self.rolling = rolling;
+        self.with_open_windows = open;
         if let Some(next) = next {
             self.arm_windows(next);
         }

@@ -1,4 +1,4 @@
-//! What a restart continues from: everything the engine remembers, by name and not by place.
+//! What a restart continues from: everything the engine remembers, by name and not by index.
 
 mod changes;
 
@@ -14,7 +14,7 @@ use super::raise::timing;
 use super::removed::Removed;
 use super::{Engine, Kind, RuleState, ScheduleState, SensorMemory, SensorState, Start};
 use crate::alert::{Alert, AlertId};
-use crate::effect::{Effect, Reason, Report, Transition};
+use crate::effect::{AlertDetails, Effect, Reason, Transition};
 use crate::escalate::Escalation;
 use crate::id::{Id, SensorId};
 use crate::interlock::{self, Interlock};
@@ -28,7 +28,7 @@ use crate::sensor::Sensor;
 use crate::site::SiteState;
 use crate::time::{Span, Stamp, Uptime};
 use crate::value::Resolution;
-use crate::windows::{Closed, Open};
+use crate::windows::{Closed, OpenWindows};
 pub use changes::Changes;
 
 /// The layout that this version writes and reads.
@@ -83,7 +83,7 @@ struct SensorAtRest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     overdue: bool,
     judge: Judge,
-    open: Open,
+    open: OpenWindows,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -215,7 +215,7 @@ impl Engine {
         engine.buses.fill(Bus::new(start.at));
         engine.clock = snapshot.clock.restart(snapshot.now, start);
         engine.now = start.at;
-        engine.set_all_silence_times();
+        engine.set_all_unheard_times();
         engine.shift_waits(u32::MAX, start.at - snapshot.now);
         if let Some((boot, by)) = engine.clock.move_waits() {
             engine.shift_waits(boot, by);
@@ -227,12 +227,12 @@ impl Engine {
         Ok(engine)
     }
 
-    fn set_all_silence_times(&mut self) {
-        (0..self.buses.len()).for_each(|bus| self.set_silence_times(bus));
+    fn set_all_unheard_times(&mut self) {
+        (0..self.buses.len()).for_each(|bus| self.set_unheard_times(bus));
     }
 
-    /// The agent did not listen from the engine's instant until this one. That is no silence: `missing_for` and staleness go on with what
-    /// was left of them, but a sensor whose silence is said already stays silent. And what was read before says nothing of
+    /// The agent did not listen from the engine's instant until this one. Nothing was silent then: `missing_for` and staleness go on
+    /// with what was left of them, but a sensor that was said to be silent stays silent. And what was read before says nothing of
     /// now: no value is compared before the next reading.
     pub fn listen_again(&mut self, at: Uptime) {
         let gap = at - self.now;
@@ -254,7 +254,7 @@ impl Engine {
             state.back_at = state.back_at.map(|back_at| back_at + gap);
         }
         for (bus, memory) in self.plan.buses.iter().zip(&mut self.buses) {
-            if bus.silence.is_none_or(|rule_ix| self.rule_states[rule_ix as usize].alert.is_quiet()) {
+            if bus.silent_rule.is_none_or(|rule_ix| self.rule_states[rule_ix as usize].alert.is_quiet()) {
                 memory.shift(gap);
             }
         }
@@ -312,11 +312,11 @@ impl Engine {
             }
         }
         for record in &snapshot.buses {
-            if let Some(place) = engine.plan.buses.iter().position(|bus| bus.id == record.id) {
-                engine.buses[place] = record.memory;
+            if let Some(bus_ix) = engine.plan.buses.iter().position(|bus| bus.id == record.id) {
+                engine.buses[bus_ix] = record.memory;
             }
         }
-        engine.set_all_silence_times();
+        engine.set_all_unheard_times();
         engine.restore_alerts(snapshot);
         Ok(engine)
     }
@@ -386,8 +386,8 @@ impl Engine {
             self.arm_bus_back(SensorIx(ix));
             let state = &mut self.sensors[ix as usize];
             if let Some(end) = state.open.next_end(self.now, phase) {
-                state.rolling = true;
-                self.rolling.push(ix);
+                state.has_open_windows = true;
+                self.with_open_windows.push(ix);
                 self.arm_windows(end);
             }
         }
@@ -438,10 +438,10 @@ impl Engine {
     /// Sets every timer anew, after waits moved.
     pub(super) fn rearm(&mut self) {
         self.timers = super::Timers::default();
-        self.rolling.clear();
+        self.with_open_windows.clear();
         self.windows_due = None;
         for state in &mut self.sensors {
-            (state.rolling, state.stale_timer) = (false, false);
+            (state.has_open_windows, state.stale_timer) = (false, false);
         }
         for rule_state in &mut self.rule_states {
             (rule_state.timer, rule_state.missing_timer) = (None, false);
@@ -478,7 +478,7 @@ impl AlertRecord {
     /// What is said of a raised alert whose rule is gone.
     fn removed(&self, at: Stamp) -> Option<Effect> {
         let raised = self.alert.raised()?;
-        let report = Report {
+        let details = AlertDetails {
             at,
             alert: Some(raised.id),
             key: self.key.clone(),
@@ -491,6 +491,6 @@ impl AlertRecord {
             message: resolved::removed(&self.key),
             advice: None,
         };
-        Some(Effect::Alert(Transition::Resolved(Reason::Removed), Box::new(report)))
+        Some(Effect::Alert(Transition::Resolved(Reason::Removed), Box::new(details)))
     }
 }

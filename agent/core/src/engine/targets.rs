@@ -8,18 +8,18 @@ use crate::value::Value;
 impl Engine {
     /// A reading came, or the sensor can no longer be believed.
     pub(super) fn follow_targets_of(&mut self, ix: SensorIx) {
-        for place in 0..self.plan.targets.len() {
-            if self.plan.targets[place].sensor == ix {
-                self.follow_target(place);
+        for target_ix in 0..self.plan.targets.len() {
+            if self.plan.targets[target_ix].sensor == ix {
+                self.follow_target(target_ix);
             }
         }
     }
 
     /// A schedule opened or closed.
     pub(super) fn follow_targets_during(&mut self, schedule: u32) {
-        for place in 0..self.plan.targets.len() {
-            if self.plan.targets[place].schedule == Some(schedule) {
-                self.follow_target(place);
+        for target_ix in 0..self.plan.targets.len() {
+            if self.plan.targets[target_ix].schedule == Some(schedule) {
+                self.follow_target(target_ix);
             }
         }
     }
@@ -29,12 +29,12 @@ impl Engine {
         let is_followed = |id: &&Id| self.plan.targets.iter().any(|compiled| compiled.target.actuator == **id);
         let gone: Vec<Id> = self.interlock.wanted_by_targets().filter(|id| !is_followed(id)).cloned().collect();
         gone.iter().for_each(|id| self.interlock.target_wants(self.clock.stamp(self.now), id, Some(false)));
-        (0..self.plan.targets.len()).for_each(|place| self.follow_target(place));
+        (0..self.plan.targets.len()).for_each(|target_ix| self.follow_target(target_ix));
         self.follow_interlock();
     }
 
-    fn follow_target(&mut self, place: usize) {
-        let compiled = &self.plan.targets[place];
+    fn follow_target(&mut self, target_ix: usize) {
+        let compiled = &self.plan.targets[target_ix];
         let is_open = compiled.schedule.is_none_or(|schedule| self.schedules[schedule as usize].open);
         let wants = match self.facts(compiled.sensor).value {
             _ if !is_open => Some(false),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Engine, Inhibition};
 use crate::alert::State;
-use crate::effect::Report;
+use crate::effect::AlertDetails;
 use crate::id::Id;
 use crate::judge::Doubt;
 use crate::reading::{Quality, SensorIx};
@@ -25,7 +25,7 @@ pub struct AlertView {
     /// Why nobody is paged because of the bus of its sensor.
     pub inhibition: Option<Inhibition>,
     /// What it is now.
-    pub report: Report,
+    pub details: AlertDetails,
 }
 
 /// State of an alert, as people see it.
@@ -104,7 +104,7 @@ impl Engine {
             };
             let silenced_until = self.silenced_until(rule_ix).map(|until| self.clock.stamp(until));
             let inhibition = self.inhibition(rule_ix);
-            Some(AlertView { state, silenced_until, inhibition, report: self.report(rule_ix, None) })
+            Some(AlertView { state, silenced_until, inhibition, details: self.details(rule_ix, None) })
         })
     }
 
@@ -154,8 +154,8 @@ impl Engine {
     /// Since when no sensor of a bus was heard though its port is open, where that is longer than they may take.
     #[must_use]
     pub fn bus_silent_since(&self, bus: &Id) -> Option<Stamp> {
-        let place = self.plan.buses.iter().position(|known| known.id == *bus)?;
-        self.silent_since(place).map(|since| self.clock.stamp(since))
+        let bus_ix = self.plan.buses.iter().position(|known| known.id == *bus)?;
+        self.silent_since(bus_ix).map(|since| self.clock.stamp(since))
     }
 
     /// Every schedule that a rule uses, in the order of their names.

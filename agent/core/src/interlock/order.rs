@@ -50,7 +50,7 @@ pub enum ActuatorInput {
         /// Who.
         by: String,
     },
-    /// History is missing: what was dosed before is not known.
+    /// History was lost: what was dosed before is not known.
     DosesUnknown,
     /// A person lets the actuators of a zone dose again of which nobody knows what they dosed before.
     ReleaseDoses {
@@ -105,7 +105,7 @@ pub enum Effect {
         span: Span,
     },
     /// Switch an output.
-    Switch(Switch),
+    Switch(SwitchOrder),
     /// What became of an actuator: keep and show it.
     Report(Box<Actuation>),
     /// A hold began or ended: keep and show it.
@@ -114,7 +114,7 @@ pub enum Effect {
 
 /// An order for an output, which follows its orders in the order of their numbers and drops one that comes after a later one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Switch {
+pub struct SwitchOrder {
     /// Number of the order, higher with each; unique within a process.
     pub order: u64,
     /// The actuator.
@@ -173,7 +173,7 @@ pub enum OffReason {
     TimeOver,
     /// The zone of the actuator is on hold.
     Hold,
-    /// History is missing, so what was dosed before is not known.
+    /// History was lost, so what was dosed before is not known.
     DosesUnknown,
     /// A sensor that it needs is not believed, or has no recent value.
     NotFresh(SensorId),
@@ -234,7 +234,7 @@ pub enum Refusal {
     Disabled,
     /// The zone of the actuator is on hold.
     Hold,
-    /// History is missing, so what was dosed before is not known.
+    /// History was lost, so what was dosed before is not known.
     DosesUnknown,
     /// The bus of the output is down.
     BusDown,
@@ -296,9 +296,9 @@ impl Command {
     }
 }
 
-impl Switch {
-    pub(super) fn new(actuator: &Actuator, order: u64, on: bool, at_most: Option<Span>) -> Switch {
-        Switch {
+impl SwitchOrder {
+    pub(super) fn new(actuator: &Actuator, order: u64, on: bool, at_most: Option<Span>) -> SwitchOrder {
+        SwitchOrder {
             order,
             actuator: actuator.id.clone(),
             output: actuator.output.clone(),

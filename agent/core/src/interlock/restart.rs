@@ -9,7 +9,7 @@ use super::hold_switch::{HoldSwitch, SwitchState};
 use super::ledger::{self, History};
 use super::unknown::UnknownDoses;
 use super::{
-    Actuation, ActuatorEntry, Actuators, Effect, Event, Hold, Interlock, OffReason, SWITCH_WITHIN, State, Switch,
+    Actuation, ActuatorEntry, Actuators, Effect, Event, Hold, Interlock, OffReason, SWITCH_WITHIN, State, SwitchOrder,
 };
 use crate::id::{Id, SensorId};
 use crate::time::{Due, Span, Stamp};
@@ -104,7 +104,7 @@ impl Interlock {
     fn resume_one(&mut self, now: Stamp, id: &Id) {
         let order = self.next_order();
         let Some(entry) = self.entries.get_mut(id) else { return };
-        self.effects.push_back(Effect::Switch(Switch::new(&entry.actuator, order, false, None)));
+        self.effects.push_back(Effect::Switch(SwitchOrder::new(&entry.actuator, order, false, None)));
         if matches!(entry.state, State::On { .. } | State::Booking { .. }) {
             let event = Event::Off(OffReason::Restarted);
             self.effects.push_back(Actuation::effect(now, &entry.actuator, order, event, None));

@@ -24,7 +24,7 @@ pub struct ActuatorView {
     pub min_off_left: Option<Span>,
     /// Who holds its zone: people and switches.
     pub held_by: Vec<HeldBy>,
-    /// Whether it must not run because history is missing, so that what it dosed before is not known.
+    /// Whether it must not run because history was lost, so that what it dosed before is not known.
     pub unknown: bool,
 }
 
@@ -64,8 +64,8 @@ pub enum HeldBy {
         /// When it was read and believed last.
         read: LastRead,
     },
-    /// History is missing: only actuators with a total are held.
-    MissingHistory,
+    /// History was lost: only actuators with a total are held.
+    LostHistory,
 }
 
 /// When a switch was read and believed last.
@@ -92,7 +92,7 @@ impl fmt::Display for HeldBy {
                     LastRead::Never => ", which could not be read yet and may be on",
                 })
             }
-            HeldBy::MissingHistory => f.write_str("history is missing"),
+            HeldBy::LostHistory => f.write_str("history is missing"),
         }
     }
 }
@@ -117,7 +117,7 @@ impl Interlock {
         });
         let until = self.unknown.as_ref().map(UnknownDoses::until);
         let unknown = self.unknown_zones().into_iter();
-        let unknown = unknown.map(move |zone| HoldView { zone, by: HeldBy::MissingHistory, until });
+        let unknown = unknown.map(move |zone| HoldView { zone, by: HeldBy::LostHistory, until });
         held.chain(switched).chain(unknown)
     }
 

@@ -6,8 +6,8 @@ use ConditionState::{Fine, Holds, Unknown};
 const NOTHING: Facts =
     Facts { value: None, rate: None, unchanged: None, silent_for: Span::ZERO, heard: true, faulty: None };
 
-fn input(place: u32, quantity: Quantity, resolution: f64) -> SensorRef {
-    SensorRef { sensor: SensorIx(place), quantity, resolution: Resolution::new(resolution).unwrap() }
+fn input(ix: u32, quantity: Quantity, resolution: f64) -> SensorRef {
+    SensorRef { sensor: SensorIx(ix), quantity, resolution: Resolution::new(resolution).unwrap() }
 }
 
 fn test(condition: &Condition) -> Test {
@@ -141,7 +141,7 @@ fn two_values_are_held_against_each_other_whatever_their_resolutions() {
 
 #[test]
 fn two_directions_differ_by_the_shorter_way_round() {
-    let vane = |place| input(place, Quantity::WindDirection, 1.0);
+    let vane = |ix| input(ix, Quantity::WindDirection, 1.0);
     let test = Test::new(&differs(30.0, 30.0, Scale::Unit), vane(0), |_| Some(vane(1))).unwrap();
     for (own, other, expected) in [(350, 20, Fine), (20, 350, Fine), (350, 21, Holds), (0, 360, Fine), (90, 270, Holds)]
     {

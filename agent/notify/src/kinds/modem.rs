@@ -29,7 +29,7 @@ pub fn text(message: &Message) -> String {
 fn one(item: &Item, lost: &str) -> String {
     let notification = &*item.notification;
     let repeat = if item.repeat { "Repeat: " } else { "" };
-    let message = one_line(&notification.report.message);
+    let message = one_line(&notification.details.message);
     let (head, tail) = match notification.kind {
         Kind::Page(_) => (format!("{repeat}{}.", page(notification)), reply(notification)),
         Kind::Resolved(_) => (format!("{repeat}Resolved{}:", number(notification)), String::new()),
@@ -52,25 +52,25 @@ fn one(item: &Item, lost: &str) -> String {
 
 /// Severity, number, sensor, value, limit and since when.
 fn page(notification: &Notification) -> String {
-    let report = &notification.report;
-    let mut text = format!("{}{}: ", capitalised(report.severity.name()), number(notification));
-    text.push_str(report.key.sensor.as_str());
-    if report.key.sensor.zone() != report.key.zone {
-        let _ = write!(text, " in {}", report.key.zone);
+    let details = &notification.details;
+    let mut text = format!("{}{}: ", capitalised(details.severity.name()), number(notification));
+    text.push_str(details.key.sensor.as_str());
+    if details.key.sensor.zone() != details.key.zone {
+        let _ = write!(text, " in {}", details.key.zone);
     }
     if notification.is_measured {
-        for (before, figure) in [(" ", &report.value), (", limit ", &report.limit)] {
+        for (before, figure) in [(" ", &details.value), (", limit ", &details.limit)] {
             if let Some(figure) = figure {
                 let _ = write!(text, "{before}{}", text::figure(figure, &notification.unit));
             }
         }
     }
-    match (report.since.wall, report.since.boot == report.at.boot) {
+    match (details.since.wall, details.since.boot == details.at.boot) {
         (Some(since), _) => {
-            let _ = write!(text, ", since {}", notification.local.near(since, report.at.wall));
+            let _ = write!(text, ", since {}", notification.local.near(since, details.at.wall));
         }
         (None, true) => {
-            let _ = write!(text, ", for {}", (report.at.uptime - report.since.uptime).in_words());
+            let _ = write!(text, ", for {}", (details.at.uptime - details.since.uptime).in_words());
         }
         (None, false) => {}
     }
@@ -83,7 +83,7 @@ fn digest(items: &[Item], lost: &str) -> String {
         let line = match item.notification.kind {
             Kind::Page(_) => page(&item.notification),
             Kind::Resolved(_) | Kind::Test => {
-                format!("Resolved{}: {}", number(&item.notification), item.notification.report.key.sensor)
+                format!("Resolved{}: {}", number(&item.notification), item.notification.details.key.sensor)
             }
         };
         let _ = write!(text, "\n{line}");
@@ -141,10 +141,10 @@ mod tests {
         let head = "Urgent 31: tower-1/ec 2.93 mS/cm, limit 2.8 mS/cm, since 06:30 UTC.";
         assert_eq!(said(|_| {}), format!("{head} EC 2.93 in tower-1, limit 2.8. Reply ACK 31"));
         let long =
-            said(|page| page.report.message = "The tank is too salty and somebody must dilute it now ".repeat(3));
+            said(|page| page.details.message = "The tank is too salty and somebody must dilute it now ".repeat(3));
         assert!(long.starts_with(head) && long.ends_with(". Reply ACK 31") && long.len() <= ONE_SMS, "{long}");
         assert!(said(|page| page.repeat = true).starts_with("Repeat: Urgent 31: "));
-        let local = said(|page| page.report.message = "zbiornik jest zbyt słony".to_owned());
+        let local = said(|page| page.details.message = "zbiornik jest zbyt słony".to_owned());
         assert_eq!(local, format!("{head} zbiornik jest zbyt słony. Reply ACK 31"));
         let over = text(&messages(vec![resolved(31)], 10)[0]);
         assert_eq!(over, "Resolved 31: EC 2.93 in tower-1, limit 2.8.");

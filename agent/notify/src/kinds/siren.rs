@@ -1,8 +1,7 @@
-//! Channel of kind `siren`: when its actuator is on and off, by the severity of the worst alert that it tells of, and whether it is heard.
-//! Pure.
+//! Channel of kind `siren`: when its actuator is on and off, by the worst alert that it sounds for, and whether it is audible. Pure.
 //!
 //! ```text
-//! handle(now, input)    what should be heard, what became of the actuator, time
+//! handle(now, input)    what should sound, what became of the actuator, time
 //! poll() -> Effect      order the actuator on or off, answer pages
 //! deadline() -> Uptime  when to call `handle` again
 //! ```
@@ -29,14 +28,14 @@ pub enum Input {
     Tick,
     /// The worst alert that people are told of by this siren; none where there is none.
     Sound(Option<Severity>),
-    /// A page, answered with [`Effect::Answer`] once the siren is heard or cannot be.
+    /// A page, answered with [`Effect::Answer`] once the siren is audible or cannot be.
     Page,
     /// A short sound, unless the siren sounds anyway; answered as a page is.
     Chirp,
     /// What became of the actuator: of orders of this siren, and whatever switched it off.
     Actuator(Event),
     /// The output confirms that the actuator is on.
-    Heard,
+    Audible,
     /// The bus of the actuator is up, or down and why.
     Bus(Result<(), String>),
 }
@@ -48,17 +47,17 @@ pub enum Effect {
     On(Option<Span>),
     /// Switch it off.
     Off,
-    /// Answer every page and chirp so far: heard, or why not.
+    /// Answer every page and chirp so far: audible, or why not.
     Answer(Result<(), String>),
 }
 
 /// A siren as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// The severity that is to be heard.
+    /// The severity that is to be audible.
     pub worst: Option<Severity>,
-    /// Why it cannot be heard.
-    pub trouble: Option<String>,
+    /// Why it is not audible.
+    pub problem: Option<String>,
 }
 
 /// What a siren does.
@@ -86,9 +85,9 @@ enum State {
     },
 }
 
-/// Whether the siren is heard since it should be.
+/// Whether the siren is audible since it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Heard {
+enum Audible {
     NotYet,
     Yes,
     No(String),
@@ -102,7 +101,7 @@ pub struct Siren {
     max_on: Option<Span>,
     worst: Option<Severity>,
     state: State,
-    heard: Heard,
+    audible: Audible,
     /// Why the bus is down; none before anything is known of it.
     bus: Option<Result<(), String>>,
     retry: Span,
@@ -118,7 +117,7 @@ impl Siren {
             max_on,
             worst: None,
             state: State::Quiet,
-            heard: Heard::NotYet,
+            audible: Audible::NotYet,
             bus: None,
             retry: RETRY_FIRST,
             effects: VecDeque::new(),
@@ -141,7 +140,7 @@ impl Siren {
             Input::Page => self.answer(),
             Input::Chirp => {
                 if let (State::Quiet, Some(Ok(()))) = (self.state, &self.bus) {
-                    self.heard = Heard::NotYet;
+                    self.audible = Audible::NotYet;
                     self.begin();
                 }
                 self.answer();
@@ -150,8 +149,8 @@ impl Siren {
             Input::Actuator(Event::Off(reason)) => self.ended(now, &reason),
             Input::Actuator(Event::Lost) => self.fail(OffReason::Lost.to_string()),
             Input::Actuator(Event::Refused(refusal)) => self.refused(now, &refusal),
-            Input::Heard => {
-                (self.heard, self.retry) = (Heard::Yes, RETRY_FIRST);
+            Input::Audible => {
+                (self.audible, self.retry) = (Audible::Yes, RETRY_FIRST);
                 self.effects.push_back(Effect::Answer(Ok(())));
             }
             Input::Bus(state) => self.bus_changed(state),
@@ -175,12 +174,12 @@ impl Siren {
     /// What is shown of the siren.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status { worst: self.worst, trouble: self.trouble().cloned() }
+        Status { worst: self.worst, problem: self.problem().cloned() }
     }
 
-    fn trouble(&self) -> Option<&String> {
-        match (&self.bus, &self.heard) {
-            (Some(Err(why)), _) | (_, Heard::No(why)) => Some(why),
+    fn problem(&self) -> Option<&String> {
+        match (&self.bus, &self.audible) {
+            (Some(Err(why)), _) | (_, Audible::No(why)) => Some(why),
             _ => None,
         }
     }
@@ -198,7 +197,7 @@ impl Siren {
             }
             (None, State::Pausing { .. }) => self.be_quiet(),
             (Some(_), State::Quiet) => {
-                self.heard = Heard::NotYet;
+                self.audible = Audible::NotYet;
                 self.begin();
             }
             (Some(_), State::Pausing { until: Some(_) }) if worst > before => self.begin(),
@@ -233,8 +232,8 @@ impl Siren {
         let pause = if is_chirp { Span::ZERO } else { self.pattern().off };
         match reason {
             OffReason::TimeOver => self.pause(now, pause),
-            // Cut by the board's own limit: it was heard, if not for as long.
-            OffReason::Output(Some(OutputReason::MaxOn)) if self.heard == Heard::Yes => self.pause(now, pause),
+            // Cut by the board's own limit: it was audible, if not for as long.
+            OffReason::Output(Some(OutputReason::MaxOn)) if self.audible == Audible::Yes => self.pause(now, pause),
             // By a person, who should take the alert on instead.
             OffReason::Command => self.pause(now, pause.max(RETRY_FIRST)),
             reason => {
@@ -266,7 +265,7 @@ impl Siren {
 
     fn bus_changed(&mut self, state: Result<(), String>) {
         let waits = match self.state {
-            State::Pausing { until } => until.is_none() || matches!(self.heard, Heard::No(_)),
+            State::Pausing { until } => until.is_none() || matches!(self.audible, Audible::No(_)),
             State::Quiet | State::Sounding { .. } => false,
         };
         self.bus = Some(state.clone());
@@ -282,10 +281,10 @@ impl Siren {
         }
     }
 
-    /// It is not heard, for this reason.
+    /// It is not audible, for this reason.
     fn fail(&mut self, why: String) {
         self.effects.push_back(Effect::Answer(Err(why.clone())));
-        self.heard = Heard::No(why);
+        self.audible = Audible::No(why);
     }
 
     fn try_again(&mut self, now: Uptime) {
@@ -304,10 +303,10 @@ impl Siren {
         (self.state, self.retry) = (State::Quiet, RETRY_FIRST);
     }
 
-    /// Answers a page, as soon as it is known whether the siren is heard.
+    /// Answers a page, as soon as it is known whether the siren is audible.
     fn answer(&mut self) {
-        let is_heard = self.heard == Heard::Yes && self.state != State::Quiet;
-        let answer = self.trouble().map(|why| Err(why.clone())).or(is_heard.then_some(Ok(())));
+        let is_audible = self.audible == Audible::Yes && self.state != State::Quiet;
+        let answer = self.problem().map(|why| Err(why.clone())).or(is_audible.then_some(Ok(())));
         self.effects.extend(answer.map(Effect::Answer));
     }
 }
@@ -380,7 +379,7 @@ mod tests {
         siren.poll();
         siren.handle(at(50), Input::Actuator(Event::Refused(Refusal::MinOff { wait: Span::from_secs(7) })));
         siren.handle(at(57), Input::Tick);
-        assert_eq!((siren.poll(), siren.status().trouble), (on(10), None));
+        assert_eq!((siren.poll(), siren.status().problem), (on(10), None));
         siren.handle(at(60), off(OffReason::Command));
         assert_eq!(siren.deadline(), Some(at(70)));
         // Pausing without an end -> Sounding, as the bus is back.
@@ -425,11 +424,11 @@ mod tests {
         siren.handle(at(0), Input::Actuator(Event::On { at_most: None }));
         siren.handle(at(0), Input::Page);
         assert_eq!((siren.poll(), siren.poll()), (on(10), None));
-        siren.handle(at(1), Input::Heard);
+        siren.handle(at(1), Input::Audible);
         assert_eq!(siren.poll(), YES);
         siren.handle(at(10), off(OffReason::TimeOver));
         siren.handle(at(12), Input::Page);
-        assert_eq!(siren.poll(), YES, "it is heard, with its pauses");
+        assert_eq!(siren.poll(), YES, "it is audible, with its pauses");
         // Acknowledged, and the next alert finds a board that is silent.
         siren.handle(at(15), Input::Sound(None));
         siren.handle(at(100), sound(Severity::Critical));
@@ -444,7 +443,7 @@ mod tests {
     fn a_siren_that_fell_silent_is_no_delivery_and_sounds_again_once_its_board_is_back() {
         let mut siren = limited();
         siren.handle(at(0), sound(Severity::Urgent));
-        siren.handle(at(0), Input::Heard);
+        siren.handle(at(0), Input::Audible);
         assert_eq!((siren.poll(), siren.poll()), (on(120), YES));
         // Ended by the board: tried again, less and less often.
         for (now, wait) in [(5, 1), (6, 2), (8, 4)] {
@@ -460,29 +459,29 @@ mod tests {
             [siren.poll(), siren.poll(), siren.poll()],
             [no("its bus is down"), no("unplugged"), no("unplugged")]
         );
-        assert_eq!(siren.status(), Status { worst: Some(Severity::Urgent), trouble: Some("unplugged".to_owned()) });
+        assert_eq!(siren.status(), Status { worst: Some(Severity::Urgent), problem: Some("unplugged".to_owned()) });
         siren.handle(at(600), Input::Tick);
         assert_eq!((siren.poll(), siren.deadline()), (None, None), "nothing is ordered meanwhile");
         siren.handle(at(3600), Input::Bus(Ok(())));
-        siren.handle(at(3601), Input::Heard);
+        siren.handle(at(3601), Input::Audible);
         assert_eq!([siren.poll(), siren.poll()], [on(120), YES]);
-        assert_eq!(siren.status().trouble, None);
+        assert_eq!(siren.status().problem, None);
     }
 
     #[test]
-    fn what_the_boards_own_limit_cuts_was_heard() {
+    fn what_the_boards_own_limit_cuts_was_audible() {
         let mut siren = limited();
         siren.handle(at(0), sound(Severity::Critical));
-        siren.handle(at(0), Input::Heard);
+        siren.handle(at(0), Input::Audible);
         siren.handle(at(4), off(OffReason::Output(Some(OutputReason::MaxOn))));
-        assert_eq!((siren.status().trouble, siren.deadline()), (None, Some(at(14))));
+        assert_eq!((siren.status().problem, siren.deadline()), (None, Some(at(14))));
     }
 
     #[test]
     fn a_chirp_is_short_and_gives_way_to_an_alert() {
         let mut siren = limited();
         siren.handle(at(0), Input::Chirp);
-        siren.handle(at(0), Input::Heard);
+        siren.handle(at(0), Input::Audible);
         siren.handle(at(1), off(OffReason::TimeOver));
         assert_eq!([siren.poll(), siren.poll(), siren.poll()], [on(1), YES, None]);
         assert_eq!(siren.deadline(), None);

@@ -89,7 +89,7 @@ fn signature(secret: &Secret, body: &[u8]) -> String {
 }
 
 fn event(item: &Item) -> Event<'_> {
-    let Notification { id, kind, report, unit, why, instead, .. } = &*item.notification;
+    let Notification { id, kind, details, unit, why, instead, .. } = &*item.notification;
     let (event, state, reason) = match kind {
         Kind::Page(cause) => ("notify", "firing", cause.name()),
         Kind::Resolved(reason) => ("resolved", "resolved", reason.name()),
@@ -99,21 +99,21 @@ fn event(item: &Item) -> Event<'_> {
         notification: id,
         repeat: item.repeat,
         event,
-        alert: report.alert.map(|alert| alert.0),
-        zone: report.key.zone.as_str(),
-        rule: report.key.rule.as_str(),
-        sensor: report.key.sensor.as_str(),
+        alert: details.alert.map(|alert| alert.0),
+        zone: details.key.zone.as_str(),
+        rule: details.key.rule.as_str(),
+        sensor: details.key.sensor.as_str(),
         state,
-        severity: report.severity.name(),
+        severity: details.severity.name(),
         reason,
-        value: report.value.as_ref().and_then(number),
-        limit: report.limit.as_ref().and_then(number),
+        value: details.value.as_ref().and_then(number),
+        limit: details.limit.as_ref().and_then(number),
         unit,
-        at: wall(&report.at),
-        since: wall(&report.since),
-        reading_ts: report.reading_at.and_then(|stamp| stamp.wall).map(|WallTime(ms)| ms),
-        message: &report.message,
-        advice: report.advice.as_deref(),
+        at: wall(&details.at),
+        since: wall(&details.since),
+        reading_ts: details.reading_at.and_then(|stamp| stamp.wall).map(|WallTime(ms)| ms),
+        message: &details.message,
+        advice: details.advice.as_deref(),
         why: why.as_deref(),
         undelivered_pages: item.earlier,
         instead_of: instead.as_ref().map(|instead| instead.of.as_slice()),

@@ -22,7 +22,7 @@ impl Registration {
     }
 
     /// Why there is no network; none where there is one, or where the modem cannot say.
-    pub(super) fn trouble(self) -> Option<String> {
+    pub(super) fn problem(self) -> Option<String> {
         let state = self.network.or(self.data).filter(|_| !self.is_registered())?;
         let why = match state {
             2 => "not registered: still searching for a network; is the antenna connected?",

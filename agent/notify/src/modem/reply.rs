@@ -52,13 +52,13 @@ impl Reply {
 
 /// Answer to who took an alert on; `quiet` is how long: `until 22:40`, or `for 1 h` where the clock is not set.
 #[must_use]
-pub fn taken(alert: AlertId, by: &str, quiet: &str) -> String {
+pub fn acknowledged(alert: AlertId, by: &str, quiet: &str) -> String {
     format!("{alert} taken by {by}, quiet {quiet}")
 }
 
 /// Answer to a reply whose alert is not open.
 #[must_use]
-pub fn nothing_to_take(asked: Option<AlertId>, open: &[OpenAlert]) -> String {
+pub fn not_open(asked: Option<AlertId>, open: &[OpenAlert]) -> String {
     let mut text = asked.map_or(String::new(), |alert| format!("{alert} is not open. "));
     let Some(first) = open.first() else { return text + "No alert is open." };
     text.push_str("Open:");
@@ -106,10 +106,10 @@ mod tests {
             (33..33 + count).map(open).collect()
         };
         let asked = Some(AlertId(31));
-        assert_eq!(nothing_to_take(asked, &[]), "31 is not open. No alert is open.");
-        assert_eq!(nothing_to_take(asked, &open(1)), "31 is not open. Open: 33 urgent tower-1/ph. Reply ACK 33");
-        let many = nothing_to_take(None, &open(6));
+        assert_eq!(not_open(asked, &[]), "31 is not open. No alert is open.");
+        assert_eq!(not_open(asked, &open(1)), "31 is not open. Open: 33 urgent tower-1/ph. Reply ACK 33");
+        let many = not_open(None, &open(6));
         assert!(many.ends_with("36 urgent tower-1/ph and 2 more. Reply ACK 33") && many.len() <= 160, "{many}");
-        assert_eq!(taken(AlertId(31), "+49..5678", "until 22:40"), "31 taken by +49..5678, quiet until 22:40");
+        assert_eq!(acknowledged(AlertId(31), "+49..5678", "until 22:40"), "31 taken by +49..5678, quiet until 22:40");
     }
 }

@@ -145,7 +145,7 @@ pub struct Session {
     /// The SIM took its PIN in this round, whose other answers say nothing yet.
     has_entered_pin: bool,
     silent: u32,
-    line_trouble: Option<String>,
+    line_problem: Option<String>,
     sim: Sim,
     registration: Registration,
     submit: Option<Submit>,
@@ -170,7 +170,7 @@ impl Session {
             is_set_up: false,
             has_entered_pin: false,
             silent: 0,
-            line_trouble: None,
+            line_problem: None,
             sim: Sim::Unknown,
             registration: Registration::default(),
             submit: None,
@@ -206,7 +206,7 @@ impl Session {
                 }
             }
             Input::Submit(_) if self.state == State::Closed => {
-                self.fail(self.line_trouble.clone().unwrap_or_else(|| "the line is not open".to_owned()), false);
+                self.fail(self.line_problem.clone().unwrap_or_else(|| "the line is not open".to_owned()), false);
             }
             Input::Submit(submit) => self.submit = Some(submit),
             Input::Done(slot) => self.commands.push_front(Command::Delete(slot)),
@@ -230,18 +230,18 @@ impl Session {
     }
 
     /// Why no SMS can be sent now; none where one can, or where it is not known yet.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let of_sim = match &self.sim {
             Sim::Locked(why) => Some(why.clone()),
             Sim::Unknown | Sim::Ready => None,
         };
-        let of_network = || self.is_set_up.then(|| self.registration.trouble()).flatten();
-        self.line_trouble.clone().or(of_sim).or_else(of_network)
+        let of_network = || self.is_set_up.then(|| self.registration.problem()).flatten();
+        self.line_problem.clone().or(of_sim).or_else(of_network)
     }
 
     /// Whether it is known whether an SMS can be sent.
     pub fn is_settled(&self) -> bool {
-        self.is_set_up || self.line_trouble.is_some()
+        self.is_set_up || self.line_problem.is_some()
     }
 
     /// Network and signal in words.
@@ -259,7 +259,7 @@ impl Session {
     }
 
     fn closed(&mut self, why: &str) {
-        self.line_trouble = Some(why.to_owned());
+        self.line_problem = Some(why.to_owned());
         let was_submitting = matches!(self.state, State::Submitting { .. });
         self.state = State::Closed;
         (self.pdu_follows, self.is_set_up) = (None, false);
@@ -282,7 +282,7 @@ impl Session {
             return;
         }
         if self.is_set_up && self.submit.is_some() {
-            match self.trouble() {
+            match self.problem() {
                 Some(why) => self.fail(why, false),
                 None => return self.begin_submit(now),
             }
@@ -381,7 +381,7 @@ impl Session {
     /// What an answer to a command changes.
     fn asked(&mut self, now: Uptime, command: Command, error: Option<ModemError>) {
         match (command, error) {
-            (Command::Attention, None) => self.line_trouble = None,
+            (Command::Attention, None) => self.line_problem = None,
             (Command::Pin, Some(error)) => {
                 self.sim = Sim::Locked(error.to_string());
                 self.round_soon(now);
@@ -408,7 +408,7 @@ impl Session {
             (Command::List, _) => {
                 let is_early = mem::take(&mut self.has_entered_pin);
                 self.is_set_up |= !is_early;
-                if is_early || self.trouble().is_some() {
+                if is_early || self.problem().is_some() {
                     self.round_soon(now);
                 }
             }

@@ -1,7 +1,7 @@
 //! Notifications for tests.
 
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Reason, Report};
+use tilth_core::effect::{AlertDetails, Reason};
 use tilth_core::escalate::Cause;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
@@ -19,11 +19,11 @@ pub(crate) fn stamp(uptime_s: i64) -> Stamp {
     Stamp { boot: 3, uptime: Uptime(uptime_s * 1000), wall: Some(WallTime(WALL + uptime_s * 1000)) }
 }
 
-fn report(alert: u64, severity: Severity) -> Report {
+fn details(alert: u64, severity: Severity) -> AlertDetails {
     let resolution = Resolution::new(0.01).unwrap();
     let sensor = SensorId::new("tower-1/ec").unwrap();
     let key = AlertKey { zone: sensor.zone(), rule: Id::new("ec-high").unwrap(), sensor };
-    Report {
+    AlertDetails {
         at: stamp(300),
         alert: Some(AlertId(alert)),
         key,
@@ -38,13 +38,13 @@ fn report(alert: u64, severity: Severity) -> Report {
     }
 }
 
-fn notification(id: String, kind: Kind, report: Report) -> Notification {
+fn notification(id: String, kind: Kind, details: AlertDetails) -> Notification {
     let unit = "mS/cm".to_owned();
     let local = Local::UTC;
     Notification {
         id,
         kind,
-        report,
+        details,
         local,
         unit,
         is_measured: true,
@@ -58,11 +58,11 @@ fn notification(id: String, kind: Kind, report: Report) -> Notification {
 /// A page as the tests of the queue use it, too.
 pub(crate) fn page(alert: u64, page: u32, severity: Severity, cause: Cause) -> Notification {
     let id = format!("pi-{alert}-{page}");
-    notification(id, Kind::Page(cause), report(alert, severity))
+    notification(id, Kind::Page(cause), details(alert, severity))
 }
 
 /// An alert that is over.
 pub(crate) fn resolved(alert: u64) -> Notification {
     let id = format!("pi-{alert}-resolved");
-    notification(id, Kind::Resolved(Reason::Cleared), report(alert, Severity::Warning))
+    notification(id, Kind::Resolved(Reason::Cleared), details(alert, Severity::Warning))
 }

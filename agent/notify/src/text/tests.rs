@@ -47,8 +47,8 @@ Alert 12: ec-high, tower-1/ec",
     );
     let mut repeated = page(12, 3, Severity::Urgent, Cause::Escalated);
     repeated.repeat = true;
-    repeated.report.since = Stamp { wall: None, ..stamp(60) };
-    repeated.report.message = "one\ntwo".to_owned();
+    repeated.details.since = Stamp { wall: None, ..stamp(60) };
+    repeated.details.message = "one\ntwo".to_owned();
     let mut repeated = one(repeated);
     repeated.items[0].earlier = 2;
     repeated.undelivered = 3;
@@ -65,10 +65,10 @@ Alert 12: ec-high, tower-1/ec
 3 earlier notices could not be delivered.",
     );
     let mut silent = resolved(12);
-    silent.report.value = Some(DisplayValue::Time(Span::from_mins(125)));
-    silent.report.limit = Some(DisplayValue::Time(Span::from_mins(120)));
-    silent.report.since = Stamp { boot: 2, ..stamp(0) };
-    silent.report.message = "tower-1/ec reporting again after 2 h 5 min".to_owned();
+    silent.details.value = Some(DisplayValue::Time(Span::from_mins(125)));
+    silent.details.limit = Some(DisplayValue::Time(Span::from_mins(120)));
+    silent.details.since = Stamp { boot: 2, ..stamp(0) };
+    silent.details.message = "tower-1/ec reporting again after 2 h 5 min".to_owned();
     check_text(
         &one(silent),
         "
@@ -77,10 +77,10 @@ Since 2026-03-01 06:30 UTC
 Alert 12: ec-high, tower-1/ec",
     );
     let mut bus = page(13, 1, Severity::Critical, Cause::Fired);
-    bus.report.message = "bus gateway is down".to_owned();
-    bus.report.at = stamp(7200 + 59);
+    bus.details.message = "bus gateway is down".to_owned();
+    bus.details.at = stamp(7200 + 59);
     (bus.is_measured, bus.why) = (false, Some("/dev/ttyUSB0: there is no such port".to_owned()));
-    bus.report.key.zone = Id::new("shed").unwrap();
+    bus.details.key.zone = Id::new("shed").unwrap();
     check_text(
         &one(bus),
         "

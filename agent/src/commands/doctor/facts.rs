@@ -150,7 +150,7 @@ pub(super) struct DiskFacts {
     /// Errors of the file system that the kernel counted.
     pub(super) errors: u64,
     /// Why the running agent cannot write.
-    pub(super) trouble: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -57,7 +57,7 @@ fn configuration(sync: &SyncState) -> Vec<String> {
             None => format!("{named} rejected: {}", rejected.reason),
         });
     }
-    lines.extend(bundle.pending_reason.clone());
+    lines.extend(bundle.deferred_reason.clone());
     if let Some(why) = &pull.why {
         let heard = ago(pull.last_success, sync).map_or(String::new(), |ago| format!("; last success {ago} ago"));
         lines.push(format!("fetching a bundle fails: {why}{}{heard}", next_try(pull.next_try, sync)));

@@ -48,7 +48,7 @@ impl Farm {
             is_good: true,
             silent_for: Span::from_secs(1),
             spacing: None,
-            trouble: None,
+            problem: None,
         };
         let sensors = ["room/temp", "room/hum", "pi/load"].map(|id| (SensorId::new(id).unwrap(), observed.clone()));
         let bus =
@@ -73,7 +73,7 @@ impl Farm {
     fn says(&mut self, id: &str, is_good: bool) {
         let newest = Some(Stamp { boot: 1, ..stamp(self.0.at.0 / 1000) });
         *self.sensor(id) =
-            Observed { newest, is_good, trouble: (!is_good).then(|| "doubt".to_owned()), ..self.sensor(id).clone() };
+            Observed { newest, is_good, problem: (!is_good).then(|| "doubt".to_owned()), ..self.sensor(id).clone() };
     }
 
     /// The bus carries something, whoever it is for.

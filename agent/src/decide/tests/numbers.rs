@@ -35,7 +35,7 @@ impl Life {
 
     fn open_alerts(&self) -> Vec<u64> {
         let mut numbers: Vec<u64> =
-            self.decide.engine.alerts().filter_map(|alert| Some(alert.report.alert?.0)).collect();
+            self.decide.engine.alerts().filter_map(|alert| Some(alert.details.alert?.0)).collect();
         numbers.sort_unstable();
         numbers
     }

@@ -1,9 +1,9 @@
 //! Bookings, orders and answers, with a real store.
 
-use crate::store::{AlertNumbers, EarlierState, LostHistory, Missing};
+use crate::store::{AlertNumbers, EarlierState, LossAmount, LostHistory};
 use std::time::Duration;
 
-use tilth_core::interlock::{self, ActuatorState, Origin, Refusal, Switch, Wanted};
+use tilth_core::interlock::{self, ActuatorState, Origin, Refusal, SwitchOrder, Wanted};
 use tokio::time::timeout;
 
 use super::*;
@@ -25,7 +25,7 @@ actions = [{ actuator = 'acid', on = '2s' }]
 /// A process whose board obeys at once and says so.
 struct Board {
     life: Life,
-    orders: mpsc::Receiver<Switch>,
+    orders: mpsc::Receiver<SwitchOrder>,
 }
 
 impl Board {
@@ -51,7 +51,7 @@ impl Board {
     /// Orders since the last call, each confirmed.
     fn obey(&mut self) -> Vec<String> {
         let mut obeyed = Vec::new();
-        while let Ok(Switch { order, actuator, on, at_most, .. }) = self.orders.try_recv() {
+        while let Ok(SwitchOrder { order, actuator, on, at_most, .. }) = self.orders.try_recv() {
             let span = at_most.map_or(String::new(), |span| format!(" {span}"));
             obeyed.push(format!("{actuator} {}{span}", if on { "on" } else { "off" }));
             self.life.decide.handle_order_outcome(interlock::ActuatorInput::Switched { order, on, why: None });
@@ -215,8 +215,8 @@ async fn doses_of_a_memory_that_cannot_be_read_are_unknown() {
     let restored = RestoredState { boot: 0, ..RestoredState::default() };
     let mut board = Board::with(Life::restored(0, &format!("{FARM}{DOSER}"), restored));
     let alerts = AlertNumbers { after: 0, through: 100 };
-    let late = EarlierState { boot: 2, is_known: true, site: None, outputs: None, alerts };
-    let news = StoreReplaced { late: Some(late), missing: None };
+    let earlier = EarlierState { boot: 2, is_known: true, site: None, outputs: None, alerts };
+    let news = StoreReplaced { earlier: Some(earlier), lost: None };
     board.life.decide.replaced = watch::channel(news).1;
     board.life.decide.store_replaced();
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
@@ -238,14 +238,14 @@ fn a_board_that_only_switches_relays_and_is_away_is_an_alert() {
         life.decide.handle(Input::Tick);
         life.expect(expected.as_slice());
     }
-    let key = life.decide.engine.alerts().next().unwrap().report.key;
-    assert_eq!(life.decide.cause(&key).map(|cause| cause.why), Some("there is no such port".to_owned()));
+    let key = life.decide.engine.alerts().next().unwrap().details.key;
+    assert_eq!(life.decide.explanation(&key).map(|it| it.why), Some("there is no such port".to_owned()));
     life.decide.bus_changed(&relays, None);
     life.expect(&["pi-1-resolved-at0"]);
 }
 
 /// The farm as it runs: with its bus, so that the agent watches whether it may dose.
-fn watched() -> Configured {
+fn watched() -> DecideConfig {
     let farm = format!("{FARM}{DOSER}").replace("line:gateway/level", "board:gateway/0");
     let agent_toml = "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'board'\nport = '/dev/ttyACM0'\n";
     configured_on(&farm, Some(agent_toml))
@@ -253,7 +253,7 @@ fn watched() -> Configured {
 
 impl Board {
     fn is_stopped(&self) -> bool {
-        self.life.decide.engine.alerts().any(|alert| alert.report.key.rule.as_str() == "dosing-stopped")
+        self.life.decide.engine.alerts().any(|alert| alert.details.key.rule.as_str() == "dosing-stopped")
     }
 }
 
@@ -279,13 +279,13 @@ async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
     let mut board = Board::begin(0, None);
     board.life.decide.configure(watched());
     board.obey();
-    let lost = |missing| {
+    let lost = |amount| {
         let (reason, from, until) = ("its log was cut".to_owned(), None, None);
-        DecideRequest::LostHistory(Box::new(LostHistory { reason, from, until, missing }))
+        DecideRequest::LostHistory(Box::new(LostHistory { reason, from, until, amount }))
     };
-    board.life.decide.handle_request(lost(Missing::PerhapsNone));
+    board.life.decide.handle_request(lost(LossAmount::PerhapsNone));
     assert!(!board.is_stopped());
-    board.life.decide.handle_request(lost(Missing::PerhapsPart));
+    board.life.decide.handle_request(lost(LossAmount::PerhapsPart));
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
     assert!(board.is_stopped());
     let (done, released) = oneshot::channel();
@@ -357,7 +357,7 @@ async fn a_siren_without_a_pause_is_renewed_at_its_max_on_until_somebody_takes_t
         orders.extend(board.obey());
     }
     assert_eq!(orders, ["horn off", "horn on 2m"].repeat(6));
-    let alert = board.life.decide.engine.alerts().next().unwrap().report.alert.unwrap();
+    let alert = board.life.decide.engine.alerts().next().unwrap().details.alert.unwrap();
     board.life.decide.handle(Input::Acknowledge { alert, span: Span::from_mins(60), by: "ann".to_owned() });
     assert_eq!(board.obey(), ["horn off"]);
     board.pass(3000);
@@ -378,7 +378,7 @@ async fn a_siren_whose_board_is_away_is_no_delivery_and_sounds_as_soon_as_the_bo
     else {
         panic!("status is told")
     };
-    assert_eq!(said.values().next().unwrap().trouble.as_deref(), Some(why));
+    assert_eq!(said.values().next().unwrap().problem.as_deref(), Some(why));
     for second in 11..600 {
         board.pass(second);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tilth_config::relay_number;
 use tilth_core::actuator::Output;
-use tilth_core::interlock::{ActuatorInput as Outcome, OutputReason, SWITCH_WITHIN, Switch as Order};
+use tilth_core::interlock::{ActuatorInput as Outcome, OutputReason, SWITCH_WITHIN, SwitchOrder as Order};
 use tilth_core::time::Span;
 use tilth_wire::{MAX_RELAYS, OffReason, Refusal, Switch, Switched, ToBoard, UNLIMITED};
 

@@ -7,7 +7,7 @@ mod readings;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tilth_core::interlock::{ActuatorInput as Outcome, Switch as Order};
+use tilth_core::interlock::{ActuatorInput as Outcome, SwitchOrder as Order};
 use tilth_core::time::Uptime;
 use tilth_wire::{
     BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, ResetCause, Sample, ToBoard,

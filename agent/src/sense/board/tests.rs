@@ -70,10 +70,10 @@ fn hello() -> FromBoard<'static> {
     })
 }
 
-fn off(order: u64) -> Switch {
+fn off(order: u64) -> SwitchOrder {
     let output = Output::Board { bus: Id::new("gateway").unwrap(), channel: Id::new("relay-1").unwrap() };
     let actuator = Id::new("pump").unwrap();
-    Switch { order, actuator, output, normally_energised: false, on: false, at_most: None }
+    SwitchOrder { order, actuator, output, normally_energised: false, on: false, at_most: None }
 }
 
 /// A bus with a sensor on channel 0 of its board, where the board's connection is found, and the listener that the board accepts it from.

@@ -36,7 +36,7 @@ fn a_database_that_is_behind_what_was_known_has_lost_something() {
         ("another", (another, Log::Whole), Some("another database")),
     ];
     for (what, (found, log), expected) in table {
-        let reason = known().missing_in(&found, log).map(|missing| missing.reason);
+        let reason = known().lost_in(&found, log).map(|lost| lost.reason);
         match expected {
             None => assert_eq!(reason, None, "{what}"),
             Some(part) => {
@@ -50,36 +50,36 @@ fn a_database_that_is_behind_what_was_known_has_lost_something() {
 fn after_a_clean_end_there_is_no_log() {
     let known = LastKnown { is_open: false, ..known() };
     for log in [Log::Absent, Log::Empty] {
-        assert_eq!(known.missing_in(&found(100, 7, log).0, log), None);
+        assert_eq!(known.lost_in(&found(100, 7, log).0, log), None);
     }
 }
 
 #[test]
 fn what_is_missing_is_dated() {
     let at = |seconds: i64| Some(WallTime(1_772_323_200_000 + seconds * 1000));
-    let missing = |is_all, from, until| {
-        let missing = if is_all { Missing::All } else { Missing::Part };
-        LostHistory { reason: "why".to_owned(), from, until, missing }
+    let lost = |is_all, from, until| {
+        let amount = if is_all { LossAmount::All } else { LossAmount::Part };
+        LostHistory { reason: "why".to_owned(), from, until, amount }
     };
     let table = [
         (
-            missing(true, None, at(0)),
+            lost(true, None, at(0)),
             at(60),
             "history before 2026-03-01T00:01:00Z is missing: why; it was recorded at least until 2026-03-01T00:00:00Z",
         ),
-        (missing(true, None, None), None, "history before this start is missing: why"),
+        (lost(true, None, None), None, "history before this start is missing: why"),
         (
-            missing(false, at(0), at(60)),
+            lost(false, at(0), at(60)),
             at(90),
             "history from 2026-03-01T00:00:00Z to 2026-03-01T00:01:00Z is missing: why",
         ),
-        (missing(false, at(0), None), at(90), "history after 2026-03-01T00:00:00Z is missing: why"),
-        (missing(false, None, at(60)), at(90), "some history before 2026-03-01T00:01:00Z is missing: why"),
+        (lost(false, at(0), None), at(90), "history after 2026-03-01T00:00:00Z is missing: why"),
+        (lost(false, None, at(60)), at(90), "some history before 2026-03-01T00:01:00Z is missing: why"),
     ];
-    for (missing, now, expected) in table {
-        assert_eq!(missing.said(now, |at| at.to_string()), expected);
+    for (lost, now, expected) in table {
+        assert_eq!(lost.said(now, |at| at.to_string()), expected);
     }
-    let unsure = LostHistory { missing: Missing::PerhapsPart, ..missing(false, at(0), None) };
+    let unsure = LostHistory { amount: LossAmount::PerhapsPart, ..lost(false, at(0), None) };
     assert_eq!(unsure.said(None, |at| at.to_string()), "history after 2026-03-01T00:00:00Z may be missing: why");
 }
 

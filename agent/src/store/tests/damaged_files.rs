@@ -82,7 +82,7 @@ fn few_damaged_files_are_kept() {
     let folder = Folder::new();
     for round in 0..5 {
         fs::write(folder.database(), b"not a database, but longer than the header of one would be".repeat(40)).unwrap();
-        let options = Options { mark: format!("round-{round}"), ..options() };
+        let options = Options { suffix: format!("round-{round}"), ..options() };
         let (_, opened) = Store::open(&folder.database(), &options).unwrap();
         assert!(matches!(opened.found, Found::Damaged { .. }), "{opened:?}");
     }
@@ -161,6 +161,6 @@ fn numbers_of_alerts_go_on_above_all_that_were_known() {
     fs::copy(older.database(), folder.database()).unwrap();
 
     let (store, opened) = open(&folder);
-    assert!(opened.missing.is_some(), "{opened:?}");
+    assert!(opened.lost.is_some(), "{opened:?}");
     assert_eq!(store.alerts_through(), 640_000);
 }

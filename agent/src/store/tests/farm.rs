@@ -175,10 +175,10 @@ impl Farm {
             match effect {
                 Effect::Reading(reading) => self.commit.readings.push(reading),
                 Effect::Window(closed) => self.commit.windows.push(closed),
-                Effect::Alert(transition, report) => {
+                Effect::Alert(transition, details) => {
                     let ends = matches!(transition, Transition::Resolved(_));
-                    let number = report.alert.map_or(0, |alert| alert.0);
-                    self.commit.events.push(alert(self.now, report.key.rule.as_str(), number, ends));
+                    let number = details.alert.map_or(0, |alert| alert.0);
+                    self.commit.events.push(alert(self.now, details.key.rule.as_str(), number, ends));
                 }
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! The thread with a real store: it commits by the caller's clock, answers, and goes on after trouble.
+//! The thread with a real store: it commits by the caller's clock, answers, and goes on after problems.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -143,7 +143,7 @@ fn recording_never_waits_for_the_store() {
 
 /// Full, and on again by itself when there is room; said once each.
 #[test]
-fn trouble_is_said_once_and_recording_resumes() {
+fn a_problem_is_said_once_and_recording_resumes() {
     let (mut bench, mut farm) = (bench(Some(360)), Farm::new(8));
     let mut minutes = 0;
     // Each minute is a commit of its own: how many go together would be the scheduler's to say.
@@ -161,8 +161,8 @@ fn trouble_is_said_once_and_recording_resumes() {
     bench.store_writer.stop();
     bench.thread.join().unwrap();
     let news = bench.news.lock().unwrap();
-    let troubles = |word: &str| news.iter().filter(|news| *news == word).count();
-    assert_eq!((troubles("the disk is full"), troubles("recovered")), (1, 1), "{committed} {news:?}");
+    let problems = |word: &str| news.iter().filter(|news| *news == word).count();
+    assert_eq!((problems("the disk is full"), problems("recovered")), (1, 1), "{committed} {news:?}");
     assert_eq!(open(&bench.folder).0.lanes().of(Lane::Events).committed, minutes);
     drop(booted(&bench.folder));
 }

@@ -10,12 +10,12 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
     let (bundles, _received) = mpsc::channel(1);
     let (inputs, _inputs_out) = mpsc::channel(1);
     let status = SyncStatus::of("http://127.0.0.1:1");
-    let mut reports = Reports {
+    let mut reports = ReportReceiver {
         trusted: watch::channel(*SigningKey::from_seed(&[7; 32]).trusted()).1,
         bundles,
         to_decide,
         inputs,
-        health: HealthBoard::new(Clock::new(ClockMode::Input)),
+        health: HealthBoard::new(Clock::new(ClockMode::EventTime)),
         status: status.clone(),
         last: LastReported::default(),
     };

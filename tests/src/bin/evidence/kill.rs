@@ -1,7 +1,7 @@
 //! Kills under load: agent and hub are ended -9 again and again, with full disks and with databases that are cut, deleted,
 //! zeroed, flipped or swapped for an older one in between.
 //!
-//! A farm on the input clock has one alert that somebody has acknowledged, and one that fires in every round; a webhook of its
+//! A farm on the event-time clock has one alert that somebody has acknowledged, and one that fires in every round; a webhook of its
 //! own notes each page. Each round says many rows at once, ends the agent in the middle of them (in each third round the hub as
 //! well), and does one thing to the disk. At the end four things must hold, and with `--sabotage` each of them is broken once:
 //!

@@ -1,11 +1,11 @@
 //! The whole way of a reading, from the line to the hub, through an outage and five kills at any moment.
 //!
-//! The rows of a recording go over a pseudo-terminal as CSV lines with their own time to the real agent on the input clock,
+//! The rows of a recording go over a pseudo-terminal as CSV lines with their own time to the real agent on the event-time clock,
 //! which tells the real hub. The hub is down for many of them. Five times, at points from a printed seed, some rows are said
 //! at once and the agent is killed -9 in the middle of them; what the board prints until it is started again, nobody hears.
 //! Then every window at the hub is compared with the rows.
 //!
-//! On the input clock rows come as fast as they are read, so the time for which readings wait to be committed is counted in
+//! On the event-time clock rows come as fast as they are read, so the time for which readings wait to be committed is counted in
 //! rows: those that were said after the last one known to be committed.
 
 mod rows;

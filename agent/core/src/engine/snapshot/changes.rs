@@ -113,7 +113,7 @@ impl Snapshot {
     }
 }
 
-/// The place of an alert in a snapshot, which has them by their keys; or where it would be.
+/// The index of an alert in a snapshot, which has them by their keys; or where it would be.
 fn find(alerts: &[AlertRecord], key: &AlertKey) -> Result<usize, usize> {
     alerts.binary_search_by(|alert| alert.key.cmp(key))
 }

@@ -148,7 +148,7 @@ impl Bench {
     /// The number of the alert that fired last.
     pub(super) fn last_alert(&self) -> crate::alert::AlertId {
         let number = |effect: &Effect| match effect {
-            Effect::Alert(Transition::Firing, report) => report.alert,
+            Effect::Alert(Transition::Firing, details) => details.alert,
             _ => None,
         };
         self.effects.iter().rev().find_map(number).unwrap()
@@ -212,12 +212,12 @@ impl Bench {
 fn in_words(effect: &Effect, plan: &Plan) -> Option<String> {
     let minutes = |at: crate::time::Stamp| at.uptime.0 as f64 / 60_000.0;
     Some(match effect {
-        Effect::Alert(transition, report) => {
-            let (at, rule) = (minutes(report.at), &report.key.rule);
+        Effect::Alert(transition, details) => {
+            let (at, rule) = (minutes(details.at), &details.key.rule);
             match transition {
                 Transition::Pending => format!("{at} pending {rule}"),
-                Transition::Firing => format!("{at} firing {rule} {}", report.severity),
-                Transition::Escalated => format!("{at} escalated {rule} {}", report.severity),
+                Transition::Firing => format!("{at} firing {rule} {}", details.severity),
+                Transition::Escalated => format!("{at} escalated {rule} {}", details.severity),
                 Transition::Acknowledged { until, by } => {
                     format!("{at} acknowledged {rule} by {by} until {}", minutes(*until))
                 }
@@ -226,7 +226,7 @@ fn in_words(effect: &Effect, plan: &Plan) -> Option<String> {
             }
         }
         Effect::Page(page) => {
-            let (at, rule) = (minutes(page.report.at), &page.report.key.rule);
+            let (at, rule) = (minutes(page.details.at), &page.details.key.rule);
             format!("{at} page {} {rule} {} to {:?}", page.id, page.cause.name(), page.channels)
         }
         Effect::Sensor(event) => {

@@ -32,7 +32,7 @@ fn an_acknowledged_alert_stays_so_and_pages_only_when_that_is_over() {
     bench.ph(0.0, 7.0).acknowledge(1.0, 30).said.clear();
     bench.handle(5.0, Input::Plan(without_rule())).expect(&["5 resolved high removed", "planned"]);
     bench.handle(6.0, Input::Plan(high(0))).expect(&["planned", "6 acknowledged high by ann until 31"]);
-    assert_eq!(bench.engine.alerts().next().unwrap().report.alert, Some(crate::alert::AlertId(1)));
+    assert_eq!(bench.engine.alerts().next().unwrap().details.alert, Some(crate::alert::AlertId(1)));
     bench.ph(10.0, 7.0).expect(&[]).tick(31.0).expect(&["31 page 1-2 high acknowledgement-expired to [warning]"]);
     bench.ph(32.0, 6.0).expect(&["32 resolved high"]);
 }

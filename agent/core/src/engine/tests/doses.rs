@@ -13,7 +13,7 @@ use crate::engine::clock::Clock;
 use crate::id::Id;
 use crate::interlock::tests::{actuators, doser, id, ph, pump};
 use crate::interlock::{
-    ActuatorInput, Actuators, Command, Effect, Interlock, Origin, Record, SWITCH_WITHIN, Switch, Wanted,
+    ActuatorInput, Actuators, Command, Effect, Interlock, Origin, Record, SWITCH_WITHIN, SwitchOrder, Wanted,
 };
 use crate::time::{Span, Stamp, Uptime, WallTime};
 
@@ -153,7 +153,7 @@ struct Relay {
     /// Limits under which it is on.
     limits: Option<Limits>,
     /// Orders under way: when they arrive.
-    under_way: Vec<(i64, Switch, Limits)>,
+    under_way: Vec<(i64, SwitchOrder, Limits)>,
     /// When it was on.
     was_on: Vec<(i64, i64)>,
     /// Limits under which it was switched on each time.
@@ -508,8 +508,8 @@ impl Relay {
         }
         let (arrived, under_way) = std::mem::take(&mut self.under_way).into_iter().partition(|(at, ..)| *at <= now);
         self.under_way = under_way;
-        let arrived: Vec<(i64, Switch, Limits)> = arrived;
-        let follow = |(_, switch, limits): (i64, Switch, Limits)| {
+        let arrived: Vec<(i64, SwitchOrder, Limits)> = arrived;
+        let follow = |(_, switch, limits): (i64, SwitchOrder, Limits)| {
             self.end(now);
             if switch.on {
                 self.limits = Some(limits);

@@ -316,7 +316,7 @@ fn a_page_names_the_value_that_was_compared() {
     let mut bench = Bench::new(one_rule(ph_high()));
     bench.ph(0.0, 7.5).ph(1.0, -3.0).tick(10.0);
     let message = |effect: &Effect| match effect {
-        Effect::Page(page) => Some(page.report.message.clone()),
+        Effect::Page(page) => Some(page.details.message.clone()),
         _ => None,
     };
     assert_eq!(bench.effects.iter().filter_map(message).collect::<Vec<_>>(), ["ph-high 7.50 6.8", "ph-high 7.50 6.8"]);

@@ -369,7 +369,7 @@ fn what_began_in_this_boot_is_told_in_the_time_of_day_once_that_is_known() {
     let mut bench = Bench::of(Engine::new(one_rule(held()), Start { boot: 1, at: at(0.0), wall: None }));
     bench.ph(1.0, 7.0).handle(3.0, Input::Clock(wall(3.0).unwrap())).tick(6.0);
     let since = |effect: &Effect| match effect {
-        Effect::Page(page) => page.report.since.wall,
+        Effect::Page(page) => page.details.since.wall,
         _ => None,
     };
     assert_eq!(bench.effects.iter().find_map(since), wall(1.0));

@@ -17,7 +17,7 @@ use crate::time::Span;
 fn said(bench: &Bench) -> (String, String) {
     let message = |is_it: fn(&Transition) -> bool| {
         let of = |effect: &Effect| match effect {
-            Effect::Alert(transition, report) if is_it(transition) => Some(report.message.clone()),
+            Effect::Alert(transition, details) if is_it(transition) => Some(details.message.clone()),
             _ => None,
         };
         bench.effects.iter().rev().find_map(of).expect("it was said")

@@ -235,13 +235,13 @@ fn an_acknowledged_alert_never_pages_before_its_expiry() {
         let mut until: BTreeMap<AlertId, Uptime> = BTreeMap::new();
         for effect in &Run::of(&history).effects {
             match effect {
-                Effect::Alert(Transition::Acknowledged { until: end, .. }, report) => {
-                    until.insert(report.alert.unwrap(), end.uptime);
+                Effect::Alert(Transition::Acknowledged { until: end, .. }, details) => {
+                    until.insert(details.alert.unwrap(), end.uptime);
                     count(guarded, 1);
                 }
                 Effect::Page(page) => {
-                    let early = until.get(&page.id.alert).is_some_and(|until| page.report.at.uptime < *until);
-                    prop_assert!(!early, "page {} at {:?}", page.id, page.report.at);
+                    let early = until.get(&page.id.alert).is_some_and(|until| page.details.at.uptime < *until);
+                    prop_assert!(!early, "page {} at {:?}", page.id, page.details.at);
                 }
                 _ => {}
             }
@@ -257,8 +257,8 @@ fn a_resolved_alert_never_pages_and_a_page_is_sent_once() {
         let mut pages = Vec::new();
         for effect in &Run::of(&history).effects {
             match effect {
-                Effect::Alert(Transition::Resolved(_), report) => {
-                    over.push(report.alert.unwrap());
+                Effect::Alert(Transition::Resolved(_), details) => {
+                    over.push(details.alert.unwrap());
                     count(guarded, 1);
                 }
                 Effect::Page(page) => {
@@ -380,9 +380,9 @@ fn with_a_line_and_rules_that_come_back_the_same_holds() {
         let mut over = Vec::new();
         for effect in &whole.effects {
             match effect {
-                Effect::Alert(Transition::Resolved(_), report) => over.push(report.alert),
-                Effect::Alert(Transition::Firing | Transition::Acknowledged { .. }, report) => {
-                    over.retain(|alert| *alert != report.alert);
+                Effect::Alert(Transition::Resolved(_), details) => over.push(details.alert),
+                Effect::Alert(Transition::Firing | Transition::Acknowledged { .. }, details) => {
+                    over.retain(|alert| *alert != details.alert);
                     count(guarded, 1);
                 }
                 Effect::Page(page) => {
@@ -560,10 +560,10 @@ fn over_boots_nothing_that_should_page_waits_for_ever() {
                 let suppressed = alert.inhibition.is_some() || alert.silenced_until.is_some();
                 if alert.state == AlertState::Firing && !suppressed {
                     count(guarded, 1);
-                    prop_assert!(alert.report.pages > 0, "{} fires and nobody was told", alert.report.key);
-                    let of = life.run.engine.plan().rule_ix(&alert.report.key).unwrap();
+                    prop_assert!(alert.details.pages > 0, "{} fires and nobody was told", alert.details.key);
+                    let of = life.run.engine.plan().rule_ix(&alert.details.key).unwrap();
                     let timer = life.run.engine.rule_states[of as usize].timer;
-                    prop_assert!(timer.is_some(), "{} fires and nothing is waited for", alert.report.key);
+                    prop_assert!(timer.is_some(), "{} fires and nothing is waited for", alert.details.key);
                 }
             }
         }
@@ -580,13 +580,13 @@ fn over_boots_an_acknowledgement_never_ends_early_and_what_resolved_never_pages(
         let mut over = Vec::new();
         for (began, effect) in &life.seen {
             match effect {
-                Effect::Alert(Transition::Acknowledged { until: end, .. }, report) => {
-                    until.insert(report.alert.unwrap(), began + end.uptime.0);
+                Effect::Alert(Transition::Acknowledged { until: end, .. }, details) => {
+                    until.insert(details.alert.unwrap(), began + end.uptime.0);
                     count(guarded, 1);
                 }
-                Effect::Alert(Transition::Resolved(_), report) => over.push(report.alert.unwrap()),
+                Effect::Alert(Transition::Resolved(_), details) => over.push(details.alert.unwrap()),
                 Effect::Page(page) => {
-                    let now = began + page.report.at.uptime.0;
+                    let now = began + page.details.at.uptime.0;
                     let end = until.get(&page.id.alert).copied().unwrap_or(i64::MIN);
                     prop_assert!(now >= end, "page {} at {now}, acknowledged until {end}", page.id);
                     prop_assert!(!over.contains(&page.id.alert), "page {} after it resolved", page.id);

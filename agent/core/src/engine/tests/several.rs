@@ -123,7 +123,7 @@ fn an_alert_says_both_values_and_what_is_said_when_it_is_over() {
         let mut bench = Bench::new(plan(vec![warm("z/a"), warm("z/b")], vec![apart]));
         bench.read(1.0, "z/a", 6.0).read(1.0, "z/b", 13.5).read(2.0, "z/a", 13.4).tick(3.0);
         let message = |effect: &Effect| match effect {
-            Effect::Alert(_, report) => Some((report.message.clone(), report.limit.map(|limit| limit.to_string()))),
+            Effect::Alert(_, details) => Some((details.message.clone(), details.limit.map(|limit| limit.to_string()))),
             _ => None,
         };
         bench.effects.iter().filter_map(message).collect::<Vec<_>>()
@@ -225,8 +225,8 @@ proptest! {
         engine.end_instant();
         while let Some(effect) = engine.poll() {
             match effect {
-                Effect::Alert(Transition::Firing, report) => found.push((report.at.uptime, true)),
-                Effect::Alert(Transition::Resolved(_), report) => found.push((report.at.uptime, false)),
+                Effect::Alert(Transition::Firing, details) => found.push((details.at.uptime, true)),
+                Effect::Alert(Transition::Resolved(_), details) => found.push((details.at.uptime, false)),
                 _ => {}
             }
         }

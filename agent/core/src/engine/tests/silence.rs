@@ -295,7 +295,7 @@ fn one_dead_node_beside_slower_ones_is_its_own_matter_once_they_were_heard() {
         bench.both_nodes(0..10).slow_node(10..240);
         assert_eq!(bench.paged(), ["11 bus-silent", "24.5 silent"], "{b_within:?}");
         let open: Vec<_> =
-            bench.engine.alerts().map(|alert| (alert.report.key.to_string(), alert.inhibition)).collect();
+            bench.engine.alerts().map(|alert| (alert.details.key.to_string(), alert.inhibition)).collect();
         assert_eq!(open, [("z silent z/a".to_owned(), None)]);
     }
 }
@@ -307,7 +307,7 @@ fn a_line_whose_dead_node_is_known_is_silent_when_the_others_are() {
     assert_eq!(bench.paged()[2..], ["65 bus-silent".to_owned()]);
     bench.slow_node(120..150);
     let over = |effect: &Effect| match effect {
-        Effect::Alert(Transition::Resolved(_), report) => Some(report.message.clone()),
+        Effect::Alert(Transition::Resolved(_), details) => Some(details.message.clone()),
         _ => None,
     };
     let over: Vec<String> = bench.effects.iter().filter_map(over).collect();
@@ -354,7 +354,7 @@ fn what_comes_late_is_no_silence_of_its_line() {
 #[test]
 fn lines_without_a_value_are_said_to_come() {
     let messages = |bench: &Bench| -> Vec<String> {
-        bench.engine.alerts().filter(|alert| alert.inhibition.is_none()).map(|alert| alert.report.message).collect()
+        bench.engine.alerts().filter(|alert| alert.inhibition.is_none()).map(|alert| alert.details.message).collect()
     };
     let mut bench = bench();
     bench.both(0.0);
@@ -378,10 +378,10 @@ fn lines_without_a_value_are_said_to_come() {
 fn a_silence_whose_port_is_closed_then_is_said_in_the_past() {
     let mut bench = bench();
     bench.port(0.0, true).both(0.1).tick(5.0).port(5.0, false).tick(9.0);
-    let open: Vec<String> = bench.engine.alerts().map(|alert| alert.report.message).collect();
+    let open: Vec<String> = bench.engine.alerts().map(|alert| alert.details.message).collect();
     assert_eq!(open[1], "bus gateway was silent before it went down");
     bench.port(10.0, true).tick(20.0);
-    let open: Vec<String> = bench.engine.alerts().map(|alert| alert.report.message).collect();
+    let open: Vec<String> = bench.engine.alerts().map(|alert| alert.details.message).collect();
     assert_eq!(open[0], "bus-silent 10 min 1 min");
 }
 
@@ -389,8 +389,8 @@ fn a_silence_whose_port_is_closed_then_is_said_in_the_past() {
 #[test]
 fn a_silence_from_before_a_restart_keeps_its_length() {
     let messages = |bench: &Bench| -> Vec<String> {
-        let fired = bench.engine.alerts().filter(|alert| alert.report.alert.is_some());
-        fired.map(|alert| alert.report.message).collect()
+        let fired = bench.engine.alerts().filter(|alert| alert.details.alert.is_some());
+        fired.map(|alert| alert.details.message).collect()
     };
     let mut bench = bench();
     bench.both(0.0).tick(30.0);

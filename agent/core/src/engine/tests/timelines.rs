@@ -212,7 +212,7 @@ fn rates_are_per_minute_over_at_least_a_minute() {
     else {
         unreachable!("just found")
     };
-    assert_eq!(page.report.message, "falling -0.6 -0.5");
+    assert_eq!(page.details.message, "falling -0.6 -0.5");
 }
 
 #[test]

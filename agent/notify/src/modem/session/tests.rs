@@ -70,7 +70,7 @@ impl Talk {
         let mut talk = Talk::new(None);
         talk.give(Input::Opened);
         talk.answer(|_| None);
-        assert_eq!((talk.session.trouble(), talk.session.is_settled()), (None, true));
+        assert_eq!((talk.session.problem(), talk.session.is_settled()), (None, true));
         talk
     }
 
@@ -148,7 +148,7 @@ fn every_edge_of_the_chart() {
         talk.wait(2);
     }
     assert_eq!((talk.effects.pop(), talk.session.state), (Some(Effect::Reopen), State::Closed));
-    assert!(talk.session.trouble().is_some_and(|why| why.starts_with("the modem does not answer")));
+    assert!(talk.session.problem().is_some_and(|why| why.starts_with("the modem does not answer")));
 }
 
 #[test]
@@ -186,11 +186,11 @@ fn the_storage_is_read_at_the_start_and_emptied() {
 
 #[test]
 fn a_locked_sim_and_a_missing_network_say_what_to_do() {
-    let trouble = |asked: &'static str, answer: &'static str| {
+    let problem = |asked: &'static str, answer: &'static str| {
         let mut talk = Talk::new(None);
         talk.give(Input::Opened);
         talk.answer(|command| (command == asked).then_some(answer));
-        talk.session.trouble().unwrap_or_default()
+        talk.session.problem().unwrap_or_default()
     };
     for (asked, answer, expected) in [
         ("AT+CPIN?", "+CPIN: SIM PIN\nOK", "the SIM wants a PIN: set pin of the channel"),
@@ -200,7 +200,7 @@ fn a_locked_sim_and_a_missing_network_say_what_to_do() {
         ("AT+CREG?", "+CREG: 0,2\nOK", "not registered: still searching for a network; is the antenna connected?"),
         ("AT+CREG?", "+CREG: 2,3,\"00\",\"00\"\nOK", "not registered: the network denies this SIM; is it active?"),
     ] {
-        assert_eq!(trouble(asked, answer), expected);
+        assert_eq!(problem(asked, answer), expected);
     }
     let mut talk = Talk::ready();
     talk.say("+CREG: 0");
@@ -224,7 +224,7 @@ fn a_pin_is_tried_once_and_never_when_a_try_is_gone() {
         talk.wait(10);
     }
     assert_eq!(entered, 1);
-    assert!(talk.session.trouble().is_some_and(|why| why.contains("wrong PIN")), "{:?}", talk.session.trouble());
+    assert!(talk.session.problem().is_some_and(|why| why.contains("wrong PIN")), "{:?}", talk.session.problem());
     talk.session.set_pin(Some(Secret::of("4321")));
     talk.wait(10);
     talk.answer(|asked| match asked {
@@ -232,13 +232,13 @@ fn a_pin_is_tried_once_and_never_when_a_try_is_gone() {
         "AT+CPIN=\"4321\"" => panic!("the last tries are a person's"),
         other => locked(other),
     });
-    assert!(talk.session.trouble().is_some_and(|why| why.contains("2 tries are left")), "{:?}", talk.session.trouble());
+    assert!(talk.session.problem().is_some_and(|why| why.contains("2 tries are left")), "{:?}", talk.session.problem());
     let mut right = Talk::new(Some("1234"));
     right.give(Input::Opened);
     right.answer(|asked| (asked == "AT+CPIN?").then_some("+CPIN: SIM PIN\nOK"));
     right.wait(10);
     right.answer(|_| None);
-    assert_eq!(right.session.trouble(), None);
+    assert_eq!(right.session.problem(), None);
 }
 
 proptest! {
@@ -260,6 +260,6 @@ proptest! {
         talk.session.set_pin(Some(Secret::of("1111")));
         talk.give(Input::Opened);
         talk.answer(|_| None);
-        prop_assert_eq!(talk.session.trouble(), None);
+        prop_assert_eq!(talk.session.problem(), None);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn of(data: &Path, status: Option<&StatusRow>) -> DiskFacts {
         is_there: data.is_dir(),
         least_free_bytes: DEFAULT_POLICY.least_free_bytes,
         wanted_bytes: DEFAULT_POLICY.most_bytes.saturating_sub(stored),
-        trouble: status.and_then(|status| status.store.trouble.clone()),
+        problem: status.and_then(|status| status.store.trouble.clone()),
         ..mounted(nearest)
     };
     DiskFacts { way, ..facts }

@@ -60,7 +60,7 @@ fn unwritable(disk: &DiskFacts, account: &Account) -> Option<(String, String)> {
             format!("remove small files; sudo du -x --inodes {mount} | sort -n shows where they are"),
         ));
     }
-    let why = disk.trouble.as_ref()?;
+    let why = disk.problem.as_ref()?;
     let fix = "journalctl -u tilth-agent has the reason; docs/operations.md says what becomes of the history";
     Some((format!("the agent cannot write: {why}"), fix.to_owned()))
 }

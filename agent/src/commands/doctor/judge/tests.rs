@@ -286,7 +286,7 @@ fn a_disk_that_takes_no_history_is_a_fault() {
         facts.disk.is_there = false;
     });
     assert!(absent.contains("sudo install -d -o tilth -m 750 /var/lib/tilth"), "{absent}");
-    assert!(fault(|facts| facts.disk.trouble = Some("disk I/O error".to_owned())).contains("disk I/O error"));
+    assert!(fault(|facts| facts.disk.problem = Some("disk I/O error".to_owned())).contains("disk I/O error"));
     assert!(warning(|facts| facts.disk.free_bytes = 1 << 30).contains("1024 MiB free, and the history may take 4096"));
 }
 

@@ -1,6 +1,6 @@
 //! Orders to the relays of the board and settings, on their way: which may go out, and what the board answers.
 
-use tilth_core::interlock::{ActuatorInput as Outcome, Switch as Order};
+use tilth_core::interlock::{ActuatorInput as Outcome, SwitchOrder as Order};
 use tilth_wire::{Refusal, ToBoard};
 
 use super::{Effect, Session, State, Topic};

@@ -28,7 +28,7 @@ use tracing::error;
 use crate::act::Outputs;
 use crate::clock::Clock;
 use board::BoardRegistry;
-use bus::{BusContext, BusInputs, HealthHandle};
+use bus::{BusConfig, BusContext, HealthHandle};
 use host::Machine;
 use i2c::{CalibrationRequest, Circuits};
 use line::{LabelMatches, SharedLabelMatches};
@@ -41,17 +41,17 @@ use stream::Endpoint;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct SensorInputs {
     buses: BTreeMap<Id, ConfiguredBus>,
-    host: BusInputs,
+    host: BusConfig,
 }
 
-/// How a bus is reached, and the inputs on it.
+/// How a bus is reached, and what is on it.
 #[derive(Debug, Clone, PartialEq)]
 struct ConfiguredBus {
     kind: BusKind,
     link: Link,
-    /// The board that belongs to the bus, where it is stated.
+    /// The board that belongs to the bus, where it is configured.
     board: Option<BoardId>,
-    wanted: BusInputs,
+    config: BusConfig,
 }
 
 /// What was known of buses before a restart.
@@ -74,7 +74,7 @@ pub(crate) struct BusTasks {
     machine: Arc<Machine>,
     buses: BTreeMap<Id, BusTask>,
     /// Inputs on the machine, and the task that reads them once it runs.
-    host: watch::Sender<BusInputs>,
+    host: watch::Sender<BusConfig>,
     host_task: JoinSet<()>,
     /// Which boards belong to which bus.
     registry: BoardRegistry,
@@ -91,7 +91,7 @@ struct BusTask {
     kind: BusKind,
     link: Link,
     board: Option<BoardId>,
-    wanted: watch::Sender<BusInputs>,
+    config: watch::Sender<BusConfig>,
     health: HealthHandle,
     calibrations: Calibrations,
     _task: JoinSet<()>,
@@ -108,17 +108,17 @@ impl SensorInputs {
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
             let (columns, channels) = (bus.columns.clone(), bus.channels.clone());
             let on_bus = actuators.values().filter(|actuator| actuator.output.bus() == id);
-            let wanted = BusInputs { columns, sensors: Vec::new(), channels, actuators: on_bus.cloned().collect() };
+            let config = BusConfig { columns, sensors: Vec::new(), channels, actuators: on_bus.cloned().collect() };
             let (kind, link, board) = (bus.kind, bus.link.clone(), bus.board.map(BoardId));
-            inputs.buses.insert(id.clone(), ConfiguredBus { kind, link, board, wanted });
+            inputs.buses.insert(id.clone(), ConfiguredBus { kind, link, board, config });
         }
         for (sensor, settings) in input_settings {
-            let wanted = match (&settings.input, &settings.bus) {
+            let config = match (&settings.input, &settings.bus) {
                 (Some(Input::Host(_)), _) => Some(&mut inputs.host),
-                (_, Some(bus)) => inputs.buses.get_mut(bus).map(|source| &mut source.wanted),
+                (_, Some(bus)) => inputs.buses.get_mut(bus).map(|source| &mut source.config),
                 _ => None,
             };
-            wanted.into_iter().for_each(|wanted| wanted.sensors.push((sensor.clone(), settings.clone())));
+            config.into_iter().for_each(|config| config.sensors.push((sensor.clone(), settings.clone())));
         }
         inputs
     }
@@ -156,7 +156,7 @@ impl BusTasks {
         };
         self.buses.retain(|id, task| buses.get(id).is_some_and(|source| is_same(task, source)));
         for (id, task) in &self.buses {
-            buses.remove(id).into_iter().for_each(|source| set(&task.wanted, source.wanted));
+            buses.remove(id).into_iter().for_each(|source| set(&task.config, source.config));
         }
         for (id, source) in buses {
             let health = healths.get(&id).cloned().unwrap_or_default();
@@ -179,9 +179,9 @@ impl BusTasks {
 
     /// Begins to read a bus; none of a kind that this version does not read.
     fn start(&mut self, id: &Id, source: ConfiguredBus, health: HealthHandle) -> Option<BusTask> {
-        let ConfiguredBus { kind, link, board, wanted } = source;
-        let (sender, wanted) = watch::channel(wanted);
-        let context = self.context(id.clone(), wanted, health.clone());
+        let ConfiguredBus { kind, link, board, config } = source;
+        let (sender, config) = watch::channel(config);
+        let context = self.context(id.clone(), config, health.clone());
         let (mut task, mut calibrations) = (JoinSet::new(), None);
         match kind {
             BusKind::Line => {
@@ -203,7 +203,7 @@ impl BusTasks {
             // Known, and not read by this version: `BusKind::is_read`.
             BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12 => return None,
         }
-        Some(BusTask { kind, link, board, wanted: sender, health, calibrations, _task: task })
+        Some(BusTask { kind, link, board, config: sender, health, calibrations, _task: task })
     }
 
     /// Begins to read the machine, which is no bus of the configuration and never down.
@@ -217,17 +217,17 @@ impl BusTasks {
         });
     }
 
-    fn context(&self, id: Id, inputs: watch::Receiver<BusInputs>, health: HealthHandle) -> BusContext {
+    fn context(&self, id: Id, config: watch::Receiver<BusConfig>, health: HealthHandle) -> BusContext {
         let (clock, queue) = (self.clock.clone(), self.queue.clone());
         let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
-        BusContext { id, inputs, health, clock, queue, outputs, ports }
+        BusContext { id, config, health, clock, queue, outputs, ports }
     }
 }
 
-/// Gives a task other inputs, if they change.
-fn set(sender: &watch::Sender<BusInputs>, wanted: BusInputs) {
-    if *sender.borrow() != wanted {
-        sender.send_replace(wanted);
+/// Gives a task another configuration, if it changes.
+fn set(sender: &watch::Sender<BusConfig>, config: BusConfig) {
+    if *sender.borrow() != config {
+        sender.send_replace(config);
     }
 }
 
@@ -288,8 +288,8 @@ mod tests {
             SensorInputs::of(loaded.agent_toml.as_ref(), &loaded.input_settings, &BTreeMap::new());
         let said: Vec<String> = buses
             .iter()
-            .map(|(id, ConfiguredBus { link, wanted, .. })| {
-                let sensors: Vec<&str> = wanted.sensors.iter().map(|(sensor, _)| sensor.as_str()).collect();
+            .map(|(id, ConfiguredBus { link, config, .. })| {
+                let sensors: Vec<&str> = config.sensors.iter().map(|(sensor, _)| sensor.as_str()).collect();
                 format!("{id} {} {}", address(link), sensors.join(" "))
             })
             .collect();

@@ -108,7 +108,7 @@ pub enum Input {
 /// The name of a value in lines of text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LineName {
-    /// The value's label, its column's heading or its path in JSON, or enough of its words.
+    /// The value's label, the name of its column or its path in JSON, or enough of its words.
     pub label: String,
     /// Labels of other fields of the same line or object, and what must stand there.
     pub selectors: Vec<(String, String)>,

@@ -1,7 +1,7 @@
-//! Labels as boards print them, names as documents write them, and whether one is meant by the other.
+//! Labels as boards print them, names as documents write them, and whether a label matches a name.
 //!
-//! A name is a whole label without its unit: `Air Temp`, `air_temp` and `AIR-TEMP` name what is labelled `Air Temp (°C)`. Part
-//! of a label's words, such as `Temp`, is a short form; whether it is enough, whoever has seen all labels must say.
+//! A name is a whole label without its unit: `Air Temp`, `air_temp` and `AIR-TEMP` name what is labelled `Air Temp (°C)`. A name that
+//! is only some words of a label (`Temp`) matches partially. Whether that is unique only the caller can tell, who has seen all labels.
 
 mod units;
 
@@ -27,9 +27,9 @@ pub struct Label {
     joined: String,
 }
 
-/// How a label answers to a name.
+/// How a label matches a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fit {
+pub enum MatchKind {
     /// The name is a part of its words.
     Partial,
     /// The name is the whole label.
@@ -51,14 +51,14 @@ impl Label {
         is_label.then(|| Label { key, bracket: comparable(bracket), unit, joined: words.concat(), words, bare })
     }
 
-    /// How this label answers to a name. A name that says a unit means no label that says another.
+    /// How this label matches a name. A name that says a unit matches no label that says another.
     #[must_use]
-    pub fn fit(&self, name: &Label) -> Option<Fit> {
+    pub fn matches(&self, name: &Label) -> Option<MatchKind> {
         let other_unit = !name.bracket.is_empty() && !self.bracket.is_empty() && name.bracket != self.bracket;
         match self.key == name.key {
             true if other_unit && name.unit != self.unit => None,
-            true => Some(Fit::Exact),
-            false => self.has_words(&name.joined).then_some(Fit::Partial),
+            true => Some(MatchKind::Exact),
+            false => self.has_words(&name.joined).then_some(MatchKind::Partial),
         }
     }
 
@@ -184,22 +184,22 @@ mod tests {
             ("Distance", &["Distance in cm", "Distance (cm)"]),
         ] {
             for text in labels {
-                assert_eq!(label(text).fit(&label(name)), Some(Fit::Exact), "{name:?} and {text:?}");
+                assert_eq!(label(text).matches(&label(name)), Some(MatchKind::Exact), "{name:?} and {text:?}");
             }
         }
     }
 
     #[test]
-    fn a_short_form_is_some_of_the_words() {
+    fn a_partial_match_is_some_of_the_words() {
         for (name, text, expected) in [
-            ("Temp", "Air Temp", Some(Fit::Partial)),
-            ("CO2", "CO2 concentration [ppm]", Some(Fit::Partial)),
-            ("Air Temp", "Air Temp inside", Some(Fit::Partial)),
-            ("airtemp", "Air Temp inside", Some(Fit::Partial)),
-            ("ph", "tank.ph", Some(Fit::Partial)),
-            ("pH", "Tank 1 pH", Some(Fit::Partial)),
-            ("Temp", "Temp (out)", Some(Fit::Partial)),
-            ("temp", "packet 'temp", Some(Fit::Partial)),
+            ("Temp", "Air Temp", Some(MatchKind::Partial)),
+            ("CO2", "CO2 concentration [ppm]", Some(MatchKind::Partial)),
+            ("Air Temp", "Air Temp inside", Some(MatchKind::Partial)),
+            ("airtemp", "Air Temp inside", Some(MatchKind::Partial)),
+            ("ph", "tank.ph", Some(MatchKind::Partial)),
+            ("pH", "Tank 1 pH", Some(MatchKind::Partial)),
+            ("Temp", "Temp (out)", Some(MatchKind::Partial)),
+            ("temp", "packet 'temp", Some(MatchKind::Partial)),
             ("Temp", "Temperature", None),
             ("co", "CO2", None),
             ("V", "mV", None),
@@ -207,10 +207,10 @@ mod tests {
             ("Temp Air", "Air Temp", None),
             ("1", "Sensor 12", None),
             ("Temp (C)", "Temp (F)", None),
-            ("Temp (C)", "Temp", Some(Fit::Exact)),
-            ("Temp", "Temp (F)", Some(Fit::Exact)),
+            ("Temp (C)", "Temp", Some(MatchKind::Exact)),
+            ("Temp", "Temp (F)", Some(MatchKind::Exact)),
         ] {
-            assert_eq!(label(text).fit(&label(name)), expected, "{name:?} and {text:?}");
+            assert_eq!(label(text).matches(&label(name)), expected, "{name:?} and {text:?}");
         }
     }
 

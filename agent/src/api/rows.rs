@@ -13,7 +13,7 @@ use tilth_sync::engine::{Counts, Meter, PullStatus};
 
 use crate::configuration::BundleStatus;
 use crate::decide::ReadingCounts;
-use crate::sense::bus::health::{About, BoardHealth};
+use crate::sense::bus::health::{BoardHealth, UnusableValue};
 use crate::sense::i2c::CalibrationStep;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -459,7 +459,7 @@ pub(crate) struct Ignored {
     pub(crate) reason: String,
     pub(crate) message: String,
     #[serde(flatten)]
-    pub(crate) about: Option<About>,
+    pub(crate) about: Option<UnusableValue>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

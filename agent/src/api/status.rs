@@ -167,7 +167,8 @@ impl ApiState {
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
         bus.health.get();
-    let Messages { received, matched, ignored, last_ignored, unmatched_names, missing_names, faults, mixed } = messages;
+    let Messages { received, matched, ignored, last_ignored, unmatched_labels, missing_names, faults, mixed } =
+        messages;
     let of_lines = ignored.keys().map(|reason| (reason.key.to_owned(), reason.text));
     let reasons = of_lines.chain(rejected_stamps.keys().map(|why| (name(why), why.text())));
     BusState {
@@ -186,13 +187,13 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         last_message: last_input.and_then(|at| placed(at, anchor)),
         last_message_s: last_input.map(|at| (now - at).as_secs_f64()),
         ignored: ignored.into_iter().map(|(reason, count)| (reason.key.to_owned(), count)).collect(),
-        last_ignored: last_ignored.map(|health::Ignored { reason, excerpt, about }| Ignored {
+        last_ignored: last_ignored.map(|health::Ignored { reason, excerpt, value }| Ignored {
             reason: reason.key.to_owned(),
             message: excerpt,
-            about,
+            about: value,
         }),
         not_received: Some(missing_names).filter(|_| state == State::Up).into_iter().flatten().collect(),
-        unclaimed: unmatched_names.into_iter().collect(),
+        unclaimed: unmatched_labels.into_iter().collect(),
         rejected_stamps: rejected_stamps.into_iter().map(|of| self::rejected_stamps(of, now, anchor)).collect(),
         faults: faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
         several_nodes: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),

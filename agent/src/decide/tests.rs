@@ -298,7 +298,7 @@ fn high(at_s: i64) -> SenseMessage {
         quality: Quality::Good,
         fault: None,
         arrived: Uptime(0),
-        taken: None,
+        measured_at: None,
         source_time: Some(WallTime(at_s * 1000)),
         rejected: None,
     })

@@ -3,10 +3,10 @@
 //! Each bus has two loops. One opens the bus's own port again and again, asks which board is there, and gives the connection to
 //! the bus that the board belongs to. The other one holds the conversation with the bus's board over the connection it was given.
 
+mod channel_types;
 mod channels;
 mod clock;
 mod connection;
-mod kinds;
 pub(crate) mod pulses;
 mod registry;
 mod relays;
@@ -14,7 +14,7 @@ mod sequence;
 mod session;
 mod settings;
 mod settings_queue;
-mod words;
+mod texts;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,16 +36,16 @@ use super::store_ack::{Acknowledged, StoreAck};
 use super::stream::Endpoint;
 use crate::output::counted;
 use crate::random;
+use channel_types::ChannelType;
 use channels::Channels;
 use connection::{CHUNK, Connection, connect, send};
-use kinds::Kind;
 use registry::PortEvent;
 use session::{Effect, Input, Session, Topic};
 use settings_queue::Setting;
 
 pub(crate) use connection::{Identity, message_ends};
 pub(crate) use registry::BoardRegistry;
-pub(crate) use words::board_kind;
+pub(crate) use texts::board_kind;
 
 /// Speed of boards with Tilth's firmware.
 pub(crate) const BAUD: u32 = 115_200;
@@ -66,8 +66,8 @@ const MAX_LOG_LINES: u32 = 30;
 const LOG_SPAN: Span = Span::from_mins(10);
 
 /// Reads the board of a bus for ever.
-pub(crate) async fn run(endpoint: Endpoint, stated: Option<BoardId>, registry: BoardRegistry, context: BusContext) {
-    let events = registry.add_bus(&context.id, stated, Instant::now());
+pub(crate) async fn run(endpoint: Endpoint, configured: Option<BoardId>, registry: BoardRegistry, context: BusContext) {
+    let events = registry.add_bus(&context.id, configured, Instant::now());
     let board = Board::new(registry.clone(), context.clone());
     tokio::join!(keep_port(endpoint, registry, context), board.serve(events));
 }
@@ -83,7 +83,7 @@ pub(crate) async fn ask(endpoint: &Endpoint) -> Result<Identity, String> {
 impl Identity {
     /// Id of the board, 16 hexadecimal digits.
     pub(crate) fn id(&self) -> String {
-        words::id(self.board)
+        texts::id(self.board)
     }
 
     /// Version of its firmware.
@@ -94,8 +94,8 @@ impl Identity {
     /// What each channel measures, by number: the kind as `agent.toml` names it, and the quantity, where that does not depend on what is
     /// wired to it. None where the channel is off or this version does not know it.
     pub(crate) fn channels(&self) -> impl ExactSizeIterator<Item = Option<(&'static str, Option<Quantity>)>> {
-        let known = |kind: &Kind| kind.map(|(kind, _)| kind).filter(|kind| *kind != ChannelKind::Off);
-        self.channels.iter().map(move |kind| known(kind).map(|kind| (words::kind_name(kind), words::quantity(kind))))
+        let known = |of: &ChannelType| of.map(|(kind, _)| kind).filter(|kind| *kind != ChannelKind::Off);
+        self.channels.iter().map(move |of| known(of).map(|kind| (texts::kind_name(kind), texts::quantity(kind))))
     }
 }
 
@@ -104,11 +104,11 @@ async fn keep_port(endpoint: Endpoint, registry: BoardRegistry, context: BusCont
     let bus = &context.id;
     let failed = |why: String| registry.send(bus, PortEvent::Failed(why));
     loop {
-        match connect(&endpoint, || registry.stated_board(bus), failed, &context.ports, 0).await {
+        match connect(&endpoint, || registry.configured_board(bus), failed, &context.ports, 0).await {
             Ok((connection, closed)) => match registry.bus_of(bus, connection.identity.board, Instant::now()) {
                 Ok((assigned, replaced)) => {
                     if let Some(before) = replaced {
-                        warn!(bus = %assigned, "{}", words::replaces(connection.identity.board, before));
+                        warn!(bus = %assigned, "{}", texts::replaces(connection.identity.board, before));
                     }
                     registry.send(&assigned, PortEvent::Connected(connection));
                     // Ends with the connection.
@@ -156,7 +156,7 @@ struct Board {
     registry: BoardRegistry,
     session: Option<Session>,
     channels: Channels,
-    /// What the configuration states of the board.
+    /// What the configuration says of the board.
     settings: Vec<Setting>,
     /// What decide was told of sensors without values.
     missing: Option<MissingValues>,
@@ -186,9 +186,9 @@ impl Board {
         }
     }
 
-    /// Takes lines as they arrive, for ever.
+    /// Takes connections as they arrive, for ever.
     async fn serve(mut self, mut events: mpsc::Receiver<PortEvent>) {
-        self.take_wanted();
+        self.apply_config();
         let mut orders = self.context.outputs.of_bus(&self.context.id);
         let mut next = None;
         loop {
@@ -222,11 +222,11 @@ impl Board {
         }
     }
 
-    fn take_wanted(&mut self) {
-        let wanted = self.context.inputs.borrow_and_update().clone();
-        self.channels.set_sensors(&wanted.sensors);
-        self.channels.set_stated(&wanted.channels);
-        self.settings = settings::settings(&wanted.channels, &wanted.actuators);
+    fn apply_config(&mut self) {
+        let config = self.context.config.borrow_and_update().clone();
+        self.channels.set_sensors(&config.sensors);
+        self.channels.set_configured(&config.channels);
+        self.settings = settings::settings(&config.channels, &config.actuators);
         self.report_missing();
     }
 
@@ -246,7 +246,7 @@ impl Board {
         // What the store acknowledged while there was no connection.
         acknowledged.mark_changed();
         let mut bytes = [0; CHUNK];
-        self.take_wanted();
+        self.apply_config();
         self.handle(&mut connection, Input::Settings(self.settings.clone())).await;
         let mut ended = self.handle(&mut connection, Input::Opened).await;
         loop {
@@ -257,7 +257,7 @@ impl Board {
             ended = tokio::select! {
                 biased;
                 Some(order) = orders.recv() => self.handle(&mut connection, Input::Order(order)).await,
-                // Only reading waits for a full queue, which loses nothing: the board keeps what is not taken.
+                // Only reading waits for a full queue, which loses nothing: the board keeps what is not read.
                 read = async { queue.ready().await; connection.stream.read(&mut bytes).await } => match read {
                     Ok(read) => {
                         self.context.health.lock().bytes += read as u64;
@@ -278,8 +278,8 @@ impl Board {
                     // The board is reached all the same.
                     PortEvent::Failed(_) => None,
                 },
-                Ok(()) = self.context.inputs.changed() => {
-                    self.take_wanted();
+                Ok(()) = self.context.config.changed() => {
+                    self.apply_config();
                     self.handle(&mut connection, Input::Settings(self.settings.clone())).await
                 }
             };
@@ -434,21 +434,21 @@ impl Board {
 fn board_health(session: &Session, connection: &Connection, replaced: Option<BoardId>) -> Option<BoardHealth> {
     let (identity, counts) = (session.identity.as_ref()?, &session.counts);
     let heartbeat = session.heartbeat;
-    let refused = session.settings.refused().map(|(setting, reason)| words::refused(&setting, reason));
+    let refused = session.settings.refused().map(|(setting, reason)| texts::refused(&setting, reason));
     Some(BoardHealth {
-        id: words::id(session.id),
+        id: texts::id(session.id),
         kind: board_kind(identity.kind).to_owned(),
         firmware: identity.version(),
         port: connection.endpoint.name().to_owned(),
-        last_start: words::reset(identity.reset).to_owned(),
+        last_start: texts::reset(identity.reset).to_owned(),
         restarts: counts.restarts,
         readings: counts.readings,
         lost: counts.lost,
         held: heartbeat.map_or(0, |heartbeat| heartbeat.next.wrapping_sub(heartbeat.oldest)),
         bad_frames: heartbeat.map_or(0, |heartbeat| heartbeat.bad_frames),
-        refused: refused.chain(session.relays.cut()).collect(),
+        refused: refused.chain(session.relays.shortened()).collect(),
         unanswered: session.settings.unanswered(),
-        instead_of: replaced.map(words::id),
+        instead_of: replaced.map(texts::id),
     })
 }
 

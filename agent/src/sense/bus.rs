@@ -1,8 +1,8 @@
-//! Context of every kind of bus: the inputs on it, where its values go, its health and the clock.
+//! Context of every kind of bus: what the configuration has on it, where its values go, its health and the clock.
 //!
 //! A kind is a file or folder beside this one with `run(link, context)`, which reads for ever:
 //!
-//! - It reads what [`BusContext::inputs`] says, now and after each change. What is read by an interval has [`next_due`].
+//! - It reads what [`BusContext::config`] says, now and after each change. What is read by an interval has [`next_due`].
 //! - It says [`BusContext::up`] and [`BusContext::down`], gives each [`BusContext::value`], says which values no message carries
 //!   ([`BusContext::missing`]), and pushes [`SenseMessage::Unmatched`] for what came and could not be used.
 //! - It counts messages and bytes in [`BusContext::health`]: probation judges sensors only while the bytes of their bus rise. Why it
@@ -42,9 +42,9 @@ const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// Sensors whose values no message of their bus carries, and why in words.
 pub(crate) type MissingValues = BTreeMap<SensorId, Arc<str>>;
 
-/// Inputs of sensors on one bus.
+/// What the configuration has on one bus.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct BusInputs {
+pub(crate) struct BusConfig {
     /// Names of the columns of text lines that have no header.
     pub(crate) columns: Option<Vec<String>>,
     /// The sensors on the bus, and how each is read.
@@ -61,7 +61,7 @@ pub(crate) struct BusContext {
     /// Name of the bus in `agent.toml`.
     pub(crate) id: Id,
     /// Changes while the bus stays open: opening a port again would reset many a board.
-    pub(crate) inputs: watch::Receiver<BusInputs>,
+    pub(crate) config: watch::Receiver<BusConfig>,
     pub(crate) health: HealthHandle,
     pub(crate) clock: Clock,
     /// Where values go.
@@ -109,7 +109,7 @@ impl BusContext {
         self.queue.push(SenseMessage::Missing { bus: self.id.clone(), sensors });
     }
 
-    /// Waits until the queue is ready, on the input clock, where a recording must not lose a row. In real time no bus waits.
+    /// On the event-time clock, waits until the queue has room: a recording played through a port loses no row. In real time no bus waits.
     pub(crate) async fn ready(&self) {
         if self.clock.mode() == ClockMode::EventTime {
             self.queue.ready().await;
@@ -177,11 +177,11 @@ mod tests {
     #[test]
     fn a_bus_is_down_since_its_first_reason_and_says_each_new_one() {
         let queue = Queue::new(1);
-        let (_sender, wanted) = watch::channel(BusInputs::default());
+        let (_sender, config) = watch::channel(BusConfig::default());
         let (clock, health) = (Clock::new(ClockMode::Scaled(1)), HealthHandle::default());
         let context = BusContext {
             id: Id::new("gateway").unwrap(),
-            inputs: wanted,
+            config,
             health,
             clock,
             queue: queue.clone(),

@@ -28,7 +28,7 @@ pub(crate) struct Machine {
     pub(crate) disk: PathBuf,
 }
 
-/// A metric that a sensor shows, and when it is read next.
+/// A metric that a sensor reads, and when it is read next.
 struct PolledMetric {
     sensor: SensorId,
     metric: HostMetric,
@@ -36,16 +36,16 @@ struct PolledMetric {
     at: Uptime,
 }
 
-/// Reads every metric at its interval, for ever. Where other sensors are wanted, all are read at once.
+/// Reads every metric at its interval, for ever. Where other sensors are configured, all are read at once.
 pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
     context.clock.started().await;
-    let mut metrics = wanted(&mut context);
+    let mut metrics = configured(&mut context);
     loop {
         let next = metrics.iter().map(|metric| metric.at).min();
         tokio::select! {
             () = context.clock.sleep_until(next) => {}
-            Ok(()) = context.inputs.changed() => {
-                metrics = wanted(&mut context);
+            Ok(()) = context.config.changed() => {
+                metrics = configured(&mut context);
                 continue;
             }
         }
@@ -58,15 +58,15 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
     }
 }
 
-/// The metrics that sensors show, all due now.
-fn wanted(context: &mut BusContext) -> Vec<PolledMetric> {
+/// The metrics that sensors read, all due now.
+fn configured(context: &mut BusContext) -> Vec<PolledMetric> {
     let at = context.clock.uptime();
-    let wanted = context.inputs.borrow_and_update();
+    let config = context.config.borrow_and_update();
     let due = |(sensor, settings): &(SensorId, InputSettings)| {
         let Some(Input::Host(metric)) = settings.input else { return None };
         Some(PolledMetric { sensor: sensor.clone(), metric, interval: settings.interval.unwrap_or(USUAL_INTERVAL), at })
     };
-    wanted.sensors.iter().filter_map(due).collect()
+    config.sensors.iter().filter_map(due).collect()
 }
 
 /// One metric. A kernel or disk that does not answer holds up the machine's metrics, and no other task.
@@ -129,7 +129,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::super::Outputs;
-    use super::super::bus::{BusInputs, HealthHandle};
+    use super::super::bus::{BusConfig, HealthHandle};
     use super::super::queue::{Queue, SenseMessage};
     use super::*;
     use crate::clock::{Clock, ClockMode};
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn all_figures_are_read_at_once_when_they_are_wanted() {
+    fn all_figures_are_read_at_once_when_they_are_configured() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let input = |sensor: &str, metric| {
@@ -197,12 +197,12 @@ mod tests {
             };
             let (load, memory) = (input("pi/load", HostMetric::Load), input("pi/memory", HostMetric::MemoryUsed));
             let queue = Queue::new(2);
-            let (sender, wanted) =
-                watch::channel(BusInputs { sensors: vec![load.clone(), memory], ..BusInputs::default() });
+            let (sender, config) =
+                watch::channel(BusConfig { sensors: vec![load.clone(), memory], ..BusConfig::default() });
             let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
             let context = BusContext {
                 id,
-                inputs: wanted,
+                config,
                 health,
                 clock: Clock::new(ClockMode::System),
                 queue: queue.clone(),
@@ -215,7 +215,7 @@ mod tests {
             };
             let test = async {
                 assert_eq!([next().await, next().await], ["pi/load", "pi/memory"]);
-                sender.send_replace(BusInputs { sensors: vec![load], ..BusInputs::default() });
+                sender.send_replace(BusConfig { sensors: vec![load], ..BusConfig::default() });
                 assert_eq!(next().await, "pi/load");
             };
             tokio::select! {

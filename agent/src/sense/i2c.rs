@@ -203,7 +203,7 @@ impl Reader<'_> {
             tokio::select! {
                 () = self.context.clock.sleep_until(due) => {}
                 () = until(ready) => {}
-                Ok(()) = self.context.inputs.changed() => {
+                Ok(()) = self.context.config.changed() => {
                     self.take_wanted();
                     continue;
                 }
@@ -360,8 +360,8 @@ impl Reader<'_> {
     fn take_wanted(&mut self) {
         let now = self.context.clock.uptime();
         let mut before = std::mem::take(&mut self.devices);
-        let wanted = self.context.inputs.borrow_and_update().clone();
-        for (sensor, settings) in &wanted.sensors {
+        let config = self.context.config.borrow_and_update().clone();
+        for (sensor, settings) in &config.sensors {
             self.add(sensor, settings, now);
         }
         for device in &mut self.devices {
@@ -377,7 +377,7 @@ impl Reader<'_> {
             }
         }
         let mut health = self.context.health.lock();
-        health.messages.faults.retain(|sensor, _| wanted.sensors.iter().any(|(wanted, _)| wanted == sensor));
+        health.messages.faults.retain(|sensor, _| config.sensors.iter().any(|(read, _)| read == sensor));
     }
 
     fn add(&mut self, sensor: &SensorId, settings: &InputSettings, now: Uptime) {

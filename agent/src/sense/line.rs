@@ -1,4 +1,4 @@
-//! Lines of text from a serial port or over TCP: opens the line, reads it, and opens it again after it was lost.
+//! Lines of text from a serial port or over TCP: opens the connection, reads it, and opens it again after it was lost.
 
 mod alternating;
 mod assign;
@@ -34,8 +34,8 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::bus::health::About;
-use super::bus::{BusContext, BusInputs, MissingValues, retries};
+use super::bus::health::UnusableValue;
+use super::bus::{BusConfig, BusContext, MissingValues, retries};
 use super::port::Port;
 use super::queue::SenseMessage;
 use super::sample::Sample;
@@ -69,7 +69,7 @@ const MAX_WARNED: usize = 8;
 /// Shortest time between two warnings about one sensor's field; `status` always has the last.
 const WARN_AGAIN_AFTER: Span = Span::from_mins(60);
 
-/// Reads the bus for ever; opens its line again and again while it is missing.
+/// Reads the bus for ever; opens its connection again and again while it is missing.
 pub(crate) async fn run(endpoint: Endpoint, labels: SharedLabelMatches, context: BusContext) {
     let mut reader = LineReader::new(endpoint, labels, context);
     let mut waits = retries();
@@ -124,7 +124,7 @@ struct Reported {
     /// When it was last looked which inputs no line has, and what decide was told of them.
     missing_at: Option<Uptime>,
     missing: Option<Arc<MissingValues>>,
-    /// Since when, and since how many lines, these values are wanted.
+    /// Since when, and since how many lines, these inputs are configured.
     configured_since: Option<(Uptime, u64)>,
     is_missing_logged: bool,
     /// When decide was told which labels names match, and what it is not told yet.
@@ -157,9 +157,9 @@ impl LineReader {
     }
 
     fn update_sensors(&mut self) {
-        let BusInputs { columns, sensors, .. } = self.context.inputs.borrow_and_update().clone();
+        let BusConfig { columns, sensors, .. } = self.context.config.borrow_and_update().clone();
         let mut inputs: Vec<LineSensor> = sensors.into_iter().filter_map(LineSensor::of).collect();
-        // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
+        // What concerns others, such as the interval of a sensor, is no reason to forget labels.
         if columns == self.columns
             && inputs.len() == self.inputs.len()
             && inputs.iter().zip(&self.inputs).all(|(sensor, before)| sensor.is_same(before))
@@ -198,7 +198,7 @@ impl LineReader {
     }
 
     fn on_bytes(&mut self, bytes: &[u8]) {
-        if self.context.inputs.has_changed().unwrap_or(false) {
+        if self.context.config.has_changed().unwrap_or(false) {
             self.update_sensors();
         }
         let now = self.context.clock.now();
@@ -207,20 +207,20 @@ impl LineReader {
         let (lines, before) = (self.decoder.messages().received, LineCounts::of(self.decoder.messages()));
         let mut has_values = false;
         let mut rejected = Vec::new();
-        let mut not_numbers: Vec<About> = Vec::new();
+        let mut not_numbers: Vec<UnusableValue> = Vec::new();
         let LineReader { inputs, decoder, context, .. } = self;
         decoder.push(bytes, |decoded| {
             has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
             let mut sample = |input_ix: usize, value, quality, fault| {
                 let LineSensor { input: LineInput { sensor, .. }, use_stamp, stamps } = &mut inputs[input_ix];
-                let stated = decoded.time.or(decoded.counter);
-                let mut judge = |stated: Option<WallTime>| {
-                    stated.map_or(Some(StampRejection::NoTime), |stated| stamps.judge(stated, now).err())
+                let stamp = decoded.time.or(decoded.counter);
+                let mut judge = |stamp: Option<WallTime>| {
+                    stamp.map_or(Some(StampRejection::NoTime), |stamp| stamps.judge(stamp, now).err())
                 };
-                let why = if *use_stamp && is_judged { judge(stated) } else { None };
+                let why = if *use_stamp && is_judged { judge(stamp) } else { None };
                 if let Some(why) = why {
-                    of_line.get_or_insert_with(|| (why, stated, sensor.clone()));
+                    of_line.get_or_insert_with(|| (why, stamp, sensor.clone()));
                 }
                 let source_time = decoded.time.filter(|_| *use_stamp);
                 Sample { source_time, rejected: why, ..Sample::new(sensor.clone(), value, quality, fault, now.0) }
@@ -231,7 +231,7 @@ impl LineReader {
             for (input_ix, why) in decoded.faults {
                 context.value(sample(*input_ix, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
             }
-            not_numbers.extend(decoded.not_numbers.iter().map(|(_, about)| about.clone()));
+            not_numbers.extend(decoded.not_numbers.iter().map(|(_, value)| value.clone()));
             rejected.extend(of_line);
         });
         let counts = LineCounts::of(self.decoder.messages());
@@ -243,7 +243,7 @@ impl LineReader {
             self.send_missing(now.0);
             self.send_labels(now.0);
         }
-        not_numbers.iter().for_each(|about| self.log_no_number(about, now.0));
+        not_numbers.iter().for_each(|value| self.log_no_number(value, now.0));
         rejected.iter().for_each(|(why, stamp, sensor)| self.reject_stamp(*why, *stamp, sensor, now.0));
         let mut health = self.context.health.lock();
         health.bytes += bytes.len() as u64;
@@ -255,7 +255,7 @@ impl LineReader {
         }
     }
 
-    /// Counts a line whose own time was not taken. The log says once of each reason that a clock is wrong.
+    /// Counts a line whose own time was not accepted. The log says once of each reason that a clock is wrong.
     fn reject_stamp(&self, why: StampRejection, stamp: Option<WallTime>, sensor: &SensorId, now: Uptime) {
         let is_first = self.context.health.lock().reject_stamp(why, stamp, sensor.clone(), now);
         if is_first && why.is_wrong_clock() {
@@ -325,7 +325,7 @@ impl LineReader {
         }
     }
 
-    fn log_no_number(&mut self, About { field, text, sensor }: &About, now: Uptime) {
+    fn log_no_number(&mut self, UnusableValue { field, text, sensor }: &UnusableValue, now: Uptime) {
         if is_due(self.reported.no_number.get(sensor).copied(), WARN_AGAIN_AFTER, now) {
             self.reported.no_number.insert(sensor.clone(), now);
             let bus = &self.context.id;

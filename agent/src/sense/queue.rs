@@ -81,7 +81,7 @@ impl Queue {
         self.0.came.notify_one();
     }
 
-    /// Waits until the queue is less than half full. A live bus waits only if its boards hold what is not taken.
+    /// Waits until the queue is less than half full. In real time only a bus of kind board waits: its board keeps what is not read.
     pub(crate) async fn ready(&self) {
         while self.waiting().items.len() > self.0.capacity / 2 {
             self.0.taken.notified().await;
@@ -162,7 +162,7 @@ mod tests {
             quality: Quality::Good,
             fault: None,
             arrived: Uptime(0),
-            taken: None,
+            measured_at: None,
             source_time: None,
             rejected: None,
         }

@@ -24,10 +24,10 @@ pub(crate) struct Sample {
     pub(crate) fault: Option<Arc<str>>,
     pub(crate) arrived: Uptime,
     /// When it was measured, where the bus knows that on the agent's clock; never later than its arrival.
-    pub(crate) taken: Option<Uptime>,
+    pub(crate) measured_at: Option<Uptime>,
     /// Time that its source gave it, where its input says `stamp = "source"` and it carried one.
     pub(crate) source_time: Option<WallTime>,
-    /// Why that time is not used, where its input says `stamp = "source"`; of no account on the input clock.
+    /// Why `source_time` is not used; ignored on the event-time clock.
     pub(crate) rejected: Option<StampRejection>,
 }
 
@@ -40,7 +40,7 @@ impl Sample {
         fault: Option<Arc<str>>,
         arrived: Uptime,
     ) -> Sample {
-        Sample { sensor, value, quality, fault, arrived, taken: None, source_time: None, rejected: None }
+        Sample { sensor, value, quality, fault, arrived, measured_at: None, source_time: None, rejected: None }
     }
 
     /// The value as input of the engine, to be made when decide takes it from the queue, for the input clock moves here; none where the
@@ -62,7 +62,7 @@ impl Sample {
         if clock.mode() == ClockMode::EventTime { clock.uptime() } else { self.arrived }
     }
 
-    /// When it was taken, if its arrival does not count.
+    /// When it was measured, if its arrival does not count.
     fn stated_time(&self, clock: &Clock) -> Option<Uptime> {
         if clock.mode() == ClockMode::EventTime {
             return Some(match self.source_time {
@@ -73,8 +73,8 @@ impl Sample {
                 None => clock.uptime(),
             });
         }
-        if self.taken.is_some() {
-            return self.taken;
+        if self.measured_at.is_some() {
+            return self.measured_at;
         }
         let stamp = self.source_time.filter(|_| self.rejected.is_none())?;
         // A little ahead is the difference of two clocks: no reading is from later than now.
@@ -89,7 +89,7 @@ mod tests {
     use tilth_core::time::Span;
 
     #[test]
-    fn a_stamp_is_taken_unless_it_was_rejected() {
+    fn a_stamp_is_accepted_unless_it_was_rejected() {
         let clock = Clock::new(ClockMode::Scaled(1));
         let arrived = Uptime(10_000_000);
         let sample = |source_time, rejected| {
@@ -99,7 +99,7 @@ mod tests {
                 quality: Quality::Good,
                 fault: None,
                 arrived,
-                taken: None,
+                measured_at: None,
                 source_time,
                 rejected,
             }
@@ -132,7 +132,7 @@ mod tests {
                 quality: Quality::Good,
                 fault: None,
                 arrived: Uptime(0),
-                taken: None,
+                measured_at: None,
                 source_time,
                 rejected: Some(StampRejection::NoClock),
             }
@@ -148,7 +148,7 @@ mod tests {
             quality: Quality::Good,
             fault: None,
             arrived: Uptime(0),
-            taken: None,
+            measured_at: None,
             source_time: Some(WallTime(4000)),
             rejected: None,
         };

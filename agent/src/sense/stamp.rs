@@ -18,7 +18,7 @@ pub(crate) const BACK: Span = Span::from_mins(10);
 /// Lines far in the past after which it is decided what they are.
 const DECIDED_BY: u32 = 5;
 
-/// Before that only an advance beyond this is a backlog: stamps are often whole seconds, and several lines may be read at once.
+/// Until [`DECIDED_BY`] lines came, only a lead beyond this makes a backlog: stamps are often whole seconds, read several at once.
 const SLACK: Span = Span::from_secs(2);
 
 /// Over this long one step tells the pace of a clock, whole seconds and all.
@@ -37,7 +37,7 @@ const COUNTER_STEPS: u32 = 3;
 const COUNTER_STEP: Span = Span(500);
 const COUNTER_STEP_LONGEST: Span = Span::from_secs(5);
 
-/// Why a reading's own time is not taken, where the configuration asks for it.
+/// Why a reading's own time is not accepted, where the configuration asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StampRejection {
@@ -98,7 +98,7 @@ struct StampArrival {
 /// ```
 ///
 /// A near stamp ends everything: it is true. Stamps in the future and before this program existed are refused one by one and
-/// change nothing. `Believed`, `Doubted` and `Backlog` take the stamp, so that no true reading gets another time; `Wrong` takes
+/// change nothing. `Believed`, `Doubted` and `Backlog` accept the stamp, so that no true reading gets another time; `Wrong` takes
 /// the arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {

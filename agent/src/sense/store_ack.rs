@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::board::pulses::Counted;
 
-/// How far the readings of a board are taken. The store keeps it with them, so that a board that sends them again after a kill of the agent
-/// is known to.
+/// Up to which reading a board's readings are accepted. Stored in their transaction, so that readings that come again after the agent was
+/// killed are recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BoardPosition {
     /// Id of the board.
@@ -102,7 +102,7 @@ impl PartialEq for StoreAck {
 
 #[cfg(test)]
 impl BoardPosition {
-    /// The position of a board whose readings before `next` were taken.
+    /// The position of a board whose readings before `next` were accepted.
     pub(crate) fn made(next: u32) -> BoardPosition {
         BoardPosition { board: [1; 8], next, recent: VecDeque::from([7]), counted: Counted::from([(5, (9, 100))]) }
     }

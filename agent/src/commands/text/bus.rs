@@ -6,7 +6,7 @@ use super::times::Times;
 use super::{for_long, line};
 use crate::api::rows::{BusState, FaultRow, RejectedStamps};
 use crate::output::{counted, listed};
-use crate::sense::bus::health::{About, BoardHealth};
+use crate::sense::bus::health::{BoardHealth, UnusableValue};
 
 /// Upper limit of names shown for a bus that sensors want and no message has, and of sensors whose input fails.
 const MAX_SHOWN: usize = 16;
@@ -28,7 +28,7 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     let ignored: String = bus.ignored.iter().map(|(reason, count)| format!(", {count} {}", why(reason))).collect();
     lines.push(format!("{}, {} used{ignored}{last}", counted(bus.messages, what), bus.used));
     if let Some(last) = &bus.last_ignored {
-        let about = last.about.as_ref().map_or(String::new(), |About { field, text, sensor }| {
+        let about = last.about.as_ref().map_or(String::new(), |UnusableValue { field, text, sensor }| {
             format!(": {} says {:?}, wanted by {sensor}", line(field), line(text))
         });
         lines.push(format!("last not used ({}{about}): {}", why(&last.reason), line(&last.message)));

@@ -12,7 +12,7 @@ use super::numbers::{self, DecimalMark};
 use super::report::{Reason, Report};
 use super::sensors::{Sensors, bare, label, unit_of};
 use super::series::SeriesNames;
-use crate::sense::line::attributes::{self, Unclear, UnitRef, Units};
+use crate::sense::line::attributes::{self, AmbiguousOwner, UnitRef, Units};
 use crate::sense::line::number;
 
 /// A sensor's column, or a column without a name, which must be empty.
@@ -138,7 +138,7 @@ pub(super) fn wide(
         let key = keys.get(&at).copied().unwrap_or_default();
         let unit = units
             .of(at, key)
-            .map_err(|Unclear| format!("the unit of \"{heading}\" could stand in more than one column"));
+            .map_err(|AmbiguousOwner| format!("the unit of \"{heading}\" could stand in more than one column"));
         let unit = if sensor.is_some() { unit? } else { None };
         let is_id = place.is_none() && sensors.is_id(&heading);
         let found = measurement_of(sensor, &heading, is_id, sensors, &siblings).and_then(|measurement| {

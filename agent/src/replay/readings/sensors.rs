@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tilth_core::label::{Fit, Label, Siblings};
+use tilth_core::label::{Label, MatchKind, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::Unit;
 
@@ -51,8 +51,8 @@ impl Mapped {
         self.map.name.trim() == name
     }
 
-    fn fit(&self, label: Option<&Label>) -> Option<Fit> {
-        label?.fit(self.label.as_ref()?)
+    fn matches(&self, label: Option<&Label>) -> Option<MatchKind> {
+        label?.matches(self.label.as_ref()?)
     }
 }
 
@@ -90,7 +90,7 @@ impl Sensors {
         }
         let label = label(name);
         let exact = self.maps.iter().position(|mapped| mapped.is_exactly(name));
-        let whole = || self.maps.iter().position(|mapped| mapped.fit(label.as_ref()) == Some(Fit::Exact));
+        let whole = || self.maps.iter().position(|mapped| mapped.matches(label.as_ref()) == Some(MatchKind::Exact));
         if let Some(index) = exact.or_else(whole) {
             return self.take(index, name, true);
         }
@@ -106,7 +106,7 @@ impl Sensors {
         // What is the whole name of another is no part of this one: `sensor.t` beside `sensor.t_2`.
         let is_free =
             |mapped: &Mapped| mapped.taken.as_ref().is_none_or(|(before, is_whole)| !is_whole || before == name);
-        let is_part = |mapped: &Mapped| is_free(mapped) && mapped.fit(label.as_ref()) == Some(Fit::Partial);
+        let is_part = |mapped: &Mapped| is_free(mapped) && mapped.matches(label.as_ref()) == Some(MatchKind::Partial);
         let fits: Vec<usize> = (0..self.maps.len()).filter(|index| is_part(&self.maps[*index])).collect();
         match fits[..] {
             [] => Ok(None),
@@ -155,7 +155,7 @@ impl Sensors {
             return false;
         }
         let label = label(name);
-        self.maps.iter().any(|mapped| mapped.is_exactly(name) || mapped.fit(label.as_ref()).is_some())
+        self.maps.iter().any(|mapped| mapped.is_exactly(name) || mapped.matches(label.as_ref()).is_some())
     }
 
     /// Whether a whole name is a sensor, without a word of `--map`.

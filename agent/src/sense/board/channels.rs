@@ -1,4 +1,4 @@
-//! Which sensors show a board's channels, and how a reading becomes their values. Pure.
+//! Which sensors read a board's channels, and how a reading becomes their values. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use tilth_core::time::Uptime;
 use tilth_core::unit::{Conversion, Unit};
 use tilth_wire::{ChannelKind, Refusal, Sample as Measured, SetChannel, Unit as WireUnit};
 
-use super::kinds::Kind;
+use super::channel_types::ChannelType;
 use super::session::Value;
 use super::settings_queue::Setting;
-use super::words;
+use super::texts;
 use crate::sense::bus::MissingValues;
 use crate::sense::sample::Sample;
 
-/// A sensor that shows a channel.
+/// A sensor that reads a channel.
 #[derive(Debug, Clone, PartialEq)]
-struct Shown {
+struct ChannelSensor {
     sensor: SensorId,
     quantity: Quantity,
     /// Unit that the configuration says of a channel without one.
     unit: Option<Unit>,
 }
 
-/// The sensors of a bus by the channel that they show.
+/// The sensors of a bus by the channel that they read.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Channels {
-    sensors: BTreeMap<u8, Vec<Shown>>,
-    /// What `agent.toml` states. While the board measures something else there, its readings are of no sensor.
-    stated: BTreeMap<u8, BoardChannel>,
+    sensors: BTreeMap<u8, Vec<ChannelSensor>>,
+    /// What `agent.toml` configures. While the board measures something else there, its readings are of no sensor.
+    configured: BTreeMap<u8, BoardChannel>,
     /// What the board has, by number; none for a kind that this version does not know.
-    kinds: Vec<Kind>,
+    channel_types: Vec<ChannelType>,
     /// Settings of channels that the board refuses.
     refused: BTreeMap<u8, (Setting, Refusal)>,
 }
@@ -45,19 +45,19 @@ impl Channels {
         self.sensors.clear();
         for (sensor, settings) in inputs {
             let Some(Input::Board { channel, .. }) = settings.input else { continue };
-            let shown = Shown { sensor: sensor.clone(), quantity: settings.quantity, unit: settings.unit };
-            self.sensors.entry(channel).or_default().push(shown);
+            let reads = ChannelSensor { sensor: sensor.clone(), quantity: settings.quantity, unit: settings.unit };
+            self.sensors.entry(channel).or_default().push(reads);
         }
     }
 
-    /// Replaces what `agent.toml` states.
-    pub(super) fn set_stated(&mut self, channels: &BTreeMap<u8, BoardChannel>) {
-        self.stated = channels.clone();
+    /// Replaces what `agent.toml` configures.
+    pub(super) fn set_configured(&mut self, channels: &BTreeMap<u8, BoardChannel>) {
+        self.configured = channels.clone();
     }
 
     /// Replaces what the board has, as its Hello says it, and what it refuses.
-    pub(super) fn set_board(&mut self, kinds: &[Kind], refused: impl Iterator<Item = (Setting, Refusal)>) {
-        self.kinds = kinds.to_vec();
+    pub(super) fn set_board(&mut self, types: &[ChannelType], refused: impl Iterator<Item = (Setting, Refusal)>) {
+        self.channel_types = types.to_vec();
         let of_channel = |(setting, reason)| match setting {
             Setting::Channel(SetChannel { channel, .. }) => Some((channel, (setting, reason))),
             Setting::Relay(_) => None,
@@ -68,61 +68,62 @@ impl Channels {
     /// Sensors whose channel the board does not have or measure, and why.
     pub(super) fn missing(&self) -> MissingValues {
         let mut missing = MissingValues::new();
-        for (channel, shown) in &self.sensors {
-            for shown in shown {
-                if let Some(why) = self.why_missing(*channel, shown) {
-                    missing.insert(shown.sensor.clone(), why.into());
+        for (channel, sensors) in &self.sensors {
+            for sensor in sensors {
+                if let Some(why) = self.why_missing(*channel, sensor) {
+                    missing.insert(sensor.sensor.clone(), why.into());
                 }
             }
         }
         missing
     }
 
-    fn why_missing(&self, channel: u8, shown: &Shown) -> Option<String> {
-        let kind = self.kinds.get(usize::from(channel));
-        if kind.is_some_and(|kind| !self.is_as_stated(channel, *kind)) {
+    fn why_missing(&self, channel: u8, sensor: &ChannelSensor) -> Option<String> {
+        let channel_type = self.channel_types.get(usize::from(channel));
+        if channel_type.is_some_and(|channel_type| !self.is_as_configured(channel, *channel_type)) {
             // A setting that is still on its way is no reason.
-            return self.refused.get(&channel).map(|(setting, reason)| words::refused(setting, *reason));
+            return self.refused.get(&channel).map(|(setting, reason)| texts::refused(setting, *reason));
         }
-        if let (Some(Some((ChannelKind::Pulse, _))), Some(key)) = (kind, PulseScale::key(shown.quantity))
-            && self.scale(channel, shown.quantity).is_none()
+        if let (Some(Some((ChannelKind::Pulse, _))), Some(key)) = (channel_type, PulseScale::key(sensor.quantity))
+            && self.scale(channel, sensor.quantity).is_none()
         {
-            return Some(words::no_scale(channel, key, shown.quantity));
+            return Some(texts::no_scale(channel, key, sensor.quantity));
         }
-        match kind {
-            None => Some(words::no_channel(channel, self.kinds.len())),
-            Some(Some((ChannelKind::Off, _))) => Some(words::channel_off(channel)),
-            Some(Some((_, unit))) if shown.conversion(*unit).is_none() => {
-                Some(words::wrong_unit(channel, words::unit(*unit).0, shown.quantity))
+        match channel_type {
+            None => Some(texts::no_channel(channel, self.channel_types.len())),
+            Some(Some((ChannelKind::Off, _))) => Some(texts::channel_off(channel)),
+            Some(Some((_, unit))) if sensor.conversion(*unit).is_none() => {
+                Some(texts::wrong_unit(channel, texts::unit(*unit).0, sensor.quantity))
             }
             Some(_) => None,
         }
     }
 
-    /// Whether a channel that measures this does as `agent.toml` states, if that states it.
-    fn is_as_stated(&self, channel: u8, kind: Kind) -> bool {
-        let is_of = |stated: &BoardChannel| kind.is_some_and(|(kind, _)| kind == words::channel_kind(stated.kind));
-        self.stated.get(&channel).is_none_or(is_of)
+    /// Whether a channel that measures this does as `agent.toml` says, if that has the channel.
+    fn is_as_configured(&self, channel: u8, channel_type: ChannelType) -> bool {
+        let kind = channel_type.map(|(kind, _)| kind);
+        self.configured.get(&channel).is_none_or(|channel| kind == Some(texts::channel_kind(channel.kind)))
     }
 
     /// What a pulse of a channel stands for, for a sensor of this quantity.
     fn scale(&self, channel: u8, quantity: Quantity) -> Option<PulseScale> {
-        self.stated.get(&channel)?.pulses.filter(|scale| scale.quantity == quantity)
+        self.configured.get(&channel)?.pulses.filter(|scale| scale.quantity == quantity)
     }
 
-    /// The values of a reading that came at `arrived`: one for each sensor that shows its channel.
+    /// The values of a reading that came at `arrived`: one for each sensor that reads its channel.
     pub(super) fn samples(&self, value: Value, arrived: Uptime) -> impl Iterator<Item = Sample> {
-        let unit = value.kind.map_or(WireUnit::Raw, |(_, unit)| unit);
-        let is_used = self.is_as_stated(value.channel, value.kind);
-        let shown = self.sensors.get(&value.channel).filter(|_| is_used).into_iter().flatten();
-        shown.filter_map(move |shown| shown.sample(value, unit, self.scale(value.channel, shown.quantity), arrived))
+        let Value { channel, channel_type, .. } = value;
+        let unit = channel_type.map_or(WireUnit::Raw, |(_, unit)| unit);
+        let is_used = self.is_as_configured(channel, channel_type);
+        let sensors = self.sensors.get(&channel).filter(|_| is_used).into_iter().flatten();
+        sensors.filter_map(move |sensor| sensor.sample(value, unit, self.scale(channel, sensor.quantity), arrived))
     }
 }
 
-impl Shown {
+impl ChannelSensor {
     /// How a number of a channel becomes one of the sensor's quantity; none where the channel measures something else.
     fn conversion(&self, unit: WireUnit) -> Option<Conversion> {
-        match Unit::of(words::unit(unit).0) {
+        match Unit::of(texts::unit(unit).0) {
             Some(unit) => self.quantity.conversion(unit),
             None => self.unit.map_or(Some(Conversion::NONE), |unit| self.quantity.conversion(unit)),
         }
@@ -136,12 +137,12 @@ impl Shown {
                 (scale.value(pulses.count, pulses.millis), Quality::Good, None)
             }
             // Thousandths are divided, so that 21,500 is 21.5 to the last bit.
-            Measured::Value(number) => (conversion.apply(f64::from(number) / words::unit(unit).1), Quality::Good, None),
-            Measured::Fault(fault) => (f64::NAN, Quality::Fault, Some(Arc::from(words::fault(fault)))),
+            Measured::Value(number) => (conversion.apply(f64::from(number) / texts::unit(unit).1), Quality::Good, None),
+            Measured::Fault(fault) => (f64::NAN, Quality::Fault, Some(Arc::from(texts::fault(fault)))),
         };
-        // A little ahead is the jitter of the line: no reading is from later than now.
-        let taken = Some(value.at.min(arrived));
-        Some(Sample { taken, ..Sample::new(self.sensor.clone(), number, quality, fault, arrived) })
+        // A little ahead is the jitter of the connection: no reading is from later than now.
+        let measured_at = Some(value.at.min(arrived));
+        Some(Sample { measured_at, ..Sample::new(self.sensor.clone(), number, quality, fault, arrived) })
     }
 }
 
@@ -175,12 +176,12 @@ mod tests {
     const KINDS: [ChannelKind; 4] =
         [ChannelKind::Analog, ChannelKind::Sht3xTemperature, ChannelKind::Bme280Pressure, ChannelKind::Off];
 
-    fn of(kind: ChannelKind) -> Kind {
+    fn of(kind: ChannelKind) -> ChannelType {
         Some((kind, kind.unit()))
     }
 
     #[test]
-    fn a_reading_is_in_the_unit_of_each_sensor_that_shows_its_channel_and_has_its_own_time() {
+    fn a_reading_is_in_the_unit_of_each_sensor_that_reads_its_channel_and_has_its_own_time() {
         let channels = channels(&[
             ("a/ph", Quantity::Ph, 0),
             ("a/temp", Quantity::Temperature, 1),
@@ -188,8 +189,10 @@ mod tests {
             ("a/air", Quantity::Pressure, 2),
         ]);
         let samples = |channel, sample, at| {
-            let value = Value { channel, kind: of(KINDS[usize::from(channel)]), at: Uptime(at), sample, pulses: None };
-            let text = |sample: Sample| format!("{}={} @{}", sample.sensor, sample.value, sample.taken.unwrap().0);
+            let value =
+                Value { channel, channel_type: of(KINDS[usize::from(channel)]), at: Uptime(at), sample, pulses: None };
+            let text =
+                |sample: Sample| format!("{}={} @{}", sample.sensor, sample.value, sample.measured_at.unwrap().0);
             channels.samples(value, Uptime(9_000)).map(text).collect::<Vec<_>>()
         };
         assert_eq!(samples(0, Measured::Value(32_768), 4_000), ["a/ph=32768 @4000"]);
@@ -202,8 +205,8 @@ mod tests {
     #[test]
     fn a_fault_of_a_channel_is_a_reading_with_a_fault() {
         let channels = channels(&[("a/temp", Quantity::Temperature, 1)]);
-        let (kind, sample) = (of(KINDS[1]), Measured::Fault(Fault::Checksum));
-        let value = Value { channel: 1, kind, at: Uptime(1), sample, pulses: None };
+        let (channel_type, sample) = (of(KINDS[1]), Measured::Fault(Fault::Checksum));
+        let value = Value { channel: 1, channel_type, at: Uptime(1), sample, pulses: None };
         let sample = channels.samples(value, Uptime(2)).next().unwrap();
         assert_eq!((sample.value.is_nan(), sample.quality), (true, Quality::Fault));
         assert_eq!(sample.fault.as_deref(), Some("the checksum of the sensor's answer is wrong"));
@@ -238,17 +241,20 @@ mod tests {
         let why =
             "channel 0 of the board counts pulses; pulses_per_litre in its table in agent.toml makes a flow of them";
         assert_eq!((missing[0].as_str(), missing.len()), (why, 2));
-        let stated = |quantity, number| BoardChannel {
+        let configured = |quantity, number| BoardChannel {
             kind: BoardChannelKind::Pulses,
             interval: Span(10_000),
             oversampling: 6,
             pulses: Some(PulseScale::new(quantity, number)),
         };
-        channels.set_stated(&BTreeMap::from([(0, stated(Quantity::Flow, 450.0)), (1, stated(Quantity::Rain, 0.2))]));
+        channels.set_configured(&BTreeMap::from([
+            (0, configured(Quantity::Flow, 450.0)),
+            (1, configured(Quantity::Rain, 0.2)),
+        ]));
         assert_eq!(channels.missing().len(), 0);
         let shown = |channel, pulses| {
-            let (kind, sample) = (of(ChannelKind::Pulse), Measured::Value(90_000));
-            let value = Value { channel, kind, at: Uptime(1), sample, pulses };
+            let (channel_type, sample) = (of(ChannelKind::Pulse), Measured::Value(90_000));
+            let value = Value { channel, channel_type, at: Uptime(1), sample, pulses };
             let text = |sample: Sample| format!("{} {:.3}", sample.sensor, sample.value);
             channels.samples(value, Uptime(2)).map(text).collect::<Vec<_>>()
         };
@@ -259,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_is_not_yet_as_stated_gives_no_values_and_one_that_the_board_refuses_says_why() {
+    fn a_channel_that_is_not_yet_as_configured_gives_no_values_and_one_that_the_board_refuses_says_why() {
         let mut channels = channels(&[("a/water", Quantity::WaterTemperature, 0)]);
         let kind = BoardChannelKind::Ds18b20;
-        let stated = BoardChannel { kind, interval: Span(1_000), oversampling: 6, pulses: None };
-        channels.set_stated(&BTreeMap::from([(0, stated)]));
+        let configured = BoardChannel { kind, interval: Span(1_000), oversampling: 6, pulses: None };
+        channels.set_configured(&BTreeMap::from([(0, configured)]));
         let sample = Measured::Value(19_000);
-        let value = |kind| Value { channel: 0, kind: of(kind), at: Uptime(1), sample, pulses: None };
+        let value = |kind| Value { channel: 0, channel_type: of(kind), at: Uptime(1), sample, pulses: None };
         let shown =
             |channels: &Channels, kind| channels.samples(value(kind), Uptime(2)).next().map(|sample| sample.value);
         assert_eq!((shown(&channels, ChannelKind::Analog), channels.missing().len()), (None, 0));

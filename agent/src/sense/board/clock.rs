@@ -1,8 +1,8 @@
-//! Board time on the agent's clock: when something that a board stamped was, whatever its crystal and the line do. Pure.
+//! Board time on the agent's clock: when something that a board stamped was, whatever its crystal and the connection do. Pure.
 //!
 //! Every Hello and Heartbeat carries the board time at which it was made and arrives some delay after that. A delay is never
 //! negative, so each arrival bounds the offset between both clocks from above, and the least delayed ones bound it best. The clock
-//! keeps the least delayed message of each half minute and lays a line below all of them, the one that is closest to them: an edge of
+//! keeps the least delayed message of each half minute and lays a straight line below all of them, the closest one: an edge of
 //! their lower convex hull (Moon, Skelly, Towsley: "Estimation and Removal of Clock Skew from Network Delay Measurements", INFOCOM
 //! 1999). Its slope is the drift, which for the ceramic resonator of an Uno may be nearly [`DRIFT_PERCENT`].
 
@@ -16,7 +16,7 @@ const BUCKET: i64 = 30_000;
 /// Messages that are kept: those of the last 16 minutes, longer than a temperature takes to change a crystal's rate.
 const MAX_POINTS: usize = 32;
 
-/// Over less than this the jitter of a line looks like drift, in milliseconds.
+/// Over less than this the jitter of a connection looks like drift, in milliseconds.
 const MIN_SPAN: i64 = 60_000;
 
 /// No clock of a board drifts by more. The ceramic resonator of an Uno or Mega 2560 is off by 0.5 % when new, by 0.3 to 0.4 % more in heat and
@@ -37,7 +37,7 @@ struct Point {
     offset: i64,
 }
 
-/// The line that says by how much the agent's clock is ahead of the board's, at each board time.
+/// The straight line that says by how much the agent's clock is ahead of the board's, at each board time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Fit {
     through: Point,

@@ -7,8 +7,8 @@ use tilth_wire::{BoardId, BoardKind, DecodeError, Decoder, FromBoard, Hello, MAX
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::kinds::Kind;
-use super::words;
+use super::channel_types::ChannelType;
+use super::texts;
 use crate::random;
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
@@ -43,7 +43,7 @@ pub(crate) struct Identity {
     /// Version of its firmware: major, minor, patch.
     pub(super) firmware: [u8; 3],
     pub(crate) relays: u8,
-    pub(super) channels: Vec<Kind>,
+    pub(super) channels: Vec<ChannelType>,
 }
 
 impl Identity {
@@ -54,20 +54,20 @@ impl Identity {
     }
 }
 
-/// Opens a connection, listens for so many seconds and then asks which board is there; one without an id gets `spare`, or a new one.
+/// Opens a connection, listens for so many seconds and then asks which board is there; one without an id gets `new_id`, or a random one.
 /// Returns the connection, and what ends when it is dropped.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
 pub(super) async fn connect(
     endpoint: &Endpoint,
-    spare: impl Fn() -> Option<BoardId>,
+    new_id: impl Fn() -> Option<BoardId>,
     hangs: impl Fn(String),
     ports: &Ports,
     listens: u32,
 ) -> Result<(Connection, oneshot::Receiver<()>), String> {
     let mut stream = endpoint.open(Port::open_without_reset, hangs, ports).await?;
-    let identity = identify(&mut stream, spare, listens).await.map_err(|why| format!("{}: {why}", endpoint.name()))?;
+    let identity = identify(&mut stream, new_id, listens).await.map_err(|why| format!("{}: {why}", endpoint.name()))?;
     let (closed, is_closed) = oneshot::channel();
     Ok((Connection { stream, endpoint: endpoint.clone(), identity, _closed: closed }, is_closed))
 }
@@ -92,7 +92,7 @@ pub(super) async fn send(stream: &mut Stream, message: &ToBoard) -> io::Result<(
 }
 
 /// Listens for so many seconds, then asks, until a board says who it is. A board that has just started says so by itself.
-async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>, listens: u32) -> Result<Identity, String> {
+async fn identify(stream: &mut Stream, new_id: impl Fn() -> Option<BoardId>, listens: u32) -> Result<Identity, String> {
     let mut decoder: Decoder<{ MAX_FRAME - 1 }> = Decoder::new();
     let (mut bytes, mut bad_frames, mut came) = ([0; CHUNK], 0, 0);
     for second in 0..listens + QUESTIONS {
@@ -110,11 +110,11 @@ async fn identify(stream: &mut Stream, spare: impl Fn() -> Option<BoardId>, list
                             return Ok(Identity::of(board, &hello));
                         }
                         None => {
-                            let id = spare().unwrap_or_else(|| BoardId(random::board_id()));
+                            let id = new_id().unwrap_or_else(|| BoardId(random::board_id()));
                             send(stream, &ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;
                         }
                     },
-                    Some(Ok(Err(DecodeError::Version(version)))) => return Err(words::version(version)),
+                    Some(Ok(Err(DecodeError::Version(version)))) => return Err(texts::version(version)),
                     Some(Err(_)) => bad_frames += 1,
                     Some(Ok(_)) | None => {}
                 }

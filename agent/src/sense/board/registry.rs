@@ -9,7 +9,7 @@ use tilth_wire::BoardId;
 use tokio::sync::mpsc;
 
 use super::connection::Connection;
-use super::words;
+use super::texts;
 use crate::sense::store_ack::BoardPosition;
 
 /// Connections and failures that wait for a bus; more than all ports of a board are retried in a second.
@@ -36,15 +36,15 @@ struct Known {
     buses: BTreeMap<Id, BusEntry>,
     /// The board of each bus before the agent started.
     before: BTreeMap<Id, BoardId>,
-    /// How far the readings of each board are taken, whichever bus it is on.
+    /// How far the readings of each board are accepted, whichever bus it is on.
     positions: BTreeMap<[u8; 8], BoardPosition>,
 }
 
 #[derive(Debug)]
 struct BusEntry {
-    /// The board that `agent.toml` states, that of before the agent started, or the first one that was found at the port of the bus.
+    /// The board that `agent.toml` configures, that of before the agent started, or the first one that was found at the port of the bus.
     board: Option<BoardId>,
-    is_stated: bool,
+    is_configured: bool,
     /// Whether the board is connected.
     is_connected: bool,
     /// Since when it is not.
@@ -61,33 +61,32 @@ impl BoardRegistry {
         BoardRegistry(Arc::new(Mutex::new(Known { buses: BTreeMap::new(), before, positions })))
     }
 
-    /// How far the readings of a board are taken; none of one that was never read.
+    /// How far the readings of a board are accepted; none of one that was never read.
     pub(super) fn position(&self, BoardId(board): BoardId) -> Option<BoardPosition> {
         self.lock().positions.get(&board).cloned()
     }
 
-    /// The readings of a board are taken up to here.
+    /// The readings of a board are accepted up to here.
     pub(super) fn set_position(&self, position: BoardPosition) {
         self.lock().positions.insert(position.board, position);
     }
 
     /// A bus begins at an instant: what arrives for it comes out of the receiver. A board that was found before stays its own.
-    pub(super) fn add_bus(&self, bus: &Id, stated: Option<BoardId>, now: Instant) -> mpsc::Receiver<PortEvent> {
+    pub(super) fn add_bus(&self, bus: &Id, configured: Option<BoardId>, now: Instant) -> mpsc::Receiver<PortEvent> {
         let (events, receiver) = mpsc::channel(CAPACITY);
         let mut known = self.lock();
-        let found = known.buses.get(bus).filter(|entry| !entry.is_stated).and_then(|entry| entry.board);
+        let found = known.buses.get(bus).filter(|entry| !entry.is_configured).and_then(|entry| entry.board);
         let found = found.or_else(|| known.before.get(bus).copied());
         let is_free =
             |board: &BoardId| known.buses.iter().all(|(other, entry)| other == bus || entry.board != Some(*board));
-        let board = stated.or(found.filter(is_free));
-        // What is stated holds, whatever was found.
-        let rivals =
-            known.buses.values_mut().filter(|entry| stated.is_some() && entry.board == stated && !entry.is_stated);
+        let board = configured.or(found.filter(is_free));
+        // What is configured holds, whatever was found.
+        let rivals = known.buses.values_mut().filter(|entry| entry.board == configured && !entry.is_configured);
         rivals.for_each(|entry| entry.board = None);
-        let is_stated = stated.is_some();
+        let is_configured = configured.is_some();
         known.buses.insert(
             bus.clone(),
-            BusEntry { board, is_stated, is_connected: false, disconnected: now, replaced: None, events },
+            BusEntry { board, is_configured, is_connected: false, disconnected: now, replaced: None, events },
         );
         receiver
     }
@@ -97,9 +96,10 @@ impl BoardRegistry {
         self.lock().buses.retain(|bus, _| is_there(bus));
     }
 
-    /// The id for a board without one at the port of a bus: the stated one, unless its board is connected already.
-    pub(super) fn stated_board(&self, bus: &Id) -> Option<BoardId> {
-        self.lock().buses.get(bus).filter(|entry| entry.is_stated && !entry.is_connected).and_then(|entry| entry.board)
+    /// The id for a board without one at the port of a bus: the configured one, unless its board is connected already.
+    pub(super) fn configured_board(&self, bus: &Id) -> Option<BoardId> {
+        let known = self.lock();
+        known.buses.get(bus).filter(|entry| entry.is_configured && !entry.is_connected)?.board
     }
 
     /// The board whose place the one of the bus took since the agent started.
@@ -118,17 +118,17 @@ impl BoardRegistry {
             return assigned(entry, None);
         }
         let Some(entry) = known.buses.get_mut(bus) else { return assigned(bus, None) };
-        let is_there = format!("board {} is plugged in there", words::id(board));
+        let is_there = format!("board {} is plugged in there", texts::id(board));
         match entry.board {
-            Some(expected) if entry.is_stated => {
-                Err(format!("{is_there}; expected board {}, as [bus.{bus}] says", words::id(expected)))
+            Some(expected) if entry.is_configured => {
+                Err(format!("{is_there}; expected board {}, as [bus.{bus}] says", texts::id(expected)))
             }
             Some(other) if entry.is_connected => {
-                Err(format!("{is_there} and belongs to no bus; {bus} has board {} at another port", words::id(other)))
+                Err(format!("{is_there} and belongs to no bus; {bus} has board {} at another port", texts::id(other)))
             }
             Some(gone) if now < entry.disconnected + LOOKED_FOR => Err(format!(
                 "{is_there}; {bus} has board {}, which is looked for at the other ports for {} s before this one takes its place",
-                words::id(gone),
+                texts::id(gone),
                 LOOKED_FOR.as_secs()
             )),
             // The first one, or one that was put in its place.
@@ -185,8 +185,8 @@ mod tests {
             self.1 + Duration::from_secs(second)
         }
 
-        fn add_bus(&self, second: u64, name: &str, stated: Option<BoardId>) -> mpsc::Receiver<PortEvent> {
-            self.0.add_bus(&bus(name), stated, self.at(second))
+        fn add_bus(&self, second: u64, name: &str, configured: Option<BoardId>) -> mpsc::Receiver<PortEvent> {
+            self.0.add_bus(&bus(name), configured, self.at(second))
         }
 
         /// The bus of the board at a port, and whose place it took; or why it has none.
@@ -196,7 +196,7 @@ mod tests {
                 |why| why,
                 |(bus, replaced)| match replaced {
                     None => bus.to_string(),
-                    Some(before) => format!("{bus} instead of {}", words::id(before)),
+                    Some(before) => format!("{bus} instead of {}", texts::id(before)),
                 },
             )
         }
@@ -205,11 +205,11 @@ mod tests {
     #[test]
     fn a_board_goes_to_its_bus_whichever_port_it_is_on() {
         let timeline = Timeline::new(&[]);
-        let _buses = [timeline.add_bus(0, "stated", Some(A)), timeline.add_bus(0, "found", None)];
-        assert_eq!(timeline.bus_of(1, "found", A), "stated");
+        let _buses = [timeline.add_bus(0, "configured", Some(A)), timeline.add_bus(0, "found", None)];
+        assert_eq!(timeline.bus_of(1, "found", A), "configured");
         assert_eq!(timeline.bus_of(1, "found", B), "found");
-        assert_eq!(timeline.bus_of(1, "stated", B), "found");
-        let error = timeline.bus_of(1, "stated", C);
+        assert_eq!(timeline.bus_of(1, "configured", B), "found");
+        let error = timeline.bus_of(1, "configured", C);
         assert!(error.contains("0c0c") && error.contains("expected board 0a0a"), "{error}");
     }
 
@@ -227,24 +227,27 @@ mod tests {
         let timeline = Timeline::new(&[("one", A)]);
         let _one = timeline.add_bus(0, "one", None);
         assert!(timeline.bus_of(14, "one", C).contains("looked for at the other ports for 15 s"));
-        assert_eq!(timeline.bus_of(15, "one", C), format!("one instead of {}", words::id(A)));
+        assert_eq!(timeline.bus_of(15, "one", C), format!("one instead of {}", texts::id(A)));
         assert_eq!(timeline.0.replaced(&bus("one")), Some(A));
         timeline.0.set_connected(&bus("one"), true, timeline.at(15));
         assert!(timeline.bus_of(100, "one", A).contains("belongs to no bus"));
         timeline.0.set_connected(&bus("one"), false, timeline.at(100));
         assert!(timeline.bus_of(114, "one", A).contains("looked for"));
-        assert_eq!(timeline.bus_of(115, "one", A), format!("one instead of {}", words::id(C)));
+        assert_eq!(timeline.bus_of(115, "one", A), format!("one instead of {}", texts::id(C)));
     }
 
     #[test]
-    fn what_is_stated_holds_over_what_was_found_and_a_board_has_one_bus() {
+    fn what_is_configured_holds_over_what_was_found_and_a_board_has_one_bus() {
         let timeline = Timeline::new(&[("one", A), ("two", A), ("three", B)]);
         let _buses =
             [timeline.add_bus(0, "one", None), timeline.add_bus(0, "two", None), timeline.add_bus(0, "three", None)];
         assert_eq!(timeline.bus_of(1, "two", C), "two", "expected the board to be of the first bus alone");
         let _four = timeline.add_bus(1, "four", Some(B));
         assert_eq!(timeline.bus_of(2, "three", B), "four");
-        assert_eq!([timeline.0.stated_board(&bus("one")), timeline.0.stated_board(&bus("four"))], [None, Some(B)]);
+        assert_eq!(
+            [timeline.0.configured_board(&bus("one")), timeline.0.configured_board(&bus("four"))],
+            [None, Some(B)]
+        );
         let _again = timeline.add_bus(2, "one", None);
         assert_eq!(timeline.bus_of(3, "two", A), "one", "expected a restart of its task to forget nothing");
     }

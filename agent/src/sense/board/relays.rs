@@ -8,7 +8,7 @@ use tilth_core::interlock::{ActuatorInput as Outcome, OutputReason, SWITCH_WITHI
 use tilth_core::time::Span;
 use tilth_wire::{MAX_RELAYS, OffReason, Refusal, Switch, Switched, ToBoard, UNLIMITED};
 
-use super::words;
+use super::texts;
 
 /// Seconds after which an order to switch on that has no answer is lost.
 const LOST_AFTER: u32 = 3;
@@ -37,7 +37,7 @@ pub(super) struct Relays {
     /// Relays that are energised as far as answers and reports say, as bits.
     energised: u8,
     /// Relays whose last time on the board made shorter than ordered, with the time ordered.
-    cut: BTreeMap<u8, Span>,
+    shortened: BTreeMap<u8, Span>,
 }
 
 /// Number of the relay that an output names.
@@ -144,20 +144,19 @@ impl Relays {
         outcomes
     }
 
-    /// Relays that should be energised while their actuator is off and may have fallen with the link: the order to raise each again.
-    pub(super) fn fallen(&self) -> Vec<(u8, Order)> {
-        let rests = |(_, order): &(&u8, &Order)| order.normally_energised && !order.on;
-        self.newest.iter().filter(rests).map(|(relay, order)| (*relay, order.clone())).collect()
+    /// Normally energised relays that may have dropped out with the link, and the order that energises each again.
+    pub(super) fn to_reenergise(&self) -> Vec<(u8, Order)> {
+        let is_due = |(_, order): &(&u8, &Order)| order.normally_energised && !order.on;
+        self.newest.iter().filter(is_due).map(|(relay, order)| (*relay, order.clone())).collect()
     }
 
-    /// Compares what a Heartbeat says of the relays, as bits, with what is known of them: a Switched may be lost. Returns what became of those
-    /// that are off all at once, and the orders for those that should be as they are not: to raise one that rests energised, and to release
-    /// one that nothing keeps on. A relay that has no order since the agent started is left alone, and one whose order is under way.
+    /// Compares the Heartbeat's relays, as bits, with ours (a Switched may be lost). Returns outcomes of relays that went off unnoticed,
+    /// and orders that correct a relay. Leaves alone relays without an order, or with one under way.
     pub(super) fn heartbeat(&mut self, on: u8) -> (Vec<Outcome>, Vec<(u8, Order)>) {
         let (mut outcomes, mut orders) = (Vec::new(), Vec::new());
         for (relay, order) in &self.newest {
             let bit = 1 << relay;
-            let rests_energised = order.normally_energised && !order.on;
+            let is_energised_at_rest = order.normally_energised && !order.on;
             let (is_on, was_on) = (on & bit != 0, self.energised & bit != 0);
             if self.waiting.iter().any(|waiting| waiting.relay == *relay) {
                 continue;
@@ -165,9 +164,9 @@ impl Relays {
             if was_on && !is_on {
                 outcomes.push(Outcome::Switched { order: order.order, on: order.normally_energised, why: None });
             }
-            if rests_energised && !is_on {
+            if is_energised_at_rest && !is_on {
                 orders.push((*relay, order.clone()));
-            } else if is_on && !was_on && !rests_energised {
+            } else if is_on && !was_on && !is_energised_at_rest {
                 orders.push((*relay, Order { on: order.normally_energised, at_most: None, ..order.clone() }));
             }
             self.energised = self.energised & !bit | on & bit;
@@ -179,20 +178,20 @@ impl Relays {
     pub(super) fn done(&mut self, command: u32, is_limited: bool) -> Option<String> {
         let Waiting { order, relay, .. } = self.waiting.iter().find(|waiting| waiting.command == command)?;
         if order.normally_energised {
-            return (is_limited && !order.on).then(|| words::limited(*relay));
+            return (is_limited && !order.on).then(|| texts::limited(*relay));
         }
         let ordered = order.at_most.filter(|_| order.on)?;
         if !is_limited {
-            self.cut.remove(relay);
+            self.shortened.remove(relay);
             return None;
         }
-        let is_news = self.cut.insert(*relay, ordered).is_none();
-        is_news.then(|| words::cut(*relay, ordered))
+        let is_news = self.shortened.insert(*relay, ordered).is_none();
+        is_news.then(|| texts::shortened(*relay, ordered))
     }
 
     /// What is to be said of relays whose last time on the board made shorter than ordered.
-    pub(super) fn cut(&self) -> impl Iterator<Item = String> {
-        self.cut.iter().map(|(relay, ordered)| words::cut(*relay, *ordered))
+    pub(super) fn shortened(&self) -> impl Iterator<Item = String> {
+        self.shortened.iter().map(|(relay, ordered)| texts::shortened(*relay, *ordered))
     }
 }
 
@@ -245,8 +244,8 @@ mod tests {
         assert!(relays.second().0.is_empty());
         let done = Switched { at: 0, relay: 1, command: 50, off: Some(OffReason::Done) };
         assert_eq!(relays.switched(&done), off(1, OutputReason::Done));
-        let cut = Switched { off: Some(OffReason::MaxOn), ..done };
-        assert_eq!(relays.switched(&cut), off(1, OutputReason::MaxOn));
+        let shortened = Switched { off: Some(OffReason::MaxOn), ..done };
+        assert_eq!(relays.switched(&shortened), off(1, OutputReason::MaxOn));
         relays.order(order(2, true, false), 1, 51, 0);
         assert_eq!(relays.answered(51, Some(Refusal::TooSoon)), off(2, OutputReason::MinOff));
     }
@@ -258,11 +257,11 @@ mod tests {
             relays.order(order(number, true, false), 1, number as u32, 0);
             let said = relays.done(number as u32, is_limited);
             relays.answered(number as u32, None);
-            (said, relays.cut().count())
+            (said, relays.shortened().count())
         };
-        let cut = words::cut(1, Span(2_000));
+        let shortened = texts::shortened(1, Span(2_000));
         assert_eq!(run(1, false), (None, 0));
-        assert_eq!(run(2, true), (Some(cut), 1));
+        assert_eq!(run(2, true), (Some(shortened), 1));
         assert_eq!((run(3, true), run(4, false)), ((None, 1), (None, 0)));
     }
 
@@ -297,21 +296,21 @@ mod tests {
     }
 
     #[test]
-    fn a_siren_that_rests_energised_is_raised_again_after_a_restart_of_the_board() {
+    fn a_siren_that_is_energised_at_rest_is_energised_again_after_a_restart_of_the_board() {
         let mut relays = Relays::default();
         assert_eq!(on_for(relays.order(order(1, false, true), 1, 50, 0)), UNLIMITED);
         assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: false, why: None }));
         let why = Some(OutputReason::Restarted);
         assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true, why }]);
-        assert_eq!(relays.fallen(), [(1, order(1, false, true))]);
-        assert_eq!([0b01, 0b10].map(|on| relays.heartbeat(on)), [(vec![], relays.fallen()), (vec![], vec![])]);
+        assert_eq!(relays.to_reenergise(), [(1, order(1, false, true))]);
+        assert_eq!([0b01, 0b10].map(|on| relays.heartbeat(on)), [(vec![], relays.to_reenergise()), (vec![], vec![])]);
         relays.order(order(1, false, true), 1, 52, 0);
         assert_eq!(
             (relays.heartbeat(0), relays.done(52, true)),
-            ((vec![], vec![]), Some(words::limited(1))),
+            ((vec![], vec![]), Some(texts::limited(1))),
             "expected an order under way to be enough"
         );
         assert_eq!(on_for(relays.order(order(2, true, true), 1, 51, 0)), 0);
-        assert!(relays.fallen().is_empty());
+        assert!(relays.to_reenergise().is_empty());
     }
 }

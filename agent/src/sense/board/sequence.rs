@@ -12,19 +12,19 @@ pub(super) const fn is_before(number: u32, other: u32) -> bool {
     (number.wrapping_sub(other) as i32) < 0
 }
 
-/// What a reading is, by its number.
+/// What a reading is, by its sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Position {
+pub(super) enum SeqCheck {
     /// The one that was waited for.
-    Next,
+    InOrder,
     /// The reading came before; whether it is known again, and not only by its number.
-    Repeated { is_known: bool },
+    Duplicate { is_known: bool },
     /// Another reading came before under this number: the board restarted since.
-    Different,
+    OtherContent,
     /// Readings before it are missing: a frame was lost.
-    Beyond,
+    Skipped,
     /// Not known yet which numbers the board holds.
-    Unknown,
+    Unplaced,
 }
 
 /// Where the sequence of a board stands.
@@ -44,29 +44,29 @@ impl Sequence {
         Sequence::resumed(0, VecDeque::new())
     }
 
-    /// The sequence of a board whose readings before `next` were taken; `recent` are checksums of the newest ones.
+    /// The sequence of a board whose readings before `next` were accepted; `recent` are checksums of the newest ones.
     pub(super) fn resumed(next: u32, recent: VecDeque<u16>) -> Sequence {
         Sequence { next: Some(next), behind_at: None, recent }
     }
 
-    /// Takes a reading that came.
-    pub(super) fn take(&mut self, reading: &Reading) -> Position {
-        let Some(next) = self.next else { return Position::Unknown };
+    /// What a reading that came is; accepts it where it is the next one.
+    pub(super) fn check(&mut self, reading: &Reading) -> SeqCheck {
+        let Some(next) = self.next else { return SeqCheck::Unplaced };
         if reading.seq == next {
             self.next = Some(next.wrapping_add(1));
             self.recent.push_back(checksum(reading));
             if self.recent.len() > REMEMBERED {
                 self.recent.pop_front();
             }
-            return Position::Next;
+            return SeqCheck::InOrder;
         }
         if !is_before(reading.seq, next) {
-            return Position::Beyond;
+            return SeqCheck::Skipped;
         }
         let ix = self.recent.len().checked_sub(next.wrapping_sub(reading.seq) as usize);
         match ix.map(|ix| self.recent[ix] == checksum(reading)) {
-            Some(false) => Position::Different,
-            is_same => Position::Repeated { is_known: is_same.is_some() },
+            Some(false) => SeqCheck::OtherContent,
+            is_same => SeqCheck::Duplicate { is_known: is_same.is_some() },
         }
     }
 
@@ -107,39 +107,39 @@ mod tests {
         Reading { seq, at: 0, channel: 0, sample: Sample::Value(value) }
     }
 
-    fn take<const N: usize>(sequence: &mut Sequence, numbers: [u32; N]) -> [Position; N] {
-        numbers.map(|number| sequence.take(&reading(number, 0)))
+    fn check<const N: usize>(sequence: &mut Sequence, numbers: [u32; N]) -> [SeqCheck; N] {
+        numbers.map(|number| sequence.check(&reading(number, 0)))
     }
 
-    const REPEATED: Position = Position::Repeated { is_known: true };
+    const DUPLICATE: SeqCheck = SeqCheck::Duplicate { is_known: true };
 
     #[test]
-    fn readings_are_taken_in_order_and_once() {
+    fn readings_are_accepted_in_order_and_once() {
         let mut sequence = Sequence::default();
-        assert_eq!(take(&mut sequence, [7]), [Position::Unknown]);
+        assert_eq!(check(&mut sequence, [7]), [SeqCheck::Unplaced]);
         assert_eq!(sequence.heartbeat(u32::MAX), 0);
-        let orders = take(&mut sequence, [u32::MAX, 0, u32::MAX, 2, 1]);
-        assert_eq!(orders, [Position::Next, Position::Next, REPEATED, Position::Beyond, Position::Next]);
+        let orders = check(&mut sequence, [u32::MAX, 0, u32::MAX, 2, 1]);
+        assert_eq!(orders, [SeqCheck::InOrder, SeqCheck::InOrder, DUPLICATE, SeqCheck::Skipped, SeqCheck::InOrder]);
         assert_eq!(sequence.next, Some(2));
     }
 
-    /// Guards against: readings of a board that restarted while the agent was away, taken for those of before by their numbers.
+    /// Guards against: readings of a board that restarted while the agent was away, mistaken for those of before by their numbers.
     #[test]
     fn a_reading_under_the_number_of_another_one_is_told_from_one_that_comes_again() {
         let mut sequence = Sequence::of_started_board();
-        (0..12).for_each(|number| assert_eq!(take(&mut sequence, [number]), [Position::Next]));
+        (0..12).for_each(|number| assert_eq!(check(&mut sequence, [number]), [SeqCheck::InOrder]));
         let mut sequence = Sequence::resumed(12, sequence.recent.clone());
-        assert_eq!(take(&mut sequence, [3, 4, 11]), [Position::Repeated { is_known: false }, REPEATED, REPEATED]);
-        assert_eq!(sequence.take(&reading(11, 5)), Position::Different);
+        assert_eq!(check(&mut sequence, [3, 4, 11]), [SeqCheck::Duplicate { is_known: false }, DUPLICATE, DUPLICATE]);
+        assert_eq!(sequence.check(&reading(11, 5)), SeqCheck::OtherContent);
         assert_eq!(sequence.heartbeat(40), 28);
-        assert_eq!(take(&mut sequence, [39, 40]), [Position::Repeated { is_known: false }, Position::Next]);
+        assert_eq!(check(&mut sequence, [39, 40]), [SeqCheck::Duplicate { is_known: false }, SeqCheck::InOrder]);
     }
 
     #[test]
     fn what_the_board_dropped_is_counted_and_no_longer_waited_for() {
         let mut sequence = Sequence::of_started_board();
         assert_eq!(sequence.heartbeat(40), 40);
-        assert_eq!(take(&mut sequence, [40]), [Position::Next]);
+        assert_eq!(check(&mut sequence, [40]), [SeqCheck::InOrder]);
         assert_eq!(sequence.heartbeat(41), 0);
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn a_board_that_is_ahead_twice_with_nothing_between_lost_a_frame() {
         let mut sequence = Sequence::of_started_board();
         assert!(!sequence.is_stuck(0) && !sequence.is_stuck(1), "expected the reading to be on its way");
-        assert_eq!(take(&mut sequence, [0]), [Position::Next]);
+        assert_eq!(check(&mut sequence, [0]), [SeqCheck::InOrder]);
         assert!(!sequence.is_stuck(2), "expected another one to be on its way");
         assert!(sequence.is_stuck(2));
     }

@@ -13,14 +13,14 @@ use tilth_wire::{
     BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, ResetCause, Sample, ToBoard,
 };
 
+use super::channel_types::{ChannelType, ChannelTypes};
 use super::clock::BoardClock;
 use super::connection::Identity;
-use super::kinds::{Kind, Kinds};
 use super::pulses::{Counters, Pulses};
 use super::relays::Relays;
 use super::sequence::{Sequence, is_before};
 use super::settings_queue::{Setting, SettingsQueue};
-use super::words;
+use super::texts;
 use crate::sense::bus::health::Reason;
 use crate::sense::store_ack::{Acknowledged, BoardPosition};
 
@@ -40,7 +40,7 @@ pub(super) enum Input<'a> {
     Acknowledged(Acknowledged),
     /// The interlock orders a relay on or off.
     Order(Order),
-    /// What the configuration states of channels and relays from now on.
+    /// What the configuration says of channels and relays from now on.
     Settings(Vec<Setting>),
 }
 
@@ -51,8 +51,8 @@ pub(super) enum Effect {
     /// The handshake is done, on a new connection or after a silence.
     Connected,
     Value(Value),
-    /// The values so far are complete through this reading, which the store is to acknowledge by [`Input::Acknowledged`]: the start of the
-    /// board in the upper half, its sequence number in the lower one. The position is to be stored with them.
+    /// All values up to this reading were given. The store is to acknowledge it by [`Input::Acknowledged`]; high half: the board's start
+    /// count, low half: its sequence number. The position is to be stored with them.
     RequestAck(u64, BoardPosition),
     /// What became of an order.
     Outcome(Outcome),
@@ -81,7 +81,7 @@ pub(super) enum Topic {
 pub(super) struct Value {
     pub(super) channel: u8,
     /// What the channel measured then.
-    pub(super) kind: Kind,
+    pub(super) channel_type: ChannelType,
     pub(super) at: Uptime,
     pub(super) sample: Sample,
     /// Of a channel that counts pulses: those since its reading before, where that is known.
@@ -101,8 +101,8 @@ pub(super) struct Value {
 enum State {
     /// Identify is sent every second.
     Handshake { seconds: u32 },
-    /// Seconds since the last frame. A reading that comes next or again verifies that the board has not restarted since the readings that
-    /// the agent has: before that none are confirmed.
+    /// Seconds since the last frame. Confirms nothing until one reading, the next or a known one, proves that the board did not restart
+    /// (`is_verified`).
     Connected { silent: u32, is_verified: bool },
 }
 
@@ -133,17 +133,17 @@ pub(super) struct Session {
     starts: u32,
     /// Newest reading of this start that is stored.
     stored: Option<u32>,
-    /// Readings were taken after the last [`Effect::RequestAck`].
+    /// Readings were accepted after the last [`Effect::RequestAck`].
     is_ack_due: bool,
     /// Newest board time that came in this run of the agent, and of this start.
     board_time: Option<u32>,
     /// Whether a Heartbeat with it was sent since the last second.
     is_heartbeat_sent: bool,
-    /// Whether Identify, after which all readings come again, was sent since a reading was last taken.
+    /// Whether Identify, after which all readings come again, was sent since a reading was last accepted.
     is_resend_requested: bool,
     /// Settings on their way, and what the board answered.
     pub(super) settings: SettingsQueue,
-    kinds: Kinds,
+    channel_types: ChannelTypes,
     pub(super) relays: Relays,
     /// What the board said of itself in its last Hello.
     pub(super) identity: Option<Identity>,
@@ -154,8 +154,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// With a board of this id, of which readings were taken `before`. Commands have ids from `first_command` on, which no earlier run of the
-    /// agent used lately.
+    /// With a board of this id, of which readings were accepted `before`. Commands have ids from `first_command` on, which no earlier run
+    /// of the agent used lately.
     pub(super) fn new(id: BoardId, before: Option<BoardPosition>, first_command: u32) -> Session {
         let (sequence, counters) = match before {
             Some(BoardPosition { next, recent, counted, .. }) => {
@@ -177,7 +177,7 @@ impl Session {
             is_heartbeat_sent: false,
             is_resend_requested: false,
             settings: SettingsQueue::new(first_command),
-            kinds: Kinds::default(),
+            channel_types: ChannelTypes::default(),
             relays: Relays::default(),
             identity: None,
             heartbeat: None,
@@ -252,9 +252,9 @@ impl Session {
             match decoder.push(*byte) {
                 None => {}
                 Some(Ok(body)) => self.handle_frame(now, body),
-                Some(Err(FrameError::TooLong)) => self.counts.ignore(words::TOO_LONG),
-                Some(Err(FrameError::Malformed)) => self.counts.ignore(words::MALFORMED),
-                Some(Err(FrameError::Checksum)) => self.counts.ignore(words::CHECKSUM),
+                Some(Err(FrameError::TooLong)) => self.counts.ignore(texts::TOO_LONG),
+                Some(Err(FrameError::Malformed)) => self.counts.ignore(texts::MALFORMED),
+                Some(Err(FrameError::Checksum)) => self.counts.ignore(texts::CHECKSUM),
             }
         }
         self.decoder = decoder;
@@ -266,12 +266,12 @@ impl Session {
         let message = match FromBoard::decode(body) {
             Ok(message) => message,
             Err(DecodeError::Version(version)) => {
-                self.counts.ignore(words::NOT_UNDERSTOOD);
-                self.effects.push_back(Effect::Down(words::version(version)));
+                self.counts.ignore(texts::NOT_UNDERSTOOD);
+                self.effects.push_back(Effect::Down(texts::version(version)));
                 self.state = State::Handshake { seconds: SILENT_AFTER };
                 return;
             }
-            Err(DecodeError::Message) => return self.counts.ignore(words::NOT_UNDERSTOOD),
+            Err(DecodeError::Message) => return self.counts.ignore(texts::NOT_UNDERSTOOD),
         };
         if let State::Connected { silent, .. } = &mut self.state {
             *silent = 0;
@@ -318,7 +318,7 @@ impl Session {
             self.state = State::Connected { silent: 0, is_verified: false };
         }
         let identity = Identity::of(self.id, hello);
-        self.kinds.hello(&identity.channels, hello.next);
+        self.channel_types.hello(&identity.channels, hello.next);
         let is_changed = self.identity.as_ref() != Some(&identity);
         self.identity = Some(identity);
         self.note_board_time(now, hello.at);
@@ -326,7 +326,7 @@ impl Session {
             self.effects.push_back(Effect::Connected);
         }
         if is_news {
-            for (relay, order) in self.relays.fallen() {
+            for (relay, order) in self.relays.to_reenergise() {
                 self.send_order(relay, order);
             }
             self.settings.resend_all();
@@ -354,11 +354,11 @@ impl Session {
         self.counts.restarts += 1;
         self.clock = BoardClock::default();
         (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
-        self.kinds = Kinds::default();
+        self.channel_types = ChannelTypes::default();
         (self.stored, self.board_time, self.heartbeat) = (None, None, None);
         // What the board was told before is gone with it.
         self.state = State::Handshake { seconds: 0 };
-        self.log(Topic::State, format!("the board restarted: {}", words::reset(reset)));
+        self.log(Topic::State, format!("the board restarted: {}", texts::reset(reset)));
     }
 
     fn handle_heartbeat(&mut self, now: Uptime, heartbeat: Heartbeat) {
@@ -371,13 +371,13 @@ impl Session {
         let lost = self.sequence.heartbeat(heartbeat.oldest);
         if lost > 0 {
             self.counts.lost += u64::from(lost);
-            self.log(Topic::Loss, words::lost(lost));
+            self.log(Topic::Loss, texts::lost(lost));
             // All that came since its start was dropped and nothing ever confirmed: what was counted before is of another start.
             if heartbeat.lost == heartbeat.oldest && !self.counters.counted.is_empty() {
                 self.counters = Counters::of_started_board();
             }
         }
-        // Readings that came before their numbers were known, or were lost on the line.
+        // Readings that came before their numbers were known, or were lost on the way.
         if self.sequence.is_stuck(heartbeat.next) || (is_new && heartbeat.oldest != heartbeat.next) {
             self.send(ToBoard::Identify);
         }

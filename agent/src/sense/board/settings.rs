@@ -1,4 +1,4 @@
-//! Settings of a board as the configuration states them: what its channels measure, and the limits of its relays. Pure.
+//! Settings of a board as the configuration has them: what its channels measure, and the limits of its relays. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tilth_wire::{OVERSAMPLING_OF_CONTACT, SetChannel, SetRelay, UNLIMITED};
 use super::clock::DRIFT_PERCENT;
 use super::relays::relay;
 use super::settings_queue::Setting;
-use super::words::channel_kind;
+use super::texts::channel_kind;
 
 /// The longest link timeout of the protocol, in milliseconds: that of the board's wiring is shorter, and holds.
 const LINK_TIMEOUT: u32 = 600_000;
@@ -28,11 +28,11 @@ pub(super) fn settings(channels: &BTreeMap<u8, BoardChannel>, actuators: &[Actua
     relays.chain(channels.iter().map(|(number, channel)| Setting::Channel(measuring(*number, channel)))).collect()
 }
 
-fn measuring(channel: u8, stated: &BoardChannel) -> SetChannel {
-    let BoardChannel { kind, interval, pulses, .. } = *stated;
+fn measuring(channel: u8, configured: &BoardChannel) -> SetChannel {
+    let BoardChannel { kind, interval, pulses, .. } = *configured;
     // The bucket of a rain gauge moves a reed contact; the others may be too fast for that.
     let is_contact = pulses.is_some_and(|scale| scale.quantity == Quantity::Rain);
-    let oversampling = if is_contact { OVERSAMPLING_OF_CONTACT } else { stated.oversampling };
+    let oversampling = if is_contact { OVERSAMPLING_OF_CONTACT } else { configured.oversampling };
     SetChannel { command: 0, channel, kind: channel_kind(kind), interval: millis(interval), oversampling }
 }
 

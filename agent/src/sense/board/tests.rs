@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::act::Outputs;
 use crate::clock::{Clock, ClockMode};
-use crate::sense::bus::{BusInputs, HealthHandle};
+use crate::sense::bus::{BusConfig, HealthHandle};
 use crate::sense::queue::Queue;
 
 /// The board's end of the connection.
@@ -87,7 +87,7 @@ async fn bus() -> (BusContext, Endpoint, TcpListener) {
     let sensors = vec![(SensorId::new("tower-1/level").unwrap(), sensor)];
     let context = BusContext {
         id,
-        inputs: watch::channel(BusInputs { sensors, ..BusInputs::default() }).1,
+        config: watch::channel(BusConfig { sensors, ..BusConfig::default() }).1,
         health: HealthHandle::default(),
         clock: Clock::new(ClockMode::Scaled(1)),
         queue: Queue::new(1),
@@ -125,7 +125,7 @@ async fn a_full_queue_of_values_holds_up_no_order() {
 
 /// Guards against: readings that are confirmed to the board and were never stored, because the connection failed after them.
 #[tokio::test]
-async fn readings_are_handed_on_with_their_acknowledgement_though_the_line_fails_after_them() {
+async fn readings_are_handed_on_with_their_acknowledgement_though_the_connection_fails_after_them() {
     let (context, endpoint, listener) = bus().await;
     let queue = context.queue.clone();
     let handshake = async {
@@ -137,7 +137,7 @@ async fn readings_are_handed_on_with_their_acknowledgement_though_the_line_fails
     let (found, peer) = tokio::join!(connect(&endpoint, || None, |_| (), &ports, 1), handshake);
     let mut board = Board::new(BoardRegistry::default(), context);
     board.session = Some(Session::new(BoardId([1; 8]), None, 0));
-    board.take_wanted();
+    board.apply_config();
     let mut connection = found.unwrap().0;
     board.handle(&mut connection, Input::Opened).await;
     board.handle(&mut connection, Input::Bytes(&frame(&hello()))).await;

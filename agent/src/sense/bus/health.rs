@@ -12,12 +12,12 @@ use crate::sense::stamp::StampRejection;
 /// Characters of a message or name that are kept to be shown.
 const MAX_EXCERPT: usize = 80;
 
-/// Upper limit of kept names that no sensor wants: enough to find a misspelt one.
+/// Upper limit of kept labels that no sensor reads: enough to find a misspelt name.
 const MAX_UNMATCHED: usize = 16;
 
 /// Health of one bus of any kind, counted since the agent started.
 ///
-/// Whether a bus that is up has been silent for too long is decided by the engine, which knows how often each sensor speaks.
+/// Whether a bus that is up has been silent for too long is decided by the engine, which knows the interval of each sensor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct BusHealth {
     pub(crate) state: State,
@@ -29,7 +29,7 @@ pub(crate) struct BusHealth {
     /// Arrival of the newest message.
     pub(crate) last_input: Option<Uptime>,
     pub(crate) messages: Messages,
-    /// Messages whose own time was not taken though a sensor asks for it, by reason.
+    /// Messages whose own time was not accepted though a sensor asks for it, by reason.
     pub(crate) rejected_stamps: BTreeMap<StampRejection, RejectedStamps>,
     /// Times that the task of the bus ended or panicked, and the last reason.
     pub(crate) failures: u64,
@@ -52,7 +52,7 @@ pub(crate) struct BoardHealth {
     pub(crate) last_start: String,
     /// Starts since the agent first heard it.
     pub(crate) restarts: u64,
-    /// Readings taken, each once.
+    /// Readings accepted, each once.
     pub(crate) readings: u64,
     /// Readings that its memory could not hold until they were stored.
     pub(crate) lost: u64,
@@ -87,9 +87,9 @@ pub(crate) struct Messages {
     /// Messages, or values of one, that were ignored, by reason.
     pub(crate) ignored: BTreeMap<Reason, u64>,
     pub(crate) last_ignored: Option<Ignored>,
-    /// Unmatched names: messages carry them and no sensor wants them.
-    pub(crate) unmatched_names: BTreeSet<String>,
-    /// Names that sensors want and no message has carried.
+    /// Unmatched labels: messages carry them and no sensor reads them.
+    pub(crate) unmatched_labels: BTreeSet<String>,
+    /// Names of inputs that no message has carried.
     pub(crate) missing_names: BTreeSet<String>,
     /// Sensors whose input fails, and why.
     pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
@@ -111,12 +111,12 @@ pub(crate) struct Ignored {
     /// Beginning of the message, as text.
     pub(crate) excerpt: String,
     /// The value of it that cannot be used, if the rest can.
-    pub(crate) about: Option<About>,
+    pub(crate) value: Option<UnusableValue>,
 }
 
-/// A value that a sensor wants and cannot use.
+/// A value that a sensor reads and cannot use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct About {
+pub(crate) struct UnusableValue {
     /// Label of the field, as the board prints it.
     pub(crate) field: String,
     /// What stands there.
@@ -124,7 +124,7 @@ pub(crate) struct About {
     pub(crate) sensor: SensorId,
 }
 
-/// Messages whose own time was not taken, for one reason.
+/// Messages whose own time was not accepted, for one reason.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RejectedStamps {
     pub(crate) messages: u64,
@@ -179,16 +179,16 @@ impl Messages {
         self.ignored.get(&reason).copied().unwrap_or(0)
     }
 
-    /// Counts a message that is ignored; with `about` only that value of it is.
-    pub(crate) fn ignore(&mut self, reason: Reason, message: &str, about: Option<About>) {
+    /// Counts a message that is ignored; with `value` only that value of it is.
+    pub(crate) fn ignore(&mut self, reason: Reason, message: &str, value: Option<UnusableValue>) {
         *self.ignored.entry(reason).or_default() += 1;
-        self.last_ignored = Some(Ignored { reason, excerpt: excerpt(message), about });
+        self.last_ignored = Some(Ignored { reason, excerpt: excerpt(message), value });
     }
 
-    /// Keeps a name that a message carries and no sensor wants, up to a limit.
-    pub(crate) fn note_unmatched(&mut self, name: &str) {
-        if self.unmatched_names.len() < MAX_UNMATCHED && !self.unmatched_names.contains(name) {
-            self.unmatched_names.insert(excerpt(name));
+    /// Keeps a label that a message carries and no sensor reads, up to a limit.
+    pub(crate) fn note_unmatched(&mut self, label: &str) {
+        if self.unmatched_labels.len() < MAX_UNMATCHED && !self.unmatched_labels.contains(label) {
+            self.unmatched_labels.insert(excerpt(label));
         }
     }
 }
@@ -199,7 +199,7 @@ pub(crate) fn excerpt(text: &str) -> String {
 }
 
 impl BusHealth {
-    /// Counts a message whose own time was not taken; answers whether it is the first for this reason.
+    /// Counts a message whose own time was not accepted; answers whether it is the first for this reason.
     pub(crate) fn reject_stamp(
         &mut self,
         why: StampRejection,

@@ -21,27 +21,27 @@ const IS_DONE: u16 = 0x8000;
 /// A conversion takes 7.8 ms, and the chip's clock may be 10 % slow.
 const TAKES: Duration = Duration::from_millis(9);
 const VOLTS: f64 = 4.096;
-/// Looks whether the conversion is done before it is given up.
-const MAX_LOOKS: u8 = 5;
+/// Polls of a conversion before it is given up.
+const MAX_POLLS: u8 = 5;
 
-/// The chip's channels that are wanted, and where the reading is.
+/// The chip's channels that sensors read, and where the reading is.
 #[derive(Debug)]
 pub(super) struct Ads1115 {
     channels: Vec<usize>,
     values: Values,
-    /// Looks at the running conversion; none before it is started.
-    looks: Option<u8>,
+    /// Polls of the running conversion; none before it is started.
+    polls: Option<u8>,
 }
 
 impl Ads1115 {
     pub(super) fn new(fields: &[&'static str]) -> Ads1115 {
         let channels = (0..FIELDS.len()).filter(|channel| fields.contains(&FIELDS[*channel])).collect();
-        Ads1115 { channels, values: Vec::new(), looks: None }
+        Ads1115 { channels, values: Vec::new(), polls: None }
     }
 
     pub(super) fn restart(&mut self) {
         self.values.clear();
-        self.looks = None;
+        self.polls = None;
     }
 
     pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
@@ -49,10 +49,10 @@ impl Ads1115 {
             return Ok(Step::Done(std::mem::take(&mut self.values)));
         };
         let start = START | (channel as u16) << 12;
-        let Some(looks) = self.looks else {
+        let Some(polls) = self.polls else {
             let [high, low] = start.to_be_bytes();
             wire.write(&[CONFIG, high, low])?;
-            self.looks = Some(0);
+            self.polls = Some(0);
             return Ok(Step::Again(TAKES));
         };
         let config = u16::from_be_bytes(wire.registers(CONFIG)?);
@@ -60,14 +60,14 @@ impl Ads1115 {
             return Err(Fault::PowerLost);
         }
         if config & IS_DONE == 0 {
-            self.looks = Some(looks + 1);
-            return if looks + 1 < MAX_LOOKS { Ok(Step::Again(TAKES)) } else { Err(Fault::NotReady) };
+            self.polls = Some(polls + 1);
+            return if polls + 1 < MAX_POLLS { Ok(Step::Again(TAKES)) } else { Err(Fault::NotReady) };
         }
         let counts = i16::from_be_bytes(wire.registers(CONVERSION)?);
         if counts == i16::MAX || counts == i16::MIN {
             return Err(Fault::OutOfRange(format!("{VOLTS} V or more at {}", FIELDS[channel])));
         }
-        self.looks = None;
+        self.polls = None;
         self.values.push((FIELDS[channel], f64::from(counts) * VOLTS / 32768.0));
         Ok(if self.values.len() < self.channels.len() {
             Step::Again(Duration::ZERO)

@@ -27,7 +27,7 @@ const MODE: u8 = 0x03;
 const BUSY: u8 = 0x09;
 /// Longest time of one measurement of each value (9.3 ms, datasheet section 9.1).
 const TAKES: Duration = Duration::from_millis(10);
-const MAX_LOOKS: u8 = 5;
+const MAX_POLLS: u8 = 5;
 
 /// ```text
 ///   no calibration --id and calibration--> idle --start--> measuring --value--> idle
@@ -37,8 +37,8 @@ const MAX_LOOKS: u8 = 5;
 #[derive(Debug, Default)]
 pub(super) struct Bme280 {
     calibration: Option<Calibration>,
-    /// Looks at the running measurement; none before it is started.
-    looks: Option<u8>,
+    /// Polls of the running measurement; none before it is started.
+    polls: Option<u8>,
 }
 
 /// Factory calibration, by the names of the datasheet (`dig_T1` and so on).
@@ -65,11 +65,11 @@ impl Bme280 {
                 Some(Calibration::of(&wire.registers(CALIBRATION)?, &wire.registers(CALIBRATION_HUMIDITY)?)?);
             return Ok(Step::Again(Duration::ZERO));
         };
-        let Some(looks) = self.looks else {
+        let Some(polls) = self.polls else {
             // The setting of humidity takes effect with the write that follows it.
             wire.write(&[CTRL_HUM, HUMIDITY_ONCE])?;
             wire.write(&[CTRL_MEAS, ONCE_FORCED])?;
-            self.looks = Some(0);
+            self.polls = Some(0);
             return Ok(Step::Again(TAKES));
         };
         let [humidity, status, measured] = wire.registers(CTRL_HUM)?;
@@ -77,11 +77,11 @@ impl Bme280 {
             return Err(Fault::PowerLost);
         }
         if status & BUSY != 0 || measured & MODE != 0 {
-            self.looks = Some(looks + 1);
-            return if looks + 1 < MAX_LOOKS { Ok(Step::Again(TAKES)) } else { Err(Fault::NotReady) };
+            self.polls = Some(polls + 1);
+            return if polls + 1 < MAX_POLLS { Ok(Step::Again(TAKES)) } else { Err(Fault::NotReady) };
         }
         let values = calibration.values(wire.registers(DATA)?)?;
-        self.looks = None;
+        self.polls = None;
         Ok(Step::Done(values))
     }
 }

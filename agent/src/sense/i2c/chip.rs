@@ -37,7 +37,7 @@ pub(super) enum Driver {
 }
 
 impl Driver {
-    /// `fields` are those that sensors want.
+    /// `fields` are those that sensors read.
     pub(super) fn new(chip: I2cChip, fields: &[&'static str]) -> Driver {
         match chip {
             I2cChip::Bme280 => Driver::Bme280(Bme280::default()),

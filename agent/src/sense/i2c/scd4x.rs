@@ -16,9 +16,9 @@ const READ: [u8; 2] = [0xec, 0x05];
 /// Time that the chip takes to stop.
 const STOPS: Duration = Duration::from_millis(500);
 const MEASURES: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Looks for a measurement, over twice the time of one; a chip that was started anew never has one.
-const MAX_LOOKS: u8 = 20;
+const POLL_AGAIN: Duration = Duration::from_millis(500);
+/// Polls for a measurement, over twice the time of one; a chip that was started anew never has one.
+const MAX_POLLS: u8 = 20;
 
 /// ```text
 ///   Unknown --stop--> Stopping --start--> Running --value--> Running
@@ -32,8 +32,8 @@ enum State {
     Unknown,
     /// Told to stop.
     Stopping,
-    /// Measures by itself; so many looks since the last value.
-    Running { looks: u8 },
+    /// Measures by itself; so many polls since the last value.
+    Running { polls: u8 },
 }
 
 #[derive(Debug, Default)]
@@ -51,16 +51,16 @@ impl Scd4x {
             }
             State::Stopping => {
                 wire.write(&START)?;
-                self.state = State::Running { looks: 0 };
+                self.state = State::Running { polls: 0 };
                 Ok(Step::Again(MEASURES))
             }
-            State::Running { looks } => {
+            State::Running { polls } => {
                 let [ready] = checked_words(&wire.ask::<3>(IS_READY)?)?;
                 if ready & 0x07ff == 0 {
-                    self.state = State::Running { looks: looks + 1 };
-                    return if looks + 1 < MAX_LOOKS { Ok(Step::Again(LOOK_AGAIN)) } else { Err(Fault::NotReady) };
+                    self.state = State::Running { polls: polls + 1 };
+                    return if polls + 1 < MAX_POLLS { Ok(Step::Again(POLL_AGAIN)) } else { Err(Fault::NotReady) };
                 }
-                self.state = State::Running { looks: 0 };
+                self.state = State::Running { polls: 0 };
                 measurement(checked_words(&wire.ask::<9>(READ)?)?)
             }
         }

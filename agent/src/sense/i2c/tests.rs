@@ -13,7 +13,7 @@ use super::fake::{Commands, FakeBus, FakeChip, words};
 use super::*;
 use crate::clock::{Clock, ClockMode};
 use crate::sense::bus::health::Messages;
-use crate::sense::bus::{BusInputs, HealthHandle};
+use crate::sense::bus::{BusConfig, HealthHandle};
 use crate::sense::queue::{Queue, SenseMessage};
 
 fn input(sensor: &str, chip: I2cChip, address: u8, field: &str, quantity: Quantity) -> (SensorId, InputSettings) {
@@ -27,11 +27,11 @@ fn input(sensor: &str, chip: I2cChip, address: u8, field: &str, quantity: Quanti
     (SensorId::new(sensor).unwrap(), settings)
 }
 
-fn context(sensors: Vec<(SensorId, InputSettings)>) -> (BusContext, watch::Sender<BusInputs>) {
-    let (sender, inputs) = watch::channel(BusInputs { sensors, ..BusInputs::default() });
+fn context(sensors: Vec<(SensorId, InputSettings)>) -> (BusContext, watch::Sender<BusConfig>) {
+    let (sender, config) = watch::channel(BusConfig { sensors, ..BusConfig::default() });
     let context = BusContext {
         id: Id::new("main").unwrap(),
-        inputs,
+        config,
         health: HealthHandle::default(),
         clock: Clock::new(ClockMode::System),
         queue: Queue::new(64),
@@ -45,7 +45,7 @@ fn context(sensors: Vec<(SensorId, InputSettings)>) -> (BusContext, watch::Sende
 fn with_bus<F: Future<Output = ()>>(
     bus: FakeBus,
     sensors: Vec<(SensorId, InputSettings)>,
-    test: impl FnOnce(Queue, HealthHandle, watch::Sender<BusInputs>) -> F,
+    test: impl FnOnce(Queue, HealthHandle, watch::Sender<BusConfig>) -> F,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
@@ -189,7 +189,7 @@ fn one_chip_feeds_several_sensors_in_their_own_units() {
     with_bus(bus, inputs.clone(), async move |queue, _, sender| {
         assert_eq!([told(&queue).await, told(&queue).await], ["up", "room/temp 25.00"]);
         let humidity = input("room/rh", I2cChip::Sht3x, 0x44, "humidity", Quantity::Humidity);
-        sender.send_replace(BusInputs { sensors: [inputs, vec![humidity]].concat(), ..BusInputs::default() });
+        sender.send_replace(BusConfig { sensors: [inputs, vec![humidity]].concat(), ..BusConfig::default() });
         assert_eq!(told_after(&queue, "room/temp 25.00").await, "room/rh 50.00");
     });
 }
@@ -314,7 +314,7 @@ fn a_circuit_stays_in_calibration_when_the_bus_is_opened_again_the_configuration
             wires.lock().is_held = false;
             assert_eq!(quality_of(&queue, "tank/ph").await, Quality::Calibrating, "the bus was opened again");
             let second = input("tank/ph-2", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
-            sender.send_replace(BusInputs { sensors: vec![ph, second], ..BusInputs::default() });
+            sender.send_replace(BusConfig { sensors: vec![ph, second], ..BusConfig::default() });
             assert_eq!(quality_of(&queue, "tank/ph-2").await, Quality::Calibrating, "the configuration changed");
         };
         tokio::select! {

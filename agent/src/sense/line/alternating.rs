@@ -1,4 +1,4 @@
-//! Lines of label and value in turn, without a sign between them: `PH,6.85,EC,1.80`, `temp 21.5 C  hum 55`, `pH 6.85`.
+//! Lines of label and value in turn, without an assignment between them: `PH,6.85,EC,1.80`, `temp 21.5 C  hum 55`, `pH 6.85`.
 
 use std::ops::Range;
 

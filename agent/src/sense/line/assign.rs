@@ -1,6 +1,6 @@
 //! Assigns the fields of a line to the sensors that read them.
 //!
-//! A line is read in two passes: the first finds its fields and learns their labels, the second assigns the values. So no value
+//! A line is read in two passes: the first finds its fields and interns their labels, the second assigns the values. So no value
 //! goes out under a name that another label of the same line matches as well.
 
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::attributes::{self, Unclear, Units};
+use super::attributes::{self, AmbiguousOwner, Units};
 use super::fields::{Field, FieldRef, FieldValue, Fields};
 use super::formats::{Formats, LineContext};
 use super::names::{Consumer, KnownLabel, LineInput, Names};
 use super::number::{self, Cell, Time};
 use super::parse::Decoded;
 use super::{reasons, select};
-use crate::sense::bus::health::{About, Messages, Reason, excerpt};
+use crate::sense::bus::health::{Messages, Reason, UnusableValue, excerpt};
 
 /// Upper limit of nodes remembered per sensor, to know one that comes again; a count never does.
 const MAX_NODES: usize = 32;
@@ -33,29 +33,29 @@ pub(super) struct FieldAssigner {
     units: Units,
     values: Vec<(usize, f64)>,
     faults: Vec<(usize, Arc<str>)>,
-    not_numbers: Vec<(usize, About)>,
+    not_numbers: Vec<(usize, UnusableValue)>,
     time: Option<WallTime>,
     counter: Option<WallTime>,
-    states: Vec<ValueState>,
+    states: Vec<InputState>,
     pub(super) messages: Messages,
 }
 
 /// What is remembered of one input.
 #[derive(Debug, Clone, Default)]
-struct ValueState {
+struct InputState {
     /// Field of this line that the value was taken from.
     taken_from: Option<usize>,
-    /// Nodes that the value was read from, newest last.
+    /// Nodes that the input was read from, newest last.
     nodes: Vec<String>,
 }
 
 impl FieldAssigner {
     pub(super) fn set_inputs(&mut self, inputs: Vec<LineInput>) {
-        self.states = vec![ValueState::default(); inputs.len()];
+        self.states = vec![InputState::default(); inputs.len()];
         let messages = &mut self.messages;
         messages.missing_names = self.names.set_inputs(inputs, &messages.missing_names);
         messages.mixed.clear();
-        messages.unmatched_names.clear();
+        messages.unmatched_labels.clear();
         messages.faults.clear();
     }
 
@@ -150,7 +150,7 @@ impl FieldAssigner {
             match select::is_selected(&self.names, at, consumer.input_ix) {
                 Ok(true) => self.take_value(consumer, at),
                 Ok(false) => {}
-                Err(Unclear) => self.fail(consumer.input_ix, reasons::NODE_UNCLEAR, at, ""),
+                Err(AmbiguousOwner) => self.fail(consumer.input_ix, reasons::NODE_UNCLEAR, at, ""),
             }
         }
     }
@@ -162,7 +162,7 @@ impl FieldAssigner {
             return self.fail(input_ix, reasons::TWICE, at, "");
         }
         self.states[input_ix].taken_from = Some(at.ix);
-        let quantity = self.names.inputs[input_ix].value.quantity;
+        let quantity = self.names.inputs[input_ix].input.quantity;
         let is_contact = quantity == Quantity::Contact;
         match at.cell() {
             Cell::Number(number, unit) => match self.conversion(consumer, unit, at) {
@@ -177,9 +177,9 @@ impl FieldAssigner {
             Cell::Text | Cell::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
                 Some(value) => self.values.push((input_ix, value)),
                 None => {
-                    let about = self.about(input_ix, at, "");
-                    self.messages.ignore(reasons::NOT_A_NUMBER, at.line, Some(about.clone()));
-                    self.not_numbers.push((input_ix, about));
+                    let value = self.unusable(input_ix, at, "");
+                    self.messages.ignore(reasons::NOT_A_NUMBER, at.line, Some(value.clone()));
+                    self.not_numbers.push((input_ix, value));
                 }
             },
         }
@@ -194,22 +194,22 @@ impl FieldAssigner {
         if !unit.is_empty() {
             return self.names.conversion(consumer.input_ix, unit).ok_or_else(String::new);
         }
-        if let Some(stated) = consumer.stated {
-            return stated.map_err(|unit| unit.to_string());
+        if let Some(conversion) = consumer.conversion {
+            return conversion.map_err(|unit| unit.to_string());
         }
-        let quantity = self.names.inputs[consumer.input_ix].value.quantity;
+        let quantity = self.names.inputs[consumer.input_ix].input.quantity;
         let conversion = self.unit_beside(consumer.input_ix, at)?.and_then(|unit| quantity.conversion(unit));
         Ok(conversion.unwrap_or(self.names.inputs[consumer.input_ix].default_conversion))
     }
 
     /// The unit that a field beside a number says. An unknown one is passed over where the sensor has a unit of its own.
     fn unit_beside(&self, input_ix: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
-        let input = &self.names.inputs[input_ix].value;
-        let beside =
-            self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
-        let Some(beside) = beside else { return Ok(None) };
-        let text = at.other(beside.ix).word();
-        match attributes::stated_unit(text, beside.is_own, input.quantity) {
+        let input = &self.names.inputs[input_ix].input;
+        let unit = self.units.of(at.ix, self.known(at).key());
+        let unit = unit.map_err(|AmbiguousOwner| "of one of several units".to_owned())?;
+        let Some(unit) = unit else { return Ok(None) };
+        let text = at.other(unit.ix).word();
+        match attributes::stated_unit(text, unit.is_own, input.quantity) {
             Err(()) if input.unit.is_none() => Err(excerpt(text.trim())),
             stated => Ok(stated.unwrap_or_default()),
         }
@@ -227,14 +227,15 @@ impl FieldAssigner {
         if self.faults.iter().any(|(faulty, _)| *faulty == input_ix) {
             return;
         }
-        let about = self.about(input_ix, at, unit);
-        let why = self.why(input_ix, reason, at, &about);
-        self.messages.ignore(reason, at.line, Some(about));
+        let value = self.unusable(input_ix, at, unit);
+        let why = self.why(input_ix, reason, at, &value);
+        self.messages.ignore(reason, at.line, Some(value));
         self.faults.push((input_ix, Arc::from(why)));
     }
 
-    fn why(&self, input_ix: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
-        let LineInput { name, quantity, .. } = &self.names.inputs[input_ix].value;
+    fn why(&self, input_ix: usize, reason: Reason, at: FieldRef<'_>, value: &UnusableValue) -> String {
+        let UnusableValue { field, text, .. } = value;
+        let LineInput { name, quantity, .. } = &self.names.inputs[input_ix].input;
         match reason {
             reasons::AMBIGUOUS => {
                 let (one, other) = self.names.ambiguous(input_ix).unwrap_or_default();
@@ -259,11 +260,12 @@ impl FieldAssigner {
         }
     }
 
-    /// A field that a sensor wants and cannot use.
-    fn about(&self, input_ix: usize, at: FieldRef<'_>, unit: &str) -> About {
+    /// A field that a sensor reads and cannot use.
+    fn unusable(&self, input_ix: usize, at: FieldRef<'_>, unit: &str) -> UnusableValue {
         let text = at.shown().chars().take(MAX_TEXT).collect::<String>();
         let text = excerpt(format!("{text} {unit}").trim_end());
-        About { field: self.known(at).text.clone(), text, sensor: self.names.inputs[input_ix].value.sensor.clone() }
+        let sensor = self.names.inputs[input_ix].input.sensor.clone();
+        UnusableValue { field: self.known(at).text.clone(), text, sensor }
     }
 
     fn take_time(&mut self, at: FieldRef<'_>) {
@@ -285,7 +287,7 @@ impl FieldAssigner {
     fn note_faults(&mut self) {
         let faults = &mut self.messages.faults;
         for (input_ix, why) in &self.faults {
-            let sensor = &self.names.inputs[*input_ix].value.sensor;
+            let sensor = &self.names.inputs[*input_ix].input.sensor;
             if faults.get(sensor) != Some(why) {
                 faults.insert(sensor.clone(), Arc::clone(why));
             }
@@ -293,14 +295,14 @@ impl FieldAssigner {
         if !faults.is_empty() {
             self.values
                 .iter()
-                .for_each(|(input_ix, _)| drop(faults.remove(&self.names.inputs[*input_ix].value.sensor)));
+                .for_each(|(input_ix, _)| drop(faults.remove(&self.names.inputs[*input_ix].input.sensor)));
         }
     }
 
     /// Notes which node the line is of, to report a sensor that is read from several in turn.
     fn note_node(&mut self, fields: &Fields, line: &str) {
-        let mut marks = (0..).zip(&fields.all).filter(|(_, field)| self.names.known[field.label].is_node);
-        let (Some((ix, field)), None) = (marks.next(), marks.next()) else { return };
+        let mut node_fields = (0..).zip(&fields.all).filter(|(_, field)| self.names.known[field.label].is_node);
+        let (Some((ix, field)), None) = (node_fields.next(), node_fields.next()) else { return };
         let text = fields.at(ix, line).shown();
         let label = &self.names.known[field.label].text;
         for (input_ix, _) in &self.values {
@@ -310,7 +312,7 @@ impl FieldAssigner {
             }
             let came_before = nodes.iter().position(|node| *node == text);
             if let (Some(_), Some(last)) = (came_before, nodes.last()) {
-                let LineInput { name, sensor, .. } = &self.names.inputs[*input_ix].value;
+                let LineInput { name, sensor, .. } = &self.names.inputs[*input_ix].input;
                 let (last, text) = (excerpt(last), excerpt(&text));
                 let said =
                     format!("\"{label}\" says {last} and {text}; say which one in its input: {name}?{label}={text}");

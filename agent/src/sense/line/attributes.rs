@@ -13,9 +13,9 @@ const UNITS: [&str; 7] = ["unitofmeasurement", "units", "unit", "uom", "einheit"
 /// Words in place of a unit that name a system of units in which a quantity's own is usual.
 const USUAL: [&str; 2] = ["metric", "si"];
 
-/// Two fields that are alike could both be meant.
+/// A value could belong to either of two attribute fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unclear;
+pub(crate) struct AmbiguousOwner;
 
 /// The field that holds the unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Units {
     ///
     /// # Errors
     /// The unit could stand in any of several fields.
-    pub(crate) fn of(&self, ix: usize, key: &str) -> Result<Option<UnitRef>, Unclear> {
+    pub(crate) fn of(&self, ix: usize, key: &str) -> Result<Option<UnitRef>, AmbiguousOwner> {
         let fitting = || self.units.iter().filter(|unit| is_of(&unit.base, key));
         let nearness = |unit: &UnitField| (unit.is_named_for_number, unit.base.len());
         let Some(nearest) = fitting().map(nearness).max() else { return Ok(None) };
@@ -138,24 +138,24 @@ pub(crate) fn stated_unit(text: &str, is_own: bool, quantity: Quantity) -> Resul
     }
 }
 
-/// Which of several fields, such as nodes, the value at `ix` belongs to, among all `values` and those `alike`. A line has its fields
-/// before their values or after them: its beginning and its end show which.
+/// Finds the attribute field (such as the node) to which the value at `ix` belongs. A line has its attributes all before or all after their
+/// values. Its first and last fields show which; where values stand at both ends, only `repeated`, those of the same input, are asked.
 pub(crate) fn attribute_of(
     fields: &[usize],
     values: &[usize],
-    alike: &[usize],
+    repeated: &[usize],
     ix: usize,
-) -> Result<Option<usize>, Unclear> {
+) -> Result<Option<usize>, AmbiguousOwner> {
     let (Some(first), Some(last)) = (fields.first(), fields.last()) else { return Ok(None) };
     let begins = |values: &[usize]| values.iter().any(|value| value < first);
     let ends = |values: &[usize]| values.iter().any(|value| value > last);
     let is_behind = match (begins(values), ends(values)) {
         (false, _) => false,
-        (true, false) => begins(alike).then_some(true).ok_or(Unclear)?,
+        (true, false) => begins(repeated).then_some(true).ok_or(AmbiguousOwner)?,
         // Values of the whole line stand at one of its ends.
-        (true, true) => match (begins(alike), ends(alike)) {
+        (true, true) => match (begins(repeated), ends(repeated)) {
             (begins, ends) if begins != ends => begins,
-            _ => return Err(Unclear),
+            _ => return Err(AmbiguousOwner),
         },
     };
     Ok(match is_behind {
@@ -206,7 +206,7 @@ mod tests {
             (&[(1, "n.1"), (3, "n.10")], &[(0, "n.1.t"), (2, "n.10.t")], 2, own(3)),
             (&[(1, ""), (3, "")], &[(0, "temp"), (2, "hum")], 0, own(1)),
             (&[(0, ""), (2, "")], &[(1, "temp"), (3, "hum")], 1, own(0)),
-            (&[(1, ""), (3, "")], &[(0, "temp"), (2, "hum"), (4, "ec")], 2, Err(Unclear)),
+            (&[(1, ""), (3, "")], &[(0, "temp"), (2, "hum"), (4, "ec")], 2, Err(AmbiguousOwner)),
         ] {
             let (ix, key) = numbers.iter().find(|(ix, _)| *ix == of).unwrap();
             let found = Units::new(units.iter().copied(), numbers).of(*ix, key);
@@ -236,19 +236,19 @@ mod tests {
     }
 
     #[test]
-    fn marks_stand_before_their_values_or_behind_them() {
-        for (fields, values, alike, ix, expected) in [
+    fn attributes_stand_before_their_values_or_behind_them() {
+        for (fields, values, repeated, ix, expected) in [
             (&[0, 2][..], &[1, 3][..], &[1, 3][..], 3, Ok(Some(2))),
             (&[1, 3], &[0, 2], &[0, 2], 0, Ok(Some(1))),
             (&[1, 3], &[0, 2], &[0, 2], 2, Ok(Some(3))),
             // A value of the whole line at its beginning, or at its end.
             (&[1, 3], &[0, 2, 4], &[2, 4], 2, Ok(Some(1))),
             (&[1, 3], &[0, 2, 4], &[0, 2], 2, Ok(Some(3))),
-            (&[1, 3], &[0, 2, 4], &[0, 2, 4], 2, Err(Unclear)),
-            (&[1, 3], &[0, 2], &[2], 2, Err(Unclear)),
+            (&[1, 3], &[0, 2, 4], &[0, 2, 4], 2, Err(AmbiguousOwner)),
+            (&[1, 3], &[0, 2], &[2], 2, Err(AmbiguousOwner)),
             (&[0, 2], &[1], &[1], 1, Ok(Some(0))),
         ] {
-            assert_eq!(attribute_of(fields, values, alike, ix), expected, "{fields:?} {values:?} {alike:?}");
+            assert_eq!(attribute_of(fields, values, repeated, ix), expected, "{fields:?} {values:?} {repeated:?}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum LineRole<'t> {
     Heading(&'t str),
     /// A label whose value may follow, or else a heading.
     Label(&'t str),
-    /// Marks alone, such as a row of dashes.
+    /// Decoration alone, such as a row of dashes.
     Underline,
     None,
 }
@@ -42,7 +42,7 @@ impl Blocks {
         match role {
             LineRole::Heading(heading) => self.begin(heading),
             LineRole::Label(label) => label.clone_into(&mut self.label),
-            // Right below a heading the marks underline it.
+            // Right below a heading it is an underline.
             LineRole::Underline if self.has_lines => self.begin(""),
             LineRole::Underline => {}
             LineRole::None => {
@@ -97,16 +97,16 @@ impl Blocks {
 }
 
 pub(super) fn role(text: &str) -> LineRole<'_> {
-    let is_mark = |c: char| "=-*#~_+<>[]| ".contains(c);
+    let is_decoration = |c: char| "=-*#~_+<>[]| ".contains(c);
     if text.len() > MAX_HEADING + 20 || text.contains([',', ';', '"']) {
         return LineRole::None;
     }
-    let bare = text.trim_matches(is_mark).trim_end_matches(':').trim_end();
+    let bare = text.trim_matches(is_decoration).trim_end_matches(':').trim_end();
     if bare.is_empty() {
         return if text.len() >= 3 { LineRole::Underline } else { LineRole::None };
     }
     let is_heading = |text: &str| text.len() <= MAX_HEADING && pairs::is_name(text) && number::cell(text) == Cell::Text;
-    if text.starts_with(is_mark) && text.ends_with(is_mark) && is_heading(bare) {
+    if text.starts_with(is_decoration) && text.ends_with(is_decoration) && is_heading(bare) {
         return LineRole::Heading(bare);
     }
     if let Some(label) = text.strip_suffix(pairs::is_assignment).map(str::trim_end).filter(|label| is_heading(label)) {
@@ -136,11 +136,11 @@ pub(super) fn numbered(text: &str) -> Option<String> {
 /// Whether all words are of places, the last perhaps a number or a letter: `WATER`, `Tank 1`, `Root zone`, `Bed A`.
 fn is_place(text: &str) -> bool {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
-    let is_mark = |word: &&str| {
+    let is_index = |word: &&str| {
         word.len() == 1 && word.starts_with(char::is_alphanumeric)
             || word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'#')
     };
-    if words.len() > 1 && words.last().is_some_and(is_mark) {
+    if words.len() > 1 && words.last().is_some_and(is_index) {
         words.pop();
     }
     words.len() <= 2 && words.iter().all(|word| words::PLACES.has(word) || words::THINGS.has(word))

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use tilth_core::label::Fit;
+use tilth_core::label::MatchKind;
 
 use super::blocks::{self, Blocks, LineRole};
 use super::fields::{FieldValue, Fields};
@@ -24,7 +24,7 @@ use crate::sense::bus::health::{Messages, Reason};
 pub(super) struct Formats {
     /// The columns that the configuration names.
     columns: Option<Header>,
-    /// The word in front of the rows of these columns, empty where there is none; nothing before the first row.
+    /// Word before the rows of the configured columns; empty: none; `None`: no row seen yet.
     tag: Option<String>,
     header: Option<Header>,
     /// The last line of words, which may be a header with blanks between its names.
@@ -52,7 +52,7 @@ impl Formats {
         self.blocks = Blocks::default();
         if let Some(header) = &mut self.header {
             header.revision = None;
-            header.fit = best_fit(header, names);
+            header.best_match = best_match(header, names);
         }
     }
 
@@ -103,10 +103,10 @@ impl Formats {
         if !columns.is_some_and(has_tabs) || !table::is_row(text) {
             return Ok(false);
         }
-        let is_wanted = self.columns.is_some() || self.header.as_ref().is_some_and(|header| header.fit.is_some());
+        let is_used = self.columns.is_some() || self.header.as_ref().is_some_and(|header| header.best_match.is_some());
         context.heading = Arc::clone(&self.blocks.heading);
         match self.row(text, None, context) {
-            false if is_wanted && !self.is_lone_column(text) && alternating::is_number(text) => Err(reasons::WIDTH),
+            false if is_used && !self.is_lone_column(text) && alternating::is_number(text) => Err(reasons::WIDTH),
             is_read => Ok(is_read),
         }
     }
@@ -214,10 +214,10 @@ impl Formats {
         }
     }
 
-    /// Whether a line begins with a label and a sign as one of pairs did before: then it need not be looked at as columns first.
+    /// Whether a line begins with a label and an assignment as one of pairs did before: then it need not be looked at as columns first.
     fn begins_as_before(&mut self, text: &str, names: &Names) -> bool {
-        let Some(sign) = text.find(pairs::is_assignment) else { return false };
-        let gap = self.gaps.get(&(Preceding::Start, false, text[..sign].to_owned()));
+        let Some(assignment) = text.find(pairs::is_assignment) else { return false };
+        let gap = self.gaps.get(&(Preceding::Start, false, text[..assignment].to_owned()));
         gap.is_some_and(|gap| !gap.label.is_empty() && names.find(&gap.label).is_some())
     }
 
@@ -245,11 +245,11 @@ impl Formats {
         if let Some(header) = &mut self.header
             && header.cells(text, &mut self.cells)
         {
-            if header.revision.is_none() && header.fit.is_none() {
+            if header.revision.is_none() && header.best_match.is_none() {
                 header.named().for_each(|name| context.messages.note_unmatched(name));
             }
-            // No sensor wants its columns: perhaps the line says by itself what it holds.
-            return (header.fit.is_none() && alternating::in_turn(text, &mut self.cells, context))
+            // No sensor reads its columns: perhaps the line says by itself what it holds.
+            return (header.best_match.is_none() && alternating::in_turn(text, &mut self.cells, context))
                 || assign_cells(header, text, &self.cells, context);
         }
         let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.header_words, count)) else {
@@ -262,14 +262,14 @@ impl Formats {
         fits
     }
 
-    /// Takes a line as a header, if it is one. A header that sensors want is replaced only by one with the exact name of an input.
+    /// Takes a line as a header, if it is one. A header whose columns sensors read is replaced only by one with the exact name of an input.
     fn take_header(&mut self, text: &str, context: &mut LineContext<'_>) -> Option<Result<(), Reason>> {
         let header = Header::parse(text)?;
         if self.columns.is_some() {
             return Some(Ok(()));
         }
-        if let Some(before) = self.header.as_ref().filter(|before| before.fit.is_some())
-            && best_fit(&header, context.names) != Some(Fit::Exact)
+        if let Some(before) = self.header.as_ref().filter(|before| before.best_match.is_some())
+            && best_match(&header, context.names) != Some(MatchKind::Exact)
         {
             return Some(if before.is_same(&header) { Ok(()) } else { Err(reasons::HEADER) });
         }
@@ -278,15 +278,15 @@ impl Formats {
     }
 
     fn keep_header(&mut self, mut header: Header, context: &mut LineContext<'_>) {
-        header.fit = best_fit(&header, context.names);
-        if header.fit.is_none() {
+        header.best_match = best_match(&header, context.names);
+        if header.best_match.is_none() {
             header.named().for_each(|name| context.messages.note_unmatched(name));
         }
         self.header = Some(header);
     }
 }
 
-/// A line without signs that only mark its beginning and its end: `<temp:21.5>`, `@temp=21.5#`.
+/// A line without the characters that only frame it: `<temp:21.5>`, `@temp=21.5#`.
 fn unframed(text: &str) -> &str {
     const FRAMES: [(char, char); 6] = [('<', '>'), ('[', ']'), ('{', '}'), ('(', ')'), ('@', '#'), ('*', '#')];
     let is_frame = |(open, close): &(char, char)| {
@@ -326,11 +326,11 @@ impl LineContext<'_> {
         start..start + part.len()
     }
 
-    /// Adds a field without a sign, under the heading over the line. False where its label is none.
+    /// Adds a field without an assignment, under the heading over the line. False where its label is none.
     pub(super) fn push(&mut self, label: &str, value: FieldValue) -> bool {
         let under = format!("{} {label}", self.heading);
-        let (text, plain) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
-        let Some(label) = self.names.learn(text, plain, false) else { return false };
+        let (text, own_label) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
+        let Some(label) = self.names.intern(text, own_label, false) else { return false };
         self.note_unmatched(label);
         self.fields.push(label, value);
         true
@@ -342,7 +342,7 @@ impl LineContext<'_> {
             || !self.heading.is_empty() && self.names.is_input_name(&format!("{} {label}", self.heading))
     }
 
-    /// Keeps a label that no sensor wants, to be shown in `status`.
+    /// Keeps a label that no sensor reads, to be shown in `status`.
     pub(super) fn note_unmatched(&mut self, label: LabelIx) {
         let known = &self.names.known[label];
         if known.consumers.is_empty() && known.is_value() {
@@ -351,14 +351,14 @@ impl LineContext<'_> {
     }
 }
 
-fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
-    header.named().filter_map(|name| names.best_fit(name)).max()
+fn best_match(header: &Header, names: &Names) -> Option<MatchKind> {
+    header.named().filter_map(|name| names.best_match(name)).max()
 }
 
 fn assign_cells(header: &mut Header, text: &str, cells: &[Range<usize>], context: &mut LineContext<'_>) -> bool {
     if header.revision != Some(context.names.revision) {
         let labels: Vec<Option<LabelIx>> =
-            header.names.iter().map(|name| context.names.learn(name, None, false)).collect();
+            header.names.iter().map(|name| context.names.intern(name, None, false)).collect();
         // Whose unit it is depends on what else there is.
         let has_units = labels.iter().flatten().any(|label| context.names.known[*label].unit_of().is_some());
         let is_used = |label: &LabelIx| {

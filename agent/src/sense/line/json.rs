@@ -61,10 +61,10 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
             return;
         }
         let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
-        let is_learnt = || !is_text || names.is_always_learnt(path.path, Some(path.without_indices));
+        let is_interned = || !is_text || names.is_always_interned(path.path, Some(path.without_indices));
         let is_number = !is_text && !matches!(scalar, Scalar::Null);
         let label = match names.find(path.path) {
-            None if is_learnt() => names.learn(path.path, Some(path.without_indices), is_number),
+            None if is_interned() => names.intern(path.path, Some(path.without_indices), is_number),
             known => known,
         };
         let Some(label) = label else { return };

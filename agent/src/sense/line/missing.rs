@@ -14,7 +14,7 @@ use crate::sense::bus::health::{Ignored, Messages};
 /// Upper limit of names in a message.
 const NAMED: usize = 5;
 
-/// Lines without a value that came before, besides two for each input, for nodes on one bus take turns.
+/// Lines without its value after which an input counts as missing, plus two for each input, because nodes on one bus take turns.
 const LINES_WITHOUT: u64 = 10;
 
 pub(super) fn missing(names: &Names, messages: &Messages, bus: &Id) -> MissingValues {
@@ -25,9 +25,9 @@ pub(super) fn missing(names: &Names, messages: &Messages, bus: &Id) -> MissingVa
     let is_missing = |last_line: u64| last_line == 0 || messages.received - last_line > limit;
     let missing = names.inputs.iter().enumerate().filter(|(_, input)| is_missing(input.last_line));
     missing
-        .map(|(ix, NamedInput { value, last_line, .. })| {
-            let why = why(&value.name, names.has_label(ix), *last_line > 0, messages, bus);
-            (value.sensor.clone(), Arc::from(why))
+        .map(|(ix, NamedInput { input, last_line, .. })| {
+            let why = why(&input.name, names.has_label(ix), *last_line > 0, messages, bus);
+            (input.sensor.clone(), Arc::from(why))
         })
         .collect()
 }
@@ -42,8 +42,8 @@ fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bu
         return format!("{lack} beside it; others have it");
     }
     match &messages.last_ignored {
-        _ if !messages.unmatched_names.is_empty() => {
-            format!("{lack}; it has {}", likely(label, &messages.unmatched_names))
+        _ if !messages.unmatched_labels.is_empty() => {
+            format!("{lack}; it has {}", likely(label, &messages.unmatched_labels))
         }
         _ if messages.matched > 0 => format!("{lack}; all names that it has are read by other sensors"),
         Some(Ignored { reason, excerpt, .. }) => format!("{lack}; the last was not used ({}): {excerpt}", reason.text),
@@ -51,14 +51,14 @@ fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bu
     }
 }
 
-/// Some of the names that no sensor wants, the one that was probably meant first.
-fn likely(label: &str, unmatched_names: &BTreeSet<String>) -> String {
-    let lower: Vec<String> = unmatched_names.iter().map(|name| name.to_lowercase()).collect();
+/// Some of the labels that no sensor reads, the one that was probably meant first.
+fn likely(label: &str, unmatched_labels: &BTreeSet<String>) -> String {
+    let lower: Vec<String> = unmatched_labels.iter().map(|name| name.to_lowercase()).collect();
     let near = nearest(&label.to_lowercase(), lower.iter().map(String::as_str));
-    let near = near.and_then(|near| unmatched_names.iter().find(|name| name.to_lowercase() == near));
-    let others = unmatched_names.iter().filter(|name| Some(*name) != near);
+    let near = near.and_then(|near| unmatched_labels.iter().find(|name| name.to_lowercase() == near));
+    let others = unmatched_labels.iter().filter(|name| Some(*name) != near);
     let named: Vec<&str> = near.into_iter().chain(others).take(NAMED).map(String::as_str).collect();
-    let more = unmatched_names.len() - named.len();
+    let more = unmatched_labels.len() - named.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }
@@ -80,7 +80,7 @@ impl LineCounts {
 
 /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
 pub(super) fn why_unmatched(messages: &Messages, bus: &Id, is_ignored: bool) -> String {
-    let Messages { last_ignored, unmatched_names, missing_names, .. } = messages;
+    let Messages { last_ignored, unmatched_labels, missing_names, .. } = messages;
     if let Some(Ignored { reason, excerpt, .. }) = last_ignored.as_ref().filter(|_| is_ignored) {
         let help = match *reason {
             reasons::NO_HEADER => format!("; set columns = [..] in [bus.{bus}], or reset the board"),
@@ -89,11 +89,11 @@ pub(super) fn why_unmatched(messages: &Messages, bus: &Id, is_ignored: bool) -> 
         return format!("{} {}, the last: {excerpt}{help}", messages.count(*reason), reason.text);
     }
     let listed = |names: &BTreeSet<String>| names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match (unmatched_names.is_empty(), missing_names.is_empty()) {
+    match (unmatched_labels.is_empty(), missing_names.is_empty()) {
         (false, false) => {
-            format!("they have {}; wanted and not seen: {}", listed(unmatched_names), listed(missing_names))
+            format!("they have {}; wanted and not seen: {}", listed(unmatched_labels), listed(missing_names))
         }
-        (false, true) => format!("they have {}", listed(unmatched_names)),
+        (false, true) => format!("they have {}", listed(unmatched_labels)),
         (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(missing_names)),
         (true, true) => "no line has a field that a sensor wants".to_owned(),
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tilth_config::LineName;
 use tilth_core::id::SensorId;
-use tilth_core::label::{Fit, Label, Siblings};
+use tilth_core::label::{Label, MatchKind, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 use tokio::sync::watch;
@@ -80,10 +80,10 @@ pub(super) type LabelIx = usize;
 #[derive(Debug)]
 pub(super) struct KnownLabel {
     label: Label,
-    /// How well it answers any name.
-    best_fit: Option<Fit>,
-    /// A path without its indices in lists, a label without its heading: by this selected values are found.
-    without_context: Option<Label>,
+    /// How well it matches any name.
+    best_match: Option<MatchKind>,
+    /// The label without list indices or heading. Inputs with selectors are matched against this.
+    own_label: Option<Label>,
     /// As the board prints it.
     pub(super) text: String,
     pub(super) consumers: Vec<Consumer>,
@@ -109,7 +109,7 @@ impl KnownLabel {
         self.unit_of.as_deref().filter(|_| self.consumers.is_empty() && self.selects.is_empty())
     }
 
-    /// Whether a value under it is one that somebody may want.
+    /// Whether a value under it is one that a sensor may read.
     pub(super) fn is_value(&self) -> bool {
         self.selects.is_empty() && self.unit_of.is_none() && (!self.is_time || !self.consumers.is_empty())
     }
@@ -119,23 +119,23 @@ impl KnownLabel {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Consumer {
     pub(super) input_ix: usize,
-    /// The name fits another label as well.
+    /// The name matches another label as well.
     pub(super) is_ambiguous: bool,
     /// Conversion by the unit of the label or the name; the unit itself where it is of another quantity.
-    pub(super) stated: Option<Result<Conversion, Unit>>,
+    pub(super) conversion: Option<Result<Conversion, Unit>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SelectorMatch {
     pub(super) input_ix: usize,
     pub(super) selector: usize,
-    pub(super) fit: Fit,
+    pub(super) kind: MatchKind,
 }
 
 /// The name of an input, and the labels that match it.
 #[derive(Debug)]
 pub(super) struct NamedInput {
-    pub(super) value: LineInput,
+    pub(super) input: LineInput,
     label: Option<Label>,
     /// Labels that select the value, each with the text of its field.
     pub(super) selectors: Vec<(Option<Label>, String)>,
@@ -165,11 +165,11 @@ pub(super) struct Names {
 
 impl Names {
     /// Replaces the inputs and forgets all labels, ambiguous ones too. `missing_names` are the names of inputs that no line has had;
-    /// returns those of the new values.
+    /// returns those of the new inputs.
     pub(super) fn set_inputs(&mut self, inputs: Vec<LineInput>, missing_names: &BTreeSet<String>) -> BTreeSet<String> {
         let before = std::mem::take(&mut self.inputs);
         let last_line =
-            |input: &LineInput| before.iter().find(|known| known.value == *input).map_or(0, |known| known.last_line);
+            |input: &LineInput| before.iter().find(|known| known.input == *input).map_or(0, |known| known.last_line);
         self.inputs = inputs.into_iter().map(|input| NamedInput::new(last_line(&input), input)).collect();
         let known: BTreeSet<&String> = before.iter().map(|input| &input.matched.name).collect();
         let names = self.inputs.iter().map(|input| &input.matched.name);
@@ -203,17 +203,17 @@ impl Names {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
-        let has_any = |input: &&NamedInput| input.matched.is_exact || input.matched.partial != PartialMatch::None;
+        let has_any = |named: &&NamedInput| named.matched.is_exact || named.matched.partial != PartialMatch::None;
         let matched = self.inputs.iter().filter(has_any);
-        Some(matched.map(|input| (input.value.sensor.clone(), input.matched.clone())).collect())
+        Some(matched.map(|named| (named.input.sensor.clone(), named.matched.clone())).collect())
     }
 
     /// Restores what names had matched before a restart, where the sensor and its name are the same.
     pub(super) fn restore(&mut self, before: &LabelMatches) {
-        for input in &mut self.inputs {
-            let matched = before.get(&input.value.sensor).filter(|before| before.name == input.matched.name);
+        for named in &mut self.inputs {
+            let matched = before.get(&named.input.sensor).filter(|before| before.name == named.matched.name);
             if let Some(matched) = matched {
-                input.matched.clone_from(matched);
+                named.matched.clone_from(matched);
             }
         }
         self.forget();
@@ -236,14 +236,14 @@ impl Names {
 
     /// Whether a label is the name of an input.
     pub(super) fn is_input_name(&self, text: &str) -> bool {
-        self.best_fit(text) == Some(Fit::Exact)
+        self.best_match(text) == Some(MatchKind::Exact)
     }
 
     /// Whether a label is what selects something.
     pub(super) fn is_selector(&self, text: &str) -> bool {
         let mut names = self.inputs.iter().flat_map(|input| &input.selectors).peekable();
         let label = if names.peek().is_some() { Label::of(text) } else { None };
-        label.is_some_and(|label| names.any(|(name, _)| name.as_ref().is_some_and(|name| label.fit(name).is_some())))
+        label.is_some_and(|label| names.any(|(name, _)| name.as_ref().and_then(|name| label.matches(name)).is_some()))
     }
 
     /// Whether the value under a label may be a word: an input that is missing, or a unit.
@@ -251,45 +251,41 @@ impl Names {
         self.is_input_name(text) || Label::of(text).is_some_and(|label| attributes::unit_field(&label).is_some())
     }
 
-    /// Whether a label is learnt whatever its value is: the name of an input, a selector, a time, a unit or a node. `without_context` is a path of
-    /// JSON without its indices in lists.
-    pub(super) fn is_always_learnt(&self, text: &str, without_context: Option<&str>) -> bool {
+    /// Whether a label is interned whatever its value is: an input's name, selector, time, unit or node. `own_label` as in [`KnownLabel`].
+    pub(super) fn is_always_interned(&self, text: &str, own_label: Option<&str>) -> bool {
         let is_meant = |label: Label| {
             number::is_time_name(label.key())
                 || attributes::is_node(&label)
                 || attributes::unit_field(&label).is_some()
-                || without_context.is_some() && attributes::unit_of_record(&label).is_some()
+                || own_label.is_some() && attributes::unit_of_record(&label).is_some()
         };
-        self.is_input_name(text)
-            || self.is_selector(without_context.unwrap_or(text))
-            || Label::of(text).is_some_and(is_meant)
+        self.is_input_name(text) || self.is_selector(own_label.unwrap_or(text)) || Label::of(text).is_some_and(is_meant)
     }
 
     /// How well a label matches any name.
-    pub(super) fn best_fit(&self, text: &str) -> Option<Fit> {
+    pub(super) fn best_match(&self, text: &str) -> Option<MatchKind> {
         match self.find(text) {
-            Some(known) => self.known[known].best_fit,
-            None => self.best_fit_of(&Label::of(text)?),
+            Some(known) => self.known[known].best_match,
+            None => self.best_match_of(&Label::of(text)?),
         }
     }
 
-    /// As [`Names::best_fit`], by a look at every name.
-    fn best_fit_of(&self, label: &Label) -> Option<Fit> {
-        self.inputs.iter().filter_map(|input| label.fit(input.label.as_ref()?)).max()
+    /// As [`Names::best_match`], by a look at every name.
+    fn best_match_of(&self, label: &Label) -> Option<MatchKind> {
+        self.inputs.iter().filter_map(|input| label.matches(input.label.as_ref()?)).max()
     }
 
-    /// Index of a label, which is learnt where it is new. `without_context` is a path without its indices in lists, or a label without its
-    /// heading; a label over a number (`is_number`) is no unit.
-    pub(super) fn learn(&mut self, text: &str, without_context: Option<&str>, is_number: bool) -> Option<LabelIx> {
+    /// Index of a label, added where it is new; over a number (`is_number`) it is no unit. `own_label` as in [`KnownLabel`].
+    pub(super) fn intern(&mut self, text: &str, own_label: Option<&str>, is_number: bool) -> Option<LabelIx> {
         if let Some(known) = self.find(text) {
             return Some(known);
         }
         let label = Label::of(text)?;
-        let of_record = || attributes::unit_of_record(&label).filter(|_| without_context.is_some());
+        let of_record = || attributes::unit_of_record(&label).filter(|_| own_label.is_some());
         let unit_of = if is_number { None } else { attributes::unit_field(&label).or_else(of_record) };
         let has_siblings = self.siblings.add(&label);
         let known = KnownLabel {
-            without_context: without_context.filter(|without_context| *without_context != text).and_then(Label::of),
+            own_label: own_label.filter(|own| *own != text).and_then(Label::of),
             text: text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect(),
             consumers: Vec::new(),
             selects: Vec::new(),
@@ -297,14 +293,14 @@ impl Names {
             in_ms: number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms"),
             is_node: attributes::is_node(&label),
             unit_of,
-            best_fit: self.best_fit_of(&label),
+            best_match: self.best_match_of(&label),
             label,
         };
         let mut changed = Vec::new();
         for (input_ix, input) in self.inputs.iter_mut().enumerate() {
-            if let Some(fit) = input.fit_of(&known) {
+            if let Some(kind) = input.match_of(&known) {
                 self.has_news = true;
-                if input.add_match(fit, &known, text) {
+                if input.add_match(kind, &known, text) {
                     changed.push(input_ix);
                 }
             }
@@ -329,11 +325,11 @@ impl Names {
             .enumerate()
             .filter_map(|(input_ix, input)| input.consumer(input_ix, known, &self.siblings));
         known.consumers = consumers.collect();
-        let label = known.without_context.as_ref().unwrap_or(&known.label);
+        let label = known.own_label.as_ref().unwrap_or(&known.label);
         let selects = self.inputs.iter().enumerate().flat_map(|(input_ix, input)| {
-            let fits = input.selectors.iter().map(|(name, _)| label.fit(name.as_ref()?));
-            let fits = fits.enumerate().filter_map(|(selector, fit)| Some((selector, fit?)));
-            fits.map(move |(selector, fit)| SelectorMatch { input_ix, selector, fit })
+            let kinds = input.selectors.iter().map(|(name, _)| label.matches(name.as_ref()?));
+            let kinds = kinds.enumerate().filter_map(|(selector, kind)| Some((selector, kind?)));
+            kinds.map(move |(selector, kind)| SelectorMatch { input_ix, selector, kind })
         });
         known.selects = selects.collect();
     }
@@ -363,10 +359,10 @@ impl Names {
 
     /// Conversion of a number with a unit after it; none where the unit is of another quantity.
     pub(super) fn conversion(&mut self, input_ix: usize, unit: &str) -> Option<Conversion> {
-        let NamedInput { value, unit: (last, conversion), .. } = &mut self.inputs[input_ix];
+        let NamedInput { input, unit: (last, conversion), .. } = &mut self.inputs[input_ix];
         if unit != last {
             unit.clone_into(last);
-            *conversion = conversion_of(value.quantity, unit);
+            *conversion = conversion_of(input.quantity, unit);
         }
         *conversion
     }
@@ -399,30 +395,30 @@ fn conversion_of(quantity: Quantity, unit: &str) -> Option<Conversion> {
 }
 
 impl NamedInput {
-    fn new(last_line: u64, value: LineInput) -> NamedInput {
-        let label = Label::of(&value.name.label);
-        let selectors = value.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
+    fn new(last_line: u64, input: LineInput) -> NamedInput {
+        let label = Label::of(&input.name.label);
+        let selectors = input.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
         let default_conversion =
-            value.unit.and_then(|unit| value.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
-        let matched = LabelMatch { name: value.name.to_string(), is_exact: false, partial: PartialMatch::None };
-        NamedInput { value, label, selectors, matched, default_conversion, unit: (String::new(), None), last_line }
+            input.unit.and_then(|unit| input.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
+        let matched = LabelMatch { name: input.name.to_string(), is_exact: false, partial: PartialMatch::None };
+        NamedInput { input, label, selectors, matched, default_conversion, unit: (String::new(), None), last_line }
     }
 
     /// Whether it takes the values under a label, and how.
     fn consumer(&self, input_ix: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Consumer> {
-        let is_ambiguous = match (self.fit_of(known)?, &self.matched.partial) {
-            (Fit::Exact, _) => false,
-            (Fit::Partial, _) if self.matched.is_exact => return None,
-            (Fit::Partial, PartialMatch::Two(..)) => true,
-            (Fit::Partial, PartialMatch::One { key, .. }) if key == self.sought(known).key() => false,
-            (Fit::Partial, PartialMatch::One { .. } | PartialMatch::None) => return None,
+        let is_ambiguous = match (self.match_of(known)?, &self.matched.partial) {
+            (MatchKind::Exact, _) => false,
+            (MatchKind::Partial, _) if self.matched.is_exact => return None,
+            (MatchKind::Partial, PartialMatch::Two(..)) => true,
+            (MatchKind::Partial, PartialMatch::One { key, .. }) if key == self.matched_label(known).key() => false,
+            (MatchKind::Partial, PartialMatch::One { .. } | PartialMatch::None) => return None,
         };
-        Some(Consumer { input_ix, is_ambiguous, stated: self.stated_conversion(&known.label, siblings) })
+        Some(Consumer { input_ix, is_ambiguous, conversion: self.label_conversion(&known.label, siblings) })
     }
 
-    /// Unit of numbers by their label or the name of the input. An end that may be a unit counts only for a sensor without its own unit.
-    fn stated_conversion(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
-        let quantity = self.value.quantity;
+    /// Unit from the label, else from the input's name. A last word that may be a unit counts only where the sensor has none of its own.
+    fn label_conversion(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
+        let quantity = self.input.quantity;
         let of_name = self.label.as_ref().and_then(Label::unit);
         match label.unit() {
             // A unit that the name itself has, and that measures something else, is a word: `Temp (in)`.
@@ -433,39 +429,39 @@ impl NamedInput {
         let labels = || std::iter::once(label).chain(&self.label);
         let at_end = || labels().find_map(|label| label.unit_at_end(quantity, siblings));
         let unit = of_name.filter(|unit| quantity.conversion(*unit).is_some());
-        let unit = unit.or_else(|| self.value.unit.is_none().then(at_end).flatten())?;
+        let unit = unit.or_else(|| self.input.unit.is_none().then(at_end).flatten())?;
         quantity.conversion(unit).map(Ok)
     }
 
-    /// The form of a label in which this name is looked for.
-    fn sought<'l>(&self, known: &'l KnownLabel) -> &'l Label {
-        known.without_context.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
+    /// The form of a label that this name is matched against.
+    fn matched_label<'l>(&self, known: &'l KnownLabel) -> &'l Label {
+        known.own_label.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
     }
 
     /// How well a label matches the name; none where it does not. `Temp unit` is no other `Temp`.
-    fn fit_of(&self, known: &KnownLabel) -> Option<Fit> {
-        let (name, label) = (self.label.as_ref()?, self.sought(known));
-        let may_be_part = || known.unit_of.is_none() && !is_not_a_measurement(label, name, self.value.quantity);
-        label.fit(name).filter(|fit| *fit == Fit::Exact || may_be_part())
+    fn match_of(&self, known: &KnownLabel) -> Option<MatchKind> {
+        let (name, label) = (self.label.as_ref()?, self.matched_label(known));
+        let may_be_part = || known.unit_of.is_none() && !is_not_a_measurement(label, name, self.input.quantity);
+        label.matches(name).filter(|kind| *kind == MatchKind::Exact || may_be_part())
     }
 
     /// A new label matches the name; returns whether labels mean something else now.
-    fn add_match(&mut self, fit: Fit, known: &KnownLabel, text: &str) -> bool {
-        let key = self.sought(known).key();
-        match (fit, &self.matched.partial) {
+    fn add_match(&mut self, kind: MatchKind, known: &KnownLabel, text: &str) -> bool {
+        let key = self.matched_label(known).key();
+        match (kind, &self.matched.partial) {
             // A partial match no longer counts.
-            (Fit::Exact, partial) => {
+            (MatchKind::Exact, partial) => {
                 !std::mem::replace(&mut self.matched.is_exact, true) && *partial != PartialMatch::None
             }
-            (Fit::Partial, PartialMatch::None) => {
+            (MatchKind::Partial, PartialMatch::None) => {
                 self.matched.partial = PartialMatch::One { key: key.to_owned(), text: text.to_owned() };
                 false
             }
-            (Fit::Partial, PartialMatch::One { key: before, text: first }) if before != key => {
+            (MatchKind::Partial, PartialMatch::One { key: before, text: first }) if before != key => {
                 self.matched.partial = PartialMatch::Two(first.clone(), text.to_owned());
                 true
             }
-            (Fit::Partial, PartialMatch::One { .. } | PartialMatch::Two(..)) => false,
+            (MatchKind::Partial, PartialMatch::One { .. } | PartialMatch::Two(..)) => false,
         }
     }
 }

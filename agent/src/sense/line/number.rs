@@ -12,7 +12,7 @@ const MAX_UNIT: usize = 12;
 /// What sketches and libraries print where there is no value.
 const MISSING: [&str; 11] = ["", "nan", "inf", "infinity", "ovf", "null", "none", "n/a", "-", "--", "---"];
 
-/// Names of a line's own time. A sensor that wants a field of such a name gets it as a value.
+/// Names of a line's own time. A sensor that reads a field of such a name gets it as a value.
 const TIME_NAMES: [&str; 9] = ["time", "ts", "timestamp", "date", "datetime", "millis", "epoch", "unixtime", "timems"];
 
 /// Names that say of a number that it counts milliseconds: a small one is then no time of day, however large as seconds.
@@ -87,9 +87,9 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
 /// Number, unit and end of a length in two units, such as `1m 20cm` or `5'3"`; no number where the second unit is missing: `5 ft 3`.
 pub(super) fn compound(text: &str) -> Option<(Option<(f64, &'static str)>, usize)> {
     let end = number_end(text, 0)?;
-    let is_mark = |c: char| c.is_alphabetic() || c == '\'';
+    let is_unit_char = |c: char| c.is_alphabetic() || c == '\'';
     // Most numbers have no other one after them.
-    let follows = text[end..].trim_start().trim_start_matches(is_mark).trim_start();
+    let follows = text[end..].trim_start().trim_start_matches(is_unit_char).trim_start();
     let large = text[..end].parse::<i32>().ok().filter(|_| follows.starts_with(|c: char| c.is_ascii_digit()))?;
     let (unit, rest) = length_unit(text[end..].trim_start(), '\'', "ft")?;
     let (large_unit, smaller) = COMPOUND.into_iter().find(|(name, _)| *name == unit.name())?;
@@ -112,10 +112,10 @@ pub(super) fn compound(text: &str) -> Option<(Option<(f64, &'static str)>, usize
     })
 }
 
-/// The unit that a text begins with, in letters or as a mark, and what follows it.
-fn length_unit<'t>(text: &'t str, mark: char, marked: &str) -> Option<(Unit, &'t str)> {
-    if let Some(rest) = text.strip_prefix(mark) {
-        return Some((Unit::of(marked)?, rest));
+/// The unit that a text begins with, in letters or as a symbol, and what follows it.
+fn length_unit<'t>(text: &'t str, symbol: char, name: &str) -> Option<(Unit, &'t str)> {
+    if let Some(rest) = text.strip_prefix(symbol) {
+        return Some((Unit::of(name)?, rest));
     }
     let end = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
     Some((Unit::of(&text[..end])?, &text[end..]))
@@ -204,7 +204,7 @@ pub(super) fn is_unit(text: &str) -> bool {
     text.is_empty() || has_unit_shape(text) || Unit::of(text).is_some()
 }
 
-/// Whether a text has the letters and signs of a unit, known or not.
+/// Whether a text has the letters and symbols of a unit, known or not.
 pub(super) fn has_unit_shape(text: &str) -> bool {
     let mut before = None;
     text.chars().count() <= MAX_UNIT

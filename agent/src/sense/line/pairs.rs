@@ -1,7 +1,7 @@
 //! Lines of `label: value` and `label=value`, with labels of one word or several and whatever a sketch prints between them.
 //!
-//! A line is cut at its signs, `=` and `:`. What stands between a value and the next sign, the gap, holds the unit of the value and
-//! the label of the next one: `21.5 C  Water Temp: ..`.
+//! A line is cut at its assignments, `=` and `:`. What stands between a value and the next assignment, the gap, holds the unit of the
+//! value and the label of the next one: `21.5 C  Water Temp: ..`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{number, words};
 /// Longer labels are none; the configuration knows none either.
 const MAX_LABEL: usize = 200;
 
-/// Signs between words that part a label from what stands before it.
+/// Characters between words that part a label from what stands before it.
 const ARROWS: [&str; 7] = ["->", "=>", ">>", ">", "•", "~", "//"];
 
 /// Units that stand for what is measured: before another word they begin a label, as in `pH value`.
@@ -22,14 +22,14 @@ const QUANTITIES: [&str; 5] = ["pH", "RH", "VWC", "PPFD", "CF"];
 /// A pair of a line, by where its parts are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pair {
-    /// From the end of the value before to the sign.
+    /// From the end of the value before to the assignment.
     pub(super) gap: Range<usize>,
     /// The value without its unit.
     pub(super) value: Range<usize>,
     pub(super) kind: Kind,
 }
 
-/// What stands after a sign.
+/// What stands after an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A number; the unit is in the next gap.
@@ -57,7 +57,7 @@ pub(super) struct Gap {
     pub(super) is_broken: bool,
     /// The label of the next value; empty where there is none.
     pub(super) label: Arc<str>,
-    /// What the line is about, where it begins with that and no sign: `Node 7 | Temp: ..`; else empty.
+    /// What the line is about, where it begins with that and no assignment: `Node 7 | Temp: ..`; else empty.
     pub(super) heading: Arc<str>,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum Holds {
     Any,
     /// One word, whatever follows it.
     Word,
-    /// The name of a node, with whatever signs and digits: `AA:BB:01`, `28ff64`.
+    /// The name of a node, with whatever characters and digits: `AA:BB:01`, `28ff64`.
     Id,
 }
 
@@ -90,10 +90,10 @@ pub(super) fn broken_end(text: &str, at: usize) -> usize {
 pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn Fn() -> &'t str, Kind) -> Holds) {
     pairs.clear();
     let mut from = 0;
-    while let Some(sign) = text[from..].find(is_assignment).map(|at| from + at) {
-        let begin = skip_assignment(text, sign);
+    while let Some(assignment) = text[from..].find(is_assignment).map(|at| from + at) {
+        let begin = skip_assignment(text, assignment);
         let mut value = value_at(text, begin);
-        let holds = holds(&|| label_of(&text[from..sign], Preceding::Other), value.1);
+        let holds = holds(&|| label_of(&text[from..assignment], Preceding::Other), value.1);
         let is_word = || text[..begin].ends_with(is_assignment) || holds != Holds::Any;
         if holds == Holds::Id
             && let Some(end) = id_at(text, begin, value)
@@ -107,7 +107,7 @@ pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn 
             value = (end_at(text, begin, is_separator), Kind::Text);
         }
         let (end, kind) = value;
-        pairs.push(Pair { gap: from..sign, value: unquoted(text, begin..end), kind });
+        pairs.push(Pair { gap: from..assignment, value: unquoted(text, begin..end), kind });
         from = end;
     }
     pairs.push(Pair { gap: from..text.len(), value: text.len()..text.len(), kind: Kind::Text });
@@ -146,14 +146,14 @@ fn is_error(text: &str) -> bool {
     words::ERRORS.has(word)
 }
 
-/// Beginning of the value after a sign: `=`, `:`, `:=`, `=>`.
-fn skip_assignment(text: &str, sign: usize) -> usize {
-    let signs = end_at(text, sign, |c| !is_assignment(c));
+/// Beginning of the value after an assignment: `=`, `:`, `:=`, `=>`.
+fn skip_assignment(text: &str, assignment: usize) -> usize {
+    let end = end_at(text, assignment, |c| !is_assignment(c));
     // An arrow; without a blank it may as well say that the value is greater: `co2=>5000`.
-    let is_apart = || text[..sign].ends_with(is_blank) || text[signs + 1..].starts_with(is_blank);
-    let is_arrow = text[..signs].ends_with('=') && text[signs..].starts_with('>') && is_apart();
-    let signs = if is_arrow { signs + 1 } else { signs };
-    let value = end_at(text, signs, |c| !is_blank(c));
+    let is_apart = || text[..assignment].ends_with(is_blank) || text[end + 1..].starts_with(is_blank);
+    let is_arrow = text[..end].ends_with('=') && text[end..].starts_with('>') && is_apart();
+    let end = if is_arrow { end + 1 } else { end };
+    let value = end_at(text, end, |c| !is_blank(c));
     let Some(inside) = text[value..].strip_prefix(['(', '[', '<', '\'']).map(|inside| text.len() - inside.len()) else {
         return value;
     };
@@ -197,7 +197,7 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
     }
     let separator = end_at(rest, 0, |c| is_separator(c) || c == '\t');
     match rest.find(is_assignment) {
-        Some(sign) if sign < separator => (at, Kind::Heading),
+        Some(assignment) if assignment < separator => (at, Kind::Heading),
         _ => (at + rest[..separator].trim_end_matches(is_blank).len(), Kind::Text),
     }
 }
@@ -226,7 +226,7 @@ fn is_number_over(text: &str, begin: usize, end: usize) -> bool {
     }
 }
 
-/// Whether what follows a number belongs to it, with a decimal comma before. Digits before a sign are a label: `1:43,2:71`.
+/// Whether what follows a number belongs to it, with a decimal comma before. Digits before an assignment are a label: `1:43,2:71`.
 fn is_decimal_comma(whole: &str, rest: &str) -> bool {
     let digits = &rest[1..];
     // `1.234,5` has points between its thousands.
@@ -296,7 +296,7 @@ fn parse_after_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) 
     skip_brackets(text, is_last, gap)
 }
 
-/// Whether a word is a unit by its signs, though none that is known: `micro-siemens/cm`.
+/// Whether a word is a unit by its characters, though none that is known: `micro-siemens/cm`.
 fn is_unknown_unit(word: &str) -> bool {
     let parts = || word.split(['/', '-']);
     number::has_unit_shape(word) && word.contains(['/', '°', '%', '²', '³'])
@@ -377,8 +377,8 @@ fn label_of(text: &str, preceding: Preceding) -> &str {
         }
         at += word.len();
     }
-    let is_mark = |c: char| !c.is_alphanumeric() && !"#([{<°%'\"@_".contains(c);
-    let mut label = text[begin..].trim_end().trim_start_matches(is_mark);
+    let is_decoration = |c: char| !c.is_alphanumeric() && !"#([{<°%'\"@_".contains(c);
+    let mut label = text[begin..].trim_end().trim_start_matches(is_decoration);
     if preceding == Preceding::Start {
         label = without_location(without_count(without_leading_number(label)));
     }
@@ -393,7 +393,7 @@ fn label_of(text: &str, preceding: Preceding) -> &str {
     if is_label(label) { label } else { "" }
 }
 
-/// What a line is about, without a sign before its first label: `Node 7 | Temp`. A count of lines, a time and plain words are none.
+/// What a line is about, without an assignment before its first label: `Node 7 | Temp`. A count of lines, a time and plain words are none.
 fn heading_of<'t>(text: &'t str, label: &str) -> &'t str {
     let before = text.strip_suffix(is_blank).unwrap_or(text).trim_end();
     let before = before.strip_suffix(label).unwrap_or_default();
@@ -427,7 +427,7 @@ fn without_leading_number(label: &str) -> &str {
     if is_count { rest.trim_start() } else { label }
 }
 
-/// A text without the count of lines that it begins with: `Packet 17 temp`, `#`-signs apart.
+/// A text without the count of lines that it begins with: `Packet 17 temp`, also with `#`.
 pub(super) fn without_count(text: &str) -> &str {
     let text = text.trim();
     let bare = text.trim_start_matches(['#', '[', '(']);
@@ -447,7 +447,7 @@ pub(super) fn is_label(text: &str) -> bool {
         && text.chars().all(|c| c.is_alphanumeric() || " \t_-./()[]{}<>#%°º˚℃℉&+*'’^²³·:@₀₁₂₃₄₅₆₇₈₉".contains(c))
 }
 
-/// Whether a text can be a name: a label with a letter and without a sign.
+/// Whether a text can be a name: a label with a letter and without an assignment.
 pub(super) fn is_name(text: &str) -> bool {
     is_label(text) && text.contains(char::is_alphabetic) && !text.contains(is_assignment)
 }

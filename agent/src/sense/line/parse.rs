@@ -8,12 +8,12 @@ use tilth_core::time::WallTime;
 use super::assign::FieldAssigner;
 use super::clean::{clean, lossy};
 use super::formats::Formats;
-use super::lines::{Cut, Lines};
+use super::lines::{LinePiece, Lines};
 use super::missing;
 use super::names::LineInput;
 use super::reasons;
 use crate::sense::bus::MissingValues;
-use crate::sense::bus::health::{About, Messages};
+use crate::sense::bus::health::{Messages, UnusableValue};
 
 /// The values of one line; sensors by their index in the list of inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +23,7 @@ pub(crate) struct Decoded<'a> {
     /// Sensors that read a fault, and why.
     pub(crate) faults: &'a [(usize, Arc<str>)],
     /// Sensors whose field is no number, and what stands there.
-    pub(crate) not_numbers: &'a [(usize, About)],
+    pub(crate) not_numbers: &'a [(usize, UnusableValue)],
     /// The line's own time, if it carries one.
     pub(crate) time: Option<WallTime>,
     /// A number in the place of a time that is no time of day, such as a board's `millis()`, taken as seconds since 1970.
@@ -68,14 +68,14 @@ impl Decoder {
     /// Takes more bytes; calls `each` for every line that has something for a sensor.
     pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Decoded<'_>)) {
         let Decoder { lines, formats, assigner, text } = self;
-        lines.push(bytes, |cut| {
+        lines.push(bytes, |piece| {
             assigner.begin();
-            let read = match cut {
-                Cut::TooLong(head) => {
+            let read = match piece {
+                LinePiece::TooLong(head) => {
                     lossy(head, text);
                     Err(reasons::TOO_LONG)
                 }
-                Cut::Line(line, is_first) => clean(line, text).and_then(|()| assigner.read(formats, text, is_first)),
+                LinePiece::Line(line, first) => clean(line, text).and_then(|()| assigner.read(formats, text, first)),
             };
             if let Err(reason) = read {
                 assigner.messages.ignore(reason, text.trim(), None);

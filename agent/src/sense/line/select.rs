@@ -1,8 +1,8 @@
 //! Whether a value is the one that an input selects by a field beside it: `temp?node=7`.
 
-use tilth_core::label::Fit;
+use tilth_core::label::MatchKind;
 
-use super::attributes::{self, Unclear};
+use super::attributes::{self, AmbiguousOwner};
 use super::fields::{FieldRef, Fields};
 use super::names::{KnownLabel, Names};
 
@@ -19,7 +19,7 @@ struct Selector<'l> {
 ///
 /// # Errors
 /// Several fields could select the value, and one of them is what the input names.
-pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, input_ix: usize) -> Result<bool, Unclear> {
+pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, input_ix: usize) -> Result<bool, AmbiguousOwner> {
     for (ix, (_, text)) in names.inputs[input_ix].selectors.iter().enumerate() {
         let selector = Selector { names, value, input_ix, ix };
         let field = if value.fields.is_json { selector.nearest_object() } else { selector.of_node(text)? };
@@ -48,19 +48,19 @@ impl<'l> Selector<'l> {
     }
 
     /// The selecting field: the only one of the line, or where it comes again for each node that of the value's node.
-    fn of_node(&self, text: &str) -> Result<Option<usize>, Unclear> {
+    fn of_node(&self, text: &str) -> Result<Option<usize>, AmbiguousOwner> {
         let all = 0..self.value.fields.all.len();
         let Some((last, count)) = self.best(all.clone()) else { return Ok(None) };
         if count == 1 {
             return Ok(Some(last));
         }
-        let fit = self.fit(last);
-        let marks: Vec<usize> = all.clone().filter(|ix| self.fit(*ix) == fit).collect();
+        let kind = self.matches(last);
+        let candidates: Vec<usize> = all.clone().filter(|ix| self.matches(*ix) == kind).collect();
         let values: Vec<usize> = all.filter(|ix| self.known(*ix).is_value()).collect();
-        let is_alike = |ix: &usize| self.known(*ix).consumers.iter().any(|consumer| consumer.input_ix == self.input_ix);
-        let alike: Vec<usize> = values.iter().copied().filter(is_alike).collect();
-        match attributes::attribute_of(&marks, &values, &alike, self.value.ix) {
-            Err(Unclear) if !marks.iter().any(|mark| self.value.other(*mark).says(text)) => Ok(None),
+        let is_same = |ix: &usize| self.known(*ix).consumers.iter().any(|consumer| consumer.input_ix == self.input_ix);
+        let repeated: Vec<usize> = values.iter().copied().filter(is_same).collect();
+        match attributes::attribute_of(&candidates, &values, &repeated, self.value.ix) {
+            Err(AmbiguousOwner) if !candidates.iter().any(|field| self.value.other(*field).says(text)) => Ok(None),
             found => found,
         }
     }
@@ -70,15 +70,15 @@ impl<'l> Selector<'l> {
     }
 
     /// How well a field matches the selector.
-    fn fit(&self, field: usize) -> Option<Fit> {
-        let selects = &self.known(field).selects;
-        selects.iter().find(|found| found.input_ix == self.input_ix && found.selector == self.ix).map(|found| found.fit)
+    fn matches(&self, field: usize) -> Option<MatchKind> {
+        let mut selects = self.known(field).selects.iter();
+        selects.find(|found| found.input_ix == self.input_ix && found.selector == self.ix).map(|found| found.kind)
     }
 
     /// Of some fields the last that matches the selector best, and how many match it as well.
     fn best(&self, fields: impl Iterator<Item = usize> + Clone) -> Option<(usize, usize)> {
-        let best = fields.clone().filter_map(|field| self.fit(field)).max()?;
-        let alike = fields.filter(|field| self.fit(*field) == Some(best));
+        let best = fields.clone().filter_map(|field| self.matches(field)).max()?;
+        let alike = fields.filter(|field| self.matches(*field) == Some(best));
         Some((alike.clone().last()?, alike.count()))
     }
 }

@@ -1,4 +1,4 @@
-//! What lines hold before anybody has said what is wanted: the labels with values, and as which quantities each can be read. Pure.
+//! What lines hold before any sensor is configured: the labels with values, and as which quantities each can be read. Pure.
 //!
 //! It asks the decoder that reads the bus later, once for each quantity. So a name that is found here is one that the agent reads.
 
@@ -44,7 +44,7 @@ pub(crate) struct FoundValue {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Survey {
     pub(crate) values: Vec<FoundValue>,
-    /// What became of the lines, where the values above are wanted.
+    /// What became of the lines, where sensors read the values above.
     pub(crate) messages: Messages,
     /// Lines that were text from their beginning to their end.
     pub(crate) whole: u64,
@@ -60,17 +60,17 @@ impl Survey {
     /// Reads what came, first to last. `columns` are the names of the columns of lines without a header.
     pub(crate) fn of(chunks: &[Chunk], columns: Option<&[String]>) -> Survey {
         let (mut names, node) = labels(chunks, columns);
-        let nodes = Probe::run(Quantity::Count, &names, columns, chunks).nodes;
+        let nodes = SurveyPass::run(Quantity::Count, &names, columns, chunks).nodes;
         if let Some(node) = node {
             names = names.into_iter().zip(nodes).flat_map(|(name, nodes)| of_nodes(name, &node, &nodes)).collect();
         }
-        let probes: Vec<(Quantity, Probe)> = Quantity::ALL
+        let passes: Vec<(Quantity, SurveyPass)> = Quantity::ALL
             .into_iter()
-            .map(|quantity| (quantity, Probe::run(quantity, &names, columns, chunks)))
+            .map(|quantity| (quantity, SurveyPass::run(quantity, &names, columns, chunks)))
             .collect();
-        let values = names.iter().enumerate().filter_map(|(ix, name)| found(ix, name, &probes)).collect();
+        let values = names.iter().enumerate().filter_map(|(ix, name)| found(ix, name, &passes)).collect();
         let messages =
-            probes.into_iter().find(|(quantity, _)| *quantity == Quantity::Count).map(|(_, probe)| probe.messages);
+            passes.into_iter().find(|(quantity, _)| *quantity == Quantity::Count).map(|(_, pass)| pass.messages);
         let messages = messages.unwrap_or_default();
         Survey { values, whole: LineCounts::of(&messages).whole, messages }
     }
@@ -87,10 +87,10 @@ fn labels(chunks: &[Chunk], columns: Option<&[String]>) -> (Vec<LineName>, Optio
     let known = columns.unwrap_or_default().iter().cloned().chain(contacts(chunks));
     let (mut names, mut node): (Vec<LineName>, Option<String>) = (known.map(plain).collect(), None);
     loop {
-        // The decoder keeps some labels that nobody wants; those that are wanted make room for others.
-        let unmatched_names = Probe::run(Quantity::Count, &names, columns, chunks).messages.unmatched_names;
+        // The decoder keeps some labels that no input reads; those that become inputs make room for others.
+        let unmatched_labels = SurveyPass::run(Quantity::Count, &names, columns, chunks).messages.unmatched_labels;
         let before = names.len();
-        for text in unmatched_names {
+        for text in unmatched_labels {
             match Label::of(&text) {
                 Some(label) if attributes::is_node(&label) => node = node.or(Some(text)),
                 _ if names.len() < MAX_VALUES && names.iter().all(|name| name.label != text) => {
@@ -105,7 +105,7 @@ fn labels(chunks: &[Chunk], columns: Option<&[String]>) -> (Vec<LineName>, Optio
     }
 }
 
-/// What may be labels of contacts, which say a word such as `open`: a word under a label that nobody wants is no value for the decoder.
+/// What may be labels of contacts, which say a word such as `open`: a word under a label that no input reads is no value for the decoder.
 fn contacts(chunks: &[Chunk]) -> BTreeSet<String> {
     let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes.iter().copied()).collect();
     let text = String::from_utf8_lossy(&bytes);
@@ -117,7 +117,7 @@ fn contacts(chunks: &[Chunk]) -> BTreeSet<String> {
     text.split(['\n', '\r', ',', ';', '|']).filter_map(label).take(MAX_VALUES).collect()
 }
 
-/// Whether a sign stands around labels and words of JSON and other lines.
+/// Whether a character stands around labels and words of JSON and other lines.
 fn is_frame(c: char) -> bool {
     c.is_whitespace() || matches!(c, '{' | '}' | '"' | '<' | '>')
 }
@@ -133,15 +133,15 @@ fn of_nodes(name: LineName, node: &str, nodes: &[String]) -> Vec<LineName> {
     names
 }
 
-fn found(ix: usize, name: &LineName, probes: &[(Quantity, Probe)]) -> Option<FoundValue> {
+fn found(ix: usize, name: &LineName, passes: &[(Quantity, SurveyPass)]) -> Option<FoundValue> {
     let is_read = |tally: &Tally| tally.count > 0 && tally.count >= 4 * tally.unusable;
     let readable =
-        || probes.iter().map(|(quantity, probe)| (*quantity, &probe.tallies[ix])).filter(|(_, tally)| is_read(tally));
+        || passes.iter().map(|(quantity, pass)| (*quantity, &pass.tallies[ix])).filter(|(_, tally)| is_read(tally));
     let (_, first) = readable().next()?;
     // A contact takes few numbers whether they have a unit or not.
-    let of_unit = probes.iter().filter(|(quantity, _)| !matches!(quantity, Quantity::Contact | Quantity::Count));
-    let has_unit = of_unit.clone().any(|(_, probe)| !is_read(&probe.tallies[ix]))
-        && of_unit.clone().any(|(_, probe)| is_read(&probe.tallies[ix]));
+    let of_unit = passes.iter().filter(|(quantity, _)| !matches!(quantity, Quantity::Contact | Quantity::Count));
+    let has_unit = of_unit.clone().any(|(_, pass)| !is_read(&pass.tallies[ix]))
+        && of_unit.clone().any(|(_, pass)| is_read(&pass.tallies[ix]));
     Some(FoundValue {
         name: name.clone(),
         readable: readable().map(|(quantity, tally)| (quantity, tally.last)).collect(),
@@ -162,16 +162,16 @@ struct Tally {
     to: Duration,
 }
 
-/// One pass over the lines, with every name wanted as one quantity.
-struct Probe {
+/// One pass over the lines, with every name read as one quantity.
+struct SurveyPass {
     tallies: Vec<Tally>,
     /// The nodes that each value came from.
     nodes: Vec<Vec<String>>,
     messages: Messages,
 }
 
-impl Probe {
-    fn run(quantity: Quantity, names: &[LineName], columns: Option<&[String]>, chunks: &[Chunk]) -> Probe {
+impl SurveyPass {
+    fn run(quantity: Quantity, names: &[LineName], columns: Option<&[String]>, chunks: &[Chunk]) -> SurveyPass {
         let sensor = |ix: usize| SensorId::new(&format!("listen/{ix}")).ok();
         let input = |(ix, name): (usize, &LineName)| {
             Some(LineInput { name: name.clone(), sensor: sensor(ix)?, quantity, unit: None })
@@ -197,7 +197,7 @@ impl Probe {
                 unusable.for_each(|ix| tallies[*ix].unusable += 1);
             });
         }
-        Probe {
+        SurveyPass {
             tallies,
             nodes: decoder.nodes().map(<[String]>::to_vec).collect(),
             messages: decoder.messages().clone(),

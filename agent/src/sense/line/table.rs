@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tilth_core::label::{Fit, Label};
+use tilth_core::label::{Label, MatchKind};
 use tilth_core::unit::Unit;
 
 use super::names::LabelIx;
@@ -30,23 +30,23 @@ pub(super) struct Header {
     pub(super) separators: Vec<Separator>,
     /// An empty one where a column has no name.
     pub(super) names: Vec<String>,
-    /// How well a name matches a wanted one; none where no sensor wants a column.
-    pub(super) fit: Option<Fit>,
-    /// For each column its label, where a sensor wants it or it says something of others.
+    /// How well a column name matches that of an input; none where no sensor reads a column.
+    pub(super) best_match: Option<MatchKind>,
+    /// For each column its label, where a sensor reads it or it says something of others.
     pub(super) columns: Vec<Option<LabelIx>>,
     /// The names' revision that `columns` is of.
     pub(super) revision: Option<u64>,
 }
 
 impl Separator {
-    /// What parts the columns of a line by a sign; none where it has no such sign.
+    /// What parts the columns of a line by a delimiter; none where it has none.
     pub(super) fn of(text: &str) -> Option<Separator> {
         delimiter(text)
             .map(|delimiter| if delimiter == '\t' { Separator::Tabs } else { Separator::Delimiter(delimiter) })
     }
 }
 
-/// The signs that part columns, in the order in which they are looked for: a comma may also stand within a heading.
+/// The delimiters of columns, in the order in which they are looked for: a comma may also stand within a column name.
 const DELIMITERS: [char; 4] = ['\t', ';', '|', ','];
 
 impl Header {
@@ -76,7 +76,7 @@ impl Header {
     pub(super) fn configured(names: Vec<String>) -> Header {
         let others = [Separator::Tabs, Separator::WideBlanks, Separator::Blanks, Separator::SignedNumbers];
         let separators = DELIMITERS.map(Separator::Delimiter).into_iter().chain(others).collect();
-        Header { separators, names, fit: None, columns: Vec::new(), revision: None }
+        Header { separators, names, best_match: None, columns: Vec::new(), revision: None }
     }
 
     fn of_names(mut names: Vec<String>, separators: Vec<Separator>) -> Option<Header> {
@@ -88,7 +88,7 @@ impl Header {
                     && number::cell(name) == Cell::Text)
         };
         let is_header = names.iter().all(is_name) && names.iter().filter(|name| !name.is_empty()).count() >= 2;
-        is_header.then(|| Header { separators, names, fit: None, columns: Vec::new(), revision: None })
+        is_header.then(|| Header { separators, names, best_match: None, columns: Vec::new(), revision: None })
     }
 
     pub(super) fn named(&self) -> impl Iterator<Item = &String> {
@@ -151,8 +151,8 @@ fn cut_into(text: &str, separator: Separator, count: usize, cells: &mut Vec<Rang
 
 /// Whether a line is columns of which at least one is a number, a word for a missing one, or a time.
 pub(super) fn is_row(text: &str) -> bool {
-    let Some(sign) = delimiter(text) else { return false };
-    text.split(sign).any(|cell| holds_value(unquoted(cell)))
+    let Some(delimiter) = delimiter(text) else { return false };
+    text.split(delimiter).any(|cell| holds_value(unquoted(cell)))
 }
 
 /// Whether a line is two numbers or more with blanks between them and nothing else; tells how many.
@@ -196,7 +196,7 @@ fn holds_value(cell: &str) -> bool {
     }
 }
 
-/// The sign that parts the columns of a line, if it has columns.
+/// The delimiter of the columns of a line, if it has columns.
 pub(super) fn delimiter(text: &str) -> Option<char> {
     DELIMITERS.into_iter().find(|delimiter| text.contains(*delimiter))
 }
@@ -219,10 +219,10 @@ pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>
         cells.push(start..start + cell.len());
     };
     match separator {
-        Separator::Delimiter(sign) => {
+        Separator::Delimiter(delimiter) => {
             let mut quoted = false;
             let has_quotes = text.contains('"');
-            for (at, found) in text.match_indices([sign, '"']) {
+            for (at, found) in text.match_indices([delimiter, '"']) {
                 match found {
                     "\"" => quoted = !quoted && has_quotes,
                     _ if quoted => {}

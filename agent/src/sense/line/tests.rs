@@ -1,4 +1,4 @@
-//! A serial line on a pseudo-terminal, and one over TCP: it comes, speaks, goes and comes back.
+//! A serial line on a pseudo-terminal, and one over TCP: it comes, sends, goes and comes back.
 
 use std::fs;
 use std::io::Write;
@@ -81,7 +81,7 @@ impl Board {
 struct Watched {
     queue: Queue,
     health: HealthHandle,
-    inputs: watch::Sender<BusInputs>,
+    config: watch::Sender<BusConfig>,
 }
 
 impl Watched {
@@ -138,12 +138,12 @@ fn run_at<F: Future<Output = ()>>(endpoint: Endpoint, test: impl FnOnce(Watched)
         input("temp", "room/temp-stamped", true),
         input("ph", "tank/ph", false),
     ];
-    let (sender, inputs) = watch::channel(BusInputs { sensors: inputs, ..BusInputs::default() });
-    let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), inputs: sender };
+    let (sender, config) = watch::channel(BusConfig { sensors: inputs, ..BusConfig::default() });
+    let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), config: sender };
     let (queue, health) = (watched.queue.clone(), watched.health.clone());
     let context = BusContext {
         id: Id::new("gateway").unwrap(),
-        inputs,
+        config,
         health,
         clock: Clock::new(ClockMode::System),
         queue,
@@ -250,8 +250,8 @@ fn other_sensors_are_read_without_opening_the_port_again() {
             assert_eq!(watched.next().await, expected);
         }
         watched
-            .inputs
-            .send_replace(BusInputs { sensors: vec![input("co2", "room/co2", false)], ..BusInputs::default() });
+            .config
+            .send_replace(BusConfig { sensors: vec![input("co2", "room/co2", false)], ..BusConfig::default() });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");
         assert_eq!(watched.health.get().opened, 1);

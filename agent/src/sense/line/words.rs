@@ -42,7 +42,7 @@ pub(super) const GENERAL: Words = Words(
      config debug boot start end done basic",
 );
 
-/// Words that are a heading without any sign that says so, alone or with a number after them.
+/// Words that are a heading without any character that says so, alone or with a number after them.
 pub(super) const PLACES: Words = Words(
     "air water soil root leaf ambient inside outside indoor outdoor indoors outdoors top bottom north south east west \
      sensor",
@@ -62,7 +62,7 @@ pub(super) const NOT_A_MEASUREMENT: Words = Words(
 pub(super) const DERIVED: Words =
     Words("avg average mean median std sd sum total peak low high uptime time date config debug");
 
-/// Words that say so where they stand after the others: `pH pump`, where `Pump temp` is a temperature.
+/// Words that make a label no measurement, but only after the others: `pH pump` is none, `Pump temp` is one.
 pub(super) const NOT_A_MEASUREMENT_AFTER: Words =
     Words("pump valve relay fan heater dose dosing doser point slope probe");
 

@@ -5,7 +5,7 @@ use tilth_wire::{Refusal, ToBoard};
 
 use super::{Effect, Session, State, Topic};
 use crate::sense::board::settings_queue::{Answer, Setting};
-use crate::sense::board::{relays, words};
+use crate::sense::board::{relays, texts};
 
 impl Session {
     /// Sends an order at once. Before the handshake nothing is switched on; switching off goes out after it.
@@ -42,7 +42,7 @@ impl Session {
         self.outcomes(off);
         for (relay, order) in orders {
             if order.on == order.normally_energised {
-                self.log(Topic::Danger, words::unexpectedly_on(relay, &order.actuator));
+                self.log(Topic::Danger, texts::unexpectedly_on(relay, &order.actuator));
             }
             self.send_order(relay, order);
         }
@@ -72,7 +72,7 @@ impl Session {
     fn repeat_setting(&mut self) {
         let (again, overdue) = self.settings.second();
         again.into_iter().for_each(|command| self.send(command));
-        self.effects.extend(overdue.map(|setting| Effect::Log(Topic::State, words::unanswered(&setting))));
+        self.effects.extend(overdue.map(|setting| Effect::Log(Topic::State, texts::unanswered(&setting))));
     }
 
     /// A command was done or refused.
@@ -83,11 +83,11 @@ impl Session {
             return self.send_setting();
         };
         if is_news {
-            self.effects.extend(refusal.map(|reason| Effect::Log(Topic::State, words::refused(&setting, reason))));
+            self.effects.extend(refusal.map(|reason| Effect::Log(Topic::State, texts::refused(&setting, reason))));
             self.effects.push_back(Effect::RefusalsChanged);
         }
         if let (Setting::Channel(set), None) = (setting, refusal)
-            && self.kinds.now(set.channel) != Some(Some((set.kind, set.kind.unit())))
+            && self.channel_types.now(set.channel) != Some(Some((set.kind, set.kind.unit())))
         {
             // A Hello says from which reading on it is of that kind.
             self.send(ToBoard::Identify);

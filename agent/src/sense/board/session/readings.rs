@@ -1,51 +1,51 @@
-//! Readings of the board: each is taken once, and confirmed once it is stored.
+//! Readings of the board: each is accepted once, and confirmed once it is stored.
 
 use tilth_wire::{BoardId, ChannelKind, Reading, ToBoard};
 
 use super::{Effect, Session, State, Topic, Value};
 use crate::sense::board::connection::Identity;
-use crate::sense::board::sequence::Position;
-use crate::sense::board::words;
+use crate::sense::board::sequence::SeqCheck;
+use crate::sense::board::texts;
 use crate::sense::store_ack::{Acknowledged, BoardPosition};
 
 impl Session {
     pub(super) fn handle_reading(&mut self, reading: Reading) {
         let Some(at) = self.clock.uptime(reading.at) else { return };
-        let position = self.sequence.take(&reading);
-        if let (State::Connected { is_verified, .. }, Position::Next | Position::Repeated { is_known: true }) =
-            (&mut self.state, position)
+        let check = self.sequence.check(&reading);
+        if let (State::Connected { is_verified, .. }, SeqCheck::InOrder | SeqCheck::Duplicate { is_known: true }) =
+            (&mut self.state, check)
         {
             *is_verified = true;
         }
-        match position {
-            Position::Next => {
+        match check {
+            SeqCheck::InOrder => {
                 self.counts.readings += 1;
                 self.is_ack_due = true;
                 self.is_resend_requested = false;
                 let Reading { channel, sample, .. } = reading;
-                if let Some(kind) = self.kinds.of(&reading) {
-                    let counts = kind.is_some_and(|(kind, _)| kind == ChannelKind::Pulse);
+                if let Some(channel_type) = self.channel_types.of(&reading) {
+                    let counts = channel_type.is_some_and(|(kind, _)| kind == ChannelKind::Pulse);
                     let pulses = if counts { self.counters.take(&reading) } else { None };
-                    self.effects.push_back(Effect::Value(Value { channel, kind, at, sample, pulses }));
+                    self.effects.push_back(Effect::Value(Value { channel, channel_type, at, sample, pulses }));
                 }
             }
-            Position::Repeated { .. } => self.counts.ignore(words::REPEATED),
+            SeqCheck::Duplicate { .. } => self.counts.ignore(texts::REPEATED),
             // Relays may have been ordered on since: the next Heartbeat says which are.
-            Position::Different => {
+            SeqCheck::OtherContent => {
                 if let Some(Identity { reset, .. }) = self.identity {
                     self.restarted(reset);
                 }
                 self.start_handshake();
             }
-            Position::Beyond if !self.is_resend_requested => {
+            SeqCheck::Skipped if !self.is_resend_requested => {
                 self.is_resend_requested = true;
                 self.send(ToBoard::Identify);
             }
-            Position::Beyond | Position::Unknown => {}
+            SeqCheck::Skipped | SeqCheck::Unplaced => {}
         }
     }
 
-    /// Asks the store to acknowledge the readings that were taken since the last time.
+    /// Asks the store to acknowledge the readings that were accepted since the last time.
     pub(super) fn request_ack(&mut self) {
         if !std::mem::take(&mut self.is_ack_due) {
             return;
@@ -64,7 +64,7 @@ impl Session {
         let news = dropped.saturating_sub(self.counts.dropped);
         if news > 0 {
             self.counts.dropped = dropped;
-            self.log(Topic::Loss, words::dropped(news));
+            self.log(Topic::Loss, texts::dropped(news));
         }
         let of_this_start =
             stored.filter(|through| (through >> 32) as u32 == self.starts).map(|through| through as u32);

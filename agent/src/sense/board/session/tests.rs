@@ -144,7 +144,7 @@ fn a_lost_frame_is_asked_for_once_and_what_came_before_is_not_taken_twice() {
     let items = [0, 0, 0, 2, 100, 0, 0, 4, 100, 0, 0, 6, 100, 0, 0, 8];
     let again = timeline.receive(1_500, &FromBoard::Batch(Batch { first: 0, at: 100, items: &items }));
     assert_eq!(again, ["2 at 1200", "3 at 1300", "4 at 1400", "through 0:3"]);
-    assert_eq!(timeline.0.counts.ignored, BTreeMap::from([(words::REPEATED, 1)]));
+    assert_eq!(timeline.0.counts.ignored, BTreeMap::from([(texts::REPEATED, 1)]));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn noise_between_frames_is_counted_by_its_kind_and_costs_no_reading() {
     bytes.extend(&broken);
     bytes.extend(frame(&reading(0, 100, 1)));
     assert_eq!(timeline.input(1_200, Input::Bytes(&bytes)), ["1 at 1100", "through 0:0"]);
-    let expected = [words::TOO_LONG, words::MALFORMED, words::CHECKSUM].map(|reason| (reason, 1));
+    let expected = [texts::TOO_LONG, texts::MALFORMED, texts::CHECKSUM].map(|reason| (reason, 1));
     assert_eq!(timeline.0.counts.ignored, BTreeMap::from(expected));
 }
 
@@ -308,8 +308,8 @@ fn readings_from_before_a_channel_was_set_are_confirmed_and_not_taken_for_what_i
     assert_eq!(timeline.receive(1_400, &hello_of_water(400, 2)), ["heard 400", "connected"]);
     assert_eq!(timeline.receive(1_500, &reading(1, 200, 32_768)), ["through 0:1"]);
     timeline.0.handle(Uptime(1_600), Input::Bytes(&frame(&reading(2, 600, 19_000))));
-    let kind = Some((ChannelKind::Ds18b20, Unit::MilliCelsius));
-    let value = Value { channel: 0, kind, at: Uptime(1_600), sample: Sample::Value(19_000), pulses: None };
+    let channel_type = Some((ChannelKind::Ds18b20, Unit::MilliCelsius));
+    let value = Value { channel: 0, channel_type, at: Uptime(1_600), sample: Sample::Value(19_000), pulses: None };
     assert_eq!(timeline.0.poll(), Some(Effect::Value(value)));
 }
 

@@ -29,7 +29,7 @@ impl Formats {
         let mut any = false;
         let block = Arc::clone(&self.blocks.heading);
         if !block.is_empty() {
-            self.selecting(&block, context);
+            self.push_heading_field(&block, context);
         }
         let below = |heading: &str| -> Arc<str> { format!("{block} {heading}").trim().into() };
         let mut heading: Option<Arc<str>> = Some(below("")).filter(|block| !block.is_empty());
@@ -51,14 +51,14 @@ impl Formats {
                 context.fields.push(label, value);
             }
             if !begins.is_empty() {
-                self.selecting(&begins, context);
+                self.push_heading_field(&begins, context);
                 heading = Some(below(&begins));
             }
             if label.is_empty() {
                 continue;
             }
             if pair.kind == Kind::Heading {
-                self.selecting(&label, context);
+                self.push_heading_field(&label, context);
                 heading = Some(label).filter(|label| !is_log_level(label)).map(|label| below(&label));
                 continue;
             }
@@ -72,13 +72,13 @@ impl Formats {
     }
 
     /// A heading of words and a number is a field, by which values may be selected: `Node 7`.
-    fn selecting(&mut self, heading: &str, context: &mut LineContext<'_>) {
+    fn push_heading_field(&mut self, heading: &str, context: &mut LineContext<'_>) {
         let heading = heading.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', ' ']);
         let digits = heading.len() - heading.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let (name, number) = heading.split_at(heading.len() - digits);
         let name = name.trim_end_matches(['#', ' ', '\t', '_', '-', '[', '(', '<']);
         if context.names.is_selector(name)
-            && let (Some(label), Ok(number)) = (context.names.learn(name, None, true), number.parse())
+            && let (Some(label), Ok(number)) = (context.names.intern(name, None, true), number.parse())
         {
             context.fields.push(label, FieldValue::Number(number));
         }
@@ -123,7 +123,7 @@ fn preceding_of(text: &str, pair: &Pair) -> Preceding {
     }
 }
 
-/// Index of a pair's label. A label whose value is no number is not learnt, unless it is the name of an input: `Temp failed: timeout`.
+/// Index of a pair's label. A label whose value is no number is not interned, unless it is the name of an input: `Temp failed: timeout`.
 fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut LineContext<'_>) -> Option<LabelIx> {
     if heading.is_none()
         && let Some(known) = context.names.find(label)
@@ -132,17 +132,17 @@ fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut Li
     }
     let is_time = Label::of(label).is_some_and(|label| number::is_time_name(label.key()));
     let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
-    let without_context = under.is_some().then_some(label);
+    let own_label = under.is_some().then_some(label);
     let label = under.as_deref().unwrap_or(label);
     if let Some(known) = context.names.find(label) {
         return Some(known);
     }
-    if !is_value && !context.names.is_always_learnt(label, None) {
+    if !is_value && !context.names.is_always_interned(label, None) {
         return None;
     }
-    let learnt = context.names.learn(label, without_context, is_value)?;
-    context.note_unmatched(learnt);
-    Some(learnt)
+    let label = context.names.intern(label, own_label, is_value)?;
+    context.note_unmatched(label);
+    Some(label)
 }
 
 fn is_log_level(heading: &str) -> bool {

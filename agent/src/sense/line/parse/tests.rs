@@ -188,7 +188,7 @@ fn what_is_shown_can_be_printed_and_has_an_end() {
     for name in 0..100 {
         decode(&mut decoder, format!("name{name}=1\n").as_bytes());
     }
-    assert_eq!(decoder.messages().unmatched_names.len(), 16);
+    assert_eq!(decoder.messages().unmatched_labels.len(), 16);
     decode(&mut decoder, b"\x07\x1b]0;title\x07 \xff\xfe evil\n");
     let excerpt = decoder.messages().last_ignored.clone().unwrap().excerpt;
     assert!(excerpt.chars().all(|c| !c.is_control()), "{excerpt:?}");
@@ -228,7 +228,7 @@ fn check_all(inputs: &[&str], columns: Option<&[&str]>, lines: &[&str], expected
                     decoded
                         .not_numbers
                         .iter()
-                        .map(|(input, about)| format!("{input}? {} {:?}", about.field, about.text)),
+                        .map(|(input, value)| format!("{input}? {} {:?}", value.field, value.text)),
                 );
             });
             found.join("; ")
@@ -488,8 +488,8 @@ fn a_wanted_field_that_is_no_number_is_named_with_its_text() {
     }
     let mut decoder = decoder();
     decode(&mut decoder, b"temp=warm\n");
-    let about = decoder.messages().last_ignored.clone().unwrap().about.unwrap();
-    assert_eq!((about.field.as_str(), about.text.as_str(), about.sensor.as_str()), ("temp", "warm", "a/4"));
+    let value = decoder.messages().last_ignored.clone().unwrap().value.unwrap();
+    assert_eq!((value.field.as_str(), value.text.as_str(), value.sensor.as_str()), ("temp", "warm", "a/4"));
 }
 
 /// Bytes that are lines more often than chance would make them.

@@ -16,7 +16,7 @@ fn a_unit_narrows_what_a_value_can_be_of() {
 }
 
 #[test]
-fn more_values_are_found_than_a_bus_remembers_unclaimed_names() {
+fn more_values_are_found_than_a_bus_remembers_unmatched_labels() {
     let line: String = (0..40).map(|ix| format!("probe{ix}=1.5 ")).collect();
     let lines = format!("\n{line}\n").repeat(3);
     assert_eq!(survey(lines.as_bytes()).values.len(), 40);

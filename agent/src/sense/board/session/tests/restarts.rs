@@ -87,7 +87,7 @@ fn a_line_that_stalls_is_no_restart_and_what_was_taken_before_is_confirmed() {
     let said = timeline.receive(22_000, &reading(1, 11_050, 2));
     assert_eq!(said, ["2 at 12050", "through 0:1"]);
     assert_eq!(timeline.receive(22_100, &heartbeat(21_050, 0, 2)), ["heard 21050", "received 0"]);
-    assert_eq!((timeline.0.counts.restarts, timeline.0.counts.ignored[&words::REPEATED]), (0, 1));
+    assert_eq!((timeline.0.counts.restarts, timeline.0.counts.ignored[&texts::REPEATED]), (0, 1));
 }
 
 /// Guards against: a restart that is made up after a month, with every pulse since the board's start counted once more.

@@ -137,7 +137,7 @@ fn truths_are_values_of_contacts_and_counts() {
 }
 
 #[test]
-fn a_short_form_takes_no_errors_limits_and_devices() {
+fn a_partial_match_takes_no_errors_limits_and_devices() {
     for (name, lines) in [
         (
             "temp/temperature",

@@ -150,12 +150,12 @@ pub(super) fn refused(refused: &Setting, reason: Refusal) -> String {
     format!("the board refuses {}: {why}", setting(refused))
 }
 
-/// A setting that the board does not answer, though it speaks.
+/// A setting that the board does not answer, though it is heard.
 pub(super) fn unanswered(unanswered: &Setting) -> String {
     format!("the board does not answer the setting of {}; it is sent again each second", setting(unanswered))
 }
 
-/// A siren that rests energised, on a relay that the board does not hold for ever.
+/// A siren that is energised at rest, on a relay that the board does not hold for ever.
 pub(super) fn limited(relay: u8) -> String {
     format!(
         "relay {relay} of the board has a maximum on-time, after which a siren that rests energised sounds for a moment; give it a relay \
@@ -169,7 +169,7 @@ pub(super) fn unexpectedly_on(relay: u8, actuator: &Id) -> String {
 }
 
 /// A relay that the board switches off sooner than it was ordered to.
-pub(super) fn cut(relay: u8, ordered: Span) -> String {
+pub(super) fn shortened(relay: u8, ordered: Span) -> String {
     format!(
         "relay {relay} of the board is on for its own maximum on-time, shorter than the {ordered} that were ordered; lower max_on of its \
          actuator, or build the image with a longer one, by the table at the top of the board's main.rs"

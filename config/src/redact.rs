@@ -75,6 +75,15 @@ pub fn server(url: &str) -> String {
     format!("{}{}", &url[..begin], &url[begin + user_info..end])
 }
 
+/// What stands behind `://`, where a scheme stands before it (RFC 3986, section 3.1) and not a path.
+pub(crate) fn behind_scheme(text: &str) -> Option<usize> {
+    let at = text.find("://")?;
+    let scheme = text[..at].trim_start_matches([' ', '\t', '"', '\'', '[']);
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    is_scheme.then_some(at + "://".len())
+}
+
 /// A TOML text in which nothing is wrong, with blanks for its comments.
 pub(crate) fn without_comments(text: &str) -> String {
     blanked(text, scan::comments(text), b' ')

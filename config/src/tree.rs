@@ -250,7 +250,7 @@ impl Node {
         match &mut self.content {
             Content::Text(text) => {
                 // What has no scheme, or a blank in it, is not read as an address: nothing tells where its host ends.
-                let is_bare = !text.contains("://") && text.contains(['@', '/', '?']);
+                let is_bare = redact::behind_scheme(text).is_none() && text.contains(['@', '/', '?']);
                 let is_odd = is_bare || text.trim().contains(char::is_whitespace);
                 self.hidden |= redact::names_address(key) && is_odd
                     || !SENTENCES.contains(&key) && !redact::is_name(text) && SecretSpans::of(text).is_any();

@@ -103,6 +103,10 @@ const IN_A_CHANNEL: &[&str] = &[
     "token = '@@'\ntoken = @@",
     // In addresses.
     "url = \"https://ntfy:@@@ntfy.example\"",
+    "url = 'hooks.example/services/://@@'",
+    "url = hooks.example/services/://@@",
+    "url = 'https:/hooks.example/services/://@@'",
+    "url = 'hooks.example/services/a://@@'",
     "url = 'https://@@@ntfy.example'",
     "url = https://ntfy:@@@ntfy.example",
     "url = https://ntfy:@@@ntfy.example # mine",

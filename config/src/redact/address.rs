@@ -27,7 +27,13 @@ impl Addresses {
             let is_punctuation = |c| ",;:.)]}".contains(c);
             let last =
                 if is_quoted { end } else { begin + text[begin..word_end].trim_end_matches(is_punctuation).len() };
-            let next = found.address(text, begin..end, word_end, last);
+            // Behind what is no scheme stands no host.
+            let next = if text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()) {
+                found.address(text, begin..end, word_end, last)
+            } else {
+                found.hidden.push(begin..last.max(begin));
+                last.max(begin)
+            };
             found.spans.push(at..next);
             from = next;
         }

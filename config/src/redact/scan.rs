@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::behind_scheme;
 use super::keys::{KeyContext, names_address, names_secret};
 use super::{is_name, merged};
 
@@ -161,7 +162,7 @@ impl Scan<'_> {
         self.found.extend(rest.rfind('@').map(|user_info| begin..begin + user_info));
         // `host:cpu_temp` is an input.
         let is_value = self.text[sign..].starts_with('=') || !rest.starts_with(char::is_alphanumeric);
-        let host = rest.find("://").map_or(0, |at| at + "://".len());
+        let host = behind_scheme(rest).unwrap_or(0);
         if let Some(path) = rest[host..].find(['/', '?']).filter(|_| is_value) {
             self.found.push(begin + host + path + 1..end);
         }

@@ -59,7 +59,6 @@ struct ConfiguredBus {
 pub(crate) struct KnownBefore {
     /// The labels that names of sensors matched.
     pub(crate) label_matches: BTreeMap<Id, LabelMatches>,
-    /// The board of each bus.
     pub(crate) boards: BTreeMap<Id, [u8; 8]>,
     /// How far the readings of each board are stored.
     pub(crate) positions: Vec<BoardPosition>,

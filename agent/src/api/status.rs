@@ -21,7 +21,7 @@ use crate::configuration::{BundleStatus, Rejected, StatusSnapshot};
 use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
-use crate::sense::bus::health::{self, BusHealth, Messages, State};
+use crate::sense::bus::health::{self, BusHealth, MessageStats, State};
 use crate::sense::stamp::StampRejection;
 use crate::store::{self, StoreReader, forecast};
 use crate::sync::status::SyncSnapshot;
@@ -167,7 +167,7 @@ impl ApiState {
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
         bus.health.get();
-    let Messages { received, matched, ignored, last_ignored, unmatched_labels, missing_names, faults, mixed } =
+    let MessageStats { received, matched, ignored, last_ignored, unmatched_labels, missing_names, faults, mixed } =
         messages;
     let of_lines = ignored.keys().map(|reason| (reason.key.to_owned(), reason.text));
     let reasons = of_lines.chain(rejected_stamps.keys().map(|why| (name(why), why.text())));

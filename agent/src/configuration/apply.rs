@@ -113,7 +113,7 @@ impl Applier {
         };
         let _ = self.to_decide.send(DecideRequest::Query(Box::new(look))).await;
         let sensors = answered.await.ok()?;
-        // The event-time clock stands still while no reading comes, and that is what is to be found out.
+        // The event-time clock stops where readings stop, so silence is measured by the clock of the machine.
         let is_input = self.clock.mode() == ClockMode::EventTime;
         let at = if is_input { clock::machine_uptime() } else { self.clock.uptime() };
         let activity = |health: &HealthHandle| {

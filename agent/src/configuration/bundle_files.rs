@@ -291,8 +291,8 @@ impl BundleState {
         self.highest.max(active.version().map_or(0, |(version, _)| version))
     }
 
-    /// The hub numbers above this version, whatever is active now, and does not resend the bundle of this ETag, also where it was
-    /// rejected or reverted. Without the ETag it sends that version again: the ETag is left out where that bundle is lost.
+    /// What the hub is told: it gives the next bundle a higher version, and sends the bundle of this ETag no second time, though it
+    /// was rejected or reverted. The ETag is left out where that bundle is lost: the hub then sends it again.
     pub(super) fn known_bundle(&self, active: &ActiveConfig) -> KnownBundle {
         let highest = self.highest(active);
         let rejected = self.rejected.as_ref().and_then(|bundle| Some((bundle.version?, bundle.content()?.to_owned())));

@@ -70,7 +70,6 @@ pub(super) enum SavedBundle {
 }
 
 impl ConfigSet {
-    /// The files in the folder.
     pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
         let (loaded, agent_toml) = (tilth_config::load(folder, purpose), bundle::agent_toml(folder));
         ConfigSet::of(loaded, agent_toml, (folder, data), purpose, BundleFiles::active)

@@ -150,7 +150,7 @@ impl Decide {
         self.stage_checkpoint();
     }
 
-    /// States each open alert again: the hub closes alerts of an earlier stream that a new one does not state.
+    /// Sends every open alert again: after a change of stream the hub closes each alert that the new stream does not contain.
     pub(super) fn stage_open_alerts(&mut self) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> =

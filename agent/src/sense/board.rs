@@ -32,7 +32,7 @@ use super::bus::{BusContext, MissingValues};
 use super::queue::SenseMessage;
 use super::released::Ports;
 use super::sample::Sample;
-use super::store_ack::{Acknowledged, StoreAck};
+use super::store_ack::{StoreAck, StoreProgress};
 use super::stream::Endpoint;
 use crate::output::counted;
 use crate::random;
@@ -161,7 +161,7 @@ struct Board {
     /// What decide was told of sensors without values.
     missing: Option<MissingValues>,
     /// How far the store has the readings of the board, and what it dropped of them.
-    acknowledged: watch::Sender<Acknowledged>,
+    store_progress: watch::Sender<StoreProgress>,
     seconds: Interval,
     /// What is still to be logged of its state, and of lost readings.
     of_state: LogLimit,
@@ -179,7 +179,7 @@ impl Board {
             channels: Channels::default(),
             settings: Vec::new(),
             missing: None,
-            acknowledged: watch::Sender::default(),
+            store_progress: watch::Sender::default(),
             seconds,
             of_state: LogLimit::default(),
             of_losses: LogLimit::default(),
@@ -239,10 +239,10 @@ impl Board {
     ) -> Ended {
         let board = connection.identity.board;
         if self.session.as_ref().is_none_or(|session| session.id != board) {
-            self.acknowledged = watch::Sender::default();
+            self.store_progress = watch::Sender::default();
             self.session = Some(Session::new(board, self.registry.position(board), random::command_id()));
         }
-        let mut acknowledged = self.acknowledged.subscribe();
+        let mut acknowledged = self.store_progress.subscribe();
         // What the store acknowledged while there was no connection.
         acknowledged.mark_changed();
         let mut bytes = [0; CHUNK];
@@ -267,7 +267,7 @@ impl Board {
                 },
                 Ok(()) = acknowledged.changed() => {
                     let news = *acknowledged.borrow_and_update();
-                    self.handle(&mut connection, Input::Acknowledged(news)).await
+                    self.handle(&mut connection, Input::Stored(news)).await
                 }
                 _ = self.seconds.tick() => {
                     self.log_left_out();
@@ -334,7 +334,7 @@ impl Board {
                 }
                 (Effect::RequestAck(through, position), _) => {
                     self.registry.set_position(position.clone());
-                    self.push(std::mem::take(&mut samples), StoreAck::new(through, position, &self.acknowledged));
+                    self.push(std::mem::take(&mut samples), StoreAck::new(through, position, &self.store_progress));
                 }
                 (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
                 (Effect::Connected, _) => self.on_connected(),

@@ -16,7 +16,7 @@ use super::sample::Sample;
 /// How often the machine is looked at where a sensor does not say.
 const USUAL_INTERVAL: Span = Span::from_secs(10);
 
-/// Between two looks at whether the kernel has answered.
+/// Interval of the look whether the kernel hangs; reading has no timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the machine's files are.

@@ -202,7 +202,7 @@ impl LineReader {
             self.update_sensors();
         }
         let now = self.context.clock.now();
-        // On the input clock stamps are the time, and nothing can be held against them.
+        // On the event-time clock stamps are the time, and nothing can be held against them.
         let is_judged = self.context.clock.mode() != ClockMode::EventTime;
         let (lines, before) = (self.decoder.messages().received, LineCounts::of(self.decoder.messages()));
         let mut has_values = false;

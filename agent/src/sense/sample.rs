@@ -43,8 +43,8 @@ impl Sample {
         Sample { sensor, value, quality, fault, arrived, measured_at: None, source_time: None, rejected: None }
     }
 
-    /// The value as input of the engine, to be made when decide takes it from the queue, for the input clock moves here; none where the
-    /// plan has no such sensor any more.
+    /// The value as input of the engine; none where the plan has no such sensor any more. Made as decide takes the value from the
+    /// queue: this moves the event-time clock.
     pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {
         let sensor = plan.sensor_ix(self.sensor.as_str())?;
         let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };

@@ -1,7 +1,7 @@
 //! Acknowledgement by the store: a board keeps each reading until the store has it, so its bus has to learn how far that is.
 //!
 //! Behind the values of readings a bus hands decide a [`StoreAck`]. It goes with them into a commit, and the store's thread confirms it
-//! once that commit is on the disk. The bus then sees [`Acknowledged`] change, and tells the board which readings it may forget.
+//! once that commit is on the disk. The bus then sees [`StoreProgress`] change, and tells the board which readings it may forget.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -36,12 +36,12 @@ pub(crate) struct StoreAck {
     pub(crate) position: BoardPosition,
     /// Range of their values among the readings of the commit that has them.
     range: Range<usize>,
-    bus: watch::Sender<Acknowledged>,
+    bus: watch::Sender<StoreProgress>,
 }
 
 /// What the store did with the readings of a board.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Acknowledged {
+pub(crate) struct StoreProgress {
     /// Newest reading that is acknowledged: it and all before it are stored, or their loss is.
     pub(crate) stored: Option<u64>,
     /// Values that the store dropped before they were written, since the bus began.
@@ -50,11 +50,11 @@ pub(crate) struct Acknowledged {
 
 impl StoreAck {
     /// Asks to tell `bus` once the readings through a number, and with them the position, are stored.
-    pub(crate) fn new(through: u64, position: BoardPosition, bus: &watch::Sender<Acknowledged>) -> StoreAck {
+    pub(crate) fn new(through: u64, position: BoardPosition, bus: &watch::Sender<StoreProgress>) -> StoreAck {
         StoreAck { through, position, range: 0..0, bus: bus.clone() }
     }
 
-    /// The same ack, of a range of the readings of a commit.
+    /// Sets which readings of the commit it covers.
     pub(crate) fn of(self, range: Range<usize>) -> StoreAck {
         StoreAck { range, ..self }
     }
@@ -112,7 +112,7 @@ impl BoardPosition {
 mod tests {
     use super::*;
 
-    fn ack(through: u64, bus: &watch::Sender<Acknowledged>) -> StoreAck {
+    fn ack(through: u64, bus: &watch::Sender<StoreProgress>) -> StoreAck {
         StoreAck::new(through, BoardPosition::made(through as u32), bus)
     }
 

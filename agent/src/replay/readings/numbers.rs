@@ -6,7 +6,7 @@ use tilth_core::unit::Unit;
 
 use super::report::Reason;
 use crate::replay::entry;
-use crate::sense::line::number::{self, Cell};
+use crate::sense::line::number::{self, Parsed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum DecimalMark {
@@ -56,11 +56,11 @@ pub(super) fn parse_value(text: &[u8]) -> Result<Option<f64>, Reason> {
 
 /// As the reader of live lines has it.
 fn live(text: &str) -> Read {
-    match number::cell(text) {
-        Cell::Empty => Ok(None),
-        Cell::Text | Cell::Bool(_) => Err(Reason::ValueForm),
-        Cell::Number(number, "") => Ok(Some((number, None))),
-        Cell::Number(number, unit) => Unit::of(unit).map(|unit| Some((number, Some(unit)))).ok_or(Reason::UnitUnknown),
+    match number::parsed(text) {
+        Parsed::Empty => Ok(None),
+        Parsed::Text | Parsed::Bool(_) => Err(Reason::ValueForm),
+        Parsed::Number(number, "") => Ok(Some((number, None))),
+        Parsed::Number(number, unit) => Unit::of(unit).map(|of| Some((number, Some(of)))).ok_or(Reason::UnitUnknown),
     }
 }
 
@@ -70,8 +70,8 @@ pub(super) fn truth(text: &[u8]) -> Option<f64> {
         return None;
     }
     // Other tools write capitals: `True`, `TRUE`.
-    match number::cell(&str::from_utf8(text).ok()?.to_ascii_lowercase()) {
-        Cell::Bool(is) => Some(f64::from(u8::from(is))),
+    match number::parsed(&str::from_utf8(text).ok()?.to_ascii_lowercase()) {
+        Parsed::Bool(is) => Some(f64::from(u8::from(is))),
         _ => None,
     }
 }

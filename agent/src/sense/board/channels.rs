@@ -12,7 +12,7 @@ use tilth_core::unit::{Conversion, Unit};
 use tilth_wire::{ChannelKind, Refusal, Sample as Measured, SetChannel, Unit as WireUnit};
 
 use super::channel_types::ChannelType;
-use super::session::Value;
+use super::session::ChannelReading;
 use super::settings_queue::Setting;
 use super::texts;
 use crate::sense::bus::MissingValues;
@@ -111,12 +111,11 @@ impl Channels {
     }
 
     /// The values of a reading that came at `arrived`: one for each sensor that reads its channel.
-    pub(super) fn samples(&self, value: Value, arrived: Uptime) -> impl Iterator<Item = Sample> {
-        let Value { channel, channel_type, .. } = value;
-        let unit = channel_type.map_or(WireUnit::Raw, |(_, unit)| unit);
+    pub(super) fn samples(&self, reading: ChannelReading, arrived: Uptime) -> impl Iterator<Item = Sample> {
+        let ChannelReading { channel, channel_type, .. } = reading;
         let is_used = self.is_as_configured(channel, channel_type);
         let sensors = self.sensors.get(&channel).filter(|_| is_used).into_iter().flatten();
-        sensors.filter_map(move |sensor| sensor.sample(value, unit, self.scale(channel, sensor.quantity), arrived))
+        sensors.filter_map(move |sensor| sensor.sample(reading, self.scale(channel, sensor.quantity), arrived))
     }
 }
 
@@ -129,11 +128,12 @@ impl ChannelSensor {
         }
     }
 
-    fn sample(&self, value: Value, unit: WireUnit, scale: Option<PulseScale>, arrived: Uptime) -> Option<Sample> {
+    fn sample(&self, reading: ChannelReading, scale: Option<PulseScale>, arrived: Uptime) -> Option<Sample> {
+        let unit = reading.channel_type.map_or(WireUnit::Raw, |(_, unit)| unit);
         let conversion = self.conversion(unit)?;
-        let (number, quality, fault) = match value.sample {
+        let (number, quality, fault) = match reading.sample {
             Measured::Value(_) if unit == WireUnit::Count && PulseScale::key(self.quantity).is_some() => {
-                let (scale, pulses) = (scale?, value.pulses?);
+                let (scale, pulses) = (scale?, reading.pulses?);
                 (scale.value(pulses.count, pulses.millis), Quality::Good, None)
             }
             // Thousandths are divided, so that 21,500 is 21.5 to the last bit.
@@ -141,7 +141,7 @@ impl ChannelSensor {
             Measured::Fault(fault) => (f64::NAN, Quality::Fault, Some(Arc::from(texts::fault(fault)))),
         };
         // A little ahead is the jitter of the connection: no reading is from later than now.
-        let measured_at = Some(value.at.min(arrived));
+        let measured_at = Some(reading.at.min(arrived));
         Some(Sample { measured_at, ..Sample::new(self.sensor.clone(), number, quality, fault, arrived) })
     }
 }
@@ -189,8 +189,13 @@ mod tests {
             ("a/air", Quantity::Pressure, 2),
         ]);
         let samples = |channel, sample, at| {
-            let value =
-                Value { channel, channel_type: of(KINDS[usize::from(channel)]), at: Uptime(at), sample, pulses: None };
+            let value = ChannelReading {
+                channel,
+                channel_type: of(KINDS[usize::from(channel)]),
+                at: Uptime(at),
+                sample,
+                pulses: None,
+            };
             let text =
                 |sample: Sample| format!("{}={} @{}", sample.sensor, sample.value, sample.measured_at.unwrap().0);
             channels.samples(value, Uptime(9_000)).map(text).collect::<Vec<_>>()
@@ -206,7 +211,7 @@ mod tests {
     fn a_fault_of_a_channel_is_a_reading_with_a_fault() {
         let channels = channels(&[("a/temp", Quantity::Temperature, 1)]);
         let (channel_type, sample) = (of(KINDS[1]), Measured::Fault(Fault::Checksum));
-        let value = Value { channel: 1, channel_type, at: Uptime(1), sample, pulses: None };
+        let value = ChannelReading { channel: 1, channel_type, at: Uptime(1), sample, pulses: None };
         let sample = channels.samples(value, Uptime(2)).next().unwrap();
         assert_eq!((sample.value.is_nan(), sample.quality), (true, Quality::Fault));
         assert_eq!(sample.fault.as_deref(), Some("the checksum of the sensor's answer is wrong"));
@@ -254,7 +259,7 @@ mod tests {
         assert_eq!(channels.missing().len(), 0);
         let shown = |channel, pulses| {
             let (channel_type, sample) = (of(ChannelKind::Pulse), Measured::Value(90_000));
-            let value = Value { channel, channel_type, at: Uptime(1), sample, pulses };
+            let value = ChannelReading { channel, channel_type, at: Uptime(1), sample, pulses };
             let text = |sample: Sample| format!("{} {:.3}", sample.sensor, sample.value);
             channels.samples(value, Uptime(2)).map(text).collect::<Vec<_>>()
         };
@@ -271,7 +276,7 @@ mod tests {
         let configured = BoardChannel { kind, interval: Span(1_000), oversampling: 6, pulses: None };
         channels.set_configured(&BTreeMap::from([(0, configured)]));
         let sample = Measured::Value(19_000);
-        let value = |kind| Value { channel: 0, channel_type: of(kind), at: Uptime(1), sample, pulses: None };
+        let value = |kind| ChannelReading { channel: 0, channel_type: of(kind), at: Uptime(1), sample, pulses: None };
         let shown =
             |channels: &Channels, kind| channels.samples(value(kind), Uptime(2)).next().map(|sample| sample.value);
         assert_eq!((shown(&channels, ChannelKind::Analog), channels.missing().len()), (None, 0));

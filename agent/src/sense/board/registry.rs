@@ -36,7 +36,7 @@ struct Known {
     buses: BTreeMap<Id, BusEntry>,
     /// The board of each bus before the agent started.
     before: BTreeMap<Id, BoardId>,
-    /// How far the readings of each board are accepted, whichever bus it is on.
+    /// Next expected reading of each board, whichever bus it is on.
     positions: BTreeMap<[u8; 8], BoardPosition>,
 }
 
@@ -45,7 +45,6 @@ struct BusEntry {
     /// The board that `agent.toml` configures, that of before the agent started, or the first one that was found at the port of the bus.
     board: Option<BoardId>,
     is_configured: bool,
-    /// Whether the board is connected.
     is_connected: bool,
     /// Since when it is not.
     disconnected: Instant,

@@ -174,7 +174,7 @@ impl Relays {
         (outcomes, orders)
     }
 
-    /// The board does a command, for a shorter time than ordered where `is_limited`: what is to be said of that, the first time.
+    /// The board acknowledged a command. Returns a remark the first time that it limits the time on (`is_limited`).
     pub(super) fn done(&mut self, command: u32, is_limited: bool) -> Option<String> {
         let Waiting { order, relay, .. } = self.waiting.iter().find(|waiting| waiting.command == command)?;
         if order.normally_energised {

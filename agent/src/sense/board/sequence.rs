@@ -17,7 +17,7 @@ pub(super) const fn is_before(number: u32, other: u32) -> bool {
 pub(super) enum SeqCheck {
     /// The one that was waited for.
     InOrder,
-    /// The reading came before; whether it is known again, and not only by its number.
+    /// A repeat. `is_known`: its checksum is still remembered, and is the same.
     Duplicate { is_known: bool },
     /// Another reading came before under this number: the board restarted since.
     OtherContent,

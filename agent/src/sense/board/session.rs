@@ -22,7 +22,7 @@ use super::sequence::{Sequence, is_before};
 use super::settings_queue::{Setting, SettingsQueue};
 use super::texts;
 use crate::sense::bus::health::Reason;
-use crate::sense::store_ack::{Acknowledged, BoardPosition};
+use crate::sense::store_ack::{BoardPosition, StoreProgress};
 
 /// Seconds without a frame after which a board is silent: it says something every second.
 const SILENT_AFTER: u32 = 5;
@@ -37,7 +37,7 @@ pub(super) enum Input<'a> {
     /// A second of the machine's time passed, whatever the agent's clock.
     Second,
     /// How far the store has the readings, and how many values it dropped.
-    Acknowledged(Acknowledged),
+    Stored(StoreProgress),
     /// The interlock orders a relay on or off.
     Order(Order),
     /// What the configuration says of channels and relays from now on.
@@ -50,9 +50,9 @@ pub(super) enum Effect {
     Send(ToBoard),
     /// The handshake is done, on a new connection or after a silence.
     Connected,
-    Value(Value),
-    /// All values up to this reading were given. The store is to acknowledge it by [`Input::Acknowledged`]; high half: the board's start
-    /// count, low half: its sequence number. The position is to be stored with them.
+    Value(ChannelReading),
+    /// Every value up to this reading was handed over, and the store is to answer with [`Input::Stored`]. The number is
+    /// `(boot count << 32) | sequence number`; the position is to be stored with the values.
     RequestAck(u64, BoardPosition),
     /// What became of an order.
     Outcome(Outcome),
@@ -72,13 +72,12 @@ pub(super) enum Topic {
     Danger,
     /// Readings that are lost; with a limit of its own, for a board without limits loses some each second.
     Loss,
-    /// The state of the board.
     State,
 }
 
-/// A reading on the agent's clock.
+/// What a channel measured, on the agent's clock; of it come the samples of the sensors that read the channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Value {
+pub(super) struct ChannelReading {
     pub(super) channel: u8,
     /// What the channel measured then.
     pub(super) channel_type: ChannelType,
@@ -101,8 +100,8 @@ pub(super) struct Value {
 enum State {
     /// Identify is sent every second.
     Handshake { seconds: u32 },
-    /// Seconds since the last frame. Confirms nothing until one reading, the next or a known one, proves that the board did not restart
-    /// (`is_verified`).
+    /// Seconds since the last frame. `is_verified`: a reading in order, or a repeat with the same checksum, has shown that the
+    /// board did not restart; until then it is sent no Received.
     Connected { silent: u32, is_verified: bool },
 }
 
@@ -200,7 +199,7 @@ impl Session {
                 self.settings.set(settings);
                 self.send_setting();
             }
-            Input::Acknowledged(news) => self.handle_acknowledged(news),
+            Input::Stored(news) => self.handle_stored(news),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct BusHealth {
     pub(crate) bytes: u64,
     /// Arrival of the newest message.
     pub(crate) last_input: Option<Uptime>,
-    pub(crate) messages: Messages,
+    pub(crate) messages: MessageStats,
     /// Messages whose own time was not accepted though a sensor asks for it, by reason.
     pub(crate) rejected_stamps: BTreeMap<StampRejection, RejectedStamps>,
     /// Times that the task of the bus ended or panicked, and the last reason.
@@ -80,7 +80,7 @@ pub(crate) enum State {
 
 /// What became of the messages of a bus: lines, frames, answers or topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Messages {
+pub(crate) struct MessageStats {
     pub(crate) received: u64,
     /// Messages that matched: they had a value for at least one sensor.
     pub(crate) matched: u64,
@@ -165,7 +165,7 @@ impl State {
     }
 }
 
-impl Messages {
+impl MessageStats {
     /// Why the input of a sensor fails from now on; none where it does not.
     pub(crate) fn set_fault(&mut self, sensor: &SensorId, why: Option<&Arc<str>>) {
         match why {

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::fake::{Commands, FakeBus, FakeChip, words};
 use super::*;
 use crate::clock::{Clock, ClockMode};
-use crate::sense::bus::health::Messages;
+use crate::sense::bus::health::MessageStats;
 use crate::sense::bus::{BusConfig, HealthHandle};
 use crate::sense::queue::{Queue, SenseMessage};
 
@@ -156,7 +156,7 @@ fn a_chip_that_is_pulled_out_is_a_fault_and_comes_back() {
         let absent = "room/temp: sht3x at 0x44: no chip answers at 0x44; is it wired and powered?";
         assert_eq!(told_after(&queue, "room/temp 25.00").await, absent);
         assert_eq!(health.get().messages.faults.len(), 1);
-        let Messages { received, matched, .. } = health.get().messages;
+        let MessageStats { received, matched, .. } = health.get().messages;
         assert!(received > matched, "probation of a configuration sees that the chip was asked");
         bus.add(0x44, sht31());
         assert_eq!(told_after(&queue, absent).await, "room/temp 25.00");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use tilth_core::unit::Unit;
 
 use super::formats::LineContext;
-use super::number::{self, Cell};
+use super::number::{self, Parsed};
 use super::pairs;
 use super::table::{self, Separator};
 
@@ -24,7 +24,7 @@ pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut L
     table::cut(text, separator, cells);
     cells.pop_if(|last| Range::is_empty(last));
     let cell = |at: usize| cells.get(at).map(|cell| &text[cell.clone()]);
-    let is_number = |at| cell(at).is_some_and(|cell| !cell.is_empty() && number::cell(cell) != Cell::Text);
+    let is_number = |at| cell(at).is_some_and(|cell| !cell.is_empty() && number::parsed(cell) != Parsed::Text);
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(label) = cell(at) {
@@ -45,17 +45,17 @@ pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut L
 /// A line that is one number, or one label and its number: `21.5 C`, `pH 6.85`. The label must be the name of an input.
 pub(super) fn lone(text: &str, context: &mut LineContext<'_>) -> bool {
     if is_number(text) {
-        return context.push(LONE, context.cell(text));
+        return context.push(LONE, context.value_of(text));
     }
     let Some(begin) = number_begin(text) else { return false };
     let (label, value) = text.split_at(begin);
     let label = label.trim();
-    is_number(value) && context.is_input_name(label) && context.push(label, context.cell(value))
+    is_number(value) && context.is_input_name(label) && context.push(label, context.value_of(value))
 }
 
 /// Whether a text is one number. What is no unit after it makes it the beginning of a sentence.
 pub(super) fn is_number(text: &str) -> bool {
-    matches!(number::cell(text), Cell::Number(_, unit) if unit.is_empty() || Unit::of(unit).is_some())
+    matches!(number::parsed(text), Parsed::Number(_, unit) if unit.is_empty() || Unit::of(unit).is_some())
 }
 
 /// Label and number in turn between blanks: `temp 21.5 C  hum 55`. The name of an input, or numbers with units or decimal points, tell it
@@ -87,7 +87,7 @@ fn words_in_turn(text: &str) -> Option<Vec<LabelAndValue<'_>>> {
             label = if is_arrow { label } else { Some(label.map_or(word.start, |label| label.start)..word.end) };
             continue;
         }
-        let Cell::Number(_, attached) = number::cell(token) else { return None };
+        let Parsed::Number(_, attached) = number::parsed(token) else { return None };
         let label = label.take().map(|label| &text[label]).filter(|label| pairs::is_label(label))?;
         let mut unit = Some(attached);
         if attached.is_empty() {
@@ -108,7 +108,7 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
 }
 
 fn push(turn: &LabelAndValue<'_>, context: &mut LineContext<'_>) {
-    let value = turn.unit.map_or_else(|| context.cell(turn.value), |unit| context.with_unit(turn.value, unit));
+    let value = turn.unit.map_or_else(|| context.value_of(turn.value), |unit| context.with_unit(turn.value, unit));
     context.push(turn.label, value);
 }
 

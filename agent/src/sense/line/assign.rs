@@ -13,10 +13,10 @@ use super::attributes::{self, AmbiguousOwner, Units};
 use super::fields::{Field, FieldRef, FieldValue, Fields};
 use super::formats::{Formats, LineContext};
 use super::names::{Consumer, KnownLabel, LineInput, Names};
-use super::number::{self, Cell, Time};
+use super::number::{self, Parsed, Time};
 use super::parse::Decoded;
 use super::{reasons, select};
-use crate::sense::bus::health::{Messages, Reason, UnusableValue, excerpt};
+use crate::sense::bus::health::{MessageStats, Reason, UnusableValue, excerpt};
 
 /// Upper limit of nodes remembered per sensor, to know one that comes again; a count never does.
 const MAX_NODES: usize = 32;
@@ -37,7 +37,7 @@ pub(super) struct FieldAssigner {
     time: Option<WallTime>,
     counter: Option<WallTime>,
     states: Vec<InputState>,
-    pub(super) messages: Messages,
+    pub(super) messages: MessageStats,
 }
 
 /// What is remembered of one input.
@@ -117,7 +117,7 @@ impl FieldAssigner {
         if !fields.all.iter().any(|field| known(field).unit_of().is_some()) {
             return;
         }
-        let is_number = |ix: usize| fields.at(ix, line).cell() != Cell::Text;
+        let is_number = |ix: usize| fields.at(ix, line).parsed() != Parsed::Text;
         let numbers = (0..).zip(&fields.all).filter(|(ix, field)| known(field).is_value() && is_number(*ix));
         let numbers: Vec<(usize, &str)> = numbers.map(|(ix, field)| (ix, known(field).key())).collect();
         // A `u` without the `v` of a record is something else.
@@ -164,17 +164,17 @@ impl FieldAssigner {
         self.states[input_ix].taken_from = Some(at.ix);
         let quantity = self.names.inputs[input_ix].input.quantity;
         let is_contact = quantity == Quantity::Contact;
-        match at.cell() {
-            Cell::Number(number, unit) => match self.conversion(consumer, unit, at) {
+        match at.parsed() {
+            Parsed::Number(number, unit) => match self.conversion(consumer, unit, at) {
                 Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => {
                     self.fail(input_ix, reasons::NOT_A_STATE, at, "");
                 }
                 Ok(conversion) => self.values.push((input_ix, conversion.apply(number))),
                 Err(unit) => self.fail(input_ix, reasons::WRONG_UNIT, at, &unit),
             },
-            Cell::Empty => self.values.push((input_ix, f64::NAN)),
-            Cell::Bool(is) if number::has_truths(quantity) => self.values.push((input_ix, f64::from(u8::from(is)))),
-            Cell::Text | Cell::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
+            Parsed::Empty => self.values.push((input_ix, f64::NAN)),
+            Parsed::Bool(is) if number::has_truths(quantity) => self.values.push((input_ix, f64::from(u8::from(is)))),
+            Parsed::Text | Parsed::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
                 Some(value) => self.values.push((input_ix, value)),
                 None => {
                     let value = self.unusable(input_ix, at, "");

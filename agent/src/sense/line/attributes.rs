@@ -139,7 +139,7 @@ pub(crate) fn stated_unit(text: &str, is_own: bool, quantity: Quantity) -> Resul
 }
 
 /// Finds the attribute field (such as the node) to which the value at `ix` belongs. A line has its attributes all before or all after their
-/// values. Its first and last fields show which; where values stand at both ends, only `repeated`, those of the same input, are asked.
+/// values. A line that begins with a value has them after; where it ends with one as well, only `repeated`, values of the same input, decide.
 pub(crate) fn attribute_of(
     fields: &[usize],
     values: &[usize],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::json;
 use super::lines::MAX_LINE;
-use super::number::{self, Cell};
+use super::number::{self, Parsed};
 use super::pairs;
 use super::words;
 
@@ -105,7 +105,8 @@ pub(super) fn role(text: &str) -> LineRole<'_> {
     if bare.is_empty() {
         return if text.len() >= 3 { LineRole::Underline } else { LineRole::None };
     }
-    let is_heading = |text: &str| text.len() <= MAX_HEADING && pairs::is_name(text) && number::cell(text) == Cell::Text;
+    let is_heading =
+        |text: &str| text.len() <= MAX_HEADING && pairs::is_name(text) && number::parsed(text) == Parsed::Text;
     if text.starts_with(is_decoration) && text.ends_with(is_decoration) && is_heading(bare) {
         return LineRole::Heading(bare);
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::names::LabelIx;
-use super::number::{self, Cell};
+use super::number::{self, Parsed};
 
 /// A value of a line and the label that it is under.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,17 +70,17 @@ impl<'l> FieldRef<'l> {
         whole.get(range.clone()).unwrap_or_default()
     }
 
-    pub(super) fn cell(self) -> Cell<'l> {
+    pub(super) fn parsed(self) -> Parsed<'l> {
         match &self.field().value {
-            FieldValue::Number(number) if number.is_finite() => Cell::Number(*number, ""),
-            FieldValue::Number(_) | FieldValue::Empty => Cell::Empty,
-            FieldValue::Raw(range) => number::cell(self.text(range)),
+            FieldValue::Number(number) if number.is_finite() => Parsed::Number(*number, ""),
+            FieldValue::Number(_) | FieldValue::Empty => Parsed::Empty,
+            FieldValue::Raw(range) => number::parsed(self.text(range)),
             FieldValue::NumberWithUnit(range, unit) => match self.text(range).parse::<f64>() {
-                Ok(number) if number.is_finite() => Cell::Number(number, unit),
-                Ok(_) => Cell::Empty,
-                Err(_) => Cell::Text,
+                Ok(number) if number.is_finite() => Parsed::Number(number, unit),
+                Ok(_) => Parsed::Empty,
+                Err(_) => Parsed::Text,
             },
-            FieldValue::Text(_) => Cell::Text,
+            FieldValue::Text(_) => Parsed::Text,
         }
     }
 
@@ -118,7 +118,8 @@ impl<'l> FieldRef<'l> {
             }
             FieldValue::Raw(range) | FieldValue::Text(range) => {
                 let said = self.text(range);
-                is_same(said) || matches!(number::cell(said), Cell::Bool(is) if number == Some(f64::from(u8::from(is))))
+                is_same(said)
+                    || matches!(number::parsed(said), Parsed::Bool(is) if number == Some(f64::from(u8::from(is))))
             }
         }
     }

@@ -12,12 +12,12 @@ use super::blocks::{self, Blocks, LineRole};
 use super::fields::{FieldValue, Fields};
 use super::json::{embedded, json};
 use super::names::{LabelIx, Names};
-use super::number::{self, Cell};
+use super::number::{self, Parsed};
 use super::pairs::{self, Gap, Pair, Preceding};
 use super::sentence::{self, Checksums, SentenceField};
 use super::table::{self, Header, Separator};
 use super::{alternating, reasons};
-use crate::sense::bus::health::{Messages, Reason};
+use crate::sense::bus::health::{MessageStats, Reason};
 
 /// Finds the fields of lines; remembers the header, headings, and what gaps between values mean.
 #[derive(Debug, Default)]
@@ -131,7 +131,7 @@ impl Formats {
         let label = std::mem::take(&mut self.blocks.label);
         if !label.is_empty() && !matches!(role, LineRole::Heading(_) | LineRole::Label(_)) {
             if self.is_value_of(&label, text, context.names) {
-                return context.push(&label, context.cell(text));
+                return context.push(&label, context.value_of(text));
             }
             match context.is_input_name(&label) {
                 // The name of an input without a value.
@@ -223,7 +223,7 @@ impl Formats {
 
     /// Whether a line is the value of the one column that the configuration names.
     fn is_lone_column(&self, text: &str) -> bool {
-        self.columns.as_ref().is_some_and(|columns| columns.names.len() == 1) && number::cell(text) != Cell::Text
+        self.columns.as_ref().is_some_and(|columns| columns.names.len() == 1) && number::parsed(text) != Parsed::Text
     }
 
     /// Reads a row; false where it does not fit the columns, or none are named.
@@ -304,14 +304,14 @@ pub(super) struct LineContext<'c> {
     pub(super) text: &'c str,
     pub(super) names: &'c mut Names,
     pub(super) fields: &'c mut Fields,
-    pub(super) messages: &'c mut Messages,
+    pub(super) messages: &'c mut MessageStats,
     /// The heading over the line; empty where there is none.
     pub(super) heading: Arc<str>,
 }
 
 impl LineContext<'_> {
     /// A part of the line as a value: a number with perhaps a unit, or a word.
-    pub(super) fn cell(&self, part: &str) -> FieldValue {
+    pub(super) fn value_of(&self, part: &str) -> FieldValue {
         FieldValue::Raw(self.range(part))
     }
 
@@ -370,7 +370,7 @@ fn assign_cells(header: &mut Header, text: &str, cells: &[Range<usize>], context
     }
     for (column, cell) in header.columns.iter().zip(cells) {
         if let Some(label) = *column {
-            context.fields.push(label, context.cell(&text[cell.clone()]));
+            context.fields.push(label, context.value_of(&text[cell.clone()]));
         }
     }
     true

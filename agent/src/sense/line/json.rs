@@ -9,7 +9,7 @@ use tilth_core::unit::Unit;
 
 use super::fields::{Field, FieldValue, Fields};
 use super::formats::LineContext;
-use super::number::{self, Cell};
+use super::number::{self, Parsed};
 
 /// Whole numbers from here on are not all floats.
 const LARGE: u64 = 1 << 53;
@@ -60,7 +60,7 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
             *last = FieldValue::Raw(start..texts.len());
             return;
         }
-        let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
+        let is_text = matches!(scalar, Scalar::Text(text) if number::parsed(text) == Parsed::Text);
         let is_interned = || !is_text || names.is_always_interned(path.path, Some(path.without_indices));
         let is_number = !is_text && !matches!(scalar, Scalar::Null);
         let label = match names.find(path.path) {

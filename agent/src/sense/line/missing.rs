@@ -9,7 +9,7 @@ use tilth_core::id::Id;
 use super::names::{NamedInput, Names};
 use super::reasons;
 use crate::sense::bus::MissingValues;
-use crate::sense::bus::health::{Ignored, Messages};
+use crate::sense::bus::health::{Ignored, MessageStats};
 
 /// Upper limit of names in a message.
 const NAMED: usize = 5;
@@ -17,7 +17,7 @@ const NAMED: usize = 5;
 /// Lines without its value after which an input counts as missing, plus two for each input, because nodes on one bus take turns.
 const LINES_WITHOUT: u64 = 10;
 
-pub(super) fn missing(names: &Names, messages: &Messages, bus: &Id) -> MissingValues {
+pub(super) fn missing(names: &Names, messages: &MessageStats, bus: &Id) -> MissingValues {
     if messages.received <= messages.count(reasons::PARTIAL) {
         return MissingValues::new();
     }
@@ -32,7 +32,7 @@ pub(super) fn missing(names: &Names, messages: &Messages, bus: &Id) -> MissingVa
         .collect()
 }
 
-fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bus: &Id) -> String {
+fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &MessageStats, bus: &Id) -> String {
     let more = if was_seen { " any more" } else { "" };
     let LineName { label, selectors } = name;
     let beside: Vec<String> = selectors.iter().map(|(name, text)| format!("{name}={text}")).collect();
@@ -71,7 +71,7 @@ pub(super) struct LineCounts {
 }
 
 impl LineCounts {
-    pub(super) fn of(messages: &Messages) -> LineCounts {
+    pub(super) fn of(messages: &MessageStats) -> LineCounts {
         let broken = [reasons::PARTIAL, reasons::TOO_LONG, reasons::NOT_TEXT].map(|reason| messages.count(reason));
         let (broken, ignored) = (broken.iter().sum(), messages.ignored.values().sum::<u64>());
         LineCounts { whole: messages.received.saturating_sub(broken), ignored: ignored.saturating_sub(broken) }
@@ -79,8 +79,8 @@ impl LineCounts {
 }
 
 /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
-pub(super) fn why_unmatched(messages: &Messages, bus: &Id, is_ignored: bool) -> String {
-    let Messages { last_ignored, unmatched_labels, missing_names, .. } = messages;
+pub(super) fn why_unmatched(messages: &MessageStats, bus: &Id, is_ignored: bool) -> String {
+    let MessageStats { last_ignored, unmatched_labels, missing_names, .. } = messages;
     if let Some(Ignored { reason, excerpt, .. }) = last_ignored.as_ref().filter(|_| is_ignored) {
         let help = match *reason {
             reasons::NO_HEADER => format!("; set columns = [..] in [bus.{bus}], or reset the board"),

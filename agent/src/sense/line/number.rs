@@ -25,8 +25,9 @@ const EPOCH_MS: f64 = 1e11;
 /// 2200-01-01T00:00:00Z: times end before it.
 pub(crate) const END_MS: i64 = 7_258_118_400_000;
 
+/// What a text says where a value is expected.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Cell<'a> {
+pub(crate) enum Parsed<'a> {
     /// A number, and the unit after it; empty where none is said.
     Number(f64, &'a str),
     /// The board says that it has no value.
@@ -58,7 +59,7 @@ pub(crate) fn is_name_of_ms(key: &str) -> bool {
 }
 
 /// Reads a field: a number with or without a unit, or a word.
-pub(crate) fn cell(text: &str) -> Cell<'_> {
+pub(crate) fn parsed(text: &str) -> Parsed<'_> {
     let text = text.trim();
     if let Some(end) = number_end(text, 0)
         && let Ok(number) = text[..end].parse::<f64>()
@@ -66,21 +67,19 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
         let rest = &text[end..];
         let unit = rest.trim_start();
         return match is_unit(unit) && !is_broken_exponent(rest) {
-            true if number.is_finite() => Cell::Number(number, unit),
-            true => Cell::Empty,
+            true if number.is_finite() => Parsed::Number(number, unit),
+            true => Parsed::Empty,
             false => compound(text)
                 .filter(|(_, end)| *end == text.len())
                 .and_then(|(length, _)| length)
-                .map_or(Cell::Text, |(number, unit)| Cell::Number(number, unit)),
+                .map_or(Parsed::Text, |(number, unit)| Parsed::Number(number, unit)),
         };
     }
-    if is_empty_value(text) {
-        return Cell::Empty;
-    }
     match text {
-        "true" => Cell::Bool(true),
-        "false" => Cell::Bool(false),
-        _ => Cell::Text,
+        _ if is_empty_value(text) => Parsed::Empty,
+        "true" => Parsed::Bool(true),
+        "false" => Parsed::Bool(false),
+        _ => Parsed::Text,
     }
 }
 
@@ -142,7 +141,7 @@ pub(crate) fn is_empty_value(text: &str) -> bool {
 /// Reads a field of time: RFC 3339, or seconds or milliseconds since 1970. `in_ms` where its name says that it counts those.
 pub(crate) fn time(text: &str, in_ms: bool) -> Time {
     let text = text.trim();
-    if let Cell::Number(number, "") = cell(text) {
+    if let Parsed::Number(number, "") = parsed(text) {
         return epoch(number, in_ms);
     }
     // What PLX-DAQ fills in by itself.
@@ -256,10 +255,10 @@ mod tests {
             ("-1m 20cm", -1.2, "m"),
             ("0m 20cm", 0.2, "m"),
         ] {
-            assert_eq!(cell(text), Cell::Number(number, unit), "{text:?}");
+            assert_eq!(parsed(text), Parsed::Number(number, unit), "{text:?}");
         }
         for text in ["1e999", "nan", "NaN", "-nan", "INF", "ovf", "", "--", "-", "null", "N/A", "---"] {
-            assert_eq!(cell(text), Cell::Empty, "{text:?}");
+            assert_eq!(parsed(text), Parsed::Empty, "{text:?}");
         }
         for text in [
             "21.5.3",
@@ -286,14 +285,14 @@ mod tests {
             "5'",
             "1m 20cm 3",
         ] {
-            assert_eq!(cell(text), Cell::Text, "{text:?}");
+            assert_eq!(parsed(text), Parsed::Text, "{text:?}");
         }
     }
 
     #[test]
     fn truths_are_no_numbers() {
-        assert_eq!((cell("true"), cell(" false ")), (Cell::Bool(true), Cell::Bool(false)));
-        assert_eq!(cell("TRUE"), Cell::Text);
+        assert_eq!((parsed("true"), parsed(" false ")), (Parsed::Bool(true), Parsed::Bool(false)));
+        assert_eq!(parsed("TRUE"), Parsed::Text);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::missing;
 use super::names::LineInput;
 use super::reasons;
 use crate::sense::bus::MissingValues;
-use crate::sense::bus::health::{Messages, UnusableValue};
+use crate::sense::bus::health::{MessageStats, UnusableValue};
 
 /// The values of one line; sensors by their index in the list of inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +45,7 @@ impl Decoder {
         self.formats.set_columns(columns, &self.assigner.names);
     }
 
-    pub(crate) fn messages(&self) -> &Messages {
+    pub(crate) fn messages(&self) -> &MessageStats {
         &self.assigner.messages
     }
 

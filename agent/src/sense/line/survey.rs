@@ -15,7 +15,7 @@ use super::missing::LineCounts;
 use super::names::LineInput;
 use super::parse::Decoder;
 use super::{attributes, number, pairs, reasons, table};
-use crate::sense::bus::health::Messages;
+use crate::sense::bus::health::MessageStats;
 
 /// Upper limit of values of one bus that are found.
 const MAX_VALUES: usize = 64;
@@ -45,7 +45,7 @@ pub(crate) struct FoundValue {
 pub(crate) struct Survey {
     pub(crate) values: Vec<FoundValue>,
     /// What became of the lines, where sensors read the values above.
-    pub(crate) messages: Messages,
+    pub(crate) messages: MessageStats,
     /// Lines that were text from their beginning to their end.
     pub(crate) whole: u64,
 }
@@ -167,7 +167,7 @@ struct SurveyPass {
     tallies: Vec<Tally>,
     /// The nodes that each value came from.
     nodes: Vec<Vec<String>>,
-    messages: Messages,
+    messages: MessageStats,
 }
 
 impl SurveyPass {

@@ -6,7 +6,7 @@ use tilth_core::label::{Label, MatchKind};
 use tilth_core::unit::Unit;
 
 use super::names::LabelIx;
-use super::number::{self, Cell, Time};
+use super::number::{self, Parsed, Time};
 use super::{pairs, words};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Header {
             name.is_empty()
                 || (pairs::is_label(&name.replace([',', ';'], " "))
                     && !name.contains(pairs::is_assignment)
-                    && number::cell(name) == Cell::Text)
+                    && number::parsed(name) == Parsed::Text)
         };
         let is_header = names.iter().all(is_name) && names.iter().filter(|name| !name.is_empty()).count() >= 2;
         is_header.then(|| Header { separators, names, best_match: None, columns: Vec::new(), revision: None })
@@ -185,14 +185,14 @@ fn tag(text: &str) -> Option<&str> {
     let others =
         [words::NOT_A_MEASUREMENT, words::NOT_A_MEASUREMENT_AFTER, words::ERRORS, words::LOG_LEVELS, words::DERIVED];
     let is_not_a_measurement = || others.iter().any(|words| words.has(word));
-    (pairs::is_name(word) && number::cell(word) == Cell::Text && !is_not_a_measurement()).then_some(word)
+    (pairs::is_name(word) && number::parsed(word) == Parsed::Text && !is_not_a_measurement()).then_some(word)
 }
 
 fn holds_value(cell: &str) -> bool {
-    match number::cell(cell) {
-        Cell::Number(..) | Cell::Bool(_) => true,
-        Cell::Empty => !cell.is_empty(),
-        Cell::Text => matches!(number::time(cell, false), Time::At(_)),
+    match number::parsed(cell) {
+        Parsed::Number(..) | Parsed::Bool(_) => true,
+        Parsed::Empty => !cell.is_empty(),
+        Parsed::Text => matches!(number::time(cell, false), Time::At(_)),
     }
 }
 

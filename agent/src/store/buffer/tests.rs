@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
-use crate::sense::store_ack::{Acknowledged, BoardPosition};
+use crate::sense::store_ack::{BoardPosition, StoreProgress};
 use crate::store::tests::farm::{calibrated, checkpoint, note};
 use crate::store::{CalibratedPlan, Commit};
 
@@ -150,14 +150,14 @@ fn a_board_hears_how_many_of_its_values_were_dropped_and_of_a_commit_only_after_
         timeline.buffer.add(Commit { readings: vec![reading; 6], acks, ..timeline.commit(secs) });
     };
     (1..=3).for_each(|through| of_board(&mut timeline, 1, through));
-    assert_eq!(*told.borrow(), Acknowledged::default());
+    assert_eq!(*told.borrow(), StoreProgress::default());
     // Drops the first 10 of all: the 3 values of the first ack, and 2 of the second.
     timeline.readings(2, MOST_READINGS - 8);
-    assert_eq!(*told.borrow(), Acknowledged { stored: None, dropped: 5 });
+    assert_eq!(*told.borrow(), StoreProgress { stored: None, dropped: 5 });
     timeline.readings(3, 8);
-    assert_eq!(*told.borrow(), Acknowledged { stored: None, dropped: 9 });
+    assert_eq!(*told.borrow(), StoreProgress { stored: None, dropped: 9 });
     timeline.committed();
-    assert_eq!(*told.borrow(), Acknowledged { stored: Some(3), dropped: 9 });
+    assert_eq!(*told.borrow(), StoreProgress { stored: Some(3), dropped: 9 });
 }
 
 /// Guards against: one transaction of minutes after a disk that hung, and windows that a restart would repeat because their checkpoint

@@ -73,8 +73,8 @@ impl LaneProgress {
         self.at_hub.remove(0, self.confirmed);
     }
 
-    /// Confirmed up to `seq`, so `seq + 1` is missing at the hub. If that row is quarantined, only it is sent again, as a gap; else
-    /// the whole range around it is.
+    /// Confirmed up to `seq`, so `seq + 1` is missing at the hub. If that row is quarantined, only it is sent again, as a
+    /// gap. Otherwise the hub lost the range that it was assumed to have, and all of that is sent again.
     pub(super) fn confirm(&mut self, seq: u64, is_quarantined: impl Fn(u64) -> bool) -> Confirmation {
         if seq > self.head {
             return Confirmation::TooHigh;

@@ -17,8 +17,8 @@
 //! 851..=900   1..=1000                  1000          nothing     the hub jumps over what it had
 //! ```
 //!
-//! Minutes that close meanwhile are above 1000 and so the newest: they go first, each once. The boundary is found as rows pass: a run of
-//! rows at the lower end of a batch that began more than [`NEWEST_FIRST`] before the newest window seen is old, and so is all below it.
+//! Minutes that close meanwhile are above 1000 and so the newest: they go first, each once. The boundary is found while sending:
+//! the first rows of a batch that are more than [`NEWEST_FIRST`] older than the newest window are backlog, with all below them.
 //! An accepted batch lets us assume that the hub holds its ranges. A confirmation `c` says that it lacks `c + 1`, and overrides that
 //! assumption: so a hub that keeps nothing ahead of its prefix costs a second sending and loses nothing. Ranges ahead are kept in memory
 //! only and bounded ([`super::ranges::MAX_RANGES`]): a restart sends at most those again, which the hub ignores.

@@ -2,11 +2,11 @@
 
 use tilth_wire::{BoardId, ChannelKind, Reading, ToBoard};
 
-use super::{Effect, Session, State, Topic, Value};
+use super::{ChannelReading, Effect, Session, State, Topic};
 use crate::sense::board::connection::Identity;
 use crate::sense::board::sequence::SeqCheck;
 use crate::sense::board::texts;
-use crate::sense::store_ack::{Acknowledged, BoardPosition};
+use crate::sense::store_ack::{BoardPosition, StoreProgress};
 
 impl Session {
     pub(super) fn handle_reading(&mut self, reading: Reading) {
@@ -26,7 +26,7 @@ impl Session {
                 if let Some(channel_type) = self.channel_types.of(&reading) {
                     let counts = channel_type.is_some_and(|(kind, _)| kind == ChannelKind::Pulse);
                     let pulses = if counts { self.counters.take(&reading) } else { None };
-                    self.effects.push_back(Effect::Value(Value { channel, channel_type, at, sample, pulses }));
+                    self.effects.push_back(Effect::Value(ChannelReading { channel, channel_type, at, sample, pulses }));
                 }
             }
             SeqCheck::Duplicate { .. } => self.counts.ignore(texts::REPEATED),
@@ -60,7 +60,7 @@ impl Session {
 
     /// What the store dropped reached rules and windows before, which would count it twice if the board sent it again: it is said, and
     /// confirmed once its loss is stored.
-    pub(super) fn handle_acknowledged(&mut self, Acknowledged { stored, dropped }: Acknowledged) {
+    pub(super) fn handle_stored(&mut self, StoreProgress { stored, dropped }: StoreProgress) {
         let news = dropped.saturating_sub(self.counts.dropped);
         if news > 0 {
             self.counts.dropped = dropped;

@@ -43,7 +43,7 @@ fn frame(message: &FromBoard<'_>) -> Vec<u8> {
 }
 
 fn stored(through: u64) -> Input<'static> {
-    Input::Acknowledged(Acknowledged { stored: Some(through), dropped: 0 })
+    Input::Stored(StoreProgress { stored: Some(through), dropped: 0 })
 }
 
 /// A session, and what it did last, a word each.
@@ -74,8 +74,8 @@ impl Timeline {
             Effect::Send(ToBoard::SetRelay(set)) => format!("set relay {} ({})", set.relay, set.command),
             Effect::Send(other) => format!("{other:?}"),
             Effect::Connected => "connected".to_owned(),
-            Effect::Value(Value { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
-            Effect::Value(Value { at, sample: Sample::Fault(fault), .. }) => format!("{fault:?} at {}", at.0),
+            Effect::Value(ChannelReading { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
+            Effect::Value(ChannelReading { at, sample: Sample::Fault(fault), .. }) => format!("{fault:?} at {}", at.0),
             Effect::RequestAck(through, _) => format!("through {}:{}", through >> 32, through as u32),
             Effect::Outcome(outcome) => format!("{outcome:?}"),
             Effect::Log(Topic::Danger, text) => format!("logs danger: {text}"),
@@ -124,13 +124,13 @@ fn readings_are_confirmed_once_they_are_stored_and_again_if_the_board_did_not_he
 fn values_that_the_store_dropped_are_said_and_confirmed_only_with_what_is_stored_after_them() {
     let mut timeline = Timeline::connected();
     timeline.receive(1_100, &reading(0, 90, 1));
-    let told = timeline.input(31_000, Input::Acknowledged(Acknowledged { stored: None, dropped: 1 }));
+    let told = timeline.input(31_000, Input::Stored(StoreProgress { stored: None, dropped: 1 }));
     assert_eq!(
         told,
         ["logs loss: 1 values lost: the store dropped them before they were written; rules and windows had them"]
     );
     timeline.receive(1_200, &reading(1, 190, 2));
-    let told = timeline.input(61_000, Input::Acknowledged(Acknowledged { stored: Some(1), dropped: 1 }));
+    let told = timeline.input(61_000, Input::Stored(StoreProgress { stored: Some(1), dropped: 1 }));
     assert_eq!((told, timeline.0.counts.dropped), (vec!["received 1".to_owned()], 1));
 }
 
@@ -309,7 +309,8 @@ fn readings_from_before_a_channel_was_set_are_confirmed_and_not_taken_for_what_i
     assert_eq!(timeline.receive(1_500, &reading(1, 200, 32_768)), ["through 0:1"]);
     timeline.0.handle(Uptime(1_600), Input::Bytes(&frame(&reading(2, 600, 19_000))));
     let channel_type = Some((ChannelKind::Ds18b20, Unit::MilliCelsius));
-    let value = Value { channel: 0, channel_type, at: Uptime(1_600), sample: Sample::Value(19_000), pulses: None };
+    let value =
+        ChannelReading { channel: 0, channel_type, at: Uptime(1_600), sample: Sample::Value(19_000), pulses: None };
     assert_eq!(timeline.0.poll(), Some(Effect::Value(value)));
 }
 

@@ -8,8 +8,8 @@ use tilth_core::unit::Unit;
 use super::{Formats, LineContext};
 use crate::sense::line::fields::FieldValue;
 use crate::sense::line::names::{LabelIx, Names};
-use crate::sense::line::number::{self, Cell};
-use crate::sense::line::pairs::{self, Gap, Holds, Kind, Pair, Preceding};
+use crate::sense::line::number::{self, Parsed};
+use crate::sense::line::pairs::{self, Gap, Kind, Pair, Preceding, Shape};
 use crate::sense::line::words;
 
 /// Gaps between values that are remembered; a bus with more prints something new in each line.
@@ -21,9 +21,9 @@ impl Formats {
         let mut cut = std::mem::take(&mut self.pairs);
         let names = &context.names;
         let holds = |label: &dyn Fn() -> &'t str, kind: Kind| match kind {
-            _ if names.has_selectors && names.is_selector(label()) => Holds::Id,
-            Kind::Heading if names.may_hold_word(label()) => Holds::Word,
-            _ => Holds::Any,
+            _ if names.has_selectors && names.is_selector(label()) => Shape::Id,
+            Kind::Heading if names.may_hold_word(label()) => Shape::Word,
+            _ => Shape::Any,
         };
         pairs::cut(text, &mut cut, holds);
         let mut any = false;
@@ -46,7 +46,7 @@ impl Formats {
                         context.range(&text[value.value.start..pairs::broken_end(text, pair.gap.start)]),
                     ),
                     Kind::Number => context.with_unit(part, unit),
-                    _ => context.cell(part),
+                    _ => context.value_of(part),
                 };
                 context.fields.push(label, value);
             }
@@ -62,7 +62,7 @@ impl Formats {
                 heading = Some(label).filter(|label| !is_log_level(label)).map(|label| below(&label));
                 continue;
             }
-            let is_value = pair.kind == Kind::Number || number::cell(&text[pair.value.clone()]) != Cell::Text;
+            let is_value = pair.kind == Kind::Number || number::parsed(&text[pair.value.clone()]) != Parsed::Text;
             let label = label_ix(&label, heading.as_deref(), is_value, context);
             any |= is_value || label.is_some();
             before = label.map(|label| (label, pair));

@@ -317,7 +317,7 @@ pub(crate) struct Doctor {
 ///
 /// What doctor, check, explain, status and their like print, with the log of the service and facts of the machine. Run it with sudo, or
 /// what you may not read is missing, and secrets that you may not read are not blanked out: the last line says how many. It names sensors,
-/// phone numbers and addresses: look before you send it.
+/// addresses, and of phone numbers the last digits: look before you send it.
 #[derive(Debug, Args)]
 pub(crate) struct Diag {
     #[command(flatten)]

@@ -86,10 +86,7 @@ pub(crate) fn diag(wanted: &cli::Diag) -> anyhow::Result<Exit> {
     write_new(&path, &archive).with_context(|| shown(&path))?;
     let (count, size) = (counted(files.len() as u64, "file"), archive.len().div_ceil(1024));
     let unread = secrets.unread().unwrap_or_else(|| "no secrets".to_owned());
-    output.line(format_args!(
-        "{}: {count}, {size} KiB, {unread}; it names sensors, phone numbers and addresses",
-        shown(&path)
-    ))?;
+    output.line(format_args!("{}: {count}, {size} KiB, {unread}; it names sensors and addresses", shown(&path)))?;
     output.flush()?;
     Ok(Exit::Done)
 }

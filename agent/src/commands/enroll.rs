@@ -1,7 +1,7 @@
 //! `tilth-agent enroll`: a key for this device, and whom it trusts, for a one-time code.
 //!
 //! The device draws the key and keeps it before the hub has its hash, so that the same command can be run again when the answer was lost.
-//! Nothing in use is changed before the hub has taken the code.
+//! Files in use are changed only after the hub has taken the code.
 
 mod files;
 mod refusal;

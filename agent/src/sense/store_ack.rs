@@ -59,7 +59,7 @@ impl StoreAck {
         StoreAck { range, ..self }
     }
 
-    /// So many readings come before those of the commit.
+    /// Shifts the range: this many readings come before those of the commit.
     pub(crate) fn move_back(&mut self, readings: usize) {
         self.range = self.range.start + readings..self.range.end + readings;
     }

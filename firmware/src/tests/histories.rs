@@ -18,11 +18,11 @@ use watch::{Counts, Watch};
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
-    /// So many milliseconds without a word of the agent.
+    /// Milliseconds without a message of the agent.
     Wait(u32),
-    /// So many seconds with an agent that hears the board.
+    /// Seconds with an agent that answers the board.
     Linked(u32),
-    /// So many days without an agent.
+    /// Days without an agent.
     Away(u32),
     /// A heartbeat that echoes this board time.
     Heartbeat(u32),

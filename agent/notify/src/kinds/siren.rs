@@ -281,7 +281,7 @@ impl Siren {
         }
     }
 
-    /// It is not audible, for this reason.
+    /// The siren does not sound, for this reason.
     fn fail(&mut self, why: String) {
         self.effects.push_back(Effect::Answer(Err(why.clone())));
         self.audible = Audible::No(why);

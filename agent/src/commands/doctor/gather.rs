@@ -68,7 +68,7 @@ pub(super) fn facts(wanted: &cli::Doctor) -> anyhow::Result<Facts> {
     Ok(facts)
 }
 
-/// Whom the agent of a configuration runs as, whether it runs or not.
+/// User that the agent of a configuration runs as, also while it is stopped.
 pub(super) fn account(folder: &Path) -> Account {
     account::of(None, folder)
 }

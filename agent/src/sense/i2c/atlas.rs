@@ -84,7 +84,7 @@ pub(super) struct Ezo {
 enum Progress {
     /// The circuit was not told yet.
     Waiting,
-    /// It was, and has not confirmed.
+    /// The circuit was told, and has not confirmed.
     Sent,
     /// The circuit has the point, and is asked what it keeps.
     Taken,

@@ -55,7 +55,7 @@ pub enum CodeError {
     /// A letter or sign that is in no code.
     #[error("letter or digit number {place} is {found:?}, which is in no code")]
     Symbol {
-        /// Its place, from 1; hyphens and spaces do not count.
+        /// Position of the symbol, from 1; hyphens and spaces do not count.
         place: usize,
         /// What was typed.
         found: char,
@@ -193,7 +193,7 @@ impl From<CodeSecret> for String {
     }
 }
 
-/// So many symbols in their one spelling, as programs send them.
+/// A text of `count` symbols in their one spelling, as programs send them.
 fn symbols(text: String, count: usize) -> Result<String, String> {
     match text.len() == count && text.bytes().all(|byte| SYMBOLS.contains(&byte)) {
         true => Ok(text),

@@ -33,6 +33,10 @@ const FIRST_COMMAND: u32 = 0x7E57_0000;
 /// Commands that a board remembers until it has answered them.
 const ANSWERS: usize = 4;
 
+/// Oversampling of all channels, as the agent sets it where nothing is said. By 0 a pulse counter's sensor would be a contact, which bounces,
+/// and 100 pulses a second would be none.
+const OVERSAMPLING: u8 = 6;
+
 /// How far ahead a command of this bench expires, in milliseconds of board time.
 pub(super) const EXPIRES: i64 = 5_000;
 
@@ -274,7 +278,7 @@ impl Bench {
                     channel,
                     kind,
                     interval,
-                    oversampling: 0,
+                    oversampling: OVERSAMPLING,
                 }))?;
             }
             self.until("the board answers settings of channels", |bench| {

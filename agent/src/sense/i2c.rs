@@ -51,7 +51,7 @@ const SLOW_REST: u32 = 9;
 /// Chips in a row that find the bus held before it is closed and opened again.
 const MAX_HELD: u32 = 3;
 
-/// How much later than the others a chip that an RTD circuit compensates is read first: that circuit is asked three questions before.
+/// How much later than the others a chip that an RTD circuit compensates is read first: that circuit is asked four questions before.
 const AFTER_RTD: Span = Span::from_secs(3);
 
 /// Age up to which a water temperature compensates, for water in a tank does not change faster; where its circuit is read less often, twice

@@ -35,6 +35,10 @@ enum Command {
     Status,
     /// `O,?`: which values a reading has.
     Outputs,
+    /// `S,?`: the scale of an RTD circuit, which it keeps without power.
+    Scale,
+    /// `S,c`: Celsius, where it had another scale.
+    Celsius,
     /// `Cal,?`: how many points it is calibrated at.
     Calibration,
     /// `Slope,?`: how the pH probe compares with an ideal one.
@@ -97,6 +101,8 @@ impl Command {
             Command::Info => "i".to_owned(),
             Command::Status => "Status".to_owned(),
             Command::Outputs => "O,?".to_owned(),
+            Command::Scale => "S,?".to_owned(),
+            Command::Celsius => "S,c".to_owned(),
             Command::Calibration => "Cal,?".to_owned(),
             Command::Slope => "Slope,?".to_owned(),
             Command::Calibrate(point) => point.text(chip).unwrap_or_default(),
@@ -107,7 +113,8 @@ impl Command {
 
     /// Whether circuits of older firmware do not know it, which is no reason not to read them.
     fn may_be_unknown(self) -> bool {
-        matches!(self, Command::Status | Command::Outputs | Command::Calibration | Command::Slope)
+        use Command::{Calibration, Outputs, Scale, Slope, Status};
+        matches!(self, Status | Outputs | Scale | Calibration | Slope)
     }
 
     /// Processing delay of the datasheet.
@@ -209,7 +216,8 @@ impl Ezo {
         };
         self.asked = None;
         if text.is_empty() && command.may_be_unknown() {
-            self.answered += 1;
+            // A circuit that knows no scale cannot be set to one.
+            self.answered += if command == Command::Scale { 2 } else { 1 };
             return Ok(Step::Again(Duration::ZERO));
         }
         self.answer(command, &text)
@@ -234,6 +242,12 @@ impl Ezo {
             Command::Info => self.check_kind(text)?,
             Command::Status => self.look_at_restart(text)?,
             Command::Outputs => self.outputs = outputs(self.chip, text)?,
+            Command::Scale if reply::answer_to("S", text)?[0].eq_ignore_ascii_case("c") => self.answered += 1,
+            Command::Scale => {
+                warn!("{}: the circuit measured in another scale ({text}); it is set to Celsius", self.chip);
+            }
+            Command::Celsius if text.is_empty() => {}
+            Command::Celsius => return Err(Fault::Answer(text.to_owned())),
             Command::Calibration => self.look_at_calibration(text)?,
             Command::Slope => {
                 let slope = reply::slope(&reply::answer_to("SLOPE", text)?)?;
@@ -304,11 +318,11 @@ impl Ezo {
 
 /// What a circuit is asked at the start.
 fn questions(chip: I2cChip) -> &'static [Command] {
-    use Command::{Calibration, Info, Outputs, Slope, Status};
+    use Command::{Calibration, Celsius, Info, Outputs, Scale, Slope, Status};
     match chip {
         I2cChip::EzoEc | I2cChip::EzoDo => &[Info, Status, Outputs, Calibration],
         I2cChip::EzoPh => &[Info, Status, Calibration, Slope],
-        _ => &[Info, Status, Calibration],
+        _ => &[Info, Status, Scale, Celsius, Calibration],
     }
 }
 
@@ -332,16 +346,26 @@ fn usual_outputs(chip: I2cChip) -> Vec<&'static str> {
     }]
 }
 
-/// `?O,EC,TDS,S,SG` of the EC circuit, `?O,%,mg` of the oxygen circuit: the values of a reading, in their order.
+/// Values of a reading, in its order, by the answer to `O,?`: `?O,EC,TDS,S,SG`, `?O,MG`; some circuits say of each whether it is on: `?O,MG,1,%,0`.
+///
+/// The order of the answer is not that of a reading: the EZO-DO datasheet ("Enable/disable parameters from output string") has `%` before `mg`,
+/// and the circuit puts out mg/L, then %.
 fn outputs(chip: I2cChip, text: &str) -> Result<Vec<&'static str>, Fault> {
-    let known: &[(&str, &'static str)] = match chip {
+    let in_order: &[(&str, &'static str)] = match chip {
         I2cChip::EzoEc => &[("EC", "ec"), ("TDS", "tds"), ("S", "salinity"), ("SG", "gravity")],
         _ => &[("mg", "oxygen"), ("%", "saturation")],
     };
-    let fields = reply::answer_to("O", text)?;
-    let names = fields.iter().map(|field| known.iter().find(|(word, _)| word.eq_ignore_ascii_case(field)));
-    let names = names.collect::<Option<Vec<_>>>().ok_or_else(|| Fault::Answer(text.to_owned()))?;
-    Ok(names.into_iter().map(|(_, name)| *name).collect())
+    let mut enabled = Vec::new();
+    for field in reply::answer_to("O", text)? {
+        let known = in_order.iter().find(|(word, _)| word.eq_ignore_ascii_case(field));
+        match (field, known) {
+            ("1", _) => {}
+            ("0", _) => drop(enabled.pop()),
+            (_, Some((_, name))) => enabled.push(*name),
+            (_, None) => return Err(Fault::Answer(text.to_owned())),
+        }
+    }
+    Ok(in_order.iter().map(|(_, name)| *name).filter(|name| enabled.contains(name)).collect())
 }
 
 #[cfg(test)]

@@ -117,8 +117,9 @@ impl Calibration {
             |at: usize| u32::from(data[at]) << 12 | u32::from(data[at + 1]) << 4 | u32::from(data[at + 2]) >> 4;
         let (pressure, temperature) = (twenty(0), twenty(3));
         let humidity = u16::from_be_bytes([data[6], data[7]]);
-        // The registers have these values from power-on until the first measurement.
-        if pressure == 0x80000 || temperature == 0x80000 || humidity == 0x8000 {
+        // The registers have all these values from power-on until the first measurement; one alone is a value, such as 26 C. Which are
+        // measured the settings say, which are read before.
+        if (pressure, temperature, humidity) == (0x80000, 0x80000, 0x8000) {
             return Err(Fault::PowerLost);
         }
         let fine = self.fine(f64::from(temperature));

@@ -253,6 +253,7 @@ impl FakeChip for Ezo {
         let answer = match self.asked.as_str() {
             "i" => &self.kind,
             "Status" => "?Status,P,5.0",
+            "S,?" => "?S,c",
             "Cal,?" => "?Cal,3",
             "Slope,?" => "?Slope,99.7,100.3,-0.89",
             step if step.starts_with("Cal,") => "",

@@ -71,10 +71,12 @@ fn plain_number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|_| is_plain)
 }
 
-/// The fields of an answer to a query, such as `3` of `?CAL,3`. Circuits differ in the case of the word.
+/// The fields of an answer to a query, such as `3` of `?CAL,3`. Circuits differ in the case of the word, and the datasheets of the EC and oxygen
+/// circuits have a comma before it: `?,O,%,mg`.
 pub(super) fn answer_to<'a>(query: &str, text: &'a str) -> Result<Vec<&'a str>, Fault> {
     let fields = || {
-        let (head, fields) = text.strip_prefix('?')?.split_once(',')?;
+        let text = text.strip_prefix('?')?;
+        let (head, fields) = text.strip_prefix(',').unwrap_or(text).split_once(',')?;
         head.eq_ignore_ascii_case(query).then(|| fields.split(',').map(str::trim).collect())
     };
     fields().ok_or_else(|| Fault::Answer(text.to_owned()))
@@ -148,7 +150,8 @@ mod tests {
         assert_eq!(answer_to("CAL", "?Cal,3"), Ok(vec!["3"]));
         assert_eq!(answer_to("i", "?I,pH,1.98"), Ok(vec!["pH", "1.98"]));
         assert_eq!(answer_to("STATUS", "?STATUS,P,5.038"), Ok(vec!["P", "5.038"]));
-        for text in ["7.1", "?CAL", "CAL,3", "?SLOPE,1"] {
+        assert_eq!(answer_to("O", "?,O,%,mg"), Ok(vec!["%", "mg"]));
+        for text in ["7.1", "?CAL", "CAL,3", "?SLOPE,1", "?,CAL", "?,,CAL,3"] {
             assert!(answer_to("CAL", text).is_err(), "{text}");
         }
         assert!(slope(&["99"]).is_err() && slope(&["99", "x"]).is_err());

@@ -143,17 +143,58 @@ fn a_conductivity_circuit_says_which_values_it_puts_out() {
     let values = vec![("ec", 1413.0), ("tds", 706.0), ("salinity", 0.71), ("gravity", 1.0)];
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(values));
     assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::Answer("1413,706".to_owned())), "two of four");
+    let start = ["?i,EC,2.10", "?Status,P,5.0", "?,O,SG,EC", "?Cal,1"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoEc, &start, &[b"\x011413,1.000"]);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ec", 1413.0), ("gravity", 1.0)]));
+}
+
+/// The answer to `O,?` has another order than a reading, and the datasheet's form of it a comma more than circuits say.
+#[test]
+fn oxygen_is_in_mg_per_litre_and_then_in_percent_whatever_the_circuit_says_of_it() {
+    let both = [("oxygen", 8.71), ("saturation", 98.2)];
+    let (oxygen, saturation) = (&both[..1], &both[1..]);
+    for (said, reading_is, expected) in [
+        ("?,O,%,mg", "8.71,98.2", &both[..]),
+        ("?O,%,mg", "8.71,98.2", &both),
+        ("?O,mg,%", "8.71,98.2", &both),
+        ("?O,MG", "8.71", oxygen),
+        ("?,O,%", "98.2", saturation),
+        ("?O,MG,1,%,0", "8.71", oxygen),
+        ("?O,MG,0,%,1", "98.2", saturation),
+    ] {
+        let start = ["?i,D.O.,1.98", "?Status,P,5.0", said, "?Cal,1"];
+        let (mut bus, mut driver, _) = circuit(I2cChip::EzoDo, &start, &[&text(reading_is)]);
+        assert_eq!(reading(&mut driver, &mut bus, PH), Ok(expected.to_vec()), "{said}");
+    }
+    let start = ["?i,D.O.,1.98", "?Status,P,5.0", "?O,mmHg", "?Cal,1"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoDo, &start, &[]);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::Answer("?O,mmHg".to_owned())));
 }
 
 #[test]
-fn oxygen_and_temperature_are_read_as_they_are_put_out() {
-    let start = ["?i,D.O.,1.98", "?Status,P,5.0", "?O,%,mg", "?Cal,1"];
-    let (mut bus, mut driver, _) = circuit(I2cChip::EzoDo, &start, &[b"\x0198.2,8.71"]);
-    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("saturation", 98.2), ("oxygen", 8.71)]));
-    let start = ["?i,RTD,2.01", "?Status,P,5.0", "?Cal,0"];
-    let (mut bus, mut driver, _) = circuit(I2cChip::EzoRtd, &start, &[b"\x0121.26", b"\x01-1023.000"]);
+fn temperature_is_read_as_it_is_put_out() {
+    let start = ["?i,RTD,2.01", "?Status,P,5.0", "?S,c", "?Cal,0"];
+    let (mut bus, mut driver, commands) = circuit(I2cChip::EzoRtd, &start, &[b"\x0121.26", b"\x01-1023.000"]);
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("temperature", 21.26)]));
     assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::NoProbe));
+    assert_eq!(commands.lock().unwrap()[..5], ["i", "Status", "S,?", "Cal,?", "R"]);
+}
+
+/// Guards against: 70 F that are stored as 70 C. The circuit keeps its scale without power (EZO-RTD datasheet, "Temperature scale").
+#[test]
+fn a_thermometer_in_another_scale_is_set_to_celsius_before_it_is_read() {
+    for scale in ["?S,f", "?S,K"] {
+        let start = ["?i,RTD,2.01", "?Status,P,5.0", scale, "", "?Cal,0"];
+        let (mut bus, mut driver, commands) = circuit(I2cChip::EzoRtd, &start, &[b"\x0121.26"]);
+        assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("temperature", 21.26)]));
+        assert_eq!(commands.lock().unwrap()[2..], ["S,?", "S,c", "Cal,?", "R"]);
+    }
+    let refuses: [&[u8]; 1] = [b"\x02"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoRtd, &["?i,RTD,2.01", "?Status,P,5.0", "?S,f"], &refuses);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Err(Fault::NotUnderstood("S,c".to_owned())));
+    let without: [&[u8]; 3] = [b"\x02", b"\x01?Cal,0", b"\x0121.26"];
+    let (mut bus, mut driver, _) = circuit(I2cChip::EzoRtd, &["?i,RTD,1.0", "?Status,P,5.0"], &without);
+    assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("temperature", 21.26)]), "old firmware");
 }
 
 /// The circuit, which is calibrated before its first reading.

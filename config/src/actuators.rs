@@ -34,7 +34,7 @@ const BOARD_MAX_ON: Span = Span::from_mins(10);
 const OTHER_KINDS: [&str; 4] = ["modbus", "gpio", "mqtt", "webhook"];
 
 /// Reads the entries of `actuators`.
-pub(crate) struct Reader<'a> {
+pub(crate) struct ActuatorReader<'a> {
     pub(crate) effective: &'a Effective,
     pub(crate) zones: &'a Zones,
     pub(crate) sensors: &'a Sensors,
@@ -57,7 +57,7 @@ struct Written {
     target: Option<Target>,
 }
 
-impl Reader<'_> {
+impl ActuatorReader<'_> {
     /// The actuators, and what some of them follow.
     pub(crate) fn read(&self) -> (Actuators, Vec<Target>) {
         let mut all = self.of_device();

@@ -187,7 +187,7 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
         blocked_channels::say(&effective, &zones, agent_toml, &log);
     }
     modem_ports::check(&effective, &zones, ports, &sources, &log);
-    let reader = sensors::Reader {
+    let reader = sensors::SensorReader {
         effective: &effective,
         zones: &zones,
         agent_toml: agent_toml.as_ref(),
@@ -210,7 +210,7 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
         let problem = Problem::new("every sensor has enabled = false, so nothing is watched").across_documents();
         log.warning(first.key, &first.path, problem);
     }
-    let reader = actuators::Reader {
+    let reader = actuators::ActuatorReader {
         effective: &effective,
         zones: &zones,
         sensors: &sensors,

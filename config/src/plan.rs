@@ -164,7 +164,7 @@ impl<'a> Binder<'a> {
     fn device_rules(&mut self) {
         let parts = self.parts;
         let rules = parts.effective.device().namespace("rules");
-        let reader = rules::Reader { sources: parts.sources, log: parts.log, known: &rules };
+        let reader = rules::RuleReader { sources: parts.sources, log: parts.log, known: &rules };
         for (name, entry) in rules.iter() {
             let Some(rule) = rules::read(name, entry, None, path::join("rules", name), &reader) else { continue };
             if let Some(place) = rule.across {
@@ -197,7 +197,7 @@ impl<'a> Binder<'a> {
         let Ok(id) = Id::new(zone) else { return };
         let mut in_force = parts.sensors.has_zone(&id) || parts.sensors.some_are_wrong();
         let rules = parts.effective.device().namespace("rules");
-        let reader = rules::Reader { sources: parts.sources, log: parts.log, known: &rules };
+        let reader = rules::RuleReader { sources: parts.sources, log: parts.log, known: &rules };
         let view = parts.effective.zone(zone);
         let at = path::join(&path::join(ZONES, zone), "rules");
         for (name, own) in view.own("rules").into_iter().flatten() {

@@ -5,7 +5,7 @@
 //! ```text
 //! tree     -- KeyContext: which keys lead to a secret --> Node::hidden --> messages, explain
 //! messages -- text(): addresses and tokens ------------------------------> findings, log, status, hub
-//! file     -- masked(): the same of a text that may be broken ----------> the lines that a terminal shows, help for slips
+//! file     -- masked(): the same of a text that may be broken ----------> the lines that a terminal shows, help for mistakes
 //! ```
 //!
 //! Every excerpt of a configuration goes through one of these. A secret's *name*, as in `secret:phone`, is shown.

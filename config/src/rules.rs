@@ -98,14 +98,14 @@ pub(crate) struct Name {
 }
 
 /// Reads the entries of `rules`.
-pub(crate) struct Reader<'a> {
+pub(crate) struct RuleReader<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) log: &'a Diagnostics,
     /// The rules of the whole device, of which a name may be a misspelling.
     pub(crate) known: &'a Table,
 }
 
-impl Reader<'_> {
+impl RuleReader<'_> {
     /// Says that a rule watches nothing, unless that is for a name that was misspelt, which is said instead.
     fn say_watches_nothing(&self, name: &str, fields: &Fields<'_>) {
         let complete = |(known, entry): &(&String, &Entry)| {
@@ -137,7 +137,13 @@ impl Reader<'_> {
 }
 
 /// Reads an entry of `rules`; none where something in it is wrong. `own` is what a zone itself says of it.
-pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String, reader: &Reader<'_>) -> Option<Rule> {
+pub(crate) fn read(
+    name: &str,
+    entry: &Entry,
+    own: Option<&Table>,
+    path: String,
+    reader: &RuleReader<'_>,
+) -> Option<Rule> {
     let log = reader.log;
     let fields = Fields::of(entry, path, &RULE, log)?.with_own(own);
     for (kept, what, setting) in [

@@ -41,7 +41,7 @@ const INPUT: &str = "input = \"line:gateway/ph\"";
 const MAX_NAMED: usize = 3;
 
 /// Reads the entries of `sensors`.
-pub(crate) struct Reader<'a> {
+pub(crate) struct SensorReader<'a> {
     pub(crate) effective: &'a Effective,
     pub(crate) zones: &'a Zones,
     pub(crate) agent_toml: Option<&'a AgentToml>,
@@ -56,7 +56,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) without_input: RefCell<Vec<(Place, SensorId)>>,
 }
 
-impl Reader<'_> {
+impl SensorReader<'_> {
     pub(crate) fn read(&self) -> Sensors {
         let mut names = BTreeMap::new();
         let mut known = Vec::new();

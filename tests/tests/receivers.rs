@@ -146,7 +146,7 @@ fn without_names_of_runs(shown: &str) -> String {
 
 /// How often each channel may tell in an hour, and the wait for an acknowledgement.
 #[derive(Clone, Copy)]
-struct Told {
+struct Paging {
     max_per_hour: u32,
     wait: &'static str,
 }
@@ -161,7 +161,7 @@ struct Story {
 
 impl Story {
     /// `rules` say what is watched; all of it is told by log, phone and office.
-    fn new(name: &str, rules: &str, Told { max_per_hour, wait }: Told) -> Story {
+    fn new(name: &str, rules: &str, Paging { max_per_hour, wait }: Paging) -> Story {
         let farm = Farm::alone(name, "");
         let (phone, office) = (Receiver::new("ntfy", &farm), Receiver::new("webhook", &farm));
         let mut config = format!(
@@ -321,7 +321,7 @@ severity = 'urgent'
 
 #[test]
 fn an_alert_that_fires_escalates_is_acknowledged_and_resolves() {
-    let mut story = Story::new("receivers-story", STORY, Told { max_per_hour: 1000, wait: "10m" });
+    let mut story = Story::new("receivers-story", STORY, Paging { max_per_hour: 1000, wait: "10m" });
     story.farm.write_site("[bus.shed]\nkind = 'line'\nport = '/dev/there-is-none'\n");
     story.farm.start();
     story.after(0, "a=40 b=40 c=40");
@@ -366,7 +366,7 @@ fn rules(severities: &[&str]) -> String {
 #[test]
 fn a_burst_over_the_cap_is_told_as_one_and_none_is_dropped() {
     let severities = ["warning", "preventive", "urgent", "critical", "warning", "preventive"];
-    let mut story = Story::new("receivers-burst", &rules(&severities), Told { max_per_hour: 4, wait: "2h" });
+    let mut story = Story::new("receivers-burst", &rules(&severities), Paging { max_per_hour: 4, wait: "2h" });
     story.farm.start();
     story.after(0, "a=1 b=1 c=1 d=1 e=1 f=1");
     // While the first is under way, the others come.
@@ -399,7 +399,7 @@ fn a_burst_over_the_cap_is_told_as_one_and_none_is_dropped() {
 
 #[test]
 fn a_receiver_that_is_down_or_refuses_is_told_later_and_only_a_repeat_says_so() {
-    let mut story = Story::new("receivers-down", &rules(&["warning"; 6]), Told { max_per_hour: 1000, wait: "2h" });
+    let mut story = Story::new("receivers-down", &rules(&["warning"; 6]), Paging { max_per_hour: 1000, wait: "2h" });
     story.farm.start();
     story.after(0, "a=1 b=1 c=1 d=1 e=1 f=1");
     story.phone.stop();
@@ -450,7 +450,7 @@ fn a_receiver_that_is_down_or_refuses_is_told_later_and_only_a_repeat_says_so() 
 
 #[test]
 fn what_waited_twelve_hours_is_only_counted() {
-    let mut story = Story::new("receivers-old", &rules(&["warning"; 2]), Told { max_per_hour: 1000, wait: "1d" });
+    let mut story = Story::new("receivers-old", &rules(&["warning"; 2]), Paging { max_per_hour: 1000, wait: "1d" });
     story.farm.start();
     story.after(0, "a=1 b=1");
     story.phone.stop();
@@ -467,7 +467,7 @@ fn what_waited_twelve_hours_is_only_counted() {
 
 #[test]
 fn killed_between_sending_and_noting_it_tells_again_under_the_same_id_and_says_so() {
-    let mut story = Story::new("receivers-kill", &rules(&["warning"; 2]), Told { max_per_hour: 1000, wait: "2h" });
+    let mut story = Story::new("receivers-kill", &rules(&["warning"; 2]), Paging { max_per_hour: 1000, wait: "2h" });
     story.farm.start();
     story.after(0, "a=1 b=1");
     story.phone.order("wait");
@@ -501,7 +501,7 @@ fn killed_between_sending_and_noting_it_tells_again_under_the_same_id_and_says_s
 
 #[test]
 fn a_wrong_secret_is_refused_and_a_mended_one_is_read_again() {
-    let mut story = Story::new("receivers-secret", &rules(&["warning"]), Told { max_per_hour: 1000, wait: "2h" });
+    let mut story = Story::new("receivers-secret", &rules(&["warning"]), Paging { max_per_hour: 1000, wait: "2h" });
     story.put_secret("phone", "tk_of_somebody_else");
     story.put_secret("office", "falsch");
     story.farm.start();

@@ -19,7 +19,7 @@ mod session;
 pub use outgoing::{Outgoing, SmsOutcome};
 pub use pdu::{DeliveryReport, Sms, Submit};
 pub use reply::{OpenAlert, Reply, acknowledged, not_open};
-pub use session::{Effect, Input, Refused, Session};
+pub use session::{Effect, Input, SendFailure, Session};
 
 pub(crate) use gsm7::{encode, plain};
 

@@ -3,8 +3,8 @@
 //! The device draws the key and keeps it before the hub has its hash, so that the same command can be run again when the answer was lost.
 //! Files in use are changed only after the hub has taken the code.
 
+mod failure;
 mod files;
-mod refusal;
 
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -18,8 +18,8 @@ use tilth_protocol::{EnrolmentAnswer, EnrolmentCa, EnrolmentCode, EnrolmentReque
 use tilth_sync::transport::https::Https;
 use tilth_sync::transport::{Reply, tls};
 
+use self::failure::EnrolFailure;
 use self::files::{Files, Found};
-use self::refusal::Refusal;
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, listed, tell};
@@ -28,10 +28,10 @@ use crate::output::{Output, listed, tell};
 pub(crate) fn enroll(wanted: &cli::Enroll) -> anyhow::Result<Exit> {
     match run(wanted) {
         Ok(()) => Ok(Exit::Done),
-        Err(error) => match error.downcast_ref::<Refusal>() {
-            Some(refusal) => {
-                tell(format_args!("tilth-agent: {refusal}"));
-                Ok(refusal.exit())
+        Err(error) => match error.downcast_ref::<EnrolFailure>() {
+            Some(failure) => {
+                tell(format_args!("tilth-agent: {failure}"));
+                Ok(failure.exit())
             }
             None => Err(error),
         },
@@ -39,7 +39,7 @@ pub(crate) fn enroll(wanted: &cli::Enroll) -> anyhow::Result<Exit> {
 }
 
 fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
-    let code = EnrolmentCode::parse(&typed(&wanted.code)?).map_err(Refusal::Mistyped)?;
+    let code = EnrolmentCode::parse(&typed(&wanted.code)?).map_err(EnrolFailure::Mistyped)?;
     let url = wanted.hub.trim_end_matches('/');
     let files = Files::find(&wanted.config.folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
@@ -56,14 +56,14 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
     let key = files.pending_key(&code.id())?;
     let answer = match runtime.block_on(hub.exchange(&key, ca_file.as_deref())) {
         Ok(answer) => answer,
-        Err(refusal) => {
+        Err(failure) => {
             // The CA is asked for again, and the key only shown again where the code may still be good.
             let ca_file = ca_file.filter(|_| ca.is_some());
-            let key = refusal.is_final().then(|| files.pending(&code.id()));
+            let key = failure.is_final().then(|| files.pending(&code.id()));
             for file in ca_file.into_iter().chain(key) {
                 let _ = fs::remove_file(file);
             }
-            return Err(refusal.into());
+            return Err(failure.into());
         }
     };
     let signing_key = TrustedKey::parse(&answer.signing_key).context("the hub's signing key")?;
@@ -94,19 +94,20 @@ struct Hub<'a> {
 impl Hub<'_> {
     /// The CA certificate that the code names. The connection is not verified, so nothing but the public id of the code is sent, and the
     /// answer is believed by its hash alone.
-    async fn ca(&self) -> Result<String, Refusal> {
-        let https = Https::for_enrolment(self.url, &tls::config_unverified()?).map_err(Refusal::Address)?;
+    async fn ca(&self) -> Result<String, EnrolFailure> {
+        let https = Https::for_enrolment(self.url, &tls::config_unverified()?).map_err(EnrolFailure::Address)?;
         let reply = https.get_enrolment_ca(&self.code.id()).await.outcome;
-        let EnrolmentCa { ca } = self.read(&reply.map_err(|error| Refusal::unanswered(error, self.code, false))?)?;
+        let EnrolmentCa { ca } =
+            self.read(&reply.map_err(|error| EnrolFailure::unanswered(error, self.code, false))?)?;
         let hash = tls::only_certificate(&ca).map(|der| sha256(&der));
         match hash.is_some_and(|hash| self.code.names_ca(&hash)) {
             true => Ok(ca),
-            false => Err(Refusal::OtherCa { url: self.url.to_owned() }),
+            false => Err(EnrolFailure::OtherCa { url: self.url.to_owned() }),
         }
     }
 
     /// Shows the code and the hash of the key.
-    async fn exchange(&self, key: &Key, ca: Option<&Path>) -> Result<EnrolmentAnswer, Refusal> {
+    async fn exchange(&self, key: &Key, ca: Option<&Path>) -> Result<EnrolmentAnswer, EnrolFailure> {
         let tls = tls::client_config(ca, tls::CertificateClock::machine())?;
         let key_id = hex::decode(key.id()).ok().and_then(|id| id.try_into().ok()).map(HexBytes);
         let request = EnrolmentRequest {
@@ -116,18 +117,22 @@ impl Hub<'_> {
             key_hash: HexBytes(sha256(key.reveal().as_bytes())),
         };
         let body = serde_json::to_vec(&request).expect("texts are JSON");
-        let https = Https::for_enrolment(self.url, &tls).map_err(Refusal::Address)?;
+        let https = Https::for_enrolment(self.url, &tls).map_err(EnrolFailure::Address)?;
         let reply = https.post_enrolment(body).await.outcome;
-        self.read(&reply.map_err(|error| Refusal::unanswered(error, self.code, true))?)
+        self.read(&reply.map_err(|error| EnrolFailure::unanswered(error, self.code, true))?)
     }
 
-    fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Refusal> {
+    fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, EnrolFailure> {
         let url = self.url.to_owned();
         if reply.status != 200 {
             let failure = serde_json::from_slice::<Failure>(&reply.body).ok();
-            return Err(Refusal::Answered { url, status: reply.status, failure });
+            return Err(EnrolFailure::Answered { url, status: reply.status, failure });
         }
-        serde_json::from_slice(&reply.body).map_err(|_| Refusal::Answered { url, status: reply.status, failure: None })
+        serde_json::from_slice(&reply.body).map_err(|_| EnrolFailure::Answered {
+            url,
+            status: reply.status,
+            failure: None,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context;
 use tilth_config::{Diagnostic, Document, Layer, Level, Purpose, base, load_documents};
 use tilth_core::id::Id;
 
-use self::answers::{Answers, Hub, Refused};
+use self::answers::{Answers, Hub, InvalidAnswer};
 use super::listen::{self, Listened};
 use crate::cli;
 use crate::exit::Exit;
@@ -34,7 +34,7 @@ pub(crate) fn init(wanted: &cli::Init) -> anyhow::Result<Exit> {
     }
     let answers = match answers::of(wanted) {
         Ok(answers) => answers,
-        Err(error) if error.is::<Refused>() => {
+        Err(error) if error.is::<InvalidAnswer>() => {
             tell(format_args!("tilth-agent: {error}"));
             return Ok(Exit::Refused);
         }

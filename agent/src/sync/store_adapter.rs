@@ -62,7 +62,7 @@ impl StoreAdapter {
 
     async fn answer(&mut self, request: StoreRequest) {
         match request {
-            StoreRequest::Fetch { ask: request, answer } => {
+            StoreRequest::Fetch { request, answer } => {
                 let rows = self.fetch(request).await;
                 let _ = answer.send(rows);
             }

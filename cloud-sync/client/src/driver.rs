@@ -21,7 +21,7 @@ pub enum StoreRequest {
     /// Give rows and gaps, each lane from its first sequence on.
     Fetch {
         /// Lanes and ranges.
-        ask: RowsRequest,
+        request: RowsRequest,
         /// Takes the rows, or why there are none, in words.
         answer: oneshot::Sender<Result<Rows, String>>,
     },
@@ -166,7 +166,7 @@ impl<'t, T: Transport> InFlight<'t, T> {
     fn perform(&mut self) {
         while let Some(effect) = self.engine.poll() {
             match effect {
-                Effect::Fetch(ask) => self.ask_for_rows(ask),
+                Effect::Fetch(request) => self.ask_for_rows(request),
                 Effect::NewStream { reason } => self.ask_for_a_stream(reason),
                 Effect::Store(command) => self.command(command),
                 Effect::Send { request, body, confirmed } => {
@@ -215,12 +215,12 @@ impl<'t, T: Transport> InFlight<'t, T> {
         }
     }
 
-    fn ask_for_rows(&mut self, ask: RowsRequest) {
+    fn ask_for_rows(&mut self, request: RowsRequest) {
         let (answer, answered) = oneshot::channel();
-        let id = ask.id;
+        let id = request.id;
         // A request that was given up may still be in the queue of a store that hangs: one is enough.
         self.to_store.retain(|request| !matches!(request, StoreRequest::Fetch { .. }));
-        self.to_store.push_back(StoreRequest::Fetch { ask, answer });
+        self.to_store.push_back(StoreRequest::Fetch { request, answer });
         self.rows = Some(Box::pin(async move {
             match answered.await {
                 Ok(Ok(rows)) => Some(SyncInput::Fetched(rows)),

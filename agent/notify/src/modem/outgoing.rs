@@ -6,7 +6,7 @@ use tilth_core::time::Uptime;
 
 use super::masked;
 use super::pdu::{self, DeliveryReport, Submit};
-use super::session::Refused;
+use super::session::SendFailure;
 use crate::budget::Budget;
 use crate::message::{Failure, Retry};
 
@@ -145,7 +145,7 @@ impl Outgoing {
     }
 
     /// What became of the SMS that the modem had.
-    pub fn submitted(&mut self, result: Result<u8, Refused>) {
+    pub fn submitted(&mut self, result: Result<u8, SendFailure>) {
         let Some(mut sms) = self.in_flight.take() else { return };
         match result {
             Ok(reference) => {
@@ -164,7 +164,7 @@ impl Outgoing {
                     reached.numbers.insert(sms.to);
                 }
             }
-            Err(refused) => self.refused(sms, refused),
+            Err(failure) => self.failed(sms, failure),
         }
         self.end_page();
     }
@@ -222,17 +222,17 @@ impl Outgoing {
         OutgoingSms { to: to.to_owned(), text: self.reference, parts, tries: 0, is_page }
     }
 
-    fn refused(&mut self, mut sms: OutgoingSms, refused: Refused) {
+    fn failed(&mut self, mut sms: OutgoingSms, failure: SendFailure) {
         sms.tries += 1;
         // An SMS that may have arrived would come twice.
-        if sms.tries < TRIES && !refused.is_of_the_number && !refused.may_have_arrived {
+        if sms.tries < TRIES && !failure.is_of_the_number && !failure.may_have_arrived {
             return self.requeue(sms, false);
         }
-        self.outcomes.push_back(SmsOutcome::Failed(masked(&sms.to), refused.reason.clone()));
+        self.outcomes.push_back(SmsOutcome::Failed(masked(&sms.to), failure.reason.clone()));
         if let Some(page) = self.page.as_mut().filter(|_| sms.is_page) {
-            self.numbers.push((masked(&sms.to), Err(refused.reason.clone())));
-            let retry = if refused.is_of_the_number { Retry::Few } else { Retry::UntilExpired };
-            let Refused { reason, may_have_arrived, .. } = refused;
+            self.numbers.push((masked(&sms.to), Err(failure.reason.clone())));
+            let retry = if failure.is_of_the_number { Retry::Few } else { Retry::UntilExpired };
+            let SendFailure { reason, may_have_arrived, .. } = failure;
             page.failure = Some(Failure { reason, retry, retry_after: None, may_have_arrived });
         }
     }
@@ -259,8 +259,8 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    fn refused(is_of_the_number: bool, may_have_arrived: bool) -> Result<u8, Refused> {
-        Err(Refused { reason: "no network".to_owned(), is_of_the_number, may_have_arrived })
+    fn failed(is_of_the_number: bool, may_have_arrived: bool) -> Result<u8, SendFailure> {
+        Err(SendFailure { reason: "no network".to_owned(), is_of_the_number, may_have_arrived })
     }
 
     fn numbers() -> Vec<String> {
@@ -319,7 +319,7 @@ mod tests {
     fn a_number_that_fails_is_tried_once_more_after_the_others_and_another_attempt_leaves_out_who_has_it() {
         let mut outgoing = Outgoing::default();
         outgoing.page("pi-31-1", "a", &numbers());
-        for result in [refused(false, false), Ok(1), refused(false, false)] {
+        for result in [failed(false, false), Ok(1), failed(false, false)] {
             outgoing.next_submit().unwrap();
             outgoing.submitted(result);
         }
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(outgoing.numbers(), each);
         outgoing.page("pi-31-1", "a", &numbers());
         assert!(outgoing.next_submit().unwrap().hex.contains("945111325476F8"), "the first number");
-        outgoing.submitted(refused(false, true));
+        outgoing.submitted(failed(false, true));
         assert_eq!(outgoing.poll(), Some(SmsOutcome::Failed("+49..5678".to_owned(), "no network".to_owned())));
         assert_eq!(outgoing.poll(), Some(SmsOutcome::Page(Ok(()))));
     }
@@ -339,7 +339,7 @@ mod tests {
         let mut outgoing = Outgoing::default();
         outgoing.page("pi-31-1", "a", &numbers()[..1]);
         outgoing.next_submit().unwrap();
-        outgoing.submitted(refused(true, false));
+        outgoing.submitted(failed(true, false));
         outgoing.poll();
         let Some(SmsOutcome::Page(Err(failure))) = outgoing.poll() else { panic!("it failed") };
         assert_eq!((failure.retry, failure.may_have_arrived), (Retry::Few, false));

@@ -22,7 +22,7 @@ use super::lines::{Lines, Said};
 use super::pdu::{DeliveryReport, Sms, Submit};
 use super::registration::Registration;
 use crate::secret::Secret;
-use command::{Command, ROUND};
+use command::{ModemCommand, ROUND};
 use notices::numbers;
 
 /// Time that the modem has for an answer, and the network for an SMS; 3GPP names none.
@@ -72,7 +72,7 @@ pub enum Effect {
     /// Write this to the line.
     Write(String),
     /// What became of the SMS; with the reference that its delivery report will name.
-    Submitted(Result<u8, Refused>),
+    Submitted(Result<u8, SendFailure>),
     /// An SMS came; answer with [`Input::Done`] where it is in the storage.
     Received(Sms, Option<u16>),
     /// What became of an SMS that was sent.
@@ -83,7 +83,7 @@ pub enum Effect {
 
 /// Why an SMS was not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct SendFailure {
     /// Reason in words.
     pub reason: String,
     /// Another attempt for this number is of no use.
@@ -111,7 +111,7 @@ enum State {
     /// Nothing is asked.
     Idle,
     /// A command waits for its final answer; `tries` counts how often it was asked.
-    Asked { command: Command, until: Uptime, tries: u32 },
+    Asked { command: ModemCommand, until: Uptime, tries: u32 },
     /// `AT+CMGS` waits for its prompt.
     Prompting { until: Uptime },
     /// A message waits for its reference, and then for the final answer.
@@ -138,7 +138,7 @@ pub struct Session {
     pin_tries: Option<u16>,
     state: State,
     lines: Lines,
-    commands: VecDeque<Command>,
+    commands: VecDeque<ModemCommand>,
     next_round: Uptime,
     /// The first round since the line was opened is over.
     is_set_up: bool,
@@ -209,7 +209,7 @@ impl Session {
                 self.fail(self.line_problem.clone().unwrap_or_else(|| "the line is not open".to_owned()), false);
             }
             Input::Submit(submit) => self.submit = Some(submit),
-            Input::Done(slot) => self.commands.push_front(Command::Delete(slot)),
+            Input::Done(slot) => self.commands.push_front(ModemCommand::Delete(slot)),
             Input::Kept(slot) => drop(self.slots.remove(&slot)),
         }
         self.go_on(now);
@@ -272,7 +272,7 @@ impl Session {
 
     fn begin_round(&mut self, now: Uptime) {
         self.next_round = now + ROUND_EVERY;
-        self.commands.retain(|command| matches!(command, Command::Delete(_)));
+        self.commands.retain(|command| matches!(command, ModemCommand::Delete(_)));
         self.commands.extend(ROUND);
     }
 
@@ -298,11 +298,11 @@ impl Session {
         }
     }
 
-    fn ask(&mut self, now: Uptime, command: Command, tries: u32) {
-        let patience = if command == Command::Attention { QUESTION } else { ANSWER };
+    fn ask(&mut self, now: Uptime, command: ModemCommand, tries: u32) {
+        let patience = if command == ModemCommand::Attention { QUESTION } else { ANSWER };
         self.state = State::Asked { command, until: now + patience, tries };
         let text = match command {
-            Command::EnterPin => {
+            ModemCommand::EnterPin => {
                 format!("AT+CPIN=\"{}\"", self.pin.as_ref().map_or("", |pin| pin.expose()))
             }
             _ => command.text(),
@@ -362,8 +362,8 @@ impl Session {
                 self.state = State::Idle;
                 self.submit = None;
                 let is_of_the_number = error.is_of_the_number();
-                let refused = Refused { reason: error.to_string(), is_of_the_number, may_have_arrived: false };
-                self.effects.push_back(Effect::Submitted(Err(refused)));
+                let failure = SendFailure { reason: error.to_string(), is_of_the_number, may_have_arrived: false };
+                self.effects.push_back(Effect::Submitted(Err(failure)));
                 // What the modem is in may have changed: a SIM that was pulled out, a network that is gone.
                 self.next_round = now;
             }
@@ -379,40 +379,40 @@ impl Session {
     }
 
     /// What an answer to a command changes.
-    fn asked(&mut self, now: Uptime, command: Command, error: Option<ModemError>) {
+    fn asked(&mut self, now: Uptime, command: ModemCommand, error: Option<ModemError>) {
         match (command, error) {
-            (Command::Attention, None) => self.line_problem = None,
-            (Command::Pin, Some(error)) => {
+            (ModemCommand::Attention, None) => self.line_problem = None,
+            (ModemCommand::Pin, Some(error)) => {
                 self.sim = Sim::Locked(error.to_string());
                 self.round_soon(now);
             }
-            (Command::PinTries, _) => match self.pin_tries.filter(|left| *left < 3) {
+            (ModemCommand::PinTries, _) => match self.pin_tries.filter(|left| *left < 3) {
                 // Of a PIN that was rejected before the agent was started.
                 Some(left) => {
                     let why =
                         format!("the SIM rejected a PIN before, {left} tries are left: enter the right one by hand");
                     self.sim = Sim::Locked(why);
                 }
-                None => self.commands.push_front(Command::EnterPin),
+                None => self.commands.push_front(ModemCommand::EnterPin),
             },
             // The SIM takes a moment after its PIN; the next round asks for its state.
-            (Command::EnterPin, None) => (self.has_entered_pin, self.sim) = (true, Sim::Unknown),
-            (Command::EnterPin, Some(error)) => {
+            (ModemCommand::EnterPin, None) => (self.has_entered_pin, self.sim) = (true, Sim::Unknown),
+            (ModemCommand::EnterPin, Some(error)) => {
                 let why = format!("the SIM rejected the PIN ({error}), which is not tried again");
                 self.pin_rejected = (!error.passes_by_itself()).then(|| why.clone());
                 self.sim = Sim::Locked(why);
             }
-            (Command::Notices, Some(_)) => self.commands.push_front(Command::NoticesOfMessages),
-            (Command::Network, Some(_)) => self.registration.network = None,
-            (Command::DataNetwork, Some(_)) => self.registration.data = None,
-            (Command::List, _) => {
+            (ModemCommand::Notices, Some(_)) => self.commands.push_front(ModemCommand::NoticesOfMessages),
+            (ModemCommand::Network, Some(_)) => self.registration.network = None,
+            (ModemCommand::DataNetwork, Some(_)) => self.registration.data = None,
+            (ModemCommand::List, _) => {
                 let is_early = mem::take(&mut self.has_entered_pin);
                 self.is_set_up |= !is_early;
                 if is_early || self.problem().is_some() {
                     self.round_soon(now);
                 }
             }
-            (Command::Delete(slot), _) => drop(self.slots.remove(&slot)),
+            (ModemCommand::Delete(slot), _) => drop(self.slots.remove(&slot)),
             _ => {}
         }
     }
@@ -425,16 +425,16 @@ impl Session {
     fn late(&mut self, now: Uptime) {
         match self.state {
             State::Closed | State::Idle => {}
-            State::Asked { command: Command::Attention, tries, .. } if tries < QUESTIONS => {
-                self.ask(now, Command::Attention, tries + 1);
+            State::Asked { command: ModemCommand::Attention, tries, .. } if tries < QUESTIONS => {
+                self.ask(now, ModemCommand::Attention, tries + 1);
             }
             State::Asked { command, .. } => {
                 self.state = State::Idle;
                 self.silent += 1;
-                if matches!(command, Command::List | Command::Delete(_)) {
+                if matches!(command, ModemCommand::List | ModemCommand::Delete(_)) {
                     self.asked(now, command, None);
                 }
-                if command == Command::Attention || self.silent >= SILENT {
+                if command == ModemCommand::Attention || self.silent >= SILENT {
                     self.closed("the modem does not answer; does it have power, and is its speed right?");
                     self.effects.push_back(Effect::Reopen);
                 }
@@ -456,8 +456,8 @@ impl Session {
 
     fn fail(&mut self, reason: String, may_have_arrived: bool) {
         self.submit = None;
-        let refused = Refused { reason, is_of_the_number: false, may_have_arrived };
-        self.effects.push_back(Effect::Submitted(Err(refused)));
+        let failure = SendFailure { reason, is_of_the_number: false, may_have_arrived };
+        self.effects.push_back(Effect::Submitted(Err(failure)));
     }
 
     fn write(&mut self, text: String) {

@@ -52,15 +52,15 @@ pub(super) struct Node {
     pub(super) mode: u32,
 }
 
-/// A folder or file on the way from the root to a file, which is the last.
-pub(super) type Way = Vec<(PathBuf, Node)>;
+/// Each folder from the root to a file, and the file, which is the last.
+pub(super) type PathNodes = Vec<(PathBuf, Node)>;
 
 #[derive(Debug, Clone)]
 pub(super) enum Found {
     Missing,
     /// Whoever runs doctor may not look there.
     Unseen,
-    There(Way),
+    There(PathNodes),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub(super) struct ClockFacts {
 pub(super) struct DiskFacts {
     pub(super) data: PathBuf,
     /// The folder, or the nearest one above it that is there.
-    pub(super) way: Way,
+    pub(super) nodes: PathNodes,
     pub(super) is_there: bool,
     pub(super) mount: String,
     pub(super) is_read_only: bool,

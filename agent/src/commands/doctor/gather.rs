@@ -17,7 +17,8 @@ use tilth_config::{ClockTrust, Level, Loaded, Purpose, Resource};
 use tilth_notify::secret::Secrets;
 
 use super::facts::{
-    Account, AgentFacts, AgentState, ClockFacts, Configuration, Facts, FileFact, FileKind, Found, I2cFacts, Node, Way,
+    Account, AgentFacts, AgentState, ClockFacts, Configuration, Facts, FileFact, FileKind, Found, I2cFacts, Node,
+    PathNodes,
 };
 use crate::api::rows::{Answer, StatusRow};
 use crate::api::socket;
@@ -136,14 +137,14 @@ fn file(kind: FileKind, path: PathBuf, wrong: Option<(String, String)>) -> FileF
 
 /// What is at a path, links followed.
 fn find(path: &Path) -> Found {
-    match way(path) {
-        Ok(way) => Found::There(way),
+    match nodes(path) {
+        Ok(nodes) => Found::There(nodes),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Found::Unseen,
         Err(_) => Found::Missing,
     }
 }
 
-fn way(path: &Path) -> std::io::Result<Way> {
+fn nodes(path: &Path) -> std::io::Result<PathNodes> {
     let path = path.canonicalize()?;
     let mut ancestors: Vec<&Path> = path.ancestors().collect();
     ancestors.reverse();

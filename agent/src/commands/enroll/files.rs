@@ -10,7 +10,7 @@ use tilth_config::bundle::TrustedKey;
 use tilth_config::{plain_file, text_at, with_texts};
 use tilth_protocol::{CodeId, EnrolmentAnswer, Key, KeyKind};
 
-use super::refusal::Refusal;
+use super::failure::EnrolFailure;
 use crate::commands::doctor;
 use crate::configuration::enrolment;
 use crate::{durable, random};
@@ -66,7 +66,7 @@ impl Files {
         let files = Files { folder: folder.to_owned(), agent_toml, key, signing_key, ca, owner };
         files
             .changed("https://hub.example", ("client", "device"), true)
-            .map_err(|why| Refusal::AgentToml { path, why })?;
+            .map_err(|why| EnrolFailure::AgentToml { path, why })?;
         Ok(files)
     }
 

@@ -41,16 +41,16 @@ pub(super) struct Hub {
 /// Why a flag cannot be used, with what was expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Refused(String);
+pub(super) struct InvalidAnswer(String);
 
 /// All answers: flags go before questions, and without a terminal what is likely stands for the rest.
 ///
 /// # Errors
-/// [`Refused`] for a flag that cannot be used; where standard input ends before all is answered.
+/// [`InvalidAnswer`] for a flag that cannot be used; where standard input ends before all is answered.
 pub(super) fn of(wanted: &cli::Init) -> anyhow::Result<Answers> {
     let mut lines = io::stdin().lock().lines();
     let is_terminal = io::stdin().is_terminal();
-    let mut ask = |question: &str, default: &str| -> anyhow::Result<Option<String>> {
+    let mut prompt = |question: &str, default: &str| -> anyhow::Result<Option<String>> {
         if !is_terminal {
             return Ok(None);
         }
@@ -61,7 +61,7 @@ pub(super) fn of(wanted: &cli::Init) -> anyhow::Result<Answers> {
             None => bail!("standard input ended before all was answered; nothing was written"),
         }
     };
-    answered(wanted, &Likely::of_machine(), &mut ask)
+    answered(wanted, &Likely::of_machine(), &mut prompt)
 }
 
 /// Answers that are likely on this machine.
@@ -89,33 +89,33 @@ impl Likely {
 }
 
 /// Asks a person a question with its likely answer; nothing where nobody can be asked.
-type Ask<'a> = &'a mut dyn FnMut(&str, &str) -> anyhow::Result<Option<String>>;
+type Prompt<'a> = &'a mut dyn FnMut(&str, &str) -> anyhow::Result<Option<String>>;
 
-fn answered(wanted: &cli::Init, likely: &Likely, ask: Ask<'_>) -> anyhow::Result<Answers> {
-    let name = answer(wanted.name.as_deref(), ("Name of this device", &likely.name), ask, id)?;
-    let timezone = answer(wanted.timezone.as_deref(), ("Time zone of the farm", &likely.timezone), ask, is_zone)?;
+fn answered(wanted: &cli::Init, likely: &Likely, prompt: Prompt<'_>) -> anyhow::Result<Answers> {
+    let name = answer(wanted.name.as_deref(), ("Name of this device", &likely.name), prompt, id)?;
+    let timezone = answer(wanted.timezone.as_deref(), ("Time zone of the farm", &likely.timezone), prompt, is_zone)?;
     let ports = match &likely.adapters[..] {
         [] => String::new(),
         adapters => format!(" (there are: {})", adapters.join(", ")),
     };
     let question = format!("Port of the board or sensor, such as /dev/ttyUSB0, or none{ports}");
     let likely_port = likely.adapters.first().map_or(NONE, String::as_str);
-    let port = answer(wanted.port.as_deref(), (&question, likely_port), ask, or_none(port))?;
+    let port = answer(wanted.port.as_deref(), (&question, likely_port), prompt, or_none(port))?;
     let question = "Phone that gets an SMS of urgent alerts, such as +4915112345678, or none";
-    let number = answer(wanted.phone.as_deref(), (question, NONE), ask, or_none(number))?;
+    let number = answer(wanted.phone.as_deref(), (question, NONE), prompt, or_none(number))?;
     let phone = match number {
         Some(number) => {
             let modem = likely.adapters.iter().find(|adapter| Some(*adapter) != port.as_ref());
             let question = ("Port of the modem that sends it", modem.map_or("", String::as_str));
-            Some(Phone { number, modem: answer(wanted.modem.as_deref(), question, ask, modem_port)? })
+            Some(Phone { number, modem: answer(wanted.modem.as_deref(), question, prompt, modem_port)? })
         }
         None => None,
     };
     let question = ("Address of the hub, such as https://hub.example, or none", NONE);
-    let hub = match answer(wanted.hub.as_deref(), question, ask, or_none(address))? {
+    let hub = match answer(wanted.hub.as_deref(), question, prompt, or_none(address))? {
         Some(url) => Some(Hub {
             url,
-            client: answer(wanted.client.as_deref(), ("Name of the farm at the hub", ""), ask, client)?,
+            client: answer(wanted.client.as_deref(), ("Name of the farm at the hub", ""), prompt, client)?,
         }),
         None => None,
     };
@@ -126,14 +126,14 @@ fn answered(wanted: &cli::Init, likely: &Likely, ask: Ask<'_>) -> anyhow::Result
 fn answer<T>(
     flag: Option<&str>,
     (question, likely): (&str, &str),
-    ask: Ask<'_>,
+    prompt: Prompt<'_>,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> anyhow::Result<T> {
     if let Some(flag) = flag {
-        return Ok(parse(flag.trim()).map_err(Refused)?);
+        return Ok(parse(flag.trim()).map_err(InvalidAnswer)?);
     }
     loop {
-        let Some(said) = ask(question, likely)? else { return Ok(parse(likely).map_err(Refused)?) };
+        let Some(said) = prompt(question, likely)? else { return Ok(parse(likely).map_err(InvalidAnswer)?) };
         match parse(if said.is_empty() { likely } else { &said }) {
             Ok(answer) => return Ok(answer),
             Err(why) => tell(why),

@@ -9,12 +9,12 @@ use crate::store::{Limit, Store, StoreReader};
 
 /// Everything that a lane says after a sequence.
 #[derive(Debug, Default)]
-pub(crate) struct Told<R> {
+pub(crate) struct LaneContents<R> {
     pub(crate) rows: BTreeMap<u64, R>,
     pub(crate) gaps: Vec<Gap>,
 }
 
-impl<R> Told<R> {
+impl<R> LaneContents<R> {
     pub(crate) fn in_gaps(&self, kind: GapKind) -> u64 {
         self.gaps.iter().filter(|gap| gap.kind == kind).map(|gap| gap.last - gap.first + 1).sum()
     }
@@ -26,8 +26,8 @@ pub(crate) const LIMIT: Limit = Limit { rows: 37, bytes: 20_000, until: None };
 pub(crate) fn walk<R: Sequenced>(
     after: u64,
     mut next: impl FnMut(RangeInclusive<u64>) -> Option<Extent<R>>,
-) -> Told<R> {
-    let mut told = Told { rows: BTreeMap::new(), gaps: Vec::new() };
+) -> LaneContents<R> {
+    let mut found = LaneContents { rows: BTreeMap::new(), gaps: Vec::new() };
     let mut after = after;
     while let Some(extent) = next(after.saturating_add(1)..=u64::MAX) {
         assert_eq!(extent.first, after + 1);
@@ -35,17 +35,17 @@ pub(crate) fn walk<R: Sequenced>(
         let accounted: u64 = extent.gaps.iter().map(|gap| gap.last - gap.first + 1).sum();
         assert_eq!(accounted + extent.rows.len() as u64, extent.last - after);
         after = extent.last;
-        told.rows.extend(extent.rows.into_iter().map(|row| (row.seq(), row)));
-        told.gaps.extend(extent.gaps);
+        found.rows.extend(extent.rows.into_iter().map(|row| (row.seq(), row)));
+        found.gaps.extend(extent.gaps);
     }
-    told
+    found
 }
 
-pub(crate) fn windows(reader: &StoreReader, after: u64) -> Told<WindowRow> {
+pub(crate) fn windows(reader: &StoreReader, after: u64) -> LaneContents<WindowRow> {
     walk(after, |range| reader.windows(range, LIMIT).unwrap())
 }
 
-pub(crate) fn events(reader: &StoreReader, lane: Lane, after: u64) -> Told<Event> {
+pub(crate) fn events(reader: &StoreReader, lane: Lane, after: u64) -> LaneContents<Event> {
     walk(after, |range| reader.events(lane, range, LIMIT).unwrap())
 }
 
@@ -57,12 +57,12 @@ pub(crate) fn holds(store: &Store) {
         assert!(state.confirmed <= state.committed, "{lane}: {state:?}");
         let (rows, gaps) = match lane {
             Lane::Windows => {
-                let told = windows(store.reader(), state.confirmed);
-                (told.rows.len() as u64, told.gaps)
+                let found = windows(store.reader(), state.confirmed);
+                (found.rows.len() as u64, found.gaps)
             }
             lane => {
-                let told = events(store.reader(), lane, state.confirmed);
-                (told.rows.len() as u64, told.gaps)
+                let found = events(store.reader(), lane, state.confirmed);
+                (found.rows.len() as u64, found.gaps)
             }
         };
         let unsaid: Vec<&Gap> = gaps.iter().filter(|gap| gap.reason == "no longer held").collect();

@@ -112,7 +112,7 @@ fn start_with(transport: impl Transport + Send + 'static, events: u64, clock: im
     Farm { store, heads: heads_in, reports: reports_out, inputs: inputs_in, stop, sync }
 }
 
-fn rows(ask: &RowsRequest, stream: Stream) -> Rows {
+fn rows(request: &RowsRequest, stream: Stream) -> Rows {
     let at = Stamp { boot: 1, uptime: Uptime(0), wall: None };
     let row = |seq| Row { seq, at, kind: "note".to_owned(), body: serde_json::Map::new() };
     let extent = |wanted: &crate::engine::LaneRange| Extent {
@@ -121,8 +121,8 @@ fn rows(ask: &RowsRequest, stream: Stream) -> Rows {
         rows: (wanted.first..=wanted.last).map(row).collect(),
         gaps: Vec::new(),
     };
-    let lanes = Lanes { events: ask.lanes.first().map(extent), ..Lanes::default() };
-    Rows { id: ask.id, stream, lanes, live: Vec::new() }
+    let lanes = Lanes { events: request.lanes.first().map(extent), ..Lanes::default() };
+    Rows { id: request.id, stream, lanes, live: Vec::new() }
 }
 
 impl Farm {
@@ -130,7 +130,7 @@ impl Farm {
     async fn request(&mut self, stream: Stream) -> StoreRequest {
         loop {
             match self.store.recv().await.expect("sync runs") {
-                StoreRequest::Fetch { ask, answer } => drop(answer.send(Ok(rows(&ask, stream)))),
+                StoreRequest::Fetch { request, answer } => drop(answer.send(Ok(rows(&request, stream)))),
                 request => return request,
             }
         }
@@ -199,7 +199,7 @@ fn stopping_waits_for_nobody() {
         while hub.got.lock().unwrap().is_empty() {
             tokio::select! {
                 request = farm.store.recv() => {
-                    if let Some(StoreRequest::Fetch { ask, answer }) = request { drop(answer.send(Ok(rows(&ask, STREAM)))) }
+                    if let Some(StoreRequest::Fetch { request, answer }) = request { drop(answer.send(Ok(rows(&request, STREAM)))) }
                 }
                 () = tokio::time::sleep(Duration::from_millis(10)) => {}
             }

@@ -138,17 +138,17 @@ pub(crate) fn measure(run: Run) -> Outcome {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
     let seed = std::env::var("TILTH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
     println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
-    let told: Vec<Told> = thread::scope(|scope| {
+    let results: Vec<PartResult> = thread::scope(|scope| {
         let begin = |(plan, extent, lane): (&'static Plan, Extent, Lane)| {
-            let play = move |part: &Part| Told::of(plan.model, extent, run.length, Random::new(seed), part);
+            let play = move |part: &Part| PartResult::of(plan.model, extent, run.length, Random::new(seed), part);
             scope.spawn(move || lane.iter().map(play).collect::<Vec<_>>())
         };
         let running: Vec<_> = PLANS.iter().flat_map(|plan| plan.lanes(run)).map(begin).collect();
         running.into_iter().filter_map(|lane| lane.join().ok()).flatten().collect()
     });
-    let has_run = |plan: &&Plan| told.iter().any(|told| told.image == plan.model.image);
-    let figures: Vec<String> = PLANS.iter().filter(has_run).map(|plan| figures(plan.model, &told)).collect();
-    let findings: Vec<String> = told.iter().flat_map(|told| told.findings.clone()).collect();
+    let has_run = |plan: &&Plan| results.iter().any(|result| result.image == plan.model.image);
+    let figures: Vec<String> = PLANS.iter().filter(has_run).map(|plan| figures(plan.model, &results)).collect();
+    let findings: Vec<String> = results.iter().flat_map(|result| result.findings.clone()).collect();
     outcome(figures.join("; "), &findings)
 }
 
@@ -165,9 +165,9 @@ impl Plan {
 }
 
 /// What was done with a board, in all its parts.
-fn figures(model: &Model, told: &[Told]) -> String {
+fn figures(model: &Model, results: &[PartResult]) -> String {
     let mut counts: Vec<(&str, u64)> = Vec::new();
-    for (what, count) in told.iter().filter(|told| told.image == model.image).flat_map(|told| &told.counts) {
+    for (what, count) in results.iter().filter(|result| result.image == model.image).flat_map(|result| &result.counts) {
         match counts.iter_mut().find(|(known, _)| known == what) {
             Some((_, sum)) => *sum += count,
             None => counts.push((what, *count)),
@@ -178,27 +178,27 @@ fn figures(model: &Model, told: &[Told]) -> String {
 }
 
 /// What became of a part.
-struct Told {
+struct PartResult {
     image: &'static str,
     counts: Vec<(String, u64)>,
     findings: Vec<String>,
 }
 
-impl Told {
-    fn of(model: &'static Model, extent: Extent, length: Length, random: Random, part: &Part) -> Told {
+impl PartResult {
+    fn of(model: &'static Model, extent: Extent, length: Length, random: Random, part: &Part) -> PartResult {
         let failed = |error: anyhow::Error| format!("{}: {error:#}", model.image);
         let (counts, findings) = match Story::begin(model, extent, length, random, part) {
             Err(error) => (Vec::new(), vec![failed(error)]),
             Ok(mut story) => {
-                let told = (part.play)(&mut story);
+                let played = (part.play)(&mut story);
                 let mut findings = std::mem::take(&mut story.bench.findings);
-                findings.extend(told.err().map(failed));
+                findings.extend(played.err().map(failed));
                 let none = story.counts.iter().filter(|(_, count)| *count == 0);
                 findings.extend(none.map(|(what, _)| format!("{}: no {what}", model.image)));
                 (story.counts, findings)
             }
         };
-        Told { image: model.image, counts, findings }
+        PartResult { image: model.image, counts, findings }
     }
 }
 

@@ -152,7 +152,7 @@ impl Taken {
 }
 
 /// So much at one moment.
-struct Look {
+struct Snapshot {
     status: Value,
     written: u64,
     up: u64,
@@ -160,15 +160,15 @@ struct Look {
     database: Option<std::time::SystemTime>,
 }
 
-impl Look {
-    fn take(farm: &Farm, wire: &Wire) -> Look {
+impl Snapshot {
+    fn take(farm: &Farm, wire: &Wire) -> Snapshot {
         let status = farm.status().expect("it can be asked");
         let io = fs::read_to_string(format!("/proc/{}/io", farm.process())).expect("it runs");
         let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
         let (up, down) = wire.bytes();
         let path = status["store"]["path"].as_str().expect("it has a store");
         let database = fs::metadata(path).and_then(|file| file.modified()).ok();
-        Look { written: written.expect("Linux counts it"), up, down, database, status }
+        Snapshot { written: written.expect("Linux counts it"), up, down, database, status }
     }
 
     fn readings(&self) -> u64 {
@@ -206,10 +206,10 @@ fn steady(warm_up_s: u64, minutes: usize) -> Taken {
         board
     });
     thread::sleep(Duration::from_secs(warm_up_s));
-    let (before, connections) = (Look::take(&farm, &wire), wire.connections());
+    let (before, connections) = (Snapshot::take(&farm, &wire), wire.connections());
     thread::sleep(Duration::from_secs(60 * minutes as u64));
     let last = memory(farm.process());
-    let after = Look::take(&farm, &wire);
+    let after = Snapshot::take(&farm, &wire);
     stop.send(()).expect("it listens");
     drop(speaking.join().expect("it ends"));
     let purposes = after.status["sync"]["traffic"].as_object().expect("a meter").keys();

@@ -26,7 +26,7 @@ use http::{Answer, Request};
 /// What one kind of receiver makes of a request: what it answers, and what it notes of it.
 enum Role {
     Ntfy(ntfy::Server),
-    Webhook(webhook::Office),
+    Webhook(webhook::Verifier),
 }
 
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let folder = PathBuf::from(folder);
     let mut role = match role {
         "ntfy" => Role::Ntfy(ntfy::Server::new(&read(&folder, "topic"), &read(&folder, "token"))),
-        "webhook" => Role::Webhook(webhook::Office::new(&read(&folder, "secret"), &folder.join("seen"))),
+        "webhook" => Role::Webhook(webhook::Verifier::new(&read(&folder, "secret"), &folder.join("seen"))),
         _ => return usage(),
     };
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free");

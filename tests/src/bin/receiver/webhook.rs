@@ -13,7 +13,7 @@ use crate::http::{Answer, Request};
 /// What is older than the newest that came, by so many milliseconds, is somebody's copy.
 const MAX_AGE_MS: i64 = 300_000;
 
-pub(crate) struct Office {
+pub(crate) struct Verifier {
     key: hmac::Key,
     /// Ids of what came, kept in a file: a receiver that is restarted still knows them.
     seen: BTreeSet<String>,
@@ -21,11 +21,11 @@ pub(crate) struct Office {
     newest_ms: i64,
 }
 
-impl Office {
-    pub(crate) fn new(secret: &str, kept: &Path) -> Office {
+impl Verifier {
+    pub(crate) fn new(secret: &str, kept: &Path) -> Verifier {
         let seen = fs::read_to_string(kept).unwrap_or_default().lines().map(str::to_owned).collect();
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        Office { key, seen, kept: kept.to_owned(), newest_ms: i64::MIN }
+        Verifier { key, seen, kept: kept.to_owned(), newest_ms: i64::MIN }
     }
 
     pub(crate) fn take(&mut self, request: &Request) -> (Answer, Map<String, Value>) {

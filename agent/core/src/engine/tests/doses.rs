@@ -71,7 +71,7 @@ enum Step {
 
 /// What a process finds at its start.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kept {
+enum StoredState {
     Readable,
     Unreadable,
     /// No database yet.
@@ -255,10 +255,10 @@ impl World {
             }
             Step::Keep => self.keep(),
             Step::Kill { after, reboot, trusted } => {
-                self.kill(i64::from(*after), *reboot, *trusted, Kept::Readable);
+                self.kill(i64::from(*after), *reboot, *trusted, StoredState::Readable);
             }
-            Step::LateDatabase { reboot } => self.kill(3, *reboot, true, Kept::Late),
-            Step::Unreadable { reboot } => self.kill(3, *reboot, true, Kept::Unreadable),
+            Step::LateDatabase { reboot } => self.kill(3, *reboot, true, StoredState::Late),
+            Step::Unreadable { reboot } => self.kill(3, *reboot, true, StoredState::Unreadable),
             Step::Slow(is_slow) => self.is_slow = *is_slow,
             Step::Lower(is_lower) => {
                 self.limits = if *is_lower { LOWER } else { LIMITS };
@@ -329,7 +329,7 @@ impl World {
             let dies = self.die_at.is_some_and(|booking| if booking { is_booking } else { is_on });
             if dies && !is_booking {
                 self.die_at = None;
-                return self.kill(3, false, false, Kept::Readable);
+                return self.kill(3, false, false, StoredState::Readable);
             }
             match effect {
                 Effect::Book { order, .. } => {
@@ -340,7 +340,7 @@ impl World {
                     if dies {
                         self.die_at = None;
                         self.kills_in_booking += 1;
-                        return self.kill(3, true, true, Kept::Readable);
+                        return self.kill(3, true, true, StoredState::Readable);
                     }
                     if self.is_slow || self.is_late {
                         self.booking.push((order, works && !self.is_late));
@@ -371,7 +371,7 @@ impl World {
     }
 
     /// The process dies with what it had not kept, and another one begins.
-    fn kill(&mut self, after: i64, reboot: bool, trusted: bool, found: Kept) {
+    fn kill(&mut self, after: i64, reboot: bool, trusted: bool, found: StoredState) {
         self.killed += 1;
         while self.interlock.poll().is_some() {}
         self.booking.clear();
@@ -383,13 +383,13 @@ impl World {
             self.trusted = trusted;
             self.error = if after % 2 == 0 { 0 } else { self.error };
         }
-        self.is_late = found == Kept::Late;
-        self.disk_works &= found != Kept::Late;
+        self.is_late = found == StoredState::Late;
+        self.disk_works &= found != StoredState::Late;
         let boot = if self.is_late { 0 } else { self.boot };
-        let record = if found == Kept::Readable { record } else { Record::default() };
+        let record = if found == StoredState::Readable { record } else { Record::default() };
         self.interlock = Interlock::restore(&self.actuators, &record);
-        self.has_believed = found == Kept::Readable && self.has_kept_time;
-        if found != Kept::Readable {
+        self.has_believed = found == StoredState::Readable && self.has_kept_time;
+        if found != StoredState::Readable {
             self.clock = Clock::new(Start { boot, at: self.uptime(), wall: None });
         } else if kept.boot() == boot {
             self.clock = kept;
@@ -400,7 +400,7 @@ impl World {
             self.trust();
         }
         self.interlock.resume(self.stamp());
-        if found == Kept::Unreadable {
+        if found == StoredState::Unreadable {
             self.interlock.handle(self.stamp(), ActuatorInput::DosesUnknown);
             self.disk = (self.interlock.record(), self.clock.clone(), self.uptime());
             self.has_kept_time = self.has_believed;

@@ -488,26 +488,26 @@ fn windows_merge_exactly_whatever_comes_late() {
 
 /// What happens over boots: a step of a history, or a reboot after so long, with the clock trusted then or later.
 #[derive(Debug, Clone)]
-enum Fate {
+enum BootStep {
     Step(Step),
     Reboot { off: i64, trusted: bool },
     Trust,
     RestoreWith(bool),
 }
 
-fn fates() -> impl Strategy<Value = Vec<Fate>> {
+fn boot_steps() -> impl Strategy<Value = Vec<BootStep>> {
     let event = event().prop_map(|event| match event {
         // The clock is only ever told the truth here, so that what is early can be told.
         Event::Clock(_) => Event::Tick,
         other => other,
     });
-    let fate = prop_oneof![
-        12 => (wait(), event).prop_map(Fate::Step),
-        1 => (0..20_000_000i64, any::<bool>()).prop_map(|(off, trusted)| Fate::Reboot { off, trusted }),
-        1 => Just(Fate::Trust),
-        1 => any::<bool>().prop_map(Fate::RestoreWith),
+    let step = prop_oneof![
+        12 => (wait(), event).prop_map(BootStep::Step),
+        1 => (0..20_000_000i64, any::<bool>()).prop_map(|(off, trusted)| BootStep::Reboot { off, trusted }),
+        1 => Just(BootStep::Trust),
+        1 => any::<bool>().prop_map(BootStep::RestoreWith),
     ];
-    proptest::collection::vec(fate, 1..60)
+    proptest::collection::vec(step, 1..60)
 }
 
 /// A run over boots. `real` is the time that truly passed, and every effect is kept with it.
@@ -523,18 +523,18 @@ impl Life {
         Life { run: Run::new(), boot: 1, began: 0, seen: Vec::new() }
     }
 
-    fn live(&mut self, fate: &Fate) {
-        match fate {
-            Fate::Step(step) => self.run.step(step),
-            Fate::Trust => {
+    fn live(&mut self, step: &BootStep) {
+        match step {
+            BootStep::Step(step) => self.run.step(step),
+            BootStep::Trust => {
                 let wall = WallTime(WALL.0 + self.began + self.run.now);
                 self.run.handle(Input::Clock(wall));
             }
-            Fate::RestoreWith(changed) => {
+            BootStep::RestoreWith(changed) => {
                 self.run.engine = Engine::restore(farm(*changed), &self.run.engine.snapshot()).unwrap();
                 self.run.handle(Input::Tick);
             }
-            Fate::Reboot { off, trusted } => {
+            BootStep::Reboot { off, trusted } => {
                 self.began += self.run.now + off;
                 self.boot += 1;
                 let wall = trusted.then_some(WallTime(WALL.0 + self.began));
@@ -552,10 +552,10 @@ impl Life {
 
 #[test]
 fn over_boots_nothing_that_should_page_waits_for_ever() {
-    check(fates(), |fates, guarded| {
+    check(boot_steps(), |steps, guarded| {
         let mut life = Life::new();
-        for fate in &fates {
-            life.live(fate);
+        for step in &steps {
+            life.live(step);
             for alert in life.run.engine.alerts() {
                 let suppressed = alert.inhibition.is_some() || alert.silenced_until.is_some();
                 if alert.state == AlertState::Firing && !suppressed {
@@ -573,9 +573,9 @@ fn over_boots_nothing_that_should_page_waits_for_ever() {
 
 #[test]
 fn over_boots_an_acknowledgement_never_ends_early_and_what_resolved_never_pages() {
-    check(fates(), |fates, guarded| {
+    check(boot_steps(), |steps, guarded| {
         let mut life = Life::new();
-        fates.iter().for_each(|fate| life.live(fate));
+        steps.iter().for_each(|step| life.live(step));
         let mut until: BTreeMap<AlertId, i64> = BTreeMap::new();
         let mut over = Vec::new();
         for (began, effect) in &life.seen {

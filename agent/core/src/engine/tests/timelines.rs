@@ -230,9 +230,9 @@ fn late_readings_move_nothing_but_their_window() {
 }
 
 /// Grain, start in minutes, late, count, bad, sum, last.
-type Seen = (Grain, f64, bool, u32, u32, i64, i64);
+type WindowFigures = (Grain, f64, bool, u32, u32, i64, i64);
 
-fn windows(bench: &Bench) -> Vec<Seen> {
+fn windows(bench: &Bench) -> Vec<WindowFigures> {
     let seen = |effect: &Effect| match effect {
         Effect::Window(closed) => {
             let good = closed.window.good;

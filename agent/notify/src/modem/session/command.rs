@@ -2,7 +2,7 @@
 
 /// A command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum ModemCommand {
     Attention,
     EchoOff,
     NumericErrors,
@@ -24,39 +24,39 @@ pub(super) enum Command {
 }
 
 /// Commands of a round, in their order.
-pub(super) const ROUND: [Command; 11] = [
-    Command::Attention,
-    Command::EchoOff,
-    Command::NumericErrors,
-    Command::Pin,
-    Command::PduMode,
-    Command::Storage,
-    Command::Notices,
-    Command::Network,
-    Command::DataNetwork,
-    Command::Signal,
-    Command::List,
+pub(super) const ROUND: [ModemCommand; 11] = [
+    ModemCommand::Attention,
+    ModemCommand::EchoOff,
+    ModemCommand::NumericErrors,
+    ModemCommand::Pin,
+    ModemCommand::PduMode,
+    ModemCommand::Storage,
+    ModemCommand::Notices,
+    ModemCommand::Network,
+    ModemCommand::DataNetwork,
+    ModemCommand::Signal,
+    ModemCommand::List,
 ];
 
-impl Command {
-    /// What is written; the PIN follows [`Command::EnterPin`].
+impl ModemCommand {
+    /// What is written; the PIN follows [`ModemCommand::EnterPin`].
     pub(super) fn text(self) -> String {
         let text = match self {
-            Command::Attention => "AT",
-            Command::EchoOff => "ATE0",
-            Command::NumericErrors => "AT+CMEE=1",
-            Command::Pin => "AT+CPIN?",
-            Command::PinTries => "AT+CPINR=\"SIM PIN\"",
-            Command::EnterPin => "AT+CPIN=",
-            Command::PduMode => "AT+CMGF=0",
-            Command::Storage => "AT+CPMS=\"SM\",\"SM\",\"SM\"",
-            Command::Notices => "AT+CNMI=2,1,0,1,0",
-            Command::NoticesOfMessages => "AT+CNMI=2,1",
-            Command::Network => "AT+CREG?",
-            Command::DataNetwork => "AT+CEREG?",
-            Command::Signal => "AT+CSQ",
-            Command::List => "AT+CMGL=4",
-            Command::Delete(slot) => return format!("AT+CMGD={slot}"),
+            ModemCommand::Attention => "AT",
+            ModemCommand::EchoOff => "ATE0",
+            ModemCommand::NumericErrors => "AT+CMEE=1",
+            ModemCommand::Pin => "AT+CPIN?",
+            ModemCommand::PinTries => "AT+CPINR=\"SIM PIN\"",
+            ModemCommand::EnterPin => "AT+CPIN=",
+            ModemCommand::PduMode => "AT+CMGF=0",
+            ModemCommand::Storage => "AT+CPMS=\"SM\",\"SM\",\"SM\"",
+            ModemCommand::Notices => "AT+CNMI=2,1,0,1,0",
+            ModemCommand::NoticesOfMessages => "AT+CNMI=2,1",
+            ModemCommand::Network => "AT+CREG?",
+            ModemCommand::DataNetwork => "AT+CEREG?",
+            ModemCommand::Signal => "AT+CSQ",
+            ModemCommand::List => "AT+CMGL=4",
+            ModemCommand::Delete(slot) => return format!("AT+CMGD={slot}"),
         };
         text.to_owned()
     }

@@ -3,7 +3,7 @@
 use tilth_core::time::Uptime;
 
 use super::super::pdu::{self, Incoming};
-use super::command::Command;
+use super::command::ModemCommand;
 use super::{Effect, MAX_SLOTS, Session, Sim, State};
 
 impl Session {
@@ -26,7 +26,7 @@ impl Session {
             "+CMT" | "+CDS" => self.pdu_follows = Some(None),
             // A message is in the storage.
             "+CMTI" | "+CDSI" => {
-                self.commands.extend((!self.commands.contains(&Command::List)).then_some(Command::List));
+                self.commands.extend((!self.commands.contains(&ModemCommand::List)).then_some(ModemCommand::List));
             }
             _ => {}
         }
@@ -34,7 +34,7 @@ impl Session {
 
     /// `+CPIN`: what the SIM waits for (TS 27.007, section 8.3). Of the PIN the tries that are left are asked first (section 8.65).
     fn lock_state(&mut self, now: Uptime, state: &str) {
-        let is_asked = matches!(self.state, State::Asked { command: Command::Pin, .. });
+        let is_asked = matches!(self.state, State::Asked { command: ModemCommand::Pin, .. });
         let locked = |why: &str| Sim::Locked(why.to_owned());
         self.sim = match (state, &self.pin, &self.pin_rejected) {
             ("READY", ..) => Sim::Ready,
@@ -45,8 +45,8 @@ impl Session {
             }
             ("SIM PIN", Some(_), None) => {
                 self.pin_tries = None;
-                self.commands.retain(|command| !matches!(command, Command::PinTries | Command::EnterPin));
-                is_asked.then(|| self.commands.push_front(Command::PinTries));
+                self.commands.retain(|command| !matches!(command, ModemCommand::PinTries | ModemCommand::EnterPin));
+                is_asked.then(|| self.commands.push_front(ModemCommand::PinTries));
                 locked("the SIM wants a PIN, which is being entered")
             }
             ("SIM PUK", ..) => locked("the SIM wants its PUK: too many wrong PINs; unlock it in a phone"),
@@ -71,7 +71,7 @@ impl Session {
     }
 
     pub(super) fn message(&mut self, digits: &str, slot: Option<u16>) {
-        let delete = slot.map(Command::Delete);
+        let delete = slot.map(ModemCommand::Delete);
         match pdu::read(digits) {
             Some(Incoming::Message(sms)) => self.effects.push_back(Effect::Received(sms, slot)),
             Some(Incoming::Report(report)) => {

@@ -79,9 +79,9 @@ impl Talk {
         self.give(Input::Submit(submits("+4915112345678", "hello", 1).remove(0)));
     }
 
-    fn refused(&mut self) -> Refused {
-        let Some(Effect::Submitted(Err(refused))) = self.effects.pop() else { panic!("{:?}", self.effects) };
-        refused
+    fn failed(&mut self) -> SendFailure {
+        let Some(Effect::Submitted(Err(failure))) = self.effects.pop() else { panic!("{:?}", self.effects) };
+        failure
     }
 }
 
@@ -115,22 +115,22 @@ fn every_edge_of_the_chart() {
     // Prompting -> Idle by an error, and by silence.
     talk.submit();
     talk.say("+CMS ERROR: 310");
-    assert!(talk.refused().reason.starts_with("there is no SIM"));
+    assert!(talk.failed().reason.starts_with("there is no SIM"));
     talk.answer(|_| None);
     talk.submit();
     talk.wait(10);
-    assert!(!talk.refused().may_have_arrived && talk.written.contains(&"\u{1b}".to_owned()));
+    assert!(!talk.failed().may_have_arrived && talk.written.contains(&"\u{1b}".to_owned()));
     talk.answer(|_| None);
     // Submitting -> Idle by an error, by silence, and by a missing OK.
     talk.submit();
     talk.give(Input::Bytes(b"> "));
     talk.say("+CMS ERROR: 1");
-    assert!(talk.refused().is_of_the_number);
+    assert!(talk.failed().is_of_the_number);
     talk.answer(|_| None);
     talk.submit();
     talk.give(Input::Bytes(b"> "));
     talk.wait(120);
-    assert!(talk.refused().may_have_arrived);
+    assert!(talk.failed().may_have_arrived);
     talk.answer(|_| None);
     talk.submit();
     talk.give(Input::Bytes(b"> "));
@@ -141,7 +141,7 @@ fn every_edge_of_the_chart() {
     talk.submit();
     talk.give(Input::Bytes(b"> "));
     talk.give(Input::Closed("unplugged".to_owned()));
-    assert_eq!((talk.refused().may_have_arrived, talk.session.state), (true, State::Closed));
+    assert_eq!((talk.failed().may_have_arrived, talk.session.state), (true, State::Closed));
     talk.give(Input::Opened);
     for _ in 0..QUESTIONS {
         assert_eq!(talk.asked().as_deref(), Some("AT"));
@@ -205,7 +205,7 @@ fn a_locked_sim_and_a_missing_network_say_what_to_do() {
     let mut talk = Talk::ready();
     talk.say("+CREG: 0");
     talk.submit();
-    assert_eq!(talk.refused().reason, "not registered: no network or no antenna");
+    assert_eq!(talk.failed().reason, "not registered: no network or no antenna");
 }
 
 #[test]

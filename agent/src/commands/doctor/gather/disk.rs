@@ -6,14 +6,14 @@ use std::path::Path;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::super::facts::DiskFacts;
-use super::way;
+use super::nodes;
 use crate::api::rows::StatusRow;
 use crate::daemon::{DEFAULT_POLICY, database};
 
 pub(super) fn of(data: &Path, status: Option<&StatusRow>) -> DiskFacts {
     let absolute = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-    let way = absolute.ancestors().find_map(|folder| way(folder).ok()).unwrap_or_default();
-    let nearest = way.last().map_or(Path::new("/"), |(path, _)| path);
+    let nodes = absolute.ancestors().find_map(|folder| nodes(folder).ok()).unwrap_or_default();
+    let nearest = nodes.last().map_or(Path::new("/"), |(path, _)| path);
     let stored = fs::metadata(database(data)).map_or(0, |file| file.len());
     let facts = DiskFacts {
         data: data.to_owned(),
@@ -23,7 +23,7 @@ pub(super) fn of(data: &Path, status: Option<&StatusRow>) -> DiskFacts {
         problem: status.and_then(|status| status.store.trouble.clone()),
         ..mounted(nearest)
     };
-    DiskFacts { way, ..facts }
+    DiskFacts { nodes, ..facts }
 }
 
 fn mounted(folder: &Path) -> DiskFacts {

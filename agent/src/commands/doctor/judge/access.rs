@@ -1,19 +1,19 @@
-//! Who may do what with a file: owner, group and mode along its way, as the kernel decides it without access lists.
+//! Who may do what with a file: owner, group and mode of the file and of each folder above, as the kernel decides it without access lists.
 
 use std::path::Path;
 
-use super::super::facts::{Account, Node, Way};
+use super::super::facts::{Account, Node, PathNodes};
 
 /// Permission bits of one of owner, group and others.
 pub(super) const READ: u32 = 4;
 pub(super) const WRITE: u32 = 2;
 pub(super) const SEARCH: u32 = 1;
 
-/// The first place on the way where the account may not go on: a folder that it may not search, or the last, which it may not use as wanted.
-pub(super) fn denied<'a>(account: &Account, way: &'a Way, wanted: u32) -> Option<(&'a Path, Node, u32)> {
-    let last = way.len().saturating_sub(1);
+/// The first node that stops the account: a folder that it may not search, or the last node, which it may not use as wanted.
+pub(super) fn denied<'a>(account: &Account, nodes: &'a PathNodes, wanted: u32) -> Option<(&'a Path, Node, u32)> {
+    let last = nodes.len().saturating_sub(1);
     let wanted = |place| if place == last { wanted } else { SEARCH };
-    let mut places = way.iter().enumerate().map(|(place, (path, node))| (path.as_path(), *node, wanted(place)));
+    let mut places = nodes.iter().enumerate().map(|(place, (path, node))| (path.as_path(), *node, wanted(place)));
     places.find(|(_, node, wanted)| !may(account, *node, *wanted))
 }
 

@@ -40,7 +40,7 @@ fn unwritable(disk: &DiskFacts, account: &Account) -> Option<(String, String)> {
         let fix = "and replace the card if it comes back read-only: sudo dmesg says why";
         return Some((message, format!("sudo mount -o remount,rw {mount}; {fix}")));
     }
-    if let Some((path, ..)) = denied(account, &disk.way, WRITE | SEARCH) {
+    if let Some((path, ..)) = denied(account, &disk.nodes, WRITE | SEARCH) {
         let message = format!("the agent's user {name} may not write {}", path.display());
         let fix = match disk.is_there {
             true => format!("sudo chown -R {name}: {data}"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::facts::{Account, FileFact, FileKind, Found, Way};
+use super::super::facts::{Account, FileFact, FileKind, Found, PathNodes};
 use super::super::{Check, Finding};
 use super::access::{READ, SEARCH, denied, let_group};
 use crate::output::counted;
@@ -56,10 +56,12 @@ fn finding(file: &FileFact, account: &Account) -> Option<Finding> {
         Found::Unseen => {
             Some(Finding::warning(Check::Permission, &at, "you may not look at it", "sudo tilth-agent doctor"))
         }
-        Found::There(way) => open_to_others(file, way).or_else(|| may_not_read(file, way, account)).or_else(|| {
-            let (message, expected) = file.wrong.as_ref()?;
-            Some(Finding::fault(Check::File, &at, message, expected))
-        }),
+        Found::There(nodes) => {
+            open_to_others(file, nodes).or_else(|| may_not_read(file, nodes, account)).or_else(|| {
+                let (message, expected) = file.wrong.as_ref()?;
+                Some(Finding::fault(Check::File, &at, message, expected))
+            })
+        }
     }
 }
 
@@ -79,8 +81,8 @@ fn missing(file: &FileFact, account: &Account) -> Finding {
 }
 
 /// A secret that others than its owner may read: the agent refuses it.
-fn open_to_others(file: &FileFact, way: &Way) -> Option<Finding> {
-    let (_, node) = way.last().filter(|_| is_private(file.kind))?;
+fn open_to_others(file: &FileFact, nodes: &PathNodes) -> Option<Finding> {
+    let (_, node) = nodes.last().filter(|_| is_private(file.kind))?;
     let mode = node.mode & 0o777;
     if mode & 0o077 == 0 {
         return None;
@@ -94,10 +96,10 @@ fn is_private(kind: FileKind) -> bool {
     matches!(kind, FileKind::Secret | FileKind::DeviceKey)
 }
 
-fn may_not_read(file: &FileFact, way: &Way, account: &Account) -> Option<Finding> {
+fn may_not_read(file: &FileFact, nodes: &PathNodes, account: &Account) -> Option<Finding> {
     let is_folder = file.kind == FileKind::Configuration && file.path.extension().is_none();
-    let (path, _, wanted) = denied(account, way, if is_folder { READ | SEARCH } else { READ })?;
-    let is_last = way.last().is_some_and(|(last, _)| last == path);
+    let (path, _, wanted) = denied(account, nodes, if is_folder { READ | SEARCH } else { READ })?;
+    let is_last = nodes.last().is_some_and(|(last, _)| last == path);
     let fix = match is_private(file.kind) && is_last {
         true => format!("sudo chown {}: {}", account.name, path.display()),
         false => let_group(account, path, wanted),

@@ -8,8 +8,8 @@ use crate::output::listed;
 pub(super) fn finding(port: &PortFact, account: &Account, i2c: &I2cFacts) -> Finding {
     let check = if port.kind == PortKind::I2c { Check::I2c } else { Check::Port };
     let at = format!("{} ({})", port.path, port.key);
-    let way = match &port.found {
-        Found::There(way) => way,
+    let nodes = match &port.found {
+        Found::There(nodes) => nodes,
         Found::Missing => {
             let fix = if port.kind == PortKind::I2c { turn_on(i2c) } else { plug_in(port) };
             return Finding::fault(check, &at, "there is no such device", fix);
@@ -21,7 +21,7 @@ pub(super) fn finding(port: &PortFact, account: &Account, i2c: &I2cFacts) -> Fin
     if let Some((message, expected)) = &port.wrong {
         return Finding::fault(check, &at, message, expected);
     }
-    if let Some((path, node, _)) = denied(account, way, READ | WRITE) {
+    if let Some((path, node, _)) = denied(account, nodes, READ | WRITE) {
         let is_of_group = node.mode & 0o060 == 0o060;
         let (name, path) = (&account.name, path.display());
         let fix = match (is_of_group, account.group_names.get(&node.gid)) {

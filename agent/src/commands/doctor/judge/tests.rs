@@ -6,7 +6,7 @@ use tilth_sync::transport::TransportErrorKind;
 
 use super::super::facts::{
     Account, AgentFacts, AgentState, Answer, ClockFacts, DiskFacts, FileFact, FileKind, Found, HubFacts, I2cFacts,
-    Node, PortFact, PortKind, Way,
+    Node, PathNodes, PortFact, PortKind,
 };
 use super::super::{Level, exit};
 use super::*;
@@ -16,13 +16,13 @@ use crate::exit::Exit;
 const TILTH: u32 = 990;
 const DIALOUT: u32 = 20;
 
-fn way(path: &str, uid: u32, gid: u32, mode: u32) -> Way {
+fn nodes(path: &str, uid: u32, gid: u32, mode: u32) -> PathNodes {
     let root = (PathBuf::from("/"), Node { uid: 0, gid: 0, mode: 0o755 });
     vec![root, (PathBuf::from(path), Node { uid, gid, mode })]
 }
 
-fn file(kind: FileKind, path: &str, way: Way) -> FileFact {
-    FileFact { kind, path: PathBuf::from(path), found: Found::There(way), wrong: None, has_agent: false }
+fn file(kind: FileKind, path: &str, nodes: PathNodes) -> FileFact {
+    FileFact { kind, path: PathBuf::from(path), found: Found::There(nodes), wrong: None, has_agent: false }
 }
 
 fn port(kind: PortKind, path: &str) -> PortFact {
@@ -30,7 +30,7 @@ fn port(kind: PortKind, path: &str) -> PortFact {
         kind,
         path: path.to_owned(),
         key: "bus.gateway.port".to_owned(),
-        found: Found::There(way(path, 0, DIALOUT, 0o660)),
+        found: Found::There(nodes(path, 0, DIALOUT, 0o660)),
         wrong: None,
         holders: Vec::new(),
         has_agent: true,
@@ -59,9 +59,9 @@ fn healthy() -> Facts {
             ..Configuration::default()
         },
         files: vec![
-            file(FileKind::Configuration, "/agent.toml", way("/agent.toml", 0, TILTH, 0o640)),
-            file(FileKind::Secret, "/secret", way("/secret", TILTH, TILTH, 0o600)),
-            file(FileKind::DeviceKey, "/device.key", way("/device.key", TILTH, TILTH, 0o600)),
+            file(FileKind::Configuration, "/agent.toml", nodes("/agent.toml", 0, TILTH, 0o640)),
+            file(FileKind::Secret, "/secret", nodes("/secret", TILTH, TILTH, 0o600)),
+            file(FileKind::DeviceKey, "/device.key", nodes("/device.key", TILTH, TILTH, 0o600)),
         ],
         ports: vec![port(PortKind::Serial, "/dev/ttyUSB0"), port(PortKind::I2c, "/dev/i2c-1")],
         i2c: I2cFacts::default(),
@@ -74,7 +74,7 @@ fn healthy() -> Facts {
         },
         disk: DiskFacts {
             data: PathBuf::from("/var/lib/tilth"),
-            way: way("/var/lib/tilth", TILTH, TILTH, 0o750),
+            nodes: nodes("/var/lib/tilth", TILTH, TILTH, 0o750),
             is_there: true,
             mount: "/".to_owned(),
             free_bytes: 20 << 30,
@@ -162,18 +162,18 @@ fn an_agent_that_cannot_be_asked_is_told() {
 
 #[test]
 fn files_that_the_agent_may_not_read_are_told_with_the_command_that_mends_it() {
-    let closed = fault(|facts| facts.files[0].found = Found::There(way("/agent.toml", 0, 0, 0o600)));
+    let closed = fault(|facts| facts.files[0].found = Found::There(nodes("/agent.toml", 0, 0, 0o600)));
     assert!(closed.starts_with("permission: /agent.toml: the agent's user tilth may not read it"), "{closed}");
     assert!(closed.ends_with("fix: sudo chgrp tilth /agent.toml && sudo chmod g+r /agent.toml"), "{closed}");
-    let of_root = fault(|facts| facts.files[2].found = Found::There(way("/device.key", 0, 0, 0o600)));
+    let of_root = fault(|facts| facts.files[2].found = Found::There(nodes("/device.key", 0, 0, 0o600)));
     assert!(of_root.ends_with("fix: sudo chown tilth: /device.key"), "{of_root}");
     let folder = fault(|facts| {
-        let mut way = way("/secrets/a", TILTH, TILTH, 0o600);
-        way.insert(1, (PathBuf::from("/secrets"), Node { uid: 0, gid: 0, mode: 0o700 }));
-        facts.files[1].found = Found::There(way);
+        let mut nodes = nodes("/secrets/a", TILTH, TILTH, 0o600);
+        nodes.insert(1, (PathBuf::from("/secrets"), Node { uid: 0, gid: 0, mode: 0o700 }));
+        facts.files[1].found = Found::There(nodes);
     });
     assert!(folder.ends_with("sudo chgrp tilth /secrets && sudo chmod g+x /secrets"), "{folder}");
-    let open = fault(|facts| facts.files[2].found = Found::There(way("/device.key", TILTH, TILTH, 0o644)));
+    let open = fault(|facts| facts.files[2].found = Found::There(nodes("/device.key", TILTH, TILTH, 0o644)));
     assert!(open.contains("(mode 0644)") && open.contains("sudo chmod 600 /device.key"), "{open}");
     let missing = fault(|facts| facts.files[1].found = Found::Missing);
     assert!(missing.contains("missing: a secret") && missing.contains("sudo install -o tilth -m 600"), "{missing}");
@@ -192,7 +192,7 @@ fn a_credential_of_the_service_needs_no_file() {
 #[test]
 fn root_may_read_everything() {
     let mut facts = healthy();
-    facts.files[0].found = Found::There(way("/agent.toml", 5, 5, 0));
+    facts.files[0].found = Found::There(nodes("/agent.toml", 5, 5, 0));
     facts.account.uid = 0;
     assert!(judge(&facts).iter().all(|finding| finding.level == Level::Ok));
 }
@@ -279,10 +279,10 @@ fn a_disk_that_takes_no_history_is_a_fault() {
     assert!(full.contains("full: 1 MiB free, and below 256 MiB"), "{full}");
     assert!(fault(|facts| facts.disk.has_no_inodes = true).contains("inodes"));
     assert!(fault(|facts| facts.disk.errors = 3).contains("the kernel counted 3 errors"));
-    let of_root = fault(|facts| facts.disk.way = way("/var/lib/tilth", 0, 0, 0o755));
+    let of_root = fault(|facts| facts.disk.nodes = nodes("/var/lib/tilth", 0, 0, 0o755));
     assert!(of_root.contains("sudo chown -R tilth: /var/lib/tilth"), "{of_root}");
     let absent = fault(|facts| {
-        facts.disk.way = way("/var/lib", 0, 0, 0o755);
+        facts.disk.nodes = nodes("/var/lib", 0, 0, 0o755);
         facts.disk.is_there = false;
     });
     assert!(absent.contains("sudo install -d -o tilth -m 750 /var/lib/tilth"), "{absent}");

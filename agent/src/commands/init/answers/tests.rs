@@ -26,11 +26,11 @@ fn likely() -> Likely {
 /// The answers of a person who says these words, one after the other, and the questions.
 fn said(words: &[&str]) -> (anyhow::Result<Answers>, Vec<String>) {
     let (mut words, mut questions) = (words.iter(), Vec::new());
-    let mut ask = |question: &str, _: &str| {
+    let mut prompt = |question: &str, _: &str| {
         questions.push(question.to_owned());
         Ok(Some((*words.next().expect("an answer for each question")).to_owned()))
     };
-    let answers = answered(&flags(), &likely(), &mut ask);
+    let answers = answered(&flags(), &likely(), &mut prompt);
     (answers, questions)
 }
 
@@ -67,7 +67,7 @@ fn a_flag_that_cannot_be_used_is_refused_with_what_was_expected() {
         let mut wanted = flags();
         change(&mut wanted);
         let error = without_terminal(&wanted, &Likely { adapters: Vec::new(), ..likely() }).expect_err("refused");
-        assert!(error.is::<Refused>(), "{error}");
+        assert!(error.is::<InvalidAnswer>(), "{error}");
         error.to_string()
     };
     assert!(refused(|flags| flags.timezone = Some("Amsterdam".to_owned())).contains("such as Europe/Amsterdam"));

@@ -12,7 +12,7 @@ use tilth_sync::transport::{TransportError, TransportErrorKind};
 use crate::exit::Exit;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum EnrolFailure {
     #[error("this is not a code that a hub printed: {0}; nothing was sent")]
     Mistyped(CodeError),
     #[error(transparent)]
@@ -35,15 +35,15 @@ pub(super) enum Refusal {
     Unanswered { error: TransportError, has_ca: bool, code_shown: bool },
 }
 
-impl Refusal {
+impl EnrolFailure {
     /// `code_shown` is true once the secret may have been sent.
-    pub(super) fn unanswered(error: TransportError, code: &EnrolmentCode, code_shown: bool) -> Refusal {
-        Refusal::Unanswered { error, has_ca: code.has_ca(), code_shown }
+    pub(super) fn unanswered(error: TransportError, code: &EnrolmentCode, code_shown: bool) -> EnrolFailure {
+        EnrolFailure::Unanswered { error, has_ca: code.has_ca(), code_shown }
     }
 
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Refusal::Mistyped(_) | Refusal::Address(_) | Refusal::AgentToml { .. } => Exit::Refused,
+            EnrolFailure::Mistyped(_) | EnrolFailure::Address(_) | EnrolFailure::AgentToml { .. } => Exit::Refused,
             _ => Exit::Failed,
         }
     }
@@ -51,7 +51,7 @@ impl Refusal {
     /// Whether the same command fails again, so that the key that was drawn for the code is of no use.
     pub(super) fn is_final(&self) -> bool {
         use ErrorCode::{ExpiredCode, RevokedCode, UnknownCode, UsedCode};
-        let Refusal::Answered { failure: Some(failure), .. } = self else { return false };
+        let EnrolFailure::Answered { failure: Some(failure), .. } = self else { return false };
         matches!(failure.error, ExpiredCode | RevokedCode | UnknownCode | UsedCode)
     }
 }

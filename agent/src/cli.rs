@@ -302,7 +302,7 @@ pub(crate) struct Enroll {
 
 /// Find what keeps this machine from watching the farm, each with its fix
 ///
-/// Looks at configuration, permissions, keys and secrets, ports, I2C, clock, disk, the way to the hub, and the running agent: a line for
+/// Looks at configuration, permissions, keys and secrets, ports, I2C, clock, disk, the connection to the hub, and the running agent: a line for
 /// each, with ok, warning or fault. A port is opened where no agent runs, which restarts many boards. Without sudo it looks only at what you
 /// may read. The exit code is 1 with a fault, and 2 where one is in the configuration.
 #[derive(Debug, Args)]
@@ -313,7 +313,7 @@ pub(crate) struct Doctor {
     pub(crate) agent: AgentOptions,
 }
 
-/// Write an archive for whoever helps from afar: state, configuration and log, without secrets
+/// Write an archive for remote support: state, configuration and log, without secrets
 ///
 /// What doctor, check, explain, status and their like print, with the log of the service and facts of the machine. Run it with sudo, or
 /// what you may not read is missing, and secrets that you may not read are not blanked out: the last line says how many. It names sensors,
@@ -361,10 +361,10 @@ pub(crate) struct Explain {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Schema {
-    /// Of which file: config.d for those under it, or agent.toml
+    /// File that the schema describes: config.d for those under it, or agent.toml
     #[arg(value_name = "FILE", default_value = "config.d", value_parser = ["config.d", "agent.toml"])]
     pub(crate) file: String,
-    /// Only of what stands under a namespace of config.d, such as rules
+    /// Only the part under a namespace of config.d, such as rules
     #[arg(long, value_name = "NAME", conflicts_with = "file", value_parser = tilth_config::schema::namespaces())]
     pub(crate) namespace: Option<String>,
 }
@@ -660,7 +660,7 @@ pub(crate) struct AgentOptions {
     pub(crate) json: bool,
 }
 
-/// Where a running agent listens.
+/// Address of a running agent: its control socket or its data folder.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentAddress {
     /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
@@ -711,7 +711,7 @@ pub(crate) enum DateOrder {
     Dmy,
     /// 12/31/2026
     Mdy,
-    /// 26/12/31, and 2026-12-31 whatever the order is
+    /// 26/12/31; 2026-12-31 is read as such with any order
     Ymd,
 }
 

@@ -1,5 +1,4 @@
-//! What whoever has stolen the hub's signing key can and cannot do, as `docs/security.md` says it: each sentence of it that
-//! a test can show.
+//! What a thief of the hub's signing key can and cannot do, as `docs/security.md` says it: each sentence of it that a test can show.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::fs;
@@ -113,7 +112,7 @@ fn sync(farm: &tilth_tests::live::farm::Farm) -> Value {
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// A secret that is bound goes nowhere else, whatever is signed; and not by a redirect either.
+/// A secret that is bound goes nowhere else under any bundle; and not by a redirect either.
 #[test]
 fn a_bound_secret_goes_to_its_hosts_alone() {
     let evil = Server::start(OK);
@@ -144,7 +143,7 @@ fn a_bound_secret_goes_to_its_hosts_alone() {
     assert_eq!(evil.heard(), "");
 }
 
-/// Without a binding whoever signs decides, and `check` warns of it where a bundle rules.
+/// Without a binding the signer decides, and `check` warns of it where a bundle rules.
 #[test]
 fn an_unbound_secret_goes_where_the_bundle_says_and_check_warns() {
     let evil = Server::start(OK);
@@ -161,7 +160,7 @@ fn an_unbound_secret_goes_where_the_bundle_says_and_check_warns() {
         check.arg("check").arg("--config").arg(farm.folder.path().join("etc")).arg("--data").arg(farm.data());
         String::from_utf8(check.output().unwrap().stdout).unwrap()
     };
-    let warning = "whoever signs the hub's configuration decides where the secret ntfy is sent; \
+    let warning = "the holder of the hub's signing key decides where the secret ntfy is sent; \
                    bind it in agent.toml: [secrets.ntfy] hosts = [\"HOST\"]";
     let said = check(&theft.room.farm);
     assert!(said.contains(warning), "{said}");

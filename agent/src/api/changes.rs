@@ -209,7 +209,7 @@ pub(super) fn span(seconds: f64) -> Result<Span, Problem> {
 
 pub(super) fn name(by: &str) -> Result<String, Problem> {
     let name: String = by.trim().chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
-    let unknown = || Problem::bad_request("nobody says who does this; expected --by NAME");
+    let unknown = || Problem::bad_request("expected the name of the person: --by NAME");
     if name.is_empty() { Err(unknown()) } else { Ok(name) }
 }
 

@@ -126,8 +126,9 @@ impl ApiState {
         let (answer, answered) = oneshot::channel();
         let sent = timeout(PATIENCE, self.to_decide.send(request(answer))).await;
         sent.ok().and_then(Result::ok).ok_or_else(hangs)?;
-        timeout(PATIENCE, answered).await.map_err(|_| hangs())?.map_err(|_| {
-            Problem::unavailable("nothing is decided yet: on the input clock time begins with the first reading")
-        })
+        timeout(PATIENCE, answered)
+            .await
+            .map_err(|_| hangs())?
+            .map_err(|_| Problem::unavailable("no reading yet: on the input clock time begins with the first reading"))
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn unbound(loaded: &Loaded) -> Vec<Diagnostic> {
     let warning = |found: &ResourceRef| {
         let Resource::Secret(secret) = &found.resource else { return None };
         let name = secret.as_str();
-        let message = format!("whoever signs the hub's configuration decides where the secret {name} is sent");
+        let message = format!("the holder of the hub's signing key decides where the secret {name} is sent");
         let help = format!("bind it in agent.toml: [secrets.{name}] hosts = [\"HOST\"]");
         (!is_bound(secret)).then(|| found.warning(message, help))
     };

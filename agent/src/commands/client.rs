@@ -65,8 +65,9 @@ impl Client {
             let stream = UnixStream::connect(&path).await.map_err(|error| not_connected(&path, agent, &error))?;
             let process = stream.peer_cred().ok().and_then(|peer| peer.pid());
             let held = stream.as_fd().try_clone_to_owned().context("the agent's connection")?;
-            let (sender, connection) = handshake(TokioIo::new(stream)).await.context("the agent hung up")?;
-            // Its errors are seen where its answers are read.
+            let (sender, connection) =
+                handshake(TokioIo::new(stream)).await.context("the agent closed the connection")?;
+            // Errors of the connection are seen where its answers are read.
             tokio::spawn(connection);
             anyhow::Ok((process, sender, held))
         })?;
@@ -120,7 +121,9 @@ impl Client {
 
     fn within<T>(&self, answer: impl Future<Output = hyper::Result<T>>) -> anyhow::Result<T> {
         let answer = self.runtime.block_on(async { timeout(TIMEOUT, answer).await });
-        answer.map_err(|_| anyhow!("the agent does not answer"))?.map_err(|_| anyhow!("the agent hung up"))
+        answer
+            .map_err(|_| anyhow!("the agent does not answer"))?
+            .map_err(|_| anyhow!("the agent closed the connection"))
     }
 }
 
@@ -157,7 +160,7 @@ impl Events {
             }
             match self.client.runtime.block_on(self.body.frame()) {
                 Some(Ok(frame)) => self.received.extend(frame.data_ref().into_iter().flatten()),
-                Some(Err(_)) | None => bail!("the agent hung up"),
+                Some(Err(_)) | None => bail!("the agent closed the connection"),
             }
         }
     }

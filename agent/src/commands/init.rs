@@ -26,8 +26,8 @@ pub(crate) fn init(wanted: &cli::Init) -> anyhow::Result<Exit> {
     let there = already_there(folder);
     if !there.is_empty() {
         tell(format_args!(
-            "tilth-agent: nothing was written, for there is {} already. To go on with it: edit it, then tilth-agent check. To begin \
-             anew: move it elsewhere, then tilth-agent init",
+            "tilth-agent: nothing was written, for there is {} already. To go on with it: edit it, then tilth-agent check. To start \
+             over: move it elsewhere, then tilth-agent init",
             listed(there.iter().map(|path| path.display()), 4)
         ));
         return Ok(Exit::Failed);

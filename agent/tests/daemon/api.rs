@@ -78,8 +78,8 @@ fn nonsense_is_answered_and_does_no_harm() {
     for (asked, status, said) in [
         (get("/api/v1/money"), 404, "there is no /api/v1/money here; expected /api/v1/status, "),
         (get("/api/v2/status"), 404, "the request is for version 2 of the API, and this agent (tilth-agent "),
-        (get("/api/v1/sensors"), 503, "nothing is decided yet"),
-        (post("/api/v1/notes", "{\"text\":\"x\",\"by\":\"anna\"}"), 503, "nothing is decided yet"),
+        (get("/api/v1/sensors"), 503, "no reading yet"),
+        (post("/api/v1/notes", "{\"text\":\"x\",\"by\":\"anna\"}"), 503, "no reading yet"),
         (post("/api/v1/notes", "{\"text\":\" \",\"by\":\"anna\"}"), 400, "an empty note"),
         (post("/api/v1/sensors", "{}"), 405, "POST /api/v1/sensors: expected a method that the header Allow names"),
         (
@@ -216,9 +216,9 @@ fn a_watcher_that_reads_nothing_delays_nobody() {
 #[test]
 fn notes_are_kept_and_an_agent_that_is_not_there_is_said() {
     let room = Room::new("note", FARM);
-    let nobody = room.ask(&["status"]);
-    assert_eq!(nobody.code, Some(1));
-    // Where nobody says which agent, it may be one with a folder of its own.
+    let unanswered = room.ask(&["status"]);
+    assert_eq!(unanswered.code, Some(1));
+    // Without an option that names the agent, it may be one with a folder of its own.
     for (arguments, hint) in [
         (&["alerts"][..], "; if it runs with --data DIR, give the same --data DIR here"),
         (&["ack", "1", "--data", "nowhere"], "; there is no folder of that name: is --data right?"),
@@ -233,7 +233,7 @@ fn notes_are_kept_and_an_agent_that_is_not_there_is_said() {
         assert!(ran.err.starts_with("tilth-agent: no agent listens at ") && ran.err.ends_with(&said), "{}", ran.err);
     }
     assert_eq!(
-        nobody.err,
+        unanswered.err,
         "tilth-agent: no agent listens at agent.sock: is it running? (systemctl status tilth-agent)\n"
     );
     let mut board = room.plug_in();

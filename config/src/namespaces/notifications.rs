@@ -52,7 +52,7 @@ static MODEM_KEYS: [Key; 6] = [
 
 static NTFY_KEYS: [Key; 3] = [
     key("url", Value::Text(ADDRESS), Described("required"), "address of the server"),
-    key("topic", Value::Text(TOPIC), Described("required"), "topic; whoever knows it can read it"),
+    key("topic", Value::Text(TOPIC), Described("required"), "topic; anyone who knows it can read it"),
     key("token", Value::Text(SECRET), Described("none"), "secret with the access token of the server"),
 ];
 

@@ -180,7 +180,7 @@ async fn what_cannot_be_answered_is_said_with_what_was_expected() {
             " is no time to wait; expected more than nothing and at most 30d",
         ),
         (Method::POST, ack, r#"{"for_s":60}"#, 422, "missing field `by`"),
-        (Method::POST, ack, r#"{"for_s":60,"by":" "}"#, 400, "nobody says who does this; expected --by NAME"),
+        (Method::POST, ack, r#"{"for_s":60,"by":" "}"#, 400, "expected the name of the person: --by NAME"),
         (
             Method::POST,
             silences,

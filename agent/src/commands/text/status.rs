@@ -101,7 +101,7 @@ fn readings(row: &StatusRow) -> String {
 }
 
 fn alert_counts(row: &StatusRow) -> String {
-    let Some(counts) = &row.alerts else { return "nothing is decided yet".to_owned() };
+    let Some(counts) = &row.alerts else { return "no reading yet".to_owned() };
     let others = [
         (counts.acknowledged, "acknowledged"),
         (counts.silenced, "silenced"),

@@ -299,7 +299,7 @@ fn the_first_step_to_the_hub_that_fails_is_told() {
     let down = fault(hub(|hub| (hub.connected, hub.answer) = (Some(Err("Connection refused".to_owned())), None)));
     assert!(down.contains("hub.example:443 cannot be reached: Connection refused"), "{down}");
     let untrusted = |why: &str| Some(Answer::Failed(TransportErrorKind::Untrusted, why.to_owned()));
-    let other = fault(|facts| facts.hub.as_mut().expect("a hub").answer = untrusted("signed by nobody"));
+    let other = fault(|facts| facts.hub.as_mut().expect("a hub").answer = untrusted("unknown issuer"));
     assert!(other.contains("into the file of hub.ca"), "{other}");
     let early = fault(|facts| facts.hub.as_mut().expect("a hub").answer = untrusted("this device's clock says 1970"));
     assert!(early.contains("set this machine's clock"), "{early}");

@@ -21,7 +21,7 @@ const OUTCOMES: usize = 256;
 /// Orders of one bus that wait for its task: more than all relays of its boards.
 const ORDERS: usize = 256;
 
-/// The way to the outputs; clones are the same one.
+/// Sends orders to the outputs; clones share one state.
 #[derive(Debug, Clone)]
 pub(crate) struct Outputs {
     buses: Arc<Mutex<BTreeMap<Id, mpsc::Sender<SwitchOrder>>>>,

@@ -19,7 +19,7 @@
 //! | `connections`, `activity` | connections: bounded in number, request size and time |
 //! | `socket` | the control socket |
 //!
-//! Only the agent's user and group may open the socket; whoever may open it may read and change.
+//! Only the agent's user and group may open the socket; a process that may open it may read and change.
 
 mod activity;
 mod actuators;

@@ -1,8 +1,7 @@
 //! What a restart continues from, beside the readings that the store keeps: plain data until the store's thread encodes it.
 //!
-//! Decide makes one for each commit with windows or events, so making one copies little: its parts are shared, and whoever
-//! changes a part that is shared copies that part first. The store's thread keeps the last one, so it sees by what is shared what
-//! changed since, and writes only that.
+//! Decide makes one for each commit with windows or events, so making one copies little: its parts are shared, and a shared part is copied
+//! before it is changed. The store's thread keeps the last one, so it sees by what is shared what changed since, and writes only that.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,7 +24,7 @@ pub(crate) struct Checkpoint {
     /// Last page of each open alert on each channel: a later page that was decided is sent again, as a repeat.
     #[serde(default, with = "shared", rename = "told_by")]
     pub(crate) last_pages: Arc<BTreeMap<AlertId, LastPages>>,
-    /// Who acknowledged each open alert.
+    /// Name of the person who acknowledged each open alert.
     #[serde(default, with = "shared", rename = "takers")]
     pub(crate) acknowledged_by: Arc<AcknowledgedBy>,
     /// Run of the program that decided on the newest page of each open alert. Part of the page's id.
@@ -42,7 +41,7 @@ pub(crate) struct Checkpoint {
 /// Number of the last page of an alert that each channel has delivered or given up; 0 for one that was asked and is not done yet.
 pub(crate) type LastPages = BTreeMap<Id, u32>;
 
-/// Who acknowledged each alert last, as long as it is open.
+/// Name of the person who acknowledged each alert last, as long as it is open.
 pub(crate) type AcknowledgedBy = BTreeMap<AlertId, String>;
 
 /// What a later checkpoint holds and an earlier one does not. Its JSON form is what the store keeps.

@@ -6,8 +6,7 @@
 //! | scaled | the same, times a factor | begins at the machine's, runs as fast, and goes on over a restart |
 //! | input | event time: the greatest stamp seen | the same |
 //!
-//! The last two are for the demo and for tests. Uptime goes on over a restart of the agent within one boot of the machine,
-//! whatever the source.
+//! The last two are for the demo and for tests. With each of them uptime goes on over a restart of the agent within one boot of the machine.
 
 use std::fmt;
 use std::fs;
@@ -126,7 +125,7 @@ impl Clock {
         }
     }
 
-    /// Where the time of day comes from at the moment; once it is trusted it stays so until the machine boots.
+    /// Source of the time of day at the moment; once it is trusted it stays so until the machine boots.
     pub(crate) fn anchor(&self) -> Option<Anchor> {
         self.anchor_at(self.uptime())
     }
@@ -258,7 +257,7 @@ impl ClockMode {
     }
 }
 
-/// Time since the machine booted, whatever clock the farm runs on: for waits on others, such as the network.
+/// Time since the machine booted, also where the farm runs on another clock: for waits on others, such as the network.
 pub(crate) fn machine_uptime() -> Uptime {
     ClockMode::System.uptime()
 }
@@ -280,8 +279,8 @@ fn machine_wall_ms() -> i64 {
 
 /// Whether something keeps the machine's clock right, and how far it may be off where that is known.
 ///
-/// Linux lets the error grow to 16 s when nobody corrects it; below, somebody does. systemd asks the same, since chrony may
-/// leave the kernel's own flag alone.
+/// Linux lets the error grow to 16 s while no program corrects it; below, one does. systemd asks the same, since chrony may leave the
+/// kernel's own flag alone.
 #[cfg(target_pointer_width = "64")]
 fn synchronised() -> Option<Option<Span>> {
     const UNSYNCHRONISED_US: i64 = 16_000_000;

@@ -3,7 +3,7 @@
 //! ```text
 //! sense (one task a bus) -- queue --> decide -- commands --> notify
 //!                                       |  `--- commits ---> store (a thread) -- rows waiting --> sync ==> hub
-//!                                       `------ lines -----> whoever watches over the socket
+//!                                       `------ lines -----> clients of the socket
 //! ```
 //!
 //! A stop has stages: sense, decide, notify, sync, store, all of them within one grace time; what hangs then is abandoned, and

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tilth_config::{plain_file, sha256};
 
-/// These files hold copies of what people wrote, who may have written more than they should.
+/// Only the agent's user reads these files: they hold copies of what people wrote, who may have written more than they should.
 const OWNER_ONLY: u32 = 0o600;
 
 /// Upper limit of a file in bytes: a bundle, or all files of a configuration, which have at most 16 MiB.
@@ -62,7 +62,7 @@ pub(crate) fn commit(folder: &Path, name: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Where the next version of a file is staged.
+/// Path of the next version of a file until it replaces the file.
 pub(crate) fn staged(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.new"))
 }

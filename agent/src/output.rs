@@ -98,7 +98,7 @@ pub(crate) fn listed(names: impl IntoIterator<Item = impl Display>, most: usize)
     }
 }
 
-/// Text for people on standard error, whatever the level of the log; while the daemon runs, lines of its log.
+/// Text for people on standard error, at every level of the log; while the daemon runs, lines of its log.
 pub(crate) fn tell(text: impl Display) {
     put(Priority::Warning, text.to_string());
 }

@@ -12,8 +12,8 @@ const LETTERS: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
 /// Letters of a run's name: 40 bits, so that the runs of a device's whole life have names of their own.
 const RUN_LETTERS: usize = 8;
 
-/// Names one run of the agent. It is part of the id of every notification that this run decides on, so that no id comes a
-/// second time for something else, whatever of earlier runs is forgotten.
+/// Names one run of the agent. It is part of the id of every notification that this run decides on, so that no id comes a second time for
+/// something else, even after all state of earlier runs is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct RunId(String);
@@ -41,8 +41,7 @@ pub(crate) fn command() -> Id {
     Id::new(&RunId::random().0).expect("letters and digits")
 }
 
-/// Where alerts are numbered from when those of before are forgotten: six digits, short enough to be typed, and above what is
-/// known to be in use.
+/// Number of the next alert when those of before are forgotten: six digits, short enough to be typed, and above what is known to be in use.
 pub(crate) fn alert_number(above: u64) -> u64 {
     let least = 100_000.max(above.saturating_mul(2));
     least + u64::from(u32::from_le_bytes(bytes())) % 900_000
@@ -53,7 +52,7 @@ pub(crate) fn board_id() -> [u8; 8] {
     bytes()
 }
 
-/// Where the ids of commands to a board begin, so that no run of the agent uses those of the one before.
+/// First id of the commands to a board, so that no run of the agent uses those of the one before.
 pub(crate) fn command_id() -> u32 {
     u32::from_le_bytes(bytes())
 }

@@ -181,7 +181,7 @@ impl Replay<'_> {
         batch.rows.iter().try_for_each(|row| self.play_row(row))
     }
 
-    /// A sensor that nobody watches still moves the clock.
+    /// Plays a row. A sensor that the configuration does not have still moves the clock.
     fn play_row(&mut self, row: &Row) -> anyhow::Result<()> {
         self.time_order.add(row);
         let sensor = row.sensor.and_then(|index| self.names.count(index));

@@ -1,4 +1,4 @@
-//! How an engine goes on in a new process: the same for the agent and for whoever replays its recording.
+//! How an engine goes on in a new process: the same for the agent and for a replay of its recording.
 
 use std::sync::Arc;
 

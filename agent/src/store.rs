@@ -6,7 +6,7 @@
 //! status, sync -- questions --> store-reader: StoreReader, a connection for each question ----- reads -----'
 //! ```
 //!
-//! Readings wait in memory for the block interval and are written as one block of all sensors; whatever else happens is
+//! Readings wait in memory for the block interval and are written as one block of all sensors; everything else is
 //! written at once, together with the readings that came before it. So the stated loss on a power cut is the block interval
 //! plus one commit, and never a window, an event, or anything that was confirmed.
 //!
@@ -86,7 +86,7 @@ pub(crate) use retention::Policy;
 /// The one write connection, with what it would otherwise look up at each commit.
 #[derive(Debug)]
 pub(crate) struct Store {
-    /// None once its log has had its usual length. Closed before the write connection, which clears up.
+    /// Copies the log of a new file early; none once the log has had its usual length. Closed before the write connection, which clears up.
     early_checkpoint: Option<early_checkpoint::EarlyCheckpoint>,
     reader: StoreReader,
     stream: Stream,

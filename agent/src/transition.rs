@@ -58,7 +58,7 @@ pub(crate) struct TransitionRecord<'a> {
     /// Until when an alert is acknowledged.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     until: Option<WallTime>,
-    /// Who acknowledged it, or asked for it.
+    /// Name of the person who acknowledged the alert, or what asked for the change.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,7 +205,7 @@ impl<'a> TransitionRecord<'a> {
             let severity = self.severity.map_or("-", Severity::name);
             let rule = self.rule.map_or("-", Id::as_str);
             let sensor = self.sensor.map_or("-", SensorId::as_str);
-            // A line stays a line, whatever a rule's author wrote.
+            // A line stays a line, although a rule's author may have written control characters.
             let message = self.message.replace(char::is_control, " ");
             let event = self.event;
             write!(

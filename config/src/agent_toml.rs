@@ -43,8 +43,7 @@ pub struct AgentToml {
     pub hub: Option<Hub>,
     /// Buses that inputs share.
     pub buses: BTreeMap<Id, Bus>,
-    /// The servers that secrets may be sent to, whatever else is configured; one that is not in here goes wherever a channel
-    /// leads.
+    /// The only servers that a secret may be sent to, over any other setting; a secret that is not in here goes to the server of its channel.
     pub secrets: BTreeMap<SecretName, Hosts>,
 }
 
@@ -91,7 +90,7 @@ pub struct Bus {
     pub link: Link,
     /// Names of the columns of lines that have no header; of a line of text alone.
     pub columns: Option<Vec<String>>,
-    /// Id of the board that belongs to the bus, whatever port it is plugged into; of a board alone.
+    /// Id of the board that belongs to the bus, on any port; of a board alone.
     pub board: Option<[u8; 8]>,
     /// Model of the board, where it is stated or the name of its port tells it; of a board alone.
     pub model: Option<BoardModel>,

@@ -9,8 +9,8 @@
 //! {"format":1,"version":7,"client":"acme","device":"pi-7","issued":1763683200000,"content_hash":"..","content":{..}}
 //! ```
 //!
-//! The signature is over the first line and the payload, so both ends keep and send the bytes as they are and nobody
-//! writes JSON a second time. `content` holds the namespaces; they go over the shipped base as one layer.
+//! The signature is over the first line and the payload, so both ends keep and send the bytes as they are and neither writes JSON a second
+//! time. `content` holds the namespaces; they go over the shipped base as one layer.
 
 mod key;
 pub(crate) mod sealed;
@@ -41,8 +41,8 @@ pub const FORMAT: u32 = 1;
 /// A larger bundle is none: ten thousand sensors or rules with all their keys are 3 MiB.
 pub const MAX_BYTES: usize = 4 << 20;
 
-/// The highest version of a bundle, at the hub and at devices. No hub counts so far, and a device that took a higher one from
-/// whoever has stolen the hub's key could never be given another.
+/// The highest version of a bundle, at the hub and at devices. No hub counts so far, and a device that took a higher one from a thief of
+/// the hub's key could never be given another.
 pub const MAX_VERSION: u64 = 1 << 48;
 
 const FORM: Form = Form { word: "tilth-bundle", format: FORMAT, called: "bundle", max_bytes: MAX_BYTES };

@@ -70,7 +70,7 @@ pub enum Target {
     Ntfy {
         /// Address of the server, without a slash at the end.
         url: String,
-        /// Name of the topic. Whoever knows it can read it.
+        /// Name of the topic. Anyone who knows it can read it.
         topic: String,
     },
     /// A program that takes each event as JSON.
@@ -90,7 +90,7 @@ impl Target {
         }
     }
 
-    /// The part that no message shows beside the path of the address: the topic, since whoever knows it can read it.
+    /// The part that no message shows beside the path of the address: the topic, since anyone who knows it can read it.
     #[must_use]
     pub fn secret_part(&self) -> Option<&str> {
         match self {

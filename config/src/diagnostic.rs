@@ -11,8 +11,8 @@ use crate::redact;
 use crate::source::{Place, Position, SourceId, Sources};
 use crate::suggest;
 
-/// Upper limit of findings kept; more are counted. Nobody reads more, and a Pi must not run out of memory over a
-/// broken file. Errors are kept before warnings.
+/// Upper limit of findings kept; more are counted. A person reads no more, and a Pi must not run out of memory over a broken file. Errors
+/// are kept before warnings.
 const MAX_FINDINGS: usize = 1000;
 
 /// Looking for the name that was meant goes through all names; a configuration with more wrong ones than this has another
@@ -250,7 +250,7 @@ impl Diagnostics {
             .map(|(level, ((place, message), (path, help, of_text)))| {
                 let file = sources.get(place.source).file.clone();
                 let position = sources.position(place);
-                // What quotes a document: whatever is wrong with it, no secret of it is said.
+                // A message that quotes a document shows no secret of it, also where the document is broken.
                 let shown = |text: &str| redact::text(text).into_owned();
                 let (path, message, help) = (shown(&path), shown(&message), help.as_deref().map(shown));
                 (of_text, Diagnostic { level, file, position, path, message, help })

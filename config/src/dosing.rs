@@ -21,7 +21,7 @@ const RAISES: [&str; 6] = ["base", "lye", "alkali", "ph-up", "phup", "ph-plus"];
 /// Words in the name of one that doses something else.
 const DOSES: [&str; 7] = ["dose", "doser", "dosing", "nutrient", "nutrients", "fertilizer", "fertiliser"];
 
-/// Words in the name of one that gives nothing into water, whatever else it says: `base-lamp`.
+/// Words in the name of an actuator that gives nothing into water, also beside other words: `base-lamp`.
 const DOSES_NOTHING: [&str; 7] = ["lamp", "light", "fan", "heater", "siren", "horn", "vent"];
 
 /// Actuators that dose by a sensor, each with one of its sensors; of a rule or a target.

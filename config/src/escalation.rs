@@ -29,7 +29,7 @@ pub(crate) fn read_policies(table: &Table, channels: &Channels, at: &str, log: &
         table.iter().map(|(name, entry)| (name, read(name, entry))).collect();
     let default = match written.iter().find(|(name, _)| **name == DEFAULT_POLICY) {
         Some((_, Some((_, levels)))) => levels.clone(),
-        // Already said to be wrong; saying it again of every policy that leans on it helps nobody.
+        // Already said to be wrong; saying it again for every policy that builds on it would not help.
         Some((_, None)) => return table.keys().map(|name| (name.clone(), None)).collect(),
         None => Levels::default(),
     };

@@ -110,8 +110,7 @@ impl fmt::Display for UnknownPath {
     }
 }
 
-/// Explains every value at and under a path of the effective configuration. Under `zones.ID` that is what holds in the
-/// zone, whoever says it.
+/// Explains every value at and under a path of the effective configuration. Under `zones.ID` that is what holds in the zone, from every document.
 ///
 /// # Errors
 /// [`UnknownPath`] where nothing is at the path and no document ever said something there.

@@ -42,7 +42,7 @@ impl Files {
         Files { agent_toml: loaded.sources.text("agent.toml").map(str::to_owned), merged: None }
     }
 
-    /// These files; where they have none that are merged, those of before.
+    /// Takes these files; if none of them are merged, the merged files of `before`.
     #[must_use]
     pub fn over(self, before: Files) -> Files {
         Files { merged: self.merged.or(before.merged), ..self }

@@ -1,6 +1,6 @@
 //! Manifest of a firmware image: the board that the image is for, its versions and its hash, sealed like a [bundle](crate::bundle).
 //!
-//! It lies beside the image, `uno.manifest` beside `uno.hex`:
+//! The manifest lies beside the image, `uno.manifest` beside `uno.hex`:
 //!
 //! ```text
 //! tilth-firmware 1

@@ -91,7 +91,7 @@ pub fn leads_to_loopback(url: &str) -> bool {
 impl Hosts {
     /// Whether a channel's address, which was checked, leads to one of them.
     ///
-    /// A host without a port must be reached encrypted: otherwise whoever listens has the secret.
+    /// A host without a port must be reached encrypted: otherwise anyone on the network can read the secret.
     pub(crate) fn allows(&self, url: &str) -> bool {
         let Some((scheme, rest)) = url.split_once("://") else { return false };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);

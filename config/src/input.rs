@@ -294,7 +294,7 @@ impl Input {
     }
 }
 
-/// The kinds, each with the form that is shown to whoever got it wrong.
+/// The kinds, each with the form that a message about a wrong input shows.
 const FORMS: [(&str, &str); 12] = [
     ("board", "board:BUS/CHANNEL, the channel by its number on the board, 0 to 15, such as board:gateway/2"),
     ("modbus", "modbus:BUS/SLAVE/REGISTER, such as modbus:rs485/1/0x0010"),

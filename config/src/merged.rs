@@ -10,9 +10,8 @@ use crate::redact;
 use crate::source::Layer;
 use crate::{Loaded, load_documents};
 
-/// All layers merged into one document, with the text of `agent.toml`. Loading it gives the plan that it was made of,
-/// whatever base this program ships. Secrets are named in it and not held; where channels lead is left out, and so are comments,
-/// for it may be given to others.
+/// All layers merged into one document, with the text of `agent.toml`. Loading it gives the plan that it was made of, also with another
+/// base. Secrets are named in it and not held; addresses of channels are left out, and so are comments, for it may be given to others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Merged {
     /// Every namespace, and the patches of the zones.
@@ -49,8 +48,8 @@ impl Merged {
     }
 }
 
-/// Leaves of each channel what others may see by the table of its keys: whoever knows its address or topic may write there, or read,
-/// and phone numbers are personal.
+/// Leaves of each channel what others may see by the table of its keys: anyone who knows its address or topic may write there, or read, and
+/// phone numbers are personal.
 fn cut_channels(channels: &mut Json) {
     channels.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Json::as_object_mut).for_each(cut_keys);
 }

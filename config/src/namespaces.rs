@@ -111,11 +111,11 @@ pub struct Form {
     pub name: &'static str,
     /// A regular expression that every such text matches, and few others.
     pub pattern: &'static str,
-    /// Who may see such a text of a channel.
+    /// Visibility of such a text of a channel.
     pub(crate) privacy: Privacy,
 }
 
-/// Who may see a text of a channel. What nobody stated is private.
+/// Visibility of a text of a channel. A text without a stated one is private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Privacy {
     /// Everybody who may see the configuration.
@@ -254,7 +254,7 @@ impl KeyTable {
         self.kinds.iter().find(|(name, _)| *name == kind).map_or(self, |(_, table)| table)
     }
 
-    /// This table and all in it.
+    /// Returns this table and all in it.
     #[must_use]
     pub fn all(&'static self) -> Vec<&'static KeyTable> {
         let inner = self.keys().filter_map(|key| key.value.table());

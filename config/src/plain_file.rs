@@ -1,7 +1,7 @@
 //! Reading ordinary files alone: the one place from which files named by people are opened.
 //!
-//! Opening a named pipe waits for whoever writes to it, which may be nobody, and a device may never end. Both are refused
-//! with what is there and what was expected; whoever names the path says which it is.
+//! Opening a named pipe waits for its writer, which may never come, and a device may never end. Both are refused with what is there and
+//! what was expected; the caller adds the path.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, ErrorKind, Read};

@@ -436,7 +436,7 @@ impl<'a> Binder<'a> {
         let hours = rule.during.as_ref().and_then(|name| settings.schedules.get(&name.name)?.as_ref());
         let Some(hours) = hours else { return };
         if let Some(open) = hours.open_for().filter(|open| rule.alert.hold >= *open) {
-            // A hold starts anew when the schedule opens.
+            // A hold starts again when the schedule opens.
             let problem = Problem::new(format!("never fires: {} is open for {open} at a time", hours.schedule.id));
             let path = path::join(&rule.path, "for");
             self.parts.log.warning(rule.alert.hold_at, &path, problem.help("expected a shorter time"));

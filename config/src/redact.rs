@@ -1,6 +1,6 @@
-//! What of a configuration is never shown: values of keys that name a secret, user info, path and query of addresses, and texts
-//! in the form of a token. An ntfy topic is one of these values: on a server that asks no token, whoever knows the topic reads
-//! and writes there. The file and line that an explanation names say which topic it is to whoever may read them.
+//! Redaction: which parts of a configuration are never shown: values of keys that name a secret, user info, path and query of addresses,
+//! and texts in the form of a token. An ntfy topic is one of these values: on a server that asks no token, anyone who knows the topic reads
+//! and writes there. The file and line that an explanation names lead a reader with access to the topic.
 //!
 //! ```text
 //! tree     -- KeyContext: which keys lead to a secret --> Node::hidden --> messages, explain
@@ -94,7 +94,7 @@ pub(crate) fn is_name(text: &str) -> bool {
     text.strip_prefix("secret:").and_then(SecretName::new).is_some()
 }
 
-/// The parts of a text that are hidden whatever it stands under, rising and apart.
+/// The parts of a text that are hidden under every key, rising and apart.
 fn hidden_parts(text: &str) -> Vec<Range<usize>> {
     let Addresses { mut hidden, spans } = Addresses::of(text);
     // An address with something in the form of a token keeps its host.

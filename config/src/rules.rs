@@ -172,7 +172,7 @@ pub(crate) fn read(
     let watches = fields.place(if has_selector { "sensor" } else { "quantity" });
     let across = fields.or_default("across", reader::boolean);
     let across = across.then(|| fields.place("across"));
-    // One that neither watches anything nor says what must not be is said to watch nothing: the name is what is wrong.
+    // A rule that neither names sensors nor states a condition gets one message, that it watches nothing: its name is what is wrong.
     let is_other = !has_selector && !has_quantity && !conditions::states_any(&fields);
     let condition = if is_other { None } else { conditions::read(name, &fields, reader.sources) };
     let during = fields.optional("during", reader::id);

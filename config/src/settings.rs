@@ -149,7 +149,7 @@ impl Plausibility {
         }
     }
 
-    /// These figures; where one is not set, that of `other`.
+    /// Takes these figures, and those of `other` where one is not set.
     pub(crate) fn or(self, other: Plausibility) -> Plausibility {
         Plausibility {
             resolution: self.resolution.or(other.resolution),

@@ -95,7 +95,7 @@ fn places() -> Vec<(&'static KeyTable, Vec<&'static str>)> {
     places
 }
 
-/// Where a key of a rule is read, for each condition has a rule of its own.
+/// The rule that reads a key of a condition, for each condition has a rule of its own.
 fn rule_of(key: &str) -> Option<&'static str> {
     Some(match key {
         "below" => "below",

@@ -49,7 +49,7 @@ pub(crate) fn broken(text: &str, hidden: &SecretSpans, errors: &[toml::de::Error
         let is_open = matches!(mistake, None | Some(Mistake::Secret)) && OPEN.iter().any(|open| message.contains(open));
         let unreadable = match (is_open, is_header) {
             (true, false) => line.start..text.len(),
-            // Its name can be read, and so can what stands under it.
+            // The name of such a table can be read, and so can what stands under it.
             (_, true) if matches!(mistake, Some(Mistake::Slash(_))) => line,
             (_, true) => line.start..text[line.end..].find("\n[").map_or(text.len(), |next| line.end + next),
             (false, false) => line,

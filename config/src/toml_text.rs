@@ -69,7 +69,7 @@ pub fn with_texts(document: &str, table: &str, values: &[(&str, &str)]) -> Resul
     if values.iter().all(is_set) { Ok(changed) } else { Err(NotChanged::Form(table.to_owned())) }
 }
 
-/// Where the line after a header `[table]` begins, by the place of its name.
+/// Begin of the line after a header `[table]`, by the place of its name.
 fn after_header(document: &str, name: Range<usize>) -> Option<usize> {
     let begin = document[..name.start].rfind('\n').map_or(0, |at| at + 1);
     let is_header = document[begin..name.start].trim() == "[" && document[name.end..].trim_start().starts_with(']');

@@ -149,7 +149,7 @@ fn is_secret(content: &Content, within: KeyContext) -> bool {
     match content {
         Content::Text(text) => within == KeyContext::Secret && !redact::is_name(text),
         Content::Integer(_) | Content::Float(_) | Content::Array(_) => within == KeyContext::Secret,
-        // Its values are, each by itself; and a yes or no is none.
+        // Values of a table are judged each by itself; and a yes or no is no secret.
         Content::Table(_) | Content::Null | Content::Bool(_) => false,
     }
 }

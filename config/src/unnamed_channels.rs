@@ -10,7 +10,7 @@ use crate::path;
 use crate::settings::Zones;
 use crate::source::{Layer, Sources};
 
-/// Warns of channels that no level names: they tell nobody. That the shipped ones are not named is a choice.
+/// Warns of channels that no level names: no alert reaches them. That the shipped ones are not named is a choice.
 pub(crate) fn say(effective: &Effective, zones: &Zones, sources: &Sources, log: &Diagnostics) {
     let policies = || zones.all().flat_map(|settings| settings.policies.values());
     if policies().any(Option::is_none) {

@@ -1,4 +1,4 @@
-//! Whatever is in the files: no panic, a plan exactly when nothing is wrong, and every place in its text.
+//! For any text in the files: no panic, a plan exactly when nothing is wrong, and every place in its text.
 
 use proptest::prelude::*;
 use serde_json::Value as Json;

@@ -1,6 +1,6 @@
 //! Broken configurations, each a folder under `broken/` with all that is said of it in `expected.txt`.
 //!
-//! `TILTH_UPDATE_GOLDEN=1 cargo test -p tilth-config --test broken` writes the files anew; read the difference before it is
+//! `TILTH_UPDATE_GOLDEN=1 cargo test -p tilth-config --test broken` writes the files again; read the difference before it is
 //! kept.
 
 use std::fs;

@@ -34,7 +34,7 @@ fn said(loaded: &Loaded) -> Vec<String> {
     loaded.diagnostics.iter().map(ToString::to_string).collect()
 }
 
-/// Who is compared with whom, as `zone sensor other`.
+/// The pairs that are compared, as `zone sensor other`.
 fn compared(loaded: &Loaded) -> Vec<String> {
     let plan = loaded.plan.as_ref().unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     let pairs = plan.rules().filter_map(|rule| match &rule.condition {
@@ -69,7 +69,7 @@ fn a_glob_finds_the_other_in_the_zone_of_the_sensor() {
     // The other way round, only where there are two.
     let turned = ["tower-1 tower-1/ph-b tower-1/ph", "tower-2 rack/ph-b tower-2/ph"];
     check("sensor = '*/ph-b'\ndiffers_from = '*/ph'", &turned, &[]);
-    // Whatever it measures, and not with itself.
+    // Of any quantity, and not with itself.
     let both = ["tower-1 tower-1/ec tower-1/ec-b", "tower-1 tower-1/ph tower-1/ph-b"];
     check("sensor = 'tower-1/*'\ndiffers_from = '*/*-b'", &both, &[]);
     check("quantity = 'ec'\ndiffers_from = '*/ec-b'", &["tower-1 tower-1/ec tower-1/ec-b"], &[]);

@@ -1,4 +1,4 @@
-//! Whose word a value is.
+//! `explain` names the document that each value comes from.
 
 use tilth_config::{
     Document, Layer, LayerValue, Loaded, Origin, Purpose, SourceKey, Text, ZoneValue, base, explain, load_documents,

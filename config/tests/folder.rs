@@ -22,7 +22,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // It is under the system's folder for such things; what stays there is cleared by the system.
+        // The folder is under the system's temporary folder, which the system clears.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -124,7 +124,7 @@ fn files_in_the_wrong_place_are_named() {
     ];
     let nothing = "config.d: error: no .toml file in DIR/config.d; expected at least one";
     assert_eq!(said(&folder.0), [nothing, ignored[0], ignored[1], ignored[2]]);
-    // Where there is something to read, what was probably not meant to be read is left alone.
+    // If there is something to read, a file that was probably not meant to be read is left alone.
     folder.put("config.d/a.toml", SENSOR);
     assert_eq!(said(&folder.0), ignored[1..]);
 }

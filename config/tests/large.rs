@@ -30,7 +30,7 @@ fn ten_thousand_sensors_and_rules_are_bound_in_reasonable_time() {
     let loaded = farm(10_000, 10_000, one_each);
     println!("10,000 sensors and 10,000 rules: {:?}", start.elapsed());
     assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-    // Its own, two for pH, one for silence and one for faults.
+    // Each sensor has its own rule, two for pH, one for silence and one for faults.
     assert_eq!(loaded.plan.unwrap().rules().len(), 50_000);
     // Not a measurement: a cost that grew with the square would be minutes here.
     assert!(start.elapsed().as_secs() < 60);

@@ -367,7 +367,7 @@ fn zones_have_their_own_hours_and_people() {
     assert_eq!(faults, ["tower-1", "tower-1"]);
 }
 
-/// One bad reading alone pages nobody: the next one comes before the hold is over.
+/// One bad reading alone sends no page: the next one comes before the hold is over.
 #[test]
 fn a_fault_is_held_past_the_next_reading() {
     let sensors = "

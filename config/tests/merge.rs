@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 use tilth_config::merge_json;
 
-/// Data that nobody here made; on a clone without it this test is skipped aloud.
+/// Folder of data from elsewhere; on a clone without it this test is skipped aloud.
 fn shared_data() -> PathBuf {
     let folder = env::var_os("TILTH_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)

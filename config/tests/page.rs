@@ -175,7 +175,7 @@ fn an_example_that_is_wrong_is_found() {
     }
 }
 
-/// `TILTH_UPDATE_GOLDEN=1 cargo test -p tilth-config --test page` writes the table anew.
+/// `TILTH_UPDATE_GOLDEN=1 cargo test -p tilth-config --test page` writes the table again.
 #[test]
 fn its_table_of_quantities_is_what_is_shipped() {
     let loaded = load_documents(base(), Purpose::Replay);

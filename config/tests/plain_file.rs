@@ -1,4 +1,4 @@
-//! Only ordinary files are read, and whatever else is there is named without a wait.
+//! Only ordinary files are read, and anything else is named without a wait.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -16,7 +16,7 @@ fn validator(schema: &Json) -> Validator {
     draft202012::new(schema).expect("a schema that can be used")
 }
 
-/// Where a document is wrong, and why; empty where it is valid.
+/// Places where a document is wrong, and why; empty where it is valid.
 fn wrong(validator: &Validator, document: &Json) -> Vec<String> {
     validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }

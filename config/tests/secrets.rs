@@ -1,5 +1,4 @@
-//! No value of a key that names a secret, and no user info of an address, is ever part of what is said about a configuration,
-//! whatever is wrong with it.
+//! No value of a key that names a secret, and no user info of an address, is ever part of a message about a configuration, however broken it is.
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -386,7 +385,7 @@ fn what_is_no_secret_is_shown() {
     let explained = explain(&loaded, "notifications.phone.token").expect("it is there");
     assert_eq!(explained[0].value, Some(Json::from("secret:phone")));
     assert!(loaded.sources.shown("config.d/people.toml").expect("a text").contains("'secret:phone'"));
-    // Where a channel leads is told apart by its host.
+    // The destination of a channel is told apart by its host.
     let office = b"[notifications.office]\nkind = 'webhook'\nurl = 'https://hooks.example:8443/services/T0'\nsecret = 'secret:x'\n";
     let loaded = load(Text::Toml(office.to_vec()), AGENT_TOML);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);

@@ -33,7 +33,7 @@ impl Kinds {
     /// Every kind.
     pub const ALL: Self = Self(u16::MAX);
 
-    /// These kinds and one more.
+    /// Adds one kind to these.
     #[must_use]
     pub const fn or(self, kind: ChannelKind) -> Self {
         Self(self.0 | 1 << kind.number())
@@ -168,7 +168,7 @@ impl<const N: usize> Channels<N> {
         })
     }
 
-    /// Sets a channel and begins anew with it at `due`; whether that changed anything.
+    /// Sets a channel and starts it again at `due`; whether that changed anything.
     pub(crate) fn set(&mut self, due: BoardTime, number: u8, settings: &ChannelSettings) -> bool {
         let Some(channel) = self.channel_mut(number) else { return false };
         let measured = Measured::new(settings.kind, settings.oversampling);

@@ -41,7 +41,7 @@ pub enum Step {
     Program {
         /// Offset of the place in both sectors together, in bytes.
         at: usize,
-        /// What it holds from then on.
+        /// New contents of the place.
         bytes: [u8; PLACE_LEN],
     },
 }

@@ -34,7 +34,7 @@ impl Link {
         is_valid && is_at_least(core::mem::take(&mut self.silence), SILENCE)
     }
 
-    /// Goes on for some milliseconds. A silence of 49 days grows no more: it must not begin anew at 0.
+    /// Goes on for some milliseconds. A silence of 49 days grows no more: it must not start at 0 again.
     pub(crate) fn advance(&mut self, elapsed: u32) {
         self.silence = self.silence.checked_add(elapsed).unwrap_or(self.silence);
     }

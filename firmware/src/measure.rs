@@ -103,7 +103,7 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
         { Self { queued: [Measured::NOTHING; CHANNELS], channel: 0, step: Step::Idle, converting: None } };
 
     /// Asks for a measurement. A channel that is being measured already is measured once; one that now measures something else
-    /// begins anew.
+    /// starts from the beginning.
     pub fn request(&mut self, channel: u8, kind: ChannelKind, oversampling: u8) {
         let Some(queued) = self.queued.get_mut(usize::from(channel)) else { return };
         let before = core::mem::replace(queued, Measured::new(kind, oversampling)).kind();
@@ -202,7 +202,7 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
                 None => return Some(Err(Fault::Absent)),
             },
             ChannelKind::Pulse => {
-                // The agent takes the difference of two counts, whatever the sign of the bits.
+                // The agent takes the difference of two counts, with either sign of the bits.
                 let is_contact = request.oversampling() == OVERSAMPLING_OF_CONTACT;
                 let count = inputs.pulses(channel, is_contact).map(|count| count as i32);
                 return Some(count.ok_or(Fault::Absent));

@@ -46,7 +46,7 @@ pub trait Wiring {
 pub enum Input {
     /// A byte came from the agent.
     Byte(u8),
-    /// A measurement ended. One that nobody waits for any more is left out.
+    /// A measurement ended. One that is no longer awaited is left out.
     Measured {
         /// Number of the channel.
         channel: u8,
@@ -183,7 +183,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
         }
         // Ends what is no frame at the end of the last slot.
         self.handle_byte(0);
-        // Nobody waits for an answer to a record.
+        // An answer to a record has no receiver.
         self.answers = Answers::NONE;
         self.is_greeted = false;
         self.hello_due = false;
@@ -399,7 +399,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
         Some(Outcome::Done)
     }
 
-    /// Begins anew with a channel at `due`, or after its sensor's rest; whether the settings changed.
+    /// Starts again with a channel at `due`, or after its sensor's rest; whether the settings changed.
     fn begin(&mut self, mut due: BoardTime, channel: u8, mut settings: ChannelSettings) -> bool {
         if W::KINDS.has(ChannelKind::Dht22Temperature) {
             due = settings.rest(due);

@@ -12,7 +12,7 @@ pub const RECORD_LEN: usize = 1 + MAX_FRAME_TO_BOARD;
 /// A setting to keep over power loss. An empty slot, or one whose bytes are damaged, is as good as none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Where to keep it: a number below 1 + channels + relays.
+    /// Place of the record: a number below 1 + channels + relays.
     pub slot: u8,
     /// What to keep.
     pub bytes: [u8; RECORD_LEN],

@@ -18,7 +18,7 @@ impl BoardTime {
         self.0
     }
 
-    /// This instant and a wait, in milliseconds; a wait of more than 24.8 days is taken as that.
+    /// Adds a wait, in milliseconds, to this instant; a wait of more than 24.8 days is taken as that.
     #[must_use]
     #[inline(never)]
     pub fn after(self, wait: u32) -> Self {

@@ -21,7 +21,7 @@ pub enum Connection<P> {
 pub struct Channel<P> {
     /// What the channel is connected to.
     pub at: Connection<P>,
-    /// What it measures until the agent says otherwise.
+    /// Kind that the channel measures until the agent says otherwise.
     pub measures: ChannelKind,
     /// Milliseconds between readings until the agent says otherwise.
     pub every: u16,

@@ -100,7 +100,7 @@ impl Folder {
         Folder(folder)
     }
 
-    /// Where it is.
+    /// Path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -271,7 +271,7 @@ pub fn run(mut call: Command, input: &[u8]) -> Run {
     let mut child = call.spawn().expect("the program can be run");
     let mut stdin = child.stdin.take().expect("it is piped");
     let output = thread::scope(|scope| {
-        // One that refuses its configuration does not read its input.
+        // A program that refuses its configuration does not read its input.
         scope.spawn(move || stdin.write_all(input));
         child.wait_with_output().expect("it is a child of ours")
     });

@@ -27,7 +27,7 @@ pub struct Recording {
 pub struct Series {
     /// The sensor's id, made from the heading.
     pub id: String,
-    /// What it measures, where we have a word for it.
+    /// Quantity that the column measures, where we have a word for it.
     pub quantity: Option<&'static str>,
 }
 
@@ -122,7 +122,7 @@ impl Series {
     }
 }
 
-/// Small letters and digits, with one `-` for whatever is between them.
+/// Small letters and digits, with one `-` for everything between them.
 fn id_part(text: &str) -> String {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-").to_ascii_lowercase()

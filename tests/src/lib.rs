@@ -19,7 +19,7 @@ pub fn workspace() -> &'static Path {
 
 /// A set of the shared recordings: a file or folder under `TILTH_DATA`, by default `../shared/data` beside the workspace.
 ///
-/// Where it is not there, the test that needs it is skipped and says so with the number of its cases.
+/// Without the set the test that needs it is skipped and says so with the number of its cases.
 ///
 /// # Panics
 /// When it is not there and `CI` is `true`.

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
-/// A process that does not outlive whoever holds this: dropped, it is killed as by a power cut.
+/// A process that does not outlive the owner of this value: dropped, it is killed as by a power cut.
 #[derive(Debug)]
 pub struct Running(pub Child);
 
@@ -65,11 +65,11 @@ fn guard() -> io::Result<&'static Guard> {
         .spawn()?;
     let group = i32::try_from(shell.id()).map_err(io::Error::other)?;
     let pipe = shell.stdin.take().ok_or_else(|| io::Error::other("no pipe to the guard"))?;
-    // Where two threads begin at once, the guard of the second goes with its pipe.
+    // If two threads begin at once, the guard of the second goes with its pipe.
     Ok(GUARD.get_or_init(|| Guard { group, _pipe: pipe }))
 }
 
-/// Whether a process runs. One that has ended and that nobody has waited for does not.
+/// Whether a process runs. One that has ended and was not waited for does not.
 #[must_use]
 pub fn runs(process: u32) -> bool {
     let stat = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat")).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! Any CSV: whatever a recording is like, what can be read of it is read, what cannot is counted and shown, and neither
-//! needs more memory for more of it.
+//! Any CSV: of every recording what can be read is read, what cannot is counted and shown, and neither needs more memory for more of it.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::fmt::Write as _;
@@ -271,14 +270,14 @@ fn peak_kb(farm: &Farm, rounds: i64) -> u64 {
     let mut block = String::new();
     for round in 0..rounds {
         block.clear();
-        // Readings that alert, sensors that nobody knows, and garbage; no line is there twice.
+        // Readings that alert, unknown sensors, and garbage; no line is there twice.
         for row in round * 500..(round + 1) * 500 {
             let at = NEW_YEAR_MS + row * 1000;
             writeln!(block, "{at},t/a,{}\n{at},u/c{},{row}\ngarbage {row}", row / 7 % 20, row % 300).unwrap();
         }
         stdin.write_all(block.as_bytes()).unwrap();
     }
-    // Whatever the pipe still holds is less than a round.
+    // The rest that the pipe still holds is less than a round.
     let peak = peak_memory_kb(child.id()).unwrap();
     drop(stdin);
     assert!(child.wait_with_output().unwrap().status.success());

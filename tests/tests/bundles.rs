@@ -282,7 +282,7 @@ fn one_bit_flipped() {
     story.takes_a_good_one();
 }
 
-/// It is the hub's, and for this device; what it says cannot be run.
+/// A bundle of the hub, and for this device; its content cannot be run.
 #[test]
 fn that_does_not_compile() {
     let mut story = Story::new("b-compile");

@@ -98,7 +98,7 @@ fn two_motes_differ_only_while_something_happens_at_one_of_them() {
     assert!(same.contains("warmer"), "{same}");
 }
 
-/// They hang in one compartment and differ by up to 8 C for a moment; a drift lasts.
+/// The two sensors hang in one compartment and differ by up to 8 C for a moment; a drift lasts.
 #[test]
 fn a_healthy_pair_in_a_greenhouse_stays_quiet_for_a_month() {
     let set = "greenhouse/dual-pair-one-month-every-5-minutes.csv.gz";

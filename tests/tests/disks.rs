@@ -127,7 +127,7 @@ fn a_disk_that_fills_up_delays_no_page_and_costs_nothing_once_there_is_room() {
     assert_eq!(story.farm.log().matches(said).count(), 1, "said once: {}", story.farm.log());
 
     disk.free();
-    story.farm.until("recording resumes with nobody's help", is_well);
+    story.farm.until("recording resumes by itself", is_well);
     assert!(story.farm.log().contains("tilth-agent: store: recording works again"), "{}", story.farm.log());
     story.minutes(2, 22.0, 10.0);
     let closed = usize::try_from((story.now_ms - STEP_MS - BEGIN_MS) / MINUTE_MS).unwrap();
@@ -211,7 +211,7 @@ fn killed_and_started_on_a_full_disk_it_remembers_and_pages() {
     assert_eq!(story.farm.status().unwrap()["boot"], boot);
 
     disk.free();
-    story.farm.until("recording resumes with nobody's help", is_well);
+    story.farm.until("recording resumes by itself", is_well);
     assert!(events(&story.farm) > before);
     story.farm.kill();
     story.farm.start();
@@ -278,13 +278,13 @@ fn started_on_a_read_only_disk_it_remembers_pages_and_records_once_it_can() {
         assert_eq!(told(&story.farm, "hot 31.5"), 1, "{name}: it was told before: {}", story.farm.log());
         assert_eq!(story.farm.status().unwrap()["boot"], status["boot"]);
         disk.remount("rw");
-        story.farm.until("it records with nobody's help", is_well);
+        story.farm.until("it records by itself", is_well);
         assert!(committed(&story.farm, "events") > before, "{name}");
         assert_eq!(story.farm.log().matches("a new stream begins").count(), 0, "{}", story.farm.log());
     }
 }
 
-/// No database at the start, for whatever reason: watched, told, and kept in memory until there is one.
+/// No database at the start, for any reason: watched, told, and kept in memory until there is one.
 #[test]
 fn without_a_database_at_the_start_the_farm_is_watched_and_what_came_is_kept_once_there_is_one() {
     shows_that_it_watches(Story::new(a_folder("no-db-folder")), "Is a directory", |farm| {
@@ -308,7 +308,7 @@ fn a_folder(name: &str) -> Farm {
     farm
 }
 
-/// Writes the layout into a database that nobody uses: SQLite's `user_version`.
+/// Writes the layout into a database that is not open: SQLite's `user_version`.
 fn set_layout(farm: &Farm, layout: u32) {
     let path = farm.data().join("tilth.db");
     let mut bytes = fs::read(&path).unwrap();
@@ -368,7 +368,7 @@ impl Systemd {
     }
 }
 
-/// Guards against: a farm that nobody watches, since the agent is killed for a disk that hangs, or never counts as started.
+/// Guards against: a farm that is not monitored, since the agent is killed for a disk that hangs, or never counts as started.
 #[test]
 fn a_disk_that_hangs_and_a_hub_that_is_away_leave_the_watchdog_alone() {
     let folder = Folder::new("hangs-hub");

@@ -233,7 +233,7 @@ fn certificates_that_are_not_the_hubs_alone_stay_as_they_are() {
     }
 }
 
-/// Whoever is in between has the hub's answers but not the key of its certificate, or a CA of their own.
+/// A proxy in between has the hub's answers but not the key of its certificate, or a CA of its own.
 #[test]
 fn somebody_in_between_is_not_shown_the_code() {
     let mut enrolling = Enrolling::new("enroll-between");

@@ -121,8 +121,8 @@ fn watched(plan: &Plan, rule: &str) -> Vec<String> {
     rules.map(|bound| bound.key.sensor.as_str().to_owned()).collect()
 }
 
-/// `above`, `clear`, `for` and `cooldown` as `docs/rules.md` has them, over believed values, in the plainest way: the alert
-/// is looked at at each reading, after whatever hold ended before it.
+/// `above`, `clear`, `for` and `cooldown` as `docs/rules.md` has them, over believed values, in the plainest way: the alert is looked at at
+/// each reading, after any hold that ended before it.
 fn read_by_hand(plan: &Plan, rule: &str, sensor: &str, values: &[(i64, f64)]) -> Vec<String> {
     let is_it = |key: &tilth_core::plan::AlertKey| key.rule.as_str() == rule && key.sensor.as_str() == sensor;
     let bound = plan.rules().find(|bound| is_it(&bound.key)).unwrap();

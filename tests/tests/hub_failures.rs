@@ -242,7 +242,7 @@ fn half_an_answer_breaks_off() {
     through("f-half", Line::Halves, "backing-off", "the answer broke off", GROWING);
 }
 
-/// The hub took the batch and nobody heard: the rows come again, which is a no-op there.
+/// The hub took the batch and its answer was lost: the rows come again, which is a no-op there.
 #[test]
 fn an_answer_that_is_lost_makes_nothing_come_twice() {
     let mut between = Between::new("f-swallow");

@@ -22,14 +22,14 @@ case $1 in
 esac
 "#;
 
-/// Its line never comes up, so whoever started it waits.
+/// A program whose line never comes up, so its caller waits.
 const AGENT: &str = r#"#!/bin/sh
 [ "$1" = run ] || exit 1
 echo $$ >>"$PIDS"
 exec sleep 60
 "#;
 
-/// It ends at once, so whoever waits for it panics.
+/// A program that ends at once, so its caller panics.
 const AGENT_THAT_ENDS: &str = r#"#!/bin/sh
 [ "$1" = run ] && echo $$ >>"$PIDS"
 exit 1

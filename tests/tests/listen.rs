@@ -103,7 +103,7 @@ fn what_ten_sketches_print_is_accepted_by_check_and_read_by_run() {
     }
 }
 
-/// Guards against: a board that nobody can name, because it does not print, or at another speed than was guessed.
+/// Guards against: a board that stays unknown, because it does not print, or at another speed than was guessed.
 #[test]
 fn speeds_and_boards_are_found_and_a_sketch_that_prints_seldom_is_waited_for() {
     let mut farm = Farm::alone("listen-auto", "");

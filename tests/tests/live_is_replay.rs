@@ -78,7 +78,7 @@ fn a_month_over_a_serial_line_gives_what_a_replay_of_it_gives() {
     for stride in rows.chunks(50) {
         farm.say(stride.join("\n") + "\n");
         let last = stride.last().unwrap().split(',').next().unwrap();
-        // Whoever watches does not fall behind.
+        // The client that watches does not fall behind.
         farm.until("the rows are decided", |farm| farm.ask(&["sensors", "--json"]).out.contains(last));
     }
     let csv = farm.folder.write("month.csv", &month.csv);
@@ -182,7 +182,7 @@ fn a_recording_gives_what_happened_through_people_a_new_configuration_and_restar
     farm.start();
     let mut story = Story { farm, now_ms: BEGIN_MS };
 
-    // An alert fires, is taken on, and pages again when nobody saw to it.
+    // An alert fires, is acknowledged, and pages again when its acknowledgement runs out.
     let first = Tail::of(&mut story.farm, "tail-1");
     story.minutes(5, 21.0, 60.0);
     story.minutes(8, 31.5, 60.0);

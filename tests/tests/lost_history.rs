@@ -124,7 +124,7 @@ const HARMS: [(&str, Harm, &str); 11] = [
                 bytes[200] ^= 16;
             });
         },
-        // Of one commit that is torn nobody can tell whether it was complete; what was known can.
+        // Of one commit that is torn it cannot be told whether it was complete; what was known can.
         "its log",
     ),
     ("database deleted beside its log", |farm| fs::remove_file(farm.data().join("tilth.db")).unwrap(), "not there"),
@@ -233,7 +233,7 @@ fn what_is_whole_is_never_said_to_be_missing() {
             fs::remove_file(story.farm.data().join("history.last")).unwrap();
         }
     }
-    // A person who begins anew takes the folder away.
+    // A person who starts over takes the folder away.
     fs::remove_dir_all(story.farm.data()).unwrap();
     story.farm.start();
     story.minutes(1, 21.0);

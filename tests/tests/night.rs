@@ -22,7 +22,7 @@ const BEN: &str = "+4915187654321";
 const NO_NETWORK: [&str; 7] =
     ["unshare", "--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"];
 
-/// A thermometer and a horn on one board; nobody answers at the address of the phone.
+/// A thermometer and a horn on one board; no server answers at the address of the phone.
 const FARM: &str = "
 [sensors.'room/temp']
 quantity = 'temperature'
@@ -199,9 +199,9 @@ fn siren_and_sms_wake_somebody_who_takes_the_alert_on_by_sms() {
     assert!(urgent.contains("limit 28") && urgent.ends_with(&format!("Reply ACK {number}")), "{urgent}");
     assert!(urgent.len() <= 160, "{urgent}");
     assert!(modem.script().sent.iter().all(|sent| sent.valid_min == 60), "it must not arrive tomorrow");
-    assert!(channel(&farm, "phone")["waiting"].as_u64() > Some(0), "nobody can reach the phone");
+    assert!(channel(&farm, "phone")["waiting"].as_u64() > Some(0), "the phone cannot be reached");
 
-    // Killed and started again: the siren goes on, and nobody is told twice.
+    // Killed and started again: the siren goes on, and no message is sent twice.
     farm.kill();
     farm.until("the board's own timer ends the sound", |_| !board.is_on());
     launch(&mut farm);
@@ -307,7 +307,7 @@ fn modem_alert(farm: &Farm) -> Value {
     rows.find(|row| row["rule"] == "channel-down").unwrap_or_default()
 }
 
-/// Guards against: a modem that nobody knows to be unplugged until its SMS are needed.
+/// Guards against: a modem whose unplugging stays unknown until its SMS are needed.
 #[test]
 fn a_modem_that_is_unplugged_is_an_alert_that_the_siren_sounds() {
     let (mut farm, board, modem) = farm("modem-gone");

@@ -56,7 +56,7 @@ fn check(case: &Case) {
     let mut recording = "time,sensor,value\n".to_owned();
     let times = (0..).map(|second: i64| NEW_YEAR_MS + second * 1000);
     for (at, state) in times.zip(case.initial.iter().chain(&case.states)) {
-        // Whatever is no number, such as "unavailable", is a missing value.
+        // A state that is no number, such as "unavailable", is a missing value.
         let number = state.as_f64().or_else(|| state.as_str()?.parse().ok());
         let state = number.map(|number| number.to_string()).unwrap_or_default();
         writeln!(recording, "{at},case/state,{state}").unwrap();

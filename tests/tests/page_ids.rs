@@ -1,5 +1,5 @@
-//! The id of a notification means one notification for the whole life of a device: a receiver that drops what it has by its id,
-//! as the documents advise, loses no page, whatever happened to the disk or the database before.
+//! The id of a notification means one notification for the whole life of a device: a receiver that drops what it has by its id, as the
+//! documents advise, loses no page, also after failures of the disk or the database.
 //!
 //! Disks are real ones and need the right to mount; where there is none that case says that it is skipped.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
@@ -39,7 +39,7 @@ impl Story {
         self.farm.until(what, |farm| notices(farm).iter().any(|(_, text)| text.contains(what)));
     }
 
-    /// An alert that nobody had before, and the id of its page.
+    /// A new alert, and the id of its page.
     fn page(&mut self, temp: f64, level: f64, what: &str) -> String {
         self.say(temp, level);
         self.until_told(what);
@@ -61,7 +61,7 @@ fn notices(farm: &Farm) -> Vec<(String, String)> {
     told.map(|(id, text)| (id.to_owned(), text.to_owned())).collect()
 }
 
-/// Whatever comes under a known id is the same again, and says so.
+/// A notification under a known id is the same again, and says so.
 #[track_caller]
 fn no_id_comes_again(farm: &Farm, case: &str) {
     let mut known = BTreeMap::new();
@@ -134,7 +134,7 @@ fn a_page_after_lost_history_has_an_id_of_its_own() {
         assert_ne!(before, after, "{case}");
         no_id_comes_again(&story.farm, case);
         if !case.contains("folder") {
-            // Whoever has the old page in hand takes on no other alert.
+            // An acknowledgement of the old page's number takes on no other alert.
             let taken = story.farm.ask(&["ack", &number.to_string(), "--by", "anna"]);
             assert_eq!(taken.code, Some(1), "{case}: {number}: {taken:?}");
         }

@@ -244,7 +244,7 @@ fn the_first_bundle_returns_to_the_files_on_site() {
     story.until_good();
 }
 
-/// Who stands before the farm decides; but is told.
+/// A person at the farm decides; but is told.
 #[test]
 fn files_on_site_are_not_reverted_and_people_are_told() {
     let mut story = Story::new("prob-files");

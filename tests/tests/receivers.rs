@@ -1,7 +1,7 @@
 //! What people are told, as it arrives: a server as ntfy's and a webhook, each in a process of its own, and the real agent with
 //! a board on its line. What came is compared with the texts in `receivers/`.
 //!
-//! `TILTH_UPDATE_GOLDEN=1 cargo nextest run -p tilth-tests -E 'binary(receivers)'` writes them anew; read the difference before
+//! `TILTH_UPDATE_GOLDEN=1 cargo nextest run -p tilth-tests -E 'binary(receivers)'` writes them again; read the difference before
 //! it is committed.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
@@ -237,7 +237,7 @@ impl Story {
         });
     }
 
-    /// Waits until what the board said was decided on, and whoever tells people had his turn.
+    /// Waits until what the board said was decided on, and notify had its turn.
     #[track_caller]
     fn until_heard(&mut self) {
         let now = self.now_ms;
@@ -259,7 +259,7 @@ impl Story {
         self.farm.until("the note is kept", |farm| committed(farm) > before);
     }
 
-    /// Nobody else learns the secrets.
+    /// The secrets reach their servers alone.
     #[track_caller]
     fn check_secrets(&self) {
         let process = PathBuf::from(format!("/proc/{}", self.farm.process()));
@@ -336,7 +336,7 @@ fn an_alert_that_fires_escalates_is_acknowledged_and_resolves() {
     story.until_came(2, 2);
     story.after(10 * SECOND_MS, "b=61");
     story.until_came(3, 3);
-    // Nobody acknowledges: the first becomes a warning, then the second urgent.
+    // No acknowledgement: the first becomes a warning, then the second urgent.
     story.after(10 * MINUTE_MS - 10 * SECOND_MS, "a=51.5");
     story.until_came(4, 4);
     story.after(10 * SECOND_MS, "b=62");
@@ -406,7 +406,7 @@ fn a_receiver_that_is_down_or_refuses_is_told_later_and_only_a_repeat_says_so() 
     story.after(10 * SECOND_MS, "a=60");
     story.until_came(0, 1);
     story.until_failed("phone", "refused");
-    // It escalates meanwhile; the office hears of it at once.
+    // The alert escalates meanwhile; the office hears of it at once.
     story.after(120 * MINUTE_MS, "a=60");
     story.until_came(0, 2);
     story.until_waiting("phone", 1);
@@ -418,7 +418,7 @@ fn a_receiver_that_is_down_or_refuses_is_told_later_and_only_a_repeat_says_so() 
         ("b", "500", "answered 500", MINUTE_MS),
         ("c", "429 600", "answered 429", 10 * MINUTE_MS),
         ("d", "401", "answered 401", 5 * MINUTE_MS),
-        // It was taken, and the answer is lost: this one alone may have been read.
+        // The page was taken, and the answer is lost: this one alone may have been read.
         ("e", "hang-up", "", MINUTE_MS),
     ] {
         let (phone, office) = (story.phone.requests().len(), story.office.requests().len());
@@ -439,7 +439,7 @@ fn a_receiver_that_is_down_or_refuses_is_told_later_and_only_a_repeat_says_so() 
     let repeats: Vec<bool> = story.phone.titles().iter().map(|title| title.starts_with("Repeat: ")).collect();
     assert_eq!(repeats, [false, false, false, false, false, true], "{}", story.phone.shown());
     story.phone.check_golden("down");
-    // One that can never be told is counted in the next.
+    // A page that can never be sent is counted in the next.
     story.phone.order("413");
     story.after(10 * SECOND_MS, "f=60");
     story.until_failed("phone", "answered 413");
@@ -476,7 +476,7 @@ fn killed_between_sending_and_noting_it_tells_again_under_the_same_id_and_says_s
     story.until_waiting("office", 0);
     story.until_kept();
     story.farm.kill();
-    // The answer comes to nobody.
+    // The answer finds no agent.
     fs::write(story.phone.folder.join("go"), "").unwrap();
     story.farm.start();
     story.after(10 * SECOND_MS, "a=60");
@@ -484,7 +484,7 @@ fn killed_between_sending_and_noting_it_tells_again_under_the_same_id_and_says_s
     story.until_waiting("phone", 0);
     story.until_kept();
     story.farm.kill();
-    // That it was told is noted now, on both channels: only the news is told.
+    // The delivery is noted now, on both channels: only the news is told.
     story.farm.start();
     story.after(10 * SECOND_MS, "b=60");
     story.until_came(3, 2);

@@ -1,5 +1,4 @@
-//! A secret that somebody wrote where it does not belong stays in that file: neither the agent nor the hub says it, keeps it or
-//! passes it on, whatever is asked of them.
+//! A secret that somebody wrote where it does not belong stays in that file: for no request does the agent or the hub say it, keep it or pass it on.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::fs;

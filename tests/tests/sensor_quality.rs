@@ -128,7 +128,7 @@ fn a_spike_is_suspect_and_what_differs_is_written() {
         for (nth, flag) in vector.flags.iter().enumerate() {
             let agrees = match *flag {
                 GOOD => found[nth] == Some(Quality::Good),
-                // Their two limits are one of ours, and what jumps is suspect however far it goes.
+                // The two limits of the vectors are one of ours, and a jump of any size is suspect.
                 SUSPECT | FAIL => found[nth] == Some(Quality::Suspect),
                 MISSING => found[nth].is_none(),
                 _ => false,

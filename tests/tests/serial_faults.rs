@@ -31,7 +31,7 @@ severity = 'warning'
 message = 'hot {value}'
 ";
 
-/// What memory may grow by whatever comes: less than a tenth of what is sent, more than an allocator's play.
+/// Most that memory may grow by for any input: less than a tenth of what is sent, more than an allocator's play.
 const PLAY: u64 = 4 << 20;
 
 fn bus(farm: &Farm) -> Value {
@@ -174,7 +174,7 @@ fn forty_megabytes_of_noise_at_full_speed_cost_no_memory_and_no_restart() {
     assert!(farm.log().lines().count() < 20, "it says too much:\n{}", farm.log());
 }
 
-/// Whatever lies where the port should be, the line is found again without a restart once it is one.
+/// With anything else in place of the port, the line is found again without a restart once it is a port.
 #[test]
 fn a_port_that_is_something_else_vanishes_and_returns_as_another_is_named_and_read_again() {
     let mut farm = Farm::alone("port", FARM);
@@ -201,7 +201,7 @@ fn a_port_that_is_something_else_vanishes_and_returns_as_another_is_named_and_re
     fs::remove_file(&link).unwrap();
     farm.plug_in();
     farm.until("it is up", |farm| bus(farm)["state"] == "up");
-    // Whoever opens a line may hear the end of one first.
+    // A program that opens a line may hear the end of one first.
     farm.say("p=99\n");
     farm.say(reading(0, 20.0));
     until_temp(&mut farm, 20.0);

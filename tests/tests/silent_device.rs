@@ -144,7 +144,7 @@ fn a_silent_device_pages_once_and_once_when_it_is_back_over_restarts() {
     site.hub.serve();
     site.speak(OTHER);
     site.until("a page of the other one", |site| site.told(OTHER) == ["silent"], |_| {});
-    assert_eq!(site.told(DEVICE), ["silent"], "a restart pages nobody again");
+    assert_eq!(site.told(DEVICE), ["silent"], "a restart sends no page again");
     site.speak(DEVICE);
     site.until("the device is back", |site| site.told(DEVICE).len() == 2, |_| {});
     site.until("the next silence", |site| site.told(DEVICE).len() == 3, |_| {});

@@ -186,7 +186,7 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// A hub that takes every connection and never answers: nobody waits for it.
+/// A hub that takes every connection and never answers: no alert waits for it.
 #[test]
 fn a_hub_that_never_answers_delays_no_alert() {
     let folder = Folder::new("sync-mute-hub");

@@ -1,4 +1,4 @@
-//! Agent and hub over the hub's own TLS, from files: who is believed, and what a technician reads when nobody is.
+//! Agent and hub over the hub's own TLS, from files: which certificates are trusted, and what a technician reads of an untrusted one.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::fs;
@@ -31,7 +31,7 @@ impl Between {
         Between { room, hub, folder }
     }
 
-    /// What it says arrives: batches up, and a bundle down.
+    /// Sync works: batches go up, and a bundle comes down.
     #[track_caller]
     fn works(&mut self) {
         self.hub.configure(&self.folder.write("put/farm.toml", config(50)));

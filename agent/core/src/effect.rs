@@ -1,4 +1,4 @@
-//! What the engine wants done. It decides; whoever runs it acts, in the order given.
+//! What the engine wants done. The engine decides; its caller carries the effects out, in the order given.
 
 use std::sync::Arc;
 
@@ -75,9 +75,9 @@ pub enum Transition {
     Escalated,
     /// Somebody takes it on.
     Acknowledged {
-        /// Until when nobody is paged about it.
+        /// Until when the alert pages nobody.
         until: Stamp,
-        /// Who.
+        /// Name of the person.
         by: String,
     },
     /// Over.
@@ -108,7 +108,7 @@ pub struct AlertDetails {
     pub severity: Severity,
     /// What was compared.
     pub value: Option<DisplayValue>,
-    /// What it was compared with.
+    /// The limit that the value was compared with.
     pub limit: Option<DisplayValue>,
     /// Since when the condition has held.
     pub since: Stamp,

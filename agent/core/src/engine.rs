@@ -57,7 +57,7 @@ pub use view::{AlertState, AlertView, ScheduleView, SensorView, SilenceView};
 /// A boot, as the engine begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// Counts the device's boots; 0 as long as nobody could count this one ([`Engine::number_boot`]).
+    /// Counts the device's boots; 0 while the number of this one is unknown ([`Engine::number_boot`]).
     pub boot: u32,
     /// Time since that boot.
     pub at: Uptime,
@@ -84,13 +84,13 @@ pub enum Input {
     /// The configuration changed. An equal plan changes nothing.
     #[serde(skip)]
     Plan(Arc<Plan>),
-    /// A person takes an alert on; nobody is paged about it for that long. One that is not raised is left alone.
+    /// A person takes an alert on; it pages nobody for that long. An alert that is not raised stays as it is.
     Acknowledge {
         /// The alert's number.
         alert: AlertId,
         /// For how long.
         span: Span,
-        /// Who.
+        /// Name of the person.
         by: String,
     },
     /// A person silences alerts for that long.
@@ -99,7 +99,7 @@ pub enum Input {
         of: Matcher,
         /// For how long.
         span: Span,
-        /// Who.
+        /// Name of the person.
         by: String,
     },
     /// A person ends a silence early.
@@ -189,7 +189,7 @@ struct SensorMemory {
     old: bool,
     /// When anything came from it last, late or not; boot, before that.
     heard_at: Uptime,
-    /// Others on its bus were heard when it should have been long ago; until it is.
+    /// Overdue: others on its bus were heard when this sensor should have been long ago. Cleared when it is heard.
     overdue: bool,
     /// When its bus came back, until a reading comes.
     back_at: Option<Uptime>,
@@ -200,7 +200,7 @@ struct SensorMemory {
 struct RuleState {
     alert: Alert,
     escalation: Option<Escalation>,
-    /// Who took the alert on last.
+    /// Name of the person who acknowledged the alert last.
     acknowledged_by: Option<String>,
     timer: Option<Uptime>,
     missing_timer: bool,

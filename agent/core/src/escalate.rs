@@ -1,4 +1,4 @@
-//! Escalation of an alert: whom to page, and what follows when nobody acknowledges.
+//! Escalation of an alert: whom to page, and what follows without an acknowledgement.
 
 use std::fmt;
 
@@ -81,7 +81,7 @@ pub(crate) struct DuePage {
 }
 
 impl Escalation {
-    /// Of an alert that fires now.
+    /// Escalation of an alert that fires now.
     pub(crate) fn new(now: Stamp, severity: Severity) -> Escalation {
         Escalation { severity, pages: 0, unsent: Some(Cause::Fired), next: Next::At(Due::after(now, Span::ZERO)) }
     }
@@ -106,7 +106,7 @@ impl Escalation {
             Next::At(due) if due.at > now.uptime => return None,
             Next::At(_) | Next::Deferred => {
                 if let Some(when_over) = suppressed {
-                    // Nobody was asked, so no level is climbed: this one is told when it can be.
+                    // No page was sent, so no level is climbed: this one follows when it may.
                     self.unsent.get_or_insert(when_over);
                     self.next = Next::Deferred;
                     return None;
@@ -137,8 +137,8 @@ impl Escalation {
         self.next = Next::At(Due::after(now, Span::ZERO));
     }
 
-    /// Another policy, perhaps, counts from now on: where its wait is shorter than what is left of the one that runs, or that one
-    /// had none, it is waited for from now.
+    /// Applies the policy, which may be another one, from now on: where its wait is shorter than what is left of the one that runs, or that
+    /// one had none, the wait begins now.
     pub(crate) fn shorten_wait(&mut self, now: Stamp, policy: &Policy) {
         let wait = policy.level(self.severity).wait;
         let is_longer = match self.next {

@@ -282,7 +282,7 @@ impl Interlock {
         entry.state = State::On { order, since: now.uptime, span, until, command };
     }
 
-    /// Switches off, whatever the state; one that is off is told once more.
+    /// Switches off in any state; confirms once more where the actuator is off already.
     fn stop(&mut self, now: Stamp, id: &Id, reason: &OffReason, command: Option<&Command>) {
         let order = self.next_order();
         let Some(entry) = self.entries.get_mut(id) else { return };

@@ -23,7 +23,7 @@ const SHORTEST_CHANGE: Span = Span::from_mins(1);
 /// A faulty sensor counts as recovered once it has been well for this long, so that one that flickers is one fault.
 const WELL_AGAIN_AFTER: Span = Span::from_mins(1);
 
-/// Rate history keeps one reading in this time, so that at most 61 are kept whatever the rate of reading.
+/// Rate history keeps one reading in this time, so at most 61 are kept however often the sensor is read.
 const HISTORY_STEP: Span = Span::from_secs(1);
 
 /// Why a sensor is not to be believed.
@@ -85,7 +85,7 @@ pub(crate) struct Judge {
     failed: bool,
     /// Believed readings, oldest first; empty unless a rule asks for the rate.
     history: VecDeque<PastReading>,
-    /// Of the newest readings, if they had no time of their own.
+    /// State of the newest readings, if they had no time of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     undated: Option<Undated>,
 }
@@ -303,7 +303,7 @@ impl Judge {
         self.believed
     }
 
-    /// The newest reading, of whatever quality. One after which the input failed is still the newest.
+    /// The newest reading of any quality. One after which the input failed is still the newest.
     pub(crate) fn newest(&self) -> Option<PastReading> {
         self.newest
     }

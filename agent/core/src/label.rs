@@ -62,7 +62,7 @@ impl Label {
         }
     }
 
-    /// Whether two labels are one label, whatever unit they say.
+    /// Whether two labels are one label, leaving aside the unit that they state.
     #[must_use]
     pub fn is_same(&self, other: &Label) -> bool {
         self.key == other.key

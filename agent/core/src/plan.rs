@@ -1,6 +1,6 @@
 //! What the engine watches: sensors, and rules bound to them with their escalation policies and schedules, all checked.
 //!
-//! A plan is made once by whoever reads documents, and is then only read.
+//! A plan is made once, by the reader of the configuration, and is then only read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -67,7 +67,7 @@ pub struct Rule {
     pub during: Option<Arc<Schedule>>,
     /// What an alert says.
     pub message: Arc<Template>,
-    /// What it says once its condition holds no more; usual words where there is none.
+    /// Message once the condition no longer holds; the usual words where there is none.
     pub resolved: Option<Arc<Template>>,
     /// What to do about it.
     pub advice: Option<Arc<str>>,

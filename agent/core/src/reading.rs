@@ -65,8 +65,8 @@ pub struct Raw {
     pub sensor: SensorIx,
     /// The value's own time; at arrival, or as its source stamped it.
     pub at: Uptime,
-    /// In whatever the input delivers; not a number where the input answered without a value, which with [`Quality::Fault`] is
-    /// a failure of the sensor and else only counted.
+    /// In the unit of the input; not a number where the input answered without a value, which with [`Quality::Fault`] is a failure of the
+    /// sensor and else only counted.
     pub value: f64,
     /// What the input itself says of it.
     pub quality: Quality,

@@ -74,7 +74,7 @@ pub(crate) fn removed(key: &AlertKey) -> String {
     format!("{} no longer watched by {}: removed from the configuration", key.sensor, key.rule)
 }
 
-/// The rule's hours are over, whatever the value is.
+/// The rule's hours are over; the value plays no part.
 pub(crate) fn schedule_closed(key: &AlertKey, schedule: &Id) -> String {
     format!("{} not watched by {} for now: schedule {schedule} closed", key.sensor, key.rule)
 }

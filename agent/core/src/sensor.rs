@@ -13,7 +13,7 @@ pub struct Sensor {
     pub id: SensorId,
     /// The zone it belongs to; by default the first half of its id.
     pub zone: Id,
-    /// What it measures.
+    /// Quantity that the sensor measures.
     pub quantity: Quantity,
     /// The smallest difference it tells; every value is a whole number of these.
     pub resolution: Resolution,

@@ -29,7 +29,7 @@ pub struct SiteState {
 pub struct Silence {
     /// Which alerts.
     pub of: Matcher,
-    /// Who set it.
+    /// Name of the person who set it.
     pub by: String,
     pub(crate) until: Due,
 }

@@ -18,7 +18,7 @@ pub struct Target {
     pub on: Limit,
     /// From then on it is wanted off. Between the two it stays as it is.
     pub off: Limit,
-    /// It follows the sensor only then; always, where there is none.
+    /// Hours in which the actuator follows the sensor; none: always.
     pub during: Option<Arc<Schedule>>,
 }
 

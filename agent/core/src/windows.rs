@@ -12,8 +12,8 @@ use crate::reading::{Quality, Reading, SensorIx};
 use crate::time::{Span, Stamp, Uptime};
 use crate::value::Steps;
 
-/// So many windows of one sensor may be open at a time, one minute and one quarter as a rule: beyond it what came late does
-/// not wait for the minute to end, so that a recording full of late readings takes no memory.
+/// Most windows of one sensor that may be open at a time, one minute and one quarter as a rule: beyond it what came late does not wait for
+/// the minute to end, so that a recording full of late readings takes no memory.
 const CROWD: usize = 64;
 
 /// How long a window is.
@@ -31,7 +31,7 @@ pub enum Grain {
 pub struct Window {
     /// Readings that are not believed; they are in nothing else.
     pub bad: u32,
-    /// Of the believed ones.
+    /// Sums over the believed readings.
     pub good: Option<Sums>,
 }
 
@@ -40,7 +40,7 @@ pub struct Window {
 pub struct Sums {
     /// How many.
     pub count: u32,
-    /// Their sum.
+    /// Sum of the readings.
     pub sum: i64,
     /// The sum of their squares.
     pub sum_sq: u128,

@@ -57,7 +57,7 @@ impl HttpClients {
         HttpClients { user_agent, plain: OnceCell::new(), secure: OnceCell::new() }
     }
 
-    /// Client for an address; after an error made anew with the next page.
+    /// Client for an address; after an error the next page tries to make one again.
     pub(crate) async fn of(&self, url: &str) -> Result<&Client, String> {
         let is_plain = url.starts_with("http://");
         let client = if is_plain { &self.plain } else { &self.secure };

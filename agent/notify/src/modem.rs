@@ -1,5 +1,5 @@
-//! SMS by a modem on a serial line: what is said to the modem, which SMS go to whom, and what answers mean. All of it is pure; whoever has
-//! the line drives it.
+//! SMS by a modem on a serial line: commands to the modem, recipients of each SMS, and the meaning of answers. All of it is pure; the task
+//! that owns the line drives it.
 //!
 //! ```text
 //! Message, Answer --> Outgoing -- Submit --> Session -- AT commands --> modem

@@ -1,4 +1,4 @@
-//! What people are told, whatever the channel.
+//! What people are told, the same for every channel.
 
 #[cfg(test)]
 pub(crate) mod samples;

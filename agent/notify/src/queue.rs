@@ -421,7 +421,7 @@ impl Queue {
         self.channel_ready(item).max(item.not_before).max(budget)
     }
 
-    /// When the channel is tried with an item, whatever its budget.
+    /// When the channel is tried with an item, leaving aside its budget.
     fn channel_ready(&self, item: &Item) -> Uptime {
         match item.notification.rank() {
             Some(Severity::Critical | Severity::Urgent) => self.not_before.min(self.last_attempt + LONGEST_ASKED_WORST),

@@ -93,7 +93,7 @@ fn bus_of(engine: &Engine, sensor: &SensorId) -> Result<Id, Problem> {
     plan.sensor(ix).bus.clone().ok_or_else(|| no_circuit(sensor, "it is on no bus"))
 }
 
-/// The way to the task of a bus.
+/// Queue of the task of a bus.
 fn requests_of(api: &ApiState, bus: &Id, sensor: &SensorId) -> Result<mpsc::Sender<CalibrationRequest>, Problem> {
     let posted = api.health.posted();
     let found = posted.buses.iter().find(|known| known.id == *bus);

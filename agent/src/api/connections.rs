@@ -65,7 +65,7 @@ pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
     }
 }
 
-/// All connections, with one limit, whatever they came over.
+/// All connections, over the socket and TCP, with one limit.
 struct Connections {
     router: Router,
     open: Vec<(Arc<Activity>, AbortHandle)>,
@@ -155,7 +155,7 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(caller);
-    // A body that broke off ends here, too: nobody reads the answer.
+    // A body that broke off ends here, too: its client is gone.
     let Ok(body) = Limited::new(body, MAX_REQUEST).collect().await else {
         let detail = format!("a request is longer than {MAX_REQUEST} bytes");
         return Ok(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response());

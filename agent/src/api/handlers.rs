@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 const PATHS: &str = "/api/v1/status, sensors, history, alerts, alerts/past, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/{actuator}/switch, holds, \
     holds/{zone}, channels/{channel}/test, calibrations, notes, configuration/retry, ports/release or events";
 
-/// The routes, the same whatever the request came over.
+/// The routes, the same over the socket and TCP.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/api/v1/status", get(status))

@@ -65,7 +65,7 @@ pub(crate) struct ReleasePort {
     pub(crate) port: String,
 }
 
-/// Who asks: all that a test of a channel and the end of a hold state.
+/// Body of a request that states only the person: the test of a channel, the end of a hold.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Person {
@@ -249,7 +249,7 @@ pub(crate) struct ActuatorRow {
     pub(crate) max_on_s: Option<f64>,
     /// Seconds for which it must stay off yet.
     pub(crate) must_rest_s: Option<f64>,
-    /// Its zone is on hold.
+    /// Whether its zone is on hold.
     pub(crate) held: bool,
     /// People and switches that hold it.
     #[serde(default)]
@@ -266,7 +266,7 @@ pub(crate) struct HoldRow {
     /// Switch that holds it, where one does.
     #[serde(default)]
     pub(crate) switch: Option<SensorId>,
-    /// Who holds the zone all the same, of a hold that was ended.
+    /// People and switches that still hold the zone after a hold was ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) still_held_by: Vec<String>,
     /// End of the hold and seconds until then; none: until the person or the switch ends it.
@@ -315,7 +315,7 @@ pub(crate) struct StatusRow {
     pub(crate) sync: Option<SyncState>,
 }
 
-/// Sync with the hub. Times are uptimes of the machine in milliseconds, whatever clock the agent runs on.
+/// Sync with the hub. Times are uptimes of the machine in milliseconds, also where the agent runs on another clock.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct SyncState {
@@ -364,7 +364,7 @@ pub(crate) struct ClockState {
 pub(crate) struct ConfigState {
     pub(crate) hash: String,
     pub(crate) since: Option<String>,
-    /// What it contains, and what the one before contained besides.
+    /// Contents of this configuration, and what the one before contained besides.
     #[serde(flatten)]
     pub(crate) change: InventoryChange,
     /// Changed keys of `agent.toml` that take effect at the next start.

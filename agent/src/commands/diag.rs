@@ -1,4 +1,4 @@
-//! `tilth-agent diag`: one archive for whoever helps from afar, without secrets.
+//! `tilth-agent diag`: one archive for remote support, without secrets.
 //!
 //! Each file is the output of a command, and the agent's own say no secret. Values of secrets and keys that this user can read are blanked out
 //! all the same, wherever they stand, and how many this user cannot read is said.
@@ -28,7 +28,7 @@ const PATIENCE: &str = "60";
 /// Upper limit of one file, in bytes: what a command printed last is kept.
 const MAX_BYTES: usize = 4 << 20;
 
-/// Where systemd puts the credentials of the service, for its user and root.
+/// Folder of the credentials that systemd gives the service, readable by its user and root.
 const CREDENTIALS: &str = "/run/credentials/tilth-agent.service";
 
 /// Secrets shorter than this many bytes would blank out half the archive.
@@ -165,7 +165,7 @@ struct Secrets {
 }
 
 impl Secrets {
-    /// Secrets and keys that the configuration names, and whatever else is where secrets are kept.
+    /// Secrets and keys that the configuration names, and everything else in the folders of secrets.
     fn read(loaded: &Loaded, folder: &Path) -> Secrets {
         let resources = || loaded.resources.iter().map(|named| &named.resource);
         let named = resources().filter_map(|resource| match resource {
@@ -180,7 +180,7 @@ impl Secrets {
         });
         secrets.values.extend(keys.map(|key| key.trim_ascii().to_owned()));
         secrets.values.retain(|value| value.len() >= SHORTEST_SECRET);
-        // One that holds another goes first.
+        // A secret that contains another goes first.
         secrets.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         secrets.values.dedup();
         secrets
@@ -205,7 +205,7 @@ impl Secrets {
             }
         }
         if is_closed {
-            // Nobody knows how many there are.
+            // The folder cannot be listed, so the count is unknown.
             secrets.unread = secrets.unread.max(1);
         }
         secrets
@@ -218,7 +218,7 @@ impl Secrets {
     }
 }
 
-/// The text with `[blanked out]` in place of each secret and of whatever has the form of a device key.
+/// The text with `[blanked out]` in place of each secret and of everything that has the form of a device key.
 fn blank_out(text: Vec<u8>, secrets: &[Vec<u8>]) -> Vec<u8> {
     let blanked = secrets
         .iter()

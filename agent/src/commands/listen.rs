@@ -196,7 +196,7 @@ async fn gather(endpoint: Endpoint, time: Duration, is_trial: bool, output: &mut
     let end = begin + time;
     let mut until = end;
     while !heard.is_board && length <= MAX_BYTES {
-        // Where bytes come without a pause no time ever runs out by itself.
+        // While bytes come without a pause, no read times out by itself.
         let read = match Instant::now() < until {
             true => timeout_at(until, stream.read(&mut bytes)).await.ok(),
             false => None,
@@ -290,8 +290,7 @@ fn by_id(port: &Path) -> String {
     same.next().unwrap_or_else(|| port.to_owned()).display().to_string()
 }
 
-/// A draft without the sensors that make no configuration whatever they measure, each of which is said: no input can name a label such as
-/// `Ready?`.
+/// A draft without the sensors that make no configuration as any quantity, each of which is said: no input can name a label such as `Ready?`.
 fn accepted(mut draft: Draft) -> anyhow::Result<Draft> {
     let with = |sensors: &[DraftSensor]| {
         let measuring = |sensor: &DraftSensor| DraftSensor {
@@ -318,7 +317,7 @@ fn check(draft: &Draft) -> anyhow::Result<()> {
     documents.agent_toml = Some(Document::agent_toml(&format!("[device]\nid = \"listen\"\n{}", draft.agent_toml())));
     documents.layers.push(Document::toml(Layer::ConfigD, "listen.toml", &draft.config_d()));
     let loaded = load_documents(documents, Purpose::Check);
-    // Where all sensors are commented out, that there is none is no fault.
+    // A draft with all sensors commented out has none, which is no fault.
     let has_sensors = draft.sensors.iter().any(|sensor| sensor.quantity.is_some());
     let is_wrong = |found: &Diagnostic| found.level == Level::Error && (has_sensors || found.file == "agent.toml");
     match loaded.diagnostics.iter().find(|found| is_wrong(found)) {

@@ -9,7 +9,7 @@ use crate::api::rows::ReleasePort;
 /// A port that the agent leaves alone while this lives.
 pub(super) struct Held {
     _events: Events,
-    /// The agent takes the port back once this is closed, by whoever has it.
+    /// The agent takes the port back once this is closed, by every process that has it.
     pub(super) connection: OwnedFd,
 }
 

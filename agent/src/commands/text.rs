@@ -69,7 +69,7 @@ pub(super) fn alerts(rows: &[AlertRow], times: &Times) -> Vec<String> {
     table(["ALERT", "SEVERITY", "STATE", "SINCE", "FOR", "RULE", "SENSOR", "MESSAGE"], rows.iter().map(row))
 }
 
-/// Circumstances of an alert in parentheses: its cause, and why nobody is paged about it.
+/// Circumstances of an alert in parentheses: its cause, and why it pages nobody.
 fn circumstances(row: &AlertRow, times: &Times) -> String {
     let parts = [
         row.why.as_deref().map(line),

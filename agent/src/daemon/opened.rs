@@ -187,8 +187,8 @@ struct StoreMonitor {
 }
 
 impl StoreMonitor {
-    /// Opens the database and answers with the state that it restores. Where nobody waits for that any more the agent has started
-    /// without a database, and this one is found later.
+    /// Opens the database and answers with the state that it restores. If the answer is no longer awaited, the agent has started without a
+    /// database, and this one is found later.
     fn open(&self, answer: oneshot::Sender<RestoredState>) -> InitialStore {
         let missing =
             |error| InitialStore::Missing(CurrentBoot::uncounted(self.path.clone(), self.os_boot.clone()), error);
@@ -253,7 +253,7 @@ impl StoreMonitor {
             }
             StoreReport::DeletesOldest(what, reason) => {
                 warn!(target: "store", "{reason}: the oldest {what} are deleted from now on");
-                // Where the queue is full, the log and `status` have it.
+                // If the queue is full, the log and `status` have it.
                 let _ =
                     to_decide.try_send(DecideRequest::StoreEvent("lost", json!({ "what": what, "reason": reason })));
             }

@@ -9,7 +9,7 @@ use tracing::error;
 
 use super::tasks::GRACE;
 
-/// Time beyond the grace time after which the process is ended, whatever hangs.
+/// Time beyond the grace time after which the process is ended, even if a task hangs.
 const BEYOND_GRACE: Duration = Duration::from_secs(2);
 
 /// Longest wait for the last line of the log: standard error itself may hang.

@@ -38,8 +38,8 @@ use crate::sense::{BusTasks, KnownBefore, SensorInputs};
 use crate::store::thread::StoreWriter;
 use crate::sync::{self, status::SyncStatus};
 
-/// Longest wait for disks at the start, all in all: more than a card takes to recover a long log. A farm that is not watched for
-/// longer is worse than alerts that begin anew.
+/// Longest wait for disks at the start, all in all: more than a card takes to recover a long log. A farm that is not watched for longer is
+/// worse than alerts that lose their state.
 const DISKS: Duration = Duration::from_secs(30);
 
 /// Most requests to decide that wait; people are slower than that.

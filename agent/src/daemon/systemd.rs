@@ -40,7 +40,7 @@ impl Notifier {
     /// The socket that the service manager named; none where the agent was started otherwise.
     ///
     /// # Errors
-    /// When nobody listens at the socket.
+    /// When no service manager listens at the socket.
     pub(super) fn from_environment() -> io::Result<Option<Notifier>> {
         let Some(address) = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty()) else { return Ok(None) };
         let address = match address.as_bytes() {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::clock::ClockMode;
 
-    /// Guards against: a watchdog that is fed while nobody decides.
+    /// Guards against: a watchdog that is fed while decide hangs.
     #[tokio::test]
     async fn the_watchdog_is_fed_as_long_as_decide_takes_commands_and_no_longer() {
         let address = SocketAddr::from_abstract_name(format!("tilth-watchdog-{}", std::process::id())).unwrap();

@@ -111,7 +111,7 @@ impl Tasks {
             drop(self.senses);
             self.api.shutdown().await;
             let (done, stopped) = oneshot::channel();
-            // Where decide has ended, the answer is dropped.
+            // If decide has ended, the answer is dropped.
             let _ = self.to_decide.send(DecideRequest::Stop(done)).await;
             let _ = stopped.await;
             finish(&mut self.deciding).await;
@@ -139,7 +139,7 @@ impl Tasks {
 async fn switch_off(to_decide: &mpsc::Sender<DecideRequest>, outputs: &Outputs) {
     let (done, ordered) = oneshot::channel();
     let off = async {
-        // Where decide has ended, the answer is dropped.
+        // If decide has ended, the answer is dropped.
         let _ = to_decide.send(DecideRequest::SwitchOff(done)).await;
         let _ = ordered.await;
         outputs.taken().await;

@@ -75,7 +75,7 @@ impl Request {
             }
             Effect::Alert(Transition::Acknowledged { .. }, details) => details.alert.map(Request::Acknowledged),
             Effect::Alert(Transition::Resolved(reason), details) => {
-                // An alert without a number never fired, and nobody was paged.
+                // An alert without a number never fired and paged nobody.
                 let id = format!("{device}-{}-resolved-{run}", details.alert?);
                 Some(Request::Resolved(Box::new(Notification::resolved(id, *reason, details, plan))))
             }

@@ -1,7 +1,7 @@
 //! The task of a modem: has its line, opens it again after a loss, drives its session, and answers people who reply.
 //!
 //! `tilth_notify::modem` decides what is said to the modem and what goes to whom; this file is its line and its clock. Time here is the
-//! machine's, whatever clock the agent runs on: a modem keeps no other.
+//! machine's, also where the agent runs on another clock: a modem keeps no other.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +38,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read at once.
 const CHUNK: usize = 512;
 
-/// Where a modem is and who is told by it; the same modem goes on when the configuration changes.
+/// Port of a modem and the numbers that it pages; the same modem goes on when the configuration changes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     pub(super) place: Endpoint,
@@ -60,7 +60,7 @@ pub(super) struct Context {
     pub(super) problems: watch::Sender<ModemProblems>,
 }
 
-/// A modem, with the way to its task. Dropped, the task ends.
+/// A modem: the sender of its task. Dropped, the task ends.
 #[derive(Debug)]
 pub(super) struct Modem {
     pub(super) settings: Settings,
@@ -133,7 +133,7 @@ struct Task {
     began: Instant,
     session: Session,
     outgoing: Outgoing,
-    /// Who waits for the page that is under way.
+    /// Waits for the page that is being sent.
     page: Option<oneshot::Sender<Sent>>,
     /// Why the PIN cannot be read.
     pin_problem: Option<String>,
@@ -267,8 +267,7 @@ impl Task {
         self.outgoing.page(&order.id, &order.text, &numbers);
     }
 
-    /// Does what is to be done, and gives the session its next SMS. Returns what is to be written; none where the line is to be opened
-    /// anew.
+    /// Does what is due, and gives the session its next SMS. Returns what is to be written; none where the line is to be opened again.
     async fn go_on(&mut self) -> Option<String> {
         let mut written = self.perform().await?;
         while let Some(submit) = self.outgoing.next_submit() {
@@ -278,7 +277,7 @@ impl Task {
         Some(written)
     }
 
-    /// Performs the effects of the session. Returns what is to be written; none where the line is to be opened anew.
+    /// Performs the effects of the session. Returns what is to be written; none where the line is to be opened again.
     async fn perform(&mut self) -> Option<String> {
         let (mut written, mut is_lost) = (String::new(), false);
         while let Some(effect) = self.session.poll() {
@@ -299,7 +298,7 @@ impl Task {
         (!is_lost).then_some(written)
     }
 
-    /// Results of SMS: for whoever waits, and for the log.
+    /// Reports results of SMS to the sender that waits, and to the log.
     fn tell(&mut self) {
         let channel = &self.context.channel;
         while let Some(outcome) = self.outgoing.poll() {
@@ -348,7 +347,7 @@ impl Task {
         problems.send_modify(|problems| drop(problems.insert(channel.clone(), problem)));
     }
 
-    /// Deals with an SMS; false where nobody could, so that it must come again.
+    /// Handles an SMS; false if it could not be handled, so that it must come again.
     async fn received(&mut self, sms: Sms) -> bool {
         let channel = self.context.channel.clone();
         let from = modem::masked(&sms.from);

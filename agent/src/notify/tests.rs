@@ -447,7 +447,7 @@ fn a_server_that_wants_https_is_named_as_one() {
 
 const REFUSED: Answer = Answer::Http("400 Bad Request\r\nContent-Length: 7\r\n\r\ntoo odd");
 
-/// Guards against: a receiver that starts anew, answers 400 once, and a page that nobody ever reads.
+/// Guards against: a receiver that restarts and answers 400 once, and a page that is never delivered.
 #[test]
 fn what_a_server_refuses_it_may_take_later() {
     let config = Config::new("refused-twice");

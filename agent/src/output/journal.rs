@@ -1,6 +1,6 @@
-//! The daemon's log: a thread of its own writes the lines to standard error, so that nobody who decides or pages waits for a
-//! journal that is stuck. Lines that it has no room for are lost, and counted in the log itself. Lines for systemd's journal
-//! begin with their priority, as `<4>`.
+//! The daemon's log: a thread of its own writes the lines to standard error, so that neither decide nor notify waits for a journal that is
+//! stuck. Lines that it has no room for are lost, and counted in the log itself. Lines for systemd's journal begin with their priority, as
+//! `<4>`.
 
 use std::env;
 use std::io::{self, Write};
@@ -95,7 +95,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Never waits. Whoever has to know whether it was written gives `written`.
+    /// Queues a line and never waits. `written` gets the result, for a caller that needs it.
     pub(crate) fn put(&self, priority: Priority, text: String, written: Option<oneshot::Sender<io::Result<()>>>) {
         self.counts.waiting.fetch_add(1, Ordering::AcqRel);
         if self.queue.try_send(Line { priority, text, written }).is_err() {
@@ -155,7 +155,7 @@ mod tests {
         }
         let (written, mut is_written) = oneshot::channel();
         journal.put(Priority::Notice, "a page".to_owned(), Some(written));
-        assert!(is_written.try_recv().is_err(), "whoever gave it hears that it is lost");
+        assert!(is_written.try_recv().is_err(), "its sender learns that the line is lost");
         journal.flush(Duration::from_millis(10));
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 

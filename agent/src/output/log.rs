@@ -1,7 +1,7 @@
 //! The log: events of `tracing` as lines of text, which the journal's thread writes while the daemon runs.
 //!
 //! A line is `tilth-agent: TARGET: FIELD VALUE: MESSAGE`. Only a target that the event names is shown; a sensor's id stands
-//! without the word. Events of libraries are left out: nobody here knows what secrets their fields hold.
+//! without the word. Events of libraries are left out: their fields may hold secrets.
 
 use std::fmt::{Debug, Write};
 

@@ -76,7 +76,7 @@ pub(crate) struct Readings {
     sorted: Option<IntoIter<Row>>,
     broken: Option<ReadingsError>,
     ended: bool,
-    /// How far a file has been read; it moves on with the reading, on whatever thread that is.
+    /// How far a file has been read; kept up to date by the reader, on any thread.
     pub(crate) progress: Progress,
 }
 
@@ -119,7 +119,7 @@ impl Readings {
             let empty = || unreadable((1, format!("found nothing, {EXPECTED}")));
             return Err(head.error.map_or_else(empty, |error| broken(0, error)));
         };
-        // Its first bytes are not taken for all of it: the columns beyond them would be lost unsaid.
+        // The first bytes of a header do not stand for all of it: the columns beyond them would be lost unsaid.
         if header.len() > MAX_LINE_BYTES {
             return Err(unreadable((first, format!("found \"{}\", longer than 1 MiB; {EXPECTED}", excerpt(header)))));
         }

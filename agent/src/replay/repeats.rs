@@ -1,6 +1,6 @@
 //! Repeats in the long gaps of a recording, counted where printing them would fill a disk.
 //!
-//! An alert that nobody acknowledges is repeated for as long as it fires. One timestamp that is years ahead would print that
+//! An alert without an acknowledgement is repeated for as long as it fires. One timestamp that is years ahead would print that
 //! hundreds of thousands of times. So in a gap longer than [`LONG_GAP`] only the first [`PRINTED`] repeats of each alert are
 //! printed as they come, and of the others only the last, which says how many there were before it: when the alert goes on
 //! to something else, or at the end of the gap. Everything that counts has counted them all.

@@ -116,7 +116,7 @@ pub(crate) struct TimestampCheck {
 }
 
 impl TimestampCheck {
-    /// No stamp of the recording can be later than `latest`; none where nobody knows.
+    /// No stamp of the recording can be later than `latest`; none where that is unknown.
     pub(crate) fn until(latest: Option<WallTime>) -> TimestampCheck {
         let bound_ms = latest.map(|latest| latest.0);
         let mut check = TimestampCheck::default();

@@ -10,7 +10,7 @@ use tilth_core::plan::{AlertKey, Plan, Severity};
 use tilth_core::reading::{Quality, Reading};
 use tilth_core::time::{Span, Uptime, WallTime};
 
-/// Alerts kept one by one for the page; of more than this nobody reads a table, and the sums go on counting.
+/// Alerts kept one by one for the page; a longer table would not be read, and the sums go on counting.
 const MAX_ALERTS: usize = 2000;
 
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(crate) struct PastAlert {
     pub(crate) since: Option<WallTime>,
     pub(crate) fired: Option<WallTime>,
     pub(crate) resolved: Option<WallTime>,
-    /// What it said when it fired.
+    /// Message of the alert when it fired.
     pub(crate) message: String,
     pub(crate) notifications: u64,
     /// Whether its sensor had spoken before it fired.

@@ -33,7 +33,7 @@ impl Store {
         }
         let mut select = connection.prepare("SELECT position FROM board")?;
         let bodies = select.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        // One that cannot be read costs readings that come twice, and no start.
+        // A position that cannot be read costs readings that come twice, and no start.
         Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
     }
 }

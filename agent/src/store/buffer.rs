@@ -242,7 +242,7 @@ impl Buffer {
             }
             (surplus, self.sizes) = (surplus.beyond(rows), self.sizes.beyond(rows));
         }
-        // Those that were dropped from have room for what follows.
+        // The commits that lost rows have room for what follows.
         std::mem::take(&mut self.commits).into_iter().for_each(|commit| self.gather(commit));
     }
 }

@@ -128,7 +128,7 @@ pub(super) fn read_site(connection: &Connection) -> Result<Option<SiteState>, St
 fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(vec![0; HEAD], Compression::fast());
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    let mut packed = written.expect("memory takes whatever is written");
+    let mut packed = written.expect("a write to memory succeeds");
     let length = (packed.len() - HEAD) as u32;
     let sum = checksum(&packed[HEAD..]);
     packed[..4].copy_from_slice(&length.to_le_bytes());

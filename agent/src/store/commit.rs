@@ -45,7 +45,7 @@ pub(crate) struct Commit {
     pub(crate) calibrated: Arc<CalibratedPlan>,
     /// Judged readings, in order of arrival.
     pub(crate) readings: Vec<Reading>,
-    /// Of readings that a board holds: confirmed once this commit, and with it all before it, is on the disk.
+    /// Acknowledgements of readings that a board holds: sent once this commit, and with it all before it, is on the disk.
     pub(crate) acks: Vec<StoreAck>,
     /// Windows that closed, in order.
     pub(crate) windows: Vec<Closed>,

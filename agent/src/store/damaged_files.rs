@@ -1,4 +1,4 @@
-//! Damaged files: one is moved aside under a name that says when, and kept for whoever wants to look; never more than a few.
+//! Damaged files: one is moved aside under a name that says when, and kept for inspection; never more than a few.
 
 use std::ffi::OsString;
 use std::fs;

@@ -55,7 +55,7 @@ impl Store {
             return Ok(step);
         }
         let to_delete = rows_to_delete(&transaction, step, &bounds)?;
-        // Rows that are older than they are kept are missed by nobody.
+        // Rows that are older than they are to be kept are no loss.
         let is_new = match loss(&transaction, &to_delete, reason)?.filter(|_| !matches!(step, Step::Outdated(_))) {
             Some(loss) => losses::add(&transaction, &loss)?.then_some(loss.what),
             None => None,
@@ -93,7 +93,7 @@ fn rows_to_delete(connection: &Connection, step: Step, bounds: &Bounds) -> Resul
     Ok(oldest.into_iter().take_while(|row| bounds.may_be_deleted(step, row)).collect())
 }
 
-/// What is lost with these rows, for whoever misses it.
+/// Description of what is lost with these rows.
 fn loss<'a>(connection: &Connection, to_delete: &[OldRow], reason: &'a str) -> Result<Option<Loss<'a>>, StoreError> {
     let (Some(first), Some(last)) = (to_delete.first(), to_delete.last()) else { return Ok(None) };
     let count = match last.rows {

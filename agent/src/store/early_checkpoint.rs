@@ -1,8 +1,8 @@
 //! Early in its life a database's file holds nothing and its log everything, for the log is copied into the file only when it has its
 //! usual length. Until then it is copied now and then, so that a copy of the file is never an empty backup.
 //!
-//! The log goes on growing meanwhile, as it does otherwise: a read that is open all the time keeps SQLite from beginning it anew, and
-//! a file that still grows notices a full disk at once.
+//! The log goes on growing meanwhile, as it does otherwise: a read that is open all the time keeps SQLite from writing it from its
+//! beginning again, and a file that still grows notices a full disk at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};

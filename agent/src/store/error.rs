@@ -1,4 +1,4 @@
-//! What can go wrong with the disk, by what it means for whoever records.
+//! Errors of the disk, by what they mean for recording.
 
 use std::path::PathBuf;
 

@@ -117,8 +117,7 @@ impl<R: Sequenced + Serialize> ExtentBuilder<R> {
     }
 }
 
-/// Bytes of a value as JSON, with the comma behind it. A value that cannot be written as JSON cannot be sent either; whoever sends it
-/// hears of it.
+/// Bytes of a value as JSON, with the comma behind it. A value that cannot be written as JSON cannot be sent either; its sender gets the error.
 fn json_bytes(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).map_or(0, |bytes| bytes.len()) + 1
 }

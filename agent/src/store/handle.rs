@@ -12,8 +12,8 @@ use super::lane::LaneStates;
 use super::progress::Progress;
 use super::questions::{Questions, Unanswered};
 
-/// Jobs that wait for the thread. When the queue is full, commits gather on the side of decide under the same limits as in
-/// the thread, and questions are refused: whoever asks comes again.
+/// Jobs that wait for the thread. When the queue is full, commits gather on the side of decide under the same limits as in the thread, and
+/// questions are refused, to be asked again.
 pub(crate) const QUEUE: usize = 256;
 
 /// How long the last commit waits for room in the queue: a disk that hangs must not keep the agent from ending.
@@ -61,8 +61,8 @@ impl StoreWriter {
         self.send_commits();
     }
 
-    /// Has what was recorded so far committed, and answers whether all of it is on the disk; a dose waits for that. Busy when the
-    /// queue is full, or commits wait for room in it: whatever waits for the answer does not happen.
+    /// Has what was recorded so far committed, and answers whether all of it is on the disk; a dose waits for that. Busy when the queue is
+    /// full, or commits wait for room in it: what waits for the answer does not happen.
     pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Unanswered> {
         if !self.overflow.is_empty() {
             return Err(Unanswered::Busy);
@@ -105,8 +105,8 @@ impl StoreWriter {
 }
 
 impl StoreHandle {
-    /// Has the store's thread change something; `change` answers by whatever channel it holds. While the database cannot be
-    /// opened it is dropped, and with it its channel. Busy when the queue is full: try again later. What is only read is asked with
+    /// Has the store's thread change something; `change` answers by a channel of its own. While the database cannot be opened it is
+    /// dropped, and with it its channel. Busy when the queue is full: try again later. What is only read is asked with
     /// [`StoreHandle::read`].
     pub(crate) fn change(&self, change: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Unanswered> {
         self.jobs.try_send(StoreJob::Change(Box::new(change))).map_err(|_| Unanswered::Busy)
@@ -117,7 +117,7 @@ impl StoreHandle {
         self.progress.lanes()
     }
 
-    /// Commits what waits and lets the thread end, where nobody else could tell it to.
+    /// Commits what waits and lets the thread end, where no other task could tell it to.
     pub(crate) fn stop(&self) {
         // A queue that is full is of a thread that hangs, and one that is closed of a thread that has ended.
         let _ = self.jobs.try_send(StoreJob::Stop);

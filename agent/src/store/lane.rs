@@ -69,7 +69,7 @@ impl LaneStates {
                 .prepare_cached("SELECT next, confirmed FROM lane WHERE id = ?")?
                 .query_row([lane_id(lane)], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let committed = [row, gap, Some(next - 1)].into_iter().flatten().max().map_or(0, uint);
-            // Whatever happened to the file: what was not committed cannot be confirmed.
+            // What was not committed cannot be confirmed, even if the file says so.
             *lanes.of_mut(lane) = LaneState { committed, confirmed: uint(confirmed).min(committed) };
         }
         Ok(lanes)

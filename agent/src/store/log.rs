@@ -37,7 +37,7 @@ pub(super) enum Log {
 }
 
 impl Log {
-    /// What is wrong with the log, whatever was known of the database.
+    /// Damage of the log, in words; independent of the database.
     pub(super) fn damage(self) -> Option<String> {
         match self {
             Log::Unreadable => Some("its log tilth.db-wal was overwritten".to_owned()),
@@ -101,7 +101,7 @@ struct Header {
     is_big_endian: bool,
     /// Bytes of a page.
     page: usize,
-    /// Another pair after each time that the log begins anew.
+    /// Another pair after each time that the log is written from its beginning again.
     salts: [u8; 8],
     sum: (u32, u32),
 }

@@ -1,4 +1,4 @@
-//! What was given up and why, for whoever asks on site: one row for what was lost for one reason within a day.
+//! Deleted and dropped rows with the reason, shown on site: one row for what was lost for one reason within a day.
 
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::{Span, Uptime, WallTime};

@@ -1,4 +1,4 @@
-//! How a database is opened: made, taken over, or moved aside and made anew.
+//! How a database is opened: made, taken over, or moved aside and replaced by an empty one.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -30,8 +30,8 @@ const CHECKED_BYTES: u64 = 8 << 20;
 /// The log is cut back to this when it was longer, after a reader held it.
 const LOG_BYTES: i64 = 4 << 20;
 
-/// This process alone has the file, and the log's index is in its memory. As a mapped file beside it the index would be written
-/// back twice a minute, 20 KiB each time: as much again as everything else (docs/decisions/2026-11-20-store-layout.md).
+/// VFS under which this process alone has the file, and the log's index is in its memory. As a mapped file beside it the index would be
+/// written back twice a minute, 20 KiB each time: as much again as everything else (docs/decisions/2026-11-20-store-layout.md).
 pub(super) const ALONE: &str = "unix-excl";
 
 /// Without locks: a file that can only be read refuses them. With the locking mode "exclusive" the log's index is in memory (<https://www.sqlite.org/vfs.html>, <https://www.sqlite.org/wal.html#noshm>).
@@ -95,8 +95,8 @@ pub(crate) enum Found {
 }
 
 impl Store {
-    /// Opens the database, or makes it with the folder it is in. One that is damaged is moved aside and made anew, which is no error;
-    /// a disk that cannot be used is one, and a file that a later version wrote.
+    /// Opens the database, or makes it with the folder it is in. A damaged one is moved aside and replaced by an empty one, which is no
+    /// error; a disk that cannot be used is one, and a file that a later version wrote.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
         make_folder(path)?;
         refuse_devices(path)?;
@@ -112,7 +112,7 @@ impl Store {
         let (mut store, mut opened) = opened?;
         opened.lost = before.lost(&store, &opened)?;
         if let Some(history) = &opened.lost {
-            // Numbers that were given out are not given out again, whatever the older database knows.
+            // Numbers that were given out are not given out again, even where the older database knows less of them.
             let known = before.known.as_ref().map_or(0, |known| known.alerts_through);
             store.boot.alerts_through = store.boot.alerts_through.max(known);
             // After a kill the stream goes on: where the hub has confirmed what was cut off, it rejects the sequences that come again,
@@ -177,7 +177,7 @@ impl Store {
     pub(super) fn is_in_place(&self) -> bool {
         match fs::metadata(&self.boot.path) {
             Ok(file) => self.file.is_none_or(|known| known == FileId(file.dev(), file.ino())),
-            // Whatever else is wrong, writing says it.
+            // Other errors show when the file is written.
             Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
@@ -223,15 +223,14 @@ impl Store {
     /// Brings a file of an older layout to this version's, which the disk did not take when it was opened.
     pub(super) fn bring_up_to_date(&mut self) -> Result<(), StoreError> {
         if self.needs_migration {
-            // It has its first rows.
+            // The file has its first rows.
             schema::migrate(&mut self.reader.0, |_| Ok(()))?;
             self.needs_migration = false;
         }
         Ok(())
     }
 
-    /// What a restart continues from, if anything was kept.
-    /// Damage is an error; the engine begins anew then.
+    /// What a restart continues from, if anything was kept. Damage is an error; the engine starts without saved state then.
     pub(crate) fn checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
         checkpoint::read(&self.reader.0, self.needs_migration)
     }

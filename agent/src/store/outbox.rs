@@ -6,9 +6,9 @@
 //!                          <-- newest first -- |
 //! ```
 //!
-//! A lane's sequences are contiguous: each is a row, or in a gap that says why not, or was confirmed. [`StoreReader::events`]
-//! and [`StoreReader::windows`] give any range of a lane as an extent in which everything is accounted for, so whoever sends may
-//! send the newest windows before the backlog, and keeps book of both.
+//! A lane's sequences are contiguous: each is a row, or in a gap that says why not, or was confirmed. [`StoreReader::events`] and
+//! [`StoreReader::windows`] give any range of a lane as an extent in which everything is accounted for, so the sender may send the newest
+//! windows before the backlog, and keeps book of both.
 //!
 //! The hub confirms a prefix and nothing else, so the store keeps one number a lane. What the hub took beyond it is known
 //! only to the sender, in memory: it may pass over those ranges when the backlog reaches them, and after a restart it sends

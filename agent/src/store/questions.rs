@@ -31,7 +31,7 @@ const READ_TIME: Duration = Duration::from_secs(2);
 /// Longest wait for an answer, with its time in the queue.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
 
-/// Longest wait for the log while the writer begins it anew, which takes milliseconds.
+/// Longest wait for the log while the writer goes back to its beginning, which takes milliseconds.
 const LOCK_TIME: Duration = Duration::from_secs(1);
 
 /// Pages in memory while a question is read.
@@ -156,7 +156,7 @@ impl StoreHandle {
     ) -> Result<T, Unanswered> {
         let (answer, answered) = oneshot::channel();
         self.put(Box::new(move |reader| {
-            // Whoever waits no longer costs no time.
+            // A question that is no longer awaited costs no time.
             if !answer.is_closed() {
                 let _ = answer.send(reader.and_then(|reader| Ok(reader.answer(question)?)));
             }
@@ -178,7 +178,7 @@ impl StoreHandle {
 impl StoreReader {
     /// A connection beside the writer's, which never writes and leaves the log alone when it is closed.
     fn open(path: &Path, file: FileId) -> Result<StoreReader, Unanswered> {
-        // Of those opened with `unix-excl` only ones that could write share the index of the log.
+        // With `unix-excl`, only connections that could write share the index of the log.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags_and_vfs(path, flags, ALONE).map_err(StoreError::from)?;
         if FileId::of(path) != Some(file) {

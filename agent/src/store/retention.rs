@@ -80,7 +80,7 @@ pub(crate) enum Step {
     Confirmed(RowKind),
     /// Minutes are replaced by their quarter.
     ReplaceMinutes,
-    /// Deletes the oldest rows, whatever the hub has.
+    /// Deletes the oldest rows, also those that the hub does not have.
     Lose(RowKind),
 }
 

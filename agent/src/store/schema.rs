@@ -96,7 +96,7 @@ CREATE VIEW newest_raw AS SELECT max(
 CREATE TABLE site (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
 ";
 
-/// Numbers of alerts up to `alerts_until` may be in use, whatever the snapshot says.
+/// Numbers of alerts up to `alerts_until` may be in use, also where the snapshot ends before.
 const SECOND: &str = "ALTER TABLE meta ADD COLUMN alerts_until INTEGER NOT NULL DEFAULT 0;";
 
 /// The name tells this database from another one in its place. A loss is what was given up or is missing, and why: counted from

@@ -172,7 +172,7 @@ impl StoreThread {
                 self.access.close();
                 return;
             }
-            // Sensors fell silent: what waits is not left waiting, whatever is asked meanwhile.
+            // Sensors fell silent: what waits is committed, although other requests go on.
             let is_silent = self.recorded.elapsed() >= wait;
             if is_silent {
                 self.recorded = Instant::now();
@@ -330,7 +330,7 @@ impl StoreThread {
             self.use_store(store);
             let found = self.unreported.take().filter(|_| opened.found == Found::Database).unwrap_or(opened);
             if let Err(error) = resumed {
-                // It has no row of this boot yet: nothing else is written to it before.
+                // The file has no row of this boot yet: nothing else is written to it before.
                 (self.must_reopen, self.unreported) = (true, is_another.then_some(found));
                 return Err(error);
             }

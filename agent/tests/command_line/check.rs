@@ -158,7 +158,7 @@ fn open_to(farm: &Farm, file: &str, mode: u32) {
     fs::set_permissions(farm.path(file), fs::Permissions::from_mode(mode)).expect("its mode");
 }
 
-/// Guards against: a page that nobody gets and a hub that hears nothing, found out at the first alert.
+/// Guards against: a page that reaches nobody and a hub that gets no data, found out at the first alert.
 #[test]
 fn what_stops_pages_or_the_hub_is_said_where_it_is_named() {
     type Spoil = fn(&Farm);

@@ -53,7 +53,7 @@ impl Farm {
         names
     }
 
-    /// The program, to be run here as if nobody had set anything.
+    /// The program, to be run here without any variable of its environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tilth-agent"));
         command.args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());

@@ -94,7 +94,7 @@ fn an_acknowledgement_stops_paging_until_it_expires() {
     assert_eq!(room.ask(&["alerts"]).out, "no alert is open\n");
 }
 
-/// Guards against: an alert of last night that nobody sees who asks for the last hour, while it is open.
+/// Guards against: an alert of last night that is open and is left out of the last hour.
 #[test]
 fn an_alert_that_fired_before_the_past_that_is_asked_for_and_is_open_is_shown() {
     let (room, mut board, _agent) = firing("past-open");

@@ -56,7 +56,7 @@ fn goes_on(room: &Room, why: &str) -> Agent {
     agent
 }
 
-/// Guards against: an agent that ends with exit code 2, as if somebody had mistyped, and leaves nobody watching.
+/// Guards against: an agent that ends with exit code 2, as after a mistyped option, and no longer monitors.
 #[test]
 fn a_damaged_bundle_is_put_aside_and_config_d_is_in_force() {
     let (room, good) = of_hub("bundle-damaged", FARM);
@@ -127,7 +127,7 @@ fn without_the_hubs_key_config_d_is_in_force_and_the_bundle_stays() {
     room.wait_for_value(HUBS, 21.0);
 }
 
-/// What the hub's configuration made void may be old or broken; nobody looked at it for as long as the bundle ruled.
+/// What the hub's configuration made void may be old or broken; it was not read for as long as the bundle ruled.
 #[test]
 fn with_nothing_on_site_that_can_be_in_force_it_waits_for_the_hub() {
     for (name, farm) in [("bundle-alone", ""), ("bundle-broken", "[rules.hot]\nabov = 3\n")] {

@@ -112,7 +112,7 @@ fn a_port_that_is_missing_from_the_start_pages_too_and_once_over_a_kill() {
     let mut agent = room.start("x60");
     let told = agent.wait_for_told(1);
     assert!(told[0].contains("bus gateway is down"), "{told:?}");
-    // That the bus went down, and that it was told.
+    // Two diagnostics: the bus went down, and the page was sent.
     let diagnostics = |rows: &[serde_json::Value]| rows[0]["store"]["lanes"]["diagnostics"]["committed"].as_u64();
     room.wait_for("both are kept", &["status"], |rows| diagnostics(rows) >= Some(2));
     agent.kill();
@@ -126,7 +126,7 @@ fn a_port_that_is_missing_from_the_start_pages_too_and_once_over_a_kill() {
     assert!(told.len() == 1 && told[0].contains("-resolved-"), "it was told before: {told:?}");
 }
 
-/// Guards against: a page for each sensor of a board that hangs, and nobody who sees that it is the board.
+/// Guards against: a page for each sensor of a board that hangs, where the board is the cause.
 #[test]
 fn a_board_that_goes_quiet_with_its_port_open_pages_once() {
     // A minute is a second.
@@ -151,7 +151,7 @@ fn a_board_that_goes_quiet_with_its_port_open_pages_once() {
         assert_eq!((&alert["inhibited"], &alert["pages"]), (&(!is_bus).into(), &u64::from(is_bus).into()), "{alert}");
     }
     assert_eq!(agent.told().len(), 1, "{:?}", agent.told());
-    // Lines that nobody can read are no sign of life.
+    // Unreadable lines are no sign of life.
     board.say("garbage\n");
     for _ in 0..10 {
         board.say("{\"level\":21,\"door\":0}\n");
@@ -197,7 +197,7 @@ fn a_board_whose_lines_have_no_value_is_not_called_silent() {
     room.wait_for("it is over", &["alerts"], |rows| rows.iter().all(|row| row["rule"] != "bus-silent"));
 }
 
-/// Guards against: "check power and cable" of a board that speaks, and of a name that nobody prints.
+/// Guards against: "check power and cable" of a board that speaks, when the name is one that it never prints.
 #[test]
 fn a_sensor_whose_name_no_line_has_says_so_when_it_is_paged_as_silent() {
     let slip = "

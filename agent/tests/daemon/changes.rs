@@ -29,7 +29,7 @@ fn told_by(channels: &str) -> String {
     format!("[escalation.default.warning]\nchannels = [{channels}]\n")
 }
 
-/// Guards against: the first alert of a new configuration, and nobody of the new configuration hears of it.
+/// Guards against: the first alert of a new configuration that reaches none of its channels.
 #[test]
 fn an_alert_of_the_moment_reaches_a_channel_that_came_with_it() {
     let phone = Receiver::start();

@@ -1,4 +1,4 @@
-//! The archive for whoever helps from afar.
+//! The archive for remote support.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -59,7 +59,7 @@ fn diag_has_state_and_configuration_and_no_secret() {
     assert!(files.values().all(|text| !text.contains("hunterQuokka")), "{files:#?}");
     let again = room.ask(&["diag", "diag.tar.gz", "--config", ".", "--data", "data"]);
     assert!(again.code == Some(1) && again.err.contains("diag.tar.gz: File exists"), "{again:?}");
-    // Whoever pulls the plug of a run can make the next one.
+    // After a run that was killed the next one succeeds.
     room.write("bin/timeout", "#!/bin/sh\nkill -9 $PPID\n");
     fs::set_permissions(room.path("bin/timeout"), Permissions::from_mode(0o755)).unwrap();
     let mut interrupted = room.command(&["diag", "stopped.tar.gz", "--config", ".", "--data", "data"]);

@@ -44,7 +44,7 @@ fn watches_on(room: &Room, problem: &str) -> Agent {
     agent
 }
 
-/// Exit code 2, with nobody watching.
+/// Exit code 2, and no monitoring.
 #[track_caller]
 fn ends(room: &Room, problem: &str) {
     let ran = Ran::of(&mut room.start_command("input"));

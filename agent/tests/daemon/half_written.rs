@@ -27,7 +27,7 @@ fn halves() -> (&'static str, &'static str) {
     FARM.split_at(FARM.find("[rules.level-high]").expect("the rule"))
 }
 
-/// The alert is as it was, and nobody was told anything.
+/// The alert is as it was, and no message was sent.
 #[track_caller]
 fn goes_on(room: &Room, board: &mut Board, agent: &Agent, at: i64) {
     board.level(at, 32.0);
@@ -146,7 +146,7 @@ fn a_file_that_overrides_a_shipped_rule_and_is_away_for_a_moment_changes_nothing
         assert_eq!((&alert["alert"], &alert["state"]), (&1.into(), &"acknowledged".into()));
         assert_eq!(agent.told().len(), 1, "{:?}", agent.told());
     };
-    // Aside and back; deleted and made anew; a name that is not read.
+    // Aside and back; deleted and written again; a name that is not read.
     for away in ["aside.toml", "config.d/limits.toml~"] {
         fs::rename(room.path("config.d/limits.toml"), room.path(away)).unwrap();
         check(22.0);

@@ -7,7 +7,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::room::{FARM, Room};
 
-/// Guards against: an agent that waits for ever for whoever writes to the pipe, and watches nothing.
+/// Guards against: an agent that waits for ever for the writer of a pipe, and monitors nothing.
 #[test]
 fn what_is_no_file_in_the_place_of_the_database_stops_nobody_from_watching() {
     for (name, is_said) in [

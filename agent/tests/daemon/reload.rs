@@ -76,7 +76,7 @@ fn a_change_before_the_first_reading_holds() {
     agent.wait_for_told(1);
 }
 
-/// Guards against: a file that vanished, which is no error, and half a farm that nobody watches any more.
+/// Guards against: a file that vanished, which is no error, and half a farm that is no longer monitored.
 #[test]
 fn what_is_gone_is_said_at_a_change_and_at_a_start() {
     let room = Room::new("reload-gone", FARM);

@@ -23,7 +23,7 @@ pub(crate) struct Room {
 /// A board that is plugged in.
 pub(crate) struct Board {
     end: File,
-    /// Held open here as well: a pty that nobody reads hangs up its writer.
+    /// Held open here as well: a pty without a reader hangs up its writer.
     _port: OwnedFd,
     /// Goes with the board: its pty may be another test's at once.
     link: PathBuf,
@@ -120,7 +120,7 @@ impl Room {
         assert!(!exists(&self.path("usb-board")), "the link is gone with it");
     }
 
-    /// The program, to be run here as if nobody had set anything.
+    /// The program, to be run here without any variable of its environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tilth-agent"));
         command.args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());

@@ -30,7 +30,7 @@ fn it_stops_when_it_is_told_to() {
     }
 }
 
-/// A pipe that is full and that nobody reads: whoever writes to it hangs, as on a disk that does not answer.
+/// A full pipe without a reader: a write to it hangs, as on a disk that does not answer.
 fn stuck_pipe(room: &Room) -> File {
     let path = room.path("pipe");
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");

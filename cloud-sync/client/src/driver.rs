@@ -36,7 +36,7 @@ pub enum StoreRequest {
     },
 }
 
-/// Queues to and from the rest of the agent. All are bounded by whoever makes them.
+/// Queues to and from the rest of the agent. Their maker bounds them all.
 #[derive(Debug)]
 pub struct Queues {
     /// To the store.

@@ -3,7 +3,7 @@
 //! `handle(now, input)` says what happened, `poll()` what is to be done, `deadline()` when to come again. Calling any of them
 //! too often is harmless. Time and the seed of all chance are arguments, so a run can be had again to the byte.
 //!
-//! - **One request at a time**, batch or pull. On any failure the rows are fetched anew: the engine keeps ranges, never rows.
+//! - **One request at a time**, batch or pull. On any failure the rows are fetched again: the engine keeps ranges, never rows.
 //! - **Nothing is believed twice**: an answer to anything but the request on its way is counted and ignored.
 //! - **A wait begins when it is noticed.** Unlike in the core a late wake-up does not run the missed waits one after another:
 //!   each of them would begin with a request, and a request cannot be sent in the past.

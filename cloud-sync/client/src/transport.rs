@@ -19,7 +19,7 @@ pub trait Transport: Sync {
 /// The newest bundle that the agent has seen, stated with each pull: the active one, or one that it rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownBundle {
-    /// Its version; 0 for none.
+    /// Version of the bundle; 0 for none.
     pub version: u64,
     /// The `ETag` it came with; `None` where the hub is to send it again.
     pub etag: Option<String>,
@@ -51,7 +51,7 @@ pub struct Reply {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{peer}: {kind}: {detail}")]
 pub struct TransportError {
-    /// Who was asked: scheme, host and port.
+    /// Scheme, host and port of the server.
     pub peer: String,
     /// What kind of failure.
     pub kind: TransportErrorKind,

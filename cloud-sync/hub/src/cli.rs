@@ -181,7 +181,7 @@ impl KeepFor {
     }
 }
 
-/// Who is paged about a tenant's silent devices.
+/// Channel that pages about a tenant's silent devices.
 #[derive(Debug, Args)]
 pub(crate) struct Pages {
     /// Page through an ntfy topic: https://SERVER/TOPIC

@@ -203,7 +203,7 @@ fn every_sequence_is_accounted_for_once() {
     assert_eq!(Batch { version: 2, ..batch() }.check(), Err(BatchError::Version(2)));
 }
 
-/// Whatever it is, it is read and checked, or refused.
+/// Any bytes are read and checked, or refused.
 fn swallow(bytes: &[u8]) {
     if let Ok(batch) = serde_json::from_slice::<Batch>(bytes)
         && batch.check().is_ok()

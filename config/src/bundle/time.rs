@@ -25,7 +25,7 @@ pub struct SignedTime {
     pub device: Id,
     /// The time of day.
     pub now: WallTime,
-    /// Who signed, by name.
+    /// Name of the signing key.
     pub key: String,
     /// Over `tilth-time 1`, the nonce, `client/device` and the milliseconds, each followed by a line end; hex.
     pub signature: String,

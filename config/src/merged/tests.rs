@@ -51,7 +51,7 @@ fn it_does_not_tell_where_channels_lead() {
     assert_eq!(again.agent_toml, loaded.agent_toml);
 }
 
-/// Guards against: a new kind of channel whose keys nobody asked who may see them.
+/// Guards against: a new kind of channel with keys whose privacy is not stated.
 #[test]
 fn every_text_of_a_channel_states_who_may_see_it() {
     for table in CHANNEL.all() {

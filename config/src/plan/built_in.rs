@@ -47,8 +47,7 @@ impl<'a> Binder<'a> {
         made
     }
 
-    /// For each line of the machine that a sensor or an actuator is on, one of the line's own: while a line is down nobody is told of
-    /// the sensors on it.
+    /// For each line of the machine that a sensor or an actuator is on, a state sensor of the line: while the line is down, its sensors page nobody.
     fn buses(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
         let parts = self.parts;
         let Some(agent_toml) = parts.agent_toml else { return Vec::new() };
@@ -76,8 +75,7 @@ impl<'a> Binder<'a> {
         wanted.into_iter().filter_map(watched).collect()
     }
 
-    /// After how long each line is silent: as soon as one of its sensors is overdue. Nothing of one of whose sensors nobody knows
-    /// how often they speak.
+    /// After how long each line is silent: as soon as one of its sensors is overdue. None for a line with a sensor whose interval is unknown.
     fn silent_after(&self, within: &BTreeMap<&SensorId, Span>) -> BTreeMap<Id, Span> {
         let mut spans = BTreeMap::new();
         for entry in self.parts.sensors.entries.iter().filter(|entry| entry.enabled) {
@@ -120,7 +118,7 @@ impl<'a> Binder<'a> {
         self.push(key, Condition::MissingFor(after), alert, bindings, place);
     }
 
-    /// For each modem one of its own: nobody misses the SMS that it does not send.
+    /// For each modem a state sensor: SMS that it does not send would not be missed.
     fn channels(&mut self) -> Vec<Sensor> {
         let parts = self.parts;
         if parts.agent_toml.is_none() {

@@ -41,7 +41,7 @@ impl<'a> Binder<'a> {
             self.say(rule, reader::unknown_name("sensor", id.as_str(), "sensors", others, parts.log));
             return None;
         }
-        // One whose own entry is wrong is said there.
+        // A sensor whose own entry is wrong is named there.
         let other = parts.sensors.get(id)?;
         if !other.enabled {
             self.add_rule_finding(
@@ -65,7 +65,7 @@ impl<'a> Binder<'a> {
             fitting.iter().filter(is_same).filter(|other| other.sensor.id != own.id).copied().collect();
         match others.as_slice() {
             [other] => Some(*other),
-            // It is the one that others are compared with.
+            // The sensor itself is the one that others are compared with.
             [] if glob.matches(&own.id) => None,
             [] => {
                 if let Some(other) = fitting.first() {

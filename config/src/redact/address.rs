@@ -15,8 +15,8 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Finds the addresses in a text. Hides too much rather than too little: whatever stands before the last `@` of an address is taken for its user
-    /// info, since a password that was not encoded may hold anything; unless what stands before its path is a host by itself.
+    /// Finds the addresses in a text. Hides too much rather than too little: everything before the last `@` of an address is taken for its
+    /// user info, since a password that was not encoded may hold anything; unless what stands before its path is a host by itself.
     pub(super) fn of(text: &str) -> Addresses {
         let mut found = Addresses::default();
         let mut from = 0;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use crate::namespaces::{AGENT_TOML, CHANNEL, CONFIG, Key, Privacy, Value};
 use crate::suggest;
 
-/// A key with this in it, whatever stands between its letters, names a secret.
+/// A key with this in it, with or without other characters between its letters, names a secret.
 const PARTS: [&str; 17] = [
     "token",
     "secret",

@@ -115,7 +115,7 @@ fn what_overrides_another_file_or_the_base_is_missed() {
         &[agent_toml, farm, ("20-limits.toml", &LIMITS.replace("max_rate = 9\n", ""))],
         &["sensors.\"b/ph\".max_rate"],
     );
-    // Where its topic leads is nowhere shown, and is missed all the same.
+    // The address of a topic is shown nowhere; that it is removed is shown.
     let other =
         ("05-phone.toml", "[notifications.phone]\nkind = 'ntfy'\nurl = 'https://ntfy.example'\ntopic = 'office'\n");
     let without = LIMITS.replace("topic = 'farm-8c1d'", "");

@@ -1,6 +1,6 @@
 //! BME280: temperature, relative humidity and air pressure over I2C (Bosch datasheet BST-BME280-DS002, revision 1.6).
 //!
-//! The sensor measures on command (forced mode). Its calibration is read anew with each measurement: 33 bytes on the stack for
+//! The sensor measures on command (forced mode). Its calibration is read again with each measurement: 33 bytes on the stack for
 //! a moment in place of 33 bytes of memory for good, and a sensor that was exchanged brings its own.
 
 use embedded_hal::i2c::I2c;

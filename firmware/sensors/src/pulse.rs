@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_contact_that_bounces_is_counted_once() {
         check_contact(&[100, 100, 100, 100, 100], 2);
-        // It bounces for 15 ms as it closes and as it opens.
+        // A contact that bounces for 15 ms as it closes and as it opens.
         check_contact(&[100, 3, 4, 1, 5, 80, 2, 3, 5, 5, 60, 2, 9, 50, 4, 1, 30], 2);
         check_contact(&[100, 16, 100, 16, 100], 0);
         check_contact(&[100, 17, 17, 17, 17], 2);

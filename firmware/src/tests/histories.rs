@@ -1,4 +1,4 @@
-//! Random histories of one board, over its restarts: whatever comes in whatever order, relays keep the limits that are in force then.
+//! Random histories of one board, over its restarts: for any input in any order, relays keep the limits that are in force then.
 
 mod watch;
 

@@ -22,7 +22,7 @@ fn records(rig: &mut Rig) -> Vec<Record> {
     core::iter::from_fn(next).collect()
 }
 
-/// A board that starts anew with what was kept.
+/// A board that restarts with what was kept.
 fn restarted(records: &[Record]) -> Rig {
     let kept: Vec<_> = records.iter().map(|record| record.bytes).collect();
     Rig::started(0, &kept, Some(Sample::Value(7)))

@@ -75,7 +75,7 @@ const END_LEN: usize = 3;
 #[derive(Debug)]
 pub struct BatchFrame<'a> {
     frame: Writer<'a>,
-    /// Where the items begin in the frame, after their length.
+    /// Offset of the items in the frame, after their length.
     items: usize,
     /// Board time of the last reading.
     last_at: u32,

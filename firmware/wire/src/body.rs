@@ -6,7 +6,7 @@
 /// Bits of a byte of a varint that belong to the number; the highest says that another byte follows.
 const VARINT_BITS: u8 = 7;
 
-/// Where the fifth byte of a varint belongs, which has the highest four bits of 32.
+/// Shift of the fifth byte of a varint, which has the highest four bits of 32.
 const LAST_SHIFT: u8 = 28;
 
 /// Writes integers one after the other.

@@ -28,7 +28,7 @@ pub const UNLIMITED: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Serialize, serde::Deserialize))]
 pub enum FromBoard<'a> {
-    /// Who the board is: once a second from its start until the agent speaks, and when asked.
+    /// Identity of the board: once a second from its start until the agent speaks, and when asked.
     #[cfg_attr(test, serde(borrow))]
     Hello(Hello<'a>),
     /// One value.
@@ -204,7 +204,7 @@ numbered! {
     }
 }
 
-/// Who a board is and what is on it.
+/// Identity of a board and what is on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Serialize, serde::Deserialize))]
 pub struct Hello<'a> {
@@ -322,7 +322,7 @@ impl ChannelKind {
 numbered! {
     /// Unit of a channel's values.
     Unit {
-        /// Converter counts, 0 to 65,535 at full scale whatever the width of the converter.
+        /// Converter counts, 0 to 65,535 at full scale for converters of any width.
         Raw,
         /// Thousandths of a degree Celsius.
         MilliCelsius,

@@ -31,7 +31,7 @@ fn frame(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A file of data that nobody here made; on a clone without it the test is skipped aloud.
+/// A file of data from elsewhere; on a clone without it the test is skipped aloud.
 fn shared(file: &str, test: &str, cases: usize) -> Option<String> {
     let folder = env::var_os("TILTH_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("wire").join(file);

@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, ioctl_tiocnxcl, tcgetattr, tcsetattr};
 #[derive(Debug)]
 pub struct Board {
     end: File,
-    /// Held open here as well: a pty that nobody reads hangs up its writer.
+    /// Held open here as well: a pty without a reader hangs up its writer.
     port: File,
     link: PathBuf,
 }
@@ -56,7 +56,7 @@ impl Board {
         Board { end, port, link: link.to_owned() }
     }
 
-    /// Whoever had the line is gone, and another program may open it.
+    /// Lets another program open the line, as after the agent closed it.
     pub fn release(&self) {
         release(&self.port);
     }

@@ -11,7 +11,7 @@ use crate::agent::profile_folder;
 /// The file that fills a disk.
 const BALLAST: &str = "ballast";
 
-/// A mounted disk; dropped, it is unmounted, whoever still uses it.
+/// A mounted disk; dropped, it is unmounted, even while it is used.
 #[derive(Debug)]
 pub struct Disk {
     at: PathBuf,
@@ -120,10 +120,10 @@ impl Disk {
         Command::new("fsfreeze").arg(how).arg(&self.at).output().is_ok_and(|output| output.status.success())
     }
 
-    /// Unmounts it and mounts it again, as a reboot does. Nobody may use it.
+    /// Unmounts it and mounts it again, as a reboot does. No process may use it.
     ///
     /// # Panics
-    /// When somebody does, or it is in memory.
+    /// When a process does, or it is in memory.
     pub fn reboot(&self) {
         let image = self.image.as_ref().expect("a disk with an image");
         assert!(Command::new("umount").arg(&self.at).status().is_ok_and(|status| status.success()), "in use");

@@ -19,7 +19,7 @@ use crate::agent::{Folder, Run, program};
 /// Longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Where it is, what it runs with, and the agent itself.
+/// A farm: its folder, its options, and the agent itself.
 #[derive(Debug)]
 pub struct Farm {
     /// Holds `etc` (its configuration), `data`, `log` and the link `usb-board`.
@@ -116,13 +116,13 @@ impl Farm {
         writeln!(file, "{key}").expect("it takes the key");
     }
 
-    /// Where the agent keeps what it must not forget.
+    /// Data folder of the agent.
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Where it can be asked; beside its data, which a test may make unusable.
+    /// Control socket of the agent; beside its data, which a test may make unusable.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("agent.sock")
@@ -137,7 +137,7 @@ impl Farm {
     pub fn start(&mut self) {
         self.launch();
         self.until("the line is up", |farm| farm.status().is_some_and(|status| status["buses"][0]["state"] == "up"));
-        // Whoever opens a line comes upon it in the middle of something.
+        // A program that opens a line comes upon it in the middle of something.
         self.say("\n");
     }
 

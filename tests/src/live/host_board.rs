@@ -106,7 +106,7 @@ impl HostBoard {
         Self { node, wired, last }
     }
 
-    /// Starts the board anew, as after a reset: what it held in memory is gone.
+    /// Restarts the board, as by a reset: what it held in memory is gone.
     #[must_use]
     pub fn restart(self, reset: ResetCause) -> Self {
         let Wired { line, settings, time_scale, samples, .. } = self.wired;

@@ -20,7 +20,7 @@ pub const DEVICE: &str = "pi-1";
 /// A hub in a folder of its own. What it says goes to `log` there.
 #[derive(Debug)]
 pub struct Hub {
-    /// Its data, its signing key `hub.pub` and its log.
+    /// Folder with its data, its signing key `hub.pub` and its log.
     pub folder: PathBuf,
     /// Of the tenant.
     pub read_key: String,
@@ -145,7 +145,7 @@ impl Hub {
     /// The whole answer, head and body.
     ///
     /// # Panics
-    /// When nobody listens.
+    /// When no server listens.
     pub fn ask(&self, path: &str) -> Result<Value, String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
         let key = &self.read_key;

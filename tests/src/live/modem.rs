@@ -76,7 +76,7 @@ pub struct Modem {
 /// The modem at its end of the line.
 struct Device {
     end: File,
-    /// Held open: a pty that nobody reads hangs up its writer.
+    /// Held open: a pty without a reader hangs up its writer.
     port: File,
     script: Arc<Mutex<Script>>,
     typed: Vec<u8>,
@@ -186,7 +186,7 @@ impl Modem {
     /// # Panics
     /// When a test panicked while it had this.
     pub fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().expect("whoever had it went on")
+        self.script.lock().expect("no thread panicked with it")
     }
 
     /// Somebody sends an SMS to the modem, which keeps it in its storage.
@@ -210,7 +210,7 @@ impl Device {
         let mut bytes = [0; 512];
         loop {
             let due = {
-                let mut script = self.script.lock().expect("whoever had it went on");
+                let mut script = self.script.lock().expect("no thread panicked with it");
                 if script.is_gone {
                     return;
                 }
@@ -232,12 +232,12 @@ impl Device {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // A line that is full because nobody reads loses what is said, as a real one does.
+        // A line that is full because it is not read loses what is said, as a real one does.
         let _ = self.end.write_all(bytes);
     }
 
     fn take(&mut self, byte: u8) {
-        if self.script.lock().expect("whoever had it went on").is_dead {
+        if self.script.lock().expect("no thread panicked with it").is_dead {
             return;
         }
         if self.has_echo {
@@ -267,7 +267,7 @@ impl Device {
 
     fn command(&mut self, command: &str) {
         let script = Arc::clone(&self.script);
-        let mut script = script.lock().expect("whoever had it went on");
+        let mut script = script.lock().expect("no thread panicked with it");
         script.commands.push(command.to_owned());
         if script.has_notices {
             script.said.push_back((Instant::now(), b"\r\n+CREG: ".to_vec()));
@@ -330,7 +330,7 @@ impl Device {
     /// Takes an SMS, and says so once the network would have it.
     fn submit(&mut self, digits: &str, octets: usize) {
         let script = Arc::clone(&self.script);
-        let mut script = script.lock().expect("whoever had it went on");
+        let mut script = script.lock().expect("no thread panicked with it");
         let Some(sent) = pdu::submitted(digits).filter(|_| digits.len() / 2 == octets + 1) else {
             return script.say(Duration::ZERO, "+CMS ERROR: 304");
         };

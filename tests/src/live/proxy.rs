@@ -1,6 +1,6 @@
 //! What stands between an agent and its hub: a line that can be told at any time to fail in one way or another.
 //!
-//! It carries one request a connection, and counts them.
+//! The proxy carries one request a connection, and counts them.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -17,12 +17,12 @@ pub const BUNDLE: &str = "/api/config/bundle";
 /// The address of batches.
 pub const BATCH: &str = "/api/v1/sync/batch";
 
-/// What it does with a request.
+/// Behaviour of the proxy for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// Carries it to the hub, and the answer back.
     Passes,
-    /// Nobody listens.
+    /// The port is closed.
     Refuses,
     /// Gives these bytes instead of asking the hub; [`answer`] makes an answer of HTTP.
     Says(Vec<u8>),
@@ -41,14 +41,14 @@ pub enum Line {
 pub struct Request {
     /// When it was there whole.
     pub at: Instant,
-    /// Its address without its parameters.
+    /// Path of the request without its parameters.
     pub path: String,
 }
 
 /// A proxy on the loopback; dropped, it ends.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it listens.
+    /// Port at which the proxy listens.
     pub port: u16,
     shared: Arc<Mutex<Shared>>,
 }
@@ -90,7 +90,7 @@ impl Proxy {
         Proxy { port, shared }
     }
 
-    /// What it does from now on.
+    /// Sets the behaviour from now on.
     pub fn set(&self, line: Line) {
         lock(&self.shared).line = line;
     }

@@ -17,7 +17,7 @@ pub const MINUTE_MS: i64 = 60_000;
 /// Between two readings.
 const STEP_MS: i64 = 10_000;
 
-/// Its configuration: `hot` above a limit.
+/// Configuration of the room: `hot` above a limit.
 #[must_use]
 pub fn config(limit: u32) -> String {
     format!(

@@ -1,4 +1,4 @@
-//! Whoever watches an agent with `tail --json`.
+//! A client that watches an agent with `tail --json`.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

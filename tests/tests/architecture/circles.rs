@@ -16,7 +16,7 @@ pub(super) fn circles(folder: &str, sources: &[(String, String)]) -> Vec<String>
     found.into_iter().map(|circle| format!("{folder}: {} -> {}", circle.join(" -> "), circle[0])).collect()
 }
 
-/// Of each module at the top, a file or a folder, the others that it names, also by what the root re-exports of them.
+/// The other modules that each module at the top, a file or a folder, names, also by what the root re-exports of them.
 fn imports(sources: &[(String, String)]) -> BTreeMap<&str, BTreeSet<String>> {
     let top = |path: &str| path.split('/').next().unwrap_or_default().trim_end_matches(".rs").len();
     let is_root = |path: &str| ["lib.rs", "main.rs"].contains(&path);

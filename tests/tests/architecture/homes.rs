@@ -34,7 +34,7 @@ const HOMES: &[Home] = &[
             "cloud-sync/hub/src/db/sqlite/enrolment_codes.rs",
             "cloud-sync/hub/src/db/sqlite/local.rs",
         ],
-        instead: "take the context of whoever was authenticated",
+        instead: "take the context of the authenticated caller",
         holds_in_tests: false,
     },
     Home {
@@ -81,7 +81,7 @@ fn check_homes(file: &str, source: &str) -> Vec<String> {
 fn a_name_outside_its_home_is_found() {
     let sqlite = "names rusqlite, whose home is cloud-sync/hub/src/db/sqlite.rs: call an operation of the storage";
     let tenant = "names TenantContext::open, whose home is cloud-sync/hub/src/db/sqlite/keys.rs: \
-                  take the context of whoever was authenticated";
+                  take the context of the authenticated caller";
     let http = "names reqwest, whose home is agent/notify/: send by the client of notify or of sync";
     for (file, source, expected) in [
         ("cloud-sync/hub/src/db/sqlite/windows.rs", "use rusqlite::Connection;", None),

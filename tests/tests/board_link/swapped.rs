@@ -60,7 +60,7 @@ fn boards_that_swap_their_ports_while_the_agent_runs_keep_their_values() {
     // The names change under open lines, which stay open.
     swap_links(&farm);
     until_each_shows_its_own(&mut farm, &mut boards, [12, 32]);
-    // The lines fall silent and are opened anew, each under the other's name.
+    // The lines fall silent and are opened again, each under the other's name.
     boards.iter_mut().for_each(|board| board.command("cut"));
     farm.until("the silence is said", |farm| ["one", "two"].iter().all(|name| bus(farm, name)["state"] == "down"));
     boards.iter_mut().for_each(|board| board.command("join"));

@@ -240,7 +240,7 @@ fn the_siren_relay_is_held_without_an_end_and_falls_with_the_link() {
         let heard = board.run(11_000);
         assert_eq!(board.edges(pin).len(), 2, "expected the siren to fall with the link: {:?}", board.edges(pin));
         assert_eq!(heard.switched.last().and_then(|switched| switched.off), Some(OffReason::LinkLost));
-        // It need not rest: the siren is quiet as soon as the agent is back.
+        // The siren has no pause: it is quiet as soon as the agent is back.
         board.run_with_agent(1_000);
         switch(&mut board, 3, siren, UNLIMITED);
         board.run_with_agent(500);

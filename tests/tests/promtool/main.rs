@@ -188,7 +188,7 @@ fn replay(rule: &Rule, of: &Comparison, sensors: &[Sensor], interval_ms: i64, un
             }
         }
     }
-    // A sensor that nobody watches still moves the clock.
+    // A sensor that the configuration does not have still moves the clock.
     writeln!(recording, "{},clock/tick,0", NEW_YEAR_MS + until_ms).unwrap();
     Farm::new("promtool", &farm).transitions(&recording)
 }

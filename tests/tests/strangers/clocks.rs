@@ -140,7 +140,7 @@ fn a_board_whose_clock_goes_wrong_is_watched_on_and_named() {
         thread::sleep(STEP);
     }
     for (name, ..) in boards {
-        assert!(strangers.is_hot(name), "{name}: nobody is told\n{:#}", strangers.farm.status().unwrap_or_default());
+        assert!(strangers.is_hot(name), "{name}: no alert\n{:#}", strangers.farm.status().unwrap_or_default());
         let sensor = strangers.sensor(name);
         assert!(sensor["age_s"].as_f64().is_some_and(|age| age < 600.0), "{name}: {sensor}");
     }
@@ -223,7 +223,7 @@ fn old_lines_between_live_ones_are_late_and_no_more() {
     assert!(!strangers.is_hot("gateway"), "what was hot is long ago");
 }
 
-/// Without a trusted clock nobody is paged about the light at night, and `status` says how each schedule counts and why.
+/// Without a trusted clock no page is sent about the light at night, and `status` says how each schedule counts and why.
 #[test]
 fn a_farm_that_boots_offline_is_not_paged_about_the_night() {
     let light = "[agent]\ntimezone = 'Europe/Amsterdam'\n[sensors.'room/light']\nquantity = 'light'\ninput = 'line:gateway/light'\n\
@@ -233,7 +233,7 @@ fn a_farm_that_boots_offline_is_not_paged_about_the_night() {
     farm.clock = "system";
     farm.start();
     if farm.status().expect("it can be asked")["clock"]["trust"] != Value::Null {
-        // This machine's clock is synchronised: what the night would be is in the engine's own tests.
+        // The clock of this machine is synchronised: what the night would be is in the engine's own tests.
         return;
     }
     farm.say("light=0\n");

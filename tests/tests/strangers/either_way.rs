@@ -84,7 +84,7 @@ fn marks_before_three_digits_are_not_taken_for_decimals_unsaid() {
     let long = "Zeit;entity_id;state\n01.03.2026 00:00;tent/co2;998\n01.03.2026 00:01;tent/co2;1.012\n";
     let run = farm.replay(long, &["--tz", "UTC"]);
     assert!(run.err.contains("may part thousands or decimals"), "{}", run.err);
-    // Where all numbers look alike they are decimals, which is said.
+    // If all numbers look alike they are decimals, which is said.
     let (summary, err) = replay(&file(';', ["1.234", "1.250", "2.125", "3.000"]));
     assert_eq!((summary.bad_cells, summary.readings), (0, 4), "{err}");
     assert!(err.contains("\\\"1.234\\\" under \\\"tent/co2\\\" is taken as a number with three decimals"), "{err}");

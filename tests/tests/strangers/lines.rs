@@ -416,7 +416,7 @@ fn each_sensor_reads_what_its_name_means_and_nothing_else() {
     };
     farm.until("all lines are up", are_up);
     for (board, case) in boards.iter_mut().zip(CASES) {
-        // Whoever opens a line comes upon it in the middle of something.
+        // A program that opens a line comes upon it in the middle of something.
         board.say([b"\n", case.says].concat()).expect("it takes bytes");
     }
     farm.until("all is read", |farm| {

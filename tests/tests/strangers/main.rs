@@ -1,5 +1,5 @@
-//! What strangers' boards, clocks and files say: lines, stamps and exports of kinds that nobody here made, through the real
-//! programs. A file a kind; each case states what is expected of it.
+//! What strangers' boards, clocks and files say: lines, stamps and exports of kinds that were made elsewhere, through the real programs. A
+//! file a kind; each case states what is expected of it.
 
 mod clocks;
 mod either_way;

@@ -46,7 +46,7 @@ pub(super) struct Bus {
 pub(super) struct UnheardTimes {
     /// Silent after this long without anything; `None` where the sensors that are not overdue have no known interval.
     silent_after: Option<Span>,
-    /// None of its sensors is overdue before that, unless it is already.
+    /// Earliest time at which one of its sensors becomes overdue.
     overdue_at: Uptime,
 }
 
@@ -64,7 +64,7 @@ pub enum Inhibition {
 }
 
 impl Bus {
-    /// One of which nothing is known, from this instant on.
+    /// A bus of which nothing is known, from this instant on.
     pub(super) fn new(at: Uptime) -> Bus {
         Bus { heard_at: at, heard: false, up_at: None, page_deferred: false, unmatched_at: None, silent_for: None }
     }
@@ -82,7 +82,7 @@ impl Bus {
 }
 
 impl UnheardTimes {
-    /// Of a bus whose sensors are not looked at yet.
+    /// State of a bus before its sensors are checked.
     pub(super) fn new(bus: &plan::Bus) -> UnheardTimes {
         UnheardTimes { silent_after: bus.silent_after, overdue_at: Uptime(i64::MIN) }
     }
@@ -163,8 +163,8 @@ impl Engine {
         }
     }
 
-    /// This sensor is no longer overdue; others that are past their time become so. The bus then counts as silent by the remaining
-    /// sensors.
+    /// Notes that a sensor was heard and is no longer overdue; others that are past their time become so. The bus then counts as silent by
+    /// the remaining sensors.
     fn note_sensor_heard(&mut self, bus: usize, sensor: SensorIx) {
         let state = &mut self.sensors[sensor.0 as usize];
         state.heard_at = self.now;
@@ -187,7 +187,7 @@ impl Engine {
         if is_due || was_overdue {
             self.set_unheard_times(bus);
         }
-        // It may be silent sooner than was known when its timer was set.
+        // The bus may be silent sooner than was known when its timer was set.
         let soon = self.plan.buses[bus].silent_rule.zip(self.unheard_times[bus].silent_after).filter(|_| was_overdue);
         if let Some((rule, after)) = soon {
             self.timers.add(self.now + after, Kind::Missing, rule);
@@ -201,7 +201,7 @@ impl Engine {
         let awaited: Vec<(SensorIx, Option<Span>)> =
             known.members.iter().filter(is_awaited).map(|ix| (*ix, self.plan.sensor(*ix).heard_within)).collect();
         let soonest = awaited.iter().filter_map(|(_, within)| *within).min();
-        // Those that are overdue are all there is to go by where there are no others.
+        // With all sensors overdue, all of them count: there are no others to go by.
         let is_whole = awaited.is_empty() || awaited.len() == known.members.len();
         let silent_after = if is_whole {
             known.silent_after
@@ -260,7 +260,7 @@ impl Engine {
     fn inhibition_by(&self, input: SensorIx, compiled: &CompiledRule) -> Option<Inhibition> {
         let sensor = self.plan.sensor(input);
         if let Some(bus) = &sensor.state_of_bus {
-            // That it is down says enough; that it is silent then says nothing.
+            // A bus that is down counts by that alone; its silence adds nothing.
             let is_missing = matches!(compiled.rule.condition, Condition::MissingFor(_));
             return (is_missing && self.buses_down.contains(bus)).then_some(Inhibition::Down);
         }
@@ -331,8 +331,7 @@ impl Engine {
         self.buses[self.bus_index(ix)?].silent_for
     }
 
-    /// When what a rule is about will have been silent long enough; nothing where it is about another thing, or where
-    /// nobody knows.
+    /// When the subject of a rule will have been silent long enough; none for a rule about something else, or where that is unknown.
     pub(super) fn missing_at(&self, rule_ix: u32) -> Option<Uptime> {
         let compiled = &self.plan.rules[rule_ix as usize];
         let Condition::MissingFor(span) = compiled.rule.condition else { return None };

@@ -15,7 +15,7 @@ pub(crate) struct Clock {
     boot: u32,
     /// Time of day at uptime zero, in milliseconds since 1970, where the clock is trusted.
     offset: Option<i64>,
-    /// Phase of the windows' grid, ms; kept from the first reading until the boot ends, whatever the clock learns later.
+    /// Phase of the windows' grid, ms; kept from the first reading until the boot ends, even when the clock is corrected later.
     phase: Option<i64>,
     /// The latest time of day at uptime zero that was ever believed; over a reboot as if the device had not been off. A clock that is set
     /// back and forth adds no time.

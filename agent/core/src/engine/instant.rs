@@ -9,8 +9,7 @@ use crate::time::{Span, Uptime};
 const NEXT: Span = Span(1);
 
 impl Engine {
-    /// No more comes at this instant. [`Engine::handle`] knows by itself once time has gone on; whoever plays a recording says it
-    /// at the end.
+    /// Ends the instant. [`Engine::handle`] does so itself once time has gone on; a caller that plays a recording says it at the end.
     pub fn end_instant(&mut self) {
         self.advance(self.now);
         for rule_ix in std::mem::take(&mut self.waiting) {

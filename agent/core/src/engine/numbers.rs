@@ -28,7 +28,7 @@ pub struct Reserve {
 pub(super) struct Numbers {
     /// The last number of the reserved range that was given.
     pub(super) last: AlertId,
-    /// None where nothing is remembered anywhere, such as in a replay: every number may be given.
+    /// Reserved numbers; none where nothing is remembered anywhere, such as in a replay: every number may be given.
     pub(super) reserve: Option<Reserve>,
 }
 

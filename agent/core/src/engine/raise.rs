@@ -126,7 +126,7 @@ impl Engine {
         let now = self.clock.stamp(self.now);
         let was_deferred = escalation.is_deferred();
         let Some(DuePage { cause, page }) = escalation.step(now, &rule.escalation, suppressed) else {
-            // Deferred until the bus is heard, whatever it was deferred for before.
+            // Deferred until the bus is heard, also when it was deferred for another reason before.
             let is_new = !was_deferred || matches!(inhibition, Some(Inhibition::Undecided));
             if suppressed == Some(Cause::BusBack) && escalation.is_deferred() && is_new {
                 self.note_deferred_page(rule_ix);
@@ -259,8 +259,8 @@ impl Engine {
         }
     }
 
-    /// The facts of a sensor whose silence was raised before this process listened, or before its bus went down: it has lasted at
-    /// least since then, whatever was heard since.
+    /// The facts of a sensor whose silence was raised before this process listened, or before its bus went down: the silence has lasted at
+    /// least since then, also where something was heard since.
     fn with_unheard(&self, rule_ix: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
         let compiled = &self.plan.rules[rule_ix as usize];
         let is_unheard = !facts.heard || self.sensors[compiled.sensor.0 as usize].old;

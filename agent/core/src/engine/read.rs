@@ -16,7 +16,7 @@ impl Engine {
             false => self.site.calibrations.get(&sensor.id).unwrap_or(&sensor.calibration),
         };
         let Some(steps) = calibration.apply(raw.value, sensor.resolution) else {
-            // It says nothing of the sensor, but its bus carried it.
+            // The number says nothing of the sensor, but its bus carried it.
             self.note_bus_heard(raw.sensor);
             self.effects.push_back(Effect::NoValue(raw.sensor));
             if raw.quality == Quality::Fault {

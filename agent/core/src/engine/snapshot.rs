@@ -36,8 +36,8 @@ const FORMAT: u32 = 1;
 
 /// Everything an engine remembers between two inputs. Opaque; made to be kept as it serializes.
 ///
-/// Two engines with one history have equal snapshots, and serialize to equal bytes. Taking one copies no sensor: it shares
-/// what the engine remembers, and whatever changes afterwards is copied first.
+/// Two engines with one history have equal snapshots, and serialize to equal bytes. Taking one copies no sensor: the snapshot shares what
+/// the engine remembers, and the engine copies a part before changing it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     format: u32,
@@ -100,7 +100,7 @@ pub(super) struct AlertRecord {
     hold: Span,
     pub(super) alert: Alert,
     escalation: Option<Escalation>,
-    /// Who took it on last; not known of one from before that was kept.
+    /// Name of the person who acknowledged the alert last; none in checkpoints of versions that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "taker")]
     acknowledged_by: Option<String>,
@@ -183,8 +183,8 @@ impl Engine {
         })
     }
 
-    /// Goes on in the same boot, as if nothing had been. Where the plan is another: rules that it no longer has resolve as
-    /// removed, a sensor that it no longer has, or measures differently, begins anew, and what is new is compared at once.
+    /// Goes on in the same boot, as if nothing had been. Where the plan is another: rules that it no longer has resolve as removed, a
+    /// sensor that it no longer has, or measures differently, starts from scratch, and what is new is compared at once.
     ///
     /// # Errors
     /// [`SnapshotError`] when another version wrote it.
@@ -196,9 +196,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Goes on after a reboot. Waits go on with what was left of them; time spent off counts where the clock was trusted
-    /// before and is trusted now, else once it is. What was seen of sensors, and with it `missing_for` and staleness,
-    /// begins anew; windows that were open are closed.
+    /// Goes on after a reboot. Waits go on with what was left of them; time spent off counts where the clock was trusted before and is
+    /// trusted now, else once it is. What was seen of sensors, and with it `missing_for` and staleness, starts from scratch; windows that
+    /// were open are closed.
     ///
     /// # Errors
     /// [`SnapshotError`] when another version wrote it.
@@ -406,7 +406,7 @@ impl Engine {
         }
     }
 
-    /// Closes the open windows of some sensors whatever time it is.
+    /// Closes the open windows of some sensors before their end.
     fn close_all_windows(&mut self, is_selected: impl Fn(&Sensor) -> bool) {
         let phase = self.clock.known_phase();
         for ix in 0..self.sensors.len() {
@@ -435,7 +435,7 @@ impl Engine {
         self.interlock.shift(up_to_boot, by);
     }
 
-    /// Sets every timer anew, after waits moved.
+    /// Sets every timer again, after waits moved.
     pub(super) fn rearm(&mut self) {
         self.timers = super::Timers::default();
         self.with_open_windows.clear();

@@ -24,7 +24,7 @@ impl Engine {
         }
     }
 
-    /// Another plan: an actuator that followed a sensor and no longer does goes off, the others follow theirs.
+    /// Follows another plan: an actuator that followed a sensor and no longer does goes off, the others follow theirs.
     pub(super) fn follow_all_targets(&mut self) {
         let is_followed = |id: &&Id| self.plan.targets.iter().any(|compiled| compiled.target.actuator == **id);
         let gone: Vec<Id> = self.interlock.wanted_by_targets().filter(|id| !is_followed(id)).cloned().collect();

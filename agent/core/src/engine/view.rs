@@ -20,11 +20,11 @@ use crate::value::Value;
 pub struct AlertView {
     /// State of the alert.
     pub state: AlertState,
-    /// A person silenced it until then; nobody is paged.
+    /// End of the silence that a person set; until then the alert pages nobody.
     pub silenced_until: Option<Stamp>,
-    /// Why nobody is paged because of the bus of its sensor.
+    /// Why the bus of its sensor keeps the alert from paging.
     pub inhibition: Option<Inhibition>,
-    /// What it is now.
+    /// Severity, value, limit and times at this moment.
     pub details: AlertDetails,
 }
 
@@ -76,7 +76,7 @@ pub struct SilenceView {
     pub number: u32,
     /// Which alerts.
     pub of: Matcher,
-    /// Who set it.
+    /// Name of the person who set it.
     pub by: String,
     /// When it ends.
     pub until: Stamp,

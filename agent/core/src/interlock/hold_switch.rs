@@ -1,7 +1,7 @@
 //! Holds by switches on site: a zone is on hold while one of its switches says so, beside the holds of people.
 //!
-//! A switch holds its zone until it was read and believed for the first time: whoever turned it on trusts that it does. After that a
-//! switch that cannot be read, or cannot be believed, leaves its zone as it is.
+//! A switch holds its zone until it was read and believed for the first time: a person who turned it on relies on it. After that a switch
+//! that cannot be read, or cannot be believed, leaves its zone as it is.
 
 use std::collections::BTreeMap;
 use std::mem;

@@ -36,7 +36,7 @@ struct Entry {
     from: Due,
     /// End of the last, at the latest.
     until: Due,
-    /// Their time on.
+    /// Time on of all of them together.
     span: Span,
 }
 

@@ -54,7 +54,7 @@ impl Interlock {
         (command.is_remembered() && self.commands.len() >= MAX_COMMANDS).then_some(Refusal::TooMany)
     }
 
-    /// What forbids that an actuator is on at this moment, whatever its time on so far.
+    /// What forbids that an actuator is on at this moment, apart from its time on so far.
     fn forbidden_now(&self, command: &Command) -> Option<Refusal> {
         // Only what the configuration in force has may be switched on.
         let Some(actuator) = self.actuators.get(&command.actuator) else { return Some(Refusal::NoSuchActuator) };
@@ -81,8 +81,8 @@ impl Interlock {
         actuator.needs_fresh.iter().find(|sensor| !self.fresh.contains(*sensor))
     }
 
-    /// Another actuator that must be off for this one to be on, and is not known to be. One that a new configuration gave another name
-    /// may be on under the old one.
+    /// Finds another actuator that must be off for this one to be on, and is not known to be. One that a new configuration gave another
+    /// name may be on under the old one.
     pub(super) fn excluded_by(&self, actuator: &Actuator) -> Option<&ActuatorEntry> {
         let excludes =
             |other: &Actuator| actuator.excludes.contains(&other.id) || other.excludes.contains(&actuator.id);

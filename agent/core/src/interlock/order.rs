@@ -40,26 +40,26 @@ pub enum ActuatorInput {
         zone: Id,
         /// Length of the hold; none: until a person ends it.
         span: Option<Span>,
-        /// Who.
+        /// Name of the person.
         by: String,
     },
     /// A person ends the hold of a zone.
     EndHold {
         /// The zone.
         zone: Id,
-        /// Who.
+        /// Name of the person.
         by: String,
     },
     /// History was lost: what was dosed before is not known.
     DosesUnknown,
-    /// A person lets the actuators of a zone dose again of which nobody knows what they dosed before.
+    /// A person lets the actuators of a zone dose again although their doses of before are unknown.
     ReleaseDoses {
         /// The zone.
         zone: Id,
-        /// Who.
+        /// Name of the person.
         by: String,
     },
-    /// The agent stops: everything is switched off. What is normally energised falls with the link once nobody watches.
+    /// The agent stops: everything is switched off. What is normally energised falls once the link is closed.
     Stop,
 }
 
@@ -70,15 +70,15 @@ pub struct Command {
     pub id: Id,
     /// The actuator.
     pub actuator: Id,
-    /// What it should do.
+    /// On for some time, or off.
     pub wanted: Wanted,
     /// From then on it no longer switches anything on.
     pub expires: Uptime,
-    /// Who asks.
+    /// Person, rule or channel that gave the command.
     pub by: Origin,
 }
 
-/// Who asks for something.
+/// Who or what gave a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -167,7 +167,7 @@ pub enum Event {
 pub enum OffReason {
     /// A command.
     Command,
-    /// Its target is reached, or the hours of the target are over.
+    /// The target is reached, or the hours of the target are over.
     Target,
     /// The time that was asked for is over.
     TimeOver,
@@ -187,7 +187,7 @@ pub enum OffReason {
     Removed,
     /// A new configuration makes the actuator exclude another one that is on as well.
     Excluded,
-    /// The agent started anew.
+    /// The agent was restarted.
     Restarted,
     /// The agent stops.
     Stopped,
@@ -205,15 +205,15 @@ pub enum OutputReason {
     MinOff,
     /// An exclusion of its own.
     Excluded,
-    /// It heard nothing of the agent for too long.
+    /// The output heard nothing of the agent for too long.
     LinkLost,
-    /// It restarted.
+    /// The output restarted.
     Restarted,
-    /// Its limits were changed, at which it goes off.
+    /// The output's limits were changed, at which it goes off.
     Settings,
     /// The order came too late.
     Expired,
-    /// It cannot do what was ordered, such as on a relay that it has not.
+    /// The output cannot do what was ordered, such as on a relay that it does not have.
     NotPossible,
     /// The order did not reach it.
     NotReached,
@@ -278,13 +278,13 @@ pub struct HoldChange {
     pub at: Stamp,
     /// The zone.
     pub zone: Id,
-    /// Who did it; none where its time is over.
+    /// Name of the person; none where the time of the hold is over.
     pub by: Option<String>,
     /// Whether the hold began, or ended.
     pub began: bool,
-    /// Who else holds the zone, where this hold ended.
+    /// People and switches that still hold the zone, where this hold ended.
     pub still_held_by: Vec<HeldBy>,
-    /// Only actuators with a total are held, of which nobody knows what they dosed before.
+    /// Only actuators with a total are held, because what they dosed before is unknown.
     pub only_doses: bool,
 }
 
@@ -456,7 +456,7 @@ impl fmt::Display for OutputReason {
     }
 }
 
-/// Who, as a person reads it: a name, or `rule ph-high of tower-1/ph`.
+/// As a person reads it: a name, or `rule ph-high of tower-1/ph`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -47,7 +47,7 @@ impl Interlock {
                 entry.shorten(now, &planned, excess);
                 entry.actuator = planned;
             }
-            // Its old output is switched off before anything else is done with the name.
+            // The old output is switched off before anything else is done with the name.
             _ if entry.state != State::Off => self.stop(now, id, &OffReason::Removed, None),
             _ => self.adopt_definition(now, id),
         }

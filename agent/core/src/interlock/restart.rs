@@ -114,7 +114,7 @@ impl Interlock {
         }
         let span = entry.may_run_for();
         let at_latest = span.map(|span| now.uptime + span + SWITCH_WITHIN);
-        // What was on has counted since its order; of a booking nobody knows when its order was given.
+        // An actuator that was on has counted since its order; of a booking the time of its order is unknown.
         if let (State::Booking { span, .. }, Some(at_latest)) = (&entry.state, at_latest) {
             for key in ledger::keys(&entry.actuator) {
                 self.history.entry(key).or_default().add(now, *span, at_latest);
@@ -149,7 +149,7 @@ impl Interlock {
             self.stop_all(now, |actuator| actuator.zone == zone && !actuator.is_alarm, &OffReason::Hold);
             self.holds.entry(zone).or_insert(hold);
         }
-        // One that was read since is known; one that was not holds its zone already.
+        // A switch that was read since is known; one that was not holds its zone already.
         for (sensor, switch) in self.switches.iter_mut().filter(|(_, switch)| switch.state == SwitchState::Unread) {
             switch.state = before.switches.get(sensor).map_or(SwitchState::Unread, |before| before.state);
         }
@@ -166,7 +166,7 @@ impl Interlock {
             self.stop(now, &id, &OffReason::Restarted, None);
         }
         match self.entries.get_mut(&id) {
-            // It began as one that may be on.
+            // This entry began as an actuator that may be on.
             Some(entry) if !entry.actuator.has_total() && entry.actuator.output == before.actuator.output => {}
             Some(ActuatorEntry { state: State::On { .. }, .. }) => {}
             Some(ActuatorEntry { state: State::Stopping { at_latest, .. }, .. }) => {

@@ -1,5 +1,4 @@
-//! Doses that nobody knows of: history was lost, so actuators with a total stay off until no dose of before counts any more, or a
-//! person releases their zone.
+//! Unknown doses: history was lost, so actuators with a total stay off until no dose of before counts any more, or a person releases their zone.
 
 use std::collections::BTreeSet;
 

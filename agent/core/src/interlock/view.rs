@@ -14,7 +14,7 @@ use crate::time::{Span, Uptime};
 pub struct ActuatorView {
     /// The actuator as it is configured.
     pub actuator: Actuator,
-    /// What it does.
+    /// On, off, or on its way there.
     pub state: ActuatorState,
     /// Time on within the last hour, as far as it counts.
     pub hour: Span,
@@ -22,7 +22,7 @@ pub struct ActuatorView {
     pub day: Span,
     /// Time for which it must stay off yet.
     pub min_off_left: Option<Span>,
-    /// Who holds its zone: people and switches.
+    /// People and switches that hold its zone.
     pub held_by: Vec<HeldBy>,
     /// Whether it must not run because history was lost, so that what it dosed before is not known.
     pub unknown: bool,
@@ -46,20 +46,20 @@ pub enum ActuatorState {
 pub struct HoldView {
     /// The zone.
     pub zone: Id,
-    /// Who or what holds it.
+    /// Person, switch or lost history that holds the zone.
     pub by: HeldBy,
     /// End of the hold; none: until a person or the switch ends it.
     pub until: Option<Uptime>,
 }
 
-/// Who or what holds a zone.
+/// Person, switch or lost history that holds a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldBy {
     /// A person, by name.
     Person(String),
     /// A switch on site.
     Switch {
-        /// Its sensor.
+        /// The sensor that reads the switch.
         sensor: SensorId,
         /// When it was read and believed last.
         read: LastRead,
@@ -103,7 +103,7 @@ impl Interlock {
         self.actuators.values().map(move |actuator| self.view(now, actuator))
     }
 
-    /// The zones on hold by people, by name; then those by switches; then those of which nobody knows what was dosed in them.
+    /// The zones on hold by people, by name; then those by switches; then those whose doses are unknown.
     pub fn holds(&self) -> impl Iterator<Item = HoldView> + '_ {
         let held = self.holds.iter().map(|(zone, hold)| HoldView {
             zone: zone.clone(),

@@ -1,4 +1,4 @@
-//! Two sensors of one quantity held against each other, whatever their resolutions.
+//! Two sensors of one quantity held against each other, also of different resolutions.
 
 use std::cmp::Ordering;
 

@@ -96,7 +96,7 @@ fn two_values_are_held_against_each_other_whatever_their_resolutions() {
     let unit = |limit, clear| differs(limit, clear, Scale::Unit);
     let percent = |limit, clear| differs(limit, clear, Scale::PercentOfOther);
     for (condition, own, other, quiet, firing) in [
-        // Equal is no more, whatever binary fractions say: 6.9 - 6.6 is 0.3000000000000007.
+        // Equal is no more, although in binary fractions 6.9 - 6.6 is 0.3000000000000007.
         (unit(0.3, 0.2), (690, 0.01), (660, 0.01), Fine, Holds),
         (unit(0.3, 0.2), (691, 0.01), (660, 0.01), Holds, Holds),
         (unit(0.3, 0.2), (660, 0.01), (691, 0.01), Holds, Holds),

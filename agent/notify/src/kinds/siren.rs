@@ -32,7 +32,7 @@ pub enum Input {
     Page,
     /// A short sound, unless the siren sounds anyway; answered as a page is.
     Chirp,
-    /// What became of the actuator: of orders of this siren, and whatever switched it off.
+    /// What became of the actuator: of orders of this siren, and of anything else that switched it off.
     Actuator(Event),
     /// The output confirms that the actuator is on.
     Audible,

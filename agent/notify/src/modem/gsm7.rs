@@ -98,7 +98,7 @@ pub(crate) fn pack(septets: &[u8], filling: usize) -> Vec<u8> {
     octets
 }
 
-/// So many septets out of octets, after so many bits of filling; fewer where the octets end before.
+/// Unpacks `count` septets from octets, after `filling` bits; fewer where the octets end before.
 pub(crate) fn unpack(octets: &[u8], filling: usize, count: usize) -> Vec<u8> {
     let septet = |index: usize| {
         let bit = filling + index * 7;

@@ -14,8 +14,8 @@ const UNITS_OF_PART: usize = 67;
 /// Most parts of a text; the rest is cut off.
 pub(crate) const MAX_PARTS: usize = 4;
 
-/// TP-Validity-Period in its relative form, `(v + 1) * 5` minutes: an hour. The page repeats itself sooner than that, and one of
-/// yesterday helps nobody.
+/// TP-Validity-Period in its relative form, `(v + 1) * 5` minutes: an hour. The page repeats itself sooner than that, and a page of
+/// yesterday is of no use.
 const VALIDITY: u8 = 11;
 
 /// Type of address: international number in the ISDN plan, and an unknown one.
@@ -84,7 +84,7 @@ pub(crate) fn submits(number: &str, text: &str, reference: u8) -> Vec<Submit> {
     }
 }
 
-/// Where a text of that length is split; a place at which a character would be cut is moved back by one.
+/// Splits a text of that length into ranges; a split that would cut a character is moved back by one.
 fn split(length: usize, whole: usize, part: usize, is_cut: impl Fn(usize) -> bool) -> Vec<std::ops::Range<usize>> {
     let (mut parts, mut begin) = (Vec::new(), 0);
     let part = if length <= whole { whole } else { part };

@@ -33,7 +33,7 @@ const NETWORK_ANSWER: Span = Span::from_secs(120);
 const QUESTIONS: u32 = 6;
 const QUESTION: Span = Span::from_secs(2);
 
-/// Commands in a row without an answer, after which the line is opened anew.
+/// Commands in a row without an answer, after which the line is closed and opened again.
 const SILENT: u32 = 3;
 
 /// Time between two rounds of commands, and between two while the modem cannot send.
@@ -253,7 +253,7 @@ impl Session {
         self.lines = Lines::default();
         (self.state, self.is_set_up, self.has_entered_pin, self.silent) = (State::Idle, false, false, 0);
         (self.sim, self.registration) = (Sim::Unknown, Registration::default());
-        // Whoever had the line before may have left the modem at its prompt.
+        // The program that had the line before may have left the modem at its prompt.
         self.write(format!("{ESCAPE}\r"));
         self.begin_round(now);
     }
@@ -387,7 +387,7 @@ impl Session {
                 self.round_soon(now);
             }
             (ModemCommand::PinTries, _) => match self.pin_tries.filter(|left| *left < 3) {
-                // Of a PIN that was rejected before the agent was started.
+                // The PIN was rejected before the agent was started.
                 Some(left) => {
                     let why =
                         format!("the SIM rejected a PIN before, {left} tries are left: enter the right one by hand");

@@ -143,7 +143,7 @@ fn what_failed_is_tried_again_later_and_later() {
     assert_eq!(line.handle(Input::Sent), ["1215 pi-1-1 sent"]);
     line.page(2, 1, Severity::Warning);
     line.handle(down());
-    assert_eq!(line.queue.deadline(), Some(Uptime(1_220_000)), "a success begins anew");
+    assert_eq!(line.queue.deadline(), Some(Uptime(1_220_000)), "a success resets the wait");
 }
 
 #[test]
@@ -356,14 +356,14 @@ fn what_is_too_large_together_goes_in_smaller_digests_and_alone() {
     assert_eq!(sent.len(), 60, "{sizes:?}");
     assert!(!said.iter().any(|said| said.ends_with("failed") || said.ends_with("expired")), "{said:?}");
     assert!(sizes.iter().any(|size| *size > 1), "{sizes:?}");
-    // One that is too large by itself is given up.
+    // A message that is too large by itself is given up.
     let mut line = Line::new(REMOTE);
     line.page(1, 1, Severity::Warning);
     assert_eq!(line.handle(failure(false, None, false)), ["0 pi-1-1 failed"]);
 }
 
 proptest! {
-    /// Whatever happens, each notice has one end, and each parcel goes alone.
+    /// In every order of events each notice has one end, and each parcel goes alone.
     #[test]
     fn every_notice_comes_to_one_end(
         steps in prop::collection::vec((0..7u8, 0..400i64, 1..6u64), 1..120),

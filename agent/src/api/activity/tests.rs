@@ -21,7 +21,7 @@ async fn a_connection_has_a_minute_to_ask_and_ten_seconds_to_take_something() {
         (&[(1, IsAsked), (1, Answers), (1, Stalls), (9, Sends)], 62),
         // A day without an event, and then one that is not taken.
         (&[(1, IsAsked), (1, Streams), (86_400, Sends), (1, Stalls)], 86_413),
-        // Requests that are sent one after the other, and answers that nobody takes.
+        // Requests that are sent one after the other, and answers that the client does not read.
         (&[(1, IsAsked), (1, Answers), (1, IsAsked), (1, Stalls)], 14),
     ] {
         let begun = Instant::now();

@@ -82,7 +82,7 @@ async fn a_step_that_has_not_begun_in_time_does_not_begin() {
     let circuit = async {
         let request = bus.recv().await.unwrap();
         sleep(LONG_PATIENCE + Duration::from_secs(1)).await;
-        assert!(request.begun.send(()).is_err(), "expected nobody to wait any more");
+        assert!(request.begun.send(()).is_err(), "expected the handler to wait no longer");
         request.answer.send(Err("not begun".to_owned())).unwrap();
         event_of(&mut decide).await["failed"].clone()
     };

@@ -58,7 +58,7 @@ pub(super) type PathNodes = Vec<(PathBuf, Node)>;
 #[derive(Debug, Clone)]
 pub(super) enum Found {
     Missing,
-    /// Whoever runs doctor may not look there.
+    /// The user who runs doctor may not look there.
     Unseen,
     There(PathNodes),
 }
@@ -195,7 +195,7 @@ pub(super) enum AgentState {
         version: String,
     },
     Stopped,
-    /// Whoever runs doctor may not ask it.
+    /// The user who runs doctor may not ask it.
     Denied,
     NoAnswer(String),
 }

@@ -28,7 +28,7 @@ use crate::clock;
 use crate::commands::client::{Client, request};
 use crate::configuration::preview::Preview;
 
-/// Where the package and a hand put the service.
+/// Paths of the service: from the package, and installed by hand.
 const SERVICES: [&str; 3] = [
     "/usr/lib/systemd/system/tilth-agent.service",
     "/lib/systemd/system/tilth-agent.service",

@@ -125,7 +125,7 @@ impl Files {
         Ok(key)
     }
 
-    /// Where the key lies that is being exchanged for a code.
+    /// Path of the key that is being exchanged for a code.
     pub(super) fn pending(&self, code: &CodeId) -> PathBuf {
         let name = self.key.file_name().unwrap_or_default().display();
         self.key.with_file_name(format!("{name}.{code}"))

@@ -20,7 +20,7 @@ const INFO: &str = "INFO_UF2.TXT";
 /// First bytes of a UF2 file (github.com/microsoft/uf2, magicStart0).
 const UF2: &[u8] = b"UF2\n";
 
-/// Where Linux lists what is mounted.
+/// List of what is mounted, by the kernel.
 const MOUNTS: &str = "/proc/mounts";
 
 /// Copies the image to the drive of a Pico in its boot ROM; without a drive says how it gets one. Nothing is said or written before the
@@ -64,13 +64,13 @@ Where no desktop mounts the drive: sudo mount /dev/disk/by-label/{DRIVE} /mnt, a
     )
 }
 
-/// Where a drive of this name is mounted, by the table of mounts (proc(5)): its second column, in which a space is \\040.
+/// Mount point of the drive of this name, by the table of mounts (proc(5)): its second column, in which a space is \\040.
 fn mounted(mounts: &str) -> Option<PathBuf> {
     let places = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(|place| place.replace("\\040", " "));
     places.map(PathBuf::from).find(|place| place.file_name().is_some_and(|name| name == DRIVE))
 }
 
-/// That a folder is the drive of a Pico: no other one gets an image.
+/// Checks that a folder is the drive of a Pico: no other one gets an image.
 fn check_drive(drive: &Path) -> anyhow::Result<()> {
     let info = drive.join(INFO);
     let text = fs::read_to_string(&info).with_context(|| {

@@ -88,7 +88,7 @@ impl Likely {
     }
 }
 
-/// Asks a person a question with its likely answer; nothing where nobody can be asked.
+/// Asks a person a question with its likely answer; none without a terminal.
 type Prompt<'a> = &'a mut dyn FnMut(&str, &str) -> anyhow::Result<Option<String>>;
 
 fn answered(wanted: &cli::Init, likely: &Likely, prompt: Prompt<'_>) -> anyhow::Result<Answers> {

@@ -47,7 +47,7 @@ pub(super) struct DraftSensor {
 }
 
 impl Draft {
-    /// Of lines of text. A line of bare numbers has sensors only once its columns are named.
+    /// Draft of lines of text. A line of bare numbers has sensors only once its columns are named.
     pub(super) fn of_lines(
         bus: Id,
         zone: &Id,
@@ -74,7 +74,7 @@ impl Draft {
         Draft { bus, kind: "line", port, baud, columns, sensors }
     }
 
-    /// Of a board with Tilth's firmware: its channels.
+    /// Draft of a board with Tilth's firmware: its channels.
     pub(super) fn of_board(bus: Id, zone: &Id, port: String, board: &Identity) -> Draft {
         let mut taken = BTreeSet::new();
         let sensors = board.channels().enumerate().filter_map(|(number, channel)| {

@@ -40,7 +40,7 @@ fn the_speed_is_the_one_that_makes_text_whatever_a_port_refuses() {
     assert_eq!(found(|_| Err(anyhow::anyhow!("no such port"))), (None, 7));
 }
 
-/// Guards against: a whole line of good names that nobody sees because one of them is odd.
+/// Guards against: a whole line of good names that is lost because one of them is odd.
 #[test]
 fn a_label_that_no_input_can_name_is_left_out_and_the_others_are_not() {
     let lines = "half\n".to_owned() + &"{\"ready?\":5,\"ph\":6.1,\"a|b\":2}\n".repeat(3);

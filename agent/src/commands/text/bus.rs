@@ -63,7 +63,7 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     lines
 }
 
-/// Who the board is, and what became of its readings.
+/// Identity of the board, and what became of its readings.
 fn board(board: &BoardHealth) -> String {
     let BoardHealth {
         id,

@@ -251,7 +251,7 @@ impl Decoder {
             && (headings::is_annotation(line) || cells(line, separator).is_some_and(|cells| self.is_header(&cells)))
     }
 
-    /// Takes up a header that comes again, with its columns in whatever places.
+    /// Takes up a header that comes again, also with its columns in other places.
     fn is_header(&mut self, cells: &[String]) -> bool {
         let place = |name: &String| cells.iter().position(|cell| cell == name);
         let headings = &self.dialect.headings;

@@ -103,7 +103,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
+    /// The columns of the time; those of a recording of our own are known without looking at its lines.
     fn times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Unreadable> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
         match own.filter(|_| self.options.args.time_column.is_empty()) {

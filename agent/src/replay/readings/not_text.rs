@@ -1,7 +1,7 @@
 //! Files that are no text: archives and other programs' own formats, each named with what to do about it.
 
-/// What a file is, with its article, and the command that gives its text on standard output, up to the file's name; none where a
-/// program must save it anew.
+/// Kind of a file, with its article, and the command that gives its text on standard output, up to the file's name; none where a program
+/// must save it in another format.
 type Packed = (&'static str, Option<&'static str>);
 
 /// The first bytes of each kind.

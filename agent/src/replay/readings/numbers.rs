@@ -193,7 +193,7 @@ enum Shape {
     Hundreds(u32),
     /// Four digits or more and no mark.
     BareThousands,
-    /// So much before an only mark, and three digits behind it.
+    /// A number with one mark, this much before the mark and three digits behind it.
     LoneMark(u32),
     Other,
 }

@@ -163,7 +163,7 @@ impl TimeKind {
 /// What most cells of one column look like; a few at the end may be sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ColumnContent {
-    /// A date and a time of day, whatever zone they need.
+    /// A date and a time of day, with or without a zone.
     pub(super) has_stamps: bool,
     pub(super) has_instants: bool,
     pub(super) has_epochs: bool,

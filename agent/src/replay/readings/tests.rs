@@ -730,7 +730,7 @@ proptest! {
         zone in "Z|z|[+-][012][0-9]:[0-6][0-9]",
     ) {
         let text = format!("{date}{clock}{zone}");
-        // They differ on purpose in a leap second.
+        // The two differ on purpose in a leap second.
         prop_assume!(clock.get(7..9) != Some("60"));
         let read = text.parse::<jiff::Timestamp>().ok().map(|time| time.as_nanosecond().div_euclid(1_000_000));
         prop_assert_eq!(iso8601(text.as_bytes()).map(i128::from), read, "{}", text);

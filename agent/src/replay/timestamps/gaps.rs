@@ -185,7 +185,7 @@ impl Jump {
         Span(self.to_ms - self.from_ms)
     }
 
-    /// `is_known`: of a sensor that spoke before the step. In a recording that is sorted by sensor another one begins anew.
+    /// `is_known`: of a sensor that spoke before the step. In a recording that is sorted by sensor another one starts from the beginning.
     fn add(&mut self, row: Row, is_known: bool) {
         if self.rows.is_empty() {
             self.sensor = row.sensor;

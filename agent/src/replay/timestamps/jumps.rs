@@ -196,7 +196,7 @@ impl Sensor {
                 return Some((place, true));
             }
             let last = self.last_ms.filter(|last| *last >= row.at_ms)?;
-            // Those that came back did not lead here, but others that are ahead.
+            // The rows that came back did not lead here, but others that are ahead.
             let is_other_way = row.follows_ms.is_none_or(|follows| follows < last - self.step_ms);
             // Of two lines in a row either may be the late one.
             let is_taken = back > 1 && self.is_taken(row);

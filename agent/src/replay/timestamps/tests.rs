@@ -182,7 +182,7 @@ fn a_wide_line_is_one_line() {
     assert_eq!(stamps.rejected.shown, [RejectedLine { line: 30, at: WallTime(YEAR_2038), why: RejectReason::Ahead }]);
 }
 
-/// Whatever the timestamps are, each row is played once and in order, or rejected.
+/// For any timestamps, each row is played once and in order, or rejected.
 #[test]
 fn nothing_gets_lost_among_any_stamps() {
     let mut state: u64 = 7;
@@ -282,7 +282,7 @@ fn a_recording_that_was_made_up_is_played() {
     let by_sensor =
         (0..4).flat_map(|sensor| minutes(REPLAYED - 30 * MINUTE, 90).into_iter().map(move |at| (sensor, at)));
     assert_eq!(rejected_until(Some(REPLAYED), by_sensor), []);
-    // Its first line is of a clock that was not set.
+    // The first line of this recording is of a clock that was not set.
     let unset = [vec![3000], minutes(REPLAYED + DAY, 300)].concat();
     check_until_replayed("begun in 1970", &[&unset], &[(2, RejectReason::NeverSet)]);
 }

@@ -131,7 +131,7 @@ fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
     let (cause, lost) = losses.iter().next().unwrap();
     assert_eq!(*cause, BEHIND);
     assert_eq!((lost.rows.readings, lost.rows.events, lost.rows.windows), (12, 3, 0));
-    // They were all of the first commit, which is too large to be joined.
+    // The lost rows were all of the first commit, which is too large to be joined.
     assert_eq!(lost.from, Some(Uptime(1000)));
     timeline.committed();
     assert!(timeline.buffer.waiting().1.is_empty());

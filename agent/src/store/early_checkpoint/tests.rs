@@ -38,7 +38,11 @@ fn the_file_follows_its_log_which_goes_on_growing() {
         store.commit(&commit).unwrap();
         store.checkpoint_early();
     }
-    assert!(length() < 2 << 20, "no longer young: the log begins anew at its usual length, not at {}", length());
+    assert!(
+        length() < 2 << 20,
+        "no longer young: the log is written from its beginning again at its usual length, not at {}",
+        length()
+    );
     drop(store);
     assert!(!damaged_files::beside(&folder.database(), "-wal").exists(), "a clean end leaves no log");
 }

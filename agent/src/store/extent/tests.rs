@@ -1,4 +1,4 @@
-//! Every sequence of an extent is accounted for once, whatever is held and whatever the limits.
+//! Every sequence of an extent is accounted for once, for any rows, gaps and limits.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn fill(range: RangeInclusive<u64>, limit: Limit, rows: &[u64], gaps: &[Gap]) ->
     let inside = gaps.iter().filter(|gap| gap.first <= *range.end() && gap.last >= *range.start());
     let cut = |gap: &Gap| Gap { first: gap.first.max(*range.start()), last: gap.last.min(*range.end()), ..gap.clone() };
     let mut extent = ExtentBuilder::new(range.clone(), limit, inside.map(cut).collect());
-    // Whole blocks of three rows are offered, whatever of them is in the range.
+    // Whole blocks of three rows are offered, also where only part of one is in the range.
     let near = range.start().saturating_sub(3)..=range.end().saturating_add(3);
     for seq in rows.iter().filter(|seq| near.contains(seq)) {
         if !extent.offer(event(*seq), Instant::now()) {

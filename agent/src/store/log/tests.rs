@@ -19,7 +19,7 @@ fn log() -> Vec<u8> {
     fs::read(beside(&copy.database(), "-wal")).unwrap()
 }
 
-/// Where the transaction before the first one of several frames ends.
+/// Offset behind the transaction before the first one of several frames.
 fn behind_a_commit(log: &[u8]) -> usize {
     let frame = FRAME_HEADER + Header::read(log).unwrap().page;
     let commits = |at: usize| word(&log[HEADER + at * frame..], 4) > 0;
@@ -79,7 +79,7 @@ fn a_log_that_ends_within_a_transaction_is_unfinished() {
     assert_eq!(of(&older), Log::Whole);
 }
 
-/// A log that began anew has older frames behind its end.
+/// A log that is written from its beginning again has older frames behind its end.
 #[test]
 fn what_is_left_of_an_older_log_is_no_damage() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Questions beside commits, on the real file: neither waits for the other, whatever becomes of the file.
+//! Questions beside commits, on the real file: neither waits for the other, in every state of the file.
 
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};

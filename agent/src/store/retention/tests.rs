@@ -43,7 +43,7 @@ fn steps() {
             },
             Step::Rest,
         ),
-        ("a disk nobody can measure", Usage { free_bytes: None, ..plenty(5) }, Step::Rest),
+        ("a disk that cannot be measured", Usage { free_bytes: None, ..plenty(5) }, Step::Rest),
     ];
     for (what, usage, step) in table {
         assert_eq!(next_step(&POLICY, &usage), step, "{what}");

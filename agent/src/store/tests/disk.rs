@@ -302,7 +302,7 @@ fn lives_on_a_small_disk() {
     law::holds(&store);
     drop(store);
     assert!(remount("ro"));
-    // It still remembers, and begins a boot whose row comes later.
+    // The store still has its state, and begins a boot whose row comes later.
     let (mut store, _) = Store::open(&database, &options()).unwrap();
     assert_eq!(store.begin_boot("boot-b", 0).unwrap().0, 2);
     assert!(store.checkpoint().is_ok());

@@ -34,7 +34,7 @@ impl Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("tilth-store-{}-{number}", std::process::id()));
-        // One of a test that was killed, in a process of the same number.
+        // The folder may be left from a test that was killed, in a process of the same number.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         Folder(folder)

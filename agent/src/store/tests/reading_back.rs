@@ -87,7 +87,7 @@ fn window(row: &WindowRow) -> Window {
     Window { bad: row.bad, good }
 }
 
-/// Whatever came late, the newest row of each window is the sum of its readings.
+/// The newest row of each window is the sum of its readings, late ones included.
 #[test]
 fn windows_are_the_sums_of_their_readings() {
     let folder = Folder::new();
@@ -142,7 +142,7 @@ fn a_checkpoint_of_a_boot_that_was_not_counted_leaves_that_of_before() {
 fn a_restart_continues_from_the_checkpoint_and_the_readings_after_it() {
     let folder = Folder::new();
     let (mut store, mut farm, _) = an_hour(&folder);
-    // Whatever waits for its minute is not in the last checkpoint.
+    // Readings that wait for their minute are not in the last checkpoint.
     farm.wait(Span(1500));
     farm.read(2, 17.0, Span(0));
     farm.wait(Span(500));

@@ -217,7 +217,7 @@ fn a_stuck_store_does_not_silence_the_farm() {
         let hub = Script::default();
         let farm = start(hub.clone(), 0);
         farm.heads.send(heads(STREAM, 2)).unwrap();
-        // Nobody reads the store's queue, nor the events.
+        // Neither the store's queue nor the events are read.
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(*hub.pulls.lock().unwrap() >= 5, "{}", hub.pulls.lock().unwrap());
         assert!(!farm.sync.is_finished());

@@ -9,8 +9,8 @@ use tilth_core::time::Span;
 /// The wait after the first failure, before jitter.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// A series of waits that begins anew after each success. The jitter follows from the seed alone, so that a run can be had
-/// again; devices differ by their seeds, so that a hub that comes back is not met by all farms at once.
+/// A series of waits that starts over after each success. The jitter follows from the seed alone, so that a run can be had again; devices
+/// differ by their seeds, so that a hub that comes back is not met by all farms at once.
 pub(super) struct Backoff {
     longest: Span,
     seed: u64,

@@ -11,8 +11,8 @@ pub const WINDOWS_PERIOD: Span = Span::from_mins(1);
 /// The pause between two batches of a backlog, so that neither the Pi nor the hub is kept busy by it.
 pub const BACKLOG_PAUSE: Span = Span::from_secs(1);
 
-/// The shortest time between two sendings of live values. They travel with whatever goes; only when this is shorter than the
-/// windows' period do they go by themselves. The fast path for them is MQTT.
+/// The shortest time between two sendings of live values. They travel with every batch; only when this is shorter than the windows' period
+/// do they go by themselves. The fast path for them is MQTT.
 pub const LIVE_PERIOD: Span = Span::from_mins(1);
 
 /// After this long without a batch an empty one says that the farm lives.

@@ -1,4 +1,4 @@
-//! Inputs and effects of the sync engine. Plain values: whoever carries them may be a task, a test or a simulation.
+//! Inputs and effects of the sync engine: plain values, carried by a task, a test or a simulation.
 
 use std::collections::BTreeMap;
 
@@ -123,10 +123,10 @@ pub enum SyncInput {
         /// What became of it.
         exchange: Exchange,
     },
-    /// The newest bundle that the agent has seen changed. Without an `etag` the next bundle is delivered whatever came before.
+    /// The newest bundle that the agent has seen changed. Without an `etag` the next bundle is delivered in any case.
     KnownBundle(KnownBundle),
-    /// The link to the hub is another one: a new key, or another authority. A batch on the link before goes again on this one, a
-    /// try may help, also after a rejected key, and the next bundle is delivered whatever came before.
+    /// The link to the hub is another one: a new key, or another authority. A batch on the link before goes again on this one, a try may
+    /// help, also after a rejected key, and the next bundle is delivered in any case.
     HubLinkChanged,
 }
 

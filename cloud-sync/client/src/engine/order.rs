@@ -107,7 +107,7 @@ impl DueTimes {
         self.notice(progress, intervals, now);
     }
 
-    /// Another stream: everything waits, and gathers anew.
+    /// Another stream: everything waits, and gathers again.
     pub(super) fn restart(&mut self, now: Uptime) {
         self.events_at = None;
         self.bulk_at = now;

@@ -136,7 +136,7 @@ impl Pull {
         self.known = known;
     }
 
-    /// What became of a request. `None` when nobody asked, else whether there is a bundle to give.
+    /// Takes the result of a request. `None` if that request is not awaited, else whether there is a bundle to give.
     pub(super) fn answered(&mut self, now: Uptime, request: u64, exchange: Exchange) -> Option<Option<Effect>> {
         match self.state {
             State::Asking { request: asked, .. } if asked == request => {}

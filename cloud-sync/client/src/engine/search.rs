@@ -37,7 +37,7 @@ pub(super) struct Search {
 pub(super) enum Finding {
     /// Go on with the next suspect.
     GoOn,
-    /// This row is at fault.
+    /// One row is at fault: its lane and sequence.
     Row(Lane, u64),
     /// The live values are at fault.
     Live,

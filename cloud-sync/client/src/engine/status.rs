@@ -9,7 +9,7 @@ use tilth_protocol::Lane;
 use super::meter::Meter;
 use super::pull::PullStatus;
 
-/// Status of sync. Times are since boot: whoever shows them knows the time of day.
+/// Status of sync. Times are since boot; their reader knows the time of day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// The state of the machine.
@@ -40,13 +40,13 @@ pub struct Counts {
     /// Batches that the hub accepted.
     #[serde(rename = "taken")]
     pub accepted: u64,
-    /// Batches that it did not, for whatever reason.
+    /// Batches that were rejected, or had no answer.
     pub failed: u64,
     /// Quarantined rows.
     pub quarantined: u64,
     /// Confirmations that were late, too high or for lanes that are not known: ignored.
     pub strange_confirmations: u64,
-    /// Answers of store and hub that nobody waited for any more: ignored.
+    /// Answers of store and hub that were no longer awaited: ignored.
     pub stray_answers: u64,
 }
 

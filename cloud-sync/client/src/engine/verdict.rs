@@ -104,7 +104,7 @@ pub(super) fn broken(kind: TransportErrorKind, why: String) -> Verdict {
 /// What a status other than success means. Shared with the pull of configuration.
 pub(super) fn refusal(status: u16, reply: &Reply) -> Verdict {
     let failure = serde_json::from_slice::<Failure>(&reply.body).ok();
-    // Whatever answers may repeat what it was asked, and with which key.
+    // A server may repeat in its answer what it was asked, and with which key.
     let shown = |text: &str| redact::text(text).into_owned();
     let is_conflict = failure.as_ref().is_some_and(|failure| failure.error == ErrorCode::StreamConflict);
     let why = match failure {
@@ -148,7 +148,7 @@ fn accepted(body: &[u8]) -> Verdict {
     })
 }
 
-/// A reason of the hub on one line, as it goes into the log: whoever answers in its place writes no lines of his own there.
+/// A reason of the hub on one line, as it goes into the log: a server in place of the hub cannot add lines of its own there.
 fn plain(reason: &str) -> String {
     reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_CHARS).collect()
 }

@@ -1,7 +1,7 @@
 //! Requests over HTTPS: the only file that names reqwest.
 //!
-//! - Whatever the other end does, a request ends within [`TOTAL_TIMEOUT`] and reads at most a named number of bytes.
-//! - Redirects are not followed: the key goes to the hub that was configured and to nobody else.
+//! - Every request ends within [`TOTAL_TIMEOUT`] and reads at most a named number of bytes.
+//! - Redirects are not followed: the key goes to the configured hub only.
 //! - Plain HTTP goes to this machine only.
 //! - A batch is compressed in slices, so that other tasks of the runtime get their turn in between.
 
@@ -192,7 +192,7 @@ impl Https {
         let sent = body + header_bytes(built.headers()) + built.url().as_str().len() as u64;
         match self.client.execute(built).await {
             Ok(response) => self.read(response, sent, most).await,
-            // What was sent of it nobody knows; a connection that never stood carried nothing.
+            // How much of the request was sent is unknown; a connection that never stood carried nothing.
             Err(error) => {
                 let sent = if error.is_connect() { 0 } else { sent };
                 Exchange { outcome: Err(self.broken(&error)), sent, received: 0 }

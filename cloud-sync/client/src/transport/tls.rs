@@ -57,7 +57,7 @@ pub enum TlsError {
     Roots(rustls::Error),
 }
 
-// Not as its source: whoever shows an error with its causes would say it twice.
+// Not a `source`: an error shown with its causes would say it twice.
 impl From<rustls::Error> for TlsError {
     fn from(error: rustls::Error) -> TlsError {
         TlsError::Roots(error)
@@ -105,8 +105,8 @@ pub fn client_config(ca: Option<&Path>, clock: CertificateClock) -> Result<Arc<C
     config(verifier(ca)?, clock)
 }
 
-/// As [`client_config`], for the one question that is asked while nobody knows the date: certificates are checked as on some
-/// day on which they hold. What is asked so must carry no key, and its answer must be signed.
+/// As [`client_config`], for the one question that is asked while the date is unknown: certificates are checked as on some day on which
+/// they hold. What is asked so must carry no key, and its answer must be signed.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -240,7 +240,7 @@ impl ServerCertVerifier for Undated {
     }
 }
 
-/// Why a certificate is not believed, in the words of whoever has to mend it.
+/// Why a certificate is not believed, in words that say what to mend.
 pub(super) fn in_words(why: &CertificateError) -> String {
     let date = |time: &UnixTime| WallTime(i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000));
     match why {

@@ -151,7 +151,7 @@ fn assumed_agent_toml(content: &Json, client: &Id, device: &Id) -> String {
     let mut buses = BTreeMap::new();
     for input in inputs.filter_map(Input::parse) {
         let Some(kind) = input.bus_kind() else { continue };
-        // Where inputs of a kind name no bus, any name will do.
+        // If inputs of a kind name no bus, any name will do.
         let bus = input.bus().map_or_else(|| format!("the-{kind}"), Id::to_string);
         buses.entry(bus).or_insert(kind);
     }

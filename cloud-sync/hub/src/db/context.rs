@@ -1,12 +1,12 @@
-//! Whom an operation runs for. A context is created where a key or an enrolment code is authenticated and where a command opens the
-//! database, nowhere else.
+//! The caller of an operation: device, tenant or person. A context is created where a key or an enrolment code is authenticated and where a
+//! command opens the database, nowhere else.
 
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
 use super::records::{DeviceId, TenantId};
 
-/// Who acts, as the audit trail names it.
+/// The acting party, as the audit trail names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Actor {
     /// Public id of a key, or a user of the machine.

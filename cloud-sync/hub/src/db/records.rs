@@ -102,7 +102,7 @@ pub(crate) struct ListedKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewCode {
     pub(crate) id: CodeId,
-    /// Of the secret.
+    /// Hash of the secret.
     pub(crate) hash: Vec<u8>,
     pub(crate) expires: WallTime,
     /// CA certificate of the hub in PEM, where the code names one.
@@ -302,7 +302,7 @@ pub(super) fn wall(offset: Option<i64>, uptime: i64) -> Option<WallTime> {
 /// Channel and limit by which the hub pages about a tenant's devices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Paging {
-    /// Channel in the form of `notifications`, as JSON; without one nobody is paged.
+    /// Channel in the form of `notifications`, as JSON; none: no pages.
     pub(crate) channel: Option<String>,
     /// Silence after which people are paged; none for the default.
     pub(crate) silent_after: Option<Span>,

@@ -1,4 +1,4 @@
-//! Which configuration a device gets. Its version never goes down, whatever the hub lost. Pure.
+//! Chooses the configuration of a device. Its version never goes down, even after the hub lost data. Pure.
 
 pub(crate) mod status;
 
@@ -7,8 +7,8 @@ use tilth_config::bundle::{self, BundleError, ContentHash, Draft, MAX_BYTES, MAX
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
-/// A stated version may be this far above the newest that this hub issued, as after the restore of an older backup. With a device's key
-/// alone nobody can use up its versions.
+/// A stated version may be this far above the newest that this hub issued, as after the restore of an older backup. A device's key alone
+/// cannot use up its versions.
 pub(crate) const MOST_AHEAD: u64 = 1 << 20;
 
 /// Configuration that a device states.

@@ -33,7 +33,7 @@ pub(super) fn without_routes() -> OpenApi {
 pub(crate) struct DescribedRoute {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    /// Who may call: `device`, `reader`, `anyone`, or several of them.
+    /// Callers with access: `device`, `reader`, `anyone`, or several of them.
     pub(crate) who: String,
 }
 
@@ -59,7 +59,7 @@ fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation
     methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
-/// Who may call an operation, by the keys that its description names. The extractors of its handler enforce the same: the test
+/// Callers with access to an operation, by the keys that its description names. The extractors of its handler enforce the same: the test
 /// `a_key_reaches_what_it_is_for_and_nothing_else` asks every route with every kind of key.
 fn who_may_call(operation: &Operation) -> String {
     let needs = operation.security.as_deref().unwrap_or_default();

@@ -45,7 +45,7 @@ fn a_device_fetches_what_was_put_and_can_prove_it() {
         made.folder.write("farm/config.d/20-rules.toml", "[rules.ph-high]\nsensor = \"tower-1/ph\"\nabove = 6.8\n");
     let farm = made.folder.path().join("farm");
     let served = made.serve();
-    assert_eq!(fetch(&served, &device, 0, None).status, 404, "nobody has configured it");
+    assert_eq!(fetch(&served, &device, 0, None).status, 404, "no configuration yet");
 
     let first = served.made.json(&put(&farm));
     assert_eq!((&first["version"], &first["changed"]), (&json!(1), &json!(true)));
@@ -59,7 +59,7 @@ fn a_device_fetches_what_was_put_and_can_prove_it() {
     assert_eq!(bundle.content["rules"]["ph-high"]["above"], json!(6.8));
     assert!(load_documents(bundle.documents(), Purpose::Replay).plan.is_some());
 
-    // What it has is not sent again; another content under its version is.
+    // A device is not sent the bundle that it has again; another content under its version it is.
     let unchanged = fetch(&served, &device, 1, Some(&hash));
     assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
     assert_eq!(fetch(&served, &device, 1, None).status, 200);
@@ -73,7 +73,7 @@ fn a_device_fetches_what_was_put_and_can_prove_it() {
     let newer = verify(&fetch(&served, &device, 1, Some(&hash)).body, &key, &client, &id).unwrap();
     assert_eq!(newer.against(Some((1, bundle.hash))), Order::Newer);
 
-    // Whatever a device has seen, the next version is higher.
+    // For every version that a device has seen, the next one is higher.
     let renewed = verify(&fetch(&served, &device, 40, None).body, &key, &client, &id).unwrap();
     assert_eq!((renewed.version, renewed.hash), (41, newer.hash));
     let (status, _, message) = fetch(&served, &device, u64::MAX, None).refused();

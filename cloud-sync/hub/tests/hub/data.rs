@@ -119,14 +119,14 @@ fn how_the_devices_are() {
     assert_eq!(device["stream"], format!("{:032x}", 1));
 }
 
-/// Nothing on site may remember that a data folder was deleted: the hub shows when the device began anew.
+/// A deleted data folder leaves no trace on site: the hub shows when the device started over.
 #[test]
-fn a_device_that_began_anew_shows_when_its_streams_ended() {
+fn a_device_that_started_over_shows_when_its_streams_ended() {
     let (served, reader, device) = farm();
     assert_eq!(served.get("/api/health", &reader).ok()["devices"][0]["earlier_streams"], json!([]));
-    let mut anew = batch("acme", "pi-7", "tower-1/ph", 2);
-    anew["stream"] = json!(format!("{:032x}", 2));
-    served.batch(&device, &anew).ok();
+    let mut fresh = batch("acme", "pi-7", "tower-1/ph", 2);
+    fresh["stream"] = json!(format!("{:032x}", 2));
+    served.batch(&device, &fresh).ok();
     let shown = served.get("/api/health", &reader).ok()["devices"][0].clone();
     assert_eq!(shown["stream"], format!("{:032x}", 2));
     let earlier = shown["earlier_streams"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! Whoever opens connections and says nothing, or asks without a key, keeps nobody else out.
+//! Clients that open connections and stay silent, or ask without a key, keep no other client out.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -91,7 +91,7 @@ fn a_device_with_more_than_its_quota_is_told_the_limit_and_goes_on() {
     let served = made.serve_with(&["--device-sensors", "2", "--device-rows", "1000"]);
     let limit = "quota: this hub keeps at most 2 sensors of a device";
     for (number, sensor) in ["tower-1/ph", "tower-1/ec", "tower-1/air"].into_iter().enumerate() {
-        // Each from a database of its own, whose sequences begin anew.
+        // Each from a database of its own, whose sequences begin at 1 again.
         let mut sent = batch("acme", "pi-7", sensor, 2);
         sent["stream"] = json!(format!("{:032x}", number + 1));
         let answer = served.batch(&device, &sent).ok();

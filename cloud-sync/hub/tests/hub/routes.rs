@@ -208,7 +208,7 @@ fn a_wrong_method_is_told_the_right_one() {
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
-/// Whatever is sent, the answer names no parser and no type of the program.
+/// For every input the answer names no parser and no type of the program.
 #[test]
 fn refusals_hold_no_text_of_a_parser() {
     let farms = farms();
@@ -307,7 +307,7 @@ fn too_many_requests_are_told_when_to_come_again() {
     assert_eq!(refused.refused().1, "too-many");
     // Another key is not held back.
     assert_eq!(farms.served.get("/api/health", &farms.reader).status, 200);
-    // Nor does it take a key: whoever guesses is slowed down.
+    // Nor does it take a key: a client that guesses is slowed down.
     let last = (0..100).map(|_| farms.served.get("/api/health", "guess").status).find(|status| *status == 429);
     assert_eq!(last, Some(429));
 }

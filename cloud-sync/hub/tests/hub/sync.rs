@@ -144,7 +144,7 @@ fn a_row_that_cannot_be_read_is_quarantined_and_the_rest_is_taken() {
     let windows = served.get("/api/data?sensor=tower-1/ph&from=0", &reader).ok();
     assert_eq!(windows["windows"].as_array().unwrap().len(), 2, "{windows}");
 
-    // Where an operator looks.
+    // The health report is the page that an operator reads.
     let health = served.get("/api/health", &reader).ok()["devices"][0].clone();
     assert_eq!((&health["quarantined"]["rows"], &health["unknown_keys"]), (&json!(4), &json!(2)), "{health}");
     let newest = &health["quarantined"]["newest"];
@@ -191,7 +191,7 @@ fn half_a_request_harms_nobody() {
     nothing.write_all(b"\x16\x03\x01 not http\r\n\r\n").unwrap();
     let idle = TcpStream::connect(served.address).unwrap();
     assert_eq!(served.batch(&device, &acmes(1)).ok()["confirmed"]["windows"], 1);
-    // They hold up the end no longer than it may take.
+    // Open connections hold up the end no longer than it may take.
     let (status, took) = served.stop("-TERM");
     assert!(status.success() && took.as_secs_f64() < 3.0, "{status} after {took:?}");
     drop((half, nothing, idle));
@@ -211,7 +211,7 @@ fn two_agents_with_one_key_are_told_apart() {
     copied["lanes"]["windows"]["rows"][1]["sums"]["last"] = json!(681);
     let message = conflict(served.batch(&device, &copied));
     assert!(message.starts_with("windows: sequence 2 is known with other content"), "{message}");
-    // It goes on under a new stream, which is taken; the first agent goes on with the old one, which is not.
+    // The copied card goes on under a new stream, which is taken; the first agent goes on with the old one, which is not.
     let mut fresh = copied.clone();
     fresh["stream"] = json!(format!("{:032x}", 2));
     assert_eq!(served.batch(&device, &fresh).ok()["confirmed"]["windows"], 4);

@@ -59,9 +59,9 @@ fn both_versions_with_the_certificate_that_was_given() {
         let (reply, spoken) = ask(served.address, &roots, version, &request).unwrap();
         assert_eq!((reply.ok()["status"].as_str(), spoken), (Some("ok"), expected));
     }
-    // Whoever does not trust it goes away, and plain HTTP is not understood.
-    let nobody = RootCertStore::empty();
-    assert!(ask(served.address, &nobody, &rustls::version::TLS13, &request).is_err());
+    // A client that does not trust the certificate goes away, and plain HTTP is not understood.
+    let no_roots = RootCertStore::empty();
+    assert!(ask(served.address, &no_roots, &rustls::version::TLS13, &request).is_err());
     let mut plain = TcpStream::connect(served.address).unwrap();
     std::io::Write::write_all(&mut plain, b"GET /api/health HTTP/1.1\r\n\r\n").unwrap();
     let mut answer = Vec::new();

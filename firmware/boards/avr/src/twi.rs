@@ -155,7 +155,7 @@ impl Twi {
         self.wait_for(|control| control & control::STOP == 0)
     }
 
-    /// Frees a bus on which a chip that missed a clock holds SDA: nine clocks end its byte, whatever it is (UM10204, section 3.1.16).
+    /// Frees a bus on which a chip that missed a clock holds SDA: nine clocks end any byte (UM10204, section 3.1.16).
     fn recover(&mut self) {
         self.set_control(0);
         let mut data = OpenDrain::new(SDA);

@@ -37,7 +37,7 @@ impl Chip {
         let mut watchdog = Watchdog::new(chip.WATCHDOG);
         watchdog.enable_tick_generation((CRYSTAL_HZ / 1_000_000) as u8);
         watchdog.start(WATCHDOG);
-        // Where the crystal does not start the watchdog tries again.
+        // If the crystal does not start, the watchdog tries again.
         let clocks = init_clocks_and_plls(
             CRYSTAL_HZ,
             chip.XOSC,

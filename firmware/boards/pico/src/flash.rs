@@ -6,7 +6,7 @@
 use rp2040_hal::rom_data;
 use tilth_firmware::journal::{Journal, SECTOR_LEN, Step};
 
-/// Where the flash begins for the processor.
+/// First address of the flash for the processor.
 const FLASH: usize = 0x1000_0000;
 
 /// Offset of the two sectors in the flash, as memory.x leaves them free.

@@ -142,7 +142,7 @@ impl I2c {
         self.step(|i2c| i2c.ic_raw_intr_stat().read().stop_det().is_active())
     }
 
-    /// Frees a bus on which a chip that missed a clock holds SDA: nine clocks end its byte, whatever it is (UM10204, section 3.1.16).
+    /// Frees a bus on which a chip that missed a clock holds SDA: nine clocks end any byte (UM10204, section 3.1.16).
     fn recover(&mut self) {
         let mut data = OpenDrain::new(SDA);
         let mut clock = OpenDrain::new(SCL);

@@ -79,7 +79,7 @@ impl Uart {
         uart.uartlcr_h().write(|w| unsafe { w.wlen().bits(3).fen().set_bit() });
         uart.uartcr().write(|w| w.uarten().set_bit().txe().set_bit().rxe().set_bit());
         TRANSMIT.set_function(FUNCSEL_A::UART, false);
-        // Where no line is connected the pull-up keeps noise out.
+        // Without a connected line the pull-up keeps noise out.
         RECEIVE.set_function(FUNCSEL_A::UART, true);
         Self(uart)
     }

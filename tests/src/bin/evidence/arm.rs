@@ -18,7 +18,7 @@ struct Machine {
     qemu: &'static str,
     /// Processor of the oldest Pi that runs these programs.
     processor: &'static str,
-    /// Where Debian's cross packages have the machine's C library; nothing for programs without one.
+    /// Folder in which Debian's cross packages have the machine's C library; none for programs without one.
     library: Option<&'static str>,
     /// Whether there is a hub for it: else its agent speaks to the one of this machine.
     has_hub: bool,

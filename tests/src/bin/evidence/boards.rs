@@ -1,5 +1,5 @@
-//! The images of boards that ship, in the emulator, at the real agent: what a board's sensors show reaches the store, and its relays are off
-//! in time whatever happens to agent, line and board.
+//! The images of boards that ship, in the emulator, at the real agent: what a board's sensors show reaches the store, and its relays are
+//! off in time through failures of agent, line and board.
 //!
 //! Board and agent run on clocks of one rate, and when a relay was on is read from the board's pins by the board's own clock, so that a busy
 //! machine lengthens nothing. A line between the two hears every frame, and is cut, disturbed and spoken on. At the end every reading that
@@ -120,7 +120,7 @@ const PLANS: &[Plan] = &[
         short: (SHORT, &[]),
         full: (Extent { absences_ms: &[180_000, 600_000], ..FULL }, &[&[TRIALS, SIREN], &[ABSENCES]]),
     },
-    // Its emulator is faster, and the board holds half an hour.
+    // The Pico's emulator is faster, and the board holds half an hour.
     Plan {
         model: &PICO,
         short: (SHORT, &[&[TRIALS], &[ABSENCES]]),

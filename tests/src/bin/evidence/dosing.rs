@@ -1,4 +1,4 @@
-//! That no dose passes its limit: random histories of the interlock on paper, and the real agent with the firmware on a
+//! Evidence that no dose passes its limit: random histories of the interlock on paper, and the real agent with the firmware on a
 //! pseudo-terminal, ended -9 again and again around its bookings.
 //!
 //! What flowed is measured at the board's relays, not asked of the agent. Two dosers are asked for more than they may, by people, by rules and
@@ -37,7 +37,7 @@ const TIME_SCALE: u32 = 20;
 /// Longer than a dose takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Kills for each one that is wanted between booking and switching, after which there are no more: whatever the seed, a run ends.
+/// Kills for each one that is wanted between booking and switching, after which there are no more: a run ends with every seed.
 const MOST_KILLS: usize = 8;
 
 /// Longest wait for a kill after the store began to write, in microseconds: at first, and as it is learnt from the kills.
@@ -430,7 +430,7 @@ impl Rig {
         anyhow::bail!("no dose is refused: expected {why:?}")
     }
 
-    /// Without its database nobody knows what was dosed: nothing is, until a person says so.
+    /// Without its database it is unknown what was dosed: nothing is dosed until a person says so.
     fn lose_the_database(&mut self) -> anyhow::Result<()> {
         self.farm.kill();
         Damage::DatabaseDeleted.does(&self.farm.data(), None)?;

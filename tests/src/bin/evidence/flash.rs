@@ -159,7 +159,7 @@ fn altered(signed: &Signed) -> anyhow::Result<Vec<u8>> {
     Ok((lines.join("\n") + "\n").into_bytes())
 }
 
-/// Checks that nobody has opened the board's line, and no byte has reached it.
+/// Checks that the board's line was not opened, and no byte has reached it.
 fn untouched(bench: &mut Bench) -> anyhow::Result<()> {
     let counts = bench.counts()?;
     ensure!(counts.received == 0, "an image that is not signed reached the board: {} bytes", counts.received);

@@ -48,7 +48,7 @@ const QUANTITIES: [(&str, f64, f64, usize); 5] = [
     ("co2", 700.0, 9.0, 0),
 ];
 
-/// Said until the first alert; all of it fits into the line's buffer, so that nobody waits for a reader that is not there yet.
+/// Said until the first alert; all of it fits into the line's buffer, so that no write waits for a reader that is not there yet.
 const MOST_LINES: usize = 400;
 
 pub(crate) fn measure(length: Length) -> Outcome {

@@ -277,7 +277,7 @@ impl Story {
         if damage.fills()
             && let Some(disk) = &self.disk
         {
-            // It records again within half a minute, or at the next start.
+            // The agent records again within half a minute, or at the next start.
             disk.free();
         }
         Ok(())
@@ -323,14 +323,14 @@ impl Story {
         let lost = damage.is_under_way() || Held::of(&data) != before;
         if lost {
             self.tally.losses += 1;
-            // Nobody can know any more who took it on.
+            // The person who acknowledged it is no longer known.
             self.receiver.no_longer(&mut self.acknowledged, self.now_ms);
         }
         Ok(lost)
     }
 
-    /// The log since it was so long must say that history is missing, and it or the hub, which knew these streams of the device to have ended,
-    /// until when there was some: not before what was noted or heard by then. With the whole folder gone there is nobody but the hub to say it.
+    /// The log since it was so long must say that history is missing, and it or the hub, which knew these streams of the device to have
+    /// ended, until when there was some: not before what was noted or heard by then. With the whole folder gone only the hub can say it.
     fn is_said(&mut self, damage: Damage, (log, streams): (usize, Vec<String>), (noted_ms, heard_ms): (i64, i64)) {
         // What the saboteur does: it closes its eyes to what is said.
         let is_hidden = self.sabotage && damage == Damage::DatabaseZeroed;

@@ -52,7 +52,7 @@ fn build(folder: &Path, length: Length) -> anyhow::Result<Sums> {
     let clone = Command::new("git").args(["clone", "--quiet"]).args([workspace(), folder]).status()?;
     ensure!(clone.success(), "the source cannot be cloned to {}", folder.display());
     let mut build = Command::new(folder.join("cross/packages"));
-    // Its own, whatever this evidence is built with.
+    // The build has its own target folder, apart from the one of this evidence.
     build.env_remove("CARGO_TARGET_DIR").stdout(Stdio::null());
     if matches!(length, Length::Short) {
         build.args(["--fast", "x86-64"]);

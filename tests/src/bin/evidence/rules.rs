@@ -77,8 +77,8 @@ pub(crate) fn measure(length: Length) -> Outcome {
     outcome(figures, &short)
 }
 
-/// What a reading takes, for each plan, when the first sensors are read every second: in the best of so many minutes, since
-/// what the machine does beside is not the engine's. The plans take turns, so that a busy time is nobody's alone.
+/// What a reading takes, for each plan, when the first sensors are read every second: in the best of so many minutes, since other work of
+/// the machine is not the engine's. The plans take turns, so that a busy time falls on all of them.
 fn nanoseconds<const PLANS: usize>(plans: &[Arc<Plan>; PLANS], sensors: u32, minutes: u32) -> [f64; PLANS] {
     let mut random = Random::new(11);
     // Values that no rule minds, so that what is measured is the watching.
@@ -124,7 +124,7 @@ fn plan_of(sensors: u32, rules: Vec<Rule>) -> Arc<Plan> {
     Arc::new(Plan::new((0..sensors).map(sensor).collect(), rules).expect("every name is there once"))
 }
 
-/// Its place in the plan is its number.
+/// Sensor of a number, which is its place in the plan.
 fn sensor_id(number: u32) -> SensorId {
     SensorId::new(&format!("zone-{:03}/ph-{:03}", number / 20, number % 20)).expect("it is an id")
 }
@@ -211,7 +211,7 @@ pub(crate) fn memory_part(rules: &str, state: &str) -> ExitCode {
     let Ok(rules) = rules.parse() else { return ExitCode::from(2) };
     let plan = plan(SENSORS, rules, SENSORS);
     let mut engine = booted(&plan, START_MS);
-    // Whatever is outside 5 to 7 makes one rule or another fire once the hold is over.
+    // A value outside 5 to 7 makes one rule or another fire once the hold is over.
     let far = if state == "firing" { 3.0 } else { 0.0 };
     for second in (0..40).map(|step| step * 60) {
         for sensor in 0..SENSORS {

@@ -2,7 +2,7 @@
 //!
 //! The rows of a recording go over a pseudo-terminal as CSV lines with their own time to the real agent on the event-time clock,
 //! which tells the real hub. The hub is down for many of them. Five times, at points from a printed seed, some rows are said
-//! at once and the agent is killed -9 in the middle of them; what the board prints until it is started again, nobody hears.
+//! at once and the agent is killed -9 in the middle of them; what the board prints until it is started again is lost.
 //! Then every window at the hub is compared with the rows.
 //!
 //! On the event-time clock rows come as fast as they are read, so the time for which readings wait to be committed is counted in
@@ -37,7 +37,7 @@ const SENSORS: [(&str, &str, &str); 4] = [
     ("room/co2", "co2", "[0, 10000]"),
 ];
 
-/// So many rows at most are on their way when the agent is killed, and so many at most does nobody hear until it is back.
+/// Most rows that are on their way when the agent is killed, and most that are lost until it is back.
 const MOST_ON_THE_WAY: u64 = 40;
 const MOST_UNHEARD: u64 = 20;
 
@@ -53,7 +53,7 @@ struct Extent {
     outage: Range<usize>,
 }
 
-/// A kill: the rows that were said since the last one known to be committed, and those that nobody heard.
+/// A kill: the rows that were said since the last one known to be committed, and those that were lost.
 #[derive(Debug, Clone)]
 struct Kill {
     on_the_way: Range<usize>,
@@ -129,7 +129,7 @@ fn walk(rows: &[Row], outage: &Range<usize>, kills: &[Kill], sabotage: bool) -> 
         farm.say(lines(&rows[kill.on_the_way.clone()]));
         std::thread::sleep(kill.after);
         farm.kill();
-        // Its word for the way is gone with it: the board begins again, as boards do when their line is opened.
+        // The header of the columns is gone with the agent: the board begins again, as boards do when their line is opened.
         farm.start();
         farm.say(header());
         said = kill.unheard.end;
@@ -166,7 +166,7 @@ fn feed(
 ) -> anyhow::Result<()> {
     let mut next = range.start;
     while next < range.end {
-        // Where the agent was down at that row, at the next one.
+        // If the agent was down at that row, at the next one.
         if outage.contains(&next) && hub.is_up() {
             hub.stop();
         } else if next >= outage.end && !hub.is_up() {
@@ -224,7 +224,7 @@ fn json(at_ms: i64) -> String {
     format!("{{\"time\":{at_ms}{fields}}}")
 }
 
-/// Every sensor in hundredths and believed whatever it says, but for light beyond a limit.
+/// Every sensor in hundredths and believed for every value, but for light beyond a limit.
 fn config() -> String {
     let sensor = |(place, (name, quantity, range)): (usize, (&str, &str, &str))| {
         let column = COLUMNS[place];

@@ -8,7 +8,7 @@ use std::thread;
 
 /// What went over it: bytes of the TCP streams, so HTTP with its headers, without TLS, TCP and IP.
 pub(crate) struct Wire {
-    /// Where the agent finds it, on the loopback.
+    /// Port at which the agent finds the hub, on the loopback.
     pub(crate) port: u16,
     counts: Arc<Counts>,
 }

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Nobody sends more headers.
+/// More headers than any client sends.
 const MAX_HEADERS: usize = 100;
 
-/// Whoever sends nothing for so long is let go.
+/// A client that sends nothing for so long is disconnected.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Request {
@@ -60,7 +60,7 @@ pub(crate) fn read(stream: &TcpStream) -> Option<Request> {
     Some(request)
 }
 
-/// Whoever asked may have gone.
+/// Writes an answer. The client may have gone.
 pub(crate) fn write(mut stream: &TcpStream, answer: &Answer) {
     let Answer { status, retry_after, body } = answer;
     let wait = retry_after.as_ref().map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! receiver ntfy|webhook FOLDER [PORT]
 //! ```
 //!
-//! It listens on the loopback and says where. In FOLDER are `topic` and `token`, or `secret`. Each request becomes a line of
+//! The server listens on the loopback and says where. In FOLDER are `topic` and `token`, or `secret`. Each request becomes a line of
 //! JSON in `requests` there before it is answered. `next` says what the next request gets in place of what it deserves, and is
 //! removed then: `429 20` with a `Retry-After`, `500`, `hang-up`, or `wait`, which answers once there is a file `go`.
 
@@ -60,7 +60,7 @@ fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(folder.join(name)).expect("the test wrote it").trim().to_owned()
 }
 
-/// One request. A connection that brings none is let go: whoever looks whether the port is open does that.
+/// One request. A connection that brings none is closed: a probe of the port opens such a one.
 fn serve(role: &mut Role, folder: &Path, stream: &TcpStream) {
     let Some(request) = http::read(stream) else { return };
     let order = fs::read_to_string(folder.join("next")).unwrap_or_default();
@@ -89,7 +89,7 @@ fn serve(role: &mut Role, folder: &Path, stream: &TcpStream) {
     http::write(stream, &answer);
 }
 
-/// What is noted of a request that nobody looked into: enough to tell which one it was.
+/// Note of a request that was not examined: enough to tell which one it was.
 fn described(request: &Request) -> Map<String, Value> {
     let id = request.header("x-tilth-notification").unwrap_or_default();
     Map::from_iter([("id".to_owned(), json!(id))])

@@ -34,7 +34,7 @@ struct Message {
 type Refusal = (u16, u32, &'static str);
 
 impl Server {
-    /// Whoever has the token may publish to the topic; everything else is denied.
+    /// A client with the token may publish to the topic; everything else is denied.
     pub(crate) fn new(topic: &str, token: &str) -> Server {
         Server { topic: topic.to_owned(), token: token.to_owned(), published: 0 }
     }

@@ -12,7 +12,7 @@ pub(crate) enum Command {
     Show { channel: u8, sample: Sample },
     /// The line is cut, or joined again.
     Cut(bool),
-    /// The board starts anew.
+    /// The board restarts.
     Reset(ResetCause),
     /// The board does nothing for so long.
     Hang(Duration),

@@ -7,17 +7,17 @@
 //!     --settings FILE         keeps id and settings there, as an EEPROM would
 //! ```
 //!
-//! It says what happens in lines of JSON on standard output (`ready`, `relay`), and takes commands from standard input, one a line:
+//! The program says what happens in lines of JSON on standard output (`ready`, `relay`), and takes commands from standard input, one a line:
 //!
 //! ```text
 //! value CHANNEL NUMBER        the channel shows this, in its unit on the wire (thousandths, or raw counts)
 //! fault CHANNEL FAULT         absent, checksum, power-on, range, timeout, bus
 //! cut, join                   the line loses everything, and works again
-//! reset CAUSE                 the board starts anew: power-on, external, brown-out, watchdog, panic
+//! reset CAUSE                 the board restarts: power-on, external, brown-out, watchdog, panic
 //! hang SECONDS                the board does nothing for so long
 //! ```
 //!
-//! It ends with its standard input.
+//! The program ends with its standard input.
 
 mod command;
 

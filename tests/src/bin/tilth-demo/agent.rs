@@ -1,4 +1,4 @@
-//! The agent: the real program, whoever follows what it decides, and the commands that people give it.
+//! The agent: the real program, a `tail` of what it decides, and the commands that people give it.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -57,7 +57,7 @@ impl SharedRoom {
     }
 }
 
-/// Runs the board at the path of its line, until nobody listens to what it switches.
+/// Runs the board at the path of its line, until the receiver of its relays' states is gone.
 pub(crate) fn run(line: &Path, clock: Clock, room: SharedRoom, tell: Sender<Heard>) -> io::Result<()> {
     let mut board = HostBoard::start(Line::pty(line)?, FACTOR, None, ResetCause::PowerOn);
     thread::spawn(move || {

@@ -107,7 +107,7 @@ urgent = { wait = "15m", channels = ["phone", "siren", "sms"] }
 /// The folders.
 pub(crate) struct Farm {
     root: PathBuf,
-    /// Nobody named it.
+    /// No folder was named on the command line.
     is_ours: bool,
 }
 
@@ -144,7 +144,7 @@ impl Farm {
         Ok(farm)
     }
 
-    /// Removes a folder that nobody named; whether it did.
+    /// Removes a folder that was not named on the command line; whether it did.
     pub(crate) fn remove(&self) -> bool {
         self.is_ours && fs::remove_dir_all(&self.root).is_ok()
     }

@@ -1,4 +1,4 @@
-//! What is heard of agent, board and modem, told to whoever watches, and kept for what happens next.
+//! Reports of agent, board and modem, shown to the viewer, and kept for what happens next.
 
 use std::mem;
 use std::time::Duration;

@@ -72,7 +72,7 @@ impl Hub {
         }
     }
 
-    /// The process, for whoever stops everything at once.
+    /// The process, to be stopped with all others.
     pub(crate) fn process(&mut self) -> Option<&mut Child> {
         self.serving.as_mut()
     }

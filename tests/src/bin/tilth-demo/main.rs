@@ -55,7 +55,7 @@ Without --bounded it goes on until Ctrl-C. Exit codes: 0 done, 1 failed or short
 /// Once somebody wants the demo to end, it ends within this: three seconds, less what a busy machine takes.
 const STOPS_WITHIN: Duration = Duration::from_millis(2700);
 
-/// A bounded run ends within this, whatever hangs: a minute, likewise.
+/// A bounded run ends within this, even if a process hangs: a minute, likewise.
 const BOUND: Duration = Duration::from_secs(58);
 
 /// What the demo hears.
@@ -108,7 +108,7 @@ fn main() -> ExitCode {
     }
     let (line, code) = match run(wanted) {
         Ok(Ended::Proved(what)) => (format!("demo: ok, {what}"), ExitCode::SUCCESS),
-        // It was to show something, and has not.
+        // The run was to show something, and has not.
         Ok(Ended::Stopped) if bounded => (STOPPED_SHORT.to_owned(), ExitCode::FAILURE),
         Ok(Ended::Stopped) => (STOPPED.to_owned(), ExitCode::SUCCESS),
         Err(error) => (format!("demo: short, {error:#}"), ExitCode::FAILURE),

@@ -6,7 +6,7 @@ pub(crate) const fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
 }
 
-/// Where the night is. Each chapter ends with what its name says.
+/// Progress of the night. Each chapter ends with what its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Chapter {
     PhoneTested,

@@ -31,7 +31,7 @@ pub(crate) fn guard() {
 pub(crate) struct Group {
     guard: Child,
     pipe: Option<ChildStdin>,
-    /// Where each program's words go.
+    /// Folder of each program's output.
     logs: PathBuf,
 }
 

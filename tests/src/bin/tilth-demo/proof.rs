@@ -37,7 +37,7 @@ struct Body {
     action: Option<String>,
 }
 
-/// Where an alert stands, as `GET /api/alerts` tells it.
+/// State of an alert, as `GET /api/alerts` tells it.
 #[derive(Debug, Deserialize)]
 struct Alert {
     rule: String,

@@ -68,7 +68,7 @@ pub(crate) fn run(wanted: Wanted, tell: Sender<Heard>, heard: &Receiver<Heard>) 
     let mut show = Show::start(wanted, tell)?;
     let ended = show.go_on(deadline, heard);
     show.stop(matches!(ended, Ok(Ended::Proved(_))));
-    // Whoever stops reading has seen enough.
+    // A viewer who stops reading has seen enough.
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(Ended::Stopped),
         ended => ended,
@@ -309,7 +309,7 @@ impl Show {
         }
     }
 
-    /// Stops everything, and removes what nobody will look at.
+    /// Stops everything, and removes what is not needed for a look afterwards.
     fn stop(mut self, is_proved: bool) {
         let mut running: Vec<_> = self.agent.processes().into_iter().map(|(_, process)| process).collect();
         running.extend(self.hub.process());

@@ -10,7 +10,7 @@ use crate::farm::Farm;
 use crate::hub::Hub;
 use crate::time::{FACTOR, Place, read_any};
 
-/// Says a line. Where nobody reads it any more, the demo has nobody to show anything to.
+/// Says a line. Once its reader is gone, the demo has no one to show anything to.
 pub(crate) fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
@@ -36,7 +36,7 @@ pub(crate) struct Transition {
 }
 
 impl Transition {
-    /// In a sentence; none for what nobody needs to follow.
+    /// In a sentence; none for a step of no interest to the viewer.
     pub(crate) fn sentence(&self, place: &Place) -> Option<String> {
         let Transition { message, .. } = self;
         let name = self.alert.map_or("an alert".to_owned(), |number| format!("alert {number}"));

@@ -64,7 +64,7 @@ impl Clock {
     }
 }
 
-/// Where the farm is.
+/// Place of the farm on Earth.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// IANA name of its time zone.

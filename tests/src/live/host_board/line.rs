@@ -29,7 +29,7 @@ pub struct Line {
 
 #[derive(Debug)]
 enum End {
-    /// The port is held open here as well: a pty that nobody reads hangs up its writer.
+    /// The port is held open here as well: a pty without a reader hangs up its writer.
     Pty {
         board: File,
         port: File,
@@ -88,7 +88,7 @@ impl Line {
         self.out.push(byte);
     }
 
-    /// Sends what is on its way out. What nobody takes is lost, as on a real line.
+    /// Sends what is on its way out. Bytes that are not read are lost, as on a real line.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let out = std::mem::take(&mut self.out);
         if self.is_cut || out.is_empty() {

@@ -73,7 +73,7 @@ fn a_hold_goes_on() {
     bench.tick(10.0).expect(&["10 firing high warning", "10 page 1-1 high fired to [warning]"]);
 }
 
-/// Its sensor went too, so nothing is known of its value until it speaks; and the program stopped in between.
+/// The sensor of the rule was removed too, so nothing is known of its value until it speaks; and the program stopped in between.
 #[test]
 fn also_when_its_sensor_was_gone_and_over_a_stop_of_the_program() {
     let mut bench = Bench::new(high(0));
@@ -82,7 +82,7 @@ fn also_when_its_sensor_was_gone_and_over_a_stop_of_the_program() {
     let mut bench = Bench::of(Engine::restore(nothing(), &bench.engine.snapshot()).unwrap());
     bench.tick(6.0).handle(7.0, Input::Plan(high(0))).expect(&["planned", "7 acknowledged high by ann until 601"]);
     bench.restore().ph(8.0, 7.0).expect(&[]).ph(9.0, 6.0).expect(&["9 resolved high"]);
-    // It stops with the rule, and starts without; and the other way round.
+    // The program stops with the rule, and starts without; and the other way round.
     let mut bench = Bench::new(high(0));
     bench.ph(0.0, 7.0).acknowledge(1.0, 600).said.clear();
     let mut bench = Bench::of(Engine::restore(nothing(), &bench.engine.snapshot()).unwrap());

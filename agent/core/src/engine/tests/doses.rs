@@ -65,7 +65,7 @@ enum Step {
     },
     /// A configuration lowers the limits, or raises them to what they were.
     Lower(bool),
-    /// The clock is wrong by so many hours from here on, until it is trusted again or begins anew.
+    /// The clock is wrong by so many hours from here on, until it is trusted again or the boot ends.
     Jump(i8),
 }
 
@@ -478,7 +478,7 @@ impl World {
         }
     }
 
-    /// Time goes on for the outputs, which confirm to whoever listens.
+    /// Time goes on for the outputs, whose confirmations the engine reads.
     fn pass(&mut self, ms: i64) {
         let end = self.now + ms;
         while let Some(next) = self.relays.values().filter_map(Relay::next).min().filter(|next| *next <= end) {
@@ -551,7 +551,7 @@ fn check(world: &World) -> Result<(), TestCaseError> {
         prop_assert!(day <= 60_000, "{channel} was on for {day} ms within a day");
     }
     for channel in ["relay-1", "relay-2"] {
-        // By the limits of its order, whatever they are by the time that it is carried out.
+        // By the limits of its order, even if others hold by the time that it is carried out.
         for ((from, until), limits) in relay(channel).was_on.iter().zip(&relay(channel).was_limited) {
             let Limits { max_on, hour, day } = *limits;
             prop_assert!(until - from <= max_on, "{channel} was on from {from} to {until}, {limits:?}");

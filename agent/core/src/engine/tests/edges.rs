@@ -168,7 +168,7 @@ fn cooldown_keeps_the_next_one_pending() {
         "3 pending ph-high",
     ]);
     bench.tick(18.0).expect(&["17 firing ph-high warning", "17 page 2-1 ph-high fired to [warning]"]);
-    // Fine before the cooldown is over: nobody hears of it.
+    // Fine before the cooldown is over: nobody is told.
     let mut bench = Bench::new(one_rule(Rule { cooldown: Span::from_mins(15), ..ph_high() }));
     bench.ph(0.0, 7.0).ph(2.0, 6.0).ph(3.0, 7.0).ph(4.0, 6.0).said.clear();
     bench.tick(60.0).expect(&[]);

@@ -137,7 +137,8 @@ fn a_switch_that_fails_leaves_the_zone_as_it_was() {
     assert_eq!(held_by(&bench), Vec::<String>::new(), "nor does a value that cannot be believed begin a hold");
 }
 
-/// Guards against: whoever turned the switch on, and reaches into a tank, while its board is away or the agent has just started.
+/// Guards against: a pump that starts on a person who turned the switch on and reaches into a tank, while the board of the switch is away
+/// or the agent has just started.
 #[test]
 fn a_switch_holds_its_zone_until_it_is_believed_for_the_first_time() {
     const UNREAD: &str = "switch z/hands, which could not be read yet and may be on";

@@ -236,7 +236,7 @@ fn an_alert_that_was_inhibited_pages_after_a_reboot() {
     let mut bench = Bench::new(on_bus("gateway"));
     bench.handle(1.0, Input::Bus { bus: super::bench::id("gateway"), up: false }).ph(2.0, 7.0);
     bench.expect(&["2 firing high warning"]);
-    // Which buses are down is told anew after a boot.
+    // After a boot the buses report again whether they are down.
     let mut after = reboot(&bench, 2, wall(3.0));
     after.expect(&["0 page 1-1 high fired to [warning]"]);
 }
@@ -363,7 +363,7 @@ fn a_shorter_cooldown_ends_one_that_runs_sooner() {
     }
 }
 
-/// It began before anybody told the device the time of day.
+/// An alert that began before the device knew the time of day.
 #[test]
 fn what_began_in_this_boot_is_told_in_the_time_of_day_once_that_is_known() {
     let mut bench = Bench::of(Engine::new(one_rule(held()), Start { boot: 1, at: at(0.0), wall: None }));

@@ -39,7 +39,7 @@ fn farm(rule: Rule) -> Arc<Plan> {
     Arc::new(Plan::new(vec![ph], vec![rule]).unwrap().with_actuators(vec![pump()]).unwrap())
 }
 
-/// Where every output has confirmed that it is off.
+/// A bench on which every output has confirmed that it is off.
 fn bench(plan: Arc<Plan>) -> Bench {
     let mut bench = Bench::new(plan);
     settle(&mut bench, 0.0);
@@ -133,7 +133,7 @@ fn a_restart_switches_off_first_and_counts_what_is_not_known() {
     let mut bench = Bench::of(Engine::restart(plan, &snapshot, start).unwrap());
     bench.expect(&["switch acid off", "acid off restarted"]);
     let hour = bench.engine.actuators().next().unwrap().hour;
-    assert_eq!(hour, Span::from_secs(2), "a dose of which nobody knows when it ended counts from now");
+    assert_eq!(hour, Span::from_secs(2), "a dose with an unknown end counts from now");
 }
 
 #[test]

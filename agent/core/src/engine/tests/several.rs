@@ -48,7 +48,7 @@ fn values_of_one_instant_are_compared_together() {
         }
         bench.tick(10.0).expect(&[]);
 
-        // They stay apart while both move, by a way that brings the new one of either to the old one of the other.
+        // The two stay apart while both move, such that the new value of either meets the old value of the other.
         let mut bench = Bench::new(pair(held.clone()));
         for minute in 0..6 {
             let value = f64::from(minute);

@@ -146,7 +146,7 @@ fn the_silence_of_a_sensor_waits_until_it_is_known_whether_its_line_is_silent() 
         bench.read(f64::from(second) / 60.0, "z/b", 6.0);
     }
     assert_eq!(bench.paged(), ["0.5 silent"], "its line speaks");
-    // The line speaks again before it is silent: whoever does not had time to.
+    // The line speaks again before the bus is silent: its other sensor has still had its time.
     let mut bench = Bench::new(farm(30));
     bench.both(0.0).tick(0.9).read(0.9, "z/b", 6.0);
     for second in 60..200 {
@@ -369,7 +369,7 @@ fn lines_without_a_value_are_said_to_come() {
     assert_eq!(messages(&bench), ["bus-silent 1 h 1 min"], "then they end, too");
     bench.both(61.0).tick(61.1);
     assert_eq!(bench.engine.alerts().count(), 0);
-    // What it prints when it starts says nothing of an hour later.
+    // Lines that a board prints at its start say nothing of an hour later.
     bench.handle(61.2, Input::Unmatched(id("gateway"))).tick(90.0);
     assert_eq!(messages(&bench), ["bus-silent 29 min 1 min"]);
 }

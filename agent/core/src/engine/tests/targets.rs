@@ -57,7 +57,7 @@ fn settle(bench: &mut Bench, minutes: f64) {
     bench.said.clear();
 }
 
-/// Where the heater was off for long.
+/// A bench on which the heater was off for long.
 fn bench(targets: Vec<Target>) -> Bench {
     let mut bench = Bench::new(farm(targets));
     settle(&mut bench, 0.0);
@@ -72,7 +72,7 @@ fn between_its_limits_it_stays_as_it_is_and_an_equal_value_passes_none() {
     bench.ph(5.0, 6.5).ph(6.0, 7.0).expect(&[]);
     bench.ph(7.0, 7.01).expect(&OFF);
     settle(&mut bench, 7.0);
-    // It is wanted before its pause is over, and nothing is said of that.
+    // The heater is wanted before its pause is over, and nothing is said of that.
     bench.ph(8.0, 5.0).ph(8.5, 6.5).expect(&[]);
     bench.ph(9.0, 6.5).expect(&ON);
 }

@@ -129,7 +129,7 @@ fn an_input_that_fails_without_a_value_is_a_fault_and_no_silence() {
         "12 page 2-1 high fired to [warning]",
         "12 resolved sensor-fault",
     ]);
-    // It neither ends the alert of a value nor hides that there is one, and no late news moves anything.
+    // A fault neither ends the alert of a value nor hides that there is one, and no late news moves anything.
     fail(&mut bench, 14.0);
     bench.expect(&["missing z/ph", "14 fault z/ph reported", "14 pending sensor-fault"]);
     bench.ph(15.0, 6.0).expect(&["15 recovered z/ph", "15 resolved high"]);

@@ -136,7 +136,7 @@ fn what_an_output_ends_or_refuses_by_itself_is_told_with_its_reason() {
         (10, None, "fan off output"),
         (20, Some(OutputReason::MaxOn), "fan off output-max-on"),
         (30, Some(OutputReason::MinOff), "fan off output-min-off"),
-        // Its clock is a little faster than the agent's.
+        // The output's clock is a little faster than the agent's.
         (40, Some(OutputReason::Done), "fan off time-over"),
     ] {
         let order = bench.on(secs, "fan", 3).last;

@@ -10,7 +10,7 @@ pub(super) enum ModemCommand {
     PinTries,
     EnterPin,
     PduMode,
-    /// Where messages that come are kept: on the SIM, which every modem can.
+    /// Storage of received messages: on the SIM, which every modem can.
     Storage,
     /// Notice of messages and of delivery reports; of messages alone where a modem cannot do the second.
     Notices,

@@ -1,4 +1,4 @@
-//! Whom the agent runs as: the running agent's own user, else that of the service, else who runs doctor.
+//! User that the agent runs as: the running agent's own, else that of the service, else the one who runs doctor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The way to the hub, step by step: name, connection, TLS, key. The last two are tried with the agent's own client.
+//! The connection to the hub, step by step: name, connection, TLS, key. The last two are tried with the agent's own client.
 
 use std::net::ToSocketAddrs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Who may do what with a file: owner, group and mode of the file and of each folder above, as the kernel decides it without access lists.
+//! Permissions on a file: owner, group and mode of the file and of each folder above, as the kernel decides without access lists.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The way to the hub: the first step that fails is the one to mend.
+//! The connection to the hub: the first step that fails is the one to mend.
 
 use std::path::Path;
 

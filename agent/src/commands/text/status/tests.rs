@@ -69,7 +69,7 @@ fn a_channel_says_where_it_leads_since_when_it_fails_and_when_it_is_tried() {
     says(&phone, "nothing waiting; works again since 2026-01-01 00:05 UTC");
     (phone.waiting, phone.next_try_s, phone.last_failure) = (1, Some(600.0), None);
     says(&phone, "1 notification waiting; next try in 10m");
-    // Of an agent before these were said.
+    // From an agent before these were said.
     let log: ChannelState = serde_json::from_str(r#"{"channel":"log","waiting":0,"last_failure":null}"#).unwrap();
     assert_eq!(channel_line(&log, &utc()), "log: nothing waiting");
 }

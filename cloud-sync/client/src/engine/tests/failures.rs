@@ -57,7 +57,7 @@ fn every_failure_has_its_state_and_its_wait() {
             "{what}"
         );
         if matches!(state, BackingOff | Rejected | Offline) {
-            // Whatever it was: the same rows come again, and are accepted.
+            // After every failure the same rows come again, and are accepted.
             let (mut request, mut batch) = bench.until_sent();
             if batch.lanes.events.is_none() {
                 bench.answered(request, answer(EPOCH, &[], Vec::new()));
@@ -71,7 +71,7 @@ fn every_failure_has_its_state_and_its_wait() {
 }
 
 #[test]
-fn waits_grow_to_their_bound_and_begin_anew_after_a_success() {
+fn waits_grow_to_their_bound_and_start_over_after_a_success() {
     for (exchange, bound) in
         [(refusal(ErrorCode::Internal), 300_000), (broken(TransportErrorKind::NoConnection), 60_000)]
     {
@@ -117,7 +117,7 @@ fn confirmations_that_cannot_be_are_ignored_and_told() {
             .iter()
             .any(|effect| matches!(effect, Effect::Report(Report::Problem(problem)) if problem.kind == ProblemKind::ConfirmedUnknown));
         assert_eq!(told, is_problem, "{what}");
-        // Of a late packet nothing is believed, so its batch goes again, later; else the batch was accepted.
+        // A late packet is not believed, so its batch goes again, later; else the batch was accepted.
         assert_eq!(bench.state(), if is_problem { StateName::Idle } else { BackingOff }, "{what}");
     }
 }

@@ -10,7 +10,7 @@ use super::bench::{answer, event, refusal, window};
 use crate::engine::{Heads, LaneRange, LaneState, Outbox, Rows, RowsRequest};
 use crate::transport::Exchange;
 
-/// What became of one sequence at the store. Each row has a number of its own, whatever stream it is in.
+/// State of one sequence at the store. Each row has a number of its own, over all streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cell {
     Row { id: u32, start: i64 },
@@ -212,7 +212,7 @@ impl Hub {
         (1..).zip(accounts.keys()).take_while(|(expected, seq)| expected == *seq).count() as u64
     }
 
-    /// Every row's number, from whatever stream.
+    /// Every row's number, over all streams.
     pub(super) fn ids(&self) -> BTreeSet<u32> {
         let rows = self.accounts.values().flat_map(BTreeMap::values);
         rows.filter_map(|account| if let Account::Row(id) = account { Some(*id) } else { None }).collect()

@@ -165,7 +165,7 @@ fn a_restart_in_the_middle_repeats_at_most_what_went_ahead() {
 #[test]
 fn a_hub_that_keeps_nothing_ahead_of_its_prefix_still_gets_all() {
     let mut line = Line::after_a_day_offline(|_| false);
-    // It forgets whatever is not contiguous, after each batch.
+    // This hub forgets after each batch what is not contiguous.
     let mut rounds = 0;
     while !line.is_done() {
         let next = line.engine.deadline().unwrap().max(line.now);

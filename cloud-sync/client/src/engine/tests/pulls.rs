@@ -85,9 +85,9 @@ fn every_answer_to_a_pull_has_its_wait() {
 #[test]
 fn the_same_bundle_is_given_once_unless_asked_for_anew() {
     let mut puller = Puller::new();
-    let anew = Some(KnownBundle { version: 3, etag: None });
+    let again = Some(KnownBundle { version: 3, etag: None });
     for (held, bytes, expected) in
-        [(None, "damaged", 1), (None, "damaged", 0), (None, "good", 1), (None, "good", 0), (anew, "good", 1)]
+        [(None, "damaged", 1), (None, "damaged", 0), (None, "good", 1), (None, "good", 0), (again, "good", 1)]
     {
         if let Some(held) = held {
             puller.engine.handle(puller.now, SyncInput::KnownBundle(held));

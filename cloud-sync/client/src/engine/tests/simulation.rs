@@ -68,7 +68,7 @@ struct World {
     queue: BTreeMap<(Uptime, u64), Happens>,
     queued: u64,
     engine: SyncEngine,
-    /// Which of the engines since the start this is: answers to an earlier one reach nobody.
+    /// Number of this engine since the start: answers to an earlier one are dropped.
     life: u64,
     store: Store,
     hub: Hub,
@@ -234,7 +234,7 @@ impl World {
     fn restart(&mut self) {
         self.life += 1;
         let outbox_before = self.store.outbox();
-        // What was on its way to the dead engine reaches nobody; what was on its way to the hub goes on.
+        // What was on its way to the dead engine is lost; what was on its way to the hub goes on.
         self.queue.retain(|_, happens| !matches!(happens, Happens::SyncInput(_)));
         for happens in self.queue.values_mut() {
             if let Happens::AtHub { answer_to, .. } = happens {
@@ -266,12 +266,12 @@ impl World {
                 );
             }
             2 => {
-                // Nobody hears of it again, and it arrives long after.
+                // The request arrives long after, and its answer is lost.
                 let wait = Span(30_000 + self.dice.span(600_000).0);
                 self.later(wait, Happens::AtHub { body, answer_to: None });
             }
             3 => {
-                // It arrives, its answer does not.
+                // The request arrives, its answer does not.
                 self.later(way, Happens::AtHub { body, answer_to: None });
                 let exchange = broken(TransportErrorKind::CutOff);
                 self.later(Span(way.0 + 10), Happens::SyncInput(SyncInput::Answered { request, exchange }));

@@ -138,7 +138,7 @@ async fn every_way_to_misbehave_has_its_name() {
     }
 }
 
-/// Each part of a request that a hub, or whatever is between, can leave hanging.
+/// Each part of a request that a hub, or a proxy in between, can leave hanging.
 #[tokio::test]
 async fn a_peer_that_hangs_is_given_up_in_each_part() {
     // Here the connection and the whole request have the same time.

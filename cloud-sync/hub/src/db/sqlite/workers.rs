@@ -31,11 +31,11 @@ pub(super) enum Owner {
 /// Maximum number of waiting jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QueueLimits {
-    /// Of all owners together.
+    /// Jobs of all owners together.
     pub(super) shared: usize,
-    /// Of one owner.
+    /// Jobs of one owner.
     pub(super) each: usize,
-    /// Of all, with the one that each owner may have beyond `shared`.
+    /// Jobs of all owners, with the one that each may have beyond `shared`.
     pub(super) most: usize,
 }
 

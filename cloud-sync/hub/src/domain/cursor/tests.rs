@@ -30,7 +30,7 @@ fn no_other_number_is_a_cursor() {
     assert!((0..500).all(|number| acme.id(number).is_none()), "0 and small numbers, such as ids");
 }
 
-/// Whoever sees cursors in their order learns neither how many rows lie between two nor which is the later one.
+/// Cursors in their order show neither how many rows lie between two nor which is the later one.
 #[test]
 fn cursors_do_not_rise_with_their_ids() {
     let acme = cursors("acme", Listing::Events);

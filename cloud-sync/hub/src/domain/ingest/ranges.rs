@@ -1,7 +1,6 @@
 //! Which sequences of a lane are new, which contradict known ones, and how far a lane is complete. Pure.
 //!
-//! In whatever order ranges come, however often and however they are split: each sequence is new once, and the same prefix is
-//! confirmed.
+//! For ranges in any order, split in any way and repeated: each sequence is new once, and the same prefix is confirmed.
 
 use std::ops::RangeInclusive;
 

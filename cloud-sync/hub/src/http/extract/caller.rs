@@ -21,7 +21,7 @@ use crate::http::server::progress::Progress;
 /// Shortest time between two updates of a key's last use.
 const NOTED_EVERY: Span = Span::from_mins(1);
 
-/// Where a request comes from. The server adds it to each request.
+/// Origin of a request. The server adds it to each request.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Peer {
     /// Address of the client, also behind a trusted proxy.

@@ -29,7 +29,7 @@ const WITHOUT_KEY: Rate = Rate { per_second: 2, burst: 60 };
 /// Health checks of an address: load balancers ask once a second or less often, some of them from one address.
 const HEALTH_CHECK: Rate = Rate { per_second: 20, burst: 100 };
 
-/// Attempts to exchange an enrolment code, whatever address they come from: a person tries it once or twice.
+/// Attempts to exchange an enrolment code, over all addresses: a person tries it once or twice.
 const CODE: Rate = Rate { per_second: 1, burst: 5 };
 
 /// Maximum number of concurrent requests per key. An agent has one, or two after a timeout; a web page has six.

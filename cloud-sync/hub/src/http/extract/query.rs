@@ -57,7 +57,7 @@ pub(in crate::http) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
     }
 }
 
-/// Where a page begins, as `read` understands it: none for the first page, where `after` is 0 or not stated.
+/// Begin of a page, as `read` understands it: none for the first page, where `after` is 0 or not stated.
 pub(in crate::http) fn after<T>(
     after: Option<&str>,
     read: impl FnOnce(&str) -> Option<T>,

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A board that runs as long as this is held.
 pub(super) struct Board {
-    /// Where its serial line is, on the loopback.
+    /// Port of the board's serial line, on the loopback.
     pub(super) port: u16,
     _process: Running,
     input: ChildStdin,

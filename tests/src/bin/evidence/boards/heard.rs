@@ -67,7 +67,7 @@ impl Heard {
             let Some(Ok(frame)) = self.to_board.push(*byte) else { continue };
             let (message, start) = (ToBoard::decode(frame), self.starts.last_mut());
             match (message, start) {
-                // A later one was heard before the board started anew.
+                // A later one was heard before the board restarted.
                 (Ok(ToBoard::Heartbeat { heard }), Some(start)) if heard <= start.at => {
                     let _ = start.echoed.insert(heard);
                 }

@@ -20,7 +20,7 @@ pub(super) enum State {
     HungUp,
 }
 
-/// Who hears something.
+/// One end of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Board,
@@ -29,7 +29,7 @@ pub(super) enum Side {
 
 /// A line to a board; it lasts as long as the process.
 pub(super) struct Line {
-    /// Where the agent finds it, on the loopback.
+    /// Port at which the agent finds the line, on the loopback.
     pub(super) port: u16,
     shared: Arc<Mutex<Shared>>,
 }
@@ -101,7 +101,7 @@ impl Line {
         self.shared().board.write_all(&[&[0], frame].concat())
     }
 
-    /// A side hears bytes that nobody said.
+    /// A side receives bytes that the other did not send.
     pub(super) fn hiss(&self, side: Side, bytes: &[u8]) -> io::Result<()> {
         let mut shared = self.shared();
         shared.noisy[side as usize] += bytes.len() as u64;

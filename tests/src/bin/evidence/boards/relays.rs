@@ -1,4 +1,4 @@
-//! The relays of the board, as its pins show them: what ends their time, whatever is said to them.
+//! The relays of the board, as its pins show them: each is off when its time ends, under any commands.
 
 use anyhow::ensure;
 use tilth_tests::live::flow::Flow;
@@ -26,7 +26,7 @@ impl Bench {
         self.off_by(0, on_at, on_at + 3_000, "the time that was asked for").map(drop)
     }
 
-    /// The board's own limit holds, whatever time the agent orders, and repeated commands do not extend it. How many were refused.
+    /// The board's own limit holds for any time that the agent orders, and repeated commands do not extend it. Answers how many were refused.
     pub(super) fn commands_cannot_extend(&mut self) -> anyhow::Result<usize> {
         let on_at = self.switch_on("pump", 0, 60)?;
         let mut refused = 0;
@@ -163,7 +163,7 @@ impl Bench {
         Ok((killed_at, off_at.unwrap_or(i64::MAX) - killed_at))
     }
 
-    /// Whatever happened, relays that exclude each other were never on together.
+    /// Over the whole run, relays that exclude each other were never on together.
     pub(super) fn never_together(&mut self) -> anyhow::Result<()> {
         let now = self.now_ms()?;
         let together = self.board.flow().together_ms(0, 1, now);

@@ -30,7 +30,7 @@ const CHECKSUM: &str = "the checksum of the sensor's answer is wrong";
 const ABSENT: &str = "the sensor does not answer: not connected, or no power";
 const HELD: &str = "the sensor's bus is held down";
 
-/// Why a board starts anew by itself.
+/// Why a board restarts by itself.
 pub(super) struct Restart {
     /// As the emulator calls it.
     command: &'static str,
@@ -131,7 +131,7 @@ pub(super) fn failures() -> Vec<Failure> {
 }
 
 impl Bench {
-    /// What sensors show that nobody has told anything: no voltage, an open contact, and what the emulator begins with.
+    /// First values of sensors before any was set: no voltage, an open contact, and what the emulator begins with.
     pub(super) fn note_first_values(&mut self) {
         (0..self.model.analogs).for_each(|number| self.note_shown(&format!("bench/analog-{number}"), 0.0));
         for (name, value) in [("air", 21.5), ("damp", 55.0), ("water", 18.5), ("door", 1.0), ("pulses", 0.0)] {
@@ -172,8 +172,8 @@ impl Bench {
         self.shown.get(sensor)?.last().copied()
     }
 
-    /// The board started anew, so that its pulses count from 0.
-    pub(super) fn pulses_begin_anew(&mut self) {
+    /// The board restarted, so its pulses count from 0.
+    pub(super) fn reset_pulses(&mut self) {
         self.note_shown("bench/pulses", 0.0);
     }
 
@@ -230,7 +230,7 @@ impl Bench {
         })?;
         let (cause, heard_at) = self.start(|start| (start.cause, start.echoed.first().copied().unwrap_or(u32::MAX)))?;
         ensure!(cause == Some(restart.cause), "expected a start by {:?}, got {cause:?}", restart.cause);
-        self.pulses_begin_anew();
+        self.reset_pulses();
         self.until_shown()?;
         Ok((reset - at, heard_at))
     }

@@ -19,7 +19,7 @@ const JITTER_MS: i64 = 1_000;
 /// A late reading is in its window at the hub once its minute was closed again: a minute later, and the way there.
 const SETTLED_MS: i64 = 150_000;
 
-/// A board that is this much behind the machine's clock looks to the agent as if it had started anew.
+/// A board that is this much behind the machine's clock looks to the agent as if it had restarted.
 const MOST_LAG_MS: i64 = 4_000;
 
 const MINUTE_MS: i64 = 60_000;
@@ -171,7 +171,7 @@ impl Bench {
     fn differs(&self, sensor: &Sensor, said: &Reading, taken: &Taken) -> Option<String> {
         let value = match (said.sample, taken.value) {
             (Sample::Fault(_), None) if self.failed.contains(&sensor.id) => return None,
-            (Sample::Fault(_), None) => return Some("nobody made it fail".to_owned()),
+            (Sample::Fault(_), None) => return Some("a fault that was not set".to_owned()),
             // The recording has numbers before calibration, and in the sensor's unit.
             (Sample::Value(said), Some(value)) if (f64::from(said) * sensor.board_unit - value).abs() < 1e-6 => value,
             _ => return Some(format!("the agent took {taken:?}")),

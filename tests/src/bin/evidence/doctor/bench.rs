@@ -34,7 +34,7 @@ warning = { wait = '10m', channels = ['log', 'phone'] }
 ";
 
 pub(super) struct Bench {
-    /// The other end of the line. The line itself is held open by nobody but the agent.
+    /// The other end of the line. Only the agent holds the line itself open.
     _sketch: File,
     /// A program that has the line open.
     pub(super) holder: Option<Running>,

@@ -1,5 +1,5 @@
-//! What the farm of the evidence is set to do: its dosers with their limits, and who asks for doses. Drawn anew every few kills, so that what was
-//! dosed before counts against limits that come later.
+//! Configuration of the farm: its dosers with their limits, and who asks for doses. Drawn again every few kills, so that what was dosed
+//! before counts against limits that come later.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ pub(super) struct Doser {
     min_off_s: i64,
 }
 
-/// Who asks for a dose.
+/// The source of a request for a dose.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Asker {
     Person,

@@ -66,7 +66,7 @@ impl Bench {
         self.event("plugged").map(drop)
     }
 
-    /// From now on a byte of the board's flash stays as if erased, whatever is written.
+    /// From now on a byte of the board's flash stays as if erased when it is written.
     pub(super) fn wear(&mut self, address: u16) -> anyhow::Result<()> {
         writeln!(self.commands, "wear {address}").context("the bench")
     }

@@ -91,7 +91,7 @@ impl Damage {
             })?,
             Damage::DatabaseDeleted => remove(&database)?,
             Damage::DatabaseZeroed => change(&database, |bytes| bytes.fill(0))?,
-            // Its folder may be where a disk is mounted.
+            // A disk may be mounted at the folder.
             Damage::FolderDeleted | Damage::FolderDeletedUnderWay => empty(data)?,
             Damage::Older => {
                 empty(data)?;

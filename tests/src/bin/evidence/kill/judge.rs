@@ -1,4 +1,4 @@
-//! What was found to be wrong, by what it breaks; and the hub's database, looked into when nobody uses it.
+//! Findings, by what they break; and the hub's database, read while the hub is stopped.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ const SHOWN: usize = 3;
 /// What does not hold, and how much was looked at.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Events that are missing at the hub with no reason, or that nobody sent.
+    /// Events that are missing at the hub with no reason, or that were never sent.
     pub(super) gaps: Vec<String>,
     /// Ids of pages that mean two alerts.
     pub(super) ids: Vec<String>,

@@ -31,7 +31,7 @@ pub(super) struct Acknowledged {
 pub(super) struct Receiver {
     pub(super) port: u16,
     folder: PathBuf,
-    /// Those that ended.
+    /// Acknowledgements that ended.
     acknowledged: Vec<Acknowledged>,
     forged: Vec<Page>,
     _process: Running,

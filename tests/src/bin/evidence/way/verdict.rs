@@ -19,7 +19,7 @@ pub(super) struct Truth<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) windows: BTreeMap<Place, Window>,
-    /// Those that were at the hub before some kill.
+    /// Windows that were at the hub before some kill.
     pub(super) confirmed: BTreeMap<Place, Window>,
     pub(super) events: Vec<Json>,
     pub(super) alerts: usize,
@@ -135,7 +135,7 @@ pub(super) fn judge(truth: &Truth<'_>, found: &Found) -> Result<Tally, String> {
     Ok(tally)
 }
 
-/// Windows of rows that were on their way at a kill or that nobody heard.
+/// Windows of rows that were on their way at a kill or that were lost.
 fn touched(truth: &Truth<'_>) -> BTreeSet<Place> {
     let rows = truth.kills.iter().flat_map(|kill| &truth.rows[kill.on_the_way.start..kill.unheard.end]);
     rows::windows(rows).into_keys().collect()

@@ -306,7 +306,7 @@ fn windows_are_dated_by_the_newest_word_on_their_boots_clock() {
     farm.answer(&batch(1, json!({"events": rows(&[clock(2, 200_000, set_right), clock(3, 150_000, 7)])})));
     let expected = [(set_right, 0, 680), (set_right + 60_000, 0, 681), (set_right + 120_000, 0, 682)];
     assert_eq!(farm.windows(), expected);
-    // The same row, stamped anew by the device since, is no other content.
+    // The same row, with a corrected stamp of the device, is no other content.
     let stamped = [window(1, at(1, 0, Some(set_right)), 0, 680)];
     assert_eq!(farm.confirmed(&batch(1, json!({"windows": rows(&stamped)})), Lane::Windows), 3);
 }
@@ -535,17 +535,17 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
         (before(2), 7, 0, (7, 2, None)),
         // A confirmation that was lost on its way.
         (before(1), 7, 0, (7, 2, None)),
-        // It was told more: another epoch, for this device.
+        // The device was told more than is here: another epoch, for this device.
         (before(5), 7, 6, (99, 2, Some("events 5, here 2".to_owned()))),
         // What is still on its way in the old epoch is said, and begins nothing.
         (before(9), 7, 0, (99, 2, Some("events 9, here 2".to_owned()))),
         (before(2), 99, 3, (99, 3, None)),
-        // Of an epoch that nobody knows.
+        // An unknown epoch.
         (before(50), 12, 0, (99, 3, Some("events 50, here 3".to_owned()))),
     ] {
         assert_eq!(take(&told, epoch, seq), expected, "{told:?} {epoch} {seq}");
     }
-    // It is of that device alone, and ends with the epoch of all.
+    // The new epoch is of that device alone, and ends with the epoch of all.
     let tenant = farm.tenant;
     let other = devices::add(&farm.connection, tenant, &Id::new("pi-8").unwrap(), farm.now).unwrap().unwrap();
     assert_eq!(devices::epoch(&farm.connection, other).unwrap(), None);
@@ -553,7 +553,7 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
     assert_eq!(devices::epoch(&farm.connection, farm.device).unwrap(), None);
 }
 
-/// That was meant: nobody is alarmed. What is set back afterwards is noticed as before.
+/// After a restore a higher count is expected and raises no alarm. What is set back afterwards is noticed as before.
 #[test]
 fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
     let mut farm = farm();

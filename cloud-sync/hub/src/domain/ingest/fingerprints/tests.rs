@@ -25,7 +25,7 @@ const GOLDEN: [[&str; 2]; 3] = [
     ["68846290c759c7fa", "c9da129c1a2f1d30"],
 ];
 
-/// Databases hold these fingerprints: whatever the types become, they stay.
+/// Databases hold these fingerprints: they stay, even if the types change.
 #[test]
 fn the_marks_of_each_version_stay() {
     let stamp = json!({"boot": 1, "uptime": 61_000, "wall": 1_763_683_261_000_i64});

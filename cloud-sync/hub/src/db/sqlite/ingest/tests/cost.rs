@@ -1,5 +1,5 @@
-//! What a batch costs, in steps of SQLite's machine: it follows from the batch's size, whatever is stored and whatever the
-//! batch multiplies; and no statement reads a table whole.
+//! Cost of a batch, in steps of SQLite's machine: it follows from the batch's size, not from what is stored or what the batch multiplies;
+//! and no statement reads a table whole.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -78,7 +78,7 @@ fn with_live(mut batch: ParsedBatch, values: Vec<Json>) -> ParsedBatch {
     batch
 }
 
-/// Batches of `count` of whatever a batch may have many of, each meant for a device with history.
+/// Batches with `count` of each thing that a batch may have many of, each meant for a device with history.
 fn multiplied(count: u64) -> Vec<(&'static str, Vec<ParsedBatch>)> {
     let day = 86_400_000;
     let clock = |seq: u64| {

@@ -123,7 +123,7 @@ fn gaps_boots_and_refused_rows_are_counted() {
     assert_eq!(farm.refused(&batch(1, json!({}))), BatchRejection::TooManyOthers);
 }
 
-/// What it says of a bundle would be shown as what runs there.
+/// A version in the report would be shown as the one that runs there.
 #[test]
 fn a_report_of_a_version_that_no_hub_issues_is_rejected() {
     let farm = farm();

@@ -18,7 +18,9 @@ use tilth_config::release::open_sums;
 use tilth_tests::agent::{Folder, profile_folder};
 use tilth_tests::workspace;
 
+pub(crate) use self::installed::{difference, newer};
 use self::opened::Opened;
+pub(crate) use self::opened::said;
 use crate::{Length, Outcome, Run, outcome};
 
 /// A machine, and Debian's name of it.
@@ -83,6 +85,12 @@ impl Built {
             ships: matches!(length, Length::Full),
         })
     }
+}
+
+/// Builds the packages of this machine; their folder.
+pub(crate) fn of_this_machine(length: Length, folder: &Folder) -> anyhow::Result<PathBuf> {
+    build(&MACHINES[..1], length, folder)?;
+    Ok(Built::of(length, folder)?.packages)
 }
 
 /// Has `cross/packages` build the packages of these machines, signed by the key of this evidence.

@@ -1,6 +1,7 @@
 //! The packages of this machine in small Debians: installed, run, upgraded and downgraded with data, removed, and purged without a trace.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -96,15 +97,7 @@ impl Debian {
                 continue;
             }
             fs::copy(&file, self.0.join("old").join(&name))?;
-            let unpacked = folder.path().join("newer");
-            said(Command::new("dpkg-deb").arg("--raw-extract").arg(&file).arg(&unpacked))?;
-            let control = unpacked.join("DEBIAN/control");
-            let text = fs::read_to_string(&control)?.replace("\nVersion: ", "\nVersion: 9+");
-            fs::write(&control, text)?;
-            said(
-                Command::new("dpkg-deb").args(["--build", "-Znone"]).arg(&unpacked).arg(self.0.join("new").join(&name)),
-            )?;
-            fs::remove_dir_all(&unpacked)?;
+            newer(&file, &self.0.join("new").join(&name), &folder.path().join("newer"))?;
         }
         Ok(())
     }
@@ -131,8 +124,23 @@ impl Debian {
     }
 }
 
+/// Makes a package of a higher version, whose programs run as before and have another sum; `unpacked` is where it may work.
+pub(crate) fn newer(package: &Path, to: &Path, unpacked: &Path) -> anyhow::Result<()> {
+    said(Command::new("dpkg-deb").arg("--raw-extract").arg(package).arg(unpacked))?;
+    let control = unpacked.join("DEBIAN/control");
+    let text = fs::read_to_string(&control)?.replace("\nVersion: ", "\nVersion: 9+");
+    fs::write(&control, text)?;
+    for program in fs::read_dir(unpacked.join("usr/bin"))? {
+        // Behind the end of a program nobody reads.
+        File::options().append(true).open(program?.path())?.write_all(b"newer")?;
+    }
+    said(Command::new("dpkg-deb").args(["--build", "--root-owner-group", "-Znone"]).arg(unpacked).arg(to))?;
+    fs::remove_dir_all(unpacked)?;
+    Ok(())
+}
+
 /// Lines of one list that the other has not.
-fn difference(before: &[String], after: &[String]) -> String {
+pub(crate) fn difference(before: &[String], after: &[String]) -> String {
     let left = after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
     let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
     left.chain(gone).collect::<Vec<_>>().join(", ")

@@ -289,7 +289,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// What a program prints; an error where it fails.
-pub(super) fn said(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn said(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| command.get_program().display().to_string())?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} ended with {}: {errors}", command.get_program().display(), output.status);

@@ -1,0 +1,277 @@
+//! The packages in a machine: a small Debian with systemd under qemu's software emulation, an agent and its hub, and a board on a USB serial
+//! adapter. Installed with apt; a reading becomes an alert and arrives at the hub; a stopped agent is ended by systemd's watchdog; killed;
+//! rebooted; upgraded and downgraded with live data; the power cut in the middle of `dpkg -i`, with a disk that forgets what was not
+//! flushed; purged without a trace. Not yet: an upgrade that fails and returns to the version before, which the agent cannot do.
+//!
+//! The saboteur takes the watchdog away from the service.
+
+mod disk;
+mod farm;
+mod image;
+mod machine;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use ring::digest::{SHA256, digest};
+use tilth_tests::agent::{Folder, profile_folder};
+use tilth_tests::random::Random;
+
+use self::farm::Farm;
+use self::image::Image;
+use self::machine::Machine;
+use crate::packages::{self, difference, newer, said};
+use crate::{Length, Outcome, Run};
+
+/// The longest that systemd leaves a stopped agent: the watchdog of the unit, and a minute to notice and start it again.
+const WATCHDOG_PATIENCE: Duration = Duration::from_secs(60 + 60);
+
+/// `Restart=` waits two seconds; the rest is the emulation.
+const RESTART_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A short run takes a watchdog of this, so that it is short.
+const SHORT_WATCHDOG: &str = "15";
+
+const SEED: u64 = 20;
+
+/// Upper limit of the delay after a line of progress, in milliseconds.
+const LATEST_CUT_MS: u64 = 400;
+
+/// How dpkg tells its progress to the machine's other end.
+const DPKG: &str = "dpkg --status-fd 3 --install";
+
+struct Story {
+    farm: Farm,
+    run: Run,
+    /// SHA-256 of the programs of the agent in the packages: the version under test, and a newer one.
+    programs: [String; 2],
+}
+
+pub(crate) fn measure(run: Run) -> Outcome {
+    measured(run).map_err(|error| format!("{error:#}"))
+}
+
+fn measured(run: Run) -> anyhow::Result<String> {
+    let folder = Folder::new("vm");
+    let target = profile_folder();
+    let image = Image::made(target.parent().context("a profile's folder is in the target folder")?)?;
+    let programs = put_packages(&packages_of(run, &folder)?, &folder)?;
+    let began = Instant::now();
+    let farm = Farm::new(Machine::new(folder.path(), image)?);
+    let mut story = Story { farm, run, programs };
+    let told = story.tell();
+    if told.is_err() {
+        eprintln!("{}", story.farm.last_words());
+    }
+    let (boots, alerts) = (story.farm.machine.boots, story.farm.alerts);
+    Ok(format!(
+        "{}; {boots} boots, {alerts} alerts at agent and hub, {} s",
+        told?.join("; "),
+        began.elapsed().as_secs()
+    ))
+}
+
+/// The folder with the packages of this machine: the one that `TILTH_PACKAGES` names, else built as the evidence `packages` builds them.
+fn packages_of(run: Run, folder: &Folder) -> anyhow::Result<PathBuf> {
+    match env::var_os("TILTH_PACKAGES") {
+        Some(packages) => Ok(fs::canonicalize(packages)?),
+        None => packages::of_this_machine(run.length, folder),
+    }
+}
+
+/// Puts the packages on the disk `packages`: as they are in `old`, and under a higher version in `new`. The sums of the agent's programs.
+fn put_packages(packages: &Path, folder: &Folder) -> anyhow::Result<[String; 2]> {
+    let files = folder.path().join("files");
+    let [old, new] = ["old", "new"].map(|version| files.join(version));
+    for version in [&old, &new] {
+        fs::create_dir_all(version)?;
+    }
+    for program in ["tilth-agent", "tilth-hub"] {
+        let package = find(packages, program)?;
+        let name = format!("{program}.deb");
+        fs::copy(&package, old.join(&name))?;
+        newer(&package, &new.join(&name), &folder.path().join("newer"))?;
+    }
+    image::file_system(&files, &folder.path().join("packages"), "96M")?;
+    let agent = |version: &Path| program_of(&version.join("tilth-agent.deb"), folder);
+    Ok([agent(&old)?, agent(&new)?])
+}
+
+/// The package of a program in a folder.
+fn find(packages: &Path, program: &str) -> anyhow::Result<PathBuf> {
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(program) && name.ends_with("_amd64.deb")
+    };
+    let mut paths = fs::read_dir(packages)?.filter_map(Result::ok).map(|entry| entry.path());
+    paths.find(is_it).with_context(|| format!("no package of {program} in {}", packages.display()))
+}
+
+/// SHA-256 of the program in a package.
+fn program_of(package: &Path, folder: &Folder) -> anyhow::Result<String> {
+    let unpacked = folder.path().join("unpacked");
+    said(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&unpacked))?;
+    let entry = fs::read_dir(unpacked.join("usr/bin"))?.next().context("a package without a program")??;
+    let sum = hex::encode(digest(&SHA256, &fs::read(entry.path())?));
+    fs::remove_dir_all(&unpacked)?;
+    Ok(sum)
+}
+
+impl Story {
+    /// What was shown, a figure each.
+    fn tell(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut facts = Vec::new();
+        let mut tell = |fact: String| {
+            println!("    {fact}");
+            facts.push(fact);
+        };
+        self.farm.machine.power_on()?;
+        let before = self.farm.files()?;
+        tell(self.installs()?);
+        tell(self.is_watched_over()?);
+        tell(self.is_killed()?);
+        if matches!(self.run.length, Length::Full) {
+            tell(self.reboots()?);
+            tell(self.installs_again("new", "upgrade")?);
+            tell(self.installs_again("old", "downgrade")?);
+        }
+        tell(self.power_is_cut()?);
+        tell(self.is_purged(&before)?);
+        Ok(facts)
+    }
+
+    fn installs(&mut self) -> anyhow::Result<String> {
+        let farm = &mut self.farm;
+        farm.machine.run("apt-get install -y /packages/old/*.deb")?;
+        let state = farm
+            .machine
+            .run("systemctl is-enabled tilth-agent tilth-hub; ! systemctl is-failed tilth-agent tilth-hub")?;
+        ensure!(state.lines().eq(["enabled", "enabled", "inactive", "inactive"]), "after the installation: {state}");
+        farm.set_up_hub()?;
+        farm.set_up_agent()?;
+        farm.watches()?;
+        let took = farm.alert()?;
+        Ok(format!("installed; a reading was an alert at the hub after {:.0} s", took.as_secs_f64()))
+    }
+
+    /// Stops the agent, decide and all: systemd must end it and start another.
+    fn is_watched_over(&mut self) -> anyhow::Result<String> {
+        let watchdog = match (self.run.sabotage, self.run.length) {
+            (true, _) => Some("0"),
+            (false, Length::Short) => Some(SHORT_WATCHDOG),
+            (false, Length::Full) => None,
+        };
+        let farm = &mut self.farm;
+        if let Some(watchdog) = watchdog {
+            farm.machine.run(&format!(
+                "mkdir /run/systemd/system/tilth-agent.service.d
+printf '[Service]\\nWatchdogSec={watchdog}\\n' >/run/systemd/system/tilth-agent.service.d/watchdog.conf
+systemctl daemon-reload
+systemctl restart tilth-agent"
+            ))?;
+        }
+        let process = farm.watches()?;
+        farm.machine.run(&format!("kill -STOP {process}"))?;
+        let began = Instant::now();
+        farm.watches_in_place_of(process, WATCHDOG_PATIENCE).context("the agent was stopped")?;
+        let took = began.elapsed().as_secs();
+        let said = farm.machine.run("journalctl --no-pager -b -u tilth-agent | grep -c 'Watchdog timeout' || true")?;
+        ensure!(said == "1", "the agent was started again, but {said} watchdogs were said to have run out");
+        if watchdog.is_some() {
+            farm.machine.run("rm -r /run/systemd/system/tilth-agent.service.d; systemctl daemon-reload")?;
+        }
+        farm.alert()?;
+        Ok(format!("the watchdog ended a stopped agent, and another watched after {took} s"))
+    }
+
+    fn is_killed(&mut self) -> anyhow::Result<String> {
+        let kills = match self.run.length {
+            Length::Short => 1,
+            Length::Full => 5,
+        };
+        for _ in 0..kills {
+            let process = self.farm.watches()?;
+            self.farm.machine.run(&format!("kill -KILL {process}"))?;
+            self.farm.watches_in_place_of(process, RESTART_PATIENCE).context("the agent was killed")?;
+            self.farm.has_all()?;
+        }
+        self.farm.alert()?;
+        Ok(format!("{kills} kills survived"))
+    }
+
+    fn reboots(&mut self) -> anyhow::Result<String> {
+        self.farm.machine.reboot()?;
+        self.farm.watches()?;
+        self.farm.alert()?;
+        Ok("1 reboot".to_owned())
+    }
+
+    /// Installs the packages of a folder over those that are there, with apt, while an alert was stored a moment ago.
+    fn installs_again(&mut self, version: &str, name: &str) -> anyhow::Result<String> {
+        let process = self.farm.watches()?;
+        self.farm.machine.run(&format!("apt-get install -y --allow-downgrades /packages/{version}/*.deb"))?;
+        let process = self.farm.watches_in_place_of(process, RESTART_PATIENCE).with_context(|| name.to_owned())?;
+        ensure!(self.version(process)? == version, "after the {name} the agent runs another program");
+        self.farm.has_all()?;
+        self.farm.alert()?;
+        Ok(format!("1 {name} with live data"))
+    }
+
+    /// Which of the two programs a process runs.
+    fn version(&mut self, process: u64) -> anyhow::Result<&'static str> {
+        let sum = self.farm.program(process)?;
+        let at = self.programs.iter().position(|program| *program == sum);
+        Ok(["old", "new"][at.with_context(|| format!("the agent runs a program of neither package: {sum}"))?])
+    }
+
+    /// Cuts the power at each line of dpkg's progress, in turn with upgrades and downgrades. After each boot an agent must run, with its
+    /// data, before anybody mends the package; then the installation must go through.
+    fn power_is_cut(&mut self) -> anyhow::Result<String> {
+        let (first, step, cuts) = match self.run.length {
+            Length::Short => (4, 1, 1),
+            Length::Full => (1, 3, 6),
+        };
+        let mut random = Random::new(SEED);
+        let (mut unfinished, mut lost) = (0, 0);
+        let mut ran = [0, 0];
+        for cut in 0..cuts {
+            let version = ["new", "old"][cut % 2];
+            let lines = first + step * cut;
+            let install = format!("{DPKG} /packages/{version}/*.deb 3>/dev/virtio-ports/progress");
+            let is_midway = self.farm.machine.run_until_line(&install, lines)?;
+            ensure!(is_midway, "dpkg ended before it told {lines} lines");
+            std::thread::sleep(Duration::from_millis(random.below(LATEST_CUT_MS)));
+            lost += self.farm.machine.cut(&mut random);
+            self.farm.machine.power_on()?;
+            let process = self.farm.watches().with_context(|| format!("the power was cut at line {lines} of dpkg"))?;
+            let runs = self.version(process)?;
+            ran[usize::from(runs == "new")] += 1;
+            self.farm.has_all()?;
+            let state = self.farm.installed()?;
+            println!("        cut at line {lines} of {version}: runs the {runs} program; {state}");
+            unfinished += usize::from(!state.starts_with("install ok installed"));
+            self.farm.machine.run(&format!("dpkg --install /packages/{version}/*.deb"))?;
+            let process = self.farm.watches()?;
+            ensure!(self.version(process)? == version, "the second installation did not start its agent");
+        }
+        ensure!(unfinished > 0, "no cut left an installation unfinished");
+        self.farm.alert()?;
+        let [old, new] = ran;
+        Ok(format!(
+            "{cuts} power cuts in dpkg ({unfinished} left it unfinished, {lost} unflushed blocks lost): {old} times the old agent ran, {new} times the new"
+        ))
+    }
+
+    fn is_purged(&mut self, before: &[String]) -> anyhow::Result<String> {
+        self.farm.machine.run("apt-get purge -y tilth-agent tilth-hub")?;
+        let left = self.farm.left()?;
+        ensure!(left.is_empty(), "a purge leaves: {left}");
+        let after = self.farm.files()?;
+        ensure!(after == before, "a purge leaves files, or takes too many: {}", difference(before, &after));
+        Ok(format!("purged without a trace among {} files", after.len()))
+    }
+}

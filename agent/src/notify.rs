@@ -6,6 +6,7 @@
 //! waits for another. Secrets and certificates are read in tasks of their own: a missing one holds up its channel alone.
 
 pub(crate) mod dispatch;
+mod log;
 mod modem;
 mod outcomes;
 mod siren;
@@ -27,15 +28,13 @@ use tilth_notify::message::{DeliveryStatus, Failure, Message, Outcome, Retry};
 use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Next};
 use tilth_notify::secret::Secrets;
-use tilth_notify::text::Text;
 use tilth_notify::{HttpClients, kinds};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::output::journal::Priority;
-use crate::output::{self, counted};
+use crate::output::counted;
 use crate::sense::released::Ports;
 use crate::sense::stream::Endpoint;
 use dispatch::{Dispatch, Input, Request};
@@ -415,7 +414,7 @@ impl Sender {
                 Box::pin(async move { sent.await.0 })
             }
             Some(Client::Siren(_)) => Box::pin(siren::send(id, &message, &self.to_decide)),
-            Some(Client::Log) => Box::pin(log(&message)),
+            Some(Client::Log) => Box::pin(log::send(&message)),
             None => {
                 let reason = format!("there is no channel {id} any more");
                 let failure = Failure { reason, retry: Retry::Never, retry_after: None, may_have_arrived: false };
@@ -449,31 +448,6 @@ impl Sender {
             }
             Err(failure) => Input::Channel(channel, queue::Input::Failed(failure)),
         }
-    }
-}
-
-/// Priority of a message in the log: that of its most severe page; of resolved alerts `Notice`.
-fn priority(message: &Message) -> Priority {
-    let first = message.items.first().map(|item| &item.notification);
-    match first.filter(|first| first.is_page()).map(|page| page.details.severity) {
-        Some(Severity::Critical | Severity::Urgent) => Priority::Error,
-        Some(Severity::Warning) => Priority::Warning,
-        Some(Severity::Preventive) | None => Priority::Notice,
-    }
-}
-
-/// Sends a message of a channel of kind `log`: a line that is queued when this returns.
-fn log(message: &Message) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
-    let text = Text::of(message);
-    let line = format!("notify {}: {} ({})", message.id(), text.title, text.body.replace('\n', "; "));
-    let written = output::tell_for_certain(priority(message), line);
-    async {
-        written.await.map_err(|error| Failure {
-            reason: format!("standard error: {error}"),
-            retry: Retry::UntilExpired,
-            retry_after: None,
-            may_have_arrived: false,
-        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Channels: the ways to tell people, namespace `notifications`. [`KINDS`] says which kinds there are and how each is read; what a
-//! kind sends is one file of `tilth-notify`.
+//! Channels: the ways to tell people, namespace `notifications`. [`CHANNEL_KINDS`] says which kinds there are, this file how each is
+//! read; what a kind sends is one file of `tilth-notify`.
 
 mod siren;
 
@@ -12,7 +12,7 @@ use crate::agent_toml::{self, AgentToml, Link};
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem};
 use crate::document::{Document, Text};
 use crate::hosts;
-use crate::namespaces::CHANNEL;
+use crate::namespaces::{CHANNEL, CHANNEL_KINDS, ChannelKind, ChannelTag, hub_channels};
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::SecretName;
@@ -21,18 +21,6 @@ use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
 
 pub use siren::{Pattern, Patterns};
-
-/// Reads the keys of one kind; none where one is wrong.
-pub(crate) type ReadKind = fn(&Fields<'_>) -> Option<Channel>;
-
-/// Each kind of channel by its name in documents, with the reader of its other keys.
-pub(crate) const KINDS: [(&str, ReadKind); 5] = [
-    ("log", |_| Some(Channel::LOG)),
-    ("modem", read_modem),
-    ("ntfy", read_ntfy),
-    ("siren", siren::read),
-    ("webhook", read_webhook),
-];
 
 /// A way to tell people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,22 +98,18 @@ impl Channel {
         self.target == other.target && self.secret == other.secret && self.blocked.is_some() == other.blocked.is_some()
     }
 
-    /// Whether an agent alone has what the channel needs, a line or an output of its own.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        match self.target {
-            Target::Modem { .. } | Target::Siren { .. } => true,
-            Target::Log | Target::Ntfy { .. } | Target::Webhook { .. } => false,
-        }
-    }
-
-    /// Reads a channel outside a configuration: an object such as one under `notifications`, in JSON. It leads to a server.
+    /// Reads a channel of the hub: an object such as one under `notifications`, in JSON.
     ///
     /// # Errors
     /// What is wrong with it, one sentence each.
     pub fn from_json(text: &str) -> Result<Channel, Vec<String>> {
         const NAME: &str = "channel";
-        let json = serde_json::from_str(text).map_err(|error| vec![error.to_string()])?;
+        let json: serde_json::Value = serde_json::from_str(text).map_err(|error| vec![error.to_string()])?;
+        if let Some(kind) = CHANNEL_KINDS.iter().find(|kind| kind.hub.is_none() && json["kind"] == kind.name) {
+            let expected = hub_channels().map(|(kind, _)| kind.name).collect::<Vec<_>>().join(" or ");
+            let kind = format!("kind {} belongs to the configuration of an agent", kind.name);
+            return Err(vec![format!("{kind}; expected kind {expected}")]);
+        }
         let entries = serde_json::Map::from_iter([(NAME.to_owned(), json)]);
         let text = Text::Json(serde_json::Value::Object(entries));
         let document = Document { file: NAME.to_owned(), layer: None, version: None, text };
@@ -139,9 +123,6 @@ impl Channel {
         let is_error = |found: &Diagnostic| found.level == Level::Error;
         let wrong: Vec<String> = log.finish(&sources).into_iter().filter(is_error).map(said).collect();
         match read {
-            Some((_, channel)) if channel.is_local() => Err(vec![
-                "modem and siren belong to the configuration of an agent; expected kind ntfy or webhook".to_owned(),
-            ]),
             Some((_, channel)) if wrong.is_empty() => Ok(channel),
             _ => Err(wrong),
         }
@@ -172,18 +153,24 @@ fn read_channel(name: &str, entry: &Entry, path: String, log: &Diagnostics) -> O
     let mut fields = Fields::of(entry, path, &CHANNEL, log)?;
     let id = reader::entry_id(name, &fields, log);
     // Which other keys a channel has depends on its kind.
-    let (kind, read) = fields.required("kind", kind)?;
-    fields.of_kind(kind);
-    let channel = read(&fields);
+    let kind = fields.required("kind", kind)?;
+    fields.of_kind(kind.name);
+    let channel = match kind.tag {
+        ChannelTag::Log => Some(Channel::LOG),
+        ChannelTag::Modem => read_modem(&fields),
+        ChannelTag::Ntfy => read_ntfy(&fields),
+        ChannelTag::Siren => siren::read(&fields),
+        ChannelTag::Webhook => read_webhook(&fields),
+    };
     fields.finish();
     Some((id?, channel?))
 }
 
-fn kind(node: &Node) -> Result<(&'static str, ReadKind), Problem> {
+fn kind(node: &Node) -> Result<&'static ChannelKind, Problem> {
     let text = node.as_text().ok_or_else(|| reader::expected("a kind of channel such as \"ntfy\"", node))?;
-    KINDS.into_iter().find(|(kind, _)| *kind == text).ok_or_else(|| {
+    CHANNEL_KINDS.iter().find(|kind| kind.name == text).ok_or_else(|| {
         let problem = Problem::new(format!("this version has no channel of kind {text:?}"));
-        problem.help(format!("expected one of {}", KINDS.map(|(kind, _)| kind).join(", ")))
+        problem.help(format!("expected one of {}", CHANNEL_KINDS.each_ref().map(|kind| kind.name).join(", ")))
     })
 }
 
@@ -283,15 +270,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_channel_outside_a_configuration_leads_to_a_server() {
-        let read = |text: &str| Channel::from_json(text).map(|channel| channel.is_local());
-        assert_eq!(read(r#"{"kind":"ntfy","url":"https://ntfy.example","topic":"farm"}"#), Ok(false));
-        for local in [
-            r#"{"kind":"modem","port":"/dev/ttyUSB2","numbers":["+4915112345678"]}"#,
-            r#"{"kind":"siren","actuator":"horn"}"#,
+    fn a_channel_of_the_hub_leads_to_a_server() {
+        let read = |text: &str| Channel::from_json(text).map(|channel| channel.target.url().is_some());
+        assert_eq!(read(r#"{"kind":"ntfy","url":"https://ntfy.example","topic":"farm"}"#), Ok(true));
+        for (kind, local) in [
+            ("log", r#"{"kind":"log"}"#),
+            ("modem", r#"{"kind":"modem","port":"/dev/ttyUSB2","numbers":["+4915112345678"]}"#),
+            ("siren", r#"{"kind":"siren","actuator":"horn"}"#),
         ] {
-            let said = read(local).unwrap_err().join("; ");
-            assert!(said.starts_with("modem and siren belong to the configuration of an agent"), "{said}");
+            let belongs = "belongs to the configuration of an agent; expected kind ntfy or webhook";
+            assert_eq!(read(local), Err(vec![format!("kind {kind} {belongs}")]));
         }
     }
 }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
+use clap::{Arg, ArgGroup, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use ipnet::IpNet;
+use tilth_config::namespaces::{ChannelKind, HubOption, hub_channels};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tracing::Level;
@@ -184,16 +185,12 @@ impl KeepFor {
 /// Channel that pages about a tenant's silent devices.
 #[derive(Debug, Args)]
 pub(crate) struct Pages {
-    /// Page through an ntfy topic: https://SERVER/TOPIC
-    #[arg(long, value_name = "URL", groups = ["setting", "channel"])]
-    pub(crate) ntfy: Option<String>,
-    /// Page through a webhook that takes JSON, signed with --secret
-    #[arg(long, value_name = "URL", groups = ["setting", "channel"], requires = "secret")]
-    pub(crate) webhook: Option<String>,
+    #[command(flatten)]
+    pub(crate) channel: PageChannel,
     /// Page nobody
     #[arg(long, groups = ["setting", "channel"])]
     pub(crate) no_pages: bool,
-    /// Token of ntfy or secret of the webhook, in the file secrets/NAME of the hub's folder: one line, mode 0600
+    /// Token or secret of the channel, in the file secrets/NAME of the hub's folder: one line, mode 0600
     #[arg(long, value_name = "NAME", requires = "channel", conflicts_with = "no_pages")]
     pub(crate) secret: Option<String>,
     /// Time without a request after which a device is silent, such as 10m [default: 15m]
@@ -202,6 +199,36 @@ pub(crate) struct Pages {
     /// Set --silent-after for this device only
     #[arg(long, value_parser = id, requires = "silent_after", conflicts_with = "channel")]
     pub(crate) device: Option<Id>,
+}
+
+/// Channel that pages go by, from an option for each kind by which the hub can page: kind, option, address.
+#[derive(Debug)]
+pub(crate) struct PageChannel(pub(crate) Option<(&'static ChannelKind, &'static HubOption, String)>);
+
+impl Args for PageChannel {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(hub_channels().map(|(kind, option)| {
+            let arg = Arg::new(kind.name).long(kind.name).value_name("URL").help(option.help);
+            let arg = arg.groups(["setting", "channel"]);
+            if option.needs_secret { arg.requires("secret") } else { arg }
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for PageChannel {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let address = |kind: &ChannelKind| matches.get_one::<String>(kind.name).cloned();
+        Ok(PageChannel(hub_channels().find_map(|(kind, option)| Some((kind, option, address(kind)?)))))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Limit of a silence: at least a second, at most 30 days.

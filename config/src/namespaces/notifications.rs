@@ -1,4 +1,5 @@
-//! Keys of `[notifications.NAME]`, by kind of channel.
+//! Kinds of channel, a row each, with the keys of `[notifications.NAME]`. Readers, hints, schema, reference and the options of
+//! `tilth-hub tenant set` take the kinds from here.
 
 use super::DefaultValue::{Described, Whole};
 use super::{ANY_TEXT, Form, ID, Key, KeyTable, Privacy, Value, WEB_ADDRESS, form, key, table};
@@ -12,15 +13,90 @@ const TOPIC: Form = form("topic", "^[A-Za-z0-9_-]{1,64}$").with(Privacy::Private
 const SECRET: Form = form("secret:NAME", "^secret:.+$").with(Privacy::Public);
 
 /// A channel whose kind is not known yet: of another layer, or wrong.
-pub(crate) static CHANNEL: KeyTable = KeyTable {
-    path: "notifications.NAME",
-    groups: &[&KIND],
-    kinds: &[("log", &LOG), ("modem", &MODEM), ("ntfy", &NTFY), ("siren", &SIREN), ("webhook", &WEBHOOK)],
+pub(crate) static CHANNEL: KeyTable = KeyTable { path: "notifications.NAME", groups: &[&KIND], kinds: &TABLES };
+
+/// A kind of channel.
+#[derive(Debug)]
+pub struct ChannelKind {
+    /// The word under `kind`.
+    pub name: &'static str,
+    /// By which `channels.rs` finds its reader.
+    pub(crate) tag: ChannelTag,
+    keys: &'static KeyTable,
+    /// Option of `tilth-hub tenant set`; none where only an agent has what the kind needs.
+    pub hub: Option<HubOption>,
+}
+
+/// Kinds of channel by themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ChannelTag {
+    Log,
+    Modem,
+    Ntfy,
+    Siren,
+    Webhook,
+}
+
+/// The option `--KIND ADDRESS` of `tilth-hub tenant set`.
+#[derive(Debug)]
+pub struct HubOption {
+    /// Help of one line.
+    pub help: &'static str,
+    /// Key of what stands after the last slash of the address; without it the whole address is the `url`.
+    pub tail: Option<&'static str>,
+    /// Key of the secret.
+    pub secret: &'static str,
+    /// Whether there is no such channel without a secret.
+    pub needs_secret: bool,
+}
+
+/// Each kind of channel.
+pub static CHANNEL_KINDS: [ChannelKind; 5] = [
+    ChannelKind { name: "log", tag: ChannelTag::Log, keys: &LOG, hub: None },
+    ChannelKind { name: "modem", tag: ChannelTag::Modem, keys: &MODEM, hub: None },
+    ChannelKind {
+        name: "ntfy",
+        tag: ChannelTag::Ntfy,
+        keys: &NTFY,
+        hub: Some(HubOption {
+            help: "Page through an ntfy topic: https://SERVER/TOPIC",
+            tail: Some("topic"),
+            secret: "token",
+            needs_secret: false,
+        }),
+    },
+    ChannelKind { name: "siren", tag: ChannelTag::Siren, keys: &SIREN, hub: None },
+    ChannelKind {
+        name: "webhook",
+        tag: ChannelTag::Webhook,
+        keys: &WEBHOOK,
+        hub: Some(HubOption {
+            help: "Page through a webhook that takes JSON, signed with --secret",
+            tail: None,
+            secret: "secret",
+            needs_secret: true,
+        }),
+    },
+];
+
+static TABLES: [(&str, &KeyTable); CHANNEL_KINDS.len()] = {
+    let mut tables = [("", &LOG); CHANNEL_KINDS.len()];
+    let mut at = 0;
+    while at < tables.len() {
+        tables[at] = (CHANNEL_KINDS[at].name, CHANNEL_KINDS[at].keys);
+        at += 1;
+    }
+    tables
 };
+
+/// Kinds by which the hub can page, each with its option.
+pub fn hub_channels() -> impl Iterator<Item = (&'static ChannelKind, &'static HubOption)> {
+    CHANNEL_KINDS.iter().filter_map(|kind| Some((kind, kind.hub.as_ref()?)))
+}
 
 static KIND: [Key; 1] = [key(
     "kind",
-    Value::Word(|| CHANNEL.kinds.iter().map(|(kind, _)| *kind).collect()),
+    Value::Word(|| CHANNEL_KINDS.iter().map(|kind| kind.name).collect()),
     Described("required"),
     "kind of channel",
 )];

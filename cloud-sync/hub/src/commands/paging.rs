@@ -1,13 +1,13 @@
 //! The options of `tilth-hub tenant set` for pages about silent devices.
 
 use anyhow::bail;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use tilth_config::{Channel, redact};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_notify::secret::Secrets;
 
-use crate::cli::Pages;
+use crate::cli::{PageChannel, Pages};
 use crate::clock;
 use crate::data_dir::DataDir;
 use crate::db::{LocalDatabase, Paging, TenantContext};
@@ -73,31 +73,22 @@ impl Change<'_> {
     }
 }
 
-fn channel(Pages { ntfy, webhook, no_pages, secret, .. }: &Pages) -> anyhow::Result<Option<Option<String>>> {
-    let mut channel = match (ntfy, webhook) {
-        _ if *no_pages => return Ok(Some(None)),
-        (Some(url), _) => {
-            let Some((url, topic)) = url.trim_end_matches('/').rsplit_once('/') else {
-                bail!("--ntfy: expected https://SERVER/TOPIC; nothing was changed");
-            };
-            Map::from_iter([("kind", "ntfy"), ("url", url), ("topic", topic)].map(text))
+fn channel(Pages { channel, no_pages, secret, .. }: &Pages) -> anyhow::Result<Option<Option<String>>> {
+    let PageChannel(Some((kind, option, address))) = channel else { return Ok(no_pages.then_some(None)) };
+    let mut keys = vec![("kind", kind.name.to_owned())];
+    match (option.tail, address.trim_end_matches('/').rsplit_once('/')) {
+        (None, _) => keys.push(("url", address.clone())),
+        (Some(tail), Some((url, rest))) => keys.extend([("url", url.to_owned()), (tail, rest.to_owned())]),
+        (Some(tail), None) => {
+            bail!("--{}: expected https://SERVER/{}; nothing was changed", kind.name, tail.to_uppercase())
         }
-        (None, Some(url)) => Map::from_iter([("kind", "webhook"), ("url", url.as_str())].map(text)),
-        (None, None) => return Ok(None),
-    };
-    if let Some(name) = secret {
-        let key = if ntfy.is_some() { "token" } else { "secret" };
-        channel.insert(key.to_owned(), format!("secret:{name}").into());
     }
-    let channel = Json::Object(channel).to_string();
+    keys.extend(secret.as_ref().map(|name| (option.secret, format!("secret:{name}"))));
+    let channel = Json::from_iter(keys).to_string();
     match Channel::from_json(&channel) {
         Ok(_) => Ok(Some(Some(channel))),
         Err(problems) => bail!("invalid channel: {}; nothing was changed", problems.join("; ")),
     }
-}
-
-fn text((key, value): (&str, &str)) -> (String, Json) {
-    (key.to_owned(), value.into())
 }
 
 /// Paging settings in words, without secrets.

@@ -29,8 +29,13 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// The system's error.
 pub fn open_to_others(file: &File) -> io::Result<Option<u32>> {
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    Ok((mode & 0o077 != 0).then_some(mode))
+    Ok(exposed(file.metadata()?.permissions().mode()))
+}
+
+/// Permissions of a mode by which others than the owner may use the file; `None` where it is private.
+#[must_use]
+pub fn exposed(mode: u32) -> Option<u32> {
+    (mode & 0o077 != 0).then_some(mode & 0o777)
 }
 
 /// Reads an ordinary file of at most `most` bytes.

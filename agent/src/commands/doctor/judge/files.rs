@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tilth_config::plain_file;
+
 use super::super::facts::{Account, FileFact, FileKind, Found, PathNodes};
 use super::super::{Check, Finding};
 use super::access::{READ, SEARCH, denied, let_group};
@@ -83,10 +85,7 @@ fn missing(file: &FileFact, account: &Account) -> Finding {
 /// A secret that others than its owner may read: the agent refuses it.
 fn open_to_others(file: &FileFact, nodes: &PathNodes) -> Option<Finding> {
     let (_, node) = nodes.last().filter(|_| is_private(file.kind))?;
-    let mode = node.mode & 0o777;
-    if mode & 0o077 == 0 {
-        return None;
-    }
+    let mode = plain_file::exposed(node.mode)?;
     let (at, what) = (file.path.display(), name(file.kind));
     let message = format!("{what} that others may read (mode {mode:04o}), so the agent refuses it");
     Some(Finding::fault(Check::File, &at, message, format!("sudo chmod 600 {at}; and replace it if others had access")))

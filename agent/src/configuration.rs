@@ -198,7 +198,7 @@ pub(crate) async fn save_end(data: &Path, why: Option<&anyhow::Error>) {
 async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
     let result = match bundles.as_ref().and_then(|bundles| bundles.failed()) {
-        // Whatever its sensors do by now: reverting it was not possible yet.
+        // A bundle that failed stays failed, also if its sensors are good by now: reverting it was not possible yet.
         Some(reason) => ProbationResult::Fail(reason),
         None => applier.judge().await,
     };

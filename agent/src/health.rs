@@ -104,7 +104,7 @@ pub(crate) struct HealthBoard {
 
 #[derive(Debug, Default)]
 pub(crate) struct Posted {
-    /// Those of decide, store and sync; the others follow from buses and progress.
+    /// States of decide, store and sync; those of other tasks follow from buses and progress.
     states: TaskStates,
     pub(crate) buses: Vec<Bus>,
     pub(crate) progress: Progress,

@@ -54,7 +54,7 @@ pub enum ManifestError {
     OtherImage {
         /// Length and hash that the manifest states.
         stated: String,
-        /// Those of the image.
+        /// Length and hash of the image.
         found: String,
     },
 }

@@ -153,7 +153,7 @@ struct RuleBindings {
 }
 
 impl RuleBindings {
-    /// Those of a rule of the agent itself.
+    /// Bindings of a rule of the agent itself.
     fn built_in(escalation: Arc<Policy>, resolved: Option<Arc<Template>>) -> RuleBindings {
         RuleBindings { during: None, escalation, resolved, actions: Arc::from([]) }
     }

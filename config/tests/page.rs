@@ -108,7 +108,7 @@ dose_per_day = "60s"
 needs_fresh = []
 "#;
 
-/// Those of [`BESIDE`] that an example does not have itself, of `agent.toml` or of the other files.
+/// The tables of [`BESIDE`] that an example does not have itself, of `agent.toml` or of the other files.
 fn beside(example: &str, of_agent_toml: bool) -> String {
     let is_wanted = |table: &&str| {
         let name = table.lines().next().unwrap_or_default();

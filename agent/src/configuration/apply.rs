@@ -46,7 +46,7 @@ impl Applier {
         for (id, origin) in self.probation.iter().flat_map(Probation::pending_origins) {
             expected.entry(id).and_modify(|expected| expected.origin = origin);
         }
-        // One that the active configuration has silenced must still be good again.
+        // A sensor that the active configuration has silenced must still be good again.
         let before = self.probation.iter().flat_map(|probation| &probation.expected);
         let is_there = |id: &SensorId| compiled.input_settings.contains_key(id);
         let still = before.filter(|(id, _)| is_there(id) && !expected.contains_key(*id));

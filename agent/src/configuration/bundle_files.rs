@@ -100,7 +100,7 @@ pub(super) struct OnProbation {
     /// Processes that began with it: the first, and each that began after one had ended without a word.
     #[serde(rename = "times")]
     pub(super) starts: u32,
-    /// Why it does not pass, once that is known: the previous bundle returns, whatever happens meanwhile.
+    /// Why it does not pass, once that is known: the previous bundle returns, also if the sensors are good meanwhile.
     #[serde(default)]
     pub(super) failed: Option<String>,
     /// The sensors that must be good again.

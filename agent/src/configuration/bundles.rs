@@ -78,7 +78,7 @@ impl Bundles {
         if let Some(OnProbation { version, failed, sensors, .. }) = &self.state.probation {
             let is_active = applier.active.version().is_some_and(|(active, _)| active == *version);
             match failed.clone() {
-                // One that has failed and could not be reverted before the start is reverted with the first judgement.
+                // A bundle that has failed and could not be reverted before the start is reverted with the first judgement.
                 _ if is_active => {
                     applier.probation = Some(Probation::new(sensors.clone(), Origin::Bundle, None));
                 }

@@ -43,7 +43,7 @@ impl Compiled {
         SensorConfig { plan: Arc::clone(&self.configured.plan), input_settings: Arc::clone(&self.input_settings) }
     }
 
-    /// This configuration, in place of the one in the folder, which has these problems.
+    /// Marks this configuration as active in place of the one in the folder, which has these problems.
     pub(super) fn instead_of(mut self, problems: Problems) -> Compiled {
         self.summary.rejected = problems;
         self

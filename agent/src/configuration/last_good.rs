@@ -33,7 +33,7 @@ pub(super) struct LastGood {
 }
 
 impl LastGood {
-    /// This one; where it has no files of `config.d`, with those of the one before.
+    /// Takes the files of `config.d` from the one before, if this one has none.
     fn or_files_of(self, before: LastGood) -> LastGood {
         LastGood { files: self.files.over(before.files), ..self }
     }
@@ -52,7 +52,7 @@ impl LastGood {
         {
             return Ok(before.clone());
         }
-        // Where the file before cannot be read, `agent.toml` is still saved.
+        // If the file before cannot be read, `agent.toml` is still saved.
         let good = self.or_files_of(before.ok().flatten().unwrap_or_default());
         durable::write(data, NAME, &durable::with_checksum(&good)?)?;
         Ok(good)

@@ -49,14 +49,14 @@ pub(super) struct Expected {
     bus: Option<Id>,
     /// Time within which the sensor must be good again, while its bus carries something.
     within: Span,
-    /// The configuration reads or judges the sensor in another way: its values are enough, whatever their quality.
+    /// The configuration reads or judges the sensor in another way: its values are enough, in any quality.
     is_changed: bool,
     /// What a silent sensor is blamed on: the bundle, or files on site.
     #[serde(skip)]
     pub(super) origin: Origin,
 }
 
-/// Where a configuration came from.
+/// Origin of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Origin {
     #[default]
@@ -125,7 +125,7 @@ pub(super) struct Probation {
     pub(super) expected: BTreeMap<SensorId, Expected>,
     /// Anonymous memory of the agent before the configuration was read, in bytes; `None` where that is not known.
     memory: Option<u64>,
-    /// Where the configuration that became active last came from.
+    /// Origin of the configuration that became active last.
     origin: Origin,
     /// `None` before the first observation under the configuration.
     run: Option<ProbationRun>,

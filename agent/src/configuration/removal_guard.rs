@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(
             removal_guard.decide(at(1000), at(1000), true),
             Decision::Wait(at(1010)),
-            "and the next one waits anew"
+            "and the next one waits again"
         );
     }
 }

@@ -69,7 +69,7 @@ pub(crate) struct ActiveBundle {
 }
 
 impl BundleStatus {
-    /// This bundle is active.
+    /// Records that this bundle is active.
     pub(super) fn set_active(&mut self, bundle: &Bundle) {
         let Bundle { version, hash, .. } = bundle;
         self.bundle = Some(ActiveBundle { version: *version, hash: hash.to_string() });
@@ -130,7 +130,7 @@ impl ConfigStatus {
         std::mem::replace(&mut self.lock().rejected, rejected).is_some()
     }
 
-    /// These keys of `agent.toml` need a restart. Returns whether that is news.
+    /// Records which keys of `agent.toml` need a restart. Returns whether that is news.
     pub(super) fn set_restart_keys(&self, keys: &[&'static str]) -> bool {
         let mut shown = self.lock();
         let is_news = shown.restart_keys != keys;

@@ -45,7 +45,7 @@ pub(crate) struct RestoredState {
     pub(crate) new_stream: bool,
     /// Lost history: rows that existed before this start.
     pub(crate) lost: Option<LostHistory>,
-    /// The database holds an earlier run and nothing readable of what that remembered, so nobody knows what was dosed.
+    /// The database holds an earlier run and nothing readable of what that remembered, so what was dosed is unknown.
     pub(crate) doses_unknown: bool,
     /// Remarks on the condition of the store, for the log and the event `start`.
     pub(crate) remarks: Vec<String>,

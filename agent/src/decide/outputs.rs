@@ -85,7 +85,7 @@ impl Decide {
             };
             asked.into_iter().for_each(|order| outputs.report(outcome(order)));
         };
-        // Without a database nobody knows what was dosed before, and the store keeps no such checkpoint.
+        // Without a database it is unknown what was dosed before, and the store keeps no such checkpoint.
         let is_counted = self.engine.now().boot > 0;
         if !is_counted || self.store_writer.flush(answer).is_err() {
             orders.into_iter().for_each(|order| self.outputs.report(interlock::ActuatorInput::NotBooked(order)));
@@ -148,7 +148,7 @@ impl Decide {
         self.pending_outputs.people.push((id.clone(), answer));
         self.handle(Input::Output(interlock::ActuatorInput::Command(command)));
         if wanted == Wanted::Off {
-            // One that was off has nothing to report.
+            // An actuator that was off has nothing to report.
             self.answer_person(&id, Ok(()));
         }
     }
@@ -163,7 +163,7 @@ impl Decide {
     }
 
     fn answer_person(&mut self, id: &Id, answer: Actuated) {
-        // A repeated command has the id of the first; whoever asked first is answered first.
+        // A repeated command has the id of the first; its callers are answered in their order.
         if let Some(index) = self.pending_outputs.people.iter().position(|(asked, _)| asked == id) {
             let _ = self.pending_outputs.people.remove(index).1.send(answer);
         }

@@ -107,7 +107,7 @@ pub(crate) struct EngineContext {
     pub(crate) readings: ReadingCounts,
     /// Notifications given up since the start because too many waited.
     pub(crate) lost_notifications: u64,
-    /// Who acknowledged each open alert; part of the checkpoint.
+    /// Name of the person who acknowledged each open alert; part of the checkpoint.
     pub(crate) acknowledged_by: Arc<AcknowledgedBy>,
     /// Reason of each sensor whose input fails.
     pub(crate) faults: BTreeMap<SensorId, Arc<str>>,

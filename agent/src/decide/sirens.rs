@@ -172,7 +172,7 @@ impl Decide {
         let details = &view.details;
         let is_told = view.state == AlertState::Firing && view.silenced_until.is_none() && details.pages > 0;
         let rule = self.plan.rule(&details.key).filter(|_| is_told)?;
-        // One that was audible at its first level stays audible at a level that names no siren.
+        // An alert that was audible at its first level stays audible at a level that names no siren.
         let levels = Severity::ALL.into_iter().filter(|level| (rule.severity..=details.severity).contains(level));
         let named = levels.flat_map(|level| &rule.escalation.level(level).channels);
         let is_siren = |channel: &&Id| self.sirens.sirens.contains_key(*channel);

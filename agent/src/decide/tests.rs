@@ -114,7 +114,9 @@ impl Life {
         let mut said = Vec::new();
         while let Ok(command) = self.asked.try_recv() {
             let names = |channels: &[Id]| channels.iter().map(Id::as_str).collect::<Vec<_>>().join(" ");
-            let notify::NotifyRequest::Dispatch(request) = command else { panic!("nobody asks how channels are") };
+            let notify::NotifyRequest::Dispatch(request) = command else {
+                panic!("expected no request for the state of channels")
+            };
             said.push(match request {
                 Request::Page(notification, channels) => {
                     format!(
@@ -339,7 +341,7 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
     assert_eq!(pages, 1, "expected the page that was due after a minute");
 }
 
-/// Guards against: a modem that is unplugged for weeks, which nobody learns of before the night in which its SMS are needed.
+/// Guards against: a modem that is unplugged for weeks, which stays unknown until the night in which its SMS are needed.
 #[test]
 fn a_modem_that_cannot_send_is_told_by_the_other_channels_until_it_can() {
     const MODEM: &str = "[notifications.sms]\nkind = 'modem'\nport = '/dev/ttyUSB2'\nnumbers = ['+4915112345678']\n";

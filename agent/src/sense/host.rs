@@ -19,7 +19,7 @@ const USUAL_INTERVAL: Span = Span::from_secs(10);
 /// Interval of the look whether the kernel hangs; reading has no timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the machine's files are.
+/// Root of the machine's files.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     /// `/`, but in tests.

@@ -33,7 +33,7 @@ const BACKLOG_GAIN: Span = Span::from_mins(1);
 /// Steps at the pace of a counter of milli- or microseconds after which a column is one.
 const COUNTER_STEPS: u32 = 3;
 
-/// A step of a counter is measured over at least this long, whatever came meanwhile, and looked for at most so long.
+/// A step of a counter is measured over at least this long, and looked for at most so long.
 const COUNTER_STEP: Span = Span(500);
 const COUNTER_STEP_LONGEST: Span = Span::from_secs(5);
 
@@ -219,7 +219,7 @@ fn doubted(before: Trend, lines: u32, burst: Option<StampArrival>, point: StampA
         let why = if trend.distance() == Span::ZERO { StampRejection::StandsStill } else { StampRejection::Behind };
         return State::Wrong { why, trend: Trend::new(point), before: before.last };
     }
-    // Whoever sends what was stored may pause: what comes after that tells its pace.
+    // A board that sends what it stored may pause: what comes after that tells its pace.
     let trend = if trend.falls_behind() { Trend::new(point) } else { trend };
     State::Doubted { trend, lines, burst }
 }

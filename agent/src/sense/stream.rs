@@ -15,7 +15,7 @@ use super::released::Ports;
 /// How long a connection over TCP may take to open, and the other end to take bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where a serial line is reached.
+/// Address of a serial line: a port of the machine, or TCP.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Endpoint {
     Serial(Serial),

@@ -72,7 +72,7 @@ async fn request_time(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<An
     Ok(Anchor { offset_ms: now.0.saturating_sub(middle.0), trust: Trust::Stated, error: Some(error) })
 }
 
-/// Drawn anew for each question, so that an old answer does not fit.
+/// A number for one question, drawn for each, so that an old answer does not fit.
 fn nonce() -> Option<String> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).ok()?;

@@ -14,7 +14,7 @@ pub(in crate::commands) struct Times {
 }
 
 impl Times {
-    /// Those of the agent that answered.
+    /// Time zone of the agent that answered.
     pub(in crate::commands) fn of<T>(answer: &Answer<T>) -> Times {
         let zone = answer.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
         Times { local: Local::new(zone), now: answer.at.as_deref().and_then(wall) }

@@ -69,7 +69,7 @@ fn folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("tilth-bundles-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let folder = std::env::temp_dir().join(name);
-    // One of a test that failed, in a process of the same number.
+    // The folder may be left from a test that failed, in a process of the same number.
     let _ = fs::remove_dir_all(&folder);
     configure(&folder);
     folder
@@ -184,7 +184,7 @@ impl Bench {
         }
     }
 
-    /// Ends as a process does, and begins anew.
+    /// Ends as a process does, and starts again.
     async fn again(mut self) -> Bench {
         self.end().await;
         bench(self.folder.clone())

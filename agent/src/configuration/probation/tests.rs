@@ -37,7 +37,7 @@ fn stamp(secs: i64) -> Stamp {
     Stamp { boot: 1, uptime: Uptime(secs * 1000), wall: Some(WallTime(1_772_323_200_000 + secs * 1000)) }
 }
 
-/// A farm at one second: all is well and nothing is heard anew, unless a test says otherwise.
+/// A farm at one second: all is well and no new reading comes, unless a test says otherwise.
 #[derive(Clone)]
 struct Farm(Observation);
 
@@ -76,7 +76,7 @@ impl Farm {
             Observed { newest, is_good, problem: (!is_good).then(|| "doubt".to_owned()), ..self.sensor(id).clone() };
     }
 
-    /// The bus carries something, whoever it is for.
+    /// The bus carries something, also for another sensor.
     fn carries(&mut self) {
         self.bus("gateway").traffic += 10;
     }

@@ -109,9 +109,9 @@ async fn a_dose_is_on_the_disk_before_its_pump_runs() {
         (vec![], (Span::ZERO, ActuatorState::Booking)),
         "the store has not answered"
     );
-    assert!(answered.try_recv().is_err(), "nobody is answered before");
+    assert!(answered.try_recv().is_err(), "no answer before");
     board.booked().await;
-    // Whatever becomes of the process from here: the next one counts the dose.
+    // The process may be killed from here on: the next one counts the dose.
     let mut next = Board::begin(1, Some(serde_json::to_vec(&board.stored()).unwrap()));
     assert_eq!(next.hour().0, Span::from_secs(2));
     assert_eq!(next.obey(), ["acid off"], "and switches off first");
@@ -390,7 +390,7 @@ async fn a_siren_whose_board_is_away_is_no_delivery_and_sounds_as_soon_as_the_bo
     assert_eq!(board.page(), Some(Ok(())));
 }
 
-/// A configuration without the siren ends its sound, and its name begins anew.
+/// A configuration without the siren ends its sound, and its name starts from scratch.
 #[tokio::test]
 async fn a_siren_that_a_configuration_takes_away_falls_silent() {
     let mut board = horn();

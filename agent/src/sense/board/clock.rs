@@ -1,4 +1,4 @@
-//! Board time on the agent's clock: when something that a board stamped was, whatever its crystal and the connection do. Pure.
+//! Board time on the agent's clock: when something that a board stamped was, corrected for crystal and connection. Pure.
 //!
 //! Every Hello and Heartbeat carries the board time at which it was made and arrives some delay after that. A delay is never
 //! negative, so each arrival bounds the offset between both clocks from above, and the least delayed ones bound it best. The clock
@@ -24,7 +24,7 @@ const MIN_SPAN: i64 = 60_000;
 pub(super) const DRIFT_PERCENT: i64 = 1;
 const MAX_DRIFT: f64 = DRIFT_PERCENT as f64 / 100.0;
 
-/// The clock of a board that is further behind than this, in milliseconds, and by twice the drift of the time that passed, began anew.
+/// A board whose clock is further behind than this, in milliseconds, and by twice the drift of the time that passed, restarted.
 const LAG: i64 = 5_000;
 const LAG_PERCENT: i64 = 2 * DRIFT_PERCENT;
 
@@ -33,7 +33,7 @@ const LAG_PERCENT: i64 = 2 * DRIFT_PERCENT;
 struct Point {
     /// Board time at which it was made, not wrapped.
     board: i64,
-    /// Its arrival on the agent's clock less that.
+    /// Arrival of the message on the agent's clock, less the board time.
     offset: i64,
 }
 

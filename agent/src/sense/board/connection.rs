@@ -14,7 +14,7 @@ use crate::sense::port::Port;
 use crate::sense::released::Ports;
 use crate::sense::stream::{Endpoint, Stream};
 
-/// How often a board is asked who it is, and how often before the port is opened anew: an Uno's bootloader takes two seconds.
+/// How often a board is asked who it is, and how often before the port is opened again: an Uno's bootloader takes two seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 const QUESTIONS: u32 = 6;
 

@@ -27,7 +27,7 @@ pub(super) enum SeqCheck {
     Unplaced,
 }
 
-/// Where the sequence of a board stands.
+/// Position in the sequence of a board.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sequence {
     /// Number of the next reading; none before it is known which readings the board holds.

@@ -34,7 +34,7 @@ pub(super) enum Input<'a> {
     Opened,
     /// Bytes came over it.
     Bytes(&'a [u8]),
-    /// A second of the machine's time passed, whatever the agent's clock.
+    /// A second of the machine's time passed, also where the agent runs on another clock.
     Second,
     /// How far the store has the readings, and how many values it dropped.
     Stored(StoreProgress),
@@ -83,7 +83,7 @@ pub(super) struct ChannelReading {
     pub(super) channel_type: ChannelType,
     pub(super) at: Uptime,
     pub(super) sample: Sample,
-    /// Of a channel that counts pulses: those since its reading before, where that is known.
+    /// Pulses since the reading before of a channel that counts them, where that is known.
     pub(super) pulses: Option<Pulses>,
 }
 
@@ -362,7 +362,7 @@ impl Session {
 
     fn handle_heartbeat(&mut self, now: Uptime, heartbeat: Heartbeat) {
         if self.went_back(heartbeat.at, heartbeat.next) {
-            // It restarted, and its Hello was lost.
+            // The board restarted, and its Hello was lost.
             return self.start_handshake();
         }
         self.note_board_time(now, heartbeat.at);

@@ -70,7 +70,7 @@ impl SettingsQueue {
         self.settings = settings.into_iter().map(queued).collect();
     }
 
-    /// Begins anew with all settings: the board may have been set otherwise meanwhile. It writes only those that differ.
+    /// Starts over with all settings: the board may have been set otherwise meanwhile. It writes only those that differ.
     pub(super) fn resend_all(&mut self) {
         self.settings.iter_mut().for_each(|queued| queued.progress = Progress::Due);
     }

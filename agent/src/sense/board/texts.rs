@@ -26,7 +26,7 @@ pub(super) fn version(theirs: u8) -> String {
     let what = if theirs > ours {
         "the agent is the older one: update it"
     } else {
-        "the board is the older one: flash its firmware anew"
+        "the board is the older one: flash it with the agent's firmware"
     };
     format!("the board speaks protocol version {theirs} and the agent version {ours}; {what}")
 }
@@ -145,7 +145,7 @@ pub(super) fn refused(refused: &Setting, reason: Refusal) -> String {
             "its pin or its image cannot measure that; use a channel that can, or flash the image with that sensor \
              (docs/boards.md, Sensors)"
         }
-        _ => "its firmware does not understand that; flash it anew (docs/boards.md, Flashing)",
+        _ => "its firmware does not know this setting; flash current firmware (docs/boards.md, Flashing)",
     };
     format!("the board refuses {}: {why}", setting(refused))
 }

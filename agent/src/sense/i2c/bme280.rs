@@ -11,7 +11,7 @@ use super::wire::{Fault, Wire};
 
 const ID: u8 = 0xd0;
 const IS_BME280: u8 = 0x60;
-/// Where the two parts of the calibration begin.
+/// First registers of the two parts of the calibration.
 const CALIBRATION: u8 = 0x88;
 const CALIBRATION_HUMIDITY: u8 = 0xe1;
 const CTRL_HUM: u8 = 0xf2;
@@ -104,7 +104,7 @@ impl Calibration {
                 f64::from(h6.cast_signed()),
             ],
         };
-        // A bus that is held or that nobody drives reads as zeros or ones.
+        // A bus that is held or not driven reads as zeros or ones.
         let is_blank = |value: f64| value == 0.0 || value == 65535.0;
         if is_blank(calibration.t[0]) || is_blank(calibration.p[0]) {
             return Err(Fault::Answer("blank calibration".to_owned()));

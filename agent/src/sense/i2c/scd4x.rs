@@ -17,7 +17,7 @@ const READ: [u8; 2] = [0xec, 0x05];
 const STOPS: Duration = Duration::from_millis(500);
 const MEASURES: Duration = Duration::from_secs(5);
 const POLL_AGAIN: Duration = Duration::from_millis(500);
-/// Polls for a measurement, over twice the time of one; a chip that was started anew never has one.
+/// Polls for a measurement, over twice the time of one; a chip that was restarted never has one.
 const MAX_POLLS: u8 = 20;
 
 /// ```text

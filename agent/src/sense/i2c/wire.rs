@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(crc8([0xbe, 0xef]), 0x92);
         assert_eq!(checked_words([0xbe, 0xef, 0x92].as_slice()), Ok([0xbeef]));
         assert_eq!(checked_words::<1>(&[0xbe, 0xee, 0x92]), Err(Fault::Checksum));
-        assert_eq!(checked_words::<1>(&[0xff; 3]), Err(Fault::Checksum), "a bus that nobody drives");
+        assert_eq!(checked_words::<1>(&[0xff; 3]), Err(Fault::Checksum), "a bus that is not driven");
         assert_eq!(checked_words::<1>(&[0; 3]), Err(Fault::Checksum), "a bus that is held");
     }
 }

@@ -73,7 +73,7 @@ impl Units {
         let count = |base: &str| numbers.iter().filter(|(_, key)| is_of(base, key)).count();
         let field = |(ix, base): (usize, &str)| {
             let is_named_for_number = count(base) > 0;
-            // One that is named for numbers which are not there is nobody's own: `TempUnit` beside a humidity alone.
+            // A unit that is named for numbers which are not there belongs to none: `TempUnit` beside a humidity alone.
             let is_named = !is_named_for_number && !base.is_empty() && !base.contains('.');
             let mut base = base.to_owned();
             while count(&base) == 0 && !base.is_empty() {

@@ -23,7 +23,7 @@ pub(super) enum FieldValue {
     Raw(Range<usize>),
     /// A number, and the unit that stands elsewhere.
     NumberWithUnit(Range<usize>, Arc<str>),
-    /// No number, whatever it looks like.
+    /// Text, also where it looks like a number.
     Text(Range<usize>),
 }
 

@@ -1,4 +1,4 @@
-//! Lines of `label: value` and `label=value`, with labels of one word or several and whatever a sketch prints between them.
+//! Lines of `label: value` and `label=value`, with labels of one word or several and other text between them.
 //!
 //! A line is cut at its assignments, `=` and `:`. What stands between a value and the next assignment, the gap, holds the unit of the
 //! value and the label of the next one: `21.5 C  Water Temp: ..`.
@@ -65,9 +65,9 @@ pub(super) struct Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Any,
-    /// One word, whatever follows it.
+    /// One word, before anything.
     Word,
-    /// The name of a node, with whatever characters and digits: `AA:BB:01`, `28ff64`.
+    /// The name of a node, of any characters and digits: `AA:BB:01`, `28ff64`.
     Id,
 }
 

@@ -1,4 +1,4 @@
-//! Decoder of the text lines of one bus: bytes in, values for sensors out. Pure; memory is bounded whatever comes.
+//! Decoder of the text lines of one bus: bytes in, values for sensors out. Pure; memory is bounded for any input.
 
 use std::sync::Arc;
 

@@ -75,7 +75,7 @@ impl<'l> Selector<'l> {
         selects.find(|found| found.input_ix == self.input_ix && found.selector == self.ix).map(|found| found.kind)
     }
 
-    /// Of some fields the last that matches the selector best, and how many match it as well.
+    /// The last of some fields that matches the selector best, and how many match it as well.
     fn best(&self, fields: impl Iterator<Item = usize> + Clone) -> Option<(usize, usize)> {
         let best = fields.clone().filter_map(|field| self.matches(field)).max()?;
         let alike = fields.filter(|field| self.matches(*field) == Some(best));

@@ -1,6 +1,6 @@
 //! What lines hold before any sensor is configured: the labels with values, and as which quantities each can be read. Pure.
 //!
-//! It asks the decoder that reads the bus later, once for each quantity. So a name that is found here is one that the agent reads.
+//! The survey asks the decoder that reads the bus later, once for each quantity. So a name that is found here is one that the agent reads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -95,7 +95,7 @@ impl Header {
         self.names.iter().filter(|name| !name.is_empty())
     }
 
-    /// Whether two headers have the same names, whatever units.
+    /// Whether two headers have the same names, leaving aside their units.
     pub(super) fn is_same(&self, other: &Header) -> bool {
         let is_same = |(one, other): (&String, &String)| {
             one == other || Label::of(one).zip(Label::of(other)).is_some_and(|(one, other)| one.is_same(&other))

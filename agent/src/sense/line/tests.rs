@@ -34,7 +34,7 @@ impl ById {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("tilth-line-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
-        // One of a test that failed, in a process of the same number.
+        // The folder may be left from a test that failed, in a process of the same number.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         ById(folder)
@@ -165,7 +165,7 @@ fn a_serial_server_goes_and_comes_back() {
     let address = server.local_addr().unwrap();
     drop(server);
     run_at(Endpoint::Tcp(address.to_string()), async |watched| {
-        assert_eq!(watched.next().await, "gateway down", "nobody listens yet");
+        assert_eq!(watched.next().await, "gateway down", "the port is closed yet");
         let reason = watched.health.get().state.reason().unwrap().to_owned();
         assert!(reason.starts_with(&address.to_string()) && reason.contains("refused"), "{reason}");
 

@@ -366,7 +366,7 @@ fn a_board_in_bursts_may_set_its_clock_and_send_what_it_kept() {
         "what it kept from before its clock went wrong",
         &[(wrong, &[".".repeat(20), "b".repeat(80)].concat()), (stored, &["b".repeat(7), ".".repeat(293)].concat())],
     );
-    // What it kept while its clock was right, that is nearer to now than its clock is.
+    // What the board kept while its clock was right, that is nearer to now than its clock is.
     let wrong = kept(10, 30.0, 3.0, 9.0 * 24.0 * HOUR);
     let stored = burst(300, 320.0, -2.0 * HOUR, 10.0);
     let said = relative(&[wrong, stored].concat());

@@ -59,7 +59,7 @@ fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
             assert_eq!(shown["bundle"]["version"], 5);
             assert!(expected.contains(&shown["rejected"]["reason"].as_str().unwrap()[..10]), "{shown}");
             assert_eq!(bench.state()["trial"], Value::Null, "{expected}");
-            // It is remembered, also over a restart.
+            // The rejection is remembered, also over a restart.
             assert_eq!(bench.take(&bytes).await, (None, false), "{expected}");
             bench = bench.again().await;
             assert_eq!(bench.take(&bytes).await, (None, false), "{expected}");
@@ -94,7 +94,7 @@ fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
         let one = bench.seal(1, "30");
         for _ in 0..MAX_ATTEMPTS {
             let _answered = bench.send(&one).await;
-            // The process ends over it: nobody answers.
+            // The process ends before an answer.
             while !matches!(bench.requests.recv().await.unwrap(), DecideRequest::Barrier(_)) {}
             assert_eq!(bench.good(), None);
             bench = bench.again().await;

@@ -143,7 +143,7 @@ fn a_bundle_that_failed_does_not_pass_because_reverting_it_failed_at_first() {
                 bench.shown()["pending_reason"].as_str().is_some_and(|why| why.contains("reverting it failed"))
             })
             .await;
-        // Its sensor speaks again, for longer than it takes to pass.
+        // The sensor speaks again, for longer than it takes to pass.
         bench.has_sensor = true;
         let later = bench.clock.uptime() + Span::from_secs(90);
         bench.until(|bench| bench.clock.uptime() > later).await;

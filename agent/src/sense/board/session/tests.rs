@@ -119,7 +119,7 @@ fn readings_are_confirmed_once_they_are_stored_and_again_if_the_board_did_not_he
     assert_eq!(timeline.input(33_000, stored(7 << 32)), Vec::<String>::new(), "expected no through of another start");
 }
 
-/// Guards against: readings that the board forgets though they were never stored, and nobody says so.
+/// Guards against: readings that the board forgets though they were never stored, without a word.
 #[test]
 fn values_that_the_store_dropped_are_said_and_confirmed_only_with_what_is_stored_after_them() {
     let mut timeline = Timeline::connected();
@@ -353,7 +353,7 @@ fn a_relay_that_should_rest_energised_is_raised_until_it_is() {
     assert_eq!(timeline.receive(3_000, &relays_on(0, 0b10)), ["heard 0"]);
 }
 
-/// Guards against: an outcome that is told to nobody, because the board says it once and the line lost it.
+/// Guards against: an outcome that is lost, because the board says it once and the line lost it.
 #[test]
 fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
     let mut timeline = Timeline::connected();

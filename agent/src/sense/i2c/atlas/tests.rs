@@ -95,7 +95,7 @@ fn a_circuit_that_lost_its_power_is_asked_again_what_it_is() {
     assert_eq!(commands.lock().unwrap().iter().filter(|command| *command == "i").count(), 2);
 }
 
-/// Guards against: a supply that is too weak for the pump beside it, and a circuit that says so to nobody.
+/// Guards against: a supply that is too weak for the pump beside it, and a report of it that is lost.
 #[test]
 fn a_circuit_that_started_for_a_reason_keeps_it_for_the_log_until_another_start() {
     let again = ["?i,pH,1.98", "?Status,P,5.038", "?Cal,2", "?Slope,99.7,100.3,-0.89"].map(text);
@@ -269,7 +269,7 @@ fn a_step_that_fails_says_whether_the_points_are_those_of_before() {
     assert_eq!(said, "nothing was changed: no chip answers at 0x63; is it wired and powered?");
 }
 
-/// A bad solution is rejected. Whether a circuit took what was cut off nobody knows; twice the same point may be worse than none.
+/// A bad solution is rejected. It is unknown whether a circuit took what was cut off; twice the same point may be worse than none.
 #[test]
 fn a_step_that_failed_is_not_repeated() {
     for (answer, fault) in [

@@ -158,7 +158,7 @@ fn an_scd4x_is_stopped_and_started_again_after_it_was_gone() {
     assert!(reading(&mut driver, &mut bus, 0x44).is_ok());
 }
 
-/// Its registers are of two bytes.
+/// A chip with registers of two bytes.
 struct Ads1115 {
     config: u16,
     counts: [i16; 4],

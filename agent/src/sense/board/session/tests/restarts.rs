@@ -15,7 +15,7 @@ fn a_reset_in_the_middle_begins_anew_and_nothing_of_before_confirms_anything_aft
     assert_eq!(timeline.input(30_000, stored(4)), Vec::<String>::new());
     assert_eq!(timeline.input(30_000, stored(1 << 32)), ["received 0"]);
 
-    // Its Hello is lost, and its clock or numbers say it.
+    // The Hello is lost, and the board's clock or numbers say it.
     timeline.receive(31_000, &heartbeat(11_000, 1, 1));
     assert_eq!(timeline.receive(40_000, &heartbeat(500, 0, 1)), ["identify"]);
     assert_eq!(timeline.receive(40_100, &reading(0, 550, 1)), Vec::<String>::new());

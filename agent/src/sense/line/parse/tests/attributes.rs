@@ -93,7 +93,7 @@ fn a_unit_in_a_field_of_its_own_is_heard() {
         ("Temp", "Temp: 70.7, Unit: F", "0=21.5".to_owned()),
         ("Temp", "Temp: 70.7 Unit: F Hum: 50 Unit: %", "0=21.5".to_owned()),
         ("Temp", "Unit: % Hum: 50 Unit: F Temp: 70.7", "0=21.5".to_owned()),
-        // What it says is of something else, or is not known.
+        // The unit is of something else, or is not known.
         ("temp", r#"{"temp":101.3,"unit":"kPa"}"#, wrong("temp", "101.3 kPa")),
         ("temp", r#"{"temp":70,"hum":50,"units":"imperial"}"#, wrong("temp", "70 imperial")),
         ("temp", r#"{"temp":70.7,"unit":"foo"}"#, wrong("temp", "70.7 foo")),

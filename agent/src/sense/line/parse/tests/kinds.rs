@@ -94,7 +94,7 @@ fn a_node_has_any_name() {
     ] {
         check_all(&[name], None, &[line], &[expected]);
     }
-    // Where nobody asks for the address it is a word and no heading.
+    // If no input asks for the address it is a word and no heading.
     check_all(&["temp"], None, &["mac=AA:BB temp=20", "mac=AA:CC temp=21"], &["0=20", "0=21"]);
 }
 
@@ -245,7 +245,7 @@ fn the_unit_of_a_senml_record_is_in_its_u() {
         });
         assert_eq!(found, [expected], "{line}: {:?}", decoder.messages());
     }
-    // Of something else it is a fault, and without a `v` it says nothing.
+    // A unit of something else is a fault, and one without a `v` says nothing.
     let wrong = "0! \"0.v\" says 294 ppm: temperature is read in C, F, K";
     check_all(&["v?n=temp/temperature"], None, &[r#"[{"n":"temp","u":"ppm","v":294}]"#], &[wrong]);
     check_all(&["temp/temperature"], None, &[r#"{"u":"F","temp":21}"#], &["0=21"]);

@@ -286,6 +286,7 @@ fn health(event: &SensorEvent, sensor: &Sensor) -> String {
         (Some(Fault::Range), None) => format!("{id}: {value} is no measurement"),
         (Some(Fault::Reported), _) => format!("{id}: its input says that it failed"),
         (Some(Fault::Stuck), _) => format!("{id}: {value} has not moved for {}", span(sensor.stuck_for)),
+        (Some(Fault::Suspect), _) => format!("{id}: its values stay suspect"),
         (Some(Fault::Stale), _) => format!("{id}: no reading for {}", span(sensor.stale_after)),
     }
 }

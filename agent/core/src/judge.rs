@@ -2,7 +2,8 @@
 //!
 //! Out of the plausible range is a fault. A change faster than the sensor's `max_rate` is suspect until the next reading
 //! confirms it: a spike is one suspect reading, a real step is one as well and then good. A value that has not moved for
-//! `stuck_for` is suspect; a sensor that was not heard for `stale_after` is stale.
+//! `stuck_for` is suspect; a sensor that was not heard for `stale_after` is stale. Readings that stay suspect are a fault of their
+//! sensor as soon as its silence would be noticed: no rule decides on either.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,6 +24,13 @@ const SHORTEST_CHANGE: Span = Span::from_mins(1);
 /// A faulty sensor counts as recovered once it has been well for this long, so that one that flickers is one fault.
 const WELL_AGAIN_AFTER: Span = Span::from_mins(1);
 
+/// Suspect readings are a fault after this long where nothing says how often the sensor speaks: the time after which the shipped rule
+/// `sensor-silent` alerts.
+const USUAL_SUSPECT: Span = Span::from_mins(15);
+
+/// Suspect readings are no fault before this, however often the sensor speaks: a disturbance is over by then.
+const SHORTEST_SUSPECT: Span = Span::from_mins(1);
+
 /// Rate history keeps one reading in this time, so at most 61 are kept however often the sensor is read.
 const HISTORY_STEP: Span = Span::from_secs(1);
 
@@ -36,6 +44,8 @@ pub enum Fault {
     Reported,
     /// Readings come and never change.
     Stuck,
+    /// Readings come and stay suspect.
+    Suspect,
     /// No readings come.
     Stale,
 }
@@ -64,6 +74,8 @@ pub(crate) struct Bounds {
     /// Steps in a minute.
     max_rate: f64,
     stuck_for: Option<Span>,
+    /// Suspect readings are a fault after this long.
+    suspect_for: Span,
     /// Steps after which the scale begins again.
     circle: Option<i64>,
 }
@@ -77,6 +89,9 @@ pub(crate) struct Judge {
     plausible: Option<PastReading>,
     believed: Option<PastReading>,
     unchanged_since: Option<Uptime>,
+    /// First of the newest readings, if they are suspect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    suspect_since: Option<Uptime>,
     #[serde(rename = "ill")]
     fault: Option<ActiveFault>,
     stale: bool,
@@ -124,11 +139,12 @@ pub struct Rate {
 /// What became of a sensor's health with a reading.
 ///
 /// ```text
-///        fault, stuck                       nothing for stale_after
+///    fault, stuck, long suspect            nothing for stale_after
 /// well -----------------> faulty     well ---------------------------> stale
 ///      <-----------------                 <---------------------------
-///   a reading that is none of it,             any reading
-///   a minute or more after the last that was
+///   a reading that is neither fault            any reading
+///   nor suspect, a minute or more
+///   after the last that was
 /// ```
 ///
 /// Faulty and stale are independent; `fault` is said on leaving well, `recovered` when neither is left.
@@ -156,7 +172,9 @@ impl Bounds {
         let (low, high) = (Steps(nearest(low).max(-Steps::MAX.0)), Steps(nearest(high).min(Steps::MAX.0)));
         let max_rate = sensor.max_rate.map_or(f64::INFINITY, |rate| sensor.resolution.steps(rate));
         let circle = sensor.quantity.circle().and_then(|end| sensor.resolution.nearest(end)).map(|steps| steps.0);
-        Bounds { low, high, max_rate, stuck_for: sensor.stuck_for, circle }
+        let overdue = sensor.stale_after.or(sensor.heard_within).unwrap_or(USUAL_SUSPECT);
+        let suspect_for = overdue.max(SHORTEST_SUSPECT);
+        Bounds { low, high, max_rate, stuck_for: sensor.stuck_for, suspect_for, circle }
     }
 
     /// The change from one value to another: on a circle the shorter way round.
@@ -204,10 +222,16 @@ impl Judge {
         self.failed = false;
         self.undated =
             (!is_dated).then(|| self.undated.unwrap_or(Undated { since: new.at, before: self.late_before() }));
+        self.suspect_since = (quality == Quality::Suspect).then(|| self.first_suspect(bounds, new.at));
         self.newest = Some(new);
         self.quality = Some(quality);
-        let health = self.health(new.at, quality, implausible, bounds.is_stuck(self.unchanged_since, new.at));
-        Judged { quality, late: false, health }
+        let fault = match quality {
+            Quality::Fault if implausible => Some(Fault::Range),
+            Quality::Fault => Some(Fault::Reported),
+            Quality::Suspect => self.suspect_fault(bounds, new.at),
+            _ => None,
+        };
+        Judged { quality, late: false, health: self.health(new.at, fault) }
     }
 
     /// The input says that it failed, and has no value. Nothing where that is older than the newest reading.
@@ -216,8 +240,9 @@ impl Judge {
             return None;
         }
         self.failed = true;
+        self.suspect_since = None;
         self.quality = Some(Quality::Fault);
-        Some(self.health(at, Quality::Fault, false, false))
+        Some(self.health(at, Some(Fault::Reported)))
     }
 
     /// A reading from before this is late: the newest reading's time, or that of the newest that had one.
@@ -247,15 +272,24 @@ impl Judge {
         Quality::Good
     }
 
-    fn health(&mut self, at: Uptime, quality: Quality, implausible: bool, stuck: bool) -> Health {
+    /// The first of the suspect readings that lead to one now: those before a silence do not.
+    fn first_suspect(&self, bounds: &Bounds, now: Uptime) -> Uptime {
+        let follows = self.newest.is_some_and(|newest| now - newest.at < bounds.suspect_for);
+        self.suspect_since.filter(|_| follows).unwrap_or(now)
+    }
+
+    /// What a suspect reading makes of the sensor: it is no sign that a fault is over.
+    fn suspect_fault(&self, bounds: &Bounds, at: Uptime) -> Option<Fault> {
+        if bounds.is_stuck(self.unchanged_since, at) {
+            return Some(Fault::Stuck);
+        }
+        let is_long = self.suspect_since.is_some_and(|since| at - since >= bounds.suspect_for);
+        (is_long || self.fault.is_some()).then_some(Fault::Suspect)
+    }
+
+    fn health(&mut self, at: Uptime, fault: Option<Fault>) -> Health {
         let was_well = self.fault.is_none() && !self.stale;
         self.stale = false;
-        let fault = match quality {
-            Quality::Fault if implausible => Some(Fault::Range),
-            Quality::Fault => Some(Fault::Reported),
-            Quality::Suspect if stuck => Some(Fault::Stuck),
-            _ => None,
-        };
         match (fault, self.fault) {
             (Some(fault), active) => {
                 self.fault = Some(ActiveFault { fault: active.map_or(fault, |active| active.fault), last: at });
@@ -372,6 +406,7 @@ impl fmt::Display for Fault {
             Fault::Range => "range",
             Fault::Reported => "reported",
             Fault::Stuck => "stuck",
+            Fault::Suspect => "suspect",
             Fault::Stale => "stale",
         })
     }

@@ -375,6 +375,22 @@ fn a_modem_that_cannot_send_is_told_by_the_other_channels_until_it_can() {
     life.expect(&[]);
 }
 
+/// Guards against: an alert that says that a value cannot be believed, and not that its thermometer is missing.
+#[test]
+fn values_that_stay_suspect_are_an_alert_that_says_why() {
+    let mut life = Life::begin(0, &FARM.replace("resolution", "interval = '1m'\nresolution"), None);
+    let why: Arc<str> = "ezo_ph at 0x63 is not compensated".into();
+    for minute in 0..6 {
+        life.clock.observe(WallTime(minute * 60_000));
+        let sensor = SensorId::new("room/level").unwrap();
+        life.decide.handle_sample(&Sample::new(sensor, 6.0, Quality::Suspect, Some(Arc::clone(&why)), Uptime(0)));
+    }
+    life.expect(&["channels", "page pi-1-1-at0 log"]);
+    let key = life.decide.engine.alerts().next().unwrap().details.key;
+    assert_eq!(key.to_string(), "room sensor-fault room/level");
+    assert_eq!(life.decide.explanation(&key).map(|it| it.why), Some(why.to_string()));
+}
+
 /// Guards against: pages, sockets and buses that wait until a long queue is decided on, or until the store has its part.
 #[tokio::test]
 async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_burst() {

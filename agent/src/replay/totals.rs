@@ -50,7 +50,7 @@ pub(crate) struct SensorTotals {
     pub(crate) late: u64,
     pub(crate) not_believed: u64,
     /// How often each fault was noticed, in the order of [`FAULTS`].
-    faults: [u64; 4],
+    faults: [u64; FAULTS.len()],
     /// What is wrong with it now.
     pub(crate) fault: Option<Fault>,
     /// Alerts that fired before its first reading.
@@ -68,7 +68,7 @@ impl SensorTotals {
     }
 }
 
-const FAULTS: [Fault; 4] = [Fault::Range, Fault::Reported, Fault::Stuck, Fault::Stale];
+const FAULTS: [Fault; 5] = [Fault::Range, Fault::Reported, Fault::Stuck, Fault::Suspect, Fault::Stale];
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PastAlert {
@@ -104,7 +104,7 @@ impl Totals {
             missing: 0,
             late: 0,
             not_believed: 0,
-            faults: [0; 4],
+            faults: [0; FAULTS.len()],
             fault: None,
             unheard: 0,
         };

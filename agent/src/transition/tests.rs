@@ -111,6 +111,7 @@ fn each_fault_is_told_in_words() {
         (Some(Fault::Range), "tower-1/air: 99.0 C is outside -40 to 80"),
         (Some(Fault::Reported), "tower-1/air: its input says that it failed"),
         (Some(Fault::Stuck), "tower-1/air: 99.0 C has not moved for 1h"),
+        (Some(Fault::Suspect), "tower-1/air: its values stay suspect"),
         (Some(Fault::Stale), "tower-1/air: no reading for 10m"),
         (None, "tower-1/air is believed again"),
     ] {

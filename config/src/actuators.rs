@@ -153,7 +153,9 @@ impl ActuatorReader<'_> {
             fields.error("target", problem.help("take the table out").across_documents());
         }
         let schedules = &zone.map_or(self.zones.device(), |zone| self.zones.settings(zone.as_str())).schedules;
-        let target = targets::read(table, id?, |node| self.needed(node), schedules, self.log)?;
+        let is_enabled = fields.or_default("enabled", reader::boolean);
+        let followed = |id: &SensorId| Some(&self.sensors.get(id).filter(|_| is_enabled)?.sensor);
+        let target = targets::read(table, id?, |node| self.needed(node), followed, schedules, self.log)?;
         let is_ph = self.sensors.get(&target.sensor).is_some_and(|entry| entry.sensor.quantity == Quantity::Ph);
         let wrong = is_ph.then(|| dosing::wrong_direction(&target.actuator, Side::of_target(target.on))).flatten();
         if let Some((wrong, help)) = wrong {

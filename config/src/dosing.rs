@@ -1,4 +1,4 @@
-//! Actuators that dose: limits that are left out, and acid or base that is given in the wrong direction.
+//! Actuators that dose: limits that are left out, acid or base that is given in the wrong direction, and doses by a probe's counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use tilth_core::actuator::Actuator;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::quantity::Quantity;
 use tilth_core::rules::Condition;
+use tilth_core::sensor::Sensor;
 use tilth_core::target::Limit;
 
 use crate::diagnostic::{Diagnostics, Problem};
@@ -73,6 +74,30 @@ pub(crate) fn wrong_direction(actuator: &Id, side: Side) -> Option<(String, Stri
     };
     let wrong = format!("{actuator} {does} the pH by its name, and here it is given {when}");
     Some((wrong, format!("expected a limit {}, or an actuator of another name", word(expected))))
+}
+
+/// The limits of a condition on the value.
+pub(crate) fn limits_of(condition: &Condition) -> Option<Vec<f64>> {
+    match *condition {
+        Condition::Above { limit, .. } | Condition::Below { limit, .. } => Some(vec![limit]),
+        Condition::Outside { low, high, .. } => Some(vec![low, high]),
+        Condition::Between { above, below } => Some(vec![above, below]),
+        _ => None,
+    }
+}
+
+/// Why limits must not switch an actuator by a sensor that counts: they, or the sensor's name, are of another quantity, such as a pH whose
+/// probe shows its counts for a calibration. What is wrong, and what was expected.
+pub(crate) fn by_counts(actuator: &Id, sensor: &Sensor, limits: &[f64]) -> Option<(String, String)> {
+    let is_between_counts = |limit: &f64| sensor.resolution.floor(*limit) != sensor.resolution.ceil(*limit);
+    let is_of_dosed = |word| Quantity::from_name(word).is_some_and(is_dosed);
+    let is_meant = !sensor.id.name().split('-').any(is_of_dosed) && !limits.iter().any(is_between_counts);
+    if sensor.quantity != Quantity::Count || is_meant {
+        return None;
+    }
+    let wrong = format!("{actuator} would be switched by counts: {} has quantity = \"count\"", sensor.id);
+    let help = "expected the quantity that the limits are of, such as ph; while the sensor shows the counts of a probe for its calibration";
+    Some((wrong, format!("{help}, set enabled = false in [actuators.{actuator}]")))
 }
 
 /// Whether a name has a word of doses, between hyphens or its ends.

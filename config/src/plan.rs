@@ -408,6 +408,14 @@ impl<'a> Binder<'a> {
             if dosing::is_dosed(quantity) {
                 self.dosed_by.entry(actuator.clone()).or_insert_with(|| entry.sensor.id.clone());
             }
+            let limits = rule.condition.of_one_sensor().and_then(dosing::limits_of);
+            let is_enabled = matches!(self.parts.actuators.get(actuator.as_str()), Some(Some(found)) if found.enabled);
+            if let Some(limits) = limits.filter(|_| is_enabled)
+                && let Some((wrong, help)) = dosing::by_counts(actuator, &entry.sensor, &limits)
+            {
+                let path = path::join(&rule.path, rule.condition.key);
+                self.add_finding(rule.condition.place, Level::Error, path, wrong, Some(help));
+            }
             let side = side.filter(|_| quantity == Quantity::Ph);
             if let Some((wrong, help)) = side.and_then(|side| dosing::wrong_direction(actuator, side)) {
                 let path = path::join(&rule.path, rule.condition.key);

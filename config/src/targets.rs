@@ -1,23 +1,30 @@
 //! Targets of actuators as they are written: the sensor that an actuator follows, two limits, and hours.
 
 use tilth_core::id::{Id, SensorId};
+use tilth_core::sensor::Sensor;
 use tilth_core::target::{Limit, Target};
 
 use crate::diagnostic::{Diagnostics, Problem};
+use crate::dosing;
 use crate::reader::{self, Fields};
 use crate::schedules::Schedules;
 use crate::tree::Node;
 
-/// Reads `actuators.NAME.target`; none where something in it is wrong. `sensor` reads a sensor that the actuator may need.
-pub(crate) fn read(
+/// Reads `actuators.NAME.target`; none where something in it is wrong. `sensor` reads a sensor that the actuator may need, `followed` gives
+/// the one whose values its limits must fit.
+pub(crate) fn read<'s>(
     fields: Fields<'_>,
     actuator: &Id,
     sensor: impl FnOnce(&Node) -> Result<SensorId, Problem>,
+    followed: impl FnOnce(&SensorId) -> Option<&'s Sensor>,
     schedules: &Schedules,
     log: &Diagnostics,
 ) -> Option<Target> {
     let sensor = fields.required("sensor", sensor);
     let limits = limits(&fields);
+    if let (Some(sensor), Some(limits)) = (sensor.as_ref().and_then(followed), limits) {
+        check_values(&fields, actuator, sensor, limits);
+    }
     let during = fields.optional("during", |node| {
         let id = reader::id(node)?;
         let hours = schedules.get(id.as_str());
@@ -60,5 +67,35 @@ fn limits(fields: &Fields<'_>) -> Option<(Limit, Limit)> {
             fields.error_here(problem.help(help));
             None
         }
+    }
+}
+
+/// Whether the sensor has values that pass each limit.
+fn check_values(fields: &Fields<'_>, actuator: &Id, sensor: &Sensor, (on, off): (Limit, Limit)) {
+    let (Limit::Above(on_at) | Limit::Below(on_at), Limit::Above(off_at) | Limit::Below(off_at)) = (on, off);
+    if let Some((wrong, help)) = dosing::by_counts(actuator, sensor, &[on_at, off_at]) {
+        return fields.error("sensor", Problem::new(wrong).help(help).across_documents());
+    }
+    let Some((low, high)) = sensor.range else { return };
+    let (on_key, off_key) = match on {
+        Limit::Below(_) => ("on_below", "off_above"),
+        Limit::Above(_) => ("on_above", "off_below"),
+    };
+    let unreached = |limit, never: &str| {
+        let (word, at) = match limit {
+            Limit::Above(at) if at >= high => ("above", at),
+            Limit::Below(at) if at <= low => ("below", at),
+            Limit::Above(_) | Limit::Below(_) => return None,
+        };
+        let wrong = format!("no plausible value of {} is {word} {at}, so it would never go {never}", sensor.id);
+        let help = format!("expected a limit between {low} and {high}, as the sensor measures {}", sensor.quantity);
+        Some(Problem::new(wrong).help(help).across_documents())
+    };
+    if let Some(problem) = unreached(off, "off") {
+        fields.error(off_key, problem);
+    }
+    // No error: so it is kept off for as long as somebody doses by hand.
+    if let Some(problem) = unreached(on, "on") {
+        fields.warning(on_key, problem);
     }
 }

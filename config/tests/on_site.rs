@@ -189,9 +189,8 @@ fn a_dose_longer_than_a_total_is_an_error_of_its_rule_and_of_a_target() {
         ),
         "{found:?}"
     );
-    let target = "[actuators.acid-pump.target]\nsensor = 'tower/ph'\non_above = 6.2\noff_below = 6\n";
     let found =
-        said(AGENT_TOML, &FARM.replace("needs_fresh = ['tower/ph']\n", &format!("dose_per_day = '2s'\n{target}")));
+        said(AGENT_TOML, &FARM.replace("needs_fresh = ['tower/ph']\n", &format!("dose_per_day = '2s'\n{TARGET}")));
     assert_eq!(
         found,
         [
@@ -199,6 +198,50 @@ fn a_dose_longer_than_a_total_is_an_error_of_its_rule_and_of_a_target() {
           it would never be on; expected 3s or more, or max_on = \"2s\""
         ]
     );
+}
+
+const TARGET: &str = "[actuators.acid-pump.target]\nsensor = 'tower/ph'\non_above = 6.2\noff_below = 6\n";
+
+/// Guards against: a probe that shows its counts for a calibration, by which the pump gives all acid that its totals allow.
+#[test]
+fn an_actuator_that_would_be_switched_by_the_counts_of_a_probe_is_an_error_unless_it_is_disabled() {
+    let counts = FARM.replace("quantity = 'ph'", "quantity = 'count'");
+    let of_rule = "config.d/farm.toml:26:9: error: rules.ph-climbs.above: acid-pump would be switched by counts: tower/ph has quantity = \
+                   \"count\"; expected the quantity that the limits are of, such as ph; while the sensor shows the counts of a probe for its \
+                   calibration, set enabled = false in [actuators.acid-pump]";
+    assert_eq!(said(AGENT_TOML, &counts), [of_rule]);
+    let with_target = counts.replace("needs_fresh = ['tower/ph']\n", TARGET);
+    let of_target =
+        of_rule.replace("26:9", "15:10").replace("rules.ph-climbs.above", "actuators.acid-pump.target.sensor");
+    assert_eq!(said(AGENT_TOML, &with_target), [of_target, of_rule.replace("26:9", "29:9")]);
+    let disabled = with_target.replace("dose_per_hour", "enabled = false\ndose_per_hour");
+    assert_eq!(said(AGENT_TOML, &disabled), Vec::<String>::new());
+    // By other names the limits tell.
+    let pump = |limits: &str| {
+        let pump = "[actuators.pump]\nzone = 'tower'\noutput = 'board:clone/relay-0'\nmax_on = '3s'\n[actuators.pump.target]\n";
+        let probe = "[sensors.'tower/probe']\nquantity = 'count'\ninput = 'board:uno/1'\ninterval = '10s'\n";
+        let found = said(AGENT_TOML, &format!("{FARM}{probe}{pump}sensor = 'tower/probe'\n{limits}"));
+        found.iter().any(|line| line.contains("by counts"))
+    };
+    assert!(pump("on_above = 6.2\noff_below = 6.0") && !pump("on_above = 40000\noff_below = 39000"));
+}
+
+#[test]
+fn limits_of_a_target_that_no_value_of_its_sensor_passes_are_said() {
+    assert_said(&[
+        (
+            "needs_fresh = ['tower/ph']\n",
+            &TARGET.replace("off_below = 6", "off_below = 0"),
+            "config.d/farm.toml:17:13: error: actuators.acid-pump.target.off_below: no plausible value of tower/ph is below 0, so it would \
+             never go off; expected a limit between 0 and 14, as the sensor measures ph",
+        ),
+        (
+            "needs_fresh = ['tower/ph']\n",
+            &TARGET.replace("on_above = 6.2", "on_above = 14"),
+            "config.d/farm.toml:16:12: warning: actuators.acid-pump.target.on_above: no plausible value of tower/ph is above 14, so it would \
+             never go on; expected a limit between 0 and 14, as the sensor measures ph",
+        ),
+    ]);
 }
 
 #[test]

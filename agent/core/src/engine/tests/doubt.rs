@@ -119,9 +119,8 @@ fn a_value_that_changes_faster_than_its_max_rate_for_minutes_is_a_fault_that_say
 fn a_suspect_value_is_no_sign_that_a_fault_is_over() {
     let mut bench = watched(overdue_after_3_min());
     bench.ph(1.0, 15.0).expect(&["1 fault z/ph range", "1 pending sensor-fault"]);
-    suspect(&mut bench, [2.5]).ph(3.0, 6.0).expect(&[
-        "3 firing sensor-fault warning",
-        "3 page 1-1 sensor-fault fired to [warning]",
-    ]);
+    suspect(&mut bench, [2.5])
+        .ph(3.0, 6.0)
+        .expect(&["3 firing sensor-fault warning", "3 page 1-1 sensor-fault fired to [warning]"]);
     bench.ph(3.5, 6.0).expect(&["3.5 recovered z/ph", "3.5 resolved sensor-fault"]);
 }

@@ -17,6 +17,7 @@ mod board;
 mod board_model;
 pub mod bundle;
 mod channels;
+mod chips;
 mod conditions;
 mod content_hash;
 mod diagnostic;

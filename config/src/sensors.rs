@@ -13,6 +13,7 @@ use tilth_core::value::{Resolution, Steps};
 
 use crate::agent_toml::{AgentToml, Purpose};
 use crate::board;
+use crate::chips;
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::{Effective, ZONES};
 use crate::input::{self, Input};
@@ -84,12 +85,12 @@ impl SensorReader<'_> {
         }
         self.say_without_input();
         self.say_same_inputs(&known);
-        self.say_wrong_chips(&known);
         self.say_wrong_channels(&known);
         let sensors = Sensors::new(known, names);
         for pair in &pairs {
             self.check_pair(pair, &sensors);
         }
+        chips::say_wrong(&sensors, self.sources, self.log);
         sensors
     }
 
@@ -271,33 +272,6 @@ impl SensorReader<'_> {
             let help = "both read one value; of several nodes on one line choose one, as with line:BUS/temp?node=1";
             let problem = Problem::new(message).across_documents().help(help);
             self.log.warning(known.input, &path::join(&known.path, "input"), problem);
-        }
-    }
-
-    /// Two chips at one address answer at once, and a chip's value must be one of the sensor's quantity.
-    fn say_wrong_chips(&self, known: &[SensorEntry]) {
-        let mut at = BTreeMap::new();
-        for known in known.iter().filter(|known| known.enabled) {
-            let Some(Input::I2c { bus, chip, address, field, .. }) = &known.settings.input else { continue };
-            let error = |problem| self.log.error(known.input, &path::join(&known.path, "input"), problem);
-            let quantity = known.sensor.quantity;
-            if field.conversion(quantity).is_none() {
-                let problem =
-                    Problem::new(format!("{chip} gives {} in {}, which is no {quantity}", field.name, field.unit));
-                error(problem.help(format!("expected a value in {}", quantity.units().join(", "))));
-            }
-            let (first, owner) = *at.entry((bus, *address)).or_insert((*chip, known));
-            if first != *chip {
-                let (other, place) = (&owner.sensor.id, self.sources.name(owner.input));
-                let message = format!(
-                    "{chip} and {first} of {other} ({place}) have one address, {address:#04x} on the bus {bus}"
-                );
-                error(
-                    Problem::new(message)
-                        .across_documents()
-                        .help("expected another address: most chips have a pin that sets it"),
-                );
-            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! What `check` says of boards, of actuators that dose, and of channels that tell nobody: each by a farm in which it alone is wrong.
+//! What `check` says of boards, circuits, actuators that dose, and channels that tell nobody: each by a farm in which it alone is wrong.
 
 use tilth_config::{Document, Documents, Layer, Loaded, Purpose, Target, base, load_documents};
 
@@ -198,6 +198,23 @@ fn a_dose_longer_than_a_total_is_an_error_of_its_rule_and_of_a_target() {
           it would never be on; expected 3s or more, or max_on = \"2s\""
         ]
     );
+}
+
+/// Guards against: a pH that is suspect for ever, because the circuit that measures its water has another address or no sensor.
+#[test]
+fn a_circuit_whose_thermometer_no_sensor_reads_is_said() {
+    let agent_toml = "[device]\nid = 'pi'\n[bus.main]\nkind = 'i2c'\nport = '/dev/i2c-1'\n[bus.second]\nkind = 'i2c'\nport = '/dev/i2c-2'\n";
+    let tank = "[sensors.'tank/ph']\nquantity = 'ph'\ninput = 'i2c:main/ezo_ph@0x63/ph?rtd=0x66'\n";
+    let water = "[sensors.'tank/water']\nquantity = 'water_temperature'\ninput = 'i2c:main/ezo_rtd@102/temperature'\n";
+    let found = |water: &str| said(agent_toml, &format!("{tank}{water}"));
+    assert_eq!(found(water), Vec::<String>::new());
+    let expected = "config.d/farm.toml:3:9: warning: sensors.\"tank/ph\".input: no sensor reads an ezo_rtd at 0x66 on the bus main, so the \
+                    values would stay suspect; add a sensor with input = \"i2c:main/ezo_rtd@0x66/temperature\", or take ?rtd= out: the \
+                    circuit then takes the water for 25 C";
+    for (written, other) in [("102", "103"), ("main", "second"), ("quantity", "enabled = false\nquantity"), (water, "")]
+    {
+        assert_eq!(found(&water.replace(written, other)), [expected], "{other}");
+    }
 }
 
 const TARGET: &str = "[actuators.acid-pump.target]\nsensor = 'tower/ph'\non_above = 6.2\noff_below = 6\n";

@@ -119,7 +119,11 @@ fn one(fields: &Fields<'_>, key: &'static str) -> Option<Condition> {
         }
         "outside" => outside(fields),
         "missing_for" => without_clear(fields, key).map(Condition::MissingFor),
-        _ => without_clear(fields, key).map(Condition::StuckFor),
+        "stuck_for" => without_clear(fields, key).map(Condition::StuckFor),
+        unread => {
+            fields.error(key, Problem::new(format!("this version does not read the condition {unread}")));
+            None
+        }
     }
 }
 

@@ -208,6 +208,18 @@ fn readers_ask_for_every_key_of_their_tables() {
     assert_eq!(missing, BTreeSet::new());
 }
 
+/// Guards against: a condition with a key and a row in the documentation that loads as another one.
+#[test]
+fn each_key_of_a_condition_is_read_as_the_condition_of_its_name() {
+    let loaded = load_documents(documents(farm(), agent_toml()), Purpose::Replay);
+    let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    for key in &CONDITIONS {
+        let name = rule_of(key.name).unwrap_or(key.name);
+        let rule = plan.rules().find(|rule| rule.key.rule.as_str() == name);
+        assert_eq!(rule.map(|rule| rule.condition.name()), Some(key.name));
+    }
+}
+
 #[test]
 fn kinds_are_those_that_are_read() {
     let names: Vec<_> = BUS.kinds().iter().map(|(kind, _)| *kind).collect();

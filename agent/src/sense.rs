@@ -79,6 +79,9 @@ pub(crate) struct BusTasks {
     registry: BoardRegistry,
     /// The labels that the names of sensors have matched, for each bus of text lines.
     labels: BTreeMap<Id, SharedLabelMatches>,
+    /// What is known of the circuits of each bus of kind I2C, and the way to them. Outlives the bus: a probe stays in its solution when the
+    /// port is changed, or the bus taken out and put back.
+    circuits: BTreeMap<Id, (mpsc::Sender<CalibrationRequest>, Arc<Mutex<Circuits>>)>,
 }
 
 /// The way to the circuits of a bus of kind I2C. One request waits, while another is taken.
@@ -136,10 +139,12 @@ impl BusTasks {
         let KnownBefore { label_matches, boards, positions } = before;
         let labels =
             label_matches.into_iter().map(|(id, matches)| (id, SharedLabelMatches::new(Arc::new(matches)))).collect();
-        let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
+        let (buses, circuits) = (BTreeMap::new(), BTreeMap::new());
+        let (host, host_task) = (watch::Sender::default(), JoinSet::new());
         let registry =
             BoardRegistry::new(boards.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect(), positions);
-        BusTasks { clock, queue, outputs, ports, machine: Arc::new(machine), buses, host, host_task, registry, labels }
+        let machine = Arc::new(machine);
+        BusTasks { clock, queue, outputs, ports, machine, buses, host, host_task, registry, labels, circuits }
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
@@ -194,9 +199,13 @@ impl BusTasks {
             }
             BusKind::I2c => {
                 let port = address(&link).to_owned();
-                let (sender, circuits) = Circuits::new();
-                let (circuits, run) = (Arc::new(Mutex::new(circuits)), i2c::run);
-                task.spawn(context.keep_running(move |context| run(port.clone(), Arc::clone(&circuits), context)));
+                let new = || {
+                    let (sender, circuits) = Circuits::new();
+                    (sender, Arc::new(Mutex::new(circuits)))
+                };
+                let (sender, circuits) = self.circuits.entry(id.clone()).or_insert_with(new).clone();
+                let run = move |context| i2c::run(port.clone(), Arc::clone(&circuits), context);
+                task.spawn(context.keep_running(run));
                 calibrations = Some(sender);
             }
             // Known, and not read by this version: `BusKind::is_read`.
@@ -298,22 +307,48 @@ mod tests {
         assert_eq!(host, [("pi/load", Some(Span::from_mins(1)))]);
     }
 
+    fn inputs(buses: &str) -> SensorInputs {
+        let mut documents = base();
+        documents.agent_toml = Some(Document::agent_toml(&format!("device = {{ id = 'pi' }}\n{buses}")));
+        let loaded = load_documents(documents, Purpose::Replay);
+        SensorInputs::of(loaded.agent_toml.as_ref(), &BTreeMap::new(), &BTreeMap::new())
+    }
+
+    fn tasks() -> BusTasks {
+        let (clock, outputs) = (Clock::new(ClockMode::Scaled(1)), Outputs::new().0);
+        let machine = Machine { root: "/".into(), disk: "/".into() };
+        BusTasks::new(clock, Queue::new(1), outputs, Ports::default(), machine, KnownBefore::default())
+    }
+
+    /// Guards against: a pump that doses by a probe in a buffer, because somebody changed the port of its bus meanwhile.
+    #[test]
+    fn what_is_known_of_circuits_outlives_a_change_of_port_or_kind_and_the_bus_itself() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let mut tasks = tasks();
+        let mut circuits = |buses: &str| {
+            tasks.read(inputs(buses));
+            tasks.buses().find_map(|(.., way)| way)
+        };
+        let first = circuits("[bus.main]\nkind = 'i2c'\nport = '/nowhere/1'\n").unwrap();
+        assert!(circuits("[bus.main]\nkind = 'line'\nport = '/nowhere/tty'\n").is_none());
+        assert!(circuits("").is_none());
+        for (bus, is_same) in [("main", true), ("other", false)] {
+            let way = circuits(&format!("[bus.{bus}]\nkind = 'i2c'\nport = '/nowhere/2'\n")).unwrap();
+            assert_eq!(way.same_channel(&first), is_same, "{bus}");
+        }
+    }
+
     #[test]
     fn each_kind_of_bus_that_this_version_reads_has_its_task() {
         let buses = BusKind::ALL.map(|kind| match kind {
             BusKind::Mqtt => format!("[bus.{kind}]\nkind = '{kind}'\nurl = 'mqtt://localhost'\n"),
             kind => format!("[bus.{kind}]\nkind = '{kind}'\nport = '/nowhere/{kind}'\n"),
         });
-        let mut documents = base();
-        documents.agent_toml = Some(Document::agent_toml(&format!("device = {{ id = 'pi' }}\n{}", buses.concat())));
-        let loaded = load_documents(documents, Purpose::Replay);
-        let inputs = SensorInputs::of(loaded.agent_toml.as_ref(), &BTreeMap::new(), &BTreeMap::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();
-        let (clock, outputs) = (Clock::new(ClockMode::Scaled(1)), Outputs::new().0);
-        let machine = Machine { root: "/".into(), disk: "/".into() };
-        let mut tasks = BusTasks::new(clock, Queue::new(1), outputs, Ports::default(), machine, KnownBefore::default());
-        tasks.read(inputs);
+        let mut tasks = tasks();
+        tasks.read(inputs(&buses.concat()));
         let started: Vec<BusKind> = tasks.buses().map(|(_, kind, ..)| kind).collect();
         for kind in BusKind::ALL {
             assert_eq!(started.contains(&kind), kind.is_read(), "{kind}: {started:?}");

@@ -57,8 +57,7 @@ pub(crate) enum Command {
     Alerts(Alerts),
     Ack(Ack),
     Silence(Silence),
-    /// Show actuators: what each does, and its time on within an hour and a day
-    Actuators(AgentOptions),
+    Actuators(Actuators),
     Actuate(Actuate),
     Hold(Hold),
     Calibrate(Calibrate),
@@ -407,6 +406,19 @@ pub(crate) struct Alerts {
     #[arg(long, conflicts_with = "since")]
     pub(crate) all: bool,
     /// Show the alerts since then, and those that were open then: a time ago, such as 7d, or a time of day, such as 2026-06-01T20:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+}
+
+/// Show actuators: what each does, and its time on within an hour and a day; or what they did
+#[derive(Debug, Args)]
+pub(crate) struct Actuators {
+    #[command(flatten)]
+    pub(crate) agent: AgentOptions,
+    /// Show what this actuator did: each dose and refusal, when, for how long, by whom, and what became of it
+    #[arg(value_name = "ACTUATOR", value_parser = Id::new)]
+    pub(crate) actuator: Option<Id>,
+    /// Show what actuators did since then: a time ago, such as 7d, or a time of day, such as 2026-06-01T20:00 [default with ACTUATOR: 24h]
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
 }

@@ -95,9 +95,17 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     print(agent, request, |row: &SilenceRow, times| [text::silenced(row, &agent.address, times)])
 }
 
-pub(crate) fn actuators(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
-    let request = request(Method::GET, "/api/v1/actuators")?;
-    print_table(agent, request, "no actuator is configured", |rows, _| text::actuators::table(rows))
+/// `tilth-agent actuators`: what they do, or what they did.
+pub(crate) fn actuators(wanted: &cli::Actuators) -> anyhow::Result<Exit> {
+    let cli::Actuators { agent, actuator, since } = wanted;
+    if actuator.is_none() && since.is_none() {
+        let request = request(Method::GET, "/api/v1/actuators")?;
+        return print_table(agent, request, "no actuator is configured", |rows, _| text::actuators::table(rows));
+    }
+    let since = in_address(since.as_deref().unwrap_or("24h"));
+    let of = actuator.as_ref().map_or(String::new(), |actuator| format!("&actuator={actuator}"));
+    let request = request(Method::GET, &format!("/api/v1/actuators/past?since={since}{of}"))?;
+    print_table(agent, request, "nothing was switched in this time", text::actuators::past)
 }
 
 pub(crate) fn actuate(wanted: &cli::Actuate) -> anyhow::Result<Exit> {

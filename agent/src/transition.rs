@@ -66,6 +66,13 @@ pub(crate) struct TransitionRecord<'a> {
     /// What became of it: on, off, lost, refused; of a hold on or off.
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
+    /// Of one that is switched on: longest time on that was ordered, and time on within an hour and a day with it, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hour_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day_s: Option<f64>,
     /// Why people are notified now.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
@@ -181,6 +188,10 @@ impl<'a> TransitionRecord<'a> {
             Some(Origin::Rule(key)) => Some(key),
             _ => None,
         };
+        let [for_s, hour_s, day_s] = match actuation.event {
+            Event::On { at_most, hour, day } => [at_most, Some(hour), Some(day)].map(|it| it.map(Span::as_secs_f64)),
+            _ => [None; 3],
+        };
         TransitionRecord {
             at: actuation.at.wall,
             event: "actuate",
@@ -192,6 +203,9 @@ impl<'a> TransitionRecord<'a> {
             by: by.map(|by| Cow::Owned(by.to_string())),
             actuator: Some(&actuation.actuator),
             action: Some(action),
+            for_s,
+            hour_s,
+            day_s,
             ..TransitionRecord::default()
         }
     }
@@ -237,8 +251,8 @@ fn actuate(actuation: &Actuation) -> String {
     let name = &actuation.actuator;
     let by = actuation.command.as_ref().map_or(String::new(), |(_, by)| format!(", by {by}"));
     match &actuation.event {
-        Event::On { at_most: Some(span) } => format!("{name} on for {}{by}", span.in_words()),
-        Event::On { at_most: None } => format!("{name} on{by}"),
+        Event::On { at_most: Some(span), .. } => format!("{name} on for {}{by}", span.in_words()),
+        Event::On { at_most: None, .. } => format!("{name} on{by}"),
         Event::Off(OffReason::Command) => format!("{name} off{by}"),
         Event::Off(reason) => format!("{name} off: {reason}"),
         Event::Lost => format!("{name} did not confirm; its time counts in full{by}"),

@@ -277,7 +277,8 @@ impl Interlock {
             }
         }
         self.effects.push_back(Effect::Switch(SwitchOrder::new(&entry.actuator, order, true, span)));
-        let event = Event::On { at_most: span };
+        let (hour, day) = ledger::totals(&self.history, &entry.actuator, now.uptime);
+        let event = Event::On { at_most: span, hour, day };
         self.effects.push_back(Actuation::effect(now, &entry.actuator, order, event, Some(&command)));
         entry.state = State::On { order, since: now.uptime, span, until, command };
     }

@@ -98,7 +98,7 @@ pub(super) async fn end_hold(
     api.answer(vec![row])
 }
 
-fn find(engine: &Engine, wanted: &str) -> Result<Id, Problem> {
+pub(super) fn find(engine: &Engine, wanted: &str) -> Result<Id, Problem> {
     let actuators = engine.plan().actuators();
     if let Some((id, _)) = actuators.get_key_value(wanted) {
         return Ok(id.clone());

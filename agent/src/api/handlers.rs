@@ -18,7 +18,7 @@ use super::{actuators, calibrations, changes, history, streams, views};
 const VERSION: u32 = 1;
 
 /// Paths of the API, for the answer to a path that does not exist.
-const PATHS: &str = "/api/v1/status, sensors, history, alerts, alerts/past, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/{actuator}/switch, holds, \
+const PATHS: &str = "/api/v1/status, sensors, history, alerts, alerts/past, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/past, actuators/{actuator}/switch, holds, \
     holds/{zone}, channels/{channel}/test, calibrations, notes, configuration/retry, ports/release or events";
 
 /// The routes, the same over the socket and TCP.
@@ -33,6 +33,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/silences", get(silences).post(changes::silence))
         .route("/api/v1/silences/{silence}", delete(changes::end_silence))
         .route("/api/v1/actuators", get(actuators::actuators))
+        .route("/api/v1/actuators/past", get(history::actuations))
         .route("/api/v1/actuators/{actuator}/switch", post(actuators::actuate))
         .route("/api/v1/holds", get(actuators::holds).post(actuators::hold))
         .route("/api/v1/holds/{zone}", delete(actuators::end_hold))

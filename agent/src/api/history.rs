@@ -1,4 +1,4 @@
-//! Handlers that look back: windows of a sensor, alerts and notes of a period.
+//! Handlers that look back: windows of a sensor, alerts, actuations and notes of a period.
 //!
 //! `since` and `until` are a time ago, such as `24h`, or a time of day on the farm's clocks, such as `2026-06-01T20:00`.
 
@@ -18,13 +18,15 @@ use tilth_core::value::{Resolution, Steps, Value};
 use tilth_core::windows::{Grain, Sums};
 use tilth_protocol::Event;
 
+use super::actuators;
 use super::changes::MAX_NAMED;
 use super::handlers::{Answered, Api, Parameters};
 use super::problem::Problem;
-use super::rows::{AlertRow, HistoryRow, NoteRow, PastAlertRow};
+use super::rows::{ActuationRow, AlertRow, HistoryRow, NoteRow, PastAlertRow};
 use super::views::{self, digits};
 use crate::output::listed;
 use crate::store::{Period, StoreError, StoreReader, StoredWindow, Unanswered};
+use crate::transition::between;
 
 /// Longest period of which the minutes are shown; a longer one is shown by quarters of an hour.
 const BY_MINUTE: Span = Span::from_mins(25 * 60);
@@ -40,6 +42,15 @@ pub(super) struct WindowsQuery {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PeriodQuery {
+    since: String,
+    until: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActuationsQuery {
+    /// Of all actuators, where there is none.
+    actuator: Option<String>,
     since: String,
     until: Option<String>,
 }
@@ -72,14 +83,31 @@ pub(super) async fn windows(State(api): Api, parameters: Parameters<WindowsQuery
 
 /// Alerts that had a transition within the period, and those that fired before it and are open, by number.
 pub(super) async fn alerts(State(api): Api, parameters: Parameters<PeriodQuery>) -> Answered<PastAlertRow> {
-    let (period, events) = events(&api, "alert", parameters).await?;
+    let Query(PeriodQuery { since, until }) = parameters?;
+    let (period, events) = events(&api, "alert", &since, until.as_deref()).await?;
     let open = api.query(|engine, context, clock| views::alerts(engine, context, clock, false)).await?;
     api.answer(with_open(past_alerts(&events), open, &period))
 }
 
+/// What actuators did, oldest first.
+pub(super) async fn actuations(State(api): Api, parameters: Parameters<ActuationsQuery>) -> Answered<ActuationRow> {
+    let Query(ActuationsQuery { actuator, since, until }) = parameters?;
+    let (_, events) = events(&api, "actuation", &since, until.as_deref()).await?;
+    let mut rows = past_actuations(&events);
+    if let Some(wanted) = actuator {
+        rows.retain(|row| row.actuator == wanted);
+        if rows.is_empty() {
+            // One that is no longer configured has its past; else its name is misspelt.
+            api.query(move |engine, _, _| actuators::find(engine, &wanted)).await??;
+        }
+    }
+    api.answer(rows)
+}
+
 /// Notes, oldest first.
 pub(super) async fn notes(State(api): Api, parameters: Parameters<PeriodQuery>) -> Answered<NoteRow> {
-    let (_, events) = events(&api, "note", parameters).await?;
+    let Query(PeriodQuery { since, until }) = parameters?;
+    let (_, events) = events(&api, "note", &since, until.as_deref()).await?;
     let note = |Event { at, body, .. }: &Event| NoteRow {
         at: views::wall(at.wall),
         boot: at.boot,
@@ -93,10 +121,10 @@ pub(super) async fn notes(State(api): Api, parameters: Parameters<PeriodQuery>) 
 async fn events(
     api: &super::ApiState,
     kind: &'static str,
-    parameters: Parameters<PeriodQuery>,
+    since: &str,
+    until: Option<&str>,
 ) -> Result<(Period, Vec<Event>), Problem> {
-    let Query(PeriodQuery { since, until }) = parameters?;
-    let period = period(api, &since, until.as_deref()).await?;
+    let period = period(api, since, until).await?;
     Ok((period, read(api, move |store, deadline| store.events_within(kind, &period, deadline)).await?))
 }
 
@@ -215,6 +243,53 @@ fn with_open(mut rows: Vec<PastAlertRow>, open: Vec<AlertRow>, period: &Period) 
     }
     rows.sort_by_key(|row| row.alert);
     rows
+}
+
+/// One row for each time on and each refusal, by its begin. Pure.
+fn past_actuations(events: &[Event]) -> Vec<ActuationRow> {
+    let mut rows = Vec::new();
+    // The row of each actuator that is on, and since when.
+    let mut on = BTreeMap::<String, (usize, Stamp)>::new();
+    for Event { at, body, .. } in events {
+        let (Some(actuator), Some(action)) = (text(body, "actuator"), text(body, "action")) else { continue };
+        let begun = on.get(&actuator).copied().filter(|_| matches!(action.as_str(), "off" | "lost"));
+        let ix = begun.map_or(rows.len(), |(ix, _)| ix);
+        if begun.is_none() {
+            rows.push(actuation_row(*at, body));
+        }
+        let row = &mut rows[ix];
+        (row.reason, row.message) = (text(body, "reason"), text(body, "message").unwrap_or_default());
+        if action == "off" {
+            row.on_s = begun.and_then(|(_, since)| between(since, *at)).map(Span::as_secs_f64);
+            on.remove(&actuator);
+        } else if action == "on" {
+            on.insert(actuator, (ix, *at));
+        }
+        // What is lost is switched off as well.
+        if row.outcome != "lost" {
+            row.outcome = action;
+        }
+    }
+    rows
+}
+
+/// What the first event of an actuation says.
+fn actuation_row(at: Stamp, body: &Map<String, Json>) -> ActuationRow {
+    let number = |key: &str| body.get(key).and_then(Json::as_f64);
+    ActuationRow {
+        actuator: text(body, "actuator").unwrap_or_default(),
+        zone: text(body, "zone"),
+        at: views::wall(at.wall),
+        boot: at.boot,
+        uptime_s: Span(at.uptime.0).as_secs_f64(),
+        for_s: number("for_s"),
+        hour_s: number("hour_s"),
+        day_s: number("day_s"),
+        by: text(body, "by"),
+        rule: text(body, "rule"),
+        sensor: text(body, "sensor"),
+        ..ActuationRow::default()
+    }
 }
 
 fn text(body: &Map<String, Json>, key: &str) -> Option<String> {

@@ -258,6 +258,35 @@ pub(crate) struct ActuatorRow {
     pub(crate) doses_unknown: bool,
 }
 
+/// Time on of an actuator, or a command that was refused, from its events.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ActuationRow {
+    pub(crate) actuator: String,
+    pub(crate) zone: Option<String>,
+    /// When it was switched on, or refused; when it ended of one that was switched on before the period.
+    pub(crate) at: Option<String>,
+    /// Boot, and seconds since it began.
+    pub(crate) boot: u32,
+    pub(crate) uptime_s: f64,
+    /// Time on that was ordered, which counts in full; null without an end.
+    pub(crate) for_s: Option<f64>,
+    /// Time from the order to its end; null until then, and where it is not known.
+    pub(crate) on_s: Option<f64>,
+    /// Time on within the last hour and the last 24 hours, with this one.
+    pub(crate) hour_s: Option<f64>,
+    pub(crate) day_s: Option<f64>,
+    /// Who asked for it, in words; rule and sensor of a rule.
+    pub(crate) by: Option<String>,
+    pub(crate) rule: Option<String>,
+    pub(crate) sensor: Option<String>,
+    /// `on` until its end is known, `off`, `lost` where the output did not confirm, or `refused`.
+    pub(crate) outcome: String,
+    /// Why it ended or was refused.
+    pub(crate) reason: Option<String>,
+    /// Message of its newest event.
+    pub(crate) message: String,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HoldRow {
     pub(crate) zone: Id,

@@ -42,6 +42,7 @@ const OWN: &[(&str, &[&str])] = &[
     ("status.txt", &["status"]),
     ("sensors.txt", &["sensors"]),
     ("actuators.txt", &["actuators"]),
+    ("actuations-of-30-days.txt", &["actuators", "--since", "30d"]),
     ("holds.txt", &["hold"]),
     ("silences.txt", &["silence"]),
     ("alerts.txt", &["alerts", "--all"]),

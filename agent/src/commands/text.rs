@@ -161,6 +161,11 @@ fn span(seconds: f64) -> Span {
     Span((seconds * 1000.0).round() as i64)
 }
 
+/// A time of which only the uptime is known.
+fn after_boot(uptime_s: f64, boot: u32) -> String {
+    format!("{} after boot {boot}", for_long(uptime_s))
+}
+
 /// Duration for people: to the second, from an hour on to the minute.
 fn for_long(seconds: f64) -> String {
     let seconds = seconds.round() as i64;

@@ -200,6 +200,11 @@ fn a_board_that_is_pulled_out_reset_or_cut_off_is_back_by_itself_without_a_gap()
     assert_eq!(bus(&farm, "one")["failures"], 0);
 }
 
+fn past_of_pump(farm: &Farm) -> Vec<Value> {
+    let said = farm.ask(&["actuators", "pump", "--since", "1h", "--json"]).out;
+    said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
 fn a_pump_on_a_relay_runs_for_its_time_and_a_siren_that_rests_energised_falls_with_the_agent() {
     let mut farm = farm("board-relay", [("board-one", ""), ("board-two", "")]);
@@ -226,10 +231,28 @@ fn a_pump_on_a_relay_runs_for_its_time_and_a_siren_that_rests_energised_falls_wi
     let asked = farm.ask(&["actuate", "pump", "on", "--for", "5s", "--by", "anna"]);
     assert_eq!(asked.code, Some(0), "{}", asked.err);
     assert_eq!([one.switched(), one.switched()], [(0, true), (0, false)]);
+    let refused = farm.ask(&["actuate", "pump", "on", "--for", "90s", "--by", "ben"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let are_over = |farm: &Farm| past_of_pump(farm).iter().filter(|row| row["outcome"] != "on").count() == 2;
+    farm.until("dose and refusal are kept", are_over);
     farm.kill();
     assert_eq!(one.switched(), (2, false), "expected the siren to sound");
     farm.launch();
     assert_eq!(one.switched(), (2, true));
+    let past = past_of_pump(&farm);
+    let [dose, refused] = past.as_slice() else { panic!("{past:?}") };
+    assert_eq!((&dose["outcome"], &dose["by"], &dose["for_s"]), (&"off".into(), &"anna".into(), &5.0.into()));
+    assert_eq!((&dose["reason"], &dose["hour_s"], &dose["day_s"]), (&"time-over".into(), &5.0.into(), &5.0.into()));
+    assert!(dose["on_s"].as_f64().is_some_and(|on| (4.0..8.0).contains(&on)), "{past:?}");
+    let refusal = ["outcome", "reason", "by"].map(|key| refused[key].as_str());
+    assert_eq!(refusal, [Some("refused"), Some("max-on"), Some("ben")]);
+    let table = farm.ask(&["actuators", "pump"]).out;
+    assert!(table.contains("pump off: its time is over"), "{table}");
+    let misspelt = farm.ask(&["actuators", "pumpp"]);
+    assert!(
+        misspelt.code == Some(1) && misspelt.err.contains("there is no actuator pumpp; actuators: pump"),
+        "{misspelt:?}"
+    );
 }
 
 #[test]

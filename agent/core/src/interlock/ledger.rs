@@ -3,7 +3,7 @@
 //! A dose counts in full from when it begins until a whole period after its output is off at the latest, so the sum over any
 //! hour or day of real time is at most the sum in the ledger at the last switching on within it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,12 @@ struct Entry {
 /// Under what an actuator's time on is kept: its name, and its output. An output's form has a colon, which no name has.
 pub(super) fn keys(actuator: &Actuator) -> [String; 2] {
     [actuator.id.to_string(), actuator.output.to_string()]
+}
+
+/// Time on of an actuator within the last hour and the last day, as far as it counts: under its name or its output, whichever is more.
+pub(super) fn totals(all: &BTreeMap<String, History>, actuator: &Actuator, now: Uptime) -> (Span, Span) {
+    let known = keys(actuator).into_iter().filter_map(|key| Some(all.get(&key)?.totals(now)));
+    known.fold((Span::ZERO, Span::ZERO), |most, found| (most.0.max(found.0), most.1.max(found.1)))
 }
 
 impl History {

@@ -153,6 +153,10 @@ pub enum Event {
     On {
         /// Longest time on that was ordered; none: until it is switched off.
         at_most: Option<Span>,
+        /// Time on within the last hour, with this one.
+        hour: Span,
+        /// Time on within the last 24 hours, with this one.
+        day: Span,
     },
     /// The order to switch off was given, or the output is off by itself.
     Off(OffReason),

@@ -137,13 +137,9 @@ impl Interlock {
             Some(State::On { until, .. }) => ActuatorState::On(*until),
             Some(State::Stopping { at_latest, .. }) => ActuatorState::Stopping(*at_latest),
         };
+        let (hour, day) = ledger::totals(&self.history, actuator, now);
         let histories = ledger::keys(actuator).into_iter().filter_map(|key| self.history.get(&key));
-        let (mut hour, mut day, mut off) = (Span::ZERO, Span::ZERO, None);
-        for history in histories {
-            let totals = history.totals(now);
-            (hour, day) = (hour.max(totals.0), day.max(totals.1));
-            off = off.into_iter().chain(history.off_for(now)).min();
-        }
+        let off = histories.filter_map(|history| history.off_for(now)).min();
         let min_off_left = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
         let held_by = self.holders(&actuator.zone);
         let unknown = self.has_unknown_doses(actuator);

@@ -421,7 +421,7 @@ mod tests {
     fn a_page_is_delivered_once_the_output_confirms_and_not_by_the_order_alone() {
         let mut siren = limited();
         siren.handle(at(0), sound(Severity::Critical));
-        siren.handle(at(0), Input::Actuator(Event::On { at_most: None }));
+        siren.handle(at(0), Input::Actuator(Event::On { at_most: None, hour: Span::ZERO, day: Span::ZERO }));
         siren.handle(at(0), Input::Page);
         assert_eq!((siren.poll(), siren.poll()), (on(10), None));
         siren.handle(at(1), Input::Audible);

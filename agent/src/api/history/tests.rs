@@ -58,6 +58,48 @@ fn transitions_of_an_alert_become_one_row() {
     assert_eq!((before.alert, before.fired.as_deref(), before.is_over), (7, None, true));
 }
 
+fn actuation(action: &str, at_s: i64, more: &Json) -> Event {
+    let Event { at, mut body, .. } =
+        transition("actuate", None, at_s, &json!({ "actuator": "acid", "action": action }));
+    body.extend(more.as_object().cloned().unwrap_or_default());
+    Event { seq: 1, at, kind: "actuation".to_owned(), body }
+}
+
+#[test]
+fn events_of_an_actuator_become_a_row_for_each_dose_and_refusal() {
+    let on = |hour: f64| json!({ "for_s": 3.0, "hour_s": hour, "day_s": hour, "by": "its target" });
+    let rows = past_actuations(&[
+        actuation("off", 0, &json!({ "reason": "hold" })),
+        actuation("on", 60, &on(3.0)),
+        actuation("on", 61, &json!({ "actuator": "horn", "by": "channel siren" })),
+        actuation("off", 63, &json!({ "reason": "time-over" })),
+        actuation("refused", 64, &json!({ "reason": "min-off", "by": "anna" })),
+        actuation("on", 660, &on(6.0)),
+        actuation("lost", 670, &json!({})),
+        actuation("off", 670, &json!({ "reason": "lost" })),
+        actuation("on", 1300, &on(9.0)),
+        actuation("on", 1900, &on(12.0)),
+    ]);
+    let said = |row: &ActuationRow| {
+        let [on, hour] = [row.on_s, row.hour_s].map(|time| time.map_or(-1.0, f64::round));
+        let [by, reason] = [&row.by, &row.reason].map(|text| text.as_deref().unwrap_or("-"));
+        format!("{} {} {} on {on} hour {hour} by {by}: {reason}", row.at.as_deref().unwrap(), row.actuator, row.outcome)
+    };
+    assert_eq!(
+        rows.iter().map(said).collect::<Vec<_>>(),
+        [
+            "2026-06-01T12:00:00Z acid off on -1 hour -1 by -: hold",
+            "2026-06-01T12:01:00Z acid off on 3 hour 3 by its target: time-over",
+            "2026-06-01T12:01:01Z horn on on -1 hour -1 by channel siren: -",
+            "2026-06-01T12:01:04Z acid refused on -1 hour -1 by anna: min-off",
+            "2026-06-01T12:11:00Z acid lost on 10 hour 6 by its target: lost",
+            // Nobody recorded its end: the agent was killed, or the disk was full.
+            "2026-06-01T12:21:40Z acid on on -1 hour 9 by its target: -",
+            "2026-06-01T12:31:40Z acid on on -1 hour 12 by its target: -",
+        ]
+    );
+}
+
 #[test]
 fn alerts_that_are_open_belong_to_each_period_that_they_were_open_in() {
     let open = |alert: u64, for_s: f64| -> AlertRow {

@@ -1,7 +1,7 @@
 //! Actuators and holds, for people.
 
-use super::{Times, for_long, span};
-use crate::api::rows::{ActuatorRow, HoldRow};
+use super::{Times, for_long, line, span};
+use crate::api::rows::{ActuationRow, ActuatorRow, HoldRow};
 use crate::cli;
 
 pub(in crate::commands) fn table(rows: &[ActuatorRow]) -> Vec<String> {
@@ -16,6 +16,24 @@ pub(in crate::commands) fn table(rows: &[ActuatorRow]) -> Vec<String> {
         ]
     };
     super::table(["ACTUATOR", "ZONE", "STATE", "HOUR", "DAY", "OUTPUT"], rows.iter().map(row))
+}
+
+/// What actuators did, a line for each time on and each refusal.
+pub(in crate::commands) fn past(rows: &[ActuationRow], times: &Times) -> Vec<String> {
+    let time = |time: Option<f64>| time.map_or("-".to_owned(), seconds);
+    let row = |row: &ActuationRow| {
+        [
+            times.minute(row.at.as_ref()).unwrap_or_else(|| super::after_boot(row.uptime_s, row.boot)),
+            row.actuator.clone(),
+            time(row.for_s),
+            time(row.on_s),
+            time(row.hour_s),
+            time(row.day_s),
+            row.by.as_deref().map_or("-".to_owned(), line),
+            line(&row.message),
+        ]
+    };
+    super::table(["AT", "ACTUATOR", "ORDERED", "ON", "HOUR", "DAY", "BY", "OUTCOME"], rows.iter().map(row))
 }
 
 /// What became of a command: `acid-pump is on for another 2s; 5s of 10s used within the hour`.
@@ -130,6 +148,38 @@ mod tests {
             held_by: Vec::new(),
             doses_unknown: false,
         }
+    }
+
+    #[test]
+    fn past_doses_say_when_how_long_by_whom_and_what_became_of_them() {
+        let dose = ActuationRow {
+            actuator: "acid-pump".to_owned(),
+            at: Some("2026-06-01T10:00:00Z".to_owned()),
+            for_s: Some(3.0),
+            on_s: Some(3.04),
+            hour_s: Some(6.0),
+            day_s: Some(61.0),
+            by: Some("its target".to_owned()),
+            message: "acid-pump off: its time is over".to_owned(),
+            ..ActuationRow::default()
+        };
+        let refused = ActuationRow {
+            actuator: "acid-pump".to_owned(),
+            boot: 3,
+            uptime_s: 90.0,
+            by: Some("anna".to_owned()),
+            message: "acid-pump stays off: its zone is on hold, by anna".to_owned(),
+            ..ActuationRow::default()
+        };
+        let lines = past(&[dose, refused], &super::super::times::utc());
+        assert_eq!(
+            lines,
+            [
+                "AT                    ACTUATOR   ORDERED  ON  HOUR  DAY   BY          OUTCOME",
+                "2026-06-01 10:00 UTC  acid-pump  3s       3s  6s    1m1s  its target  acid-pump off: its time is over",
+                "1m30s after boot 3    acid-pump  -        -   -     -     anna        acid-pump stays off: its zone is on hold, by anna",
+            ]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What was: windows of a sensor as chart and table, alerts, notes.
 
 use super::chart::{self, Bar};
-use super::{Times, for_long, line};
+use super::{Times, line};
 use crate::api::rows::{Digits, HistoryRow, NoteRow, PastAlertRow};
 
 /// A chart of a sensor's windows, under what it is of, and over what it says.
@@ -78,8 +78,7 @@ pub(in crate::commands) fn alerts(rows: &[PastAlertRow], times: &Times) -> Vec<S
 
 pub(in crate::commands) fn notes(rows: &[NoteRow], times: &Times) -> Vec<String> {
     let row = |row: &NoteRow| {
-        let since_boot = || format!("{} after boot {}", for_long(row.uptime_s), row.boot);
-        let at = times.minute(row.at.as_ref()).unwrap_or_else(since_boot);
+        let at = times.minute(row.at.as_ref()).unwrap_or_else(|| super::after_boot(row.uptime_s, row.boot));
         [at, line(&row.by), line(&row.text)]
     };
     super::table(["AT", "BY", "NOTE"], rows.iter().map(row))

@@ -27,8 +27,8 @@ mod register {
     pub(super) const CALIBRATION_LOW: u8 = 0x88;
     pub(super) const ID: u8 = 0xD0;
     pub(super) const CALIBRATION_HIGH: u8 = 0xE1;
+    /// Followed by `status` and `ctrl_meas`.
     pub(super) const CTRL_HUM: u8 = 0xF2;
-    pub(super) const STATUS: u8 = 0xF3;
     pub(super) const CTRL_MEAS: u8 = 0xF4;
     pub(super) const CONFIG: u8 = 0xF5;
     pub(super) const DATA: u8 = 0xF7;
@@ -39,6 +39,9 @@ const HUMIDITY_ONCE: u8 = 0b001;
 
 /// Temperature and pressure sampled once, forced mode (`ctrl_meas`).
 const FORCED_ONCE: u8 = (0b001 << 5) | (0b001 << 2) | 0b01;
+
+/// Bits of `ctrl_meas` that are 0 again after a measurement: the mode.
+const MODE: u8 = 0b11;
 
 /// `status`: a measurement is under way, or the calibration is being copied after power-on.
 const BUSY: u8 = 0b1001;
@@ -66,10 +69,15 @@ pub fn start(bus: &mut impl I2c, address: u8) -> Result<(), Fault> {
 /// [`Fault::Range`] outside of what it can measure, [`Fault::Absent`], [`Fault::Bus`].
 #[inline(never)]
 pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
-    let mut status = [0];
-    read_registers(bus, address, register::STATUS, &mut status)?;
-    if status[0] & BUSY != 0 {
+    let mut control = [0; 3];
+    read_registers(bus, address, register::CTRL_HUM, &mut control)?;
+    let [humidity, status, others] = control;
+    if status & BUSY != 0 {
         return Err(Fault::Timeout);
+    }
+    // A quantity that is not sampled shows its reset value, which is an ordinary one as well.
+    if humidity != HUMIDITY_ONCE || others & !MODE != FORCED_ONCE & !MODE {
+        return Err(Fault::PowerOn);
     }
     let mut data = [0; 8];
     read_registers(bus, address, register::DATA, &mut data)?;

@@ -226,6 +226,20 @@ fn a_bme280_that_loses_its_power_while_measuring_has_no_value() {
     assert!(measure_bme280(&mut bus).is_ok());
 }
 
+/// Guards against: 26 degrees or 70 % of humidity taken for a sensor that lost its power, and a quantity that was not sampled taken for one.
+#[test]
+fn a_bme280_whose_value_is_that_of_power_on_has_it_if_it_was_sampled() {
+    let mut bus = Bus::with(Bme280::new());
+    bus.chip.measurement[3..6].copy_from_slice(&[0x80, 0, 0]);
+    let measured = measure_bme280(&mut bus).unwrap();
+    assert!((26_000..27_000).contains(&measured.temperature), "expected 26.46 C, got {measured:?}");
+    for (register, other) in [(0xF2, 0b000), (0xF4, 0b001 << 2)] {
+        bme280::start(&mut bus, bme280::ADDRESS).unwrap();
+        bus.chip.registers[register] = other;
+        assert_eq!(bme280::read(&mut bus, bme280::ADDRESS), Err(Fault::PowerOn), "register {register:#x}");
+    }
+}
+
 #[test]
 fn a_bme280_that_still_measures_is_a_timeout() {
     let mut bus = Bus::with(Bme280::new());

@@ -51,7 +51,8 @@ pub struct Calibration {
     pub h6: i8,
 }
 
-/// What the data registers hold for a quantity that was not measured (sections 5.4.7 to 5.4.9).
+/// What the data registers hold before the first measurement (sections 5.4.7 to 5.4.9). Each alone is an ordinary value: 0x80000 is
+/// 26 degrees, and 0x8000 about 70 % of humidity.
 const NOT_MEASURED: i32 = 0x8_0000;
 const HUMIDITY_NOT_MEASURED: i32 = 0x8000;
 
@@ -59,7 +60,7 @@ impl Raw {
     /// Counts of registers 0xF7 to 0xFE.
     ///
     /// # Errors
-    /// [`Fault::PowerOn`] if a quantity was not measured since the sensor's power came on.
+    /// [`Fault::PowerOn`] if nothing was measured since the sensor's power came on.
     pub fn of_registers(data: [u8; 8]) -> Result<Self, Fault> {
         let twenty_bits =
             |high: u8, low: u8, rest: u8| (i32::from(high) << 12) | (i32::from(low) << 4) | (i32::from(rest) >> 4);
@@ -69,7 +70,7 @@ impl Raw {
             humidity: (i32::from(data[6]) << 8) | i32::from(data[7]),
         };
         let missing =
-            raw.pressure == NOT_MEASURED || raw.temperature == NOT_MEASURED || raw.humidity == HUMIDITY_NOT_MEASURED;
+            raw.pressure == NOT_MEASURED && raw.temperature == NOT_MEASURED && raw.humidity == HUMIDITY_NOT_MEASURED;
         if missing { Err(Fault::PowerOn) } else { Ok(raw) }
     }
 }
@@ -219,6 +220,13 @@ mod tests {
     fn a_sensor_that_has_not_measured_since_power_on_is_a_fault() {
         let reset = [0x80, 0, 0, 0x80, 0, 0, 0x80, 0];
         assert_eq!(Raw::of_registers(reset), Err(Fault::PowerOn));
+    }
+
+    #[test]
+    fn one_value_as_after_power_on_is_a_value() {
+        let raw = |data| Raw::of_registers(data).map(|raw| (raw.pressure, raw.temperature, raw.humidity));
+        assert_eq!(raw([0x65, 0x5A, 0xC0, 0x80, 0, 0, 0x75, 0x30]), Ok((415_148, 0x8_0000, 30_000)));
+        assert_eq!(raw([0x80, 0, 0, 0x7E, 0xED, 0, 0x80, 0]), Ok((0x8_0000, 519_888, 0x8000)));
     }
 
     #[test]

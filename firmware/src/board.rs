@@ -21,7 +21,7 @@ pub trait Board {
     fn send(&mut self, byte: u8);
     /// Sets a relay's output.
     fn set_relay(&mut self, relay: u8, on: bool);
-    /// Begins a measurement.
+    /// Begins a measurement; of a channel that is off, ends what its pin was used for.
     fn measure(&mut self, channel: u8, kind: ChannelKind, oversampling: u8);
     /// A measurement that has ended: its channel, and the value or why there is none.
     fn measured(&mut self) -> Option<(u8, Sample)>;

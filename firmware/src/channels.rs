@@ -72,14 +72,16 @@ impl ChannelSettings {
             && self.oversampling <= MAX_OVERSAMPLING
     }
 
-    /// Leaves a DHT22 its rest before and between readings; when the first one is due then.
-    pub(crate) fn rest(&mut self, due: BoardTime) -> BoardTime {
-        if !matches!(self.kind, ChannelKind::Dht22Temperature | ChannelKind::Dht22Humidity) {
-            return due;
+    /// Leaves a DHT22 its rest between readings.
+    pub(crate) fn rest(&mut self) {
+        if is_dht22(self.kind) {
+            self.interval = self.interval.max(DHT22_REST);
         }
-        self.interval = self.interval.max(DHT22_REST);
-        due.after(DHT22_REST)
     }
+}
+
+fn is_dht22(kind: ChannelKind) -> bool {
+    matches!(kind, ChannelKind::Dht22Temperature | ChannelKind::Dht22Humidity)
 }
 
 /// What is measured, in a byte: the kind's number in bits 0 to 3, the oversampling in bits 4 to 6, and a bit for its owner.
@@ -100,17 +102,17 @@ impl Measured {
         ChannelKind::from_number(self.0 & 0x0F).unwrap_or(ChannelKind::Off)
     }
 
-    /// Whether the kind is [`ChannelKind::Off`].
-    fn is_nothing(self) -> bool {
-        self.0 & 0x0F == 0
-    }
-
     pub(crate) fn oversampling(self) -> u8 {
         (self.0 >> 4) & 0x07
     }
 
     fn is_marked(self) -> bool {
         self.0 & Self::MARK != 0
+    }
+
+    /// Whether a sample is awaited: marked, and of a kind that measures.
+    fn is_measuring(self) -> bool {
+        self.0 & (Self::MARK | 0x0F) > Self::MARK
     }
 
     fn marked(self) -> Self {
@@ -130,6 +132,8 @@ impl Measured {
 ///      ^                   | new settings                |
 ///      +-------------------+-----------------------------+
 /// ```
+///
+/// A channel that is off becomes due as well, once after each change of settings: its board then lets go of the pin.
 #[derive(Debug, Clone, Copy)]
 struct Channel {
     /// Marked while a measurement is under way.
@@ -168,23 +172,29 @@ impl<const N: usize> Channels<N> {
         })
     }
 
-    /// Sets a channel and starts it again at `due`; whether that changed anything.
-    pub(crate) fn set(&mut self, due: BoardTime, number: u8, settings: &ChannelSettings) -> bool {
+    /// Sets a channel; whether that changed anything. If it did, all channels start again at `due`, after the rest of a DHT22 if the
+    /// image can measure one and a channel does: readings of one round share their time, which the queue packs in fewer bytes.
+    pub(crate) fn set(&mut self, mut due: BoardTime, number: u8, settings: &ChannelSettings, kinds: Kinds) -> bool {
         let Some(channel) = self.channel_mut(number) else { return false };
         let measured = Measured::new(settings.kind, settings.oversampling);
         let changes = renew(&mut channel.interval, settings.interval) | (channel.measured.unmarked() != measured);
         if changes {
             channel.measured = measured;
-            channel.at = due;
+            let rests = |channel: &Channel| is_dht22(channel.measured.kind());
+            if kinds.has(ChannelKind::Dht22Temperature) && self.channels.iter().any(rests) {
+                due = due.after(DHT22_REST);
+            }
+            for channel in &mut self.channels {
+                channel.measured = channel.measured.unmarked();
+                channel.at = due;
+            }
         }
         changes
     }
 
-    /// The next channel whose measurement begins now, with its kind and oversampling.
+    /// The next channel whose measurement begins now, or which is off from now on, with its kind and oversampling.
     pub(crate) fn next_due(&mut self, now: BoardTime) -> Option<(u8, ChannelKind, u8)> {
-        let is_due = |channel: &Channel| {
-            !channel.measured.is_nothing() && !channel.measured.is_marked() && now.has_reached(channel.at)
-        };
+        let is_due = |channel: &Channel| !channel.measured.is_marked() && now.has_reached(channel.at);
         let (number, channel) = (0..).zip(&mut self.channels).find(|(_, channel)| is_due(channel))?;
         if is_at_least(now.since(channel.at), PUNCTUAL + 1) {
             channel.at = now;
@@ -196,7 +206,7 @@ impl<const N: usize> Channels<N> {
 
     /// Ends the measurement of a channel; when it began. `None` if none was under way, as after a timeout.
     pub(crate) fn end(&mut self, number: u8) -> Option<BoardTime> {
-        let channel = self.channel_mut(number).filter(|channel| channel.measured.is_marked())?;
+        let channel = self.channel_mut(number).filter(|channel| channel.measured.is_measuring())?;
         channel.measured = channel.measured.unmarked();
         let began = channel.at;
         channel.at = began.after(channel.interval);
@@ -206,7 +216,7 @@ impl<const N: usize> Channels<N> {
     /// Whether the measurement of a channel takes too long.
     pub(crate) fn is_overdue(&self, now: BoardTime, number: u8) -> bool {
         self.channel(number).is_some_and(|channel| {
-            channel.measured.is_marked() && is_at_least(now.since(channel.at), MEASUREMENT_TIMEOUT)
+            channel.measured.is_measuring() && is_at_least(now.since(channel.at), MEASUREMENT_TIMEOUT)
         })
     }
 

@@ -67,7 +67,7 @@ pub enum Effect {
         /// Whether it is on.
         on: bool,
     },
-    /// Begins a measurement, whose end is an [`Input::Measured`].
+    /// Begins a measurement, whose end is an [`Input::Measured`]. Of the kind [`ChannelKind::Off`]: ends what the channel's pin was used for.
     Measure {
         /// Number of the channel.
         channel: u8,
@@ -196,9 +196,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
         let elapsed = now.since(core::mem::replace(&mut self.now, now));
         if elapsed != 0 {
             self.advance(elapsed);
-            if self.progress == Progress::None {
-                self.progress = Progress::Ticked;
-            }
+            self.progress = Progress::Ticked;
         }
         match input {
             Input::Byte(byte) => self.handle_byte(byte),
@@ -392,19 +390,19 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
         if !settings.are_possible(W::channel(channel).0) {
             return Some(Outcome::Refused(Refusal::NotPossible));
         }
-        // With the next heartbeat, so that channels that are set one after the other are measured in one round.
+        // With the next heartbeat, so that a round does not begin anew with each of several channels that are set one after the other.
         if self.begin(self.next_heartbeat(), channel, settings) {
             self.keep(1 + channel);
         }
         Some(Outcome::Done)
     }
 
-    /// Starts again with a channel at `due`, or after its sensor's rest; whether the settings changed.
-    fn begin(&mut self, mut due: BoardTime, channel: u8, mut settings: ChannelSettings) -> bool {
+    /// Sets a channel; whether the settings changed, and with them the next round's begin to `due`.
+    fn begin(&mut self, due: BoardTime, channel: u8, mut settings: ChannelSettings) -> bool {
         if W::KINDS.has(ChannelKind::Dht22Temperature) {
-            due = settings.rest(due);
+            settings.rest();
         }
-        self.channels.set(due, channel, &settings)
+        self.channels.set(due, channel, &settings, W::KINDS)
     }
 
     fn set_relay(&mut self, fields: &Fields) -> Outcome {

@@ -61,6 +61,8 @@ struct Rig {
     decoder: Decoder<{ MAX_FRAME - 1 }>,
     outputs: [bool; 3],
     measuring: Vec<u8>,
+    /// Channels that are off, each as it was said so.
+    released: Vec<u8>,
     /// Answers each measurement at once with this, if there is one.
     sample: Option<Sample>,
 }
@@ -80,8 +82,8 @@ impl Rig {
     fn started(now: u32, kept: &[[u8; RECORD_LEN]], sample: Option<Sample>) -> Self {
         let mut node = BenchNode::new(BoardTime::from_millis(now), ResetCause::PowerOn);
         node.restore(kept.iter().flatten().copied());
-        let (outputs, measuring) = ([true; 3], Vec::new());
-        let mut rig = Self { node, now, decoder: Decoder::new(), outputs, measuring, sample };
+        let (outputs, measuring, released) = ([true; 3], Vec::new(), Vec::new());
+        let mut rig = Self { node, now, decoder: Decoder::new(), outputs, measuring, released, sample };
         rig.effects();
         rig
     }
@@ -114,6 +116,7 @@ impl Rig {
         while let Some(effect) = self.node.poll() {
             match effect {
                 Effect::SetRelay { relay, on } => self.outputs[usize::from(relay)] = on,
+                Effect::Measure { channel, kind: ChannelKind::Off, .. } => self.released.push(channel),
                 Effect::Measure { channel, .. } => match self.sample {
                     Some(sample) => {
                         self.node.handle(BoardTime::from_millis(self.now), Input::Measured { channel, sample });

@@ -68,7 +68,7 @@ fn new_settings_end_a_measurement_and_begin_one_within_a_second() {
     rig.at(999);
     assert_eq!(rig.measuring, [0, 1]);
     rig.at(1_000);
-    assert_eq!(rig.measuring, [0, 1, 0]);
+    assert_eq!(rig.measuring, [0, 1, 0, 1], "all begin anew with it");
     rig.input(Input::Measured { channel: 0, sample: Sample::Value(2) });
     assert_eq!(rig.readings(), [Reading { seq: 0, at: 1_000, channel: 0, sample: Sample::Value(2) }]);
 }
@@ -120,7 +120,7 @@ fn four_channels_at_ten_seconds_are_held_for_three_minutes() {
         rig.send(ToBoard::SetChannel(SetChannel { command, channel, kind, interval, oversampling }));
     }
     rig.at(1_000).heartbeat();
-    rig.send(ToBoard::Received { through: 3 });
+    rig.send(ToBoard::Received { through: 8 });
     rig.sample = None;
     for round in 0..18 {
         rig.at(10_000 * round + 10_500);
@@ -130,7 +130,7 @@ fn four_channels_at_ten_seconds_are_held_for_three_minutes() {
         }
     }
     let heartbeat = newest_heartbeat(&mut rig);
-    assert_eq!((heartbeat.lost, heartbeat.oldest, heartbeat.next), (0, 4, 76));
+    assert_eq!((heartbeat.lost, heartbeat.oldest, heartbeat.next), (0, 9, 81));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use tilth_wire::{BoardId, ChannelKind, Refusal, ResetCause, Sample, SetChannel, SetRelay, ToBoard};
 
 use super::{BenchNode, PUMP, Rig, Said};
-use crate::{BoardTime, RECORD_LEN, Record};
+use crate::{BoardTime, Input, RECORD_LEN, Record};
 
 fn set_channel(command: u32, channel: u8, kind: ChannelKind, interval: u32, oversampling: u8) -> ToBoard {
     ToBoard::SetChannel(SetChannel { command, channel, kind, interval, oversampling })
@@ -105,6 +105,37 @@ fn a_dht22_is_read_every_two_seconds_at_most() {
     rig.send(set_channel(3, 2, ChannelKind::Dht22Humidity, 100, 0));
     let mut rig = restarted(&records(&mut rig));
     assert_eq!(began(rig.at(5_000)), [2_000, 4_000], "expected a rest after the start");
+}
+
+/// Guards against: channels that a technician sets one after the other, and that share no time with the others until the board starts anew.
+/// The queue then holds fewer readings.
+#[test]
+fn channels_that_are_set_seconds_apart_are_measured_in_one_round() {
+    let mut rig = Rig::new();
+    rig.at(3_300).send(set_channel(1, 2, ChannelKind::Analog, 10_000, 4));
+    rig.at(6_700).send(set_channel(2, 3, ChannelKind::Analog, 10_000, 4));
+    let began: Vec<_> = rig.at(30_000).readings().iter().map(|reading| (reading.at, reading.channel)).collect();
+    let round = |at| (0..4).map(move |channel| (at, channel));
+    let expected: Vec<_> = [(0, 0), (0, 1)]
+        .into_iter()
+        .chain((0..3).map(|channel| (4_000, channel)))
+        .chain(round(7_000))
+        .chain(round(17_000))
+        .chain(round(27_000))
+        .collect();
+    assert_eq!(began, expected);
+}
+
+/// Guards against: a pin whose pulses are counted for ever, so that no counter is free for another one.
+#[test]
+fn a_board_is_told_once_of_a_channel_that_is_off_and_no_reading_comes_of_it() {
+    let mut rig = Rig::slow();
+    rig.at(1_000).released.clear();
+    rig.send(set_channel(1, 0, ChannelKind::Off, 10_000, 0)).at(60_000);
+    assert_eq!(rig.released, [0, 2, 3]);
+    rig.input(Input::Measured { channel: 0, sample: Sample::Value(7) });
+    rig.at(70_000).send(ToBoard::Identify);
+    assert!(rig.readings().iter().all(|reading| reading.channel == 1), "a reading of a channel that is off");
 }
 
 #[test]

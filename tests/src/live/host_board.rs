@@ -227,7 +227,9 @@ impl Board for Wired {
     fn measure(&mut self, channel: u8, kind: ChannelKind, _oversampling: u8) {
         let due = self.now().after(duration(kind));
         self.measurements.retain(|(_, busy, _)| *busy != channel);
-        self.measurements.push_back((due, channel, kind));
+        if kind != ChannelKind::Off {
+            self.measurements.push_back((due, channel, kind));
+        }
     }
 
     fn measured(&mut self) -> Option<(u8, Sample)> {

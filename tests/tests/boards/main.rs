@@ -116,6 +116,23 @@ fn pulses_of_a_contact_are_counted_once_it_rests() {
     });
 }
 
+/// The Uno counts the pulses of two pins at the same time.
+#[test]
+fn a_pin_that_is_off_lets_another_one_be_counted() {
+    on_boards("a_pin_that_is_off_lets_another_one_be_counted", |model, mut board| {
+        board.greeted();
+        every_second(&mut board, model.spare, ChannelKind::Pulse);
+        board.run_with_agent(2_500);
+        let (channel, kind, interval) = (model.spare, ChannelKind::Off, 1_000);
+        board.send(&ToBoard::SetChannel(SetChannel { command: 1, channel, kind, interval, oversampling: 2 }));
+        every_second(&mut board, model.contact, ChannelKind::Pulse);
+        board.run_with_agent(2_500);
+        board.control(&json!({ "pulses": { "pin": model.contact_pin, "count": 30, "hz": 100 } }));
+        let heard = board.run_with_agent(3_000);
+        assert_eq!(value(&heard.readings, model.contact), 30);
+    });
+}
+
 #[test]
 fn a_kind_that_the_image_has_no_driver_for_is_refused() {
     on(&[UNO], "a_kind_that_the_image_has_no_driver_for_is_refused", |model, mut board| {
@@ -366,6 +383,11 @@ fn readings_of_180_seconds_without_an_agent_are_kept() {
                 oversampling: 0,
             }));
         }
+        // One of them was set another way for a while, as by a technician who tries.
+        every_second(&mut board, model.analog, ChannelKind::Analog);
+        board.run_with_agent(4_300);
+        let (channel, kind, interval) = (model.analog, ChannelKind::Analog, 10_000);
+        board.send(&ToBoard::SetChannel(SetChannel { command: 100, channel, kind, interval, oversampling: 4 }));
         let before = board.run_with_agent(30_000);
         let last = before.readings.last().expect("readings").seq;
         let away = board.run(180_000);

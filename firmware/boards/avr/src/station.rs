@@ -109,8 +109,8 @@ impl<W: Wired, const CHANNELS: usize> Board for Station<W, CHANNELS> {
     }
 
     fn measure(&mut self, channel: u8, kind: ChannelKind, oversampling: u8) {
-        if let Connection::Pin(pin) = W::channel(channel).at
-            && kind != ChannelKind::Pulse
+        if kind != ChannelKind::Pulse
+            && let Some(pin) = Terminals::<W>::pin(channel)
         {
             pulse::forget(pin);
         }

@@ -30,9 +30,6 @@ pub(super) const SLACK_MS: i64 = 60;
 /// First id of the commands of this bench; those of the agent are random.
 const FIRST_COMMAND: u32 = 0x7E57_0000;
 
-/// Commands that a board remembers until it has answered them.
-const ANSWERS: usize = 4;
-
 /// Oversampling of all channels, as the agent sets it where nothing is said. By 0 a pulse counter's sensor would be a contact, which bounces,
 /// and 100 pulses a second would be none.
 const OVERSAMPLING: u8 = 6;
@@ -263,27 +260,16 @@ impl Bench {
         self.pass(1_100)
     }
 
-    /// Makes channels measure at an interval, in milliseconds, all in one round; the others are off. The board keeps more readings of one time than of
-    /// several.
+    /// Makes channels measure at an interval, in milliseconds, set one after the other as a technician does; the others are off.
     pub(super) fn measure(&mut self, channels: &[u8], interval: u32) -> anyhow::Result<()> {
-        let kinds: Vec<(u8, ChannelKind)> = (0..).zip(self.model.kinds()).collect();
-        // A channel begins with the next heartbeat after it was set.
-        self.next_heartbeat()?;
-        for some in kinds.chunks(ANSWERS) {
-            let commands: Vec<u32> = some.iter().map(|_| self.next_command()).collect();
-            for ((channel, wired), command) in some.iter().copied().zip(commands.iter().copied()) {
-                let kind = if channels.contains(&channel) { wired } else { ChannelKind::Off };
-                self.line.say(&ToBoard::SetChannel(SetChannel {
-                    command,
-                    channel,
-                    kind,
-                    interval,
-                    oversampling: OVERSAMPLING,
-                }))?;
-            }
-            self.until("the board answers settings of channels", |bench| {
-                bench.line.heard(|heard| commands.iter().all(|command| heard.answers.get(command) == Some(&Ok(false))))
-            })?;
+        for (channel, wired) in (0..).zip(self.model.kinds()) {
+            // A round of measurements begins with the next heartbeat.
+            self.next_heartbeat()?;
+            let kind = if channels.contains(&channel) { wired } else { ChannelKind::Off };
+            let oversampling = OVERSAMPLING;
+            let set = |command| SetChannel { command, channel, kind, interval, oversampling };
+            let answer = self.command(|command| ToBoard::SetChannel(set(command)))?;
+            ensure!(answer == Ok(false), "channel {channel}: {answer:?}");
         }
         Ok(())
     }

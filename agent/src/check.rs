@@ -11,9 +11,9 @@ use tilth_core::id::SensorId;
 
 use crate::cli;
 use crate::configuration::preview::{BundlePreview, Preview};
+use crate::console::{Console, counted};
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
-use crate::output::{Output, counted};
 
 /// Last line of the answer.
 #[derive(Debug, Serialize)]
@@ -51,20 +51,20 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     }
     let summary = summary(&loaded, bundle.as_ref());
     let ignored = bundle.iter().flat_map(|active| &active.diagnostics);
-    let mut output = Output::new();
+    let mut console = Console::new();
     if wanted.json {
-        loaded.diagnostics.iter().try_for_each(|finding| output.json(finding))?;
-        ignored.map(|finding| Ignored { finding, ignored: true }).try_for_each(|finding| output.json(&finding))?;
-        output.json(&summary)?;
+        loaded.diagnostics.iter().try_for_each(|finding| console.json(finding))?;
+        ignored.map(|finding| Ignored { finding, ignored: true }).try_for_each(|finding| console.json(&finding))?;
+        console.json(&summary)?;
     } else {
-        findings::shown(&loaded, io::stdout().is_terminal()).try_for_each(|finding| output.line(finding))?;
-        ignored.map(|finding| format!("ignored: {finding}")).try_for_each(|finding| output.line(finding))?;
+        findings::shown(&loaded, io::stdout().is_terminal()).try_for_each(|finding| console.line(finding))?;
+        ignored.map(|finding| format!("ignored: {finding}")).try_for_each(|finding| console.line(finding))?;
         if let Some(active) = &bundle {
-            output.line(active.summary(&wanted.data))?;
+            console.line(active.summary(&wanted.data))?;
         }
-        output.line(words(&summary))?;
+        console.line(words(&summary))?;
     }
-    output.flush()?;
+    console.flush()?;
     Ok(if loaded.has_errors() { Exit::Refused } else { Exit::Done })
 }
 

@@ -12,8 +12,8 @@ use tilth_core::time::Span;
 use tracing::Level;
 
 use crate::clock::ClockMode;
+use crate::console::tell;
 use crate::exit::Exit;
-use crate::output::tell;
 use crate::sense::i2c::CalibrationStep;
 
 /// Longest acknowledgement or silence, 30 days: for a longer time change the rule.

@@ -29,8 +29,8 @@ use crate::api::rows::{
     Silence, SilenceRow, StatusRow, TestRow,
 };
 use crate::cli;
+use crate::console::{Console, tell};
 use crate::exit::Exit;
-use crate::output::{Output, tell};
 
 pub(crate) fn status(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     print(agent, request(Method::GET, "/api/v1/status")?, |row: &StatusRow, times| text::status(row, times))
@@ -160,7 +160,7 @@ pub(crate) fn notify_test(wanted: &cli::NotifyTest) -> anyhow::Result<Exit> {
 
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
     let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: wanted.change.by.clone() })?;
-    show(&wanted.change.agent, request, |_: &[serde_json::Value], _, output| output.line("noted"))
+    show(&wanted.change.agent, request, |_: &[serde_json::Value], _, console| console.line("noted"))
 }
 
 pub(crate) fn retry(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
@@ -172,12 +172,12 @@ pub(crate) fn retry(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
 pub(crate) fn tail(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     let request = request(Method::GET, if agent.json { "/api/v1/events" } else { "/api/v1/events?text=true" })?;
     let mut events = Client::connect(&agent.address)?.watch(request)?;
-    let mut output = Output::new();
+    let mut console = Console::new();
     loop {
         let (name, data) = events.next()?;
         let hint = if name == "connected" && !agent.json { "; Ctrl-C ends" } else { "" };
-        output.line(format_args!("{data}{hint}"))?;
-        output.flush()?;
+        console.line(format_args!("{data}{hint}"))?;
+        console.flush()?;
     }
 }
 
@@ -187,8 +187,8 @@ fn print<T: DeserializeOwned, L: IntoIterator<Item = String>>(
     request: ApiRequest,
     text: impl Fn(&T, &Times) -> L,
 ) -> anyhow::Result<Exit> {
-    show(agent, request, |rows: &[T], times, output| {
-        rows.iter().flat_map(|row| text(row, times)).try_for_each(|line| output.line(line))
+    show(agent, request, |rows: &[T], times, console| {
+        rows.iter().flat_map(|row| text(row, times)).try_for_each(|line| console.line(line))
     })
 }
 
@@ -199,11 +199,11 @@ fn print_table<T: DeserializeOwned>(
     none: &str,
     table: impl FnOnce(&[T], &Times) -> Vec<String>,
 ) -> anyhow::Result<Exit> {
-    show(agent, request, |rows: &[T], times, output| {
+    show(agent, request, |rows: &[T], times, console| {
         if rows.is_empty() {
-            return output.line(none);
+            return console.line(none);
         }
-        table(rows, times).iter().try_for_each(|line| output.line(line))
+        table(rows, times).iter().try_for_each(|line| console.line(line))
     })
 }
 
@@ -211,20 +211,20 @@ fn print_table<T: DeserializeOwned>(
 fn show<T: DeserializeOwned>(
     agent: &cli::AgentOptions,
     request: ApiRequest,
-    people: impl FnOnce(&[T], &Times, &mut Output) -> anyhow::Result<()>,
+    people: impl FnOnce(&[T], &Times, &mut Console) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let is_change = request.method() != Method::GET;
     let answer = Client::connect(&agent.address)?.send(request)?;
     if let Some(why) = answer.trouble.as_ref().filter(|_| is_change) {
         tell(format_args!("tilth-agent: this ends with a restart as long as nothing can be written: {why}"));
     }
-    let mut output = Output::new();
+    let mut console = Console::new();
     if agent.json {
-        answer.rows.iter().try_for_each(|row| output.line(row.get()))?;
+        answer.rows.iter().try_for_each(|row| console.line(row.get()))?;
     } else {
         let rows: Result<Vec<T>, _> = answer.rows.iter().map(|row| serde_json::from_str(row.get())).collect();
-        people(&rows.context("the agent's answer")?, &Times::of(&answer), &mut output)?;
+        people(&rows.context("the agent's answer")?, &Times::of(&answer), &mut console)?;
     }
-    output.flush()?;
+    console.flush()?;
     Ok(Exit::Done)
 }

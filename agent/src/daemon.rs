@@ -23,8 +23,8 @@ use tracing::error;
 use crate::cli;
 use crate::clock::Clock;
 use crate::configuration;
+use crate::console::journal;
 use crate::exit::Exit;
-use crate::output::journal;
 pub(crate) use opened::{DEFAULT_POLICY, database};
 use tasks::Tasks;
 

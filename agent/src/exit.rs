@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tracing::error;
 
-use crate::output::Closed;
+use crate::console::Closed;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use tilth_config::{Explained, LayerValue, Loaded, Origin, Purpose, SourceKey, Zo
 
 use crate::cli;
 use crate::configuration::preview::Preview;
+use crate::console::{Console, tell};
 use crate::exit::Exit;
 use crate::findings;
-use crate::output::{Output, tell};
 
 /// Explains a path, or lists what there is to explain. A configuration with errors is explained as far as it goes.
 pub(crate) fn run(wanted: &cli::Explain) -> anyhow::Result<Exit> {
@@ -23,20 +23,20 @@ pub(crate) fn run(wanted: &cli::Explain) -> anyhow::Result<Exit> {
     } else if let Some(unavailable) = &unavailable {
         tell(unavailable);
     }
-    let mut output = Output::new();
+    let mut console = Console::new();
     let known = match &wanted.path {
-        Some(path) => explain(&loaded, path, wanted.json, &mut output)?,
-        None => list(&loaded, wanted.json, &mut output)?,
+        Some(path) => explain(&loaded, path, wanted.json, &mut console)?,
+        None => list(&loaded, wanted.json, &mut console)?,
     };
-    output.flush()?;
+    console.flush()?;
     Ok(if known && !loaded.has_errors() { Exit::Done } else { Exit::Refused })
 }
 
 /// Every value at and under a path; tells whether there is any.
-fn explain(loaded: &Loaded, path: &str, json: bool, output: &mut Output) -> anyhow::Result<bool> {
+fn explain(loaded: &Loaded, path: &str, json: bool, console: &mut Console) -> anyhow::Result<bool> {
     match tilth_config::explain(loaded, path) {
-        Ok(values) if json => values.iter().try_for_each(|value| output.json(value))?,
-        Ok(values) => values.iter().try_for_each(|value| output.line(text(value)))?,
+        Ok(values) if json => values.iter().try_for_each(|value| console.json(value))?,
+        Ok(values) => values.iter().try_for_each(|value| console.line(text(value)))?,
         Err(unknown) => {
             tell(format_args!("tilth-agent: {unknown}"));
             return Ok(false);
@@ -54,15 +54,15 @@ struct Listed {
 }
 
 /// The paths at the top, and the zones.
-fn list(loaded: &Loaded, json: bool, output: &mut Output) -> anyhow::Result<bool> {
+fn list(loaded: &Loaded, json: bool, console: &mut Console) -> anyhow::Result<bool> {
     let listed: Vec<Listed> = tilth_config::top_paths(loaded).into_iter().map(|path| count(loaded, path)).collect();
     if json {
-        listed.iter().try_for_each(|listed| output.json(listed))?;
+        listed.iter().try_for_each(|listed| console.json(listed))?;
     } else {
         let width = listed.iter().map(|listed| listed.path.len()).max().unwrap_or(0);
         for Listed { path, entries, values } in &listed {
             let path = redact::text(path);
-            output.line(format_args!("{path:<width$}  entries {entries}, values {values}"))?;
+            console.line(format_args!("{path:<width$}  entries {entries}, values {values}"))?;
         }
     }
     Ok(true)

@@ -6,7 +6,7 @@ use miette::{LabeledSpan, MietteDiagnostic, MietteHandlerOpts, NamedSource, Repo
 use serde::Serialize;
 use tilth_config::{Diagnostic, Level, Loaded, Sources};
 
-use crate::output::counted;
+use crate::console::counted;
 
 /// Lines shown around the offending one.
 const CONTEXT_LINES: usize = 1;

@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod commands;
 mod configuration;
+mod console;
 mod daemon;
 mod decide;
 mod durable;
@@ -16,7 +17,6 @@ mod explain;
 mod findings;
 mod health;
 mod notify;
-mod output;
 mod random;
 mod recording;
 mod replay;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(exit) => return exit.into(),
     };
-    output::log::start(command.log_level());
+    console::log::start(command.log_level());
     let code = exit::code(match command {
         Command::Replay(wanted) => replay::run(&wanted),
         Command::Run(wanted) => daemon::run(&wanted),
@@ -67,6 +67,6 @@ fn main() -> ExitCode {
         Command::Completions(wanted) => Ok(wanted.print()),
         Command::Manual(wanted) => wanted.write(),
     });
-    output::journal::flush();
+    console::journal::flush();
     code
 }

@@ -34,7 +34,7 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::output::counted;
+use crate::console::counted;
 use crate::sense::released::Ports;
 use crate::sense::stream::Endpoint;
 use dispatch::{Dispatch, Input, Request};

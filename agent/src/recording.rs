@@ -29,7 +29,7 @@ use tilth_core::time::Uptime;
 use tracing::warn;
 
 use crate::checkpoint::OutputsBefore;
-use crate::output::counted;
+use crate::console::counted;
 use crate::resume::{EngineStart, Number};
 
 /// Version of the format of the lines.

@@ -38,9 +38,9 @@ use tilth_core::sensor::Sensor;
 use tilth_core::unit::Unit;
 
 use crate::cli;
+use crate::console::{Console, tell};
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
-use crate::output::{Output, tell};
 use crate::transition::{TransitionRecord, Widths};
 use digest::Digest;
 use outcome::Outcome;
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     let printer = Printer {
         json: args.json,
         widths: Widths::of(&plan),
-        output: Output::with_progress(),
+        console: Console::with_progress(),
         repeats: Repeats::default(),
         totals: Totals::new(&plan),
         digest: args.digest.then(Digest::default),
@@ -95,16 +95,16 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     let mut replay = Replay { args, player: None, time_order, names, printer, notes: Vec::new() };
     while let Some(batch) = reader.next() {
         replay.play(&batch)?;
-        replay.printer.output.progress(&reader.progress)?;
+        replay.printer.console.progress(&reader.progress)?;
     }
     let Replay { player, time_order, names, mut printer, notes, .. } = replay;
     if let Some(mut player) = player {
         player.end(&mut printer)?;
     }
     if let Some(digest) = &printer.digest {
-        printer.output.json(digest)?;
+        printer.console.json(digest)?;
     }
-    printer.output.flush()?;
+    printer.console.flush()?;
 
     let outcome = Outcome::new(&printer.plan, time_order, names, printer.totals, reader.end(), notes);
     if args.json {
@@ -163,7 +163,7 @@ struct Printer {
     plan: Arc<Plan>,
     json: bool,
     widths: Widths,
-    output: Output,
+    console: Console,
     repeats: Repeats,
     totals: Totals,
     digest: Option<Digest>,
@@ -209,8 +209,8 @@ impl Printer {
             digest.add(effect);
         }
         match TransitionRecord::of(effect, &self.plan).filter(|_| is_printed) {
-            Some(line) if self.json => self.output.json(&line),
-            Some(line) if !unheard => self.output.line(line.aligned(&self.widths)),
+            Some(line) if self.json => self.console.json(&line),
+            Some(line) if !unheard => self.console.line(line.aligned(&self.widths)),
             _ => Ok(()),
         }
     }
@@ -220,9 +220,9 @@ impl Printer {
         let Some(mut line) = TransitionRecord::of(&deferred.effect, &self.plan) else { return Ok(()) };
         line.repeats = NonZeroU64::new(deferred.skipped);
         match self.totals.is_unheard(&deferred.effect) {
-            _ if self.json => self.output.json(&line),
+            _ if self.json => self.console.json(&line),
             true => Ok(()),
-            false => self.output.line(line.aligned(&self.widths)),
+            false => self.console.line(line.aligned(&self.widths)),
         }
     }
 }

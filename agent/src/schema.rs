@@ -3,8 +3,8 @@
 use tilth_config::schema;
 
 use crate::cli;
+use crate::console::Console;
 use crate::exit::Exit;
-use crate::output::Output;
 
 pub(crate) fn run(wanted: &cli::Schema) -> anyhow::Result<Exit> {
     let schema = match (wanted.namespace.as_deref(), wanted.file.as_str()) {
@@ -12,8 +12,8 @@ pub(crate) fn run(wanted: &cli::Schema) -> anyhow::Result<Exit> {
         (None, "agent.toml") => schema::of_agent_toml(),
         (None, _) => schema::of_config(),
     };
-    let mut output = Output::new();
-    output.line(format_args!("{schema:#}"))?;
-    output.flush()?;
+    let mut console = Console::new();
+    console.line(format_args!("{schema:#}"))?;
+    console.flush()?;
     Ok(Exit::Done)
 }

@@ -19,7 +19,7 @@ use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_core::value::Value;
 
-use crate::output::counted;
+use crate::console::counted;
 
 #[cfg(test)]
 mod tests;

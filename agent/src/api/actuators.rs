@@ -14,8 +14,8 @@ use super::handlers::{Answered, Api, Body, InPath, Parameters};
 use super::problem::Problem;
 use super::rows::{Actuate, ActuatorRow, Hold, HoldRow, Person};
 use super::views;
+use crate::console::listed;
 use crate::decide::DecideRequest;
-use crate::output::listed;
 use crate::random;
 
 /// A command that is not carried out within this time never is; shorter than the wait for its answer.

@@ -17,8 +17,8 @@ use super::handlers::{Answered, Api, Body};
 use super::problem::Problem;
 use super::rows::{Calibrate, CalibrationRow};
 use super::state::ApiState;
+use crate::console::listed;
 use crate::decide::DecideRequest;
-use crate::output::listed;
 use crate::sense::i2c::{Calibrated, CalibrationRequest, CalibrationStep};
 
 /// Has the circuit of a sensor take a step of its calibration, or asks what it keeps; answers with what it keeps then. A step is an event,

@@ -23,8 +23,8 @@ use super::problem::Problem;
 use super::rows::{Acknowledge, AlertRow, Note, Person, RetryRow, Silence, SilenceRow, TestRow};
 use super::views;
 use crate::cli::LONGEST;
+use crate::console::listed;
 use crate::decide::DecideRequest;
-use crate::output::listed;
 use crate::{notify, random};
 
 /// Longest wait for what takes its time, a test of a channel, a step of a calibration or a bundle that is compiled and saved: less than a client waits.

@@ -24,7 +24,7 @@ use super::handlers::{Answered, Api, Parameters};
 use super::problem::Problem;
 use super::rows::{ActuationRow, AlertRow, HistoryRow, NoteRow, PastAlertRow};
 use super::views::{self, digits};
-use crate::output::listed;
+use crate::console::listed;
 use crate::store::{Period, StoreError, StoreReader, StoredWindow, Unanswered};
 use crate::transition::between;
 

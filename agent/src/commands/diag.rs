@@ -19,8 +19,8 @@ use tilth_config::{Loaded, Purpose, Resource, plain_file, top_paths};
 
 use crate::cli;
 use crate::configuration::preview::Preview;
+use crate::console::{Console, counted};
 use crate::exit::Exit;
-use crate::output::{Output, counted};
 
 /// Longest time that one command may take, in seconds.
 const PATIENCE: &str = "60";
@@ -77,18 +77,18 @@ pub(crate) fn diag(wanted: &cli::Diag) -> anyhow::Result<Exit> {
     write_new(&path, &[]).and_then(|()| fs::remove_file(&path)).with_context(|| shown(&path))?;
     let loaded = Preview::read(&wanted.config.folder, &wanted.address.data, Purpose::Check).loaded;
     let secrets = Secrets::read(&loaded, &wanted.config.folder);
-    let mut output = Output::with_progress();
+    let mut console = Console::with_progress();
     let mut files = vec![("README.txt".to_owned(), readme(&secrets))];
     for (name, command) in commands(wanted, &loaded)? {
-        output.progress(format_args!("{name} .."))?;
+        console.progress(format_args!("{name} .."))?;
         files.push((name, blank_out(run(&command), &secrets.values)));
     }
     let archive = archive(&files, Timestamp::now()).context("archive")?;
     write_new(&path, &archive).with_context(|| shown(&path))?;
     let (count, size) = (counted(files.len() as u64, "file"), archive.len().div_ceil(1024));
     let unread = secrets.unread().unwrap_or_else(|| "no secrets".to_owned());
-    output.line(format_args!("{}: {count}, {size} KiB, {unread}; it names sensors and addresses", shown(&path)))?;
-    output.flush()?;
+    console.line(format_args!("{}: {count}, {size} KiB, {unread}; it names sensors and addresses", shown(&path)))?;
+    console.flush()?;
     Ok(Exit::Done)
 }
 

@@ -13,8 +13,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::cli;
+use crate::console::{Console, counted};
 use crate::exit::Exit;
-use crate::output::{Output, counted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,16 +98,16 @@ impl Finding {
 /// Looks at the machine and prints a line for each finding.
 pub(crate) fn doctor(wanted: &cli::Doctor) -> anyhow::Result<Exit> {
     let findings = judge::judge(&gather::facts(wanted)?);
-    let mut output = Output::new();
+    let mut console = Console::new();
     if wanted.agent.json {
-        findings.iter().try_for_each(|finding| output.json(finding))?;
+        findings.iter().try_for_each(|finding| console.json(finding))?;
     } else {
-        findings.iter().try_for_each(|finding| output.line(finding.line()))?;
+        findings.iter().try_for_each(|finding| console.line(finding.line()))?;
         let count = |level| findings.iter().filter(|finding| finding.level == level).count() as u64;
         let (faults, warnings) = (counted(count(Level::Fault), "fault"), counted(count(Level::Warning), "warning"));
-        output.line(format_args!("{faults}, {warnings}"))?;
+        console.line(format_args!("{faults}, {warnings}"))?;
     }
-    output.flush()?;
+    console.flush()?;
     Ok(exit(&findings))
 }
 

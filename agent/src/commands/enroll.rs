@@ -21,8 +21,8 @@ use tilth_sync::transport::{Reply, tls};
 use self::failure::EnrolFailure;
 use self::files::{Files, Found};
 use crate::cli;
+use crate::console::{Console, listed, tell};
 use crate::exit::Exit;
-use crate::output::{Output, listed, tell};
 
 /// Exchanges the code, and writes agent.toml and the files that it names.
 pub(crate) fn enroll(wanted: &cli::Enroll) -> anyhow::Result<Exit> {
@@ -139,27 +139,27 @@ impl Hub<'_> {
 /// What was written, and what follows.
 fn say(wanted: &cli::Enroll, url: &str, answer: &EnrolmentAnswer, found: &Found) -> anyhow::Result<()> {
     let EnrolmentAnswer { client_id, device_id, .. } = answer;
-    let mut output = Output::new();
-    output.line(format_args!("enrolled as {client_id}/{device_id} at {url}"))?;
-    output.line(format_args!("wrote {}", listed(found.written.iter().map(|path| path.display()), 4)))?;
+    let mut console = Console::new();
+    console.line(format_args!("enrolled as {client_id}/{device_id} at {url}"))?;
+    console.line(format_args!("wrote {}", listed(found.written.iter().map(|path| path.display()), 4)))?;
     if let Some(before) = &found.other_name {
-        output.line(format_args!("this device was {before}; from now on its name is {device_id}"))?;
+        console.line(format_args!("this device was {before}; from now on its name is {device_id}"))?;
     }
     if let Some(before) = &found.other_ca {
-        output
+        console
             .line(format_args!("ca was {before}, which stays as it is; from now on agent.toml names the file above"))?;
     }
     if found.other_signing_key {
-        output.line(
+        console.line(
             "the hub signs configurations with another key than the one before: delete bundle.good and bundle.state in the data folder",
         )?;
     }
-    output.line("next:")?;
+    console.line("next:")?;
     let folder = &wanted.config.folder;
     let next = match folder == Path::new("/etc/tilth") {
         true => ["sudo systemctl restart tilth-agent".to_owned(), "sudo tilth-agent doctor".to_owned()],
         false => ["run", "doctor"].map(|command| format!("tilth-agent {command} --config {}", folder.display())),
     };
-    next.iter().try_for_each(|command| output.line(format_args!("  {command}")))?;
-    output.flush()
+    next.iter().try_for_each(|command| console.line(format_args!("  {command}")))?;
+    console.flush()
 }

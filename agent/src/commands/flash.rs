@@ -25,8 +25,8 @@ use super::client::{Client, request};
 use super::port::{self, Held};
 use crate::api::rows::{Answer, StatusRow};
 use crate::cli;
+use crate::console::Console;
 use crate::exit::Exit;
-use crate::output::Output;
 use crate::sense::board::{self, Identity};
 use crate::sense::bus::health::BoardHealth;
 use crate::sense::port::device_at;
@@ -66,10 +66,10 @@ const MEGA_2560: Arduino = Arduino {
 };
 
 pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
-    let mut output = Output::new();
+    let mut console = Console::new();
     let mut say = |text: String| {
-        output.line(text)?;
-        output.flush()
+        console.line(text)?;
+        console.flush()
     };
     let arduino = match wanted.board {
         cli::BoardModel::Uno => &UNO,

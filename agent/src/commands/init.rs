@@ -14,8 +14,8 @@ use tilth_core::id::Id;
 use self::answers::{Answers, Hub, InvalidAnswer};
 use super::listen::{self, Listened};
 use crate::cli;
+use crate::console::{Console, counted, listed, tell};
 use crate::exit::Exit;
-use crate::output::{Output, counted, listed, tell};
 
 /// File in `config.d`.
 const FILE: &str = "farm.toml";
@@ -106,18 +106,18 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
 /// What was written, what is left to a person, and the next three commands.
 fn say(wanted: &cli::Init, answers: &Answers, listened: Option<&Listened>) -> anyhow::Result<()> {
     let folder = &wanted.config.folder;
-    let mut output = Output::new();
+    let mut console = Console::new();
     let known = listened.map_or(0, |listened| listened.known as u64);
     let sensors = if known == 0 { "the Pi's own temperature".to_owned() } else { counted(known, "sensor") };
     let [agent_toml, farm] = [folder.join("agent.toml"), folder.join("config.d").join(FILE)];
-    output.line(format_args!("wrote {} and {} with {sensors}", agent_toml.display(), farm.display()))?;
+    console.line(format_args!("wrote {} and {} with {sensors}", agent_toml.display(), farm.display()))?;
     let unknown = listened.map(|listened| &listened.unknown).filter(|unknown| !unknown.is_empty());
     if let Some(unknown) = unknown {
-        output.line(format_args!("say in {} what these measure: {}", farm.display(), listed(unknown, 8)))?;
+        console.line(format_args!("say in {} what these measure: {}", farm.display(), listed(unknown, 8)))?;
     }
     if let Some(Hub { url, client }) = &answers.hub {
         let name = &answers.name;
-        output.line(format_args!(
+        console.line(format_args!(
             "enrol at the hub with the code that tilth-hub device enroll --client {client} --device {name} prints there: {} --hub {url} --code -",
             if wanted.is_of_service() {
                 "sudo tilth-agent enroll".to_owned()
@@ -126,10 +126,10 @@ fn say(wanted: &cli::Init, answers: &Answers, listened: Option<&Listened>) -> an
             }
         ))?;
     }
-    output.line("next:")?;
+    console.line("next:")?;
     let next = next(wanted);
-    next.iter().try_for_each(|command| output.line(format_args!("  {command}")))?;
-    output.flush()
+    next.iter().try_for_each(|command| console.line(format_args!("  {command}")))?;
+    console.flush()
 }
 
 fn next(wanted: &cli::Init) -> [String; 3] {

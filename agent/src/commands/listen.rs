@@ -17,8 +17,8 @@ use self::draft::{Draft, DraftSensor};
 use super::client::Client;
 use super::port::{self, Held};
 use crate::cli;
+use crate::console::{Console, counted, listed, tell};
 use crate::exit::Exit;
-use crate::output::{Output, counted, listed, tell};
 use crate::sense::board::{self, Identity};
 use crate::sense::bus::health::excerpt;
 use crate::sense::line::reasons;
@@ -51,15 +51,15 @@ struct Heard {
 
 /// Listens to a port and prints what it says.
 pub(crate) fn listen(wanted: &cli::Listen) -> anyhow::Result<Exit> {
-    let mut output = Output::with_progress();
-    let (draft, heard, board) = drafted(wanted, &mut output)?;
+    let mut console = Console::with_progress();
+    let (draft, heard, board) = drafted(wanted, &mut console)?;
     if wanted.agent.json {
-        draft.sensors.iter().try_for_each(|sensor| output.json(sensor))?;
-        output.json(&draft)?;
+        draft.sensors.iter().try_for_each(|sensor| console.json(sensor))?;
+        console.json(&draft)?;
     } else {
-        print(&draft, &heard, board.as_ref(), &mut output)?;
+        print(&draft, &heard, board.as_ref(), &mut console)?;
     }
-    output.flush()?;
+    console.flush()?;
     Ok(Exit::Done)
 }
 
@@ -79,9 +79,9 @@ pub(super) struct Listened {
 /// # Errors
 /// As `listen`: the port, and what came from it.
 pub(super) fn files(wanted: &cli::Listen) -> anyhow::Result<Listened> {
-    let mut output = Output::with_progress();
-    let (draft, ..) = drafted(wanted, &mut output)?;
-    output.flush()?;
+    let mut console = Console::with_progress();
+    let (draft, ..) = drafted(wanted, &mut console)?;
+    console.flush()?;
     let unknown: Vec<SensorId> = unknown(&draft).cloned().collect();
     let known = draft.sensors.len() - unknown.len();
     Ok(Listened { bus: draft.agent_toml(), sensors: draft.config_d(), known, unknown })
@@ -91,12 +91,12 @@ fn unknown(draft: &Draft) -> impl Iterator<Item = &SensorId> {
     draft.sensors.iter().filter(|sensor| sensor.quantity.is_none()).map(|sensor| &sensor.sensor)
 }
 
-fn drafted(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<(Draft, Heard, Option<Identity>)> {
+fn drafted(wanted: &cli::Listen, console: &mut Console) -> anyhow::Result<(Draft, Heard, Option<Identity>)> {
     let _held = released(wanted)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-    let heard = runtime.block_on(hear(wanted, output))?;
+    let heard = runtime.block_on(hear(wanted, console))?;
     let board = match heard.is_board || heard.survey.whole == 0 && !heard.survey.is_text() {
-        true => runtime.block_on(ask(&heard, output))?,
+        true => runtime.block_on(ask(&heard, console))?,
         false => None,
     };
     let draft = accepted(draft(wanted, &heard, board.as_ref())?)?;
@@ -115,7 +115,7 @@ fn released(wanted: &cli::Listen) -> anyhow::Result<Option<Held>> {
 }
 
 /// Listens as long as wanted, at the given speed or at the one that makes most text of what comes.
-async fn hear(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<Heard> {
+async fn hear(wanted: &cli::Listen, console: &mut Console) -> anyhow::Result<Heard> {
     let time = Duration::from_millis(wanted.time.0.unsigned_abs());
     let endpoint = match wanted.port.strip_prefix("tcp://") {
         Some(address) => Endpoint::Tcp(address.to_owned()),
@@ -123,7 +123,7 @@ async fn hear(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<Heard
             cli::Baud::Of(baud) => serial(&wanted.port, baud),
             cli::Baud::Auto => {
                 let heard =
-                    best_speed(async |baud| gather(serial(&wanted.port, baud), time, true, output).await).await?;
+                    best_speed(async |baud| gather(serial(&wanted.port, baud), time, true, console).await).await?;
                 if heard.is_board {
                     return Ok(heard);
                 }
@@ -131,7 +131,7 @@ async fn hear(wanted: &cli::Listen, output: &mut Output) -> anyhow::Result<Heard
             }
         },
     };
-    let heard = gather(endpoint, time, false, output).await?;
+    let heard = gather(endpoint, time, false, console).await?;
     if heard.chunks.is_empty() {
         bail!(
             "{}: nothing came in {}; does the board have power, and does its sketch print? Pressing its reset button shows whether the cable \
@@ -187,7 +187,7 @@ impl Heard {
 
 /// Reads from a port for a time, or until a board with Tilth's firmware is heard. A trial ends as well once it is clear what comes, and
 /// after [`TRIAL`] of what is no text: a sketch that prints every ten seconds is waited for, and noise is not.
-async fn gather(endpoint: Endpoint, time: Duration, is_trial: bool, output: &mut Output) -> anyhow::Result<Heard> {
+async fn gather(endpoint: Endpoint, time: Duration, is_trial: bool, console: &mut Console) -> anyhow::Result<Heard> {
     let hangs = |why: String| tell(format_args!("tilth-agent: {why}"));
     let mut stream = endpoint.open(Port::open, hangs, &Ports::default()).await.map_err(anyhow::Error::msg)?;
     let (begin, mut message_ends) = (Instant::now(), board::message_ends());
@@ -217,7 +217,7 @@ async fn gather(endpoint: Endpoint, time: Duration, is_trial: bool, output: &mut
         heard.is_board = bytes.iter().any(|byte| message_ends(*byte));
         heard.chunks.push(Chunk { at: begin.elapsed(), bytes: bytes.to_vec() });
         let at = baud(&heard.endpoint).map_or(String::new(), |baud| format!(" at {baud} baud"));
-        output.progress(format_args!("{}{at}: {} so far", heard.endpoint.name(), counted(ends, "line")))?;
+        console.progress(format_args!("{}{at}: {} so far", heard.endpoint.name(), counted(ends, "line")))?;
         if is_trial && ends > looked_at {
             if Survey::of(&heard.chunks, None).whole >= LINES_OF_TRIAL {
                 break;
@@ -238,8 +238,8 @@ fn baud(endpoint: &Endpoint) -> Option<u32> {
 }
 
 /// Asks which board with Tilth's firmware is there, if one is.
-async fn ask(heard: &Heard, output: &mut Output) -> anyhow::Result<Option<Identity>> {
-    output.progress(format_args!("{}: asking for a board with Tilth's firmware", heard.endpoint.name()))?;
+async fn ask(heard: &Heard, console: &mut Console) -> anyhow::Result<Option<Identity>> {
+    console.progress(format_args!("{}: asking for a board with Tilth's firmware", heard.endpoint.name()))?;
     let endpoint = match &heard.endpoint {
         Endpoint::Serial(serial) if !heard.is_board => Endpoint::Serial(Serial { baud: board::BAUD, ..serial.clone() }),
         endpoint => endpoint.clone(),
@@ -327,9 +327,9 @@ fn check(draft: &Draft) -> anyhow::Result<()> {
 }
 
 /// Prints the configuration, under comments that say what came: the whole may be pasted.
-fn print(draft: &Draft, heard: &Heard, board: Option<&Identity>, output: &mut Output) -> anyhow::Result<()> {
+fn print(draft: &Draft, heard: &Heard, board: Option<&Identity>, console: &mut Console) -> anyhow::Result<()> {
     match board {
-        Some(board) => output.line(format_args!(
+        Some(board) => console.line(format_args!(
             "# {}: board {}, {}, firmware {}, {}, {}",
             draft.port,
             board.id(),
@@ -341,21 +341,21 @@ fn print(draft: &Draft, heard: &Heard, board: Option<&Identity>, output: &mut Ou
         None => {
             let at = draft.baud.map_or(String::new(), |baud| format!(" at {baud} baud"));
             let lines = counted(heard.survey.messages.received, "line");
-            output.line(format_args!("# {}{at}: {lines}, such as", draft.port))?;
+            console.line(format_args!("# {}{at}: {lines}, such as", draft.port))?;
             let lines = heard.lines();
             let examples = &lines[lines.len().saturating_sub(EXAMPLES)..];
-            examples.iter().try_for_each(|line| output.line(format_args!("#   {}", excerpt(line))))?;
+            examples.iter().try_for_each(|line| console.line(format_args!("#   {}", excerpt(line))))?;
         }
     }
     if draft.sensors.is_empty() {
-        output
+        console
             .line("# no value was found in them: expected lines such as \"Temp: 21.5 C\" or a header over columns")?;
     }
-    output.line(format_args!("\n# --- agent.toml\n\n{}", draft.agent_toml()))?;
-    output.line(format_args!("# --- config.d/{}.toml\n\n{}", draft.bus, draft.config_d()))?;
+    console.line(format_args!("\n# --- agent.toml\n\n{}", draft.agent_toml()))?;
+    console.line(format_args!("# --- config.d/{}.toml\n\n{}", draft.bus, draft.config_d()))?;
     let unknown: Vec<&SensorId> = unknown(draft).collect();
     if !unknown.is_empty() {
-        output.line(format_args!(
+        console.line(format_args!(
             "\n# say what these measure, and take the # from their lines: {}",
             listed(unknown, 8)
         ))?;

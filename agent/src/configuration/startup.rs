@@ -20,9 +20,9 @@ use super::file_versions::FileVersions;
 use super::last_good::LastGood;
 use super::watch;
 use crate::clock::Clock;
+use crate::console::{counted, tell};
 use crate::durable::Unreadable;
 use crate::findings::Problems;
-use crate::output::{counted, tell};
 use crate::store::move_aside;
 use choose::{BundleFit, Candidate, choose};
 

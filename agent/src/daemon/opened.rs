@@ -17,9 +17,9 @@ use tracing::{error, info, warn};
 use crate::checkpoint;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
+use crate::console::listed;
 use crate::decide::{DecideRequest, RestoredState, StoreReplaced};
 use crate::health::{self, HealthBoard};
-use crate::output::listed;
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{

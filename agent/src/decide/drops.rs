@@ -5,7 +5,7 @@ use tilth_core::time::{Span, Uptime};
 use tracing::warn;
 
 use super::Decide;
-use crate::output::counted;
+use crate::console::counted;
 
 /// Least time between two reports.
 const INTERVAL: Span = Span::from_mins(1);

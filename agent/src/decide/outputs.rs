@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use super::Decide;
 use super::sirens::Sirens;
 use crate::checkpoint::OutputsBefore;
+use crate::console::listed;
 use crate::notify::dispatch::Explanation;
-use crate::output::listed;
 use crate::store::{LossAmount, LostHistory};
 
 /// Zones that a notification names; the rest is counted.

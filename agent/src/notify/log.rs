@@ -4,14 +4,14 @@ use tilth_core::plan::Severity;
 use tilth_notify::message::{Failure, Message, Retry};
 use tilth_notify::text::Text;
 
-use crate::output;
-use crate::output::journal::Priority;
+use crate::console;
+use crate::console::journal::Priority;
 
 /// Delivers a message: a line that is queued when this returns, and delivered once it is written.
 pub(super) fn send(message: &Message) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
     let text = Text::of(message);
     let line = format!("notify {}: {} ({})", message.id(), text.title, text.body.replace('\n', "; "));
-    let written = output::tell_for_certain(priority(message), line);
+    let written = console::tell_for_certain(priority(message), line);
     async {
         written.await.map_err(|error| Failure {
             reason: format!("standard error: {error}"),

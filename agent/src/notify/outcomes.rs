@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tracing::warn;
 
 use super::Delivery;
-use crate::output::counted;
+use crate::console::counted;
 
 /// Outcomes that may wait: those of every channel's full queue, several times over.
 pub(super) const MOST: usize = 4096;

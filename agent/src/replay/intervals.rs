@@ -10,7 +10,7 @@ use tilth_core::time::Span;
 
 use super::readings::Row;
 use super::recorded_names::RecordedNames;
-use crate::output::{counted, listed};
+use crate::console::{counted, listed};
 
 /// Fewer gaps than this between readings show no usual distance.
 const MIN_GAPS: usize = 3;

@@ -18,8 +18,8 @@ use tilth_core::time::Uptime;
 use super::digest::Digest;
 use super::readings::{name, open_file, unpack};
 use crate::cli;
+use crate::console::{Console, counted, tell};
 use crate::exit::Exit;
-use crate::output::{Output, counted, tell};
 use crate::recording::{self, Entry, FORMAT};
 use crate::transition::{TransitionRecord, Widths};
 
@@ -54,7 +54,7 @@ pub(super) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     let name = name(&args.input);
     let mut player = Player {
         session: None,
-        output: Output::new(),
+        console: Console::new(),
         json: args.json,
         digest: args.digest.then(Digest::default),
         summary: Summary::default(),
@@ -66,9 +66,9 @@ pub(super) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
         .and_then(|source| play(source, &name, &mut player))
         .with_context(|| format!("{name}: cannot be read further, after {} lines", player.summary.lines));
     if let Some(digest) = &player.digest {
-        player.output.json(digest)?;
+        player.console.json(digest)?;
     }
-    player.output.flush()?;
+    player.console.flush()?;
     if args.json {
         tell(serde_json::to_string(&player.summary).context("the summary")?);
     } else {
@@ -113,7 +113,7 @@ fn play(source: Box<dyn Read + Send>, name: &str, player: &mut Player) -> anyhow
 struct Player {
     /// None before the first beginning.
     session: Option<Session>,
-    output: Output,
+    console: Console,
     json: bool,
     digest: Option<Digest>,
     summary: Summary,
@@ -187,7 +187,7 @@ impl Player {
             digest.add(effect);
         }
         let (Some(line), Some(session)) = (TransitionRecord::of(effect, plan), &self.session) else { return Ok(()) };
-        if self.json { self.output.json(&line) } else { self.output.line(line.aligned(&session.widths)) }
+        if self.json { self.console.json(&line) } else { self.console.line(line.aligned(&session.widths)) }
     }
 }
 

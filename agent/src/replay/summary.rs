@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use super::outcome::Outcome;
 use super::timestamps::{RejectedLine, RejectedLines};
 use super::totals::SensorTotals;
-use crate::output::{counted, listed};
+use crate::console::{counted, listed};
 
 mod object;
 

@@ -34,7 +34,7 @@ use super::released::Ports;
 use super::sample::Sample;
 use super::store_ack::{StoreAck, StoreProgress};
 use super::stream::Endpoint;
-use crate::output::counted;
+use crate::console::counted;
 use crate::random;
 use channel_types::ChannelType;
 use channels::Channels;

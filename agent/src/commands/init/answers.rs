@@ -9,7 +9,7 @@ use tilth_core::id::Id;
 
 use super::super::port::adapters;
 use crate::cli;
-use crate::output::tell;
+use crate::console::tell;
 
 /// The answer that there is none.
 const NONE: &str = "none";

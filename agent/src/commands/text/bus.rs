@@ -5,7 +5,7 @@ use tilth_config::BusKind;
 use super::times::Times;
 use super::{for_long, line};
 use crate::api::rows::{BusState, FaultRow, RejectedStamps};
-use crate::output::{counted, listed};
+use crate::console::{counted, listed};
 use crate::sense::bus::health::{BoardHealth, UnusableValue};
 
 /// Upper limit of names shown for a bus that sensors want and no message has, and of sensors whose input fails.

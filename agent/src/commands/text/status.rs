@@ -6,7 +6,7 @@ use super::times::Times;
 use super::{actuators, bus, for_long, line, of, size, span, sync, until, with_counts};
 use crate::api::rows::{ChannelState, ClockState, ConfigState, Lane, ScheduleRow, SilenceRow, StatusRow, StoreState};
 use crate::configuration::{restart_needed, short};
-use crate::output::counted;
+use crate::console::counted;
 
 const MAX_SILENCES_SHOWN: usize = 8;
 

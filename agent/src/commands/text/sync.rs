@@ -5,7 +5,7 @@ use tilth_core::time::Uptime;
 use super::{for_long, line};
 use crate::api::rows::SyncState;
 use crate::configuration::short;
-use crate::output::listed;
+use crate::console::listed;
 
 /// Upper limit of sensors named on one line.
 const MAX_NAMED: usize = 5;

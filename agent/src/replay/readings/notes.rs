@@ -9,13 +9,13 @@ use super::sample::SampleLine;
 use super::scan::Basis;
 use super::time_column::TimeFormat;
 use crate::cli::DateOrder;
-use crate::output;
+use crate::console;
 
 /// Headings, quoted, the first of many.
 pub(super) fn listed(headings: &[String]) -> String {
     const MOST: usize = 12;
     let named = headings.iter().filter(|heading| !heading.is_empty());
-    match output::listed(named.map(|name| format!("\"{}\"", excerpt(name.as_bytes()))), MOST) {
+    match console::listed(named.map(|name| format!("\"{}\"", excerpt(name.as_bytes()))), MOST) {
         text if text.is_empty() => "the column without a heading".to_owned(),
         text => text,
     }

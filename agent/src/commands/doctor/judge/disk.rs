@@ -11,7 +11,7 @@ pub(super) fn findings(disk: &DiskFacts, account: &Account) -> Vec<Finding> {
         findings.push(Finding::fault(
             Check::Disk,
             &disk.mount,
-            format!("the kernel counted {} of the file system", crate::output::counted(disk.errors, "error")),
+            format!("the kernel counted {} of the file system", crate::console::counted(disk.errors, "error")),
             "copy the data, then replace the card (docs/operations.md); sudo dmesg | grep -i ext4 says what was found",
         ));
     }

@@ -7,7 +7,7 @@ use tilth_config::plain_file;
 use super::super::facts::{Account, FileFact, FileKind, Found, PathNodes};
 use super::super::{Check, Finding};
 use super::access::{READ, SEARCH, denied, let_group};
-use crate::output::counted;
+use crate::console::counted;
 
 /// Whether who runs doctor may not read the configuration.
 pub(super) fn is_unseen(files: &[FileFact]) -> bool {

@@ -3,7 +3,7 @@
 use super::super::facts::{Account, Found, I2cFacts, PortFact, PortKind};
 use super::super::{Check, Finding};
 use super::access::{READ, WRITE, denied, group_name};
-use crate::output::listed;
+use crate::console::listed;
 
 pub(super) fn finding(port: &PortFact, account: &Account, i2c: &I2cFacts) -> Finding {
     let check = if port.kind == PortKind::I2c { Check::I2c } else { Check::Port };

@@ -1,4 +1,4 @@
-//! Standard output, and a line of progress on the terminal.
+//! The console: standard output, a line of progress on the terminal, and the log.
 
 pub(crate) mod journal;
 pub(crate) mod log;
@@ -21,20 +21,20 @@ const BUFFER_BYTES: usize = 1 << 16;
 pub(crate) struct Closed;
 
 /// Lines on standard output, and on a terminal a line of progress that gets out of their way.
-pub(crate) struct Output {
+pub(crate) struct Console {
     buffer: Vec<u8>,
     /// Progress on the terminal; none without a terminal.
     progress: Option<String>,
 }
 
-impl Output {
-    pub(crate) fn new() -> Output {
-        Output { buffer: Vec::with_capacity(BUFFER_BYTES), progress: None }
+impl Console {
+    pub(crate) fn new() -> Console {
+        Console { buffer: Vec::with_capacity(BUFFER_BYTES), progress: None }
     }
 
     /// Lines, and progress where standard error is a terminal.
-    pub(crate) fn with_progress() -> Output {
-        Output { progress: io::stderr().is_terminal().then(String::new), ..Output::new() }
+    pub(crate) fn with_progress() -> Console {
+        Console { progress: io::stderr().is_terminal().then(String::new), ..Console::new() }
     }
 
     pub(crate) fn line(&mut self, line: impl Display) -> anyhow::Result<()> {

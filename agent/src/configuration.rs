@@ -51,7 +51,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tilth_sync::engine::KnownBundle;
+use tilth_sync::engine::NewestBundle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
@@ -136,8 +136,8 @@ impl Configuration {
     }
 
     /// The newest bundle that the agent has seen, for the hub.
-    pub(crate) fn known_bundle(&self) -> KnownBundle {
-        self.bundles.as_ref().map(|bundles| bundles.known_bundle(&self.applier.active)).unwrap_or_default()
+    pub(crate) fn newest_bundle(&self) -> NewestBundle {
+        self.bundles.as_ref().map(|bundles| bundles.newest_bundle(&self.applier.active)).unwrap_or_default()
     }
 
     /// Runs until the thread that watches the files ends.

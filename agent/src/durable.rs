@@ -41,29 +41,29 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Unreadable> {
 
 /// Replaces a file. The one before stays until the disk has all of the new one.
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    stage(folder, name, bytes)?;
-    commit(folder, name)
+    write_new(folder, name, bytes)?;
+    rename_new(folder, name)
 }
 
-/// Writes the next version of a file beside it.
-pub(crate) fn stage(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let path = staged(folder, name);
+/// Writes the next version of a file beside it, and syncs it.
+pub(crate) fn write_new(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = new_path(folder, name);
     let mut file = File::options().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
-    // A staged file of before may be there, with another mode.
+    // A file of an earlier try may be there, with another mode.
     file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// Puts what was staged into its place.
-pub(crate) fn commit(folder: &Path, name: &str) -> io::Result<()> {
-    fs::rename(staged(folder, name), folder.join(name))?;
+/// Renames the next version of a file into its place.
+pub(crate) fn rename_new(folder: &Path, name: &str) -> io::Result<()> {
+    fs::rename(new_path(folder, name), folder.join(name))?;
     // The name is on the disk only when its folder is.
     File::open(folder)?.sync_all()
 }
 
 /// Path of the next version of a file until it replaces the file.
-pub(crate) fn staged(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn new_path(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.new"))
 }
 

@@ -30,7 +30,7 @@ use anyhow::Context;
 use tilth_core::time::Span;
 use tilth_sync::driver::{self, Queues};
 use tilth_sync::engine::limits::Intervals;
-use tilth_sync::engine::{Heads, KnownBundle, Setup, SyncEngine};
+use tilth_sync::engine::{Heads, NewestBundle, Setup, SyncEngine};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -59,7 +59,7 @@ pub(crate) struct Parts {
     pub(crate) heads: watch::Receiver<Heads>,
     pub(crate) to_decide: mpsc::Sender<DecideRequest>,
     /// The newest bundle that the agent had seen at the start.
-    pub(crate) known_bundle: KnownBundle,
+    pub(crate) newest_bundle: NewestBundle,
     /// To the task of the configuration.
     pub(crate) bundles: mpsc::Sender<Received>,
     pub(crate) config: ConfigStatus,
@@ -69,7 +69,7 @@ pub(crate) struct Parts {
 
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
-    let Parts { enrolment, clock, store, heads, to_decide, known_bundle, bundles, config, health, status } = parts;
+    let Parts { enrolment, clock, store, heads, to_decide, newest_bundle, bundles, config, health, status } = parts;
     let (link, versions) = wait_for_link(&enrolment, &clock, &status, &health).await;
     info!("sync with {} as {}/{}, key {}", enrolment.hub.url, enrolment.tenant, enrolment.device, link.key_id);
 
@@ -79,7 +79,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (inputs, inputs_out) = mpsc::channel(QUEUE);
     let (tenant, device) = (enrolment.tenant.clone(), enrolment.device.clone());
     let setup = Setup { tenant, device, intervals: intervals(clock.mode()), seed: u64::from_le_bytes(random::bytes()) };
-    let engine = SyncEngine::new(clock::machine_uptime(), setup, &outbox, known_bundle);
+    let engine = SyncEngine::new(clock::machine_uptime(), setup, &outbox, newest_bundle);
     let transport = ReloadableTransport::new(link);
     let reloading =
         transport.reload_on_change(enrolment.clone(), clock.clone(), versions, inputs.clone(), status.clone());

@@ -50,7 +50,7 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
         false => None,
     };
     let ca_file = match &ca {
-        Some(pem) => Some(files.stage_ca(pem)?),
+        Some(pem) => Some(files.write_new_ca(pem)?),
         None => files.ca_in_use(),
     };
     let key = files.pending_key(&code.id())?;

@@ -55,8 +55,8 @@ impl Applier {
         expected
     }
 
-    /// Makes a configuration the active one, of this bundle if it is of one: hands it to decide and sense. Returns what people are told of
-    /// it, and whether it is another one: the same content changes nothing.
+    /// Makes a configuration the active one and hands it to decide and sense; `bundle` is the one that it is of, if any. Returns what people
+    /// are told of it, and whether it differs from the one before: the same content changes nothing.
     pub(super) async fn activate(
         &mut self,
         compiled: Compiled,
@@ -114,8 +114,8 @@ impl Applier {
         let _ = self.to_decide.send(DecideRequest::Query(Box::new(look))).await;
         let sensors = answered.await.ok()?;
         // The event-time clock stops where readings stop, so silence is measured by the clock of the machine.
-        let is_input = self.clock.mode() == ClockMode::EventTime;
-        let at = if is_input { clock::machine_uptime() } else { self.clock.uptime() };
+        let is_event_time = self.clock.mode() == ClockMode::EventTime;
+        let at = if is_event_time { clock::machine_uptime() } else { self.clock.uptime() };
         let activity = |health: &HealthHandle| {
             let health = health.lock();
             BusActivity {

@@ -5,7 +5,7 @@
 //! | `bundle.good` | the active bundle, byte for byte; a start uses it, a newer one replaces it |
 //! | `bundle.before` | the previous bundle, while the active one is on probation |
 //! | `bundle.reverted` | the last bundle that did not pass its probation, for a retry |
-//! | `bundle.good.new` | the next bundle, staged: it is tried only once the disk holds it, and a new name makes it the active one |
+//! | `bundle.good.new` | the next bundle: it is tried only once the disk holds it, and renamed when it becomes the active one |
 //! | `bundle.good.damaged-TIME` | a bundle that the disk no longer had as it was written; the newest two are kept for inspection |
 //! | `bundle.state` | the highest version that was active, which bundle was rejected and why, how often one was tried, and which sensors one on probation must have |
 //! | `bundle.state.damaged-TIME` | a state that could not be read; the newest two are kept for inspection |
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tilth_config::bundle::{self, Bundle, MAX_VERSION, TrustedKey};
 use tilth_config::sha256;
 use tilth_core::id::SensorId;
-use tilth_sync::engine::KnownBundle;
+use tilth_sync::engine::NewestBundle;
 
 use super::active::ActiveConfig;
 use super::enrolment::Enrolment;
@@ -122,7 +122,7 @@ pub(crate) enum Unavailable {
     Unreadable(#[from] Unreadable),
     /// A bundle was active, and its file is gone.
     #[error("is missing")]
-    Missing,
+    NotFound,
     /// The one bundle that was active did not pass its probation.
     #[error("was reverted, and there is no earlier one")]
     Reverted,
@@ -144,7 +144,7 @@ impl BundleFiles {
         if !files.has_active() {
             return match files.state() {
                 Ok(state) if state.is_reverted() => Err(Unavailable::Reverted),
-                Ok(state) if state.highest > 0 => Err(Unavailable::Missing),
+                Ok(state) if state.highest > 0 => Err(Unavailable::NotFound),
                 Ok(_) => Ok(None),
                 Err(unreadable) => Err(Unreadable::Unusable(format!("{STATE} {unreadable}")).into()),
             };
@@ -190,14 +190,14 @@ impl BundleFiles {
         durable::write(&self.folder, STATE, &serde_json::to_vec(state).map_err(io::Error::other)?)
     }
 
-    /// Makes sure that the disk can hold a bundle; the active one stays.
-    pub(super) fn stage(&self, bytes: &[u8]) -> io::Result<()> {
-        durable::stage(&self.folder, ACTIVE, bytes)
+    /// Saves the next bundle beside the active one, which stays.
+    pub(super) fn save_next(&self, bytes: &[u8]) -> io::Result<()> {
+        durable::write_new(&self.folder, ACTIVE, bytes)
     }
 
-    /// The staged bundle is the active one from now on.
-    pub(super) fn save_staged(&self) -> io::Result<()> {
-        durable::commit(&self.folder, ACTIVE)
+    /// Makes the next bundle the active one.
+    pub(super) fn activate_next(&self) -> io::Result<()> {
+        durable::rename_new(&self.folder, ACTIVE)
     }
 
     pub(super) fn save_active(&self, bytes: &[u8]) -> io::Result<()> {
@@ -252,8 +252,8 @@ impl BundleFiles {
 
     /// The bytes of a bundle that was rejected, where they are still here.
     pub(super) fn rejected(&self, hash: &str) -> Option<Vec<u8>> {
-        let staged = format!("{ACTIVE}.new");
-        let files = [REVERTED, &staged].into_iter().filter_map(|name| self.read(name));
+        let next = format!("{ACTIVE}.new");
+        let files = [REVERTED, &next].into_iter().filter_map(|name| self.read(name));
         files.into_iter().find(|bytes| hex::encode(sha256(bytes)) == hash)
     }
 
@@ -293,7 +293,7 @@ impl BundleState {
 
     /// What the hub is told: it gives the next bundle a higher version, and sends the bundle of this ETag no second time, though it
     /// was rejected or reverted. The ETag is left out where that bundle is lost: the hub then sends it again.
-    pub(super) fn known_bundle(&self, active: &ActiveConfig) -> KnownBundle {
+    pub(super) fn newest_bundle(&self, active: &ActiveConfig) -> NewestBundle {
         let highest = self.highest(active);
         let rejected = self.rejected.as_ref().and_then(|bundle| Some((bundle.version?, bundle.content()?.to_owned())));
         let rejected = rejected.filter(|(version, _)| *version >= highest);
@@ -303,7 +303,7 @@ impl BundleState {
             None => (highest, None),
         };
         // The hub's ETag of a bundle is its content's hash, in quotes.
-        KnownBundle { version, etag: content.map(|content| format!("\"{content}\"")) }
+        NewestBundle { version, etag: content.map(|content| format!("\"{content}\"")) }
     }
 
     /// Whether the last bundle that was active did not pass its probation.

@@ -3,7 +3,7 @@
 //! ```text
 //!             .--------------------- a person says retry -----------------------.
 //!             v                                                                 |
-//! bytes --> check --> staged --> attempt saved -> compile --> decide takes it --> on probation --> passed
+//! bytes --> check --> saved ---> attempt saved -> compile --> decide takes it --> on probation --> passed
 //!             |         |            |              |         (bundle.good)       |
 //!             |         `------------'---------------- the disk fails: the active one stays, and the bundle comes again
 //!             |                                     |                             |
@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::json;
 use tilth_config::bundle::{Bundle, Order, TrustedKey};
 use tilth_config::sha256;
-use tilth_sync::engine::KnownBundle;
+use tilth_sync::engine::NewestBundle;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -46,10 +46,10 @@ pub(crate) struct Received {
     /// The key that must have signed it.
     pub(crate) key: TrustedKey,
     /// Answered once the bundle is handled: version and ETag for the hub, where they changed.
-    pub(crate) answer: oneshot::Sender<Option<KnownBundle>>,
+    pub(crate) answer: oneshot::Sender<Option<NewestBundle>>,
 }
 
-/// Bundles of the hub, and what is known of those before.
+/// Bundles of the hub, and the state of earlier ones.
 #[derive(Debug)]
 pub(crate) struct Bundles {
     enrolment: Enrolment,
@@ -57,17 +57,17 @@ pub(crate) struct Bundles {
     files: BundleFiles,
     state: BundleState,
     /// Whether `state` is the content of its file: a file that cannot be read must not be replaced.
-    is_known: bool,
+    is_loaded: bool,
     /// The active bundle, where it could not be saved.
     unsaved: Option<Arc<Vec<u8>>>,
 }
 
 impl Bundles {
-    /// With the content of `bundle.state`; `None` where that cannot be read yet.
+    /// Starts with the content of `bundle.state`; `None` where that cannot be read yet.
     pub(super) fn new(enrolment: Enrolment, mode: ClockMode, state: Option<BundleState>) -> Bundles {
         let files = BundleFiles::new(&enrolment.data);
-        let is_known = state.is_some();
-        Bundles { files, enrolment, mode, state: state.unwrap_or_default(), is_known, unsaved: None }
+        let is_loaded = state.is_some();
+        Bundles { files, enrolment, mode, state: state.unwrap_or_default(), is_loaded, unsaved: None }
     }
 
     /// Shows what was rejected, resumes a probation, and saves the highest version: where the state was lost, it is that of the active
@@ -91,7 +91,7 @@ impl Bundles {
             }
         }
         let highest = self.state.highest(&applier.active);
-        if self.is_known && self.state.highest < highest {
+        if self.is_loaded && self.state.highest < highest {
             self.state.highest = highest;
             self.save_current_state().await;
         }
@@ -99,13 +99,13 @@ impl Bundles {
 
     /// Reads `bundle.state`, where the start could not.
     async fn load_state(&mut self, applier: &mut Applier) -> Result<(), String> {
-        if self.is_known {
+        if self.is_loaded {
             return Ok(());
         }
         let files = self.files.clone();
         let read = tokio::task::spawn_blocking(move || files.state()).await.map_err(|error| error.to_string())?;
         self.state = read.map_err(|unreadable| format!("bundle.state {unreadable}"))?;
-        self.is_known = true;
+        self.is_loaded = true;
         applier.reporter.status.update_bundle(|status| status.state_error = None);
         self.begin(applier).await;
         Ok(())
@@ -121,7 +121,7 @@ impl Bundles {
         bytes: Vec<u8>,
         key: TrustedKey,
         applier: &mut Applier,
-    ) -> Option<KnownBundle> {
+    ) -> Option<NewestBundle> {
         if let Err(why) = self.load_state(applier).await {
             return self.defer(&format!("a bundle waits: {why}"), applier);
         }
@@ -137,14 +137,14 @@ impl Bundles {
     }
 
     /// Leaves a bundle pending, without rejecting it: without the ETag the hub sends it again with the next pull.
-    fn defer(&self, why: &str, applier: &Applier) -> Option<KnownBundle> {
+    fn defer(&self, why: &str, applier: &Applier) -> Option<NewestBundle> {
         log_deferred(why, applier);
-        Some(KnownBundle { etag: None, ..self.known_bundle(&applier.active) })
+        Some(NewestBundle { etag: None, ..self.newest_bundle(&applier.active) })
     }
 
     /// The newest bundle that the agent has seen, for the hub.
-    pub(super) fn known_bundle(&self, active: &ActiveConfig) -> KnownBundle {
-        self.state.known_bundle(active)
+    pub(super) fn newest_bundle(&self, active: &ActiveConfig) -> NewestBundle {
+        self.state.newest_bundle(active)
     }
 
     /// Checks a bundle, and tries one that is newer.
@@ -153,7 +153,7 @@ impl Bundles {
         signed: SignedBytes,
         key: TrustedKey,
         applier: &mut Applier,
-    ) -> Result<Option<KnownBundle>, NotSaved> {
+    ) -> Result<Option<NewestBundle>, NotSaved> {
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
         let (active, highest) = (applier.active.version(), self.state.highest(&applier.active));
         let check = move || bundle::check(&bytes, &key, &enrolment, active, highest);
@@ -174,7 +174,7 @@ impl Bundles {
         bundle: Bundle,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<Option<KnownBundle>, NotSaved> {
+    ) -> Result<Option<NewestBundle>, NotSaved> {
         let memory = anonymous_memory();
         let before = self.state.attempt.as_ref().filter(|attempt| attempt.hash == signed.hash);
         let attempts = before.map_or(0, |attempt| attempt.attempts);
@@ -185,8 +185,8 @@ impl Bundles {
         let attempt = Some(ApplyAttempt { hash: signed.hash.clone(), attempts: attempts + 1 });
         let (bytes, state) = (Arc::clone(&signed.bytes), BundleState { attempt, ..self.state.clone() });
         let (version, bundle) = (bundle.version, Arc::new(bundle));
-        // An attempt counts once the bundle is staged, and before it begins: the agent may end within it.
-        self.save(state, move |files| files.stage(&bytes)).await.map_err(|why| NotSaved { version, why })?;
+        // An attempt counts once the next bundle is saved, and before it begins: the agent may end within it.
+        self.save(state, move |files| files.save_next(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, mode) = (self.enrolment.clone(), self.mode);
         let (to_read, active) = (Arc::clone(&bundle), applier.active.files.agent_toml());
         let compiled =
@@ -202,7 +202,7 @@ impl Bundles {
         signed: SignedBytes,
         rejection: Rejection,
         applier: &mut Applier,
-    ) -> Option<KnownBundle> {
+    ) -> Option<NewestBundle> {
         let (SignedBytes { hash, trusted, content, .. }, Rejection { version, reason }) = (signed, rejection);
         let is_signed = content.is_some();
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
@@ -210,7 +210,7 @@ impl Bundles {
         error!(target: "sync", "{named} rejected; still running configuration {active}: {reason}");
         applier.reporter.status.set_rejected(Problems::error(format!("{named}: {reason}")));
         self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier).await;
-        is_signed.then(|| self.known_bundle(&applier.active))
+        is_signed.then(|| self.newest_bundle(&applier.active))
     }
 
     /// Reports a bundle that is not active to the hub and to people, and remembers it.
@@ -234,7 +234,7 @@ impl Bundles {
         bundle: Bundle,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<KnownBundle, NotSaved> {
+    ) -> Result<NewestBundle, NotSaved> {
         let (bytes, mut state) = (signed.bytes, self.state.clone());
         if let Some(probation) = &mut state.probation {
             (probation.hash, probation.trusted, probation.version) = (signed.hash, signed.trusted, bundle.version);
@@ -253,7 +253,7 @@ impl Bundles {
         signed: SignedBytes,
         memory: Option<u64>,
         applier: &mut Applier,
-    ) -> Result<Option<KnownBundle>, NotSaved> {
+    ) -> Result<Option<NewestBundle>, NotSaved> {
         let expected = applier.expected_sensors(&compiled, Origin::Bundle).await;
         let probation = OnProbation {
             hash: signed.hash,
@@ -274,9 +274,9 @@ impl Bundles {
         let (summary, is_changed) = applier.activate(compiled, Some(Arc::clone(&bundle)), Some(probation)).await;
         // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_active().await else { return Ok(None) };
-        let kept = self.blocking_files(BundleFiles::save_staged).await;
+        let kept = self.blocking_files(BundleFiles::activate_next).await;
         applier.reporter.set_active(summary, is_changed, &applier.active);
-        let known = self.report_active(bundle, "applied", applier).await;
+        let newest = self.report_active(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_changed {
             self.pass(applier).await;
@@ -284,7 +284,7 @@ impl Bundles {
         if let Err(why) = kept {
             log_deferred(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
         }
-        Ok(Some(known))
+        Ok(Some(newest))
     }
 
     /// Saves the next state once `first` is done; in memory it changes only then.
@@ -424,7 +424,7 @@ impl Bundles {
     }
 
     /// Reports an active bundle to people and to the hub, and remembers it.
-    async fn report_active(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> KnownBundle {
+    async fn report_active(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> NewestBundle {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.reporter.status.update_bundle(|status| {
             status.set_active(&bundle);
@@ -438,7 +438,7 @@ impl Bundles {
         let (highest, probation) = (self.state.highest(&applier.active), self.state.probation.take());
         self.state = BundleState { highest, probation, ..BundleState::default() };
         self.save_current_state().await;
-        self.known_bundle(&applier.active)
+        self.newest_bundle(&applier.active)
     }
 
     async fn save_current_state(&self) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Time of the last change in seconds and nanoseconds, also of the mode, and inode.
 type FileVersion = (i64, i64, u64);
 
-/// Files with their versions; `None` for one that is missing.
+/// Files with their versions; `None` for one that does not exist.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileVersions(Vec<(PathBuf, Option<FileVersion>)>);
 

@@ -190,17 +190,17 @@ impl StoreMonitor {
     /// Opens the database and answers with the state that it restores. If the answer is no longer awaited, the agent has started without a
     /// database, and this one is found later.
     fn open(&self, answer: oneshot::Sender<RestoredState>) -> InitialStore {
-        let missing =
-            |error| InitialStore::Missing(CurrentBoot::uncounted(self.path.clone(), self.os_boot.clone()), error);
+        let none =
+            |error| InitialStore::NotOpen(CurrentBoot::uncounted(self.path.clone(), self.os_boot.clone()), error);
         match begin(&self.path, &self.options, &self.os_boot, &self.clock) {
             Ok((restored, store)) if !answer.is_closed() => {
                 self.opened(&restored, &store);
-                if answer.send(restored).is_ok() { InitialStore::Open(Box::new(store)) } else { missing(hangs()) }
+                if answer.send(restored).is_ok() { InitialStore::Open(Box::new(store)) } else { none(hangs()) }
             }
-            Ok(_) => missing(hangs()),
+            Ok(_) => none(hangs()),
             Err(error) => {
                 let _ = answer.send(self.without(&error));
-                missing(error)
+                none(error)
             }
         }
     }
@@ -266,7 +266,7 @@ impl StoreMonitor {
                 replaced.send_modify(|replaced| replaced.lost.clone_from(&opened.lost));
             }
             StoreReport::OpenedLate(earlier, opened) => {
-                let new_stream = if earlier.is_known { ", under a new stream" } else { "" };
+                let new_stream = if earlier.has_boots { ", under a new stream" } else { "" };
                 info!(target: "store", "database available again; continuing as boot {}{new_stream}", earlier.boot);
                 self.say_lost(opened.lost.as_ref());
                 replaced.send_replace(StoreReplaced { earlier: Some(earlier), lost: opened.lost.clone() });
@@ -348,7 +348,7 @@ mod tests {
         thread.join().unwrap();
         let earlier = monitor.replaced.borrow().earlier.clone().expect("the engine is told");
         assert_eq!(earlier.boot, 2);
-        assert!(earlier.is_known && earlier.outputs.is_none(), "the boot before kept nothing");
+        assert!(earlier.has_boots && earlier.outputs.is_none(), "the boot before kept nothing");
         let (store, _) = open(&folder);
         assert!(boots(&store).into_keys().eq([1, 2]));
         assert_eq!(store.lanes().of(Lane::Events).committed, 1, "what waited is stored");
@@ -373,9 +373,9 @@ mod tests {
         assert!(doses_unknown());
     }
 
-    /// Guards against: a start that is killed before it has kept that doses are unknown, and a next one that finds nothing missing.
+    /// Guards against: a start that is killed before it has kept that doses are unknown, and a next one that finds nothing lost.
     #[test]
-    fn what_is_missing_is_found_by_each_start_until_one_has_kept_what_follows() {
+    fn what_is_lost_is_found_by_each_start_until_one_has_kept_what_follows() {
         let (folder, clock) = (Folder::new(), Clock::new(ClockMode::EventTime));
         let record = |text: &str| {
             let mut commit = Commit::new(Uptime(1000), calibrated(1));

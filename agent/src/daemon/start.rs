@@ -221,7 +221,7 @@ impl<'a> Shared<'a> {
             store: store.handle.clone(),
             heads: store.heads.clone(),
             to_decide: self.to_decide.clone(),
-            known_bundle: configuration.known_bundle(),
+            newest_bundle: configuration.newest_bundle(),
             bundles,
             config: self.config.clone(),
             health: self.health.clone(),

@@ -89,10 +89,10 @@ pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handl
         start.fresh(&plan)
     });
     let new_effects: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
-    let known = known_alerts(&engine, effects.iter().chain(&new_effects));
-    Arc::make_mut(&mut last_pages).retain(|alert, _| known.contains(alert));
-    Arc::make_mut(&mut acknowledged_by).retain(|alert, _| known.contains(alert));
-    Arc::make_mut(&mut page_runs).retain(|alert, _| known.contains(alert));
+    let kept = alerts_to_keep(&engine, effects.iter().chain(&new_effects));
+    Arc::make_mut(&mut last_pages).retain(|alert, _| kept.contains(alert));
+    Arc::make_mut(&mut acknowledged_by).retain(|alert, _| kept.contains(alert));
+    Arc::make_mut(&mut page_runs).retain(|alert, _| kept.contains(alert));
     if let Some(recording) = &mut handles.recording {
         recording.begin(start, merged);
     }
@@ -165,7 +165,7 @@ pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handl
 }
 
 /// Open alerts, and those that this start resolves.
-fn known_alerts<'a>(engine: &Engine, effects: impl Iterator<Item = &'a Effect>) -> BTreeSet<AlertId> {
+fn alerts_to_keep<'a>(engine: &Engine, effects: impl Iterator<Item = &'a Effect>) -> BTreeSet<AlertId> {
     let ended = effects.filter_map(|effect| match effect {
         Effect::Alert(Transition::Resolved(_), details) => details.alert,
         _ => None,

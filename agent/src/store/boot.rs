@@ -47,7 +47,7 @@ pub(crate) struct EarlierState {
     /// Number of the boot that runs.
     pub(crate) boot: u32,
     /// Whether it holds earlier boots; else it is a new one.
-    pub(crate) is_known: bool,
+    pub(crate) has_boots: bool,
     /// What people did on site, such as silences and calibrations.
     pub(crate) site: Option<SiteState>,
     /// Totals of actuators.
@@ -97,16 +97,16 @@ impl Store {
     /// Begins the boot in a database that was not there at the start. Alerts that are known by their numbers there are not
     /// those of this engine, so it goes on under a new stream. On an error it is to be opened again.
     pub(super) fn begin_late(&mut self, boot: &CurrentBoot) -> Result<EarlierState, StoreError> {
-        let is_known = !boots(&self.reader.0)?.is_empty();
+        let has_boots = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();
         let outputs = self.checkpoint().unwrap_or_default().map(|kept| OutputsBefore::of(&kept.checkpoint));
-        if is_known {
+        if has_boots {
             self.new_stream("the device began without its database")?;
         }
         // Without a word of earlier numbers: from where none of them was.
         let after = if self.boot.alerts_through > 0 { self.boot.alerts_through } else { random::alert_number(0) };
         let (boot, alerts) = self.begin_boot(&boot.os_boot, after)?;
-        Ok(EarlierState { boot, is_known, site, outputs, alerts })
+        Ok(EarlierState { boot, has_boots, site, outputs, alerts })
     }
 
     /// Goes on with a boot that began in another database.

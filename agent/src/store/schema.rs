@@ -99,7 +99,7 @@ CREATE TABLE site (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) ST
 /// Numbers of alerts up to `alerts_until` may be in use, also where the snapshot ends before.
 const SECOND: &str = "ALTER TABLE meta ADD COLUMN alerts_until INTEGER NOT NULL DEFAULT 0;";
 
-/// The name tells this database from another one in its place. A loss is what was given up or is missing, and why: counted from
+/// The name tells this database from another one in its place. A loss is what was given up or lost, and why: counted from
 /// one instant of a boot to another, and by the time of day where that is known.
 const THIRD: &str = "
 ALTER TABLE meta ADD COLUMN name TEXT NOT NULL DEFAULT '';

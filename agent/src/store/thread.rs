@@ -63,7 +63,7 @@ pub(crate) enum InitialStore {
     /// An open store in which a boot has begun.
     Open(Box<Store>),
     /// No database yet, and why; the thread goes on trying to open it.
-    Missing(CurrentBoot, StoreError),
+    NotOpen(CurrentBoot, StoreError),
 }
 
 /// Starts the thread, whose first work is to `open` the database: a disk that hangs holds up only this thread. What is
@@ -126,7 +126,7 @@ impl StoreThread {
                 let boot = store.boot.clone();
                 (Some(*store), boot, None)
             }
-            InitialStore::Missing(boot, error) => (None, boot, Some(error.to_string())),
+            InitialStore::NotOpen(boot, error) => (None, boot, Some(error.to_string())),
         };
         StoreThread {
             boot,
@@ -265,7 +265,7 @@ impl StoreThread {
                 }
             }
         }
-        // With a problem, too: room may be what is missing.
+        // With a problem, too: the disk may lack room.
         self.apply_retention();
     }
 
@@ -338,9 +338,9 @@ impl StoreThread {
                 (self.settings.report)(StoreReport::Replaced(&found));
             }
         } else {
-            let known = store.begin_late(&self.boot)?;
+            let earlier = store.begin_late(&self.boot)?;
             self.boot = store.boot.clone();
-            (self.settings.report)(StoreReport::OpenedLate(known, &opened));
+            (self.settings.report)(StoreReport::OpenedLate(earlier, &opened));
             self.use_store(store);
         }
         self.must_reopen = false;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tilth_config::bundle::TrustedKey;
 use tilth_protocol::Confirmed;
-use tilth_sync::engine::{KnownBundle, SyncInput};
+use tilth_sync::engine::{NewestBundle, SyncInput};
 use tilth_sync::transport::https::Https;
 use tilth_sync::transport::tls::{self, CertificateClock};
 use tilth_sync::transport::{Exchange, Transport};
@@ -119,8 +119,8 @@ impl Transport for ReloadableTransport {
         self.https().post_batch(body, confirmed).await
     }
 
-    async fn get_bundle(&self, known: &KnownBundle) -> Exchange {
-        self.https().get_bundle(known).await
+    async fn get_bundle(&self, newest: &NewestBundle) -> Exchange {
+        self.https().get_bundle(newest).await
     }
 }
 

@@ -80,9 +80,9 @@ impl ReportReceiver {
         let (answer, answered) = oneshot::channel();
         let key = *self.trusted.borrow();
         if self.bundles.send(Received { bytes, key, answer }).await.is_ok()
-            && let Ok(Some(known)) = answered.await
+            && let Ok(Some(newest)) = answered.await
         {
-            let _ = self.inputs.send(SyncInput::KnownBundle(known)).await;
+            let _ = self.inputs.send(SyncInput::NewestBundle(newest)).await;
         }
     }
 

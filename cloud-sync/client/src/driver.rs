@@ -176,10 +176,10 @@ impl<'t, T: Transport> InFlight<'t, T> {
                         SyncInput::Answered { request, exchange }
                     }));
                 }
-                Effect::PullBundle { request, known } => {
+                Effect::PullBundle { request, newest } => {
                     let transport = self.transport;
                     self.to_hub = Some(Box::pin(async move {
-                        let exchange = transport.get_bundle(&known).await;
+                        let exchange = transport.get_bundle(&newest).await;
                         SyncInput::Pulled { request, exchange }
                     }));
                 }

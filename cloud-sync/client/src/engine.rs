@@ -32,7 +32,7 @@ use std::collections::{BTreeSet, VecDeque};
 use tilth_core::time::Uptime;
 use tilth_protocol::{Confirmed, Epoch, Lane, Stream};
 
-pub use crate::transport::KnownBundle;
+pub use crate::transport::NewestBundle;
 use backoff::Backoff;
 use encoded_batch::{EncodeError, EncodedBatch};
 use lane_progress::LaneProgress;
@@ -84,9 +84,9 @@ pub struct SyncEngine {
 }
 
 impl SyncEngine {
-    /// An engine that goes on where the store left off. `now` is the present uptime, `known` the newest bundle that the agent has seen.
+    /// An engine that goes on where the store left off. `now` is the present uptime, `newest` the newest bundle that the agent has seen.
     #[must_use]
-    pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, known: KnownBundle) -> SyncEngine {
+    pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, newest: NewestBundle) -> SyncEngine {
         let (seed, intervals) = (setup.seed, setup.intervals);
         let mut engine = SyncEngine {
             setup,
@@ -106,7 +106,7 @@ impl SyncEngine {
             last_epoch: None,
             hub_backoff: Backoff::new(MAX_BACKOFF, seed),
             offline: Backoff::new(intervals.offline, seed ^ 0x6f66_666c),
-            pull: Pull::new(now, known, &intervals, seed ^ 0x7075_6c6c),
+            pull: Pull::new(now, newest, &intervals, seed ^ 0x7075_6c6c),
             effects: VecDeque::new(),
             problems: BTreeSet::new(),
             last_request: 0,
@@ -130,7 +130,7 @@ impl SyncEngine {
             SyncInput::Stream(outbox) => self.new_stream(&outbox),
             SyncInput::Answered { request, exchange } => self.answered(request, &exchange),
             SyncInput::Pulled { request, exchange } => self.pulled(request, exchange),
-            SyncInput::KnownBundle(known) => self.pull.set_known(known),
+            SyncInput::NewestBundle(newest) => self.pull.set_newest(newest),
             SyncInput::HubLinkChanged => self.hub_link_changed(),
         }
         self.step();
@@ -227,7 +227,7 @@ impl SyncEngine {
         }
     }
 
-    /// A pull waits for a batch on its way, and for a hub that can be reached and knows us.
+    /// A pull waits for a batch on its way, and for a hub that can be reached and accepts the key.
     fn may_pull(&self) -> bool {
         let has_room = matches!(self.state, State::Idle | State::Gathering | State::BackingOff { .. });
         has_room && !self.pull.is_asking()

@@ -4,7 +4,7 @@
 //!            Request, committed rows            batch, pull
 //!   store <------------------------> driver <----------------> transport/https.rs ==> hub
 //!                                     |   ^
-//!          Report: bundle, problem,   v   | SyncInput: known bundle, new link
+//!          Report: bundle, problem,   v   | SyncInput: newest bundle, new link
 //!          status                   agent
 //!                       inside: SyncEngine (handle, poll, deadline)
 //! ```

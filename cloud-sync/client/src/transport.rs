@@ -12,13 +12,13 @@ use tilth_protocol::Confirmed;
 pub trait Transport: Sync {
     /// Sends a batch (JSON, uncompressed), with what was confirmed before, and waits for its answer.
     fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> impl Future<Output = Exchange> + Send;
-    /// Asks for configuration newer than the newest that the device knows.
-    fn get_bundle(&self, known: &KnownBundle) -> impl Future<Output = Exchange> + Send;
+    /// Asks for a bundle newer than the newest that the agent has seen.
+    fn get_bundle(&self, newest: &NewestBundle) -> impl Future<Output = Exchange> + Send;
 }
 
 /// The newest bundle that the agent has seen, stated with each pull: the active one, or one that it rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KnownBundle {
+pub struct NewestBundle {
     /// Version of the bundle; 0 for none.
     pub version: u64,
     /// The `ETag` it came with; `None` where the hub is to send it again.

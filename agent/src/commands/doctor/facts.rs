@@ -57,7 +57,7 @@ pub(super) type PathNodes = Vec<(PathBuf, Node)>;
 
 #[derive(Debug, Clone)]
 pub(super) enum Found {
-    Missing,
+    Absent,
     /// The user who runs doctor may not look there.
     Unseen,
     There(PathNodes),

@@ -140,7 +140,7 @@ fn find(path: &Path) -> Found {
     match nodes(path) {
         Ok(nodes) => Found::There(nodes),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Found::Unseen,
-        Err(_) => Found::Missing,
+        Err(_) => Found::Absent,
     }
 }
 

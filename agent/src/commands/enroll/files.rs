@@ -98,8 +98,8 @@ impl Files {
     }
 
     /// Writes the CA beside its place, for the exchange.
-    pub(super) fn stage_ca(&self, pem: &str) -> anyhow::Result<PathBuf> {
-        self.stage(&self.folder.join(&self.ca), pem, PUBLIC)
+    pub(super) fn write_new_ca(&self, pem: &str) -> anyhow::Result<PathBuf> {
+        self.write_new(&self.folder.join(&self.ca), pem, PUBLIC)
     }
 
     /// The key that is being exchanged for a code: the one of an earlier try, or a new one, on the disk.
@@ -117,9 +117,9 @@ impl Files {
         let key = Key::from_random(KeyKind::Device, random::bytes(), random::bytes());
         let (folder, name) = parts(&path)?;
         let write = || {
-            durable::stage(folder, name, format!("{}\n", key.reveal()).as_bytes())?;
-            self.own(&durable::staged(folder, name))?;
-            durable::commit(folder, name)
+            durable::write_new(folder, name, format!("{}\n", key.reveal()).as_bytes())?;
+            self.own(&durable::new_path(folder, name))?;
+            durable::rename_new(folder, name)
         };
         write().with_context(denied)?;
         Ok(key)
@@ -157,12 +157,12 @@ impl Files {
             other_signing_key: enrolment::signing_key(&self.signing_key).is_ok_and(|before| before != signing_key),
         };
         if let Some(ca) = &ca {
-            self.commit(ca)?;
+            self.rename_new(ca)?;
         }
-        self.stage(&self.signing_key, &format!("{signing_key}\n"), PUBLIC)?;
-        self.commit(&self.signing_key)?;
-        self.stage(&agent_toml, &text, PUBLIC)?;
-        self.commit(&agent_toml)?;
+        self.write_new(&self.signing_key, &format!("{signing_key}\n"), PUBLIC)?;
+        self.rename_new(&self.signing_key)?;
+        self.write_new(&agent_toml, &text, PUBLIC)?;
+        self.rename_new(&agent_toml)?;
         let put = || {
             fs::rename(self.pending(code), &self.key)?;
             fs::File::open(folder_of(&self.key))?.sync_all()
@@ -172,28 +172,28 @@ impl Files {
     }
 
     /// Writes the next version of a file beside it, with owner and mode of the one that is there.
-    fn stage(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<PathBuf> {
+    fn write_new(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<PathBuf> {
         let (folder, name) = parts(path)?;
-        let staged = durable::staged(folder, name);
+        let new = durable::new_path(folder, name);
         let write = || {
-            durable::stage(folder, name, text.as_bytes())?;
+            durable::write_new(folder, name, text.as_bytes())?;
             let before = fs::metadata(path).ok();
             fs::set_permissions(
-                &staged,
+                &new,
                 Permissions::from_mode(before.as_ref().map_or(mode, |file| file.mode() & 0o777)),
             )?;
             match before {
-                Some(file) if self.owner.is_some() => chown(&staged, Some(file.uid()), Some(file.gid())),
+                Some(file) if self.owner.is_some() => chown(&new, Some(file.uid()), Some(file.gid())),
                 _ => Ok(()),
             }
         };
         write().with_context(|| denied(path))?;
-        Ok(staged)
+        Ok(new)
     }
 
-    fn commit(&self, path: &Path) -> anyhow::Result<()> {
+    fn rename_new(&self, path: &Path) -> anyhow::Result<()> {
         let (folder, name) = parts(path)?;
-        durable::commit(folder, name).with_context(|| path.display().to_string())
+        durable::rename_new(folder, name).with_context(|| path.display().to_string())
     }
 
     /// Gives a file to the agent's user.

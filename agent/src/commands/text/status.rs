@@ -149,7 +149,7 @@ fn schedules(rows: &[ScheduleRow], times: &Times) -> Vec<String> {
     rows.iter().map(one).collect()
 }
 
-/// What is kept and for how long, and what is missing.
+/// What is kept and for how long, and what was lost.
 fn store_lines(store: &StoreState, has_hub: bool, times: &Times) -> Vec<String> {
     let bytes = store.bytes.map_or("size not known".to_owned(), |bytes| size(bytes as f64));
     let mut lines = vec![format!("{}, {bytes} of at most {}", store.path, size(store.most_bytes as f64))];

@@ -40,7 +40,7 @@ struct Bench {
     key: SigningKey,
     status: ConfigStatus,
     /// What the hub was told last.
-    held: KnownBundle,
+    held: NewestBundle,
     bundles: mpsc::Sender<Received>,
     requests: mpsc::Receiver<DecideRequest>,
     inputs: mpsc::Receiver<SensorInputs>,
@@ -111,7 +111,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let sensors = SensorConfig { plan, input_settings: Arc::default() };
     let (bundle, hash) = (good.map(Arc::new), "none".to_owned());
     let active = ActiveConfig { bundle, hash, sensors, files: files_in(&folder) };
-    let held = state.clone().unwrap_or_default().known_bundle(&active);
+    let held = state.clone().unwrap_or_default().newest_bundle(&active);
     // A probation takes a few seconds.
     let clock = Clock::new(ClockMode::Scaled(20));
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
@@ -190,7 +190,7 @@ impl Bench {
         bench(self.folder.clone())
     }
 
-    async fn send(&self, bytes: &[u8]) -> oneshot::Receiver<Option<KnownBundle>> {
+    async fn send(&self, bytes: &[u8]) -> oneshot::Receiver<Option<NewestBundle>> {
         let (answer, answered) = oneshot::channel();
         let received = Received { bytes: bytes.to_vec(), key: *self.key.trusted(), answer };
         assert!(self.bundles.send(received).await.is_ok());
@@ -205,7 +205,7 @@ impl Bench {
     }
 
     /// The same, and what the hub is told.
-    async fn hear(&mut self, bytes: &[u8]) -> (Option<String>, bool, Option<KnownBundle>) {
+    async fn hear(&mut self, bytes: &[u8]) -> (Option<String>, bool, Option<NewestBundle>) {
         let mut answered = self.send(bytes).await;
         let (mut said, mut planned) = (None, false);
         loop {
@@ -317,7 +317,7 @@ impl Bench {
     async fn waits(&mut self, bytes: &[u8], why: &str) {
         let good = self.good();
         for _ in 0..=MAX_ATTEMPTS + 1 {
-            let held = KnownBundle { etag: None, ..self.held.clone() };
+            let held = NewestBundle { etag: None, ..self.held.clone() };
             assert_eq!(self.hear(bytes).await, (None, false, Some(held)), "so that it comes again");
         }
         let shown = self.shown();

@@ -31,7 +31,7 @@ pub(super) enum BundleFit {
     Usable,
     /// The bundle is whole and has errors with this `agent.toml`.
     Incompatible,
-    /// The bundle is damaged or missing, or the hub's key is.
+    /// The bundle is damaged or not found, or the hub's key is.
     Unavailable,
 }
 

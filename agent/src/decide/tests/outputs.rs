@@ -215,7 +215,7 @@ async fn doses_of_a_memory_that_cannot_be_read_are_unknown() {
     let restored = RestoredState { boot: 0, ..RestoredState::default() };
     let mut board = Board::with(Life::restored(0, &format!("{FARM}{DOSER}"), restored));
     let alerts = AlertNumbers { after: 0, through: 100 };
-    let earlier = EarlierState { boot: 2, is_known: true, site: None, outputs: None, alerts };
+    let earlier = EarlierState { boot: 2, has_boots: true, site: None, outputs: None, alerts };
     let news = StoreReplaced { earlier: Some(earlier), lost: None };
     board.life.decide.replaced = watch::channel(news).1;
     board.life.decide.store_replaced();

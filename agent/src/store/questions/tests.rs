@@ -199,7 +199,7 @@ fn without_a_database_a_question_hears_so() {
         report: Box::new(|_| ()),
     };
     let (store_writer, handle, storing) =
-        store_thread::start(|| InitialStore::Missing(running, error), settings).unwrap();
+        store_thread::start(|| InitialStore::NotOpen(running, error), settings).unwrap();
     let answer = run(handle.read(|reader, _| events(reader)));
     assert!(matches!(answer, Err(Unanswered::NoDatabase)), "{answer:?}");
     store_writer.stop();

@@ -34,7 +34,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
         heard.lock().unwrap().push(match news {
             StoreReport::Committed(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
             StoreReport::WriteFailed(error) => error.to_string(),
-            StoreReport::OpenedLate(known, _) => format!("boot {}, known {}", known.boot, known.is_known),
+            StoreReport::OpenedLate(earlier, _) => format!("boot {}, known {}", earlier.boot, earlier.has_boots),
             StoreReport::Recovered => "recovered".to_owned(),
             StoreReport::Dropped(losses) => format!("dropped {}", losses.iter().count()),
             StoreReport::DropsRecorded(losses) => {

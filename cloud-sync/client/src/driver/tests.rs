@@ -9,7 +9,7 @@ use tilth_protocol::{Answer, Batch, Confirmed, Epoch, ErrorCode, Event as Row, E
 use tokio::time::Instant;
 
 use super::*;
-use crate::engine::{KnownBundle, LaneState, ProblemKind, Setup, StateName, limits};
+use crate::engine::{LaneState, NewestBundle, ProblemKind, Setup, StateName, limits};
 use crate::transport::{Exchange, Reply, TransportError, TransportErrorKind};
 
 const STREAM: Stream = Stream(1);
@@ -58,7 +58,7 @@ impl Transport for Script {
         }
     }
 
-    async fn get_bundle(&self, _: &KnownBundle) -> Exchange {
+    async fn get_bundle(&self, _: &NewestBundle) -> Exchange {
         let mut pulls = self.pulls.lock().unwrap();
         *pulls += 1;
         Exchange {
@@ -91,7 +91,7 @@ fn engine(events: u64) -> SyncEngine {
     let id = |text| Id::new(text).unwrap();
     let intervals = limits::Intervals { live: None, ..limits::Intervals::default() };
     let setup = Setup { tenant: id("acme"), device: id("pi-7"), intervals, seed: 1 };
-    SyncEngine::new(Uptime(0), setup, &outbox(STREAM, events), KnownBundle::default())
+    SyncEngine::new(Uptime(0), setup, &outbox(STREAM, events), NewestBundle::default())
 }
 
 fn start(transport: impl Transport + Send + 'static, events: u64) -> Farm {
@@ -291,7 +291,7 @@ fn status_and_inputs_go_both_ways() {
         let before = *hub.pulls.lock().unwrap();
         for _ in 0..3 {
             // The bundle was lost: it is to come again.
-            farm.inputs.send(SyncInput::KnownBundle(KnownBundle::default())).await.unwrap();
+            farm.inputs.send(SyncInput::NewestBundle(NewestBundle::default())).await.unwrap();
             farm.report(|report| matches!(report, Report::Bundle(_)).then_some(())).await;
         }
         assert!(*hub.pulls.lock().unwrap() >= before + 3);
@@ -350,7 +350,7 @@ impl<T: Transport> Transport for BatchesOnly<T> {
         self.0.post_batch(body, confirmed).await
     }
 
-    async fn get_bundle(&self, _: &KnownBundle) -> Exchange {
+    async fn get_bundle(&self, _: &NewestBundle) -> Exchange {
         let error =
             TransportError { peer: String::new(), kind: TransportErrorKind::NoConnection, detail: String::new() };
         Exchange { outcome: Err(error), sent: 0, received: 0 }

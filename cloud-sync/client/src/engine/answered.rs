@@ -146,7 +146,7 @@ impl SyncEngine {
                 progress.mark_at_hub(part.first, part.last);
             }
             match stated.map(|seq| progress.confirm(seq, is_quarantined)) {
-                None | Some(Confirmation::Known) => {}
+                None | Some(Confirmation::Same) => {}
                 Some(Confirmation::Raised(seq)) => drop(raised.insert(lane, seq)),
                 Some(Confirmation::OutOfOrder | Confirmation::TooHigh) => self.counts.strange_confirmations += 1,
             }

@@ -19,7 +19,7 @@ pub(super) enum Confirmation {
     /// Higher than before: everything up to this sequence is confirmed now.
     Raised(u64),
     /// Same as before.
-    Known,
+    Same,
     /// Lower than before within an epoch: it came out of order.
     OutOfOrder,
     /// Higher than anything that was made.
@@ -90,7 +90,7 @@ impl LaneProgress {
         } else if let Some((first, last)) = self.at_hub.around(seq + 1) {
             self.at_hub.remove(first, last);
         }
-        if raised { Confirmation::Raised(seq) } else { Confirmation::Known }
+        if raised { Confirmation::Raised(seq) } else { Confirmation::Same }
     }
 
     /// A new epoch: only `confirmed` is at the hub.

@@ -8,7 +8,7 @@ use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, RejectedRow, Stream};
 
 use super::limits::Intervals;
 use super::status::Status;
-use crate::transport::{Exchange, KnownBundle};
+use crate::transport::{Exchange, NewestBundle};
 
 /// What does not change while an engine lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub enum SyncInput {
         exchange: Exchange,
     },
     /// The newest bundle that the agent has seen changed. Without an `etag` the next bundle is delivered in any case.
-    KnownBundle(KnownBundle),
+    NewestBundle(NewestBundle),
     /// The link to the hub is another one: a new key, or another authority. A batch on the link before goes again on this one, a try may
     /// help, also after a rejected key, and the next bundle is delivered in any case.
     HubLinkChanged,
@@ -161,7 +161,7 @@ pub enum Effect {
         /// Number of the pull; the answer repeats it.
         request: u64,
         /// The newest bundle that the agent has seen.
-        known: KnownBundle,
+        newest: NewestBundle,
     },
     /// Tell the agent.
     Report(Report),
@@ -225,7 +225,7 @@ pub enum ProblemKind {
     /// The hub rejects the device key. Over with the next batch accepted.
     #[serde(rename = "key-refused")]
     KeyRejected,
-    /// The hub knows other content under our sequences, or two agents use one key. Over after [`super::limits::CONFLICT_AGAIN`].
+    /// The hub knows other content under this agent's sequences, or two agents use one key. Over after [`super::limits::CONFLICT_AGAIN`].
     StreamConflict,
     /// Rows were quarantined. Never over by itself: a person should look at them.
     RowsQuarantined,

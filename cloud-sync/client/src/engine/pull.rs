@@ -11,7 +11,7 @@ use super::backoff::Backoff;
 use super::limits::{Intervals, MAX_BACKOFF, MAX_RETRY_AFTER, REQUEST_TIMEOUT};
 use super::messages::{Effect, Report};
 use super::verdict::{self, Verdict, is_page};
-use crate::transport::{Exchange, KnownBundle};
+use crate::transport::{Exchange, NewestBundle};
 
 /// ```text
 ///             due, or hinted at
@@ -32,7 +32,7 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Pull {
     state: State,
-    known: KnownBundle,
+    newest: NewestBundle,
     period: Span,
     /// Wait after the hub rejected the device key.
     key_rejected: Span,
@@ -59,11 +59,11 @@ pub struct PullStatus {
 }
 
 impl Pull {
-    pub(super) fn new(now: Uptime, known: KnownBundle, intervals: &Intervals, seed: u64) -> Pull {
+    pub(super) fn new(now: Uptime, newest: NewestBundle, intervals: &Intervals, seed: u64) -> Pull {
         let backoff = Backoff::new(MAX_BACKOFF, seed);
         Pull {
             state: State::Waiting { at: now },
-            known,
+            newest,
             period: intervals.pull,
             key_rejected: intervals.key_rejected,
             backoff,
@@ -89,7 +89,7 @@ impl Pull {
     /// Asks.
     pub(super) fn start(&mut self, now: Uptime, request: u64) -> Effect {
         self.state = State::Asking { request, until: now + REQUEST_TIMEOUT };
-        Effect::PullBundle { request, known: self.known.clone() }
+        Effect::PullBundle { request, newest: self.newest.clone() }
     }
 
     /// Gives up a request that is overdue; its number.
@@ -103,11 +103,11 @@ impl Pull {
         }
     }
 
-    /// The hub said that this version waits: ask at once, unless the hub fails. Each version hurries us once: one that the
-    /// agent rejects is not asked for at every batch.
+    /// The hub said that this version waits: ask at once, unless the hub fails. Each version causes one request: one that
+    /// the agent rejects is not asked for at every batch.
     pub(super) fn hint(&mut self, now: Uptime, version: u64) {
         // A higher one than there can be is no bundle's, and would outdo every hint after it.
-        if version <= MAX_VERSION && version > self.known.version && version > self.followed {
+        if version <= MAX_VERSION && version > self.newest.version && version > self.followed {
             self.followed = version;
             if let State::Waiting { at } = &mut self.state {
                 *at = now.min(*at);
@@ -129,11 +129,11 @@ impl Pull {
     }
 
     /// The newest bundle that the agent has seen.
-    pub(super) fn set_known(&mut self, known: KnownBundle) {
-        if known.etag.is_none() {
+    pub(super) fn set_newest(&mut self, newest: NewestBundle) {
+        if newest.etag.is_none() {
             self.given = None;
         }
-        self.known = known;
+        self.newest = newest;
     }
 
     /// Takes the result of a request. `None` if that request is not awaited, else whether there is a bundle to give.

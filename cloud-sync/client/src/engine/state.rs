@@ -51,7 +51,7 @@ pub(super) enum BatchPurpose {
     Ordinary,
     /// After a rejected key: an empty one, to see whether the key is accepted again.
     Probe,
-    /// In a search for the row at fault: an empty one, to see whether the hub reads us at all.
+    /// In a search for the row at fault: an empty one, to see whether the hub reads this agent at all.
     Control,
     /// In a search for the row at fault: one suspect.
     Suspect,

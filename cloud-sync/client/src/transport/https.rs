@@ -22,7 +22,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_protocol::{CONFIRMED_HEADER, CodeId, Confirmed, KEY_HEADER, Key};
 
-use super::{Exchange, KnownBundle, Reply, Transport, TransportError, TransportErrorKind, tls};
+use super::{Exchange, NewestBundle, Reply, Transport, TransportError, TransportErrorKind, tls};
 
 /// How long a connection may take, TLS included: a few round trips over a poor mobile line.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -279,11 +279,11 @@ impl Transport for Https {
         self.exchange(request, sent, MAX_ANSWER_BYTES).await
     }
 
-    async fn get_bundle(&self, known: &KnownBundle) -> Exchange {
+    async fn get_bundle(&self, newest: &NewestBundle) -> Exchange {
         let mut url = self.bundle.clone();
-        url.query_pairs_mut().append_pair("since_version", &known.version.to_string());
+        url.query_pairs_mut().append_pair("since_version", &newest.version.to_string());
         let mut request = self.client.get(url);
-        if let Some(etag) = known.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
+        if let Some(etag) = newest.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(IF_NONE_MATCH, etag);
         }
         self.exchange(request, 0, MAX_BUNDLE_BYTES).await

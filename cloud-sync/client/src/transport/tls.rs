@@ -69,10 +69,10 @@ impl From<rustls::Error> for TlsError {
 pub struct CertificateClock(Arc<dyn Fn() -> Option<WallTime> + Send + Sync>);
 
 impl CertificateClock {
-    /// `known` says the time of day where it is known better than the machine's clock has it: a device without a battery
+    /// `time` says the time of day where it is known better than the machine's clock has it: a device without a battery
     /// wakes in 1970 and may have been told the time since.
-    pub fn new(known: impl Fn() -> Option<WallTime> + Send + Sync + 'static) -> CertificateClock {
-        CertificateClock(Arc::new(known))
+    pub fn new(time: impl Fn() -> Option<WallTime> + Send + Sync + 'static) -> CertificateClock {
+        CertificateClock(Arc::new(time))
     }
 
     /// The machine's clock.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tilth_config::Loaded;
 use tilth_protocol::{ErrorCode, Failure};
-use tilth_sync::engine::KnownBundle;
+use tilth_sync::engine::NewestBundle;
 use tilth_sync::transport::Transport;
 use tilth_sync::transport::https::Https;
 use tilth_sync::transport::tls::{self, CertificateClock};
@@ -59,7 +59,7 @@ async fn ask(enrolment: &Enrolment, version: u64) -> Answer {
             https.map_err(|error| error.to_string())
         });
     match https {
-        Ok(https) => match https.get_bundle(&KnownBundle { version, etag: None }).await.outcome {
+        Ok(https) => match https.get_bundle(&NewestBundle { version, etag: None }).await.outcome {
             Ok(reply) => match serde_json::from_slice::<Failure>(&reply.body) {
                 Ok(Failure { error: ErrorCode::NotFound, .. }) => Answer::NoBundle,
                 _ => Answer::Status(reply.status),

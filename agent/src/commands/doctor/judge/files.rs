@@ -15,7 +15,7 @@ pub(super) fn is_unseen(files: &[FileFact]) -> bool {
 }
 
 pub(super) fn has_no_agent_toml(files: &[FileFact]) -> bool {
-    files.iter().any(|file| file.path.ends_with("agent.toml") && matches!(file.found, Found::Missing))
+    files.iter().any(|file| file.path.ends_with("agent.toml") && matches!(file.found, Found::Absent))
 }
 
 pub(super) fn findings(files: &[FileFact], account: &Account, folder: &Path) -> Vec<Finding> {
@@ -51,10 +51,10 @@ fn no_such_group(group: &str) -> Finding {
 fn finding(file: &FileFact, account: &Account) -> Option<Finding> {
     let at = file.path.display();
     match &file.found {
-        // The configuration itself says what is missing of it.
-        Found::Missing if file.kind == FileKind::Configuration => None,
-        Found::Missing if file.has_agent => None,
-        Found::Missing => Some(missing(file, account)),
+        // The configuration itself says what it lacks.
+        Found::Absent if file.kind == FileKind::Configuration => None,
+        Found::Absent if file.has_agent => None,
+        Found::Absent => Some(absent(file, account)),
         Found::Unseen => {
             Some(Finding::warning(Check::Permission, &at, "you may not look at it", "sudo tilth-agent doctor"))
         }
@@ -70,7 +70,7 @@ fn finding(file: &FileFact, account: &Account) -> Option<Finding> {
 /// How a device gets its keys.
 pub(super) const ENROLL: &str = "tilth-hub device enroll --client CLIENT --device ID on the hub prints a code; then here: sudo tilth-agent enroll --hub URL --code -";
 
-fn missing(file: &FileFact, account: &Account) -> Finding {
+fn absent(file: &FileFact, account: &Account) -> Finding {
     let (at, owner) = (file.path.display(), &account.name);
     let what = file.path.file_name().unwrap_or_default().display();
     let put = format!("sudo install -o {owner} -m 600 FILE {at}");

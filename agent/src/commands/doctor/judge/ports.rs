@@ -10,7 +10,7 @@ pub(super) fn finding(port: &PortFact, account: &Account, i2c: &I2cFacts) -> Fin
     let at = format!("{} ({})", port.path, port.key);
     let nodes = match &port.found {
         Found::There(nodes) => nodes,
-        Found::Missing => {
+        Found::Absent => {
             let fix = if port.kind == PortKind::I2c { turn_on(i2c) } else { plug_in(port) };
             return Finding::fault(check, &at, "there is no such device", fix);
         }

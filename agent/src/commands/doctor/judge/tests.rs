@@ -137,7 +137,7 @@ fn the_exit_code_says_whether_the_configuration_is_at_fault() {
     assert_eq!(exit(&judge(&facts)), Exit::Failed);
     facts.configuration.errors.push("agent.toml:1:1: error: nonsense".to_owned());
     assert_eq!(exit(&judge(&facts)), Exit::Refused);
-    assert!(fault(|facts| facts.files[0].found = Found::Missing).contains("there is no agent.toml"));
+    assert!(fault(|facts| facts.files[0].found = Found::Absent).contains("there is no agent.toml"));
     let mut facts = healthy();
     facts.configuration.warnings.push("agent.toml:1:1: warning: strange".to_owned());
     assert_eq!(exit(&judge(&facts)), Exit::Done);
@@ -175,7 +175,7 @@ fn files_that_the_agent_may_not_read_are_told_with_the_command_that_mends_it() {
     assert!(folder.ends_with("sudo chgrp tilth /secrets && sudo chmod g+x /secrets"), "{folder}");
     let open = fault(|facts| facts.files[2].found = Found::There(nodes("/device.key", TILTH, TILTH, 0o644)));
     assert!(open.contains("(mode 0644)") && open.contains("sudo chmod 600 /device.key"), "{open}");
-    let missing = fault(|facts| facts.files[1].found = Found::Missing);
+    let missing = fault(|facts| facts.files[1].found = Found::Absent);
     assert!(missing.contains("missing: a secret") && missing.contains("sudo install -o tilth -m 600"), "{missing}");
     assert!(warning(|facts| facts.files[1].found = Found::Unseen).contains("sudo tilth-agent doctor"));
     let group = fault(|facts| facts.account.no_such_groups.push("i2c".to_owned()));
@@ -185,7 +185,7 @@ fn files_that_the_agent_may_not_read_are_told_with_the_command_that_mends_it() {
 #[test]
 fn a_credential_of_the_service_needs_no_file() {
     let mut facts = healthy();
-    facts.files[1] = FileFact { found: Found::Missing, has_agent: true, ..facts.files[1].clone() };
+    facts.files[1] = FileFact { found: Found::Absent, has_agent: true, ..facts.files[1].clone() };
     assert!(judge(&facts).iter().all(|finding| finding.level == Level::Ok));
 }
 
@@ -201,7 +201,7 @@ fn root_may_read_everything() {
 fn ports_are_missing_closed_held_or_broken() {
     let missing = fault(|facts| {
         facts.ports[0] = PortFact {
-            found: Found::Missing,
+            found: Found::Absent,
             has_agent: false,
             others: vec!["/dev/serial/by-id/usb-x".to_owned()],
             ..facts.ports[0].clone()
@@ -240,7 +240,7 @@ fn ports_are_missing_closed_held_or_broken() {
 fn i2c_is_turned_on_by_what_the_machine_lacks() {
     let missing = |i2c: I2cFacts| {
         fault(|facts| {
-            facts.ports[1] = PortFact { found: Found::Missing, has_agent: false, ..facts.ports[1].clone() };
+            facts.ports[1] = PortFact { found: Found::Absent, has_agent: false, ..facts.ports[1].clone() };
             facts.i2c = i2c;
         })
     };

@@ -26,7 +26,7 @@ fn the_hub_need_not_send_a_rejected_bundle_again() {
         let (before, two) = (bench.held.clone(), bench.seal(2, "much"));
         assert!(bench.take(&two).await.0.is_some_and(|said| said.starts_with("refused 2: ")));
         let content = bench.state()["refused"]["content"].as_str().unwrap().to_owned();
-        let shown = KnownBundle { version: 2, etag: Some(format!("\"{content}\"")) };
+        let shown = NewestBundle { version: 2, etag: Some(format!("\"{content}\"")) };
         assert_eq!(bench.held, shown);
         bench = bench.again().await;
         assert_eq!(bench.held, shown, "nor after a restart");
@@ -59,10 +59,10 @@ fn a_bundle_passes_its_probation_or_the_one_before_returns_until_another_comes_o
         assert_eq!(bench.shown()["bundle"]["version"], 1);
         // The hub is shown that this version is known, and does not send it again.
         let content = bench.state()["refused"]["reverted"]["content"].as_str().unwrap().to_owned();
-        assert_eq!(bench.held, KnownBundle { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.held, NewestBundle { version: 2, etag: Some(format!("\"{content}\"")) });
         assert_eq!(bench.take(&two).await, (None, false), "it is not tried again");
         bench = bench.again().await;
-        assert_eq!(bench.held, KnownBundle { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.held, NewestBundle { version: 2, etag: Some(format!("\"{content}\"")) });
         assert_eq!(bench.take(&two).await, (None, false), "nor after a restart");
 
         assert_eq!(bench.retry().await, Ok(2));

@@ -11,7 +11,7 @@ fn what_is_remembered_and_cannot_be_read_is_not_replaced_and_rules_once_it_can()
         let mut bench = bench_of(folder.clone(), None);
         let (four, six) = (bench.seal(4, "30"), bench.seal(6, "31"));
         for _ in 0..2 {
-            let held = KnownBundle { version: 0, etag: None };
+            let held = NewestBundle { version: 0, etag: None };
             assert_eq!(bench.hear(&four).await, (None, false, Some(held)), "so that it comes again");
             let waits = bench.shown()["pending_reason"].clone();
             assert_eq!(waits, "a bundle waits: bundle.state is damaged: a folder is there; expected a file");
@@ -41,7 +41,7 @@ fn versions_do_not_go_down_where_the_last_good_one_is_lost() {
         fs::remove_file(bench.folder.join("bundle.good")).unwrap();
         bench = bench.again().await;
 
-        assert_eq!(bench.held, KnownBundle { version: 5, etag: None });
+        assert_eq!(bench.held, NewestBundle { version: 5, etag: None });
         let said = "refused 4: version 4 is below version 5, which was running before";
         assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
         bench = bench.again().await;
@@ -62,7 +62,7 @@ fn the_highest_version_comes_again_over_an_older_one() {
         assert_eq!(bench.take(&three).await, (Some("applied 3: ".to_owned()), true));
         fs::write(bench.folder.join("bundle.good"), &one).unwrap();
         bench = bench.again().await;
-        assert_eq!(bench.held, KnownBundle { version: 3, etag: None });
+        assert_eq!(bench.held, NewestBundle { version: 3, etag: None });
         assert_eq!(bench.take(&one).await, (None, false));
         let said = "refused 2: version 2 is below version 3, which was running before";
         assert_eq!(bench.take(&two).await, (Some(said.to_owned()), false));

@@ -4,9 +4,9 @@ use super::*;
 fn a_confirmation_is_raised_known_late_or_too_high() {
     let mut book = LaneProgress::new(10, 100);
     for (seq, expected) in [
-        (10, Confirmation::Known),
+        (10, Confirmation::Same),
         (20, Confirmation::Raised(20)),
-        (20, Confirmation::Known),
+        (20, Confirmation::Same),
         (19, Confirmation::OutOfOrder),
         (101, Confirmation::TooHigh),
         (100, Confirmation::Raised(100)),

@@ -83,7 +83,7 @@ pub(super) fn answer(epoch: Epoch, confirmed: &[(Lane, u64)], rejected: Vec<Reje
 
 impl Bench {
     pub(super) fn new(outbox: &Outbox) -> Bench {
-        let engine = SyncEngine::new(Uptime(0), setup(), outbox, KnownBundle::default());
+        let engine = SyncEngine::new(Uptime(0), setup(), outbox, NewestBundle::default());
         let mut bench = Bench { engine, now: Uptime(0), did: Vec::new(), apart: Span(60_000) };
         // Configuration is for other tests: answered once, and out of the way.
         bench.tick();

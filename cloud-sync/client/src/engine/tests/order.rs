@@ -35,7 +35,7 @@ impl Line {
         store.make_many(30, Lane::Events, 0);
         store.make_many(5, Lane::Diagnostics, 0);
         let now = Uptime(DAY * 60_000);
-        let engine = SyncEngine::new(now, setup(), &store.outbox(), KnownBundle::default());
+        let engine = SyncEngine::new(now, setup(), &store.outbox(), NewestBundle::default());
         Line { store, hub: Hub::new(), engine, now, requests: 0, largest: 0, most_ranges: 0, loses }
     }
 
@@ -156,7 +156,7 @@ fn a_restart_in_the_middle_repeats_at_most_what_went_ahead() {
     }
     assert!(!line.is_done());
     let ahead = line.hub.order.len() as u64 - line.store.lanes.values().map(|ledger| ledger.confirmed).sum::<u64>();
-    line.engine = SyncEngine::new(line.now, setup(), &line.store.outbox(), KnownBundle::default());
+    line.engine = SyncEngine::new(line.now, setup(), &line.store.outbox(), NewestBundle::default());
     line.run();
     assert!(line.hub.repeats <= ahead, "{} of {ahead}", line.hub.repeats);
     assert!(ahead <= 60 * SENSORS + MAX_ROWS as u64);

@@ -20,7 +20,7 @@ impl Puller {
             ..setup()
         };
         let mut engine =
-            SyncEngine::new(Uptime(0), setup, &outbox(0, 0), KnownBundle { version: 3, etag: Some("v3".to_owned()) });
+            SyncEngine::new(Uptime(0), setup, &outbox(0, 0), NewestBundle { version: 3, etag: Some("v3".to_owned()) });
         engine.handle(Uptime(0), SyncInput::Tick);
         let Some(Effect::Send { request, .. }) = engine.poll() else { panic!("expected a heartbeat first") };
         assert_eq!(engine.poll(), None, "one request at a time");
@@ -34,10 +34,10 @@ impl Puller {
         puller
     }
 
-    fn asked(&mut self) -> (u64, KnownBundle) {
+    fn asked(&mut self) -> (u64, NewestBundle) {
         loop {
             match self.engine.poll() {
-                Some(Effect::PullBundle { request, known }) => return (request, known),
+                Some(Effect::PullBundle { request, newest }) => return (request, newest),
                 Some(_) => {}
                 None => {
                     self.now = self.engine.deadline().unwrap().max(self.now);
@@ -72,7 +72,7 @@ fn every_answer_to_a_pull_has_its_wait() {
     ] {
         let mut puller = Puller::new();
         let (request, held) = puller.asked();
-        assert_eq!(held, KnownBundle { version: 3, etag: Some("v3".to_owned()) });
+        assert_eq!(held, NewestBundle { version: 3, etag: Some("v3".to_owned()) });
         let effects = puller.answered(request, exchange);
         let given = effects.iter().any(|effect| matches!(effect, Effect::Report(Report::Bundle(_))));
         assert_eq!(given, gives, "{what}");
@@ -85,12 +85,12 @@ fn every_answer_to_a_pull_has_its_wait() {
 #[test]
 fn the_same_bundle_is_given_once_unless_asked_for_anew() {
     let mut puller = Puller::new();
-    let again = Some(KnownBundle { version: 3, etag: None });
+    let again = Some(NewestBundle { version: 3, etag: None });
     for (held, bytes, expected) in
         [(None, "damaged", 1), (None, "damaged", 0), (None, "good", 1), (None, "good", 0), (again, "good", 1)]
     {
         if let Some(held) = held {
-            puller.engine.handle(puller.now, SyncInput::KnownBundle(held));
+            puller.engine.handle(puller.now, SyncInput::NewestBundle(held));
         }
         let (request, _) = puller.asked();
         assert_eq!(puller.answered(request, reply(200, bytes)).len(), expected, "{bytes}");

@@ -84,7 +84,7 @@ struct World {
 }
 
 fn engine(now: Uptime, store: &Store, seed: u64) -> SyncEngine {
-    SyncEngine::new(now, Setup { seed, ..setup() }, &store.outbox(), KnownBundle::default())
+    SyncEngine::new(now, Setup { seed, ..setup() }, &store.outbox(), NewestBundle::default())
 }
 
 impl World {

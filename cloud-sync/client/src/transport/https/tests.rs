@@ -95,7 +95,7 @@ async fn a_batch_goes_compressed_with_the_key_and_its_answer_comes_whole() {
 #[tokio::test]
 async fn a_pull_states_what_is_held() {
     let (address, task) = serve(http("304 Not Modified", "", ""), Then::Close).await;
-    let held = KnownBundle { version: 12, etag: Some("\"abc\"".to_owned()) };
+    let held = NewestBundle { version: 12, etag: Some("\"abc\"".to_owned()) };
     let exchange = to(&format!("http://{address}")).unwrap().get_bundle(&held).await;
     assert_eq!(exchange.outcome.unwrap().status, 304);
     let (head, _) = task.await.unwrap();

@@ -45,7 +45,7 @@ use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::sense::line::LabelMatches;
 use crate::sense::queue::{Queue, SenseMessage};
-use crate::sense::sample::Sample;
+use crate::sense::sensor_value::SensorValue;
 use crate::sense::stamp::StampRejection;
 use crate::store::thread::StoreWriter;
 use crate::store::{CalibratedPlan, Commit, NewEvent};
@@ -87,7 +87,7 @@ pub(crate) struct Decide {
     run: RunId,
     /// Highest alert number that the engine knows to be reserved.
     reserved: AlertId,
-    /// What is known beside the engine.
+    /// State beside the engine.
     context: EngineContext,
     store_writer: StoreWriter,
     outputs: Outputs,
@@ -199,10 +199,10 @@ impl Decide {
 
     fn handle_message(&mut self, message: SenseMessage) {
         match message {
-            SenseMessage::Value(sample) => self.handle_sample(&sample),
-            SenseMessage::BoardValues { samples, ack } => {
+            SenseMessage::Value(value) => self.handle_value(&value),
+            SenseMessage::BoardValues { values, ack } => {
                 let first = self.commit.readings.len();
-                samples.iter().for_each(|sample| self.handle_sample(sample));
+                values.iter().for_each(|value| self.handle_value(value));
                 self.commit.acks.push(ack.of(first..self.commit.readings.len()));
             }
             SenseMessage::Bus { bus, down } => self.bus_changed(&bus, down.as_deref()),
@@ -223,23 +223,23 @@ impl Decide {
         }
     }
 
-    fn handle_sample(&mut self, sample: &Sample) {
-        match &sample.fault {
-            Some(why) => self.input_fails(&sample.sensor, Arc::clone(why)),
-            None => self.input_works(sample),
+    fn handle_value(&mut self, value: &SensorValue) {
+        match &value.fault {
+            Some(why) => self.input_fails(&value.sensor, Arc::clone(why)),
+            None => self.input_works(value),
         }
-        self.read(sample);
+        self.read(value);
     }
 
-    fn read(&mut self, sample: &Sample) {
+    fn read(&mut self, value: &SensorValue) {
         let plan = Arc::clone(self.engine.plan());
-        let Some(input) = sample.input(&plan, &self.clock) else { return };
+        let Some(input) = value.input(&plan, &self.clock) else { return };
         if matches!(input, Input::Undated(_)) {
-            self.count_rejected_stamp(sample.rejected);
+            self.count_rejected_stamp(value.rejected);
         }
         self.follow_clock();
         self.follow_reserve();
-        let now = sample.instant(&self.clock).max(self.engine.now().uptime);
+        let now = value.instant(&self.clock).max(self.engine.now().uptime);
         self.decide(now, input);
     }
 
@@ -470,7 +470,7 @@ impl Decide {
     /// Tells the engine when the clock became trusted or was corrected.
     fn follow_clock(&mut self) {
         let Some(anchor) = self.clock.anchor().filter(|_| self.clock.now().1.is_some()) else { return };
-        let moved = self.anchor.map(|known| Span((anchor.offset_ms - known.offset_ms).abs()));
+        let moved = self.anchor.map(|before| Span((anchor.offset_ms - before.offset_ms).abs()));
         if moved.is_some_and(|moved| moved < CORRECTION) {
             return;
         }

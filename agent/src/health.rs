@@ -9,7 +9,7 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::sense::Calibrations;
+use crate::sense::CalibrationSender;
 use crate::sense::bus::HealthHandle;
 use crate::store::thread::Progress;
 use crate::store::{BLOCK_INTERVAL, LostHistory, Meter};
@@ -121,7 +121,7 @@ pub(crate) struct Bus {
     pub(crate) kind: BusKind,
     pub(crate) port: String,
     pub(crate) health: HealthHandle,
-    pub(crate) calibrations: Calibrations,
+    pub(crate) calibrations: Option<CalibrationSender>,
 }
 
 impl HealthBoard {

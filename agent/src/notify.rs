@@ -3,7 +3,7 @@
 //! A *notification* is one thing that people are told: a *page* (an alert: somebody must act), that an alert is over, or a test. A
 //! *message* is what one channel sends at once: one notification, or several as a digest. [`dispatch`] takes the requests of decide and
 //! chooses the channels; the queues of `tilth-notify` decide when a message goes, and its clients send it. No channel
-//! waits for another. Secrets and certificates are read in tasks of their own: a missing one holds up its channel alone.
+//! waits for another. Secrets and certificates are read in tasks of their own: one that is not found holds up its channel alone.
 
 pub(crate) mod dispatch;
 mod log;
@@ -35,8 +35,8 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::console::counted;
+use crate::sense::endpoint::Endpoint;
 use crate::sense::released::Ports;
-use crate::sense::stream::Endpoint;
 use dispatch::{Dispatch, Input, Request};
 use modem::Modem;
 use outcomes::Outcomes;
@@ -324,9 +324,9 @@ impl Sender {
     fn client(&self, id: &Id, channel: &Channel, before: Option<Client>) -> Client {
         match (&channel.target, before) {
             (Target::Log, _) => Client::Log,
-            (Target::Modem { link, numbers }, before) => {
-                let Some(place) = Endpoint::of(link) else { return Client::Log };
-                let settings = modem::Settings { place, numbers: numbers.clone(), pin: channel.secret.clone() };
+            (Target::Modem { address, numbers }, before) => {
+                let Some(endpoint) = Endpoint::of(address) else { return Client::Log };
+                let settings = modem::Settings { endpoint, numbers: numbers.clone(), pin: channel.secret.clone() };
                 match before {
                     Some(Client::Modem(modem)) if modem.settings == settings => Client::Modem(modem),
                     _ => Client::Modem(Modem::start(settings, self.context(id))),

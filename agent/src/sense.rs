@@ -2,22 +2,22 @@
 
 pub(crate) mod board;
 pub(crate) mod bus;
+pub(crate) mod endpoint;
 pub(crate) mod host;
 pub(crate) mod i2c;
 pub(crate) mod line;
 pub(crate) mod port;
 pub(crate) mod queue;
 pub(crate) mod released;
-pub(crate) mod sample;
+pub(crate) mod sensor_value;
 pub(crate) mod stamp;
 pub(crate) mod store_ack;
-pub(crate) mod stream;
 pub(crate) mod supervise;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{AgentToml, BusKind, Input, InputSettings, Link};
+use tilth_config::{AgentToml, BusAddress, BusKind, Input, InputSettings};
 use tilth_core::actuator::Actuator;
 use tilth_core::id::{Id, SensorId};
 use tilth_wire::BoardId;
@@ -29,13 +29,13 @@ use crate::act::Outputs;
 use crate::clock::Clock;
 use board::BoardRegistry;
 use bus::{BusConfig, BusContext, HealthHandle};
+use endpoint::Endpoint;
 use host::Machine;
 use i2c::{CalibrationRequest, Circuits};
 use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
 use released::Ports;
 use store_ack::BoardPosition;
-use stream::Endpoint;
 
 /// Inputs of all sensors of a configuration: the buses, and the machine itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,16 +48,16 @@ pub(crate) struct SensorInputs {
 #[derive(Debug, Clone, PartialEq)]
 struct ConfiguredBus {
     kind: BusKind,
-    link: Link,
+    address: BusAddress,
     /// The board that belongs to the bus, where it is configured.
     board: Option<BoardId>,
     config: BusConfig,
 }
 
-/// What was known of buses before a restart.
+/// State of buses that a restart keeps.
 #[derive(Debug, Default)]
-pub(crate) struct KnownBefore {
-    /// The labels that names of sensors matched.
+pub(crate) struct RestoredBuses {
+    /// The labels that names of sensors matched, for each bus of text lines.
     pub(crate) label_matches: BTreeMap<Id, LabelMatches>,
     pub(crate) boards: BTreeMap<Id, [u8; 8]>,
     /// How far the readings of each board are stored.
@@ -79,23 +79,23 @@ pub(crate) struct BusTasks {
     registry: BoardRegistry,
     /// The labels that the names of sensors have matched, for each bus of text lines.
     labels: BTreeMap<Id, SharedLabelMatches>,
-    /// What is known of the circuits of each bus of kind I2C, and the way to them. Outlives the bus: a probe stays in its solution when the
-    /// port is changed, or the bus taken out and put back.
-    circuits: BTreeMap<Id, (mpsc::Sender<CalibrationRequest>, Arc<Mutex<Circuits>>)>,
+    /// State of the circuits of each bus of kind I2C, and the sender of requests to them. Outlives the bus: a probe stays in its solution when
+    /// the port is changed, or the bus taken out and put back.
+    circuits: BTreeMap<Id, (CalibrationSender, Arc<Mutex<Circuits>>)>,
 }
 
-/// The way to the circuits of a bus of kind I2C. One request waits, while another is taken.
-pub(crate) type Calibrations = Option<mpsc::Sender<CalibrationRequest>>;
+/// Sends calibration requests to the circuits of a bus of kind I2C. One request waits, while another is handled.
+pub(crate) type CalibrationSender = mpsc::Sender<CalibrationRequest>;
 
 /// A bus that is read. Dropping it stops its task.
 struct BusTask {
-    /// The bus is opened again where its kind, link or board changes.
+    /// The bus is opened again where its kind, address or board changes.
     kind: BusKind,
-    link: Link,
+    address: BusAddress,
     board: Option<BoardId>,
     config: watch::Sender<BusConfig>,
     health: HealthHandle,
-    calibrations: Calibrations,
+    calibrations: Option<CalibrationSender>,
     _task: JoinSet<()>,
 }
 
@@ -111,8 +111,8 @@ impl SensorInputs {
             let (columns, channels) = (bus.columns.clone(), bus.channels.clone());
             let on_bus = actuators.values().filter(|actuator| actuator.output.bus() == id);
             let config = BusConfig { columns, sensors: Vec::new(), channels, actuators: on_bus.cloned().collect() };
-            let (kind, link, board) = (bus.kind, bus.link.clone(), bus.board.map(BoardId));
-            inputs.buses.insert(id.clone(), ConfiguredBus { kind, link, board, config });
+            let (kind, address, board) = (bus.kind, bus.address.clone(), bus.board.map(BoardId));
+            inputs.buses.insert(id.clone(), ConfiguredBus { kind, address, board, config });
         }
         for (sensor, settings) in input_settings {
             let config = match (&settings.input, &settings.bus) {
@@ -134,9 +134,9 @@ impl BusTasks {
         outputs: Outputs,
         ports: Ports,
         machine: Machine,
-        before: KnownBefore,
+        before: RestoredBuses,
     ) -> BusTasks {
-        let KnownBefore { label_matches, boards, positions } = before;
+        let RestoredBuses { label_matches, boards, positions } = before;
         let labels =
             label_matches.into_iter().map(|(id, matches)| (id, SharedLabelMatches::new(Arc::new(matches)))).collect();
         let (buses, circuits) = (BTreeMap::new(), BTreeMap::new());
@@ -156,7 +156,7 @@ impl BusTasks {
         let healths: BTreeMap<Id, HealthHandle> =
             self.buses.iter().map(|(id, task)| (id.clone(), task.health.clone())).collect();
         let is_same = |task: &BusTask, source: &ConfiguredBus| {
-            (task.kind, &task.link, task.board) == (source.kind, &source.link, source.board)
+            (task.kind, &task.address, task.board) == (source.kind, &source.address, source.board)
         };
         self.buses.retain(|id, task| buses.get(id).is_some_and(|source| is_same(task, source)));
         for (id, task) in &self.buses {
@@ -175,30 +175,30 @@ impl BusTasks {
     }
 
     /// Each bus, its kind, its port or address, its health from now on, and the way to its circuits.
-    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, BusKind, &str, HealthHandle, Calibrations)> {
+    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, BusKind, &str, HealthHandle, Option<CalibrationSender>)> {
         self.buses
             .iter()
-            .map(|(id, task)| (id, task.kind, address(&task.link), task.health.clone(), task.calibrations.clone()))
+            .map(|(id, task)| (id, task.kind, name_of(&task.address), task.health.clone(), task.calibrations.clone()))
     }
 
     /// Begins to read a bus; none of a kind that this version does not read.
     fn start(&mut self, id: &Id, source: ConfiguredBus, health: HealthHandle) -> Option<BusTask> {
-        let ConfiguredBus { kind, link, board, config } = source;
+        let ConfiguredBus { kind, address, board, config } = source;
         let (sender, config) = watch::channel(config);
         let context = self.context(id.clone(), config, health.clone());
         let (mut task, mut calibrations) = (JoinSet::new(), None);
         match kind {
             BusKind::Line => {
-                let (endpoint, labels) = (Endpoint::of(&link)?, self.labels.entry(id.clone()).or_default().clone());
+                let (endpoint, labels) = (Endpoint::of(&address)?, self.labels.entry(id.clone()).or_default().clone());
                 task.spawn(context.keep_running(move |context| line::run(endpoint.clone(), labels.clone(), context)));
             }
             BusKind::Board => {
-                let (endpoint, registry) = (Endpoint::of(&link)?, self.registry.clone());
+                let (endpoint, registry) = (Endpoint::of(&address)?, self.registry.clone());
                 let run = move |context| board::run(endpoint.clone(), board, registry.clone(), context);
                 task.spawn(context.keep_running(run));
             }
             BusKind::I2c => {
-                let port = address(&link).to_owned();
+                let port = name_of(&address).to_owned();
                 let new = || {
                     let (sender, circuits) = Circuits::new();
                     (sender, Arc::new(Mutex::new(circuits)))
@@ -211,7 +211,7 @@ impl BusTasks {
             // Known, and not read by this version: `BusKind::is_read`.
             BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12 => return None,
         }
-        Some(BusTask { kind, link, board, config: sender, health, calibrations, _task: task })
+        Some(BusTask { kind, address, board, config: sender, health, calibrations, _task: task })
     }
 
     /// Begins to read the machine, which is no bus of the configuration and never down.
@@ -240,12 +240,12 @@ fn set(sender: &watch::Sender<BusConfig>, config: BusConfig) {
 }
 
 /// Port or address of a bus.
-fn address(link: &Link) -> &str {
-    match link {
-        Link::Serial(serial) => &serial.port,
-        Link::Tcp { address } => address,
-        Link::Port(port) => port,
-        Link::Broker { url } => url,
+fn name_of(address: &BusAddress) -> &str {
+    match address {
+        BusAddress::Serial(serial) => &serial.port,
+        BusAddress::Tcp { address } => address,
+        BusAddress::Port(port) => port,
+        BusAddress::Broker { url } => url,
     }
 }
 
@@ -296,9 +296,9 @@ mod tests {
             SensorInputs::of(loaded.agent_toml.as_ref(), &loaded.input_settings, &BTreeMap::new());
         let said: Vec<String> = buses
             .iter()
-            .map(|(id, ConfiguredBus { link, config, .. })| {
+            .map(|(id, ConfiguredBus { address, config, .. })| {
                 let sensors: Vec<&str> = config.sensors.iter().map(|(sensor, _)| sensor.as_str()).collect();
-                format!("{id} {} {}", address(link), sensors.join(" "))
+                format!("{id} {} {}", name_of(address), sensors.join(" "))
             })
             .collect();
         assert_eq!(said, ["gateway port-a room/humidity room/temp", "spare port-b "]);
@@ -317,7 +317,7 @@ mod tests {
     fn tasks() -> BusTasks {
         let (clock, outputs) = (Clock::new(ClockMode::Scaled(1)), Outputs::new().0);
         let machine = Machine { root: "/".into(), disk: "/".into() };
-        BusTasks::new(clock, Queue::new(1), outputs, Ports::default(), machine, KnownBefore::default())
+        BusTasks::new(clock, Queue::new(1), outputs, Ports::default(), machine, RestoredBuses::default())
     }
 
     /// Guards against: a pump that doses by a probe in a buffer, because somebody changed the port of its bus meanwhile.

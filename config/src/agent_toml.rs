@@ -87,7 +87,7 @@ pub struct Bus {
     /// Protocol.
     pub kind: BusKind,
     /// Port or address.
-    pub link: Link,
+    pub address: BusAddress,
     /// Names of the columns of lines that have no header; of a line of text alone.
     pub columns: Option<Vec<String>>,
     /// Id of the board that belongs to the bus, on any port; of a board alone.
@@ -100,7 +100,7 @@ pub struct Bus {
 
 /// Port or address of a bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Link {
+pub enum BusAddress {
     /// A serial port.
     Serial(Serial),
     /// A TCP connection that carries the bytes of a serial line.
@@ -279,20 +279,20 @@ fn read_bus(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Id, Bus)> {
         return None;
     };
     fields.of_kind(kind.name());
-    let link = match kind {
-        BusKind::Line => serial_link(&fields, warn_of_baud),
-        BusKind::Board => serial_link(&fields, warn_of_board_baud),
-        BusKind::Sdi12 => serial(&fields, warn_of_baud).map(Link::Serial),
-        BusKind::Modbus => modbus(&fields).map(Link::Serial),
-        BusKind::I2c | BusKind::W1 | BusKind::Gpio => Some(Link::Port(fields.or_default("port", reader::text))),
-        BusKind::Mqtt => fields.required("url", broker_url).map(|url| Link::Broker { url }),
+    let address = match kind {
+        BusKind::Line => serial_address(&fields, warn_of_baud),
+        BusKind::Board => serial_address(&fields, warn_of_board_baud),
+        BusKind::Sdi12 => serial(&fields, warn_of_baud).map(BusAddress::Serial),
+        BusKind::Modbus => modbus(&fields).map(BusAddress::Serial),
+        BusKind::I2c | BusKind::W1 | BusKind::Gpio => Some(BusAddress::Port(fields.or_default("port", reader::text))),
+        BusKind::Mqtt => fields.required("url", broker_url).map(|url| BusAddress::Broker { url }),
     };
     let columns = if kind == BusKind::Line { fields.optional("columns", columns) } else { None };
     let board = if kind == BusKind::Board { fields.optional("board", board_id) } else { None };
-    let model = if kind == BusKind::Board { board_model(&fields, link.as_ref()) } else { None };
+    let model = if kind == BusKind::Board { board_model(&fields, address.as_ref()) } else { None };
     let channels = if kind == BusKind::Board { channels::read(&fields, model, log) } else { BTreeMap::new() };
     fields.finish();
-    Some((id?, Bus { kind, link: link?, columns, board, model, channels }))
+    Some((id?, Bus { kind, address: address?, columns, board, model, channels }))
 }
 
 /// Names of columns, each once; an empty name skips its column.
@@ -350,10 +350,10 @@ fn warn_of_board_baud(fields: &Fields<'_>, baud: u32) {
 }
 
 /// The model of a board: as it is stated, else as the name of the port tells it.
-fn board_model(fields: &Fields<'_>, link: Option<&Link>) -> Option<BoardModel> {
+fn board_model(fields: &Fields<'_>, address: Option<&BusAddress>) -> Option<BoardModel> {
     let find = |name: &str| BoardModel::ALL.into_iter().find(|model| model.name() == name);
-    let of_port = || match link? {
-        Link::Serial(serial) => BoardModel::of_port(&serial.port),
+    let of_port = || match address? {
+        BusAddress::Serial(serial) => BoardModel::of_port(&serial.port),
         _ => None,
     };
     fields.word("model", find).or_else(of_port)
@@ -367,16 +367,16 @@ fn serial(fields: &Fields<'_>, warn_of_baud: fn(&Fields<'_>, u32)) -> Option<Ser
 }
 
 /// The line of a modem.
-pub(crate) fn modem_link(fields: &Fields<'_>) -> Option<Link> {
-    serial_link(fields, warn_of_baud)
+pub(crate) fn modem_address(fields: &Fields<'_>) -> Option<BusAddress> {
+    serial_address(fields, warn_of_baud)
 }
 
 /// A serial port, or the address of one that is reached over TCP.
-fn serial_link(fields: &Fields<'_>, warn_of_baud: fn(&Fields<'_>, u32)) -> Option<Link> {
+fn serial_address(fields: &Fields<'_>, warn_of_baud: fn(&Fields<'_>, u32)) -> Option<BusAddress> {
     let serial = serial(fields, warn_of_baud)?;
     match serial.port.strip_prefix(TCP) {
-        None => Some(Link::Serial(serial)),
-        Some(address) if is_host_and_port(address) => Some(Link::Tcp { address: address.to_owned() }),
+        None => Some(BusAddress::Serial(serial)),
+        Some(address) if is_host_and_port(address) => Some(BusAddress::Tcp { address: address.to_owned() }),
         Some(_) => {
             let problem = Problem::new(format!("{:?} is no address", serial.port));
             fields.error("port", problem.help("expected a host and a port, such as tcp://10.0.0.5:4001"));
@@ -434,13 +434,13 @@ fn check_lone(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Diagnostics) {
 /// Two readers of one port would each get some of its bytes.
 fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: &Diagnostics) {
     let port = |(id, bus): (&'_ Id, &'_ Bus)| {
-        let port = match &bus.link {
-            Link::Serial(serial) => &serial.port,
+        let port = match &bus.address {
+            BusAddress::Serial(serial) => &serial.port,
             // There can be only one of these, which is said already.
-            Link::Port(_) if bus.kind.is_lone() => return None,
-            Link::Port(port) => port,
-            Link::Tcp { address } => address,
-            Link::Broker { .. } => return None,
+            BusAddress::Port(_) if bus.kind.is_lone() => return None,
+            BusAddress::Port(port) => port,
+            BusAddress::Tcp { address } => address,
+            BusAddress::Broker { .. } => return None,
         };
         let place = root.node.get(["bus", id.as_str(), "port"]).or_else(|| root.node.get(["bus", id.as_str(), "kind"]));
         Some((place.map_or(root.key, |node| node.place), id.clone(), PathBuf::from(port)))

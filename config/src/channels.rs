@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tilth_core::id::Id;
 use tilth_core::plan::Severity;
 
-use crate::agent_toml::{self, AgentToml, Link};
+use crate::agent_toml::{self, AgentToml, BusAddress};
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem};
 use crate::document::{Document, Text};
 use crate::hosts;
@@ -43,7 +43,7 @@ pub enum Target {
     /// A modem that sends SMS.
     Modem {
         /// Serial port, or the address of one that is reached over TCP.
-        link: Link,
+        address: BusAddress,
         /// Numbers of the people who are told, with the code of the country: `+4915112345678`, and from which severity on.
         numbers: Vec<(Severity, String)>,
     },
@@ -195,7 +195,7 @@ fn read_webhook(fields: &Fields<'_>) -> Option<Channel> {
 }
 
 fn read_modem(fields: &Fields<'_>) -> Option<Channel> {
-    let link = agent_toml::modem_link(fields);
+    let address = agent_toml::modem_address(fields);
     let numbers = fields.list("numbers", "a list of phone numbers such as [\"+4915112345678\"]", phone_number);
     if !fields.has("numbers") || numbers.as_ref().is_some_and(Vec::is_empty) {
         let problem = Problem::new("numbers is missing").across_documents();
@@ -215,7 +215,7 @@ fn read_modem(fields: &Fields<'_>) -> Option<Channel> {
     }
     let secret = fields.optional("pin", secret);
     let max_per_hour = Some(fields.whole("max_per_hour"));
-    Some(Channel { target: Target::Modem { link: link?, numbers: told }, secret, max_per_hour, blocked: None })
+    Some(Channel { target: Target::Modem { address: address?, numbers: told }, secret, max_per_hour, blocked: None })
 }
 
 /// A number with the code of its country (ITU-T E.164: at most 15 digits), without the blanks that people write into it.

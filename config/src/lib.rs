@@ -83,7 +83,7 @@ use crate::modem_ports::TakenPort;
 use crate::resources::UnplacedRef;
 use crate::settings::Zones;
 
-pub use crate::agent_toml::{AgentToml, Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial};
+pub use crate::agent_toml::{AgentToml, Bus, BusAddress, ClockTrust, Device, Hub, Parity, Purpose, Serial};
 pub use crate::board::{BoardChannel, BoardChannelKind, PulseScale};
 pub use crate::board_model::{BoardModel, relay_number};
 pub use crate::channels::{Channel, Pattern, Patterns, Target};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tilth_config::{
-    BoardChannel, Bus, BusKind, ClockTrust, Document, Layer, Link, Loaded, Parity, Purpose, Serial, base,
+    BoardChannel, Bus, BusAddress, BusKind, ClockTrust, Document, Layer, Loaded, Parity, Purpose, Serial, base,
     load_documents,
 };
 
@@ -48,8 +48,9 @@ fn a_hub_is_reached_by_https_or_on_this_machine() {
 
 #[test]
 fn each_kind_of_bus_has_its_link() {
-    let serial = |baud, parity, stop_bits| Link::Serial(Serial { port: "/dev/ttyS0".into(), baud, parity, stop_bits });
-    for (text, kind, link) in [
+    let serial =
+        |baud, parity, stop_bits| BusAddress::Serial(Serial { port: "/dev/ttyS0".into(), baud, parity, stop_bits });
+    for (text, kind, address) in [
         ("kind = 'line'\nport = '/dev/ttyS0'", BusKind::Line, serial(115_200, Parity::None, 1)),
         ("kind = 'board'\nport = '/dev/ttyS0'", BusKind::Board, serial(115_200, Parity::None, 1)),
         (
@@ -58,16 +59,16 @@ fn each_kind_of_bus_has_its_link() {
             serial(9600, Parity::Even, 2),
         ),
         ("kind = 'sdi12'\nport = '/dev/ttyS0'", BusKind::Sdi12, serial(1200, Parity::None, 1)),
-        ("kind = 'i2c'", BusKind::I2c, Link::Port("/dev/i2c-1".into())),
-        ("kind = 'w1'", BusKind::W1, Link::Port("/sys/bus/w1/devices".into())),
-        ("kind = 'gpio'\nport = '/dev/gpiochip4'", BusKind::Gpio, Link::Port("/dev/gpiochip4".into())),
-        ("kind = 'mqtt'\nurl = 'mqtts://b:8883'", BusKind::Mqtt, Link::Broker { url: "mqtts://b:8883".into() }),
+        ("kind = 'i2c'", BusKind::I2c, BusAddress::Port("/dev/i2c-1".into())),
+        ("kind = 'w1'", BusKind::W1, BusAddress::Port("/sys/bus/w1/devices".into())),
+        ("kind = 'gpio'\nport = '/dev/gpiochip4'", BusKind::Gpio, BusAddress::Port("/dev/gpiochip4".into())),
+        ("kind = 'mqtt'\nurl = 'mqtts://b:8883'", BusKind::Mqtt, BusAddress::Broker { url: "mqtts://b:8883".into() }),
     ] {
         let loaded = load(&format!("[bus.b]\n{text}"));
         assert_eq!(said(&loaded), Vec::<String>::new(), "{text}");
         assert_eq!(
             loaded.agent_toml.unwrap().buses.get("b"),
-            Some(&Bus { kind, link, columns: None, board: None, model: None, channels: BTreeMap::new() }),
+            Some(&Bus { kind, address, columns: None, board: None, model: None, channels: BTreeMap::new() }),
             "{text}"
         );
     }
@@ -78,9 +79,9 @@ fn a_board_is_at_a_port_or_an_address_and_may_be_known_by_its_id() {
     let board = |text: &str| {
         let loaded = load(&format!("[bus.b]\nkind = 'board'\n{text}"));
         let bus = loaded.agent_toml.as_ref().and_then(|agent_toml| agent_toml.buses.values().next().cloned());
-        (bus.map(|bus| (bus.link, bus.board)), said(&loaded).join("\n"))
+        (bus.map(|bus| (bus.address, bus.board)), said(&loaded).join("\n"))
     };
-    let tcp = Link::Tcp { address: "10.0.0.5:4001".into() };
+    let tcp = BusAddress::Tcp { address: "10.0.0.5:4001".into() };
     assert_eq!(board("port = 'tcp://10.0.0.5:4001'"), (Some((tcp.clone(), None)), String::new()));
     let id = Some([0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0xFF]);
     assert_eq!(board("port = 'tcp://10.0.0.5:4001'\nboard = '00112233445566fF'"), (Some((tcp, id)), String::new()));

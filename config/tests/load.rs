@@ -1,7 +1,7 @@
 //! What good configurations come to: sensors, rules bound to them, and whose word holds.
 
 use serde_json::{Value as Json, json};
-use tilth_config::{Bus, BusKind, Document, Documents, Layer, Link, Loaded, Purpose, Text, base, load_documents};
+use tilth_config::{Bus, BusAddress, BusKind, Document, Documents, Layer, Loaded, Purpose, Text, base, load_documents};
 use tilth_core::id::Id;
 use tilth_core::plan::{Plan, Rule, Severity};
 use tilth_core::quantity::Quantity;
@@ -225,7 +225,9 @@ fn the_example_of_the_design_loads() {
         assert_eq!(sensor.bus, Id::new("gateway").ok());
         let agent_toml = loaded.agent_toml.unwrap();
         assert_eq!(agent_toml.hub.unwrap().url, "https://hub.example");
-        let Some(Bus { kind: BusKind::Line, link: Link::Serial(serial), .. }) = agent_toml.buses.get("gateway") else {
+        let Some(Bus { kind: BusKind::Line, address: BusAddress::Serial(serial), .. }) =
+            agent_toml.buses.get("gateway")
+        else {
             panic!("expected a line: {:?}", agent_toml.buses)
         };
         assert_eq!(serial.baud, 115_200);

@@ -1,4 +1,4 @@
-//! The machine of one alert: what a verdict, a passed deadline or a person makes of it.
+//! The state machine of one alert: what a comparison, a passed deadline or a person makes of it.
 //!
 //! Only states are decided here: whom to tell, and when to tell somebody else, is in `escalate`.
 

@@ -1,4 +1,4 @@
-//! One pure machine for the live farm, for replay and for simulation.
+//! One pure state machine for the live farm, for replay and for simulation.
 //!
 //! ```text
 //! handle(now, input)      what happened, time included

@@ -19,7 +19,7 @@ use super::rows::{Calibrate, CalibrationRow};
 use super::state::ApiState;
 use crate::console::listed;
 use crate::decide::DecideRequest;
-use crate::sense::i2c::{Calibrated, CalibrationRequest, CalibrationStep};
+use crate::sense::i2c::{CalibrationRequest, CalibrationStatus, CalibrationStep};
 
 /// Has the circuit of a sensor take a step of its calibration, or asks what it keeps; answers with what it keeps then. A step is an event,
 /// whether it succeeds or not.
@@ -31,7 +31,7 @@ pub(super) async fn calibrate(State(api): Api, _: MayChange, body: Body<Calibrat
     api.limits.change(Instant::now())?;
     let wanted = Calibrate { sensor: sensor.clone(), step, value, by };
     let done = ask(requests, wanted, api.to_decide.clone()).await;
-    let Calibrated { points, slope } = done.map_err(|why| Problem::conflict(format!("{sensor}: {why}")))?;
+    let CalibrationStatus { points, slope } = done.map_err(|why| Problem::conflict(format!("{sensor}: {why}")))?;
     api.answer(vec![CalibrationRow { sensor, step, value, points, slope_percent: slope }])
 }
 
@@ -41,7 +41,7 @@ async fn ask(
     requests: mpsc::Sender<CalibrationRequest>,
     wanted: Calibrate,
     to_decide: mpsc::Sender<DecideRequest>,
-) -> Result<Calibrated, String> {
+) -> Result<CalibrationStatus, String> {
     let ((begun, mut has_begun), (answer, answered)) = (oneshot::channel(), oneshot::channel());
     let Calibrate { sensor, step, value, .. } = &wanted;
     let request = CalibrationRequest { sensor: sensor.clone(), step: *step, value: *value, begun, answer };
@@ -71,7 +71,7 @@ async fn ask(
     ))
 }
 
-fn event(Calibrate { sensor, step, value, by }: &Calibrate, done: &Result<Calibrated, String>) -> Value {
+fn event(Calibrate { sensor, step, value, by }: &Calibrate, done: &Result<CalibrationStatus, String>) -> Value {
     let (kept, failed) = (done.as_ref().ok(), done.as_ref().err());
     let (points, slope) = (kept.and_then(|kept| kept.points), kept.and_then(|kept| kept.slope));
     json!({

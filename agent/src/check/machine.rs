@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::{Bus, Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
+use tilth_config::{Bus, BusAddress, Diagnostic, Loaded, Resource, ResourceRef, SecretName, plain_file};
 use tilth_core::id::Id;
 use tilth_notify::secret::Secrets;
 
@@ -21,7 +21,7 @@ const PORT: &str = "expected the device file of its adapter, such as those in /d
 
 const OWN_BUS: &str = "expected a bus of the machine itself there; is it turned on (raspi-config, Interface Options)?";
 
-/// Warnings about resources that are missing or unusable, each where it is named.
+/// Warnings about resources that are not found or unusable, each where it is named.
 pub(super) fn warnings(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
     let secrets = Secrets::of(folder);
     let wrong = |found: &ResourceRef| {
@@ -31,7 +31,7 @@ pub(super) fn warnings(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
     loaded.resources.iter().filter_map(wrong).collect()
 }
 
-/// Why a resource is missing or unusable, and what was expected there; `None` where it is as the agent needs it. Nothing is opened that could
+/// Why a resource is not found or unusable, and what was expected there; `None` where it is as the agent needs it. Nothing is opened that could
 /// be a device, for that would reset many boards.
 pub(crate) fn lack_of(
     resource: &Resource,
@@ -45,8 +45,8 @@ pub(crate) fn lack_of(
         Resource::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
         Resource::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
         Resource::Port(port) => match bus_at(loaded, port) {
-            Some((_, Bus { link: Link::Serial(_), .. })) => (lack(Path::new(port), device_at)?, PORT),
-            Some((_, Bus { link: Link::Port(_), .. })) => (lack(Path::new(port), metadata)?, OWN_BUS),
+            Some((_, Bus { address: BusAddress::Serial(_), .. })) => (lack(Path::new(port), device_at)?, PORT),
+            Some((_, Bus { address: BusAddress::Port(_), .. })) => (lack(Path::new(port), metadata)?, OWN_BUS),
             _ => (lack(Path::new(port), metadata)?, PORT),
         },
     };
@@ -101,9 +101,9 @@ fn metadata(path: &Path) -> anyhow::Result<fs::Metadata> {
 
 /// The bus at a port of this machine; none where a modem is there.
 pub(crate) fn bus_at<'a>(loaded: &'a Loaded, port: &str) -> Option<(&'a Id, &'a Bus)> {
-    loaded.agent_toml.as_ref()?.buses.iter().find(|(_, bus)| match &bus.link {
-        Link::Port(own) => own == port,
-        Link::Serial(serial) => serial.port == port,
+    loaded.agent_toml.as_ref()?.buses.iter().find(|(_, bus)| match &bus.address {
+        BusAddress::Port(own) => own == port,
+        BusAddress::Serial(serial) => serial.port == port,
         _ => false,
     })
 }

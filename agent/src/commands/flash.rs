@@ -29,8 +29,8 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::sense::board::{self, Identity};
 use crate::sense::bus::health::BoardHealth;
+use crate::sense::endpoint::Endpoint;
 use crate::sense::port::device_at;
-use crate::sense::stream::Endpoint;
 
 struct Model {
     name: &'static str,

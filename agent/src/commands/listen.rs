@@ -21,11 +21,11 @@ use crate::console::{Console, counted, listed, tell};
 use crate::exit::Exit;
 use crate::sense::board::{self, Identity};
 use crate::sense::bus::health::excerpt;
+use crate::sense::endpoint::Endpoint;
 use crate::sense::line::reasons;
 use crate::sense::line::survey::{Chunk, Survey, columns};
 use crate::sense::port::{Port, device_at};
 use crate::sense::released::Ports;
-use crate::sense::stream::Endpoint;
 
 /// Speeds that are tried, the commonest first.
 const BAUDS: [u32; 7] = [board::BAUD, 9600, 57_600, 38_400, 19_200, 4800, 230_400];

@@ -34,7 +34,7 @@ use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::released::Ports;
-use crate::sense::{BusTasks, KnownBefore, SensorInputs};
+use crate::sense::{BusTasks, RestoredBuses, SensorInputs};
 use crate::store::thread::StoreWriter;
 use crate::sync::{self, status::SyncStatus};
 
@@ -200,7 +200,7 @@ impl<'a> Shared<'a> {
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {
         let machine = Machine { root: PathBuf::from("/"), disk: self.args.data.clone() };
-        let mut before = KnownBefore { positions: restored.boards.clone(), ..KnownBefore::default() };
+        let mut before = RestoredBuses { positions: restored.boards.clone(), ..RestoredBuses::default() };
         if let Some(kept) = &restored.checkpoint {
             (before.label_matches, before.boards) = ((*kept.label_matches).clone(), (*kept.boards).clone());
         }
@@ -318,7 +318,7 @@ async fn decide_from_the_first(
                     | SenseMessage::Labels { .. }
                     | SenseMessage::Board { .. }
                     | SenseMessage::BoardValues { .. } => {}
-                    SenseMessage::Value(sample) => match sample.source_time {
+                    SenseMessage::Value(value) => match value.stamp {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,
                     },

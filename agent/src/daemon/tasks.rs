@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ClockMode;
-    use crate::sense::KnownBefore;
+    use crate::sense::RestoredBuses;
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
     use crate::sense::released::Ports;
@@ -239,7 +239,7 @@ mod tests {
             Outputs::new().0,
             Ports::default(),
             Machine { root: "/nowhere".into(), disk: "/nowhere".into() },
-            KnownBefore::default(),
+            RestoredBuses::default(),
         )
     }
 

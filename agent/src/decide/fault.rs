@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::{Decide, EngineContext};
 use crate::notify::dispatch::Explanation;
-use crate::sense::sample::Sample;
+use crate::sense::sensor_value::SensorValue;
 
 /// Shortest time between two log lines about one sensor: a board that flickers must not wear the card out.
 const LOG_AGAIN_AFTER: Span = Span::from_mins(10);
@@ -34,8 +34,8 @@ struct LoggedFault {
 impl LoggedFaults {
     fn should_log_fault(&mut self, sensor: &SensorId, why: &Arc<str>, now: Uptime) -> bool {
         let is_quiet = self.0.get(sensor).is_some_and(|logged| {
-            let is_known = !logged.is_over && logged.why == *why;
-            is_known || now - logged.at < LOG_AGAIN_AFTER
+            let is_logged = !logged.is_over && logged.why == *why;
+            is_logged || now - logged.at < LOG_AGAIN_AFTER
         });
         if !is_quiet {
             self.0.insert(sensor.clone(), LoggedFault { at: now, why: Arc::clone(why), is_over: false });
@@ -60,12 +60,12 @@ impl Decide {
     }
 
     /// Takes a value without a fault, which ends that of its sensor unless it is no number.
-    pub(super) fn input_works(&mut self, sample: &Sample) {
+    pub(super) fn input_works(&mut self, value: &SensorValue) {
         let has_failed = !self.context.faults.is_empty()
-            && sample.value.is_finite()
-            && self.context.faults.remove(&sample.sensor).is_some();
-        if has_failed && self.logged_faults.should_log_end(&sample.sensor) {
-            info!(sensor = %sample.sensor, "input has a value again");
+            && value.number.is_finite()
+            && self.context.faults.remove(&value.sensor).is_some();
+        if has_failed && self.logged_faults.should_log_end(&value.sensor) {
+            info!(sensor = %value.sensor, "input has a value again");
         }
     }
 
@@ -81,8 +81,8 @@ impl Decide {
             let down = self.modem_problems.iter().find(|(channel, _)| key.sensor == SensorId::of_channel(channel));
             down.and_then(|(_, why)| why.clone())
         };
-        let known = explanation(&self.engine, context, key).or_else(|| self.explain_doses(key));
-        known.or_else(|| Some(Explanation { why: of_bus().or_else(of_channel)?, advice: None }))
+        let of_sensor = explanation(&self.engine, context, key).or_else(|| self.explain_doses(key));
+        of_sensor.or_else(|| Some(Explanation { why: of_bus().or_else(of_channel)?, advice: None }))
     }
 }
 

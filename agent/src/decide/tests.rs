@@ -294,14 +294,14 @@ fn channels_outlast_a_queue_that_is_full() {
 
 /// A value above the rule's limit, stamped so many seconds after the beginning.
 fn high(at_s: i64) -> SenseMessage {
-    SenseMessage::Value(Sample {
+    SenseMessage::Value(SensorValue {
         sensor: SensorId::new("room/level").unwrap(),
-        value: 31.0,
+        number: 31.0,
         quality: Quality::Good,
         fault: None,
         arrived: Uptime(0),
         measured_at: None,
-        source_time: Some(WallTime(at_s * 1000)),
+        stamp: Some(WallTime(at_s * 1000)),
         rejected: None,
     })
 }
@@ -383,7 +383,7 @@ fn values_that_stay_suspect_are_an_alert_that_says_why() {
     for minute in 0..6 {
         life.clock.observe(WallTime(minute * 60_000));
         let sensor = SensorId::new("room/level").unwrap();
-        life.decide.handle_sample(&Sample::new(sensor, 6.0, Quality::Suspect, Some(Arc::clone(&why)), Uptime(0)));
+        life.decide.handle_value(&SensorValue::new(sensor, 6.0, Quality::Suspect, Some(Arc::clone(&why)), Uptime(0)));
     }
     life.expect(&["channels", "page pi-1-1-at0 log"]);
     let key = life.decide.engine.alerts().next().unwrap().details.key;

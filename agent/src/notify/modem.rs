@@ -22,9 +22,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::to_decide::{ChannelRequest, ModemProblems};
+use crate::sense::endpoint::{ByteStream, Endpoint};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
-use crate::sense::stream::{Endpoint, Stream};
 
 /// Time between two attempts to open the line, and between two looks whether it is still the same device.
 const REOPEN: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ const CHUNK: usize = 512;
 /// Port of a modem and the numbers that it pages; the same modem goes on when the configuration changes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
-    pub(super) place: Endpoint,
+    pub(super) endpoint: Endpoint,
     /// Numbers, each with the severity from which it is told.
     pub(super) numbers: Vec<(Severity, String)>,
     pub(super) pin: Option<SecretName>,
@@ -94,7 +94,7 @@ impl Modem {
     /// Port, network, signal and the last delivery report.
     pub(super) fn state(&self) -> String {
         let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        format!("{}, {network}", self.settings.place.name())
+        format!("{}, {network}", self.settings.endpoint.name())
     }
 
     /// Sends a text to the numbers that are told at a severity; done once the network has it for one of them.
@@ -163,9 +163,9 @@ impl Task {
             let hangs = |why: String| {
                 problems.send_modify(|problems| drop(problems.insert(channel.clone(), Some(why))));
             };
-            let (place, ports) = (self.settings.place.clone(), self.context.ports.clone());
+            let (endpoint, ports) = (self.settings.endpoint.clone(), self.context.ports.clone());
             let why = match self
-                .without_line(place.open(Port::open_without_reset, hangs, &ports), OPENS_WITHIN, &mut orders)
+                .without_line(endpoint.open(Port::open_without_reset, hangs, &ports), OPENS_WITHIN, &mut orders)
                 .await
             {
                 Ok(mut stream) => {
@@ -227,14 +227,14 @@ impl Task {
     }
 
     /// Talks to the modem until the line is lost, and says why.
-    async fn talk(&mut self, stream: &mut Stream, orders: &mut mpsc::Receiver<Order>) -> String {
+    async fn talk(&mut self, stream: &mut ByteStream, orders: &mut mpsc::Receiver<Order>) -> String {
         let mut bytes = [0; CHUNK];
         let mut look = tokio::time::interval(REOPEN);
         loop {
             match self.go_on().await {
                 Some(written) => {
                     if let Err(error) = stream.write(written.as_bytes()).await {
-                        return self.settings.place.reason(&error);
+                        return self.settings.endpoint.reason(&error);
                     }
                 }
                 None => return self.session.problem().unwrap_or_default(),
@@ -243,13 +243,13 @@ impl Task {
             tokio::select! {
                 read = stream.read(&mut bytes) => match read {
                     Ok(read) => self.session.handle(self.now(), Input::Bytes(&bytes[..read])),
-                    Err(error) => return self.settings.place.reason(&error),
+                    Err(error) => return self.settings.endpoint.reason(&error),
                 },
                 () = sleep(due) => self.session.handle(self.now(), Input::Tick),
                 Some(order) = orders.recv(), if self.page.is_none() => self.take(order),
                 _ = look.tick() => {
                     if let Err(error) = stream.check() {
-                        return self.settings.place.reason(&error);
+                        return self.settings.endpoint.reason(&error);
                     }
                     // A person may have put the right one into its file.
                     if self.session.problem().is_some() {
@@ -401,7 +401,7 @@ mod tests {
 
     fn task(numbers: &[(Severity, &str)]) -> Task {
         let numbers = numbers.iter().map(|(from, number)| (*from, (*number).to_owned())).collect();
-        let settings = Settings { place: Endpoint::Tcp("modem".to_owned()), numbers, pin: None };
+        let settings = Settings { endpoint: Endpoint::Tcp("modem".to_owned()), numbers, pin: None };
         let context = Context {
             channel: Id::new("sms").unwrap(),
             secrets: Secrets::of(std::path::Path::new("/nowhere")),

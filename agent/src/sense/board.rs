@@ -29,11 +29,11 @@ use tracing::{info, warn};
 
 use super::bus::health::BoardHealth;
 use super::bus::{BusContext, MissingValues};
+use super::endpoint::Endpoint;
 use super::queue::SenseMessage;
 use super::released::Ports;
-use super::sample::Sample;
+use super::sensor_value::SensorValue;
 use super::store_ack::{StoreAck, StoreProgress};
-use super::stream::Endpoint;
 use crate::console::counted;
 use crate::random;
 use channel_types::ChannelType;
@@ -72,7 +72,7 @@ pub(crate) async fn run(endpoint: Endpoint, configured: Option<BoardId>, registr
     tokio::join!(keep_port(endpoint, registry, context), board.serve(events));
 }
 
-/// Opens the connection of a board that may just start, and asks which board is there; one without an id gets one.
+/// Opens the connection of a board that may just boot, and asks which board is there; one without an id gets one.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
@@ -94,8 +94,8 @@ impl Identity {
     /// What each channel measures, by number: the kind as `agent.toml` names it, and the quantity, where that does not depend on what is
     /// wired to it. None where the channel is off or this version does not know it.
     pub(crate) fn channels(&self) -> impl ExactSizeIterator<Item = Option<(&'static str, Option<Quantity>)>> {
-        let known = |of: &ChannelType| of.map(|(kind, _)| kind).filter(|kind| *kind != ChannelKind::Off);
-        self.channels.iter().map(move |of| known(of).map(|kind| (texts::kind_name(kind), texts::quantity(kind))))
+        let kind = |of: &ChannelType| of.map(|(kind, _)| kind).filter(|kind| *kind != ChannelKind::Off);
+        self.channels.iter().map(move |of| kind(of).map(|kind| (texts::kind_name(kind), texts::quantity(kind))))
     }
 }
 
@@ -122,7 +122,7 @@ async fn keep_port(endpoint: Endpoint, registry: BoardRegistry, context: BusCont
     }
 }
 
-/// What a board may still say in the log of one topic.
+/// Limit of the log lines that a board causes about one topic.
 #[derive(Debug, Default)]
 struct LogLimit {
     since: Uptime,
@@ -131,7 +131,7 @@ struct LogLimit {
 }
 
 impl LogLimit {
-    /// Whether one more line may be logged: with how many were left out since the one before.
+    /// One more line is to be logged: how many were left out since the one before; `None` where this one is left out, too.
     fn take(&mut self, now: Uptime) -> Option<u64> {
         if now - self.since >= LOG_SPAN {
             (self.since, self.lines) = (now, 0);
@@ -144,7 +144,7 @@ impl LogLimit {
         Some(std::mem::take(&mut self.left_out))
     }
 
-    /// How many lines were left out that no later line said in time.
+    /// How many lines were left out, once the span is over in which a later line could have said so.
     fn take_overdue(&mut self, now: Uptime) -> u64 {
         if now - self.since >= LOG_SPAN { std::mem::take(&mut self.left_out) } else { 0 }
     }
@@ -163,7 +163,7 @@ struct Board {
     /// How far the store has the readings of the board, and what it dropped of them.
     store_progress: watch::Sender<StoreProgress>,
     seconds: Interval,
-    /// What is still to be logged of its state, and of lost readings.
+    /// Limits of the log lines about its state, and about lost readings.
     of_state: LogLimit,
     of_losses: LogLimit,
 }
@@ -296,7 +296,7 @@ impl Board {
         lost.map(Ended::Lost)
     }
 
-    /// A known board without a connection gets the order once it is connected, and an unknown one none.
+    /// Takes an order while there is no connection: a board that was connected before gets it once it is back, one that never was does not.
     async fn order_without_connection(&mut self, order: SwitchOrder) {
         let Some(session) = &mut self.session else {
             return self.context.outputs.report(relays::not_sent(&order));
@@ -308,9 +308,9 @@ impl Board {
     }
 
     /// Carries out every effect of the session; answers why the connection is of no more use. Without one, or once it failed, messages
-    /// are not sent, but values and their acknowledgements are handed on: these without those would confirm readings that were never stored.
+    /// are not sent, but values are handed on with their ack requests: an ack without its values would confirm readings that were never stored.
     async fn carry_out(&mut self, now: Uptime, mut connection: Option<&mut Connection>) -> Option<String> {
-        let (mut samples, mut lost) = (Vec::new(), None);
+        let (mut values, mut lost) = (Vec::new(), None);
         while let Some(effect) = self.session.as_mut()?.poll() {
             match (effect, &mut connection) {
                 (Effect::Send(message), Some(connection)) if lost.is_none() => {
@@ -327,14 +327,14 @@ impl Board {
                     lost = lost.or(connection.stream.check().err().map(|error| connection.endpoint.reason(&error)));
                 }
                 (Effect::Send(_) | Effect::OtherBoard | Effect::Down(_), _) => {}
-                (Effect::Value(value), _) => {
-                    let before = samples.len();
-                    samples.extend(self.channels.samples(value, now));
-                    self.context.health.lock().messages.matched += u64::from(samples.len() > before);
+                (Effect::Reading(reading), _) => {
+                    let before = values.len();
+                    values.extend(self.channels.values(reading, now));
+                    self.context.health.lock().messages.matched += u64::from(values.len() > before);
                 }
                 (Effect::RequestAck(through, position), _) => {
                     self.registry.set_position(position.clone());
-                    self.push(std::mem::take(&mut samples), StoreAck::new(through, position, &self.store_progress));
+                    self.push(std::mem::take(&mut values), StoreAck::new(through, position, &self.store_progress));
                 }
                 (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
                 (Effect::Connected, _) => self.on_connected(),
@@ -373,13 +373,13 @@ impl Board {
     }
 
     /// Hands on the values of readings, which the board keeps until they are stored.
-    fn push(&self, samples: Vec<Sample>, ack: StoreAck) {
+    fn push(&self, values: Vec<SensorValue>, ack: StoreAck) {
         let mut health = self.context.health.lock();
-        for sample in &samples {
-            health.messages.set_fault(&sample.sensor, sample.fault.as_ref());
+        for value in &values {
+            health.messages.set_fault(&value.sensor, value.fault.as_ref());
         }
         drop(health);
-        self.context.queue.push(SenseMessage::BoardValues { samples, ack });
+        self.context.queue.push(SenseMessage::BoardValues { values, ack });
     }
 
     /// The board said who it is: the bus is up, and its channels are known.

@@ -1,14 +1,14 @@
 //! Context of every kind of bus: what the configuration has on it, where its values go, its health and the clock.
 //!
-//! A kind is a file or folder beside this one with `run(link, context)`, which reads for ever:
+//! A kind is a file or folder beside this one with `run(endpoint, context)`, which reads for ever:
 //!
-//! - It reads what [`BusContext::config`] says, now and after each change. What is read by an interval has [`next_due`].
+//! - It reads what [`BusContext::config`] says, now and after each change. What is polled is due at [`next_due`].
 //! - It says [`BusContext::up`] and [`BusContext::down`], gives each [`BusContext::value`], says which values no message carries
 //!   ([`BusContext::missing`]), and pushes [`SenseMessage::Unmatched`] for what came and could not be used.
 //! - It counts messages and bytes in [`BusContext::health`]: probation judges sensors only while the bytes of their bus rise. Why it
 //!   ignores a message is a constant of its own (`Reason`).
 //! - A lost connection is opened again after [`retries`], which begin anew once it was up. A serial port or TCP connection is opened
-//!   by `Endpoint` (`stream.rs`).
+//!   by `Endpoint` (`endpoint.rs`).
 //! - It runs on the runtime; what may block goes through [`blocking`], on a thread.
 
 pub(crate) mod health;
@@ -29,13 +29,13 @@ use tracing::debug;
 
 use super::queue::{Queue, SenseMessage};
 use super::released::Ports;
-use super::sample::Sample;
+use super::sensor_value::SensorValue;
 use super::supervise;
 use crate::act::Outputs;
 use crate::clock::{Clock, ClockMode};
 pub(crate) use health::HealthHandle;
 
-/// First and longest wait before a bus that is missing is opened again.
+/// First and longest wait before a bus that was lost or not found is opened again.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
@@ -100,8 +100,8 @@ impl BusContext {
     }
 
     /// A value of one sensor, or the fault of its input.
-    pub(crate) fn value(&self, sample: Sample) {
-        self.queue.push(SenseMessage::Value(sample));
+    pub(crate) fn value(&self, value: SensorValue) {
+        self.queue.push(SenseMessage::Value(value));
     }
 
     /// The sensors whose values no message carries, in place of those told before.
@@ -131,13 +131,13 @@ pub(crate) fn next_due(due: Uptime, interval: Span, now: Uptime) -> Uptime {
     due + Span(interval * ((now - due).0.max(0) / interval + 1))
 }
 
-/// Waits between tries to open what is missing, longer each time; looking for it costs one call.
+/// Waits between tries to open a bus, longer each time; a try costs one call.
 pub(crate) fn retries() -> impl Iterator<Item = Duration> {
     let waits = ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST);
     waits.without_max_times().build()
 }
 
-/// Runs on a thread what may never return; calls `hangs` each time that it has taken this long again.
+/// Runs a call that may never return on a thread; calls `hangs` each time another `wait` has passed.
 pub(crate) async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> io::Result<T> + Send + 'static,
     wait: Duration,

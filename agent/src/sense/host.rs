@@ -11,12 +11,12 @@ use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
 
 use super::bus::{BusContext, blocking, next_due};
-use super::sample::Sample;
+use super::sensor_value::SensorValue;
 
 /// How often the machine is looked at where a sensor does not say.
 const USUAL_INTERVAL: Span = Span::from_secs(10);
 
-/// Interval of the look whether the kernel hangs; reading has no timeout.
+/// Interval at which a read that hangs is noticed; a read itself has no timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Root of the machine's files.
@@ -53,7 +53,7 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
         for metric in metrics.iter_mut().filter(|metric| metric.at <= now) {
             metric.at = next_due(metric.at, metric.interval, now);
             let value = read(&machine, metric.metric).await.unwrap_or(f64::NAN);
-            context.value(Sample::new(metric.sensor.clone(), value, Quality::Good, None, now));
+            context.value(SensorValue::new(metric.sensor.clone(), value, Quality::Good, None, now));
         }
     }
 }
@@ -210,7 +210,7 @@ mod tests {
                 ports: crate::sense::released::Ports::default(),
             };
             let next = async || match queue.next().await {
-                SenseMessage::Value(sample) => sample.sensor.to_string(),
+                SenseMessage::Value(value) => value.sensor.to_string(),
                 other => panic!("{other:?}"),
             };
             let test = async {

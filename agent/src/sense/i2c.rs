@@ -7,12 +7,12 @@ mod atlas;
 mod bh1750;
 mod bme280;
 mod chip;
+mod chip_io;
 #[cfg(test)]
 mod fake;
 mod linux;
 mod scd4x;
 mod sht;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,12 +30,12 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bus::{BusContext, blocking, next_due, retries};
-use super::sample::Sample;
-use atlas::calibration::{Answer, Begun, Point};
-pub(crate) use atlas::calibration::{Calibrated, CalibrationRequest, CalibrationStep};
+use super::sensor_value::SensorValue;
+use atlas::calibration::{Answer, Begun, CalibrationCommand};
+pub(crate) use atlas::calibration::{CalibrationRequest, CalibrationStatus, CalibrationStep};
 use chip::{Driver, Step, Values};
+use chip_io::{ChipIo, Fault};
 use linux::LinuxBus;
-use wire::{Fault, Wire};
 
 /// How often a chip is read where no sensor of it says.
 const USUAL_INTERVAL: Span = Span::from_secs(10);
@@ -64,17 +64,17 @@ const CALIBRATING: Span = Span::from_mins(10);
 /// What is said of a step whose person gave up before it began.
 const NOT_BEGUN: &str = "nobody waited for the step any more, so it was not begun";
 
-/// What is known of the circuits of a bus, and the steps that people ask of them. Outlives the open bus and its task: a probe stays in its
+/// State of the circuits of a bus, and the steps that people ask of them. Outlives the open bus and its task: a probe stays in its
 /// solution when a cable is moved.
 #[derive(Debug)]
 pub(crate) struct Circuits {
     requests: mpsc::Receiver<CalibrationRequest>,
-    known: BTreeMap<(I2cChip, u8), Known>,
+    states: BTreeMap<(I2cChip, u8), CircuitState>,
 }
 
-/// What is known of a chip.
+/// State of one circuit.
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
+struct CircuitState {
     /// Until when its values are of a sensor in calibration.
     calibrating: Option<Uptime>,
     /// Newest temperature that it gave, C.
@@ -82,24 +82,24 @@ struct Known {
 }
 
 impl Circuits {
-    /// With the way to them: one request waits, while another is taken.
+    /// The circuits, and the sender of requests to them: one request waits, while another is handled.
     pub(crate) fn new() -> (mpsc::Sender<CalibrationRequest>, Circuits) {
         let (sender, requests) = mpsc::channel(1);
-        (sender, Circuits { requests, known: BTreeMap::new() })
+        (sender, Circuits { requests, states: BTreeMap::new() })
     }
 
-    fn of(&mut self, device: &Device) -> &mut Known {
-        self.known.entry((device.chip, device.address)).or_default()
+    fn of(&mut self, chip: &PolledChip) -> &mut CircuitState {
+        self.states.entry((chip.kind, chip.address)).or_default()
     }
 }
 
-impl Known {
+impl CircuitState {
     fn is_calibrating(self, now: Uptime) -> bool {
         self.calibrating.is_some_and(|until| now < until)
     }
 }
 
-/// Reads the chips for ever; opens the bus again while it is missing or held. One task at a time has the circuits.
+/// Reads the chips for ever; opens the bus again while it is not found or held. One task at a time has the circuits.
 pub(crate) async fn run(port: String, circuits: Arc<Mutex<Circuits>>, context: BusContext) {
     let path = port.clone();
     serve(move || LinuxBus::open(&path), &port, &mut *circuits.lock().await, context).await;
@@ -119,8 +119,7 @@ async fn serve<B: I2c + Send + 'static>(
         let why = match blocking(open.clone(), HANGS_AFTER, hangs).await {
             Ok(bus) => {
                 let context = context.clone();
-                let mut reader =
-                    Reader { devices: Vec::new(), held: 0, is_up: false, circuits: &mut *circuits, context };
+                let mut reader = Reader { chips: Vec::new(), held: 0, is_up: false, circuits: &mut *circuits, context };
                 let why = reader.read(bus).await;
                 if reader.is_up {
                     waits = retries();
@@ -145,10 +144,10 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// A chip on the bus, and the sensors that it feeds.
+/// A chip that is read, and the sensors that it feeds.
 #[derive(Debug)]
-struct Device {
-    chip: I2cChip,
+struct PolledChip {
+    kind: I2cChip,
     address: u8,
     driver: Driver,
     sensors: Vec<ChipSensor>,
@@ -160,8 +159,8 @@ struct Device {
     due: Uptime,
     /// While it measures: when its next step is due on the machine's time, which no scaled clock makes faster.
     ready: Option<Instant>,
-    /// Step of a calibration that comes before its next reading; no point of a query.
-    asked: Option<(Option<Point>, Begun, Answer)>,
+    /// Step of a calibration that comes before its next reading; no command for a query.
+    requested: Option<(Option<CalibrationCommand>, Begun, Answer)>,
     /// Who waits for the step that was begun.
     answer: Option<Answer>,
 }
@@ -175,14 +174,14 @@ struct ChipSensor {
 }
 
 /// What a step of a chip led to, with the bytes that were read for it, and how long the chip is left alone after it.
-struct Outcome {
+struct StepOutcome {
     done: Result<Step, Fault>,
     bytes: u64,
     rest: Duration,
 }
 
 struct Reader<'a> {
-    devices: Vec<Device>,
+    chips: Vec<PolledChip>,
     /// Chips in a row that found the bus held.
     held: u32,
     /// Whether a chip was reached, or missed on a working bus, since the bus was opened.
@@ -194,8 +193,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads until the bus fails; answers why it did.
     async fn read<B: I2c + Send + 'static>(&mut self, mut bus: B) -> String {
-        self.take_wanted();
-        if self.devices.is_empty() {
+        self.apply_config();
+        if self.chips.is_empty() {
             self.set_up();
         }
         loop {
@@ -204,7 +203,7 @@ impl Reader<'_> {
                 () = self.context.clock.sleep_until(due) => {}
                 () = until(ready) => {}
                 Ok(()) = self.context.config.changed() => {
-                    self.take_wanted();
+                    self.apply_config();
                     continue;
                 }
                 Some(request) = self.circuits.requests.recv() => {
@@ -227,27 +226,26 @@ impl Reader<'_> {
         }
     }
 
-    /// Has the circuit of a sensor take a step of a calibration before its next reading, which is at once.
+    /// Requests a step of a calibration from the circuit of a sensor. It comes before the circuit's next reading, which is due now.
     fn calibrate(&mut self, CalibrationRequest { sensor, step, value, begun, answer }: CalibrationRequest) {
         if begun.is_closed() {
             return drop(answer.send(Err(NOT_BEGUN.to_owned())));
         }
         let now = self.context.clock.uptime();
-        let device = self.devices.iter_mut().find(|device| device.feeds(&sensor));
-        let asked =
-            device.ok_or_else(|| format!("nothing is read for {sensor}")).and_then(|device| match device.chip {
-                _ if device.driver.ezo().is_none() => {
-                    Err(format!("it is read from {}, which is no EZO circuit", device.name()))
-                }
-                _ if device.asked.is_some() || device.answer.is_some() => {
-                    Err(format!("{} takes another step just now", device.name()))
-                }
-                chip => Ok((Point::of(chip, step, value)?, device)),
-            });
-        match asked {
-            Ok((point, device)) => {
-                device.due = device.due.min(now);
-                device.asked = Some((point, begun, answer));
+        let chip = self.chips.iter_mut().find(|chip| chip.feeds(&sensor));
+        let found = chip.ok_or_else(|| format!("nothing is read for {sensor}")).and_then(|chip| match chip.kind {
+            _ if chip.driver.ezo().is_none() => {
+                Err(format!("it is read from {}, which is no EZO circuit", chip.name()))
+            }
+            _ if chip.requested.is_some() || chip.answer.is_some() => {
+                Err(format!("{} takes another step just now", chip.name()))
+            }
+            kind => Ok((CalibrationCommand::of(kind, step, value)?, chip)),
+        });
+        match found {
+            Ok((command, chip)) => {
+                chip.due = chip.due.min(now);
+                chip.requested = Some((command, begun, answer));
             }
             Err(why) => drop(answer.send(Err(why))),
         }
@@ -255,18 +253,18 @@ impl Reader<'_> {
 
     /// The next time that a chip is to be read, and the next at which one has measured.
     fn next(&self) -> (Option<Uptime>, Option<Instant>) {
-        let due = self.devices.iter().filter(|device| device.ready.is_none()).map(|device| device.due);
-        (due.min(), self.devices.iter().filter_map(|device| device.ready).min())
+        let due = self.chips.iter().filter(|chip| chip.ready.is_none()).map(|chip| chip.due);
+        (due.min(), self.chips.iter().filter_map(|chip| chip.ready).min())
     }
 
     /// Takes the next step with each chip that is due.
     async fn step_due<B: I2c + Send + 'static>(&mut self, mut bus: B, now: Uptime) -> Result<B, String> {
-        for ix in 0..self.devices.len() {
-            if !self.devices[ix].is_due(now) {
+        for ix in 0..self.chips.len() {
+            if !self.chips[ix].is_due(now) {
                 continue;
             }
             let temperature = self.temperature_for(ix, now);
-            self.devices[ix].driver.compensate(temperature);
+            self.chips[ix].driver.compensate(temperature);
             self.begin_calibration(ix, now);
             let outcome;
             (bus, outcome) = self.step(bus, ix).await?;
@@ -280,47 +278,47 @@ impl Reader<'_> {
 
     /// Hands a step of a calibration to the driver at the begin of a reading: from now on the values are of a sensor in calibration.
     fn begin_calibration(&mut self, ix: usize, now: Uptime) {
-        let device = &mut self.devices[ix];
-        let Some((point, begun, answer)) = device.asked.take_if(|_| device.ready.is_none()) else { return };
-        let Some(ezo) = device.driver.ezo().filter(|_| begun.send(()).is_ok()) else {
+        let chip = &mut self.chips[ix];
+        let Some((command, begun, answer)) = chip.requested.take_if(|_| chip.ready.is_none()) else { return };
+        let Some(ezo) = chip.driver.ezo().filter(|_| begun.send(()).is_ok()) else {
             return drop(answer.send(Err(NOT_BEGUN.to_owned())));
         };
-        ezo.calibrate(point);
-        device.answer = Some(answer);
-        if point.is_some() {
-            self.circuits.of(device).calibrating = Some(now + CALIBRATING);
+        ezo.calibrate(command);
+        chip.answer = Some(answer);
+        if command.is_some() {
+            self.circuits.of(chip).calibrating = Some(now + CALIBRATING);
         }
     }
 
     /// Takes the next step with a chip, on a thread. One whose transfer does not end holds up the bus, which says which chip it is.
-    async fn step<B: I2c + Send + 'static>(&mut self, mut bus: B, ix: usize) -> Result<(B, Outcome), String> {
-        let mut devices = std::mem::take(&mut self.devices);
-        let (name, has_hung) = (devices[ix].name(), AtomicBool::new(false));
+    async fn step<B: I2c + Send + 'static>(&mut self, mut bus: B, ix: usize) -> Result<(B, StepOutcome), String> {
+        let mut chips = std::mem::take(&mut self.chips);
+        let (name, has_hung) = (chips[ix].name(), AtomicBool::new(false));
         let hangs = || {
             has_hung.store(true, Ordering::Relaxed);
             self.context.down(&format!("{name}: the kernel does not end a transfer"));
         };
         let step = move || {
-            let outcome = devices[ix].step(&mut bus);
-            Ok((bus, devices, outcome))
+            let outcome = chips[ix].step(&mut bus);
+            Ok((bus, chips, outcome))
         };
-        let (bus, devices, outcome) = blocking(step, HANGS_AFTER, hangs).await.map_err(|error| error.to_string())?;
+        let (bus, chips, outcome) = blocking(step, HANGS_AFTER, hangs).await.map_err(|error| error.to_string())?;
         // The next chip that is reached says that the bus is up again.
         self.is_up &= !has_hung.into_inner();
-        self.devices = devices;
+        self.chips = chips;
         Ok((bus, outcome))
     }
 
     /// Temperature of the water for an EZO circuit, where it names one that is not too old.
     fn temperature_for(&mut self, ix: usize, now: Uptime) -> Option<f64> {
-        let rtd = self.devices[ix].rtd?;
-        let rtd = self.devices.iter().find(|device| device.chip == I2cChip::EzoRtd && device.address == rtd)?;
+        let rtd = self.chips[ix].rtd?;
+        let rtd = self.chips.iter().find(|chip| chip.kind == I2cChip::EzoRtd && chip.address == rtd)?;
         let longest = MAX_TEMPERATURE_AGE.max(Span(rtd.interval.0 * 2));
         let temperature = self.circuits.of(rtd).temperature;
         temperature.filter(|(at, _)| now - *at <= longest).map(|(_, temperature)| temperature)
     }
 
-    fn take(&mut self, ix: usize, Outcome { done, bytes, rest }: Outcome, now: Uptime) {
+    fn take(&mut self, ix: usize, StepOutcome { done, bytes, rest }: StepOutcome, now: Uptime) {
         self.context.health.lock().bytes += bytes;
         if done == Err(Fault::Bus) {
             self.held += 1;
@@ -328,52 +326,52 @@ impl Reader<'_> {
             self.held = 0;
             self.set_up();
         }
-        let device = &mut self.devices[ix];
-        device.ready = None;
-        device.answer_calibration(&done);
+        let chip = &mut self.chips[ix];
+        chip.ready = None;
+        chip.answer_calibration(&done);
         match done {
             Ok(Step::Again(after)) => {
-                device.ready = Some(Instant::now() + after.max(rest));
+                chip.ready = Some(Instant::now() + after.max(rest));
                 return;
             }
             Ok(Step::Done(values)) => {
-                let known = self.circuits.of(device);
+                let circuit = self.circuits.of(chip);
                 // A thermometer in a solution does not say how warm the tank is.
-                if !known.is_calibrating(now) {
+                if !circuit.is_calibrating(now) {
                     let temperature = values.iter().find(|(field, _)| *field == "temperature");
-                    known.temperature = temperature.map(|(_, value)| (now, *value));
+                    circuit.temperature = temperature.map(|(_, value)| (now, *value));
                 }
-                send_values(&self.context, device, *known, &values, now);
+                send_values(&self.context, chip, *circuit, &values, now);
             }
             Err(fault) => {
-                let why: Arc<str> = format!("{}: {fault}", device.name()).into();
+                let why: Arc<str> = format!("{}: {fault}", chip.name()).into();
                 self.context.health.lock().messages.received += 1;
-                device.sensors.iter().for_each(|sensor| send_fault(&self.context, sensor, &why, now));
+                chip.sensors.iter().for_each(|sensor| send_fault(&self.context, sensor, &why, now));
             }
         }
         let rested = now + Span(rest.as_millis() as i64);
-        let next = if device.asked.is_some() { now } else { next_due(device.due, device.interval, now) };
-        device.due = next.max(rested);
+        let next = if chip.requested.is_some() { now } else { next_due(chip.due, chip.interval, now) };
+        chip.due = next.max(rested);
     }
 
-    /// The chips that sensors want. One that is wanted as before goes on with what it does.
-    fn take_wanted(&mut self) {
+    /// Takes the chips that sensors read. One that is read as before goes on with what it does.
+    fn apply_config(&mut self) {
         let now = self.context.clock.uptime();
-        let mut before = std::mem::take(&mut self.devices);
+        let mut before = std::mem::take(&mut self.chips);
         let config = self.context.config.borrow_and_update().clone();
         for (sensor, settings) in &config.sensors {
             self.add(sensor, settings, now);
         }
-        for device in &mut self.devices {
-            let is_same = |old: &Device| {
-                (old.chip, old.address) == (device.chip, device.address) && old.fields() == device.fields()
+        for chip in &mut self.chips {
+            let is_same = |old: &PolledChip| {
+                (old.kind, old.address) == (chip.kind, chip.address) && old.fields() == chip.fields()
             };
             if let Some(ix) = before.iter().position(is_same) {
                 let old = before.swap_remove(ix);
-                (device.driver, device.due, device.ready) = (old.driver, old.due, old.ready);
-                (device.asked, device.answer) = (old.asked, old.answer);
+                (chip.driver, chip.due, chip.ready) = (old.driver, old.due, old.ready);
+                (chip.requested, chip.answer) = (old.requested, old.answer);
             } else {
-                device.driver = Driver::new(device.chip, &device.fields());
+                chip.driver = Driver::new(chip.kind, &chip.fields());
             }
         }
         let mut health = self.context.health.lock();
@@ -381,21 +379,21 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, sensor: &SensorId, settings: &InputSettings, now: Uptime) {
-        let Some(Input::I2c { chip, address, field, rtd, .. }) = settings.input else { return };
+        let Some(Input::I2c { chip: kind, address, field, rtd, .. }) = settings.input else { return };
         let Some(conversion) = field.conversion(settings.quantity) else { return };
         let interval = settings.interval.unwrap_or(USUAL_INTERVAL);
         let own = ChipSensor { sensor: sensor.clone(), field: field.name, conversion };
-        let known = self.devices.iter_mut().find(|device| (device.chip, device.address) == (chip, address));
-        if let Some(device) = known {
-            device.sensors.push(own);
-            device.interval = device.interval.min(interval);
-            device.rtd = device.rtd.or(rtd);
+        let same = self.chips.iter_mut().find(|other| (other.kind, other.address) == (kind, address));
+        if let Some(chip) = same {
+            chip.sensors.push(own);
+            chip.interval = chip.interval.min(interval);
+            chip.rtd = chip.rtd.or(rtd);
             return;
         }
         let due = if rtd.is_some() { now + AFTER_RTD } else { now };
-        let (driver, sensors) = (Driver::new(chip, &[]), vec![own]);
-        self.devices.push(Device {
-            chip,
+        let (driver, sensors) = (Driver::new(kind, &[]), vec![own]);
+        self.chips.push(PolledChip {
+            kind,
             address,
             driver,
             sensors,
@@ -403,23 +401,23 @@ impl Reader<'_> {
             rtd,
             due,
             ready: None,
-            asked: None,
+            requested: None,
             answer: None,
         });
     }
 }
 
-impl Device {
+impl PolledChip {
     fn is_due(&self, now: Uptime) -> bool {
         self.ready.map_or(self.due <= now, |ready| ready <= Instant::now())
     }
 
-    fn step<B: I2c>(&mut self, bus: &mut B) -> Outcome {
-        let (mut wire, began) = (Wire::new(bus, self.address), Instant::now());
-        let done = self.driver.step(&mut wire);
+    fn step<B: I2c>(&mut self, bus: &mut B) -> StepOutcome {
+        let (mut io, began) = (ChipIo::new(bus, self.address), Instant::now());
+        let done = self.driver.step(&mut io);
         let took = began.elapsed();
         let rest = if took > SLOW { took * SLOW_REST } else { Duration::ZERO };
-        Outcome { done, bytes: wire.bytes, rest }
+        StepOutcome { done, bytes: io.bytes, rest }
     }
 
     fn answer_calibration(&mut self, done: &Result<Step, Fault>) {
@@ -441,7 +439,7 @@ impl Device {
 
     /// The chip as people name it.
     fn name(&self) -> String {
-        format!("{} at {:#04x}", self.chip, self.address)
+        format!("{} at {:#04x}", self.kind, self.address)
     }
 
     fn fields(&self) -> Vec<&'static str> {
@@ -457,22 +455,22 @@ async fn until(ready: Option<Instant>) {
 }
 
 /// A value for each sensor of the chip; a fault for one whose field the chip does not put out.
-fn send_values(context: &BusContext, device: &Device, known: Known, values: &Values, now: Uptime) {
-    let why_suspect = device.why_suspect();
+fn send_values(context: &BusContext, chip: &PolledChip, circuit: CircuitState, values: &Values, now: Uptime) {
+    let why_suspect = chip.why_suspect();
     let quality = match &why_suspect {
         Some(_) => Quality::Suspect,
-        None if known.is_calibrating(now) => Quality::Calibrating,
+        None if circuit.is_calibrating(now) => Quality::Calibrating,
         None => Quality::Good,
     };
-    for sensor in &device.sensors {
+    for sensor in &chip.sensors {
         let Some((_, value)) = values.iter().find(|(field, _)| *field == sensor.field) else {
-            let why = format!("{} does not put out {}: turn it on with its command O", device.name(), sensor.field);
+            let why = format!("{} does not put out {}: turn it on with its command O", chip.name(), sensor.field);
             send_fault(context, sensor, &why.into(), now);
             continue;
         };
         context.health.lock().messages.set_fault(&sensor.sensor, why_suspect.as_ref());
         let value = sensor.conversion.apply(*value);
-        context.value(Sample::new(sensor.sensor.clone(), value, quality, why_suspect.clone(), now));
+        context.value(SensorValue::new(sensor.sensor.clone(), value, quality, why_suspect.clone(), now));
     }
     let mut health = context.health.lock();
     health.messages.received += 1;
@@ -482,7 +480,7 @@ fn send_values(context: &BusContext, device: &Device, known: Known, values: &Val
 
 fn send_fault(context: &BusContext, sensor: &ChipSensor, why: &Arc<str>, now: Uptime) {
     context.health.lock().messages.set_fault(&sensor.sensor, Some(why));
-    context.value(Sample::new(sensor.sensor.clone(), f64::NAN, Quality::Fault, Some(Arc::clone(why)), now));
+    context.value(SensorValue::new(sensor.sensor.clone(), f64::NAN, Quality::Fault, Some(Arc::clone(why)), now));
 }
 
 #[cfg(test)]

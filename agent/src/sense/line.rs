@@ -36,11 +36,11 @@ use tracing::warn;
 
 use super::bus::health::UnusableValue;
 use super::bus::{BusConfig, BusContext, MissingValues, retries};
+use super::endpoint::{ByteStream, Endpoint};
 use super::port::Port;
 use super::queue::SenseMessage;
-use super::sample::Sample;
+use super::sensor_value::SensorValue;
 use super::stamp::{StampJudge, StampRejection};
-use super::stream::{Endpoint, Stream};
 use crate::clock::ClockMode;
 use missing::LineCounts;
 pub(crate) use names::{LabelMatches, SharedLabelMatches};
@@ -69,7 +69,7 @@ const MAX_WARNED: usize = 8;
 /// Shortest time between two warnings about one sensor's field; `status` always has the last.
 const WARN_AGAIN_AFTER: Span = Span::from_mins(60);
 
-/// Reads the bus for ever; opens its connection again and again while it is missing.
+/// Reads the bus for ever; opens its connection again and again while it is lost.
 pub(crate) async fn run(endpoint: Endpoint, labels: SharedLabelMatches, context: BusContext) {
     let mut reader = LineReader::new(endpoint, labels, context);
     let mut waits = retries();
@@ -110,7 +110,7 @@ impl LineSensor {
         Some(LineSensor { input, use_stamp: settings.stamp == Stamping::Source, stamps: StampJudge::default() })
     }
 
-    /// Whether two are read alike, whatever is known of their clocks.
+    /// Whether two are read alike, whatever stamps they had.
     fn is_same(&self, other: &LineSensor) -> bool {
         self.input == other.input && self.use_stamp == other.use_stamp
     }
@@ -166,7 +166,7 @@ impl LineReader {
         {
             return;
         }
-        // A sensor that is read as before keeps what is known of its stamps.
+        // A sensor that is read as before keeps the state of its stamps.
         for sensor in &mut inputs {
             if let Some(before) = self.inputs.iter().position(|before| before.is_same(sensor)) {
                 *sensor = self.inputs.swap_remove(before);
@@ -178,7 +178,7 @@ impl LineReader {
         self.reported = Reported { unmatched_at: self.reported.unmatched_at, ..Reported::default() };
     }
 
-    async fn read(&mut self, mut stream: Stream) -> io::Error {
+    async fn read(&mut self, mut stream: ByteStream) -> io::Error {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
         // There may be another board behind the port, or one that was started anew.
@@ -212,7 +212,7 @@ impl LineReader {
         decoder.push(bytes, |decoded| {
             has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
-            let mut sample = |input_ix: usize, value, quality, fault| {
+            let mut sensor_value = |input_ix: usize, number, quality, fault| {
                 let LineSensor { input: LineInput { sensor, .. }, use_stamp, stamps } = &mut inputs[input_ix];
                 let stamp = decoded.time.or(decoded.counter);
                 let mut judge = |stamp: Option<WallTime>| {
@@ -222,14 +222,14 @@ impl LineReader {
                 if let Some(why) = why {
                     of_line.get_or_insert_with(|| (why, stamp, sensor.clone()));
                 }
-                let source_time = decoded.time.filter(|_| *use_stamp);
-                Sample { source_time, rejected: why, ..Sample::new(sensor.clone(), value, quality, fault, now.0) }
+                let stamp = decoded.time.filter(|_| *use_stamp);
+                SensorValue { stamp, rejected: why, ..SensorValue::new(sensor.clone(), number, quality, fault, now.0) }
             };
             for (input_ix, value) in decoded.values {
-                context.value(sample(*input_ix, *value, Quality::Good, None));
+                context.value(sensor_value(*input_ix, *value, Quality::Good, None));
             }
             for (input_ix, why) in decoded.faults {
-                context.value(sample(*input_ix, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
+                context.value(sensor_value(*input_ix, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
             }
             not_numbers.extend(decoded.not_numbers.iter().map(|(_, value)| value.clone()));
             rejected.extend(of_line);

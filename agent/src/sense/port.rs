@@ -30,7 +30,7 @@ impl Port {
     /// The system's error, and a port that is left to another program.
     pub(crate) fn open(serial: &Serial, ports: &Ports) -> io::Result<Port> {
         let path = PathBuf::from(&serial.port);
-        // Before opening: a missing port is then said to be missing, and not that it cannot be set up.
+        // Before opening: a port that does not exist is then reported as not found, and not as one that cannot be set up.
         let device = device_at(&path)?;
         let open = ports.open(device)?;
         let parity = match serial.parity {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::bus::MissingValues;
 use super::line::LabelMatches;
-use super::sample::Sample;
+use super::sensor_value::SensorValue;
 use super::store_ack::StoreAck;
 
 /// Ten seconds of a hundred values a second: longer than decide is ever away.
@@ -19,7 +19,7 @@ const CAPACITY: usize = 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum SenseMessage {
     /// A value of a sensor, or the fault of its input.
-    Value(Sample),
+    Value(SensorValue),
     /// A bus went down, and why; none where it is up.
     Bus { bus: Id, down: Option<String> },
     /// A message came from a bus and matched no sensor, and why.
@@ -31,7 +31,7 @@ pub(crate) enum SenseMessage {
     /// The board of a bus said who it is.
     Board { bus: Id, board: [u8; 8] },
     /// Values of a board, which keeps its readings until the store has acknowledged them; never dropped here.
-    BoardValues { samples: Vec<Sample>, ack: StoreAck },
+    BoardValues { values: Vec<SensorValue>, ack: StoreAck },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -135,7 +135,7 @@ impl SenseMessage {
     fn key(&self) -> Option<(Discriminant<SenseMessage>, &str)> {
         let of = match self {
             SenseMessage::BoardValues { .. } => return None,
-            SenseMessage::Value(sample) => sample.sensor.as_str(),
+            SenseMessage::Value(value) => value.sensor.as_str(),
             SenseMessage::Bus { bus, .. }
             | SenseMessage::Unmatched { bus, .. }
             | SenseMessage::Missing { bus, .. }
@@ -154,22 +154,22 @@ mod tests {
     use tilth_core::reading::Quality;
     use tilth_core::time::Uptime;
 
-    fn sample(sensor: &str, value: f64) -> Sample {
+    fn sensor_value(sensor: &str, number: f64) -> SensorValue {
         let sensor = SensorId::new(sensor).unwrap();
-        Sample {
+        SensorValue {
             sensor,
-            value,
+            number,
             quality: Quality::Good,
             fault: None,
             arrived: Uptime(0),
             measured_at: None,
-            source_time: None,
+            stamp: None,
             rejected: None,
         }
     }
 
     fn value(sensor: &str, value: f64) -> SenseMessage {
-        SenseMessage::Value(sample(sensor, value))
+        SenseMessage::Value(sensor_value(sensor, value))
     }
 
     fn bus(down: bool) -> SenseMessage {
@@ -200,7 +200,7 @@ mod tests {
     fn what_a_board_holds_is_never_dropped_for_what_other_buses_bring() {
         let (queue, told) = (Queue::with_capacity(6), tokio::sync::watch::Sender::default());
         let held = |n: u32| SenseMessage::BoardValues {
-            samples: vec![sample("z/board", f64::from(n))],
+            values: vec![sensor_value("z/board", f64::from(n))],
             ack: StoreAck::new(u64::from(n), BoardPosition::made(n), &told),
         };
         (1..=3).for_each(|n| queue.push(held(n)));

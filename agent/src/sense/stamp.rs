@@ -1,4 +1,4 @@
-//! Judges whether a reading's own stamp can be true; where it cannot, its arrival counts. Pure: one state machine per sensor.
+//! Judges whether a stamp, the time of day that a source gives a reading, can be true; where it cannot, the arrival counts. Pure.
 //!
 //! A stamp far in the past has one of two causes. A backlog was stored and is sent later: its stamps advance faster than its
 //! lines arrive, until it has caught up. A wrong clock (a restart at 1970, a step back of an hour) keeps pace with arrival for
@@ -84,7 +84,7 @@ struct StampArrival {
     at: Uptime,
 }
 
-/// What is known of the clock behind one sensor's stamps.
+/// State of the clock behind one sensor's stamps.
 ///
 /// ```text
 ///             far back              keeps pace: by the fifth line, or as soon as that is clear

@@ -64,7 +64,7 @@ pub enum Inhibition {
 }
 
 impl Bus {
-    /// A bus of which nothing is known, from this instant on.
+    /// A bus of which nothing was heard yet, from this instant on.
     pub(super) fn new(at: Uptime) -> Bus {
         Bus { heard_at: at, heard: false, up_at: None, page_deferred: false, unmatched_at: None, silent_for: None }
     }
@@ -94,7 +94,7 @@ impl Engine {
         if !up {
             self.buses_down.insert(bus);
         } else if self.buses_down.remove(&bus) {
-            if let Some(bus_ix) = self.plan.buses.iter().position(|known| known.id == bus) {
+            if let Some(bus_ix) = self.plan.buses.iter().position(|planned| planned.id == bus) {
                 self.open_again(bus_ix);
             }
             self.retry_all_pages();
@@ -122,7 +122,7 @@ impl Engine {
 
     /// A message came from a bus and matched no sensor: it has a board, and its sensors are silent all the same.
     pub(super) fn note_unmatched(&mut self, bus: &Id) {
-        if let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) {
+        if let Some(bus) = self.plan.buses.iter().position(|planned| planned.id == *bus) {
             self.buses[bus].unmatched_at = Some(self.now);
         }
     }
@@ -130,8 +130,8 @@ impl Engine {
     /// What is said of a silent bus and what to do, where the rule's own words are not true: lines come and none has a value, or
     /// its port is not even open any more.
     pub(super) fn silent_bus_message(&self, rule_ix: u32) -> Option<(String, Option<Arc<str>>)> {
-        let known = &self.plan.buses[self.bus_index(self.plan.rules[rule_ix as usize].sensor)?];
-        let bus = Some(&known.id).filter(|_| known.silent_rule == Some(rule_ix))?;
+        let planned = &self.plan.buses[self.bus_index(self.plan.rules[rule_ix as usize].sensor)?];
+        let bus = Some(&planned.id).filter(|_| planned.silent_rule == Some(rule_ix))?;
         if self.buses_down.contains(bus) {
             return Some((format!("bus {bus} was silent before it went down"), None));
         }
@@ -142,7 +142,7 @@ impl Engine {
     /// Whether no sensor of a bus was heard since messages came that matched none.
     #[must_use]
     pub fn is_unmatched(&self, bus: &Id) -> bool {
-        let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) else { return false };
+        let Some(bus) = self.plan.buses.iter().position(|planned| planned.id == *bus) else { return false };
         let after = self.unheard_times[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(MIN_GRACE);
         let is_new =
             |unmatched_at: Uptime| self.now - unmatched_at < after && unmatched_at >= self.buses[bus].idle_since();
@@ -196,17 +196,17 @@ impl Engine {
 
     /// From which of its sensors are overdue.
     pub(super) fn set_unheard_times(&mut self, bus: usize) {
-        let known = &self.plan.buses[bus];
+        let planned = &self.plan.buses[bus];
         let is_awaited = |ix: &&SensorIx| !self.sensors[ix.0 as usize].overdue;
         let awaited: Vec<(SensorIx, Option<Span>)> =
-            known.members.iter().filter(is_awaited).map(|ix| (*ix, self.plan.sensor(*ix).heard_within)).collect();
+            planned.members.iter().filter(is_awaited).map(|ix| (*ix, self.plan.sensor(*ix).heard_within)).collect();
         let soonest = awaited.iter().filter_map(|(_, within)| *within).min();
         // With all sensors overdue, all of them count: there are no others to go by.
-        let is_whole = awaited.is_empty() || awaited.len() == known.members.len();
+        let is_whole = awaited.is_empty() || awaited.len() == planned.members.len();
         let silent_after = if is_whole {
-            known.silent_after
+            planned.silent_after
         } else {
-            known.silent_after.and_then(|after| soonest.map(|soonest| soonest.max(after)))
+            planned.silent_after.and_then(|after| soonest.map(|soonest| soonest.max(after)))
         };
         let overdue_at =
             awaited.iter().filter_map(|(ix, within)| Some(self.sensors[ix.0 as usize].heard_at + (*within)?)).min();
@@ -316,12 +316,12 @@ impl Engine {
     /// be told of that.
     pub(super) fn with_bus(&self, ix: SensorIx, facts: Facts) -> Facts {
         let Some(bus_ix) = self.bus_index(ix) else { return facts };
-        let (bus, known) = (&self.buses[bus_ix], &self.plan.buses[bus_ix]);
-        let is_down = self.buses_down.contains(&known.id);
+        let (bus, planned) = (&self.buses[bus_ix], &self.plan.buses[bus_ix]);
+        let is_down = self.buses_down.contains(&planned.id);
         let mut silent = if is_down { Span::ZERO } else { self.now - bus.idle_since() };
         if self.unheard_times[bus_ix].silent_after.is_none_or(|after| silent < after) {
             // Nothing unusual, for those that are heard more often are overdue by themselves.
-            silent = silent.min(known.silent_after.map_or(silent, |after| Span(after.0 - 1)));
+            silent = silent.min(planned.silent_after.map_or(silent, |after| Span(after.0 - 1)));
         }
         Facts { silent_for: silent, heard: bus.heard && !is_down, ..facts }
     }

@@ -154,7 +154,7 @@ impl Engine {
     /// Since when no sensor of a bus was heard though its port is open, where that is longer than they may take.
     #[must_use]
     pub fn bus_silent_since(&self, bus: &Id) -> Option<Stamp> {
-        let bus_ix = self.plan.buses.iter().position(|known| known.id == *bus)?;
+        let bus_ix = self.plan.buses.iter().position(|planned| planned.id == *bus)?;
         self.silent_since(bus_ix).map(|since| self.clock.stamp(since))
     }
 

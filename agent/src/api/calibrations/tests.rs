@@ -8,16 +8,18 @@ use tokio::time::sleep;
 use super::*;
 
 /// A person who asks for a step, and what the task of the bus and decide get of it.
-fn asked()
--> (impl Future<Output = Result<Calibrated, String>>, mpsc::Receiver<CalibrationRequest>, mpsc::Receiver<DecideRequest>)
-{
+fn asked() -> (
+    impl Future<Output = Result<CalibrationStatus, String>>,
+    mpsc::Receiver<CalibrationRequest>,
+    mpsc::Receiver<DecideRequest>,
+) {
     let ((requests, bus), (to_decide, decide)) = (mpsc::channel(1), mpsc::channel(1));
     let sensor = SensorId::new("tank/ph").unwrap();
     let wanted = Calibrate { sensor, step: CalibrationStep::Mid, value: Some(7.0), by: "anna".to_owned() };
     (ask(requests, wanted, to_decide), bus, decide)
 }
 
-const KEPT: Calibrated = Calibrated { points: Some(1), slope: Some([99.5, 100.5]) };
+const KEPT: CalibrationStatus = CalibrationStatus { points: Some(1), slope: Some([99.5, 100.5]) };
 
 async fn event_of(decide: &mut mpsc::Receiver<DecideRequest>) -> Value {
     let Some(DecideRequest::StoreEvent("calibration", body)) = decide.recv().await else { panic!("no event") };

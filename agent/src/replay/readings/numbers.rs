@@ -188,7 +188,7 @@ pub(super) struct MarksOfColumn {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum Grouping {
     /// Three digits and no mark.
     Hundreds(u32),
     /// Four digits or more and no mark.
@@ -205,18 +205,18 @@ impl Thousands {
             return false;
         }
         let column = entry(&mut self.columns, column, MarksOfColumn::default());
-        match shape(text) {
-            Shape::Other => false,
-            Shape::BareThousands => {
+        match grouping(text) {
+            Grouping::Other => false,
+            Grouping::BareThousands => {
                 column.has_bare_thousands = true;
                 false
             }
-            Shape::Hundreds(number) => {
+            Grouping::Hundreds(number) => {
                 column.least_hundreds = Some(column.least_hundreds.map_or(number, |least| least.min(number)));
                 false
             }
             // As decimals, numbers such as 1.012 and 998 would not be of one sensor.
-            Shape::LoneMark(whole) => {
+            Grouping::LoneMark(whole) => {
                 column.means_thousands |= column.least_hundreds.is_some_and(|least| 2 * whole < least);
                 column.means_thousands && !column.has_bare_thousands
             }
@@ -225,11 +225,11 @@ impl Thousands {
 
     /// Whether a number has an only mark before three digits, and nothing in the file tells what that means.
     pub(super) fn is_untold(&self, text: &[u8]) -> bool {
-        self.is_open && matches!(shape(text), Shape::LoneMark(_))
+        self.is_open && matches!(grouping(text), Grouping::LoneMark(_))
     }
 }
 
-fn shape(text: &[u8]) -> Shape {
+fn grouping(text: &[u8]) -> Grouping {
     let text = text.trim_ascii_start();
     let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
     let end = text.iter().position(|byte| !byte.is_ascii_digit() && !matches!(byte, b'.' | b',')).unwrap_or(text.len());
@@ -238,12 +238,12 @@ fn shape(text: &[u8]) -> Shape {
     let whole = parts.next().unwrap_or_default();
     let value = || str::from_utf8(whole).ok().and_then(|whole| whole.parse().ok()).unwrap_or(0);
     match (parts.next(), parts.next()) {
-        (None, _) if whole.len() == 3 && !whole.starts_with(b"0") => Shape::Hundreds(value()),
-        (None, _) if whole.len() > 3 => Shape::BareThousands,
+        (None, _) if whole.len() == 3 && !whole.starts_with(b"0") => Grouping::Hundreds(value()),
+        (None, _) if whole.len() > 3 => Grouping::BareThousands,
         (Some(behind), None) if behind.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with(b"0") => {
-            Shape::LoneMark(value())
+            Grouping::LoneMark(value())
         }
-        _ => Shape::Other,
+        _ => Grouping::Other,
     }
 }
 

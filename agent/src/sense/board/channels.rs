@@ -9,14 +9,14 @@ use tilth_core::quantity::Quantity;
 use tilth_core::reading::Quality;
 use tilth_core::time::Uptime;
 use tilth_core::unit::{Conversion, Unit};
-use tilth_wire::{ChannelKind, Refusal, Sample as Measured, SetChannel, Unit as WireUnit};
+use tilth_wire::{ChannelKind, Refusal, Sample, SetChannel, Unit as WireUnit};
 
 use super::channel_types::ChannelType;
 use super::session::ChannelReading;
 use super::settings_queue::Setting;
 use super::texts;
 use crate::sense::bus::MissingValues;
-use crate::sense::sample::Sample;
+use crate::sense::sensor_value::SensorValue;
 
 /// A sensor that reads a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,11 +111,11 @@ impl Channels {
     }
 
     /// The values of a reading that came at `arrived`: one for each sensor that reads its channel.
-    pub(super) fn samples(&self, reading: ChannelReading, arrived: Uptime) -> impl Iterator<Item = Sample> {
+    pub(super) fn values(&self, reading: ChannelReading, arrived: Uptime) -> impl Iterator<Item = SensorValue> {
         let ChannelReading { channel, channel_type, .. } = reading;
         let is_used = self.is_as_configured(channel, channel_type);
         let sensors = self.sensors.get(&channel).filter(|_| is_used).into_iter().flatten();
-        sensors.filter_map(move |sensor| sensor.sample(reading, self.scale(channel, sensor.quantity), arrived))
+        sensors.filter_map(move |sensor| sensor.value(reading, self.scale(channel, sensor.quantity), arrived))
     }
 }
 
@@ -128,21 +128,21 @@ impl ChannelSensor {
         }
     }
 
-    fn sample(&self, reading: ChannelReading, scale: Option<PulseScale>, arrived: Uptime) -> Option<Sample> {
+    fn value(&self, reading: ChannelReading, scale: Option<PulseScale>, arrived: Uptime) -> Option<SensorValue> {
         let unit = reading.channel_type.map_or(WireUnit::Raw, |(_, unit)| unit);
         let conversion = self.conversion(unit)?;
         let (number, quality, fault) = match reading.sample {
-            Measured::Value(_) if unit == WireUnit::Count && PulseScale::key(self.quantity).is_some() => {
+            Sample::Value(_) if unit == WireUnit::Count && PulseScale::key(self.quantity).is_some() => {
                 let (scale, pulses) = (scale?, reading.pulses?);
                 (scale.value(pulses.count, pulses.millis), Quality::Good, None)
             }
             // Thousandths are divided, so that 21,500 is 21.5 to the last bit.
-            Measured::Value(number) => (conversion.apply(f64::from(number) / texts::unit(unit).1), Quality::Good, None),
-            Measured::Fault(fault) => (f64::NAN, Quality::Fault, Some(Arc::from(texts::fault(fault)))),
+            Sample::Value(number) => (conversion.apply(f64::from(number) / texts::unit(unit).1), Quality::Good, None),
+            Sample::Fault(fault) => (f64::NAN, Quality::Fault, Some(Arc::from(texts::fault(fault)))),
         };
         // A little ahead is the jitter of the connection: no reading is from later than now.
         let measured_at = Some(reading.at.min(arrived));
-        Some(Sample { measured_at, ..Sample::new(self.sensor.clone(), number, quality, fault, arrived) })
+        Some(SensorValue { measured_at, ..SensorValue::new(self.sensor.clone(), number, quality, fault, arrived) })
     }
 }
 
@@ -188,8 +188,8 @@ mod tests {
             ("b/temp", Quantity::Temperature, 1),
             ("a/air", Quantity::Pressure, 2),
         ]);
-        let samples = |channel, sample, at| {
-            let value = ChannelReading {
+        let values = |channel, sample, at| {
+            let reading = ChannelReading {
                 channel,
                 channel_type: of(KINDS[usize::from(channel)]),
                 at: Uptime(at),
@@ -197,24 +197,24 @@ mod tests {
                 pulses: None,
             };
             let text =
-                |sample: Sample| format!("{}={} @{}", sample.sensor, sample.value, sample.measured_at.unwrap().0);
-            channels.samples(value, Uptime(9_000)).map(text).collect::<Vec<_>>()
+                |value: SensorValue| format!("{}={} @{}", value.sensor, value.number, value.measured_at.unwrap().0);
+            channels.values(reading, Uptime(9_000)).map(text).collect::<Vec<_>>()
         };
-        assert_eq!(samples(0, Measured::Value(32_768), 4_000), ["a/ph=32768 @4000"]);
-        assert_eq!(samples(1, Measured::Value(-5), 4_000), ["a/temp=-0.005 @4000", "b/temp=-0.005 @4000"]);
-        assert_eq!(samples(1, Measured::Value(21_500), 4_000)[0], "a/temp=21.5 @4000");
-        assert_eq!(samples(2, Measured::Value(101_325), 9_010), ["a/air=1013.25 @9000"]);
-        assert!(samples(3, Measured::Value(1), 0).is_empty());
+        assert_eq!(values(0, Sample::Value(32_768), 4_000), ["a/ph=32768 @4000"]);
+        assert_eq!(values(1, Sample::Value(-5), 4_000), ["a/temp=-0.005 @4000", "b/temp=-0.005 @4000"]);
+        assert_eq!(values(1, Sample::Value(21_500), 4_000)[0], "a/temp=21.5 @4000");
+        assert_eq!(values(2, Sample::Value(101_325), 9_010), ["a/air=1013.25 @9000"]);
+        assert!(values(3, Sample::Value(1), 0).is_empty());
     }
 
     #[test]
     fn a_fault_of_a_channel_is_a_reading_with_a_fault() {
         let channels = channels(&[("a/temp", Quantity::Temperature, 1)]);
-        let (channel_type, sample) = (of(KINDS[1]), Measured::Fault(Fault::Checksum));
-        let value = ChannelReading { channel: 1, channel_type, at: Uptime(1), sample, pulses: None };
-        let sample = channels.samples(value, Uptime(2)).next().unwrap();
-        assert_eq!((sample.value.is_nan(), sample.quality), (true, Quality::Fault));
-        assert_eq!(sample.fault.as_deref(), Some("the checksum of the sensor's answer is wrong"));
+        let (channel_type, sample) = (of(KINDS[1]), Sample::Fault(Fault::Checksum));
+        let reading = ChannelReading { channel: 1, channel_type, at: Uptime(1), sample, pulses: None };
+        let found = channels.values(reading, Uptime(2)).next().unwrap();
+        assert_eq!((found.number.is_nan(), found.quality), (true, Quality::Fault));
+        assert_eq!(found.fault.as_deref(), Some("the checksum of the sensor's answer is wrong"));
     }
 
     #[test]
@@ -258,10 +258,10 @@ mod tests {
         ]));
         assert_eq!(channels.missing().len(), 0);
         let shown = |channel, pulses| {
-            let (channel_type, sample) = (of(ChannelKind::Pulse), Measured::Value(90_000));
-            let value = ChannelReading { channel, channel_type, at: Uptime(1), sample, pulses };
-            let text = |sample: Sample| format!("{} {:.3}", sample.sensor, sample.value);
-            channels.samples(value, Uptime(2)).map(text).collect::<Vec<_>>()
+            let (channel_type, sample) = (of(ChannelKind::Pulse), Sample::Value(90_000));
+            let reading = ChannelReading { channel, channel_type, at: Uptime(1), sample, pulses };
+            let text = |value: SensorValue| format!("{} {:.3}", value.sensor, value.number);
+            channels.values(reading, Uptime(2)).map(text).collect::<Vec<_>>()
         };
         let pulses = Some(Pulses { count: 150, millis: 10_000 });
         assert_eq!(shown(0, pulses), ["a/flow 2.000", "a/pulses 90000.000"]);
@@ -275,10 +275,10 @@ mod tests {
         let kind = BoardChannelKind::Ds18b20;
         let configured = BoardChannel { kind, interval: Span(1_000), oversampling: 6, pulses: None };
         channels.set_configured(&BTreeMap::from([(0, configured)]));
-        let sample = Measured::Value(19_000);
-        let value = |kind| ChannelReading { channel: 0, channel_type: of(kind), at: Uptime(1), sample, pulses: None };
+        let sample = Sample::Value(19_000);
+        let reading = |kind| ChannelReading { channel: 0, channel_type: of(kind), at: Uptime(1), sample, pulses: None };
         let shown =
-            |channels: &Channels, kind| channels.samples(value(kind), Uptime(2)).next().map(|sample| sample.value);
+            |channels: &Channels, kind| channels.values(reading(kind), Uptime(2)).next().map(|value| value.number);
         assert_eq!((shown(&channels, ChannelKind::Analog), channels.missing().len()), (None, 0));
         assert_eq!(shown(&channels, ChannelKind::Ds18b20), Some(19.0));
 

@@ -44,7 +44,7 @@ struct Fit {
     slope: f64,
 }
 
-/// What is known of one board's clock since the board started.
+/// The clock of one board since its boot, as its messages show it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct BoardClock {
     /// Oldest first, at most one for each span of [`BUCKET`].
@@ -68,7 +68,7 @@ impl BoardClock {
                 }
             }
             _ => {
-                self.forget_earlier_start();
+                self.forget_earlier_boot();
                 self.points.push_back(point);
             }
         }
@@ -85,7 +85,7 @@ impl BoardClock {
 
     /// Forgets what was before the newest span where that is far behind. A line that stalls delays some messages, and a board that restarted
     /// and was up for longer than before, which its numbers do not say, is behind in all of them.
-    fn forget_earlier_start(&mut self) {
+    fn forget_earlier_boot(&mut self) {
         let mut newest = self.points.iter().rev();
         if let (Some(last), Some(before)) = (newest.next(), newest.next())
             && last.offset - before.offset > LAG + (last.board - before.board) * LAG_PERCENT / 100

@@ -10,9 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use super::channel_types::ChannelType;
 use super::texts;
 use crate::random;
+use crate::sense::endpoint::{ByteStream, Endpoint};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
-use crate::sense::stream::{Endpoint, Stream};
 
 /// How often a board is asked who it is, and how often before the port is opened again: an Uno's bootloader takes two seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub(super) const CHUNK: usize = 2048;
 /// A connection that is open. Dropping it lets its port be opened again.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: Stream,
+    pub(super) stream: ByteStream,
     /// What was opened.
     pub(super) endpoint: Endpoint,
     /// The board that said who it is.
@@ -37,7 +37,7 @@ pub(super) struct Connection {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Identity {
     pub(super) board: BoardId,
-    /// Why it last started.
+    /// Why the board last booted.
     pub(super) reset: ResetCause,
     pub(crate) kind: BoardKind,
     /// Version of its firmware: major, minor, patch.
@@ -55,7 +55,7 @@ impl Identity {
 }
 
 /// Opens a connection, listens for so many seconds and then asks which board is there; one without an id gets `new_id`, or a random one.
-/// Returns the connection, and what ends when it is dropped.
+/// Returns the connection, and a receiver that ends when it is dropped.
 ///
 /// # Errors
 /// Why there is no board, in the words of a technician.
@@ -85,14 +85,18 @@ pub(crate) fn message_ends() -> impl FnMut(u8) -> bool {
 ///
 /// # Errors
 /// When the connection is gone, or takes no bytes for seconds.
-pub(super) async fn send(stream: &mut Stream, message: &ToBoard) -> io::Result<()> {
+pub(super) async fn send(stream: &mut ByteStream, message: &ToBoard) -> io::Result<()> {
     let mut buffer = [0; MAX_FRAME];
     let frame = message.encode(&mut buffer).map_err(io::Error::other)?;
     stream.write(&[&[0], frame].concat()).await
 }
 
-/// Listens for so many seconds, then asks, until a board says who it is. A board that has just started says so by itself.
-async fn identify(stream: &mut Stream, new_id: impl Fn() -> Option<BoardId>, listens: u32) -> Result<Identity, String> {
+/// Listens for so many seconds, then asks, until a board says who it is. A board that has just booted says so by itself.
+async fn identify(
+    stream: &mut ByteStream,
+    new_id: impl Fn() -> Option<BoardId>,
+    listens: u32,
+) -> Result<Identity, String> {
     let mut decoder: Decoder<{ MAX_FRAME - 1 }> = Decoder::new();
     let (mut bytes, mut bad_frames, mut came) = ([0; CHUNK], 0, 0);
     for second in 0..listens + QUESTIONS {
@@ -106,9 +110,7 @@ async fn identify(stream: &mut Stream, new_id: impl Fn() -> Option<BoardId>, lis
             for byte in &bytes[..read] {
                 match decoder.push(*byte).map(|frame| frame.map(FromBoard::decode)) {
                     Some(Ok(Ok(FromBoard::Hello(hello)))) => match hello.id {
-                        Some(board) => {
-                            return Ok(Identity::of(board, &hello));
-                        }
+                        Some(board) => return Ok(Identity::of(board, &hello)),
                         None => {
                             let id = new_id().unwrap_or_else(|| BoardId(random::board_id()));
                             send(stream, &ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;

@@ -19,27 +19,27 @@ pub(crate) type Counted = BTreeMap<u8, (u32, u32)>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) counted: Counted,
-    /// All readings since the board's start are known: a counter that was not read yet began at 0 with it.
-    is_from_start: bool,
+    /// All readings since the board's boot were taken: a counter that was not read yet began at 0 with it.
+    is_from_boot: bool,
 }
 
 impl Counters {
     /// Counters of which these readings were the newest ones.
     pub(super) fn resumed(counted: Counted) -> Counters {
-        Counters { counted, is_from_start: false }
+        Counters { counted, is_from_boot: false }
     }
 
-    /// Counters of a board that started anew.
-    pub(super) fn of_started_board() -> Counters {
-        Counters { counted: Counted::new(), is_from_start: true }
+    /// Counters of a board that has just booted.
+    pub(super) fn of_new_boot() -> Counters {
+        Counters { counted: Counted::new(), is_from_boot: true }
     }
 
-    /// Takes the next reading of a channel that counts. None where the reading before is not known, or the counter began anew between
+    /// Takes the next reading of a channel that counts. None where there is no reading before, or the counter began anew between
     /// them: as when its channel was set. Readings that are lost between two make the time longer, and lose no pulse.
     pub(super) fn take(&mut self, reading: &Reading) -> Option<Pulses> {
         let Sample::Value(count) = reading.sample else { return None };
         let now = (count.cast_unsigned(), reading.at);
-        let before = self.counted.insert(reading.channel, now).or(self.is_from_start.then_some((0, 0)))?;
+        let before = self.counted.insert(reading.channel, now).or(self.is_from_boot.then_some((0, 0)))?;
         let (count, millis) = (now.0.wrapping_sub(before.0), now.1.wrapping_sub(before.1));
         let is_later = millis > 0 && count.cast_signed() >= 0;
         is_later.then_some(Pulses { count, millis })
@@ -74,7 +74,7 @@ mod tests {
     /// Guards against: four billion pulses, or rain that fell and is not counted, because a board was reset.
     #[test]
     fn after_a_reset_all_pulses_since_it_count_and_a_counter_that_goes_back_counts_none() {
-        let mut counters = Counters::of_started_board();
+        let mut counters = Counters::of_new_boot();
         assert_eq!(take(&mut counters, 4_000, 7), Some((7, 4_000)));
         assert_eq!(take(&mut counters, 14_000, 2), None);
         assert_eq!(take(&mut counters, 24_000, 3), Some((1, 10_000)));

@@ -1,4 +1,4 @@
-//! Which bus each board belongs to: boards are known by their id, so a connection goes to the bus of its board, whichever port it is on.
+//! Which bus each board belongs to: a board is identified by its id, so its connection goes to its bus, whichever port it is on.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,10 +29,10 @@ pub(super) enum PortEvent {
 
 /// The buses of kind board. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct BoardRegistry(Arc<Mutex<Known>>);
+pub(crate) struct BoardRegistry(Arc<Mutex<RegistryState>>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct RegistryState {
     buses: BTreeMap<Id, BusEntry>,
     /// The board of each bus before the agent started.
     before: BTreeMap<Id, BoardId>,
@@ -54,10 +54,10 @@ struct BusEntry {
 }
 
 impl BoardRegistry {
-    /// A registry that knows from before a restart which board each bus has, and how far the readings of boards are stored.
+    /// A registry with what a restart keeps: which board each bus has, and how far the readings of boards are stored.
     pub(crate) fn new(before: BTreeMap<Id, BoardId>, positions: Vec<BoardPosition>) -> BoardRegistry {
         let positions = positions.into_iter().map(|position| (position.board, position)).collect();
-        BoardRegistry(Arc::new(Mutex::new(Known { buses: BTreeMap::new(), before, positions })))
+        BoardRegistry(Arc::new(Mutex::new(RegistryState { buses: BTreeMap::new(), before, positions })))
     }
 
     /// How far the readings of a board are accepted; none of one that was never read.
@@ -73,17 +73,17 @@ impl BoardRegistry {
     /// A bus begins at an instant: what arrives for it comes out of the receiver. A board that was found before stays its own.
     pub(super) fn add_bus(&self, bus: &Id, configured: Option<BoardId>, now: Instant) -> mpsc::Receiver<PortEvent> {
         let (events, receiver) = mpsc::channel(CAPACITY);
-        let mut known = self.lock();
-        let found = known.buses.get(bus).filter(|entry| !entry.is_configured).and_then(|entry| entry.board);
-        let found = found.or_else(|| known.before.get(bus).copied());
+        let mut state = self.lock();
+        let found = state.buses.get(bus).filter(|entry| !entry.is_configured).and_then(|entry| entry.board);
+        let found = found.or_else(|| state.before.get(bus).copied());
         let is_free =
-            |board: &BoardId| known.buses.iter().all(|(other, entry)| other == bus || entry.board != Some(*board));
+            |board: &BoardId| state.buses.iter().all(|(other, entry)| other == bus || entry.board != Some(*board));
         let board = configured.or(found.filter(is_free));
         // What is configured holds, whatever was found.
-        let rivals = known.buses.values_mut().filter(|entry| entry.board == configured && !entry.is_configured);
+        let rivals = state.buses.values_mut().filter(|entry| entry.board == configured && !entry.is_configured);
         rivals.for_each(|entry| entry.board = None);
         let is_configured = configured.is_some();
-        known.buses.insert(
+        state.buses.insert(
             bus.clone(),
             BusEntry { board, is_configured, is_connected: false, disconnected: now, replaced: None, events },
         );
@@ -97,8 +97,8 @@ impl BoardRegistry {
 
     /// The id for a board without one at the port of a bus: the configured one, unless its board is connected already.
     pub(super) fn configured_board(&self, bus: &Id) -> Option<BoardId> {
-        let known = self.lock();
-        known.buses.get(bus).filter(|entry| entry.is_configured && !entry.is_connected)?.board
+        let state = self.lock();
+        state.buses.get(bus).filter(|entry| entry.is_configured && !entry.is_connected)?.board
     }
 
     /// The board whose place the one of the bus took since the agent started.
@@ -111,12 +111,12 @@ impl BoardRegistry {
     /// # Errors
     /// Why it belongs to none: another board is expected there.
     pub(super) fn bus_of(&self, bus: &Id, board: BoardId, now: Instant) -> Result<(Id, Option<BoardId>), String> {
-        let mut known = self.lock();
+        let mut state = self.lock();
         let assigned = |bus: &Id, replaced| Ok((bus.clone(), replaced));
-        if let Some((entry, _)) = known.buses.iter().find(|(_, entry)| entry.board == Some(board)) {
+        if let Some((entry, _)) = state.buses.iter().find(|(_, entry)| entry.board == Some(board)) {
             return assigned(entry, None);
         }
-        let Some(entry) = known.buses.get_mut(bus) else { return assigned(bus, None) };
+        let Some(entry) = state.buses.get_mut(bus) else { return assigned(bus, None) };
         let is_there = format!("board {} is plugged in there", texts::id(board));
         match entry.board {
             Some(expected) if entry.is_configured => {
@@ -154,7 +154,7 @@ impl BoardRegistry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, RegistryState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

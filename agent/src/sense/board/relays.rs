@@ -51,8 +51,7 @@ fn is_energised(order: &Order) -> bool {
     order.on != order.normally_energised
 }
 
-/// What the interlock is told of an order that reached no relay: what should have gone on is off, and of what should go off nobody
-/// knows.
+/// Outcome of an order that reached no relay: an actuator that was to go on is off; whether one that was to go off is off is unknown.
 pub(super) fn not_sent(order: &Order) -> Outcome {
     let why = Some(OutputReason::NotReached);
     if order.on { Outcome::Switched { order: order.order, on: false, why } } else { Outcome::Lost(order.order) }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tilth_wire::{FromBoard, MAX_FRAME, Reading, crc16};
 
-/// Readings that are known again when they come again: two rounds of four channels.
+/// Readings that are recognised when they come again: two rounds of four channels.
 const REMEMBERED: usize = 8;
 
 /// Whether a wrapping number comes before another one, as `docs/wire-protocol.md` compares them.
@@ -17,11 +17,11 @@ pub(super) const fn is_before(number: u32, other: u32) -> bool {
 pub(super) enum SeqCheck {
     /// The one that was waited for.
     InOrder,
-    /// A repeat. `is_known`: its checksum is still remembered, and is the same.
-    Duplicate { is_known: bool },
+    /// A repeat. `is_same`: its checksum is still remembered, and is the same.
+    Duplicate { is_same: bool },
     /// Another reading came before under this number: the board restarted since.
     OtherContent,
-    /// Readings before it are missing: a frame was lost.
+    /// Readings before it did not come: a frame was lost.
     Skipped,
     /// Not known yet which numbers the board holds.
     Unplaced,
@@ -39,8 +39,8 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    /// The sequence of a board that started after the agent saw it last: every number from 0 on is expected.
-    pub(super) fn of_started_board() -> Sequence {
+    /// The sequence of a board that booted after the agent saw it last: every number from 0 on is expected.
+    pub(super) fn of_new_boot() -> Sequence {
         Sequence::resumed(0, VecDeque::new())
     }
 
@@ -66,7 +66,7 @@ impl Sequence {
         let ix = self.recent.len().checked_sub(next.wrapping_sub(reading.seq) as usize);
         match ix.map(|ix| self.recent[ix] == checksum(reading)) {
             Some(false) => SeqCheck::OtherContent,
-            is_same => SeqCheck::Duplicate { is_known: is_same.is_some() },
+            is_same => SeqCheck::Duplicate { is_same: is_same.is_some() },
         }
     }
 
@@ -111,7 +111,7 @@ mod tests {
         numbers.map(|number| sequence.check(&reading(number, 0)))
     }
 
-    const DUPLICATE: SeqCheck = SeqCheck::Duplicate { is_known: true };
+    const DUPLICATE: SeqCheck = SeqCheck::Duplicate { is_same: true };
 
     #[test]
     fn readings_are_accepted_in_order_and_once() {
@@ -126,18 +126,18 @@ mod tests {
     /// Guards against: readings of a board that restarted while the agent was away, mistaken for those of before by their numbers.
     #[test]
     fn a_reading_under_the_number_of_another_one_is_told_from_one_that_comes_again() {
-        let mut sequence = Sequence::of_started_board();
+        let mut sequence = Sequence::of_new_boot();
         (0..12).for_each(|number| assert_eq!(check(&mut sequence, [number]), [SeqCheck::InOrder]));
         let mut sequence = Sequence::resumed(12, sequence.recent.clone());
-        assert_eq!(check(&mut sequence, [3, 4, 11]), [SeqCheck::Duplicate { is_known: false }, DUPLICATE, DUPLICATE]);
+        assert_eq!(check(&mut sequence, [3, 4, 11]), [SeqCheck::Duplicate { is_same: false }, DUPLICATE, DUPLICATE]);
         assert_eq!(sequence.check(&reading(11, 5)), SeqCheck::OtherContent);
         assert_eq!(sequence.heartbeat(40), 28);
-        assert_eq!(check(&mut sequence, [39, 40]), [SeqCheck::Duplicate { is_known: false }, SeqCheck::InOrder]);
+        assert_eq!(check(&mut sequence, [39, 40]), [SeqCheck::Duplicate { is_same: false }, SeqCheck::InOrder]);
     }
 
     #[test]
     fn what_the_board_dropped_is_counted_and_no_longer_waited_for() {
-        let mut sequence = Sequence::of_started_board();
+        let mut sequence = Sequence::of_new_boot();
         assert_eq!(sequence.heartbeat(40), 40);
         assert_eq!(check(&mut sequence, [40]), [SeqCheck::InOrder]);
         assert_eq!(sequence.heartbeat(41), 0);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_board_that_is_ahead_twice_with_nothing_between_lost_a_frame() {
-        let mut sequence = Sequence::of_started_board();
+        let mut sequence = Sequence::of_new_boot();
         assert!(!sequence.is_stuck(0) && !sequence.is_stuck(1), "expected the reading to be on its way");
         assert_eq!(check(&mut sequence, [0]), [SeqCheck::InOrder]);
         assert!(!sequence.is_stuck(2), "expected another one to be on its way");

@@ -50,7 +50,7 @@ pub(super) enum Effect {
     Send(ToBoard),
     /// The handshake is done, on a new connection or after a silence.
     Connected,
-    Value(ChannelReading),
+    Reading(ChannelReading),
     /// Every value up to this reading was handed over, and the store is to answer with [`Input::Stored`]. The number is
     /// `(boot count << 32) | sequence number`; the position is to be stored with the values.
     RequestAck(u64, BoardPosition),
@@ -75,7 +75,7 @@ pub(super) enum Topic {
     State,
 }
 
-/// What a channel measured, on the agent's clock; of it come the samples of the sensors that read the channel.
+/// What a channel measured, on the agent's clock; of it come the values of the sensors that read the channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ChannelReading {
     pub(super) channel: u8,
@@ -128,13 +128,13 @@ pub(super) struct Session {
     clock: BoardClock,
     sequence: Sequence,
     counters: Counters,
-    /// Starts of the board that were seen.
-    starts: u32,
-    /// Newest reading of this start that is stored.
+    /// Boots of the board that were seen in this run of the agent.
+    boots: u32,
+    /// Newest reading of this boot that is stored.
     stored: Option<u32>,
     /// Readings were accepted after the last [`Effect::RequestAck`].
     is_ack_due: bool,
-    /// Newest board time that came in this run of the agent, and of this start.
+    /// Newest board time that came in this run of the agent, and of this boot of the board.
     board_time: Option<u32>,
     /// Whether a Heartbeat with it was sent since the last second.
     is_heartbeat_sent: bool,
@@ -146,14 +146,14 @@ pub(super) struct Session {
     pub(super) relays: Relays,
     /// What the board said of itself in its last Hello.
     pub(super) identity: Option<Identity>,
-    /// The newest one since the board started.
+    /// The newest one since the board's boot.
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) counts: Counts,
     effects: VecDeque<Effect>,
 }
 
 impl Session {
-    /// With a board of this id, of which readings were accepted `before`. Commands have ids from `first_command` on, which no earlier run
+    /// A session with the board of this id, whose readings were accepted up to `before`. Commands have ids from `first_command` on, which no earlier run
     /// of the agent used lately.
     pub(super) fn new(id: BoardId, before: Option<BoardPosition>, first_command: u32) -> Session {
         let (sequence, counters) = match before {
@@ -169,7 +169,7 @@ impl Session {
             clock: BoardClock::default(),
             sequence,
             counters,
-            starts: 0,
+            boots: 0,
             stored: None,
             is_ack_due: false,
             board_time: None,
@@ -310,7 +310,7 @@ impl Session {
             self.restarted(hello.reset);
         }
         if hello.next == 0 && self.sequence.next.is_none() {
-            (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
+            (self.sequence, self.counters) = (Sequence::of_new_boot(), Counters::of_new_boot());
         }
         let is_news = !matches!(self.state, State::Connected { .. });
         if is_news {
@@ -333,7 +333,7 @@ impl Session {
         }
     }
 
-    /// Whether the board started since its last message: its time or its numbers went back, or another cause reset it. One that
+    /// Whether the board booted since its last message: its time or its numbers went back, or another cause reset it. One that
     /// has been up for longer than before is found out by the first reading that it sends again.
     fn has_restarted(&self, hello: &Hello<'_>) -> bool {
         let is_reset = self.identity.as_ref().is_some_and(|identity| identity.reset != hello.reset);
@@ -347,12 +347,12 @@ impl Session {
     }
 
     fn restarted(&mut self, reset: ResetCause) {
-        // What came before is of the start that is over.
+        // What came before is of the earlier boot.
         self.request_ack();
-        self.starts += 1;
+        self.boots += 1;
         self.counts.restarts += 1;
         self.clock = BoardClock::default();
-        (self.sequence, self.counters) = (Sequence::of_started_board(), Counters::of_started_board());
+        (self.sequence, self.counters) = (Sequence::of_new_boot(), Counters::of_new_boot());
         self.channel_types = ChannelTypes::default();
         (self.stored, self.board_time, self.heartbeat) = (None, None, None);
         // What the board was told before is gone with it.
@@ -371,9 +371,9 @@ impl Session {
         if lost > 0 {
             self.counts.lost += u64::from(lost);
             self.log(Topic::Loss, texts::lost(lost));
-            // All that came since its start was dropped and nothing ever confirmed: what was counted before is of another start.
+            // All that came since its boot was dropped and nothing ever confirmed: what was counted before is of another boot.
             if heartbeat.lost == heartbeat.oldest && !self.counters.counted.is_empty() {
-                self.counters = Counters::of_started_board();
+                self.counters = Counters::of_new_boot();
             }
         }
         // Readings that came before their numbers were known, or were lost on the way.

@@ -3,9 +3,7 @@
 use tilth_config::{Input as Config, InputSettings, Stamping};
 use tilth_core::actuator::Output;
 use tilth_core::id::{Id, SensorId};
-use tilth_wire::{
-    BoardKind, Decoder, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, ResetCause, Sample as Measured, ToBoard,
-};
+use tilth_wire::{BoardKind, Decoder, FromBoard, Heartbeat, Hello, MAX_FRAME, Reading, ResetCause, Sample, ToBoard};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -145,15 +143,13 @@ async fn readings_are_handed_on_with_their_acknowledgement_though_the_connection
     peer.stream.peek(&mut [0]).await.unwrap();
     drop(peer);
     while connection.stream.read(&mut [0; CHUNK]).await.is_ok() {}
-    let reading = Reading { seq: 0, at: 0, channel: 0, sample: Measured::Value(21) };
+    let reading = Reading { seq: 0, at: 0, channel: 0, sample: Sample::Value(21) };
     let heartbeat = Heartbeat { at: 0, next: 1, oldest: 0, lost: 0, bad_frames: 0, on: 0 };
     let bytes = [frame(&FromBoard::Reading(reading)), frame(&FromBoard::Heartbeat(heartbeat))].concat();
     let ended = board.handle(&mut connection, Input::Bytes(&bytes)).await;
     assert!(matches!(ended, Some(Ended::Lost(_))), "expected the answer to the Heartbeat to fail");
     let held = std::iter::from_fn(|| queue.try_next()).filter_map(|message| match message {
-        SenseMessage::BoardValues { samples, .. } => {
-            Some(samples.iter().map(|sample| sample.value).collect::<Vec<f64>>())
-        }
+        SenseMessage::BoardValues { values, .. } => Some(values.iter().map(|value| value.number).collect::<Vec<f64>>()),
         _ => None,
     });
     assert_eq!(held.collect::<Vec<_>>(), [[21.0]]);

@@ -48,9 +48,9 @@ pub(crate) struct BoardHealth {
     pub(crate) firmware: String,
     /// Port or address where it was found.
     pub(crate) port: String,
-    /// Why it last started.
+    /// Why the board last booted.
     pub(crate) last_start: String,
-    /// Starts since the agent first heard it.
+    /// Boots since the agent first heard it.
     pub(crate) restarts: u64,
     /// Readings accepted, each once.
     pub(crate) readings: u64,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use embedded_hal::i2c::I2c;
 
 use super::chip::{Step, Values};
-use super::wire::{Fault, Wire};
+use super::chip_io::{ChipIo, Fault};
 
 const CONVERSION: u8 = 0;
 const CONFIG: u8 = 1;
@@ -44,18 +44,18 @@ impl Ads1115 {
         self.polls = None;
     }
 
-    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+    pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
         let Some(&channel) = self.channels.get(self.values.len()) else {
             return Ok(Step::Done(std::mem::take(&mut self.values)));
         };
         let start = START | (channel as u16) << 12;
         let Some(polls) = self.polls else {
             let [high, low] = start.to_be_bytes();
-            wire.write(&[CONFIG, high, low])?;
+            io.write(&[CONFIG, high, low])?;
             self.polls = Some(0);
             return Ok(Step::Again(TAKES));
         };
-        let config = u16::from_be_bytes(wire.registers(CONFIG)?);
+        let config = u16::from_be_bytes(io.registers(CONFIG)?);
         if config & !IS_DONE != start & !IS_DONE {
             return Err(Fault::PowerLost);
         }
@@ -63,7 +63,7 @@ impl Ads1115 {
             self.polls = Some(polls + 1);
             return if polls + 1 < MAX_POLLS { Ok(Step::Again(TAKES)) } else { Err(Fault::NotReady) };
         }
-        let counts = i16::from_be_bytes(wire.registers(CONVERSION)?);
+        let counts = i16::from_be_bytes(io.registers(CONVERSION)?);
         if counts == i16::MAX || counts == i16::MIN {
             return Err(Fault::OutOfRange(format!("{VOLTS} V or more at {}", FIELDS[channel])));
         }

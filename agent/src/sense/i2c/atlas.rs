@@ -13,8 +13,8 @@ use tilth_config::I2cChip;
 use tracing::warn;
 
 use super::chip::{Step, Values};
-use super::wire::{Fault, Wire};
-use calibration::{Calibrated, Point};
+use super::chip_io::{ChipIo, Fault};
+use calibration::{CalibrationCommand, CalibrationStatus};
 use reply::Reply;
 
 /// The longest answer is that to `O,?` of the EC circuit; the buffer of the circuit has 40 bytes.
@@ -44,14 +44,14 @@ enum Command {
     /// `Slope,?`: how the pH probe compares with an ideal one.
     Slope,
     /// A step of a calibration, such as `Cal,mid,7.00`.
-    Calibrate(Point),
+    Calibrate(CalibrationCommand),
     /// `R`: one reading.
     Read,
     /// `RT,n`: one reading at this water temperature in C, which the circuit keeps until it loses power.
     ReadAt(f64),
 }
 
-/// A circuit and what is known of it.
+/// A circuit, and which question or command to it is under way.
 ///
 /// ```text
 ///              written                 text, questions left
@@ -75,10 +75,10 @@ pub(super) struct Ezo {
     temperature: Option<f64>,
     /// Whether the newest reading was taken at that temperature.
     is_compensated: bool,
-    /// Calibration that comes before the next reading, and how far it is; no point of one that only asks.
-    calibration: Option<(Option<Point>, Progress)>,
+    /// Calibration that comes before the next reading, and how far it is; no command where it only asks.
+    calibration: Option<(Option<CalibrationCommand>, Progress)>,
     /// What the circuit says of its calibration.
-    kept: Calibrated,
+    status: CalibrationStatus,
     /// Why it started last, as the log has it.
     logged_restart: Option<&'static str>,
 }
@@ -105,7 +105,7 @@ impl Command {
             Command::Celsius => "S,c".to_owned(),
             Command::Calibration => "Cal,?".to_owned(),
             Command::Slope => "Slope,?".to_owned(),
-            Command::Calibrate(point) => point.text(chip).unwrap_or_default(),
+            Command::Calibrate(calibration) => calibration.text(chip).unwrap_or_default(),
             Command::Read => "R".to_owned(),
             Command::ReadAt(temperature) => format!("RT,{temperature:.1}"),
         }
@@ -119,8 +119,8 @@ impl Command {
 
     /// Processing delay of the datasheet.
     fn delay(self, chip: I2cChip) -> Duration {
-        if let Command::Calibrate(point) = self {
-            return point.delay(chip);
+        if let Command::Calibrate(calibration) = self {
+            return calibration.delay(chip);
         }
         Duration::from_millis(match (self, chip) {
             (Command::ReadAt(_), _) | (Command::Read, I2cChip::EzoPh) => 900,
@@ -142,7 +142,7 @@ impl Ezo {
             temperature,
             is_compensated,
             calibration: None,
-            kept: Calibrated::default(),
+            status: CalibrationStatus::default(),
             logged_restart: None,
         }
     }
@@ -157,11 +157,11 @@ impl Ezo {
         self.is_compensated
     }
 
-    /// Takes a step of a calibration before the next reading, and asks the circuit afterwards how it is calibrated; without a point it
+    /// Takes a step of a calibration before the next reading, and asks the circuit afterwards how it is calibrated; without a command it
     /// only asks. After a fault nothing is repeated: the circuit may have taken it.
-    pub(super) fn calibrate(&mut self, point: Option<Point>) {
-        self.calibration = Some((point, Progress::Waiting));
-        if point.is_none() {
+    pub(super) fn calibrate(&mut self, command: Option<CalibrationCommand>) {
+        self.calibration = Some((command, Progress::Waiting));
+        if command.is_none() {
             self.ask_calibration();
         }
     }
@@ -170,12 +170,12 @@ impl Ezo {
     ///
     /// # Errors
     /// Why it failed, and what that means for the points of the circuit.
-    pub(super) fn calibrated(&mut self, done: &Result<Step, Fault>) -> Option<Result<Calibrated, String>> {
+    pub(super) fn calibrated(&mut self, done: &Result<Step, Fault>) -> Option<Result<CalibrationStatus, String>> {
         let over = |(_, progress): &mut (_, Progress)| done.is_err() || *progress == Progress::Done;
-        let (point, progress) = self.calibration.take_if(over)?;
-        let command = point.and_then(|point| point.text(self.chip)).unwrap_or_default();
+        let (command, progress) = self.calibration.take_if(over)?;
+        let command = command.and_then(|command| command.text(self.chip)).unwrap_or_default();
         Some(match (progress, done) {
-            (Progress::Done, _) | (_, Ok(_)) => Ok(self.kept),
+            (Progress::Done, _) | (_, Ok(_)) => Ok(self.status),
             (Progress::Waiting, Err(fault)) => Err(format!("nothing was changed: {fault}")),
             (Progress::Sent, Err(Fault::NotUnderstood(_))) => {
                 Err(format!("the circuit rejects {command:?}; its points are those of before"))
@@ -191,7 +191,7 @@ impl Ezo {
     }
 
     /// Writes the next command, or reads its answer.
-    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+    pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
         let Some((command, reads)) = self.asked else {
             let command = self.next_command();
             match (&mut self.calibration, command) {
@@ -199,11 +199,11 @@ impl Ezo {
                 (Some((_, progress)), Command::Read | Command::ReadAt(_)) => *progress = Progress::Done,
                 _ => {}
             }
-            wire.write(command.text(self.chip).as_bytes())?;
+            io.write(command.text(self.chip).as_bytes())?;
             self.asked = Some((command, 0));
             return Ok(Step::Again(command.delay(self.chip)));
         };
-        let text = match Reply::parse(&wire.read::<ANSWER>()?)? {
+        let text = match Reply::parse(&io.read::<ANSWER>()?)? {
             Reply::Processing if reads + 1 < MAX_READS => {
                 self.asked = Some((command, reads + 1));
                 return Ok(Step::Again(PROCESSING_AGAIN));
@@ -234,7 +234,7 @@ impl Ezo {
     /// Asks next how the circuit is calibrated, unless other questions come first.
     fn ask_calibration(&mut self) {
         let before = questions(self.chip).iter().position(|question| *question == Command::Calibration);
-        (self.answered, self.kept) = (self.answered.min(before.unwrap_or(0)), Calibrated::default());
+        (self.answered, self.status) = (self.answered.min(before.unwrap_or(0)), CalibrationStatus::default());
     }
 
     fn answer(&mut self, command: Command, text: &str) -> Result<Step, Fault> {
@@ -251,7 +251,7 @@ impl Ezo {
             Command::Calibration => self.look_at_calibration(text)?,
             Command::Slope => {
                 let slope = reply::slope(&reply::answer_to("SLOPE", text)?)?;
-                self.kept.slope = Some(slope);
+                self.status.slope = Some(slope);
                 if reply::is_slope_bad(slope) {
                     warn!(
                         "{}: the slope of the pH probe is bad ({text}): clean the probe, calibrate it again or replace it",
@@ -280,7 +280,7 @@ impl Ezo {
     fn next_command(&self) -> Command {
         let read = self.temperature.map_or(Command::Read, Command::ReadAt);
         let next = match self.calibration {
-            Some((Some(point), Progress::Waiting)) => Command::Calibrate(point),
+            Some((Some(calibration), Progress::Waiting)) => Command::Calibrate(calibration),
             _ => read,
         };
         questions(self.chip).get(self.answered).copied().unwrap_or(next)
@@ -308,8 +308,8 @@ impl Ezo {
     }
 
     fn look_at_calibration(&mut self, text: &str) -> Result<(), Fault> {
-        self.kept.points = reply::answer_to("CAL", text)?[0].parse().ok();
-        if self.kept.points == Some(0) {
+        self.status.points = reply::answer_to("CAL", text)?[0].parse().ok();
+        if self.status.points == Some(0) {
             warn!("{}: the circuit is not calibrated; its values are those of an ideal probe", self.chip);
         }
         Ok(())
@@ -357,8 +357,8 @@ fn outputs(chip: I2cChip, text: &str) -> Result<Vec<&'static str>, Fault> {
     };
     let mut enabled = Vec::new();
     for field in reply::answer_to("O", text)? {
-        let known = in_order.iter().find(|(word, _)| word.eq_ignore_ascii_case(field));
-        match (field, known) {
+        let value = in_order.iter().find(|(word, _)| word.eq_ignore_ascii_case(field));
+        match (field, value) {
             ("1", _) => {}
             ("0", _) => drop(enabled.pop()),
             (_, Some((_, name))) => enabled.push(*name),

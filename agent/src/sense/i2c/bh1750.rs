@@ -7,7 +7,7 @@ use std::time::Duration;
 use embedded_hal::i2c::I2c;
 
 use super::chip::Step;
-use super::wire::{Fault, Wire};
+use super::chip_io::{ChipIo, Fault};
 
 const POWER_ON: u8 = 0x01;
 /// One measurement at 1 lux, after which the chip sleeps.
@@ -24,14 +24,14 @@ pub(super) struct Bh1750 {
 }
 
 impl Bh1750 {
-    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+    pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
         if !self.is_measuring {
-            wire.write(&[POWER_ON])?;
-            wire.write(&[ONCE])?;
+            io.write(&[POWER_ON])?;
+            io.write(&[ONCE])?;
             self.is_measuring = true;
             return Ok(Step::Again(TAKES));
         }
-        let counts = u16::from_be_bytes(wire.read()?);
+        let counts = u16::from_be_bytes(io.read()?);
         self.is_measuring = false;
         if counts == 0 && !self.was_zero {
             self.was_zero = true;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use embedded_hal::i2c::I2c;
 
 use super::chip::{Step, within};
-use super::wire::{Fault, Wire};
+use super::chip_io::{ChipIo, Fault};
 
 const ID: u8 = 0xd0;
 const IS_BME280: u8 = 0x60;
@@ -50,29 +50,29 @@ struct Calibration {
 }
 
 impl Bme280 {
-    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+    pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
         let Some(calibration) = &self.calibration else {
-            let [id] = wire.registers(ID)?;
+            let [id] = io.registers(ID)?;
             if id != IS_BME280 {
                 let found = if id == 0x58 { "a BMP280, without humidity".to_owned() } else { format!("id {id:#04x}") };
                 return Err(Fault::OtherChip { expected: "a BME280", found });
             }
-            let [status] = wire.registers(STATUS)?;
+            let [status] = io.registers(STATUS)?;
             if status & BUSY != 0 {
                 return Err(Fault::NotReady);
             }
             self.calibration =
-                Some(Calibration::of(&wire.registers(CALIBRATION)?, &wire.registers(CALIBRATION_HUMIDITY)?)?);
+                Some(Calibration::of(&io.registers(CALIBRATION)?, &io.registers(CALIBRATION_HUMIDITY)?)?);
             return Ok(Step::Again(Duration::ZERO));
         };
         let Some(polls) = self.polls else {
             // The setting of humidity takes effect with the write that follows it.
-            wire.write(&[CTRL_HUM, HUMIDITY_ONCE])?;
-            wire.write(&[CTRL_MEAS, ONCE_FORCED])?;
+            io.write(&[CTRL_HUM, HUMIDITY_ONCE])?;
+            io.write(&[CTRL_MEAS, ONCE_FORCED])?;
             self.polls = Some(0);
             return Ok(Step::Again(TAKES));
         };
-        let [humidity, status, measured] = wire.registers(CTRL_HUM)?;
+        let [humidity, status, measured] = io.registers(CTRL_HUM)?;
         if humidity & 0x07 != HUMIDITY_ONCE || measured & !MODE != ONCE_FORCED & !MODE {
             return Err(Fault::PowerLost);
         }
@@ -80,7 +80,7 @@ impl Bme280 {
             self.polls = Some(polls + 1);
             return if polls + 1 < MAX_POLLS { Ok(Step::Again(TAKES)) } else { Err(Fault::NotReady) };
         }
-        let values = calibration.values(wire.registers(DATA)?)?;
+        let values = calibration.values(io.registers(DATA)?)?;
         self.polls = None;
         Ok(Step::Done(values))
     }

@@ -9,9 +9,9 @@ use super::ads1115::Ads1115;
 use super::atlas::Ezo;
 use super::bh1750::Bh1750;
 use super::bme280::Bme280;
+use super::chip_io::{ChipIo, Fault};
 use super::scd4x::Scd4x;
 use super::sht::Sht;
-use super::wire::{Fault, Wire};
 
 /// Values of one reading, by the names of their fields.
 pub(super) type Values = Vec<(&'static str, f64)>;
@@ -25,7 +25,7 @@ pub(super) enum Step {
     Done(Values),
 }
 
-/// A chip's driver. Each starts where the chip may have been anything before.
+/// A chip's driver. It starts without knowing the state of the chip.
 #[derive(Debug)]
 pub(super) enum Driver {
     Bme280(Bme280),
@@ -51,14 +51,14 @@ impl Driver {
     }
 
     /// Does the next step of a reading. After a fault the next step begins a new reading.
-    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+    pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
         let done = match self {
-            Driver::Bme280(chip) => chip.step(wire),
-            Driver::Sht(chip) => chip.step(wire),
-            Driver::Scd4x(chip) => chip.step(wire),
-            Driver::Ads1115(chip) => chip.step(wire),
-            Driver::Bh1750(chip) => chip.step(wire),
-            Driver::Ezo(chip) => chip.step(wire),
+            Driver::Bme280(chip) => chip.step(io),
+            Driver::Sht(chip) => chip.step(io),
+            Driver::Scd4x(chip) => chip.step(io),
+            Driver::Ads1115(chip) => chip.step(io),
+            Driver::Bh1750(chip) => chip.step(io),
+            Driver::Ezo(chip) => chip.step(io),
         };
         if let Err(fault) = &done {
             self.failed(fault);

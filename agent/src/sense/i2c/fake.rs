@@ -1,4 +1,4 @@
-//! Chips as their registers behave on the wire, for tests: they can be absent, lose power and answer with errors.
+//! Chips as their registers behave on the bus, for tests: they can be absent, lose power and answer with errors.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
 
 use super::chip::{Driver, Step, Values};
-use super::wire::{Fault, Wire, crc8};
+use super::chip_io::{ChipIo, Fault, crc8};
 
 /// A chip on the fake bus. Each method answers whether the chip acknowledges.
 pub(super) trait FakeChip: Send {
@@ -16,10 +16,10 @@ pub(super) trait FakeChip: Send {
 
 /// A bus whose chips a test keeps at hand. Clones are of the same bus.
 #[derive(Clone, Default)]
-pub(super) struct FakeBus(Arc<Mutex<Wires>>);
+pub(super) struct FakeBus(Arc<Mutex<FakeState>>);
 
 #[derive(Default)]
-pub(super) struct Wires {
+pub(super) struct FakeState {
     pub(super) chips: BTreeMap<u8, Box<dyn FakeChip>>,
     /// The data line is held low.
     pub(super) is_held: bool,
@@ -36,7 +36,7 @@ impl FakeBus {
         self.lock().chips.insert(address, Box::new(chip));
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Wires> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, FakeState> {
         self.0.lock().unwrap()
     }
 }
@@ -47,12 +47,12 @@ impl ErrorType for FakeBus {
 
 impl I2c for FakeBus {
     fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), ErrorKind> {
-        let mut wires = self.lock();
-        if wires.is_held {
+        let mut state = self.lock();
+        if state.is_held {
             return Err(ErrorKind::Bus);
         }
         let absent = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
-        let chip = wires.chips.get_mut(&address).ok_or(absent)?;
+        let chip = state.chips.get_mut(&address).ok_or(absent)?;
         for operation in operations {
             let is_acknowledged = match operation {
                 Operation::Write(bytes) => chip.write(bytes),
@@ -69,7 +69,7 @@ impl I2c for FakeBus {
 /// One reading without the waits.
 pub(super) fn reading(driver: &mut Driver, bus: &mut FakeBus, address: u8) -> Result<Values, Fault> {
     for _ in 0..200 {
-        if let Step::Done(values) = driver.step(&mut Wire::new(bus, address))? {
+        if let Step::Done(values) = driver.step(&mut ChipIo::new(bus, address))? {
             return Ok(values);
         }
     }
@@ -78,7 +78,7 @@ pub(super) fn reading(driver: &mut Driver, bus: &mut FakeBus, address: u8) -> Re
 
 /// The next step without its wait.
 pub(super) fn step(driver: &mut Driver, bus: &mut FakeBus, address: u8) -> Result<Step, Fault> {
-    driver.step(&mut Wire::new(bus, address))
+    driver.step(&mut ChipIo::new(bus, address))
 }
 
 /// A chip with registers, each of a byte.

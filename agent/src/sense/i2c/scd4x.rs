@@ -7,7 +7,7 @@ use std::time::Duration;
 use embedded_hal::i2c::I2c;
 
 use super::chip::{Step, within};
-use super::wire::{Fault, Wire, checked_words};
+use super::chip_io::{ChipIo, Fault, checked_words};
 
 const STOP: [u8; 2] = [0x3f, 0x86];
 const START: [u8; 2] = [0x21, 0xb1];
@@ -42,26 +42,26 @@ pub(super) struct Scd4x {
 }
 
 impl Scd4x {
-    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+    pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
         match self.state {
             State::Unknown => {
-                wire.write(&STOP)?;
+                io.write(&STOP)?;
                 self.state = State::Stopping;
                 Ok(Step::Again(STOPS))
             }
             State::Stopping => {
-                wire.write(&START)?;
+                io.write(&START)?;
                 self.state = State::Running { polls: 0 };
                 Ok(Step::Again(MEASURES))
             }
             State::Running { polls } => {
-                let [ready] = checked_words(&wire.ask::<3>(IS_READY)?)?;
+                let [ready] = checked_words(&io.ask::<3>(IS_READY)?)?;
                 if ready & 0x07ff == 0 {
                     self.state = State::Running { polls: polls + 1 };
                     return if polls + 1 < MAX_POLLS { Ok(Step::Again(POLL_AGAIN)) } else { Err(Fault::NotReady) };
                 }
                 self.state = State::Running { polls: 0 };
-                measurement(checked_words(&wire.ask::<9>(READ)?)?)
+                measurement(checked_words(&io.ask::<9>(READ)?)?)
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use embedded_hal::i2c::I2c;
 
 use super::chip::{Step, within};
-use super::wire::{Fault, Wire, checked_words};
+use super::chip_io::{ChipIo, Fault, checked_words};
 
 /// A chip of either family.
 #[derive(Debug)]
@@ -34,13 +34,13 @@ impl Sht {
         Sht { measure: &[0xfd], takes, humidity: (-6.0, 125.0), coldest: -40.0, is_measuring: false }
     }
 
-    pub(super) fn step<B: I2c>(&mut self, wire: &mut Wire<'_, B>) -> Result<Step, Fault> {
+    pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
         if !std::mem::take(&mut self.is_measuring) {
-            wire.write(self.measure)?;
+            io.write(self.measure)?;
             self.is_measuring = true;
             return Ok(Step::Again(self.takes));
         }
-        let [temperature, humidity] = checked_words(&wire.read::<6>()?)?;
+        let [temperature, humidity] = checked_words(&io.read::<6>()?)?;
         let share = |word: u16| f64::from(word) / 65535.0;
         let temperature = within(-45.0 + 175.0 * share(temperature), self.coldest..=125.0, "C")?;
         let (lowest, span) = self.humidity;

@@ -76,7 +76,7 @@ fn calibrated(
             }
             while queue.try_next().is_some() {}
             match queue.next().await {
-                SenseMessage::Value(sample) => (said, sample.quality),
+                SenseMessage::Value(value) => (said, value.quality),
                 other => panic!("{other:?}"),
             }
         };
@@ -90,7 +90,7 @@ fn calibrated(
 /// A request of a person who waits as long as the first receiver is there.
 fn request(
     (sensor, step, value): &(&str, CalibrationStep, Option<f64>),
-) -> (CalibrationRequest, oneshot::Receiver<()>, oneshot::Receiver<Result<Calibrated, String>>) {
+) -> (CalibrationRequest, oneshot::Receiver<()>, oneshot::Receiver<Result<CalibrationStatus, String>>) {
     let ((begun, waits), (answer, answered)) = (oneshot::channel(), oneshot::channel());
     let sensor = SensorId::new(sensor).unwrap();
     (CalibrationRequest { sensor, step: *step, value: *value, begun, answer }, waits, answered)
@@ -110,8 +110,8 @@ async fn ask(requests: &mpsc::Sender<CalibrationRequest>, step: &(&str, Calibrat
 async fn quality_of(queue: &Queue, wanted: &str) -> Quality {
     loop {
         match queue.next().await {
-            SenseMessage::Value(sample) if sample.sensor.as_str() == wanted && sample.value.is_finite() => {
-                return sample.quality;
+            SenseMessage::Value(value) if value.sensor.as_str() == wanted && value.number.is_finite() => {
+                return value.quality;
             }
             _ => {}
         }
@@ -121,10 +121,10 @@ async fn quality_of(queue: &Queue, wanted: &str) -> Quality {
 /// The next thing that the bus says, in words.
 async fn told(queue: &Queue) -> String {
     match queue.next().await {
-        SenseMessage::Value(sample) => match sample.fault {
-            Some(why) if sample.value.is_finite() => format!("{} {:.2}: {why}", sample.sensor, sample.value),
-            Some(why) => format!("{}: {why}", sample.sensor),
-            None => format!("{} {:.2}", sample.sensor, sample.value),
+        SenseMessage::Value(value) => match value.fault {
+            Some(why) if value.number.is_finite() => format!("{} {:.2}: {why}", value.sensor, value.number),
+            Some(why) => format!("{}: {why}", value.sensor),
+            None => format!("{} {:.2}", value.sensor, value.number),
         },
         SenseMessage::Bus { down, .. } => down.map_or_else(|| "up".to_owned(), |why| format!("down: {why}")),
         other => panic!("{other:?}"),
@@ -306,13 +306,13 @@ fn a_circuit_stays_in_calibration_when_the_bus_is_opened_again_the_configuration
     runtime.block_on(async {
         let ((context, sender), (requests, mut circuits)) = (context(vec![ph.clone()]), Circuits::new());
         let queue = context.queue.clone();
-        let wires = bus.clone();
+        let same = bus.clone();
         let open = move || Ok(bus.clone());
         let calibrate = async {
             assert_eq!(ask(&requests, &("tank/ph", CalibrationStep::Low, Some(4.0))).await, "3 points");
-            wires.lock().is_held = true;
+            same.lock().is_held = true;
             while !told(&queue).await.starts_with("down") {}
-            wires.lock().is_held = false;
+            same.lock().is_held = false;
             assert_eq!(quality_of(&queue, "tank/ph").await, Quality::Calibrating, "the bus was opened again");
             let second = input("tank/ph-2", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
             sender.send_replace(BusConfig { sensors: vec![ph, second], ..BusConfig::default() });
@@ -363,7 +363,7 @@ fn a_step_whose_asker_has_given_up_is_not_begun() {
 fn a_step_is_begun_only_as_long_as_somebody_waits_for_it() {
     let (_requests, mut circuits) = Circuits::new();
     let context = context(Vec::new()).0;
-    let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
+    let mut reader = Reader { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
     let (sensor, settings) = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
     reader.add(&sensor, &settings, Uptime(0));
     let mut ask = |gives_up: bool| {
@@ -373,7 +373,7 @@ fn a_step_is_begun_only_as_long_as_somebody_waits_for_it() {
             waits.close();
         }
         reader.begin_calibration(0, Uptime(1_000));
-        (waits.try_recv().is_ok(), answered.try_recv().ok(), reader.circuits.of(&reader.devices[0]).calibrating)
+        (waits.try_recv().is_ok(), answered.try_recv().ok(), reader.circuits.of(&reader.chips[0]).calibrating)
     };
     assert_eq!(ask(true), (false, Some(Err(NOT_BEGUN.to_owned())), None));
     assert_eq!(ask(false), (true, None, Some(Uptime(601_000))));
@@ -411,17 +411,17 @@ fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why()
 fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
     let (_requests, mut circuits) = Circuits::new();
     let context = context(Vec::new()).0;
-    let mut reader = Reader { devices: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
+    let mut reader = Reader { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
     for (sensor, chip, address) in [("tank/water", I2cChip::EzoRtd, 0x66), ("tank/ph", I2cChip::EzoPh, 0x63)] {
         let field = if chip == I2cChip::EzoRtd { "temperature" } else { "ph" };
         let quantity = if chip == I2cChip::EzoRtd { Quantity::WaterTemperature } else { Quantity::Ph };
         let (sensor, settings) = input(sensor, chip, address, field, quantity);
         reader.add(&sensor, &settings, Uptime(0));
     }
-    reader.devices[1].rtd = Some(0x66);
-    reader.circuits.of(&reader.devices[0]).temperature = Some((Uptime(0), 19.5));
+    reader.chips[1].rtd = Some(0x66);
+    reader.circuits.of(&reader.chips[0]).temperature = Some((Uptime(0), 19.5));
     let mut compensates = |interval: Span, mins: i64| {
-        reader.devices[0].interval = interval;
+        reader.chips[0].interval = interval;
         reader.temperature_for(1, Uptime(mins * 60_000)).is_some()
     };
     assert_eq!([4, 6].map(|mins| compensates(Span::from_secs(10), mins)), [true, false]);

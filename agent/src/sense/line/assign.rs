@@ -12,7 +12,7 @@ use tilth_core::unit::{Conversion, Unit};
 use super::attributes::{self, AmbiguousOwner, Units};
 use super::fields::{Field, FieldRef, FieldValue, Fields};
 use super::formats::{Formats, LineContext};
-use super::names::{Consumer, KnownLabel, LineInput, Names};
+use super::names::{Consumer, InternedLabel, LineInput, Names};
 use super::number::{self, Parsed, Time};
 use super::parse::Decoded;
 use super::{reasons, select};
@@ -113,35 +113,35 @@ impl FieldAssigner {
 
     fn find_units(&mut self, fields: &Fields, line: &str) {
         self.units = Units::default();
-        let known = |field: &Field| &self.names.known[field.label];
-        if !fields.all.iter().any(|field| known(field).unit_of().is_some()) {
+        let interned = |field: &Field| &self.names.labels[field.label];
+        if !fields.all.iter().any(|field| interned(field).unit_of().is_some()) {
             return;
         }
         let is_number = |ix: usize| fields.at(ix, line).parsed() != Parsed::Text;
-        let numbers = (0..).zip(&fields.all).filter(|(ix, field)| known(field).is_value() && is_number(*ix));
-        let numbers: Vec<(usize, &str)> = numbers.map(|(ix, field)| (ix, known(field).key())).collect();
+        let numbers = (0..).zip(&fields.all).filter(|(ix, field)| interned(field).is_value() && is_number(*ix));
+        let numbers: Vec<(usize, &str)> = numbers.map(|(ix, field)| (ix, interned(field).key())).collect();
         // A `u` without the `v` of a record is something else.
         let is_unit = |field: &Field, base: &str| {
-            known(field).key().rsplit('.').next() != Some("u") || numbers.iter().any(|(_, key)| *key == base)
+            interned(field).key().rsplit('.').next() != Some("u") || numbers.iter().any(|(_, key)| *key == base)
         };
         let units = (0..).zip(&fields.all).filter_map(|(ix, field)| {
-            let base = known(field).unit_of()?;
+            let base = interned(field).unit_of()?;
             is_unit(field, base).then_some((ix, base))
         });
         self.units = Units::new(units, &numbers);
     }
 
-    fn known(&self, at: FieldRef<'_>) -> &KnownLabel {
-        &self.names.known[at.field().label]
+    fn interned(&self, at: FieldRef<'_>) -> &InternedLabel {
+        &self.names.labels[at.field().label]
     }
 
     fn assign_field(&mut self, at: FieldRef<'_>) {
-        let known = self.known(at);
-        if known.consumers.is_empty() && known.is_time {
+        let interned = self.interned(at);
+        if interned.consumers.is_empty() && interned.is_time {
             return self.take_time(at);
         }
-        for ix in 0..known.consumers.len() {
-            let consumer = self.known(at).consumers[ix];
+        for ix in 0..interned.consumers.len() {
+            let consumer = self.interned(at).consumers[ix];
             if consumer.is_ambiguous {
                 self.note_value(consumer.input_ix);
                 self.fail(consumer.input_ix, reasons::AMBIGUOUS, at, "");
@@ -205,7 +205,7 @@ impl FieldAssigner {
     /// The unit that a field beside a number says. An unknown one is passed over where the sensor has a unit of its own.
     fn unit_beside(&self, input_ix: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
         let input = &self.names.inputs[input_ix].input;
-        let unit = self.units.of(at.ix, self.known(at).key());
+        let unit = self.units.of(at.ix, self.interned(at).key());
         let unit = unit.map_err(|AmbiguousOwner| "of one of several units".to_owned())?;
         let Some(unit) = unit else { return Ok(None) };
         let text = at.other(unit.ix).word();
@@ -222,7 +222,7 @@ impl FieldAssigner {
         }
     }
 
-    /// The sensor reads a fault, the first that its line has. `unit` is what something else than the field says of its unit.
+    /// Notes the first fault that a line has for an input. `unit` is the unit that the label or another field says.
     fn fail(&mut self, input_ix: usize, reason: Reason, at: FieldRef<'_>, unit: &str) {
         if self.faults.iter().any(|(faulty, _)| *faulty == input_ix) {
             return;
@@ -243,7 +243,7 @@ impl FieldAssigner {
                 format!("\"{name}\" fits \"{one}\" and \"{other}\"; name the whole label in its input")
             }
             reasons::TWICE => {
-                match self.states[input_ix].taken_from.map_or("", |first| &self.known(at.other(first)).text) {
+                match self.states[input_ix].taken_from.map_or("", |first| &self.interned(at.other(first)).text) {
                     other if other == field => format!("\"{other}\" comes twice in one line"),
                     other => format!("\"{other}\" and \"{field}\" come in one line, and \"{name}\" means both"),
                 }
@@ -254,8 +254,8 @@ impl FieldAssigner {
             reasons::NODE_UNCLEAR => format!("\"{field}\" could be of the node before it and of the one behind it"),
             _ => {
                 let units = quantity.units();
-                let known = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
-                format!("\"{field}\" says {text}: {quantity} is read in {known}")
+                let expected = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
+                format!("\"{field}\" says {text}: {quantity} is read in {expected}")
             }
         }
     }
@@ -265,11 +265,11 @@ impl FieldAssigner {
         let text = at.shown().chars().take(MAX_TEXT).collect::<String>();
         let text = excerpt(format!("{text} {unit}").trim_end());
         let sensor = self.names.inputs[input_ix].input.sensor.clone();
-        UnusableValue { field: self.known(at).text.clone(), text, sensor }
+        UnusableValue { field: self.interned(at).text.clone(), text, sensor }
     }
 
     fn take_time(&mut self, at: FieldRef<'_>) {
-        let in_ms = self.known(at).in_ms;
+        let in_ms = self.interned(at).in_ms;
         let time = match &at.field().value {
             FieldValue::Number(number) => number::epoch(*number, in_ms),
             FieldValue::Empty => Time::Counter(None),
@@ -301,10 +301,10 @@ impl FieldAssigner {
 
     /// Notes which node the line is of, to report a sensor that is read from several in turn.
     fn note_node(&mut self, fields: &Fields, line: &str) {
-        let mut node_fields = (0..).zip(&fields.all).filter(|(_, field)| self.names.known[field.label].is_node);
+        let mut node_fields = (0..).zip(&fields.all).filter(|(_, field)| self.names.labels[field.label].is_node);
         let (Some((ix, field)), None) = (node_fields.next(), node_fields.next()) else { return };
         let text = fields.at(ix, line).shown();
-        let label = &self.names.known[field.label].text;
+        let label = &self.names.labels[field.label].text;
         for (input_ix, _) in &self.values {
             let nodes = &mut self.states[*input_ix].nodes;
             if nodes.last() == Some(&text) || !self.names.inputs[*input_ix].selectors.is_empty() {

@@ -37,7 +37,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Takes up a line that is only there for others; false where it has a value of its own.
+    /// Takes a line that only says something of those below it; false where it has a value of its own.
     pub(super) fn apply(&mut self, role: LineRole<'_>) -> bool {
         match role {
             LineRole::Heading(heading) => self.begin(heading),

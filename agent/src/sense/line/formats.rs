@@ -125,7 +125,7 @@ impl Formats {
         Ok(())
     }
 
-    /// Uses a line that is only there for those below it: a heading, a label. False where it has a value of its own.
+    /// Takes a line that only says something of those below it: a heading, a label. False where it has a value of its own.
     fn take_heading_line(&mut self, text: &str, context: &mut LineContext<'_>) -> bool {
         let role = blocks::role(text);
         let label = std::mem::take(&mut self.blocks.label);
@@ -236,7 +236,7 @@ impl Formats {
                 false => columns.cells_after_tag(text, &mut self.cells),
             };
             // A row with another word is one of something else.
-            let tag = tag.filter(|tag| tag.is_empty() || self.tag.as_deref().is_none_or(|known| known == *tag));
+            let tag = tag.filter(|tag| tag.is_empty() || self.tag.as_deref().is_none_or(|before| before == *tag));
             return tag.is_some_and(|tag| {
                 self.tag.get_or_insert_with(|| tag.to_owned());
                 assign_cells(columns, text, &self.cells, context)
@@ -344,9 +344,9 @@ impl LineContext<'_> {
 
     /// Keeps a label that no sensor reads, to be shown in `status`.
     pub(super) fn note_unmatched(&mut self, label: LabelIx) {
-        let known = &self.names.known[label];
-        if known.consumers.is_empty() && known.is_value() {
-            self.messages.note_unmatched(&known.text);
+        let label = &self.names.labels[label];
+        if label.consumers.is_empty() && label.is_value() {
+            self.messages.note_unmatched(&label.text);
         }
     }
 }
@@ -360,10 +360,10 @@ fn assign_cells(header: &mut Header, text: &str, cells: &[Range<usize>], context
         let labels: Vec<Option<LabelIx>> =
             header.names.iter().map(|name| context.names.intern(name, None, false)).collect();
         // Whose unit it is depends on what else there is.
-        let has_units = labels.iter().flatten().any(|label| context.names.known[*label].unit_of().is_some());
+        let has_units = labels.iter().flatten().any(|label| context.names.labels[*label].unit_of().is_some());
         let is_used = |label: &LabelIx| {
-            let known = &context.names.known[*label];
-            !(known.consumers.is_empty() && known.selects.is_empty()) || known.is_time || known.is_node || has_units
+            let label = &context.names.labels[*label];
+            !(label.consumers.is_empty() && label.selects.is_empty()) || label.is_time || label.is_node || has_units
         };
         header.columns = labels.iter().map(|label| label.filter(is_used)).collect();
         header.revision = Some(context.names.revision);

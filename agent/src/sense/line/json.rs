@@ -49,7 +49,7 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
     let is_object = each_value(text, parents, |path, scalar| {
         if let Scalar::Text(unit) = scalar
             && let Some(Field { label, value: last @ FieldValue::Number(_), .. }) = all.last_mut()
-            && is_next(&names.known[*label].text, path.path)
+            && is_next(&names.labels[*label].text, path.path)
             && Unit::of(unit).is_some()
         {
             // A list of a number and its unit.
@@ -65,7 +65,7 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
         let is_number = !is_text && !matches!(scalar, Scalar::Null);
         let label = match names.find(path.path) {
             None if is_interned() => names.intern(path.path, Some(path.without_indices), is_number),
-            known => known,
+            found => found,
         };
         let Some(label) = label else { return };
         let mut word = |text: &str| {
@@ -79,9 +79,9 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
             Scalar::Null => FieldValue::Empty,
             Scalar::Text(text) => word(text),
         };
-        let known = &names.known[label];
-        if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.consumers.is_empty() && known.is_value() {
-            messages.note_unmatched(&known.text);
+        let entry = &names.labels[label];
+        if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && entry.consumers.is_empty() && entry.is_value() {
+            messages.note_unmatched(&entry.text);
         }
         all.push(Field { label, value, object: path.object });
     });

@@ -1,4 +1,4 @@
-//! From bytes to lines: cut anywhere, they give the same lines, in bounded memory.
+//! Splits bytes into lines, the same ones wherever the bytes are cut, in bounded memory.
 
 use memchr::memchr2;
 

@@ -9,7 +9,7 @@
 //!
 //! An *exact* match is a label that is the name; then no other label is used. A *partial* match is a label that has the words of the name
 //! among others: `Room temp` for `temp`. *Ambiguous* stays so until the configuration changes: the sensor is at fault, and the fault names
-//! both labels. A label is *known* once a line has had it: what it means is looked up once.
+//! both labels. A label is *interned* once a line has had it: what it means is looked up once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ pub(super) type LabelIx = usize;
 
 /// A label that a line has had, and what it means.
 #[derive(Debug)]
-pub(super) struct KnownLabel {
+pub(super) struct InternedLabel {
     label: Label,
     /// How well it matches any name.
     best_match: Option<MatchKind>,
@@ -98,7 +98,7 @@ pub(super) struct KnownLabel {
     unit_of: Option<String>,
 }
 
-impl KnownLabel {
+impl InternedLabel {
     /// The label in comparable form.
     pub(super) fn key(&self) -> &str {
         self.label.key()
@@ -152,7 +152,7 @@ pub(super) struct NamedInput {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) inputs: Vec<NamedInput>,
-    pub(super) known: Vec<KnownLabel>,
+    pub(super) labels: Vec<InternedLabel>,
     indices: HashMap<String, LabelIx>,
     siblings: Siblings,
     /// Whether anything is selected by a field beside it.
@@ -169,12 +169,12 @@ impl Names {
     pub(super) fn set_inputs(&mut self, inputs: Vec<LineInput>, missing_names: &BTreeSet<String>) -> BTreeSet<String> {
         let before = std::mem::take(&mut self.inputs);
         let last_line =
-            |input: &LineInput| before.iter().find(|known| known.input == *input).map_or(0, |known| known.last_line);
+            |input: &LineInput| before.iter().find(|named| named.input == *input).map_or(0, |named| named.last_line);
         self.inputs = inputs.into_iter().map(|input| NamedInput::new(last_line(&input), input)).collect();
-        let known: BTreeSet<&String> = before.iter().map(|input| &input.matched.name).collect();
+        let old: BTreeSet<&String> = before.iter().map(|input| &input.matched.name).collect();
         let names = self.inputs.iter().map(|input| &input.matched.name);
         let missing_names =
-            names.filter(|name| missing_names.contains(*name) || !known.contains(name)).cloned().collect();
+            names.filter(|name| missing_names.contains(*name) || !old.contains(name)).cloned().collect();
         self.has_selectors = self.inputs.iter().any(|input| !input.selectors.is_empty());
         self.forget();
         missing_names
@@ -193,7 +193,7 @@ impl Names {
 
     /// Forgets all labels, between two lines, when there are too many.
     pub(super) fn make_room(&mut self) {
-        if self.known.len() >= MAX_LABELS {
+        if self.labels.len() >= MAX_LABELS {
             self.forget();
         }
     }
@@ -221,7 +221,7 @@ impl Names {
 
     fn forget(&mut self) {
         self.has_news = true;
-        self.known.clear();
+        self.labels.clear();
         self.indices.clear();
         self.siblings = Siblings::default();
         for label in self.inputs.iter().filter_map(|input| input.label.as_ref()) {
@@ -251,7 +251,7 @@ impl Names {
         self.is_input_name(text) || Label::of(text).is_some_and(|label| attributes::unit_field(&label).is_some())
     }
 
-    /// Whether a label is interned whatever its value is: an input's name, selector, time, unit or node. `own_label` as in [`KnownLabel`].
+    /// Whether a label is interned whatever its value is: an input's name, selector, time, unit or node. `own_label` as in [`InternedLabel`].
     pub(super) fn is_always_interned(&self, text: &str, own_label: Option<&str>) -> bool {
         let is_meant = |label: Label| {
             number::is_time_name(label.key())
@@ -265,7 +265,7 @@ impl Names {
     /// How well a label matches any name.
     pub(super) fn best_match(&self, text: &str) -> Option<MatchKind> {
         match self.find(text) {
-            Some(known) => self.known[known].best_match,
+            Some(ix) => self.labels[ix].best_match,
             None => self.best_match_of(&Label::of(text)?),
         }
     }
@@ -275,16 +275,16 @@ impl Names {
         self.inputs.iter().filter_map(|input| label.matches(input.label.as_ref()?)).max()
     }
 
-    /// Index of a label, added where it is new; over a number (`is_number`) it is no unit. `own_label` as in [`KnownLabel`].
+    /// Index of a label, added where it is new; over a number (`is_number`) it is no unit. `own_label` as in [`InternedLabel`].
     pub(super) fn intern(&mut self, text: &str, own_label: Option<&str>, is_number: bool) -> Option<LabelIx> {
-        if let Some(known) = self.find(text) {
-            return Some(known);
+        if let Some(ix) = self.find(text) {
+            return Some(ix);
         }
         let label = Label::of(text)?;
         let of_record = || attributes::unit_of_record(&label).filter(|_| own_label.is_some());
         let unit_of = if is_number { None } else { attributes::unit_field(&label).or_else(of_record) };
         let has_siblings = self.siblings.add(&label);
-        let known = KnownLabel {
+        let interned = InternedLabel {
             own_label: own_label.filter(|own| *own != text).and_then(Label::of),
             text: text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect(),
             consumers: Vec::new(),
@@ -298,55 +298,55 @@ impl Names {
         };
         let mut changed = Vec::new();
         for (input_ix, input) in self.inputs.iter_mut().enumerate() {
-            if let Some(kind) = input.match_of(&known) {
+            if let Some(kind) = input.match_of(&interned) {
                 self.has_news = true;
-                if input.add_match(kind, &known, text) {
+                if input.add_match(kind, &interned, text) {
                     changed.push(input_ix);
                 }
             }
         }
-        let ix = self.known.len();
-        self.known.push(known);
+        let ix = self.labels.len();
+        self.labels.push(interned);
         self.indices.insert(text.to_owned(), ix);
         self.bind(ix);
         changed.into_iter().for_each(|input_ix| self.bind_again(input_ix));
         if has_siblings {
-            (0..ix).for_each(|known| self.bind(known));
+            (0..ix).for_each(|earlier| self.bind(earlier));
         }
         Some(ix)
     }
 
     /// Finds what a label means.
     fn bind(&mut self, ix: LabelIx) {
-        let known = &mut self.known[ix];
+        let interned = &mut self.labels[ix];
         let consumers = self
             .inputs
             .iter()
             .enumerate()
-            .filter_map(|(input_ix, input)| input.consumer(input_ix, known, &self.siblings));
-        known.consumers = consumers.collect();
-        let label = known.own_label.as_ref().unwrap_or(&known.label);
+            .filter_map(|(input_ix, input)| input.consumer(input_ix, interned, &self.siblings));
+        interned.consumers = consumers.collect();
+        let label = interned.own_label.as_ref().unwrap_or(&interned.label);
         let selects = self.inputs.iter().enumerate().flat_map(|(input_ix, input)| {
             let kinds = input.selectors.iter().map(|(name, _)| label.matches(name.as_ref()?));
             let kinds = kinds.enumerate().filter_map(|(selector, kind)| Some((selector, kind?)));
             kinds.map(move |(selector, kind)| SelectorMatch { input_ix, selector, kind })
         });
-        known.selects = selects.collect();
+        interned.selects = selects.collect();
     }
 
     /// Finds which labels a name means now.
     fn bind_again(&mut self, input_ix: usize) {
         self.revision += 1;
         let input = &self.inputs[input_ix];
-        for known in &mut self.known {
-            known.consumers.retain(|consumer| consumer.input_ix != input_ix);
-            known.consumers.extend(input.consumer(input_ix, known, &self.siblings));
+        for interned in &mut self.labels {
+            interned.consumers.retain(|consumer| consumer.input_ix != input_ix);
+            interned.consumers.extend(input.consumer(input_ix, interned, &self.siblings));
         }
     }
 
-    /// Whether a label is known whose values it takes.
+    /// Whether an interned label has values that the input takes.
     pub(super) fn has_label(&self, input_ix: usize) -> bool {
-        self.known.iter().any(|known| known.consumers.iter().any(|consumer| consumer.input_ix == input_ix))
+        self.labels.iter().any(|interned| interned.consumers.iter().any(|consumer| consumer.input_ix == input_ix))
     }
 
     /// The two labels that an ambiguous name matches.
@@ -405,15 +405,15 @@ impl NamedInput {
     }
 
     /// Whether it takes the values under a label, and how.
-    fn consumer(&self, input_ix: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Consumer> {
-        let is_ambiguous = match (self.match_of(known)?, &self.matched.partial) {
+    fn consumer(&self, input_ix: usize, interned: &InternedLabel, siblings: &Siblings) -> Option<Consumer> {
+        let is_ambiguous = match (self.match_of(interned)?, &self.matched.partial) {
             (MatchKind::Exact, _) => false,
             (MatchKind::Partial, _) if self.matched.is_exact => return None,
             (MatchKind::Partial, PartialMatch::Two(..)) => true,
-            (MatchKind::Partial, PartialMatch::One { key, .. }) if key == self.matched_label(known).key() => false,
+            (MatchKind::Partial, PartialMatch::One { key, .. }) if key == self.matched_label(interned).key() => false,
             (MatchKind::Partial, PartialMatch::One { .. } | PartialMatch::None) => return None,
         };
-        Some(Consumer { input_ix, is_ambiguous, conversion: self.label_conversion(&known.label, siblings) })
+        Some(Consumer { input_ix, is_ambiguous, conversion: self.label_conversion(&interned.label, siblings) })
     }
 
     /// Unit from the label, else from the input's name. A last word that may be a unit counts only where the sensor has none of its own.
@@ -434,20 +434,20 @@ impl NamedInput {
     }
 
     /// The form of a label that this name is matched against.
-    fn matched_label<'l>(&self, known: &'l KnownLabel) -> &'l Label {
-        known.own_label.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
+    fn matched_label<'l>(&self, interned: &'l InternedLabel) -> &'l Label {
+        interned.own_label.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&interned.label)
     }
 
     /// How well a label matches the name; none where it does not. `Temp unit` is no other `Temp`.
-    fn match_of(&self, known: &KnownLabel) -> Option<MatchKind> {
-        let (name, label) = (self.label.as_ref()?, self.matched_label(known));
-        let may_be_part = || known.unit_of.is_none() && !is_not_a_measurement(label, name, self.input.quantity);
+    fn match_of(&self, interned: &InternedLabel) -> Option<MatchKind> {
+        let (name, label) = (self.label.as_ref()?, self.matched_label(interned));
+        let may_be_part = || interned.unit_of.is_none() && !is_not_a_measurement(label, name, self.input.quantity);
         label.matches(name).filter(|kind| *kind == MatchKind::Exact || may_be_part())
     }
 
     /// A new label matches the name; returns whether labels mean something else now.
-    fn add_match(&mut self, kind: MatchKind, known: &KnownLabel, text: &str) -> bool {
-        let key = self.matched_label(known).key();
+    fn add_match(&mut self, kind: MatchKind, interned: &InternedLabel, text: &str) -> bool {
+        let key = self.matched_label(interned).key();
         match (kind, &self.matched.partial) {
             // A partial match no longer counts.
             (MatchKind::Exact, partial) => {

@@ -63,7 +63,7 @@ pub(super) struct Gap {
 
 /// What may stand behind a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum Allowed {
     Any,
     /// One word, before anything.
     Word,
@@ -87,16 +87,16 @@ pub(super) fn broken_end(text: &str, at: usize) -> usize {
     end_at(text, begin, |c| c.is_whitespace() || is_separator(c))
 }
 
-/// Cuts a line into its pairs; the last has the gap after the last value and no value. `shape_of` says what a label may hold.
-pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, shape_of: impl Fn(&dyn Fn() -> &'t str, Kind) -> Shape) {
+/// Cuts a line into its pairs; the last has the gap after the last value and no value. `may_hold` says what a label may hold.
+pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, may_hold: impl Fn(&dyn Fn() -> &'t str, Kind) -> Allowed) {
     pairs.clear();
     let mut from = 0;
     while let Some(assignment) = text[from..].find(is_assignment).map(|at| from + at) {
         let begin = skip_assignment(text, assignment);
         let mut value = value_at(text, begin);
-        let shape = shape_of(&|| label_of(&text[from..assignment], Preceding::Other), value.1);
-        let is_word = || text[..begin].ends_with(is_assignment) || shape != Shape::Any;
-        if shape == Shape::Id
+        let allowed = may_hold(&|| label_of(&text[from..assignment], Preceding::Other), value.1);
+        let is_word = || text[..begin].ends_with(is_assignment) || allowed != Allowed::Any;
+        if allowed == Allowed::Id
             && let Some(end) = id_at(text, begin, value)
         {
             value = (end, Kind::Word);

@@ -4,7 +4,7 @@ use tilth_core::label::MatchKind;
 
 use super::attributes::{self, AmbiguousOwner};
 use super::fields::{FieldRef, Fields};
-use super::names::{KnownLabel, Names};
+use super::names::{InternedLabel, Names};
 
 /// A selector of an input, and the value for which the selecting field is looked up.
 struct Selector<'l> {
@@ -56,8 +56,8 @@ impl<'l> Selector<'l> {
         }
         let kind = self.matches(last);
         let candidates: Vec<usize> = all.clone().filter(|ix| self.matches(*ix) == kind).collect();
-        let values: Vec<usize> = all.filter(|ix| self.known(*ix).is_value()).collect();
-        let is_same = |ix: &usize| self.known(*ix).consumers.iter().any(|consumer| consumer.input_ix == self.input_ix);
+        let values: Vec<usize> = all.filter(|ix| self.label(*ix).is_value()).collect();
+        let is_same = |ix: &usize| self.label(*ix).consumers.iter().any(|consumer| consumer.input_ix == self.input_ix);
         let repeated: Vec<usize> = values.iter().copied().filter(is_same).collect();
         match attributes::attribute_of(&candidates, &values, &repeated, self.value.ix) {
             Err(AmbiguousOwner) if !candidates.iter().any(|field| self.value.other(*field).says(text)) => Ok(None),
@@ -65,13 +65,13 @@ impl<'l> Selector<'l> {
         }
     }
 
-    fn known(&self, field: usize) -> &'l KnownLabel {
-        &self.names.known[self.value.other(field).field().label]
+    fn label(&self, field: usize) -> &'l InternedLabel {
+        &self.names.labels[self.value.other(field).field().label]
     }
 
     /// How well a field matches the selector.
     fn matches(&self, field: usize) -> Option<MatchKind> {
-        let mut selects = self.known(field).selects.iter();
+        let mut selects = self.label(field).selects.iter();
         selects.find(|found| found.input_ix == self.input_ix && found.selector == self.ix).map(|found| found.kind)
     }
 

@@ -84,8 +84,8 @@ pub(crate) fn columns(line: &str) -> Vec<String> {
 /// The labels of the lines that may be over values, and the one that says which node a line is of.
 fn labels(chunks: &[Chunk], columns: Option<&[String]>) -> (Vec<LineName>, Option<String>) {
     let plain = |label: String| LineName { label, selectors: Vec::new() };
-    let known = columns.unwrap_or_default().iter().cloned().chain(contacts(chunks));
-    let (mut names, mut node): (Vec<LineName>, Option<String>) = (known.map(plain).collect(), None);
+    let first = columns.unwrap_or_default().iter().cloned().chain(contacts(chunks));
+    let (mut names, mut node): (Vec<LineName>, Option<String>) = (first.map(plain).collect(), None);
     loop {
         // The decoder keeps some labels that no input reads; those that become inputs make room for others.
         let unmatched_labels = SurveyPass::run(Quantity::Count, &names, columns, chunks).messages.unmatched_labels;

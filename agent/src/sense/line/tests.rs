@@ -95,10 +95,10 @@ impl Watched {
             }
         };
         match told {
-            SenseMessage::Value(Sample { sensor, fault: Some(why), .. }) => format!("{sensor} is at fault: {why}"),
-            SenseMessage::Value(sample) => match sample.source_time {
-                Some(WallTime(ms)) => format!("{}={} @{ms}", sample.sensor, sample.value),
-                None => format!("{}={}", sample.sensor, sample.value),
+            SenseMessage::Value(SensorValue { sensor, fault: Some(why), .. }) => format!("{sensor} is at fault: {why}"),
+            SenseMessage::Value(value) => match value.stamp {
+                Some(WallTime(ms)) => format!("{}={} @{ms}", value.sensor, value.number),
+                None => format!("{}={}", value.sensor, value.number),
             },
             SenseMessage::Bus { bus, down: Some(_) } => format!("{bus} down"),
             SenseMessage::Bus { bus, down: None } => format!("{bus} up"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tilth_config::{Bus, BusKind, Link, Loaded, Parity, Resource, Serial};
+use tilth_config::{Bus, BusAddress, BusKind, Loaded, Parity, Resource, Serial};
 use tilth_core::id::Id;
 use tilth_notify::secret::Secrets;
 
@@ -12,9 +12,9 @@ use super::find;
 use crate::api::rows::StatusRow;
 use crate::check::machine;
 use crate::commands::port::adapters;
+use crate::sense::endpoint::Endpoint;
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
-use crate::sense::stream::Endpoint;
 
 /// Speed at which the port of a modem is tried: opening it does not depend on that.
 const ANY_BAUD: u32 = 115_200;
@@ -58,7 +58,7 @@ pub(super) async fn of(loaded: &Loaded, agent: Option<i32>, status: Option<&Stat
 fn kind(bus: Option<(&Id, &Bus)>, path: &str) -> (PortKind, Option<Serial>) {
     use BusKind::{Board, Gpio, I2c, Line, Modbus, Mqtt, Sdi12, W1};
     match bus {
-        Some((_, Bus { link: Link::Serial(serial), .. })) => (PortKind::Serial, Some(serial.clone())),
+        Some((_, Bus { address: BusAddress::Serial(serial), .. })) => (PortKind::Serial, Some(serial.clone())),
         Some((_, Bus { kind: I2c, .. })) => (PortKind::I2c, None),
         Some((_, Bus { kind: Line | Board | Modbus | Mqtt | W1 | Gpio | Sdi12, .. })) => (PortKind::Other, None),
         None => {

@@ -12,7 +12,7 @@ impl Session {
     pub(super) fn handle_reading(&mut self, reading: Reading) {
         let Some(at) = self.clock.uptime(reading.at) else { return };
         let check = self.sequence.check(&reading);
-        if let (State::Connected { is_verified, .. }, SeqCheck::InOrder | SeqCheck::Duplicate { is_known: true }) =
+        if let (State::Connected { is_verified, .. }, SeqCheck::InOrder | SeqCheck::Duplicate { is_same: true }) =
             (&mut self.state, check)
         {
             *is_verified = true;
@@ -26,7 +26,8 @@ impl Session {
                 if let Some(channel_type) = self.channel_types.of(&reading) {
                     let counts = channel_type.is_some_and(|(kind, _)| kind == ChannelKind::Pulse);
                     let pulses = if counts { self.counters.take(&reading) } else { None };
-                    self.effects.push_back(Effect::Value(ChannelReading { channel, channel_type, at, sample, pulses }));
+                    let reading = ChannelReading { channel, channel_type, at, sample, pulses };
+                    self.effects.push_back(Effect::Reading(reading));
                 }
             }
             SeqCheck::Duplicate { .. } => self.counts.ignore(texts::REPEATED),
@@ -51,7 +52,7 @@ impl Session {
             return;
         }
         let Some(next) = self.sequence.next else { return };
-        let through = u64::from(self.starts) << 32 | u64::from(next.wrapping_sub(1));
+        let through = u64::from(self.boots) << 32 | u64::from(next.wrapping_sub(1));
         let BoardId(board) = self.id;
         let (recent, counted) = (self.sequence.recent.clone(), self.counters.counted.clone());
         let position = BoardPosition { board, next, recent, counted };
@@ -66,10 +67,9 @@ impl Session {
             self.counts.dropped = dropped;
             self.log(Topic::Loss, texts::dropped(news));
         }
-        let of_this_start =
-            stored.filter(|through| (through >> 32) as u32 == self.starts).map(|through| through as u32);
-        if of_this_start.is_some() && of_this_start != self.stored {
-            self.stored = of_this_start;
+        let of_this_boot = stored.filter(|through| (through >> 32) as u32 == self.boots).map(|through| through as u32);
+        if of_this_boot.is_some() && of_this_boot != self.stored {
+            self.stored = of_this_boot;
             self.confirm();
         }
     }

@@ -74,8 +74,10 @@ impl Timeline {
             Effect::Send(ToBoard::SetRelay(set)) => format!("set relay {} ({})", set.relay, set.command),
             Effect::Send(other) => format!("{other:?}"),
             Effect::Connected => "connected".to_owned(),
-            Effect::Value(ChannelReading { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
-            Effect::Value(ChannelReading { at, sample: Sample::Fault(fault), .. }) => format!("{fault:?} at {}", at.0),
+            Effect::Reading(ChannelReading { at, sample: Sample::Value(value), .. }) => format!("{value} at {}", at.0),
+            Effect::Reading(ChannelReading { at, sample: Sample::Fault(fault), .. }) => {
+                format!("{fault:?} at {}", at.0)
+            }
             Effect::RequestAck(through, _) => format!("through {}:{}", through >> 32, through as u32),
             Effect::Outcome(outcome) => format!("{outcome:?}"),
             Effect::Log(Topic::Danger, text) => format!("logs danger: {text}"),
@@ -311,7 +313,7 @@ fn readings_from_before_a_channel_was_set_are_confirmed_and_not_taken_for_what_i
     let channel_type = Some((ChannelKind::Ds18b20, Unit::MilliCelsius));
     let value =
         ChannelReading { channel: 0, channel_type, at: Uptime(1_600), sample: Sample::Value(19_000), pulses: None };
-    assert_eq!(timeline.0.poll(), Some(Effect::Value(value)));
+    assert_eq!(timeline.0.poll(), Some(Effect::Reading(value)));
 }
 
 #[test]

@@ -50,11 +50,11 @@ pub(crate) struct CalibrationRequest {
 pub(crate) type Begun = oneshot::Sender<()>;
 
 /// Told what the circuit keeps in the end, or why it has not taken the step, in words.
-pub(crate) type Answer = oneshot::Sender<Result<Calibrated, String>>;
+pub(crate) type Answer = oneshot::Sender<Result<CalibrationStatus, String>>;
 
 /// What a circuit says of its calibration; none of what its firmware does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Calibrated {
+pub(crate) struct CalibrationStatus {
     /// How many points it keeps.
     pub(crate) points: Option<u8>,
     /// Slopes of a pH probe in acid and in base, % of an ideal probe's.
@@ -70,9 +70,9 @@ const PH_HIGH: RangeInclusive<f64> = 8.0..=14.0;
 const EC: RangeInclusive<f64> = 0.07..=500_000.0;
 const RTD: RangeInclusive<f64> = -126.0..=1254.0;
 
-/// A step of a calibration, with the value of the solution that the probe is in.
+/// Calibration command of a circuit, with the value of the solution that the probe is in.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::sense::i2c) enum Point {
+pub(in crate::sense::i2c) enum CalibrationCommand {
     /// Forgets all points.
     Clear,
     /// The first point of a pH probe, which forgets the others.
@@ -95,8 +95,8 @@ impl fmt::Display for CalibrationStep {
     }
 }
 
-impl Point {
-    /// The step of a circuit at this value; none of a query.
+impl CalibrationCommand {
+    /// The command for a step at this value; none for a query.
     ///
     /// # Errors
     /// What the circuit takes instead, in words.
@@ -104,30 +104,30 @@ impl Point {
         chip: I2cChip,
         step: CalibrationStep,
         value: Option<f64>,
-    ) -> Result<Option<Point>, String> {
+    ) -> Result<Option<CalibrationCommand>, String> {
         use CalibrationStep::{Air, Clear, Dry, High, Low, Mid, Query, Single, Zero};
         use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
-        let at = |point: fn(f64) -> Point, range: RangeInclusive<f64>, unit: &str| {
-            let within = value.filter(|value| range.contains(value)).map(point);
+        let at = |command: fn(f64) -> CalibrationCommand, range: RangeInclusive<f64>, unit: &str| {
+            let within = value.filter(|value| range.contains(value)).map(command);
             let expected =
                 || format!("{step} of an {chip} takes a value from {} to {} {unit}", range.start(), range.end());
             within.map(Some).ok_or_else(expected)
         };
         let plain =
-            |point| if value.is_none() { Ok(point) } else { Err(format!("{step} of an {chip} takes no value")) };
+            |command| if value.is_none() { Ok(command) } else { Err(format!("{step} of an {chip} takes no value")) };
         match (step, chip) {
             (Query, _) => plain(None),
-            (Clear, _) => plain(Some(Point::Clear)),
-            (Mid, EzoPh) => at(Point::Mid, PH_MID, "pH"),
-            (Low, EzoPh) => at(Point::Low, PH_LOW, "pH"),
-            (High, EzoPh) => at(Point::High, PH_HIGH, "pH"),
-            (Dry, EzoEc) => plain(Some(Point::Dry)),
-            (Single, EzoEc) => at(Point::One, EC, "uS/cm"),
-            (Low, EzoEc) => at(Point::Low, EC, "uS/cm"),
-            (High, EzoEc) => at(Point::High, EC, "uS/cm"),
-            (Single, EzoRtd) => at(Point::One, RTD, "C"),
-            (Air, EzoDo) => plain(Some(Point::Air)),
-            (Zero, EzoDo) => plain(Some(Point::Zero)),
+            (Clear, _) => plain(Some(CalibrationCommand::Clear)),
+            (Mid, EzoPh) => at(CalibrationCommand::Mid, PH_MID, "pH"),
+            (Low, EzoPh) => at(CalibrationCommand::Low, PH_LOW, "pH"),
+            (High, EzoPh) => at(CalibrationCommand::High, PH_HIGH, "pH"),
+            (Dry, EzoEc) => plain(Some(CalibrationCommand::Dry)),
+            (Single, EzoEc) => at(CalibrationCommand::One, EC, "uS/cm"),
+            (Low, EzoEc) => at(CalibrationCommand::Low, EC, "uS/cm"),
+            (High, EzoEc) => at(CalibrationCommand::High, EC, "uS/cm"),
+            (Single, EzoRtd) => at(CalibrationCommand::One, RTD, "C"),
+            (Air, EzoDo) => plain(Some(CalibrationCommand::Air)),
+            (Zero, EzoDo) => plain(Some(CalibrationCommand::Zero)),
             _ => Err(format!("an {chip} has no step {step}; its steps are {}, clear and query", steps(chip))),
         }
     }
@@ -136,16 +136,16 @@ impl Point {
     pub(super) fn text(self, chip: I2cChip) -> Option<String> {
         use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
         Some(match (self, chip) {
-            (Point::Clear, _) => "Cal,clear".to_owned(),
-            (Point::Mid(value), EzoPh) => format!("Cal,mid,{value:.2}"),
-            (Point::Low(value), EzoPh) => format!("Cal,low,{value:.2}"),
-            (Point::High(value), EzoPh) => format!("Cal,high,{value:.2}"),
-            (Point::Low(value), EzoEc) => format!("Cal,low,{value}"),
-            (Point::High(value), EzoEc) => format!("Cal,high,{value}"),
-            (Point::One(value), EzoEc | EzoRtd) => format!("Cal,{value}"),
-            (Point::Dry, EzoEc) => "Cal,dry".to_owned(),
-            (Point::Air, EzoDo) => "Cal".to_owned(),
-            (Point::Zero, EzoDo) => "Cal,0".to_owned(),
+            (CalibrationCommand::Clear, _) => "Cal,clear".to_owned(),
+            (CalibrationCommand::Mid(value), EzoPh) => format!("Cal,mid,{value:.2}"),
+            (CalibrationCommand::Low(value), EzoPh) => format!("Cal,low,{value:.2}"),
+            (CalibrationCommand::High(value), EzoPh) => format!("Cal,high,{value:.2}"),
+            (CalibrationCommand::Low(value), EzoEc) => format!("Cal,low,{value}"),
+            (CalibrationCommand::High(value), EzoEc) => format!("Cal,high,{value}"),
+            (CalibrationCommand::One(value), EzoEc | EzoRtd) => format!("Cal,{value}"),
+            (CalibrationCommand::Dry, EzoEc) => "Cal,dry".to_owned(),
+            (CalibrationCommand::Air, EzoDo) => "Cal".to_owned(),
+            (CalibrationCommand::Zero, EzoDo) => "Cal,0".to_owned(),
             _ => return None,
         })
     }
@@ -153,7 +153,7 @@ impl Point {
     /// Processing delay of the datasheet.
     pub(super) fn delay(self, chip: I2cChip) -> Duration {
         Duration::from_millis(match (self, chip) {
-            (Point::Clear, _) => 300,
+            (CalibrationCommand::Clear, _) => 300,
             (_, I2cChip::EzoPh) => 900,
             (_, I2cChip::EzoDo) => 1300,
             _ => 600,

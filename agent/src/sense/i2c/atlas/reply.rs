@@ -2,7 +2,7 @@
 //!
 //! Source: the I2C part of Atlas Scientific's datasheets of the EZO pH, EC, RTD and D.O. circuits, "Response codes".
 
-use crate::sense::i2c::wire::Fault;
+use crate::sense::i2c::chip_io::Fault;
 
 /// First byte of an answer.
 const SUCCESS: u8 = 1;

@@ -200,28 +200,28 @@ fn a_thermometer_in_another_scale_is_set_to_celsius_before_it_is_read() {
 /// The circuit, which is calibrated before its first reading.
 fn calibrated(
     chip: I2cChip,
-    point: Option<Point>,
+    command: Option<CalibrationCommand>,
     start: &[&str],
     then: &[&[u8]],
 ) -> (FakeBus, Driver, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
     let (bus, mut driver, commands) = circuit(chip, start, then);
     let Driver::Ezo(ezo) = &mut driver else { panic!("{driver:?}") };
-    ezo.calibrate(point);
+    ezo.calibrate(command);
     (bus, driver, commands)
 }
 
 #[test]
 fn a_step_of_a_calibration_comes_before_the_reading_and_is_looked_at_afterwards() {
     let then: [&[u8]; 5] = [b"\xfe", b"\x01", b"\x01?Cal,1", b"\x01?Slope,99.7,100.3", b"\x017.01"];
-    let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Some(Point::Mid(7.0)), &START, &then);
-    let kept = Calibrated { points: Some(1), slope: Some([99.7, 100.3]) };
+    let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Mid(7.0)), &START, &then);
+    let kept = CalibrationStatus { points: Some(1), slope: Some([99.7, 100.3]) };
     assert_eq!(told(&mut driver, &mut bus), Ok(kept));
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.01)]));
     assert_eq!(*commands.lock().unwrap(), ["i", "Status", "Cal,?", "Slope,?", "Cal,mid,7.00", "Cal,?", "Slope,?", "R"]);
 }
 
 /// What the person is told: the answer to the calibration, without waiting for the reading after it.
-fn told(driver: &mut Driver, bus: &mut FakeBus) -> Result<Calibrated, String> {
+fn told(driver: &mut Driver, bus: &mut FakeBus) -> Result<CalibrationStatus, String> {
     for _ in 0..200 {
         let done = step(driver, bus, PH);
         if let Some(said) = driver.ezo().and_then(|ezo| ezo.calibrated(&done)) {
@@ -237,11 +237,15 @@ fn a_query_asks_again_what_is_kept_and_changes_nothing() {
     let (mut bus, mut driver, commands) = circuit(I2cChip::EzoPh, &START, &then);
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.01)]));
     driver.ezo().unwrap().calibrate(None);
-    assert_eq!(told(&mut driver, &mut bus), Ok(Calibrated { points: Some(3), slope: Some([98.0, 99.0]) }));
+    assert_eq!(told(&mut driver, &mut bus), Ok(CalibrationStatus { points: Some(3), slope: Some([98.0, 99.0]) }));
     assert_eq!(commands.lock().unwrap()[4..], ["R", "Cal,?", "Slope,?", "R"]);
     let start = ["?I,pH,1.0", "?STATUS,P,3.3"];
     let (mut bus, mut driver, _) = calibrated(I2cChip::EzoPh, None, &start, &[b"\x02", b"\x02", b"\x017.0"]);
-    assert_eq!(told(&mut driver, &mut bus), Ok(Calibrated::default()), "old firmware does not know the question");
+    assert_eq!(
+        told(&mut driver, &mut bus),
+        Ok(CalibrationStatus::default()),
+        "old firmware does not know the question"
+    );
 }
 
 /// Guards against: a technician who rinses the probe and goes on, while the circuit has not taken the point.
@@ -260,11 +264,11 @@ fn a_step_that_fails_says_whether_the_points_are_those_of_before() {
         (&START, &confirmed, "the circuit took \"Cal,low,4.00\", and failed after it: the chip lost its power"),
         (&["?i,EC,2.10"], &[], "nothing was changed: another chip answers: expected pH, got EC"),
     ] {
-        let (mut bus, mut driver, _) = calibrated(I2cChip::EzoPh, Some(Point::Low(4.0)), start, then);
+        let (mut bus, mut driver, _) = calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Low(4.0)), start, then);
         let said = told(&mut driver, &mut bus).unwrap_err();
         assert!(said.starts_with(expected), "expected {expected}, got {said}");
     }
-    let (_, mut driver, _) = calibrated(I2cChip::EzoPh, Some(Point::Low(4.0)), &START, &[]);
+    let (_, mut driver, _) = calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Low(4.0)), &START, &[]);
     let said = told(&mut driver, &mut FakeBus::default()).unwrap_err();
     assert_eq!(said, "nothing was changed: no chip answers at 0x63; is it wired and powered?");
 }
@@ -277,7 +281,8 @@ fn a_step_that_failed_is_not_repeated() {
         (b"\x01what", Fault::Answer("what".to_owned())),
         (b"\xff", Fault::PowerLost),
     ] {
-        let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Some(Point::Low(4.0)), &START, &[answer]);
+        let (mut bus, mut driver, commands) =
+            calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Low(4.0)), &START, &[answer]);
         assert_eq!(reading(&mut driver, &mut bus, PH), Err(fault));
         for _ in 0..40 {
             let _ = step(&mut driver, &mut bus, PH);
@@ -289,23 +294,23 @@ fn a_step_that_failed_is_not_repeated() {
 #[test]
 fn each_circuit_has_steps_of_its_own() {
     use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
-    for (chip, point, expected) in [
-        (EzoPh, Point::High(10.0), Some(("Cal,high,10.00", 900))),
-        (EzoPh, Point::Clear, Some(("Cal,clear", 300))),
-        (EzoPh, Point::Dry, None),
-        (EzoEc, Point::Dry, Some(("Cal,dry", 600))),
-        (EzoEc, Point::One(1413.0), Some(("Cal,1413", 600))),
-        (EzoEc, Point::Low(12880.0), Some(("Cal,low,12880", 600))),
-        (EzoEc, Point::High(80000.0), Some(("Cal,high,80000", 600))),
-        (EzoEc, Point::Mid(7.0), None),
-        (EzoRtd, Point::One(21.5), Some(("Cal,21.5", 600))),
-        (EzoDo, Point::Air, Some(("Cal", 1300))),
-        (EzoDo, Point::Zero, Some(("Cal,0", 1300))),
-        (EzoDo, Point::One(8.0), None),
+    for (chip, command, expected) in [
+        (EzoPh, CalibrationCommand::High(10.0), Some(("Cal,high,10.00", 900))),
+        (EzoPh, CalibrationCommand::Clear, Some(("Cal,clear", 300))),
+        (EzoPh, CalibrationCommand::Dry, None),
+        (EzoEc, CalibrationCommand::Dry, Some(("Cal,dry", 600))),
+        (EzoEc, CalibrationCommand::One(1413.0), Some(("Cal,1413", 600))),
+        (EzoEc, CalibrationCommand::Low(12880.0), Some(("Cal,low,12880", 600))),
+        (EzoEc, CalibrationCommand::High(80000.0), Some(("Cal,high,80000", 600))),
+        (EzoEc, CalibrationCommand::Mid(7.0), None),
+        (EzoRtd, CalibrationCommand::One(21.5), Some(("Cal,21.5", 600))),
+        (EzoDo, CalibrationCommand::Air, Some(("Cal", 1300))),
+        (EzoDo, CalibrationCommand::Zero, Some(("Cal,0", 1300))),
+        (EzoDo, CalibrationCommand::One(8.0), None),
     ] {
-        let found = point.text(chip).map(|text| (text, point.delay(chip)));
+        let found = command.text(chip).map(|text| (text, command.delay(chip)));
         let expected = expected.map(|(text, ms)| (text.to_owned(), Duration::from_millis(ms)));
-        assert_eq!(found, expected, "{chip} {point:?}");
+        assert_eq!(found, expected, "{chip} {command:?}");
     }
 }
 
@@ -314,10 +319,10 @@ fn a_step_has_a_value_that_its_circuit_takes() {
     use CalibrationStep::{Air, Clear, High, Low, Mid, Query, Single};
     use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
     for (chip, step, value, expected) in [
-        (EzoPh, Mid, Some(6.86), Ok(Some(Point::Mid(6.86)))),
+        (EzoPh, Mid, Some(6.86), Ok(Some(CalibrationCommand::Mid(6.86)))),
         (EzoPh, Query, None, Ok(None)),
-        (EzoRtd, Single, Some(-10.0), Ok(Some(Point::One(-10.0)))),
-        (EzoDo, Clear, None, Ok(Some(Point::Clear))),
+        (EzoRtd, Single, Some(-10.0), Ok(Some(CalibrationCommand::One(-10.0)))),
+        (EzoDo, Clear, None, Ok(Some(CalibrationCommand::Clear))),
         (EzoPh, Low, Some(7.0), Err("low of an ezo_ph takes a value from 1 to 6 pH")),
         (EzoPh, High, Some(f64::NAN), Err("high of an ezo_ph takes a value from 8 to 14 pH")),
         (EzoEc, Single, None, Err("single of an ezo_ec takes a value from 0.07 to 500000 uS/cm")),
@@ -329,6 +334,6 @@ fn a_step_has_a_value_that_its_circuit_takes() {
             Err("an ezo_ec has no step mid; its steps are dry, single, low, high, clear and query"),
         ),
     ] {
-        assert_eq!(Point::of(chip, step, value), expected.map_err(str::to_owned));
+        assert_eq!(CalibrationCommand::of(chip, step, value), expected.map_err(str::to_owned));
     }
 }

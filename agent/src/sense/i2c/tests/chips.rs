@@ -1,8 +1,8 @@
 //! Each chip's registers: values, wrong checksums, lost power, power-on values and conversions that never end.
 
 use crate::sense::i2c::chip::{Driver, Step, Values};
+use crate::sense::i2c::chip_io::Fault;
 use crate::sense::i2c::fake::{Commands, FakeBus, FakeChip, Registers, reading, step, words};
-use crate::sense::i2c::wire::Fault;
 use tilth_config::I2cChip;
 
 /// A reading with two decimals, or why there is none.

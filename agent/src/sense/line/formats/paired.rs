@@ -9,7 +9,7 @@ use super::{Formats, LineContext};
 use crate::sense::line::fields::FieldValue;
 use crate::sense::line::names::{LabelIx, Names};
 use crate::sense::line::number::{self, Parsed};
-use crate::sense::line::pairs::{self, Gap, Kind, Pair, Preceding, Shape};
+use crate::sense::line::pairs::{self, Allowed, Gap, Kind, Pair, Preceding};
 use crate::sense::line::words;
 
 /// Gaps between values that are remembered; a bus with more prints something new in each line.
@@ -20,12 +20,12 @@ impl Formats {
     pub(super) fn pairs<'t>(&mut self, text: &'t str, context: &mut LineContext<'_>) -> bool {
         let mut cut = std::mem::take(&mut self.pairs);
         let names = &context.names;
-        let holds = |label: &dyn Fn() -> &'t str, kind: Kind| match kind {
-            _ if names.has_selectors && names.is_selector(label()) => Shape::Id,
-            Kind::Heading if names.may_hold_word(label()) => Shape::Word,
-            _ => Shape::Any,
+        let allowed = |label: &dyn Fn() -> &'t str, kind: Kind| match kind {
+            _ if names.has_selectors && names.is_selector(label()) => Allowed::Id,
+            Kind::Heading if names.may_hold_word(label()) => Allowed::Word,
+            _ => Allowed::Any,
         };
-        pairs::cut(text, &mut cut, holds);
+        pairs::cut(text, &mut cut, allowed);
         let mut any = false;
         let block = Arc::clone(&self.blocks.heading);
         if !block.is_empty() {
@@ -126,16 +126,16 @@ fn preceding_of(text: &str, pair: &Pair) -> Preceding {
 /// Index of a pair's label. A label whose value is no number is not interned, unless it is the name of an input: `Temp failed: timeout`.
 fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut LineContext<'_>) -> Option<LabelIx> {
     if heading.is_none()
-        && let Some(known) = context.names.find(label)
+        && let Some(found) = context.names.find(label)
     {
-        return Some(known);
+        return Some(found);
     }
     let is_time = Label::of(label).is_some_and(|label| number::is_time_name(label.key()));
     let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
     let own_label = under.is_some().then_some(label);
     let label = under.as_deref().unwrap_or(label);
-    if let Some(known) = context.names.find(label) {
-        return Some(known);
+    if let Some(found) = context.names.find(label) {
+        return Some(found);
     }
     if !is_value && !context.names.is_always_interned(label, None) {
         return None;

@@ -5,7 +5,7 @@ use super::*;
 /// The pairs of a line as `label=value unit`, what is no number in quotes, headings as `label/`.
 fn pairs(text: &str) -> String {
     let mut found = Vec::new();
-    cut(text, &mut found, |label, _| if label() == "node" { Shape::Word } else { Shape::Any });
+    cut(text, &mut found, |label, _| if label() == "node" { Allowed::Word } else { Allowed::Any });
     let gaps: Vec<Gap> = found
         .iter()
         .enumerate()

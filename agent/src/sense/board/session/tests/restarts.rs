@@ -119,7 +119,7 @@ fn pulses_after(lost: u32) -> Option<Pulses> {
     timeline.receive(600_100, &FromBoard::Heartbeat(Heartbeat { lost, ..heartbeat }));
     timeline.0.handle(Uptime(600_200), Input::Bytes(&frame(&reading(30, 310_000, 620))));
     let pulses = std::iter::from_fn(|| timeline.0.poll()).find_map(|effect| match effect {
-        Effect::Value(value) => Some(value.pulses),
+        Effect::Reading(value) => Some(value.pulses),
         _ => None,
     });
     assert_eq!((timeline.0.counts.restarts, timeline.0.counts.lost), (0, 29));

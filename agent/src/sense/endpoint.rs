@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tilth_config::{Link, Serial};
+use tilth_config::{BusAddress, Serial};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,20 +22,20 @@ pub(crate) enum Endpoint {
     Tcp(String),
 }
 
-/// A line that is open.
+/// An open serial line: bytes in both directions.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) enum ByteStream {
     Serial(Port),
     Tcp(TcpStream),
 }
 
 impl Endpoint {
-    /// Endpoint of a link; none for one without a serial line.
-    pub(crate) fn of(link: &Link) -> Option<Endpoint> {
-        match link {
-            Link::Serial(serial) => Some(Endpoint::Serial(serial.clone())),
-            Link::Tcp { address } => Some(Endpoint::Tcp(address.clone())),
-            Link::Port(_) | Link::Broker { .. } => None,
+    /// Endpoint of a bus; none for a bus without a serial line.
+    pub(crate) fn of(address: &BusAddress) -> Option<Endpoint> {
+        match address {
+            BusAddress::Serial(serial) => Some(Endpoint::Serial(serial.clone())),
+            BusAddress::Tcp { address } => Some(Endpoint::Tcp(address.clone())),
+            BusAddress::Port(_) | BusAddress::Broker { .. } => None,
         }
     }
 
@@ -57,21 +57,21 @@ impl Endpoint {
         open_port: fn(&Serial, &Ports) -> io::Result<Port>,
         hangs: impl Fn(String),
         ports: &Ports,
-    ) -> Result<Stream, String> {
+    ) -> Result<ByteStream, String> {
         let name = self.name();
         match self {
             Endpoint::Serial(serial) => {
                 let (opened, ports) = (serial.clone(), ports.clone());
                 let hangs = || hangs(format!("{name}: it hangs while it is opened"));
                 let port = blocking(move || open_port(&opened, &ports), PATIENCE, hangs).await;
-                Ok(Stream::Serial(port.map_err(|error| port::reason(name, &error))?))
+                Ok(ByteStream::Serial(port.map_err(|error| port::reason(name, &error))?))
             }
             Endpoint::Tcp(address) => {
                 let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
                 let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                 let stream = stream.map_err(|error| port::reason(name, &error))?;
                 let _ = stream.set_nodelay(true);
-                Ok(Stream::Tcp(stream))
+                Ok(ByteStream::Tcp(stream))
             }
         }
     }
@@ -82,15 +82,15 @@ impl Endpoint {
     }
 }
 
-impl Stream {
+impl ByteStream {
     /// Reads what came; waits for it. Cancelling is safe.
     ///
     /// # Errors
     /// When the line is gone.
     pub(crate) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = match self {
-            Stream::Serial(port) => port.read(bytes).await?,
-            Stream::Tcp(stream) => stream.read(bytes).await?,
+            ByteStream::Serial(port) => port.read(bytes).await?,
+            ByteStream::Tcp(stream) => stream.read(bytes).await?,
         };
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the line was hung up"));
@@ -105,8 +105,8 @@ impl Stream {
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = async {
             match self {
-                Stream::Serial(port) => port.stream.write_all(bytes).await,
-                Stream::Tcp(stream) => stream.write_all(bytes).await,
+                ByteStream::Serial(port) => port.stream.write_all(bytes).await,
+                ByteStream::Tcp(stream) => stream.write_all(bytes).await,
             }
         };
         timeout(PATIENCE, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -118,8 +118,8 @@ impl Stream {
     /// When it does not.
     pub(crate) fn check(&self) -> io::Result<()> {
         match self {
-            Stream::Serial(port) => port.check(),
-            Stream::Tcp(_) => Ok(()),
+            ByteStream::Serial(port) => port.check(),
+            ByteStream::Tcp(_) => Ok(()),
         }
     }
 }

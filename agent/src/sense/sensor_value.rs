@@ -13,11 +13,11 @@ use crate::clock::{Clock, ClockMode};
 
 /// A value on its way to decide. It names its sensor, for the plan may change while it waits.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sample {
+pub(crate) struct SensorValue {
     /// Whose value it is.
     pub(crate) sensor: SensorId,
     /// Not a number where the input answered without a value.
-    pub(crate) value: f64,
+    pub(crate) number: f64,
     /// What the bus knows of the value; the engine only ever finds it worse.
     pub(crate) quality: Quality,
     /// Why the input has no value, where the quality is fault, or one that is suspect.
@@ -25,29 +25,29 @@ pub(crate) struct Sample {
     pub(crate) arrived: Uptime,
     /// When it was measured, where the bus knows that on the agent's clock; never later than its arrival.
     pub(crate) measured_at: Option<Uptime>,
-    /// Time that its source gave it, where its input says `stamp = "source"` and it carried one.
-    pub(crate) source_time: Option<WallTime>,
-    /// Why `source_time` is not used; ignored on the event-time clock.
+    /// Time of day that its source gave it, where its input says `stamp = "source"` and it carried one.
+    pub(crate) stamp: Option<WallTime>,
+    /// Why `stamp` is not used; ignored on the event-time clock.
     pub(crate) rejected: Option<StampRejection>,
 }
 
-impl Sample {
+impl SensorValue {
     /// A value that arrived now and counts from then.
     pub(crate) fn new(
         sensor: SensorId,
-        value: f64,
+        number: f64,
         quality: Quality,
         fault: Option<Arc<str>>,
         arrived: Uptime,
-    ) -> Sample {
-        Sample { sensor, value, quality, fault, arrived, measured_at: None, source_time: None, rejected: None }
+    ) -> SensorValue {
+        SensorValue { sensor, number, quality, fault, arrived, measured_at: None, stamp: None, rejected: None }
     }
 
     /// The value as input of the engine; none where the plan has no such sensor any more. Made as decide takes the value from the
     /// queue: this moves the event-time clock.
     pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {
         let sensor = plan.sensor_ix(self.sensor.as_str())?;
-        let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };
+        let raw = |at| Raw { sensor, at, value: self.number, quality: self.quality };
         Some(match self.stated_time(clock) {
             Some(at) => Input::Reading(raw(at)),
             None if self.rejected.is_some() && clock.mode() != ClockMode::EventTime => {
@@ -57,7 +57,7 @@ impl Sample {
         })
     }
 
-    /// Instant of the value for the engine, the same for all values of a line. To be called after [`Sample::input`].
+    /// Instant of the value for the engine, the same for all values of a line. To be called after [`SensorValue::input`].
     pub(crate) fn instant(&self, clock: &Clock) -> Uptime {
         if clock.mode() == ClockMode::EventTime { clock.uptime() } else { self.arrived }
     }
@@ -65,7 +65,7 @@ impl Sample {
     /// When it was measured, if its arrival does not count.
     fn stated_time(&self, clock: &Clock) -> Option<Uptime> {
         if clock.mode() == ClockMode::EventTime {
-            return Some(match self.source_time {
+            return Some(match self.stamp {
                 Some(stamp) => {
                     clock.observe(stamp);
                     Uptime(stamp.0)
@@ -76,7 +76,7 @@ impl Sample {
         if self.measured_at.is_some() {
             return self.measured_at;
         }
-        let stamp = self.source_time.filter(|_| self.rejected.is_none())?;
+        let stamp = self.stamp.filter(|_| self.rejected.is_none())?;
         // A little ahead is the difference of two clocks: no reading is from later than now.
         Some(clock.uptime_at(stamp)?.min(self.arrived))
     }
@@ -92,15 +92,15 @@ mod tests {
     fn a_stamp_is_accepted_unless_it_was_rejected() {
         let clock = Clock::new(ClockMode::Scaled(1));
         let arrived = Uptime(10_000_000);
-        let sample = |source_time, rejected| {
-            Sample {
+        let value = |stamp, rejected| {
+            SensorValue {
                 sensor: SensorId::new("a/b").unwrap(),
-                value: 1.0,
+                number: 1.0,
                 quality: Quality::Good,
                 fault: None,
                 arrived,
                 measured_at: None,
-                source_time,
+                stamp,
                 rejected,
             }
             .stated_time(&clock)
@@ -117,39 +117,39 @@ mod tests {
             (wall(super::super::stamp::AHEAD.0), None, Some(arrived)),
             (wall(Span::from_mins(60).0), Some(StampRejection::Ahead), None),
         ] {
-            assert_eq!(sample(stamp, rejected), at, "{stamp:?} {rejected:?}");
+            assert_eq!(value(stamp, rejected), at, "{stamp:?} {rejected:?}");
         }
     }
 
     #[test]
-    fn on_the_input_clock_stamps_are_the_time() {
+    fn on_the_event_time_clock_stamps_are_the_time() {
         let clock = Clock::new(ClockMode::EventTime);
-        let sample = |source_time| {
+        let value = |stamp| {
             let sensor = SensorId::new("a/b").unwrap();
-            Sample {
+            SensorValue {
                 sensor,
-                value: 1.0,
+                number: 1.0,
                 quality: Quality::Good,
                 fault: None,
                 arrived: Uptime(0),
                 measured_at: None,
-                source_time,
+                stamp,
                 rejected: Some(StampRejection::NoClock),
             }
         };
-        assert_eq!(sample(Some(WallTime(5000))).stated_time(&clock), Some(Uptime(5000)));
-        assert_eq!(sample(Some(WallTime(4000))).stated_time(&clock), Some(Uptime(4000)));
-        assert_eq!(sample(None).stated_time(&clock), Some(Uptime(5000)));
+        assert_eq!(value(Some(WallTime(5000))).stated_time(&clock), Some(Uptime(5000)));
+        assert_eq!(value(Some(WallTime(4000))).stated_time(&clock), Some(Uptime(4000)));
+        assert_eq!(value(None).stated_time(&clock), Some(Uptime(5000)));
         assert_eq!(clock.uptime(), Uptime(5000));
         let sensor = SensorId::new("a/b").unwrap();
-        let old = Sample {
+        let old = SensorValue {
             sensor,
-            value: 1.0,
+            number: 1.0,
             quality: Quality::Good,
             fault: None,
             arrived: Uptime(0),
             measured_at: None,
-            source_time: Some(WallTime(4000)),
+            stamp: Some(WallTime(4000)),
             rejected: None,
         };
         assert_eq!(old.instant(&clock), Uptime(5000));

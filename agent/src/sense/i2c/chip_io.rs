@@ -31,16 +31,16 @@ pub(super) enum Fault {
 }
 
 /// A chip on a bus.
-pub(super) struct Wire<'a, B> {
+pub(super) struct ChipIo<'a, B> {
     bus: &'a mut B,
     address: u8,
     /// Bytes that the chip answered.
     pub(super) bytes: u64,
 }
 
-impl<B: I2c> Wire<'_, B> {
-    pub(super) fn new(bus: &mut B, address: u8) -> Wire<'_, B> {
-        Wire { bus, address, bytes: 0 }
+impl<B: I2c> ChipIo<'_, B> {
+    pub(super) fn new(bus: &mut B, address: u8) -> ChipIo<'_, B> {
+        ChipIo { bus, address, bytes: 0 }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {

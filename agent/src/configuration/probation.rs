@@ -1,6 +1,7 @@
 //! Probation: whether the sensors that were good before a configuration became active are good again under it. Pure.
 //!
-//! Each of those sensors is *pending* until its first good value: then it has *recovered*. Its time runs while its bus carries something.
+//! Each of those sensors is *pending* until its first good value: then it has *recovered*. Its time runs while its bus carries something,
+//! and where the configuration moved it to another bus, while either of the two is up.
 //!
 //! What counts as a fault of the configuration, and what does not:
 //! `docs/decisions/2026-11-27-probation-of-configurations.md`.
@@ -45,9 +46,12 @@ pub(super) struct SensorConfig {
 /// A sensor that must be good again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Expected {
-    /// The bus that the sensor was on before; `None` for the machine's own figures.
+    /// The bus that the sensor was on before; `None` where it was on none, or is on none now.
     bus: Option<Id>,
-    /// Time within which the sensor must be good again, while its bus carries something.
+    /// The other bus that it is on now; `None` where it stays on its bus. Older versions did not save it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved_to: Option<Id>,
+    /// Time within which the sensor must be good again, once that runs.
     within: Span,
     /// The configuration reads or judges the sensor in another way: its values are enough, in any quality.
     is_changed: bool,
@@ -119,6 +123,9 @@ pub(super) enum ProbationResult {
 ///     ^                                                |  |
 ///     `-- its bus goes down, or carries nothing -------'  `--- a good value; any value where the sensor was changed ---> recovered
 /// ```
+///
+/// A bus that a sensor was moved away from may carry nothing because nobody asks its chips any more, so for such a sensor it is enough
+/// that the bus, or the new one, is up.
 #[derive(Debug, Clone)]
 pub(super) struct Probation {
     /// Sensors that must be good again, as they are kept over a restart.
@@ -150,7 +157,7 @@ struct Pending {
     /// Traffic of its bus at the last observation, and when it last rose.
     traffic: u64,
     last_traffic: Uptime,
-    /// Since when its time runs; `None` while its bus is down or carries nothing.
+    /// Since when its time runs; `None` while it does not.
     since: Option<Uptime>,
     /// The sensor was overdue at the last observation. Its value may have been on its way then.
     was_overdue: bool,
@@ -175,7 +182,9 @@ pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observa
         }
         let within = within(new_settings.interval.or(observed.spacing)?)?;
         let is_changed = is_changed((sensor, settings), (new_sensor, new_settings));
-        Some((id.clone(), Expected { bus: settings.bus.clone(), within, is_changed, origin: Origin::Bundle }))
+        let (bus, moved_to) = settings.bus.clone().zip(new_settings.bus.clone()).unzip();
+        let moved_to = moved_to.filter(|_| bus != new_settings.bus);
+        Some((id.clone(), Expected { bus, moved_to, within, is_changed, origin: Origin::Bundle }))
     };
     before.input_settings.keys().filter_map(expect).collect()
 }
@@ -291,7 +300,7 @@ impl ProbationRun {
     fn new(expected: &BTreeMap<SensorId, Expected>, seen: &Observation) -> ProbationRun {
         let pending = |(id, expected): (&SensorId, &Expected)| {
             let traffic = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.traffic);
-            let since = expected.bus.is_none().then_some(seen.at);
+            let since = expected.runs_by_state(seen).then_some(seen.at);
             let baseline = seen.sensors.get(id).and_then(|observed| observed.newest);
             let expected = expected.clone();
             (id.clone(), Pending { expected, baseline, traffic, last_traffic: seen.at, since, was_overdue: false })
@@ -308,6 +317,14 @@ impl ProbationRun {
     }
 }
 
+impl Expected {
+    /// Whether its time runs whatever its bus carries.
+    fn runs_by_state(&self, seen: &Observation) -> bool {
+        let is_up = |bus: &Id| seen.buses.get(bus).is_some_and(|bus| bus.is_up);
+        self.bus.as_ref().is_none_or(|bus| self.moved_to.as_ref().is_some_and(|to| is_up(bus) || is_up(to)))
+    }
+}
+
 impl Pending {
     fn has_value(&self, observed: &Observed) -> bool {
         // Boot and time of day of one reading may become known, or be corrected, meanwhile.
@@ -319,13 +336,14 @@ impl Pending {
         observed.is_some_and(|observed| self.has_value(observed) && (observed.is_good || self.expected.is_changed))
     }
 
-    /// Whether the bus is up and carries something since the last observation.
+    /// Notes whether its time runs since the last observation.
     fn note_bus(&mut self, seen: &Observation) {
-        let Some(bus) = &self.expected.bus else {
+        if self.expected.runs_by_state(seen) {
+            self.since.get_or_insert(seen.at);
             self.last_traffic = seen.at;
             return;
-        };
-        match seen.buses.get(bus).filter(|bus| bus.is_up) {
+        }
+        match self.expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).filter(|bus| bus.is_up) {
             None => (self.since, self.last_traffic) = (None, seen.at),
             Some(bus) if bus.traffic != self.traffic => {
                 let was_quiet = seen.at - self.last_traffic > self.expected.within;
@@ -336,7 +354,7 @@ impl Pending {
         }
     }
 
-    /// Whether the sensor has had its time while its bus carries something: a board that falls silent takes its sensors with it.
+    /// Whether the sensor has had its time: a board that falls silent takes its sensors with it.
     fn is_overdue(&self, now: Uptime) -> bool {
         let within = self.expected.within;
         self.since.is_some_and(|since| now - since >= within) && now - self.last_traffic <= Span(within.0 / INTERVALS)

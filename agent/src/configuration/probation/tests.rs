@@ -26,7 +26,8 @@ interval = '10s'
 fn config(farm: &str) -> SensorConfig {
     let mut documents = base();
     documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", farm));
-    let buses = ["gateway", "spare"].map(|bus| format!("[bus.{bus}]\nkind = 'line'\nport = '{bus}'\n"));
+    let buses = [("gateway", "line"), ("spare", "line"), ("main", "i2c")];
+    let buses = buses.map(|(bus, kind)| format!("[bus.{bus}]\nkind = '{kind}'\nport = '/dev/{bus}'\n"));
     documents.agent_toml = Some(Document::agent_toml(&format!("[device]\nid = 'pi'\n{}", buses.concat())));
     let loaded = load_documents(documents, Purpose::Run);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
@@ -56,7 +57,7 @@ impl Farm {
         Farm(Observation {
             at: Uptime(0),
             sensors: sensors.into(),
-            buses: [bus("gateway"), bus("spare")].into(),
+            buses: [bus("gateway"), bus("spare"), bus("main")].into(),
             memory: Some(10 << 20),
         })
     }
@@ -87,9 +88,17 @@ fn judge(now: &str, each: impl FnMut(i64, &mut Farm)) -> (i64, ProbationResult) 
     judge_from(&Farm::new(), now, each)
 }
 
-fn judge_from(farm: &Farm, now: &str, mut each: impl FnMut(i64, &mut Farm)) -> (i64, ProbationResult) {
+fn judge_from(farm: &Farm, now: &str, each: impl FnMut(i64, &mut Farm)) -> (i64, ProbationResult) {
+    judge_change(farm, (FARM, now), each)
+}
+
+fn judge_change(
+    farm: &Farm,
+    (before, now): (&str, &str),
+    mut each: impl FnMut(i64, &mut Farm),
+) -> (i64, ProbationResult) {
     let mut farm = farm.clone();
-    let mut probation = Probation::new(expected(&config(FARM), &config(now), &farm.0), Origin::Bundle, None);
+    let mut probation = Probation::new(expected(&config(before), &config(now), &farm.0), Origin::Bundle, None);
     for second in 0..=600 {
         farm.0.at = Uptime(second * 1000);
         if second > 0 {
@@ -279,6 +288,24 @@ fn a_bus_that_goes_down_or_falls_silent_is_no_fault_of_the_configuration() {
         farm.bus("spare").is_up = false;
     };
     assert_eq!(judge(&moved, dead), (31, fails(since)), "the configuration moved it to a bus that is down");
+}
+
+/// Guards against: a bundle that moves all inputs off a bus, whose chips are then not asked any more, to a name that no board says.
+#[test]
+fn sensors_that_are_moved_to_another_bus_have_their_time_while_either_is_up() {
+    let chips = FARM.replace("line:gateway/temp", "i2c:main/sht31@0x44/temperature");
+    let chips = chips.replace("line:gateway/hum", "i2c:main/sht31@0x44/humidity");
+    let judge = |down: &[&str]| {
+        judge_change(&Farm::new(), (&chips, FARM), |_, farm| {
+            farm.says("pi/load", true);
+            down.iter().for_each(|bus| farm.bus(bus).is_up = false);
+        })
+    };
+    let since = "room/temp has had no value since 2026-03-01T00:00:00Z";
+    assert_eq!(judge(&[]), (31, fails(since)), "both are up and carry nothing");
+    assert_eq!(judge(&["main"]), (31, fails(since)), "the new one is up");
+    assert_eq!(judge(&["gateway"]), (31, fails(since)), "the old one is up, and nobody asks its chips");
+    assert_eq!(judge(&["main", "gateway"]), (300, ProbationResult::Pass), "neither is up");
 }
 
 /// Guards against: a wrong input that passes, for a value of the right one was on its way when the inputs changed.

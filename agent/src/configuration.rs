@@ -150,7 +150,7 @@ impl Configuration {
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let has_unsaved = bundles.as_ref().is_some_and(Bundles::has_unsaved);
+            let awaits_disk = bundles.as_ref().is_some_and(Bundles::awaits_disk);
             tokio::select! {
                 changed = changes.recv() => match changed {
                     Some(at) => files.changed(at, &mut applier).await,
@@ -167,8 +167,8 @@ impl Configuration {
                     };
                     let _ = answer.send(retried);
                 }
-                _ = save.tick(), if has_unsaved => if let Some(bundles) = &mut bundles {
-                    bundles.save_again(&applier).await;
+                _ = save.tick(), if awaits_disk => if let Some(bundles) = &mut bundles {
+                    bundles.try_disk(&mut applier).await;
                 },
                 _ = check.tick(), if applier.probation.is_some() => judge(&mut applier, bundles.as_mut()).await,
             }

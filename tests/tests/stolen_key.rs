@@ -191,7 +191,7 @@ fn a_version_beyond_all_others_does_not_lock_the_device() {
         assert_eq!(sync(&theft.room.farm)["bundle"]["version"], 5);
         let state: Value =
             serde_json::from_slice(&fs::read(theft.room.farm.data().join("bundle.state")).unwrap()).unwrap();
-        assert_eq!(state["highest"], 5);
+        assert_eq!(state["content"]["highest"], 5);
     }
     theft.runs(6, "http://127.0.0.1:1");
     theft.room.farm.kill();

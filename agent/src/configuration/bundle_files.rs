@@ -7,7 +7,7 @@
 //! | `bundle.reverted` | the last bundle that did not pass its probation, for a retry |
 //! | `bundle.good.new` | the next bundle: it is tried only once the disk holds it, and renamed when it becomes the active one |
 //! | `bundle.good.damaged-TIME` | a bundle that the disk no longer had as it was written; the newest two are kept for inspection |
-//! | `bundle.state` | the highest version that was active, which bundle was rejected and why, how often one was tried, and which sensors one on probation must have |
+//! | `bundle.state` | the highest version that was active, which bundle was rejected and why, how often one was tried, and which sensors one on probation must have; with its SHA-256 |
 //! | `bundle.state.damaged-TIME` | a state that could not be read; the newest two are kept for inspection |
 
 use std::collections::BTreeMap;
@@ -30,9 +30,9 @@ use crate::store::move_aside;
 /// A bundle is rejected after the agent ended this often while applying it, or in its probation, without a reason.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 
-const ACTIVE: &str = "bundle.good";
-const PREVIOUS: &str = "bundle.before";
-const REVERTED: &str = "bundle.reverted";
+pub(super) const ACTIVE: &str = "bundle.good";
+pub(super) const PREVIOUS: &str = "bundle.before";
+pub(super) const REVERTED: &str = "bundle.reverted";
 const STATE: &str = "bundle.state";
 
 #[derive(Debug, Clone)]
@@ -47,7 +47,8 @@ pub(crate) struct BundleState {
     #[serde(default)]
     pub(crate) highest: u64,
     /// The last bundle that was rejected. The same bytes are not looked at again.
-    #[serde(rename = "refused", default)]
+    // Every version wrote this key: without it the file is no state, whatever else it is.
+    #[serde(rename = "refused", deserialize_with = "Option::deserialize")]
     pub(super) rejected: Option<RejectedBundle>,
     /// A bundle that is being applied and is not active yet.
     #[serde(rename = "trial", default)]
@@ -150,11 +151,17 @@ impl BundleFiles {
             };
         }
         let key = enrolment.trusted_key().map_err(|error| Unreadable::Unusable(format!("{error:#}")))?;
-        Ok(files.verified(&key, enrolment)?)
+        Ok(files.verified(ACTIVE, &key, enrolment)?)
     }
 
-    pub(super) fn verified(&self, key: &TrustedKey, enrolment: &Enrolment) -> Result<Option<Bundle>, Unreadable> {
-        let Some(bytes) = durable::read(&self.folder.join(ACTIVE))? else { return Ok(None) };
+    /// The bundle in a file, verified; `None` where there is no such file.
+    pub(super) fn verified(
+        &self,
+        name: &str,
+        key: &TrustedKey,
+        enrolment: &Enrolment,
+    ) -> Result<Option<Bundle>, Unreadable> {
+        let Some(bytes) = durable::read(&self.folder.join(name))? else { return Ok(None) };
         bundle::verify(&bytes, key, &enrolment.tenant, &enrolment.device).map(Some).map_err(|error| {
             let why = error.to_string();
             if error.is_damage() { Unreadable::Damaged(why) } else { Unreadable::Unusable(why) }
@@ -180,14 +187,17 @@ impl BundleFiles {
     /// Content of `bundle.state`; empty where the file does not exist. A file that cannot be read is an error, not an empty state.
     pub(crate) fn state(&self) -> Result<BundleState, Unreadable> {
         let Some(bytes) = durable::read(&self.folder.join(STATE))? else { return Ok(BundleState::default()) };
-        let state: BundleState =
-            serde_json::from_slice(&bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+        let state: BundleState = match durable::parse_checked(&bytes) {
+            // Older versions wrote no checksum.
+            Err(damaged @ Unreadable::Damaged(_)) => serde_json::from_slice(&bytes).map_err(|_| damaged)?,
+            checked => checked?,
+        };
         // An agent that had no limit yet may have taken a version that no hub can exceed.
         Ok(if state.highest > MAX_VERSION { BundleState { highest: 0, ..state } } else { state })
     }
 
     pub(super) fn save_state(&self, state: &BundleState) -> io::Result<()> {
-        durable::write(&self.folder, STATE, &serde_json::to_vec(state).map_err(io::Error::other)?)
+        durable::write(&self.folder, STATE, &durable::with_checksum(state)?)
     }
 
     /// Saves the next bundle beside the active one, which stays.
@@ -243,7 +253,12 @@ impl BundleFiles {
 
     /// Whether a file is the bundle with this hash.
     fn holds(&self, name: &str, hash: &str) -> bool {
-        self.read(name).is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash)
+        self.hash(name).is_some_and(|held| held == hash)
+    }
+
+    /// SHA-256 of a file's bytes; `None` where it cannot be read.
+    pub(super) fn hash(&self, name: &str) -> Option<String> {
+        self.read(name).map(|bytes| hex::encode(sha256(&bytes)))
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {

@@ -22,6 +22,8 @@ use tilth_config::bundle::{Bundle, Order, TrustedKey};
 use tilth_config::sha256;
 use tilth_sync::engine::NewestBundle;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::active::{ActiveConfig, short};
@@ -35,10 +37,14 @@ use super::enrolment::Enrolment;
 use super::probation::{Origin, Probation};
 use super::startup::Startup;
 use crate::clock::ClockMode;
+use crate::durable::Unreadable;
 use crate::findings::Problems;
 
-/// Interval at which saving an active bundle is tried again.
+/// Interval at which saving an active bundle, or reading `bundle.state`, is tried again.
 pub(super) const SAVE_AGAIN: Duration = Duration::from_secs(60);
+
+/// Longest wait for `bundle.state`.
+const READ_STATE: Duration = Duration::from_secs(1);
 
 /// A bundle that the hub sent.
 pub(crate) struct Received {
@@ -58,6 +64,8 @@ pub(crate) struct Bundles {
     state: BundleState,
     /// Whether `state` is the content of its file: a file that cannot be read must not be replaced.
     is_loaded: bool,
+    /// The read of that file, while it goes on.
+    reading: Option<JoinHandle<Result<BundleState, Unreadable>>>,
     /// The active bundle, where it could not be saved.
     unsaved: Option<Arc<Vec<u8>>>,
 }
@@ -67,7 +75,7 @@ impl Bundles {
     pub(super) fn new(enrolment: Enrolment, mode: ClockMode, state: Option<BundleState>) -> Bundles {
         let files = BundleFiles::new(&enrolment.data);
         let is_loaded = state.is_some();
-        Bundles { files, enrolment, mode, state: state.unwrap_or_default(), is_loaded, unsaved: None }
+        Bundles { files, enrolment, mode, state: state.unwrap_or_default(), is_loaded, reading: None, unsaved: None }
     }
 
     /// Shows what was rejected, resumes a probation, and saves the highest version: where the state was lost, it is that of the active
@@ -97,22 +105,33 @@ impl Bundles {
         }
     }
 
-    /// Reads `bundle.state`, where the start could not.
+    /// Reads `bundle.state`, where the start could not. A disk that hangs holds up one thread and this task for [`READ_STATE`].
     async fn load_state(&mut self, applier: &mut Applier) -> Result<(), String> {
         if self.is_loaded {
             return Ok(());
         }
-        let files = self.files.clone();
-        let read = tokio::task::spawn_blocking(move || files.state()).await.map_err(|error| error.to_string())?;
+        let read = self.reading.get_or_insert_with(|| {
+            let files = self.files.clone();
+            tokio::task::spawn_blocking(move || {
+                let mut state = files.state()?;
+                files.resume_probation(&mut state);
+                Ok(state)
+            })
+        });
+        let read = timeout(READ_STATE, read).await.map_err(|_| "bundle.state: the data folder does not answer")?;
+        self.reading = None;
+        let read = read.map_err(|error| error.to_string())?;
         self.state = read.map_err(|unreadable| format!("bundle.state {unreadable}"))?;
         self.is_loaded = true;
+        info!(target: "sync", "bundle.state can be read again");
         applier.reporter.status.update_bundle(|status| status.state_error = None);
         self.begin(applier).await;
         Ok(())
     }
 
-    pub(super) fn has_unsaved(&self) -> bool {
-        self.unsaved.is_some()
+    /// Whether something waits for the disk: the active bundle to be saved, or the state to be read.
+    pub(super) fn awaits_disk(&self) -> bool {
+        self.unsaved.is_some() || !self.is_loaded
     }
 
     /// Handles a received bundle; returns version and ETag for the hub, where they changed.
@@ -129,7 +148,8 @@ impl Bundles {
         // With another signing key the same bytes may be good.
         let is_it = |rejected: &RejectedBundle| rejected.hash == signed.hash && rejected.trusted == signed.trusted;
         if self.state.rejected.as_ref().is_some_and(is_it) {
-            return None;
+            // The hub may have been told before the state could be read.
+            return Some(self.known_bundle(&applier.active));
         }
         self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
             self.defer(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
@@ -387,6 +407,7 @@ impl Bundles {
     /// Tries the bundle that was rejected or reverted last once more; returns its version, or why it is not tried or was rejected
     /// again, in words.
     pub(super) async fn retry(&mut self, applier: &mut Applier) -> Result<u64, String> {
+        self.load_state(applier).await?;
         let rejected = self.state.rejected.clone().ok_or("no bundle is rejected")?;
         let (files, enrolment, hash) = (self.files.clone(), self.enrolment.clone(), rejected.hash.clone());
         let read = move || (files.rejected(&hash), enrolment.trusted_key());
@@ -412,8 +433,11 @@ impl Bundles {
         applier.reporter.status.update_bundle(|status| status.ignored = ignored);
     }
 
-    /// Tries to save the active bundle again. Until then a start runs the bundle before, until the hub is reached.
-    pub(super) async fn save_again(&mut self, applier: &Applier) {
+    /// Tries again to read the state, and to save the active bundle. Until that is saved a start runs the bundle before, until the hub is
+    /// reached.
+    pub(super) async fn try_disk(&mut self, applier: &mut Applier) {
+        // Why not is in the status since the start.
+        let _ = self.load_state(applier).await;
         let Some(bytes) = self.unsaved.clone() else { return };
         if self.blocking_files(move |files| files.save_active(&bytes)).await.is_ok() {
             self.unsaved = None;

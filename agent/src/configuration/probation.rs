@@ -91,7 +91,7 @@ pub(super) struct Observed {
     pub(super) problem: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct BusActivity {
     pub(super) is_up: bool,
     /// Bytes and messages that came since the agent started: a chip that does not answer is a message without a byte.
@@ -161,6 +161,18 @@ struct Pending {
     since: Option<Uptime>,
     /// The sensor was overdue at the last observation. Its value may have been on its way then.
     was_overdue: bool,
+}
+
+impl Observation {
+    /// As if every sensor that is read were good: where it is not known which were.
+    pub(super) fn all_good(config: &SensorConfig) -> Observation {
+        let good = Observed { newest: None, is_good: true, silent_for: Span::ZERO, spacing: None, problem: None };
+        let read = config.input_settings.iter().filter(|(_, settings)| settings.input.is_some());
+        let sensors = read.map(|(id, _)| (id.clone(), good.clone())).collect();
+        let up = |bus: &Id| (bus.clone(), BusActivity { is_up: true, ..BusActivity::default() });
+        let buses = config.input_settings.values().filter_map(|settings| settings.bus.as_ref()).map(up).collect();
+        Observation { sensors, buses, ..Observation::default() }
+    }
 }
 
 impl SensorConfig {

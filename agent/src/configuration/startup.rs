@@ -2,6 +2,7 @@
 //! choice and compiles it.
 
 mod choose;
+mod rebuild;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use crate::durable::Unreadable;
 use crate::findings::Problems;
 use crate::store::move_aside;
 use choose::{BundleFit, Candidate, choose};
+
+use rebuild::rebuilt_state;
 
 pub(super) use choose::{Choice, ConfigOrigin, FileSet};
 
@@ -158,6 +161,8 @@ impl Startup {
         let start = Start { folder, data, clock, is_data_read: true };
         let (state, state_unreadable) = start.bundle_state();
         let startup = start.choose()?;
+        let is_empty = state == Some(BundleState::default());
+        let state = if is_empty { Some(rebuilt_state(data, &startup)) } else { state };
         let has_run = startup.previous.is_some() || BundleFiles::new(data).has_active();
         Some(Startup { state, state_unreadable, has_run, ..startup })
     }
@@ -290,7 +295,7 @@ impl Start<'_> {
         let (state, effect) = match unreadable {
             Unreadable::Damaged(_) => (
                 Some(BundleState::default()),
-                "which bundles were rejected is lost; versions below the last good one are still rejected",
+                "a bundle on probation begins it again, a reverted one and versions below the last good one are still rejected",
             ),
             Unreadable::Unusable(_) => (None, UNTIL_STATE_IS_READ),
         };

@@ -29,14 +29,22 @@ pub(crate) fn of_hub(name: &str, farm: &str) -> (Room, Vec<u8>) {
         ),
     );
     room.write("hub.pub", &key.trusted().to_string());
-    let sensor = json!({ "quantity": "count", "resolution": 0.1, "input": "line:gateway/level", "stamp": "source" });
-    let content = json!({ "sensors": { HUBS: sensor } });
-    let (client, device) = (Id::new("acme").expect("an id"), Id::new("pi-7").expect("an id"));
-    let issued = WallTime(1_770_000_000_000);
-    let bytes = seal(&Draft { version: 7, client: &client, device: &device, issued, content: &content }, &key);
+    let bytes = sealed(7, &sensor());
     fs::create_dir(room.path("data")).expect("a folder");
     room.write_bytes(BUNDLE, &bytes);
     (room, bytes)
+}
+
+fn sensor() -> Value {
+    json!({ "quantity": "count", "resolution": 0.1, "input": "line:gateway/level", "stamp": "source" })
+}
+
+fn sealed(version: u64, sensor: &Value) -> Vec<u8> {
+    let content = json!({ "sensors": { HUBS: sensor } });
+    let (client, device) = (Id::new("acme").expect("an id"), Id::new("pi-7").expect("an id"));
+    let issued = WallTime(1_770_000_000_000);
+    let draft = Draft { version, client: &client, device: &device, issued, content: &content };
+    seal(&draft, &SigningKey::from_seed(&[7; 32]))
 }
 
 fn lost(room: &Room) -> Value {
@@ -152,7 +160,13 @@ fn with_nothing_on_site_that_can_be_in_force_it_waits_for_the_hub() {
 #[test]
 fn a_damaged_state_of_bundles_is_put_aside_and_said() {
     let (room, good) = of_hub("bundle-state", FARM);
-    for bytes in [&b"{\"highest\":9"[..], b"", &[0; 64]] {
+    let saved = {
+        let _agent = room.start("input");
+        room.wait_for_file("data/bundle.state", |kept| kept.contains("\"highest\":7"));
+        fs::read_to_string(room.path("data/bundle.state")).expect("the file")
+    };
+    let flipped = saved.replace("\"highest\":7", "\"highest\":3");
+    for bytes in [&b"{\"highest\":9"[..], b"", &[0; 64], b"{}", flipped.as_bytes()] {
         room.write_bytes("data/bundle.state", bytes);
         let agent = room.start("input");
         let status = room.status()["sync"].clone();
@@ -160,7 +174,8 @@ fn a_damaged_state_of_bundles_is_put_aside_and_said() {
         let (why, aside) = said.split_once("; moved to ").expect("it is put aside");
         assert!(why.starts_with("bundle.state is damaged ("), "{said}");
         let (aside, effect) = aside.split_once("; ").expect("what follows");
-        assert_eq!(effect, "which bundles were rejected is lost; versions below the last good one are still rejected");
+        let kept = "a bundle on probation begins it again, a reverted one and versions below the last good one are still rejected";
+        assert_eq!(effect, kept);
         assert_eq!(fs::read(room.path(aside)).expect("the file"), bytes);
         assert!(agent.log().contains(&format!("tilth-agent: {said}\n")), "{}", agent.log());
         assert!(room.ask(&["status"]).out.contains(said));
@@ -169,6 +184,30 @@ fn a_damaged_state_of_bundles_is_put_aside_and_said() {
     }
     let _agent = room.start("input");
     assert_eq!(room.status()["sync"]["state_error"], Value::Null);
+}
+
+/// Guards against: a disk that loses a few bytes, after which a bundle that silenced every sensor counts as good, or is tried again.
+#[test]
+fn a_damaged_state_ends_no_probation_and_a_reverted_bundle_stays_rejected() {
+    let (room, _) = of_hub("bundle-state-probation", FARM);
+    let mut sensor = sensor();
+    sensor["interval"] = json!("10s");
+    for (name, version) in [("bundle.before", 7), ("bundle.good", 8), ("bundle.reverted", 9)] {
+        room.write_bytes(&format!("data/{name}"), &sealed(version, &sensor));
+    }
+    room.write_bytes("data/bundle.state", b"{}");
+    for start in ["with the damaged file", "with what was saved then"] {
+        let _agent = room.start("input");
+        room.wait_for("a probation", &["status"], |rows| {
+            rows[0]["sync"]["probation"].as_array().is_some_and(|pending| pending.contains(&json!(HUBS)))
+        });
+        let status = room.status()["sync"].clone();
+        assert_eq!((&status["bundle"]["version"], &status["rejected"]["version"]), (&json!(8), &json!(9)), "{start}");
+        assert!(
+            room.ask(&["status"]).out.contains("bundle 9 was reverted: it did not pass its probation"),
+            "{status:#}"
+        );
+    }
 }
 
 #[test]

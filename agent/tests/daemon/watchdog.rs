@@ -70,7 +70,7 @@ fn a_store_that_cannot_write_and_sync_that_cannot_start_leave_the_watchdog_alone
 fn a_data_folder_that_hangs_at_the_start_leaves_config_d_in_force() {
     let (room, _) = of_hub("hanging-data", FARM);
     let probation = r#"{"hash":"","trusted":"","version":7,"content":"","times":1,"sensors":{}}"#;
-    room.write("data/bundle.state", &format!(r#"{{"highest":7,"probation":{probation}}}"#));
+    room.write("data/bundle.state", &format!(r#"{{"highest":7,"refused":null,"probation":{probation}}}"#));
     // The state is written again at each start; a pipe without a reader takes nothing.
     let pipe = room.path("data/bundle.state.new");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");

@@ -22,6 +22,7 @@ use tilth_core::time::WallTime;
 use tokio::sync::mpsc;
 
 use super::super::active::ActiveConfig;
+use super::super::bundle_files::ACTIVE;
 use super::super::last_good::LastGoodWriter;
 use super::super::probation::SensorConfig;
 use super::super::reporter::ConfigReporter;
@@ -106,7 +107,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let enrolment =
         Enrolment { tenant: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
     let files = BundleFiles::new(&folder);
-    let good = files.verified(key.trusted(), &enrolment).unwrap();
+    let good = files.verified(ACTIVE, key.trusted(), &enrolment).unwrap();
     let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
     let sensors = SensorConfig { plan, input_settings: Arc::default() };
     let (bundle, hash) = (good.map(Arc::new), "none".to_owned());
@@ -326,7 +327,8 @@ impl Bench {
     }
 
     fn state(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.folder.join("bundle.state")).unwrap()).unwrap()
+        let file: Value = serde_json::from_slice(&fs::read(self.folder.join("bundle.state")).unwrap()).unwrap();
+        file["content"].clone()
     }
 
     fn shown(&self) -> Value {

@@ -175,6 +175,35 @@ fn a_bundle_is_not_reverted_for_files_that_changed_after_it() {
     });
 }
 
+/// Guards against: sensors that nobody judges, and a `retry` that knows of no rejected bundle, since the state could not be read at the
+/// start.
+#[test]
+fn a_state_that_can_be_read_again_resumes_a_probation_and_has_what_was_rejected() {
+    run(async {
+        let (mut bench, _) = proven().await;
+        let two = bench.seal(2, "31");
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        bench.end().await;
+        bench = bench_of(bench.folder.clone(), None);
+        bench.until(|bench| bench.shown()["probation"] == json!(["room/temp"])).await;
+        assert_eq!(bench.state()["probation"]["times"], 2);
+
+        bench.plan(Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap()));
+        assert_eq!(bench.said().await, SILENT);
+        bench.settles().await;
+        bench.end().await;
+        let (state, aside) = (bench.folder.join("bundle.state"), bench.folder.join("aside"));
+        fs::rename(&state, &aside).unwrap();
+        std::os::unix::fs::symlink(".", &state).unwrap();
+        bench = bench_of(bench.folder.clone(), None);
+        let unreadable = "bundle.state is damaged: a folder is there; expected a file";
+        assert_eq!(bench.retry().await, Err(unreadable.to_owned()));
+        fs::rename(&aside, &state).unwrap();
+        assert_eq!(bench.retry().await, Ok(2));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
 /// Guards against: a bundle that is reported as reverted though it never ran.
 #[test]
 fn a_probation_that_was_saved_before_its_bundle_is_forgotten() {

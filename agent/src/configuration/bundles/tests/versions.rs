@@ -7,7 +7,8 @@ use super::*;
 fn what_is_remembered_and_cannot_be_read_is_not_replaced_and_rules_once_it_can() {
     run(async {
         let folder = folder();
-        fs::create_dir(folder.join("bundle.state")).unwrap();
+        // Not a folder of this name: it is replaced at once.
+        std::os::unix::fs::symlink(".", folder.join("bundle.state")).unwrap();
         let mut bench = bench_of(folder.clone(), None);
         let (four, six) = (bench.seal(4, "30"), bench.seal(6, "31"));
         for _ in 0..2 {
@@ -16,8 +17,8 @@ fn what_is_remembered_and_cannot_be_read_is_not_replaced_and_rules_once_it_can()
             let waits = bench.shown()["pending_reason"].clone();
             assert_eq!(waits, "a bundle waits: bundle.state is damaged: a folder is there; expected a file");
         }
-        fs::remove_dir(folder.join("bundle.state")).unwrap();
-        fs::write(folder.join("bundle.state"), r#"{"highest":5}"#).unwrap();
+        fs::write(folder.join("readable"), r#"{"highest":5,"refused":null}"#).unwrap();
+        fs::rename(folder.join("readable"), folder.join("bundle.state")).unwrap();
         let said = "refused 4: version 4 is below version 5, which was running before";
         assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
         assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));

@@ -12,10 +12,11 @@ use tilth_core::windows::Grain;
 use crate::VERSION;
 use crate::random_id::{Epoch, Stream};
 
-/// Body of `POST /api/v1/sync/batch`. Unknown keys are ignored. The row types are parameters, so that the hub can parse row by row.
+/// Body of `POST /api/v1/sync/batch`. Unknown keys are ignored. The types of rows and of the kind of a gap are parameters, so that the hub
+/// can parse row by row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>, L: Deserialize<'de>"))]
-pub struct Batch<E = Event, W = WindowRow, L = Live> {
+#[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>, L: Deserialize<'de>, K: Deserialize<'de>"))]
+pub struct Batch<E = Event, W = WindowRow, L = Live, K = GapKind> {
     /// [`VERSION`].
     pub version: u32,
     /// Name of the tenant.
@@ -27,7 +28,7 @@ pub struct Batch<E = Event, W = WindowRow, L = Live> {
     /// The epoch of the hub's last answer.
     pub epoch: Option<Epoch>,
     /// Rows and gaps by lane.
-    pub lanes: Lanes<E, W>,
+    pub lanes: Lanes<E, W, K>,
     /// The newest value of each sensor; not confirmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<L>,
@@ -47,28 +48,29 @@ pub enum Lane {
 
 /// The lanes of a batch; an empty one may be absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>"))]
-pub struct Lanes<E = Event, W = WindowRow> {
+#[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>, K: Deserialize<'de>"))]
+pub struct Lanes<E = Event, W = WindowRow, K = GapKind> {
     /// Rows of [`Lane::Events`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub events: Option<Extent<E>>,
+    pub events: Option<Extent<E, K>>,
     /// Rows of [`Lane::Windows`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub windows: Option<Extent<W>>,
+    pub windows: Option<Extent<W, K>>,
     /// Rows of [`Lane::Diagnostics`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diagnostics: Option<Extent<E>>,
+    pub diagnostics: Option<Extent<E, K>>,
 }
 
-impl<E, W> Default for Lanes<E, W> {
-    fn default() -> Lanes<E, W> {
+impl<E, W, K> Default for Lanes<E, W, K> {
+    fn default() -> Lanes<E, W, K> {
         Lanes { events: None, windows: None, diagnostics: None }
     }
 }
 
 /// A range of sequences, both ends included, each accounted for by a row or a gap.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Extent<R> {
+#[serde(bound(deserialize = "R: Deserialize<'de>, K: Deserialize<'de>"))]
+pub struct Extent<R, K = GapKind> {
     /// First sequence.
     pub first: u64,
     /// Last sequence.
@@ -77,18 +79,18 @@ pub struct Extent<R> {
     pub rows: Vec<R>,
     /// Sequences without a row, in rising order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gaps: Vec<Gap>,
+    pub gaps: Vec<Gap<K>>,
 }
 
 /// Consecutive sequences without a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
+pub struct Gap<K = GapKind> {
     /// First sequence.
     pub first: u64,
     /// Last sequence.
     pub last: u64,
     /// Kind of the gap.
-    pub kind: GapKind,
+    pub kind: K,
     /// Reason, for people.
     pub reason: String,
 }
@@ -263,7 +265,7 @@ impl fmt::Display for Lane {
     }
 }
 
-impl<E: Sequenced, W: Sequenced, L> Batch<E, W, L> {
+impl<E: Sequenced, W: Sequenced, L, K> Batch<E, W, L, K> {
     /// Checks the version, and that every sequence of every range is accounted for exactly once.
     ///
     /// # Errors
@@ -311,7 +313,7 @@ impl WindowRow {
     }
 }
 
-impl<R: Sequenced> Extent<R> {
+impl<R: Sequenced, K> Extent<R, K> {
     fn check(&self, lane: Lane) -> Result<(), BatchError> {
         if self.first == 0 || self.last < self.first || self.last == u64::MAX {
             return Err(BatchError::Range { lane, first: self.first, last: self.last });

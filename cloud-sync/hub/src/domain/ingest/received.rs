@@ -1,18 +1,18 @@
-//! Parses a batch row by row: unknown keys are counted, and a row that cannot be read is rejected alone. Pure.
+//! Parses a batch row by row: unknown keys and kinds of gaps are counted, and a row that cannot be read is rejected alone. Pure.
 //!
 //! So an older hub stores all rows of a newer agent that it can read.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tilth_protocol::{Batch, Extent, Lane, Lanes, Sequenced};
+use tilth_protocol::{Batch, Extent, Gap, GapKind, Lane, Lanes, Sequenced};
 
 use crate::parse_error;
 
 /// A batch whose rows are not parsed yet.
 #[derive(Debug)]
 pub(crate) struct RawBatch {
-    pub(crate) batch: Batch<RawRow, RawRow, Box<RawValue>>,
+    pub(crate) batch: Batch<RawRow, RawRow, Box<RawValue>, String>,
     /// Number of unknown keys beside the rows.
     unknown_keys: u64,
 }
@@ -30,7 +30,7 @@ pub(crate) struct RawRow {
 pub(crate) struct ParsedBatch {
     pub(crate) batch: Batch,
     pub(crate) unreadable: Vec<UnreadableRow>,
-    /// Number of unknown keys and unreadable live values.
+    /// Number of unknown keys, gaps of an unknown kind and unreadable live values.
     pub(crate) unknown_keys: u64,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct UnreadableRow {
 impl<'de> Deserialize<'de> for RawBatch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawBatch, D::Error> {
         let mut unknown_keys = 0;
-        let mut batch: Batch<RawRow, RawRow, Box<RawValue>> =
+        let mut batch: Batch<RawRow, RawRow, Box<RawValue>, String> =
             serde_ignored::deserialize(deserializer, |_| unknown_keys += 1)?;
         let Lanes { events, windows, diagnostics } = &mut batch.lanes;
         [events, windows, diagnostics].into_iter().flatten().for_each(number);
@@ -58,7 +58,7 @@ impl<'de> Deserialize<'de> for RawBatch {
 
 /// Derives the sequence of each row whose own cannot be read: the n-th row of a range has the n-th sequence that is in no gap.
 /// `check_ranges` rejects a batch whose range, gaps and rows do not fit.
-fn number(extent: &mut Extent<RawRow>) {
+fn number(extent: &mut Extent<RawRow, String>) {
     let mut next = extent.first;
     let mut gaps = extent.gaps.iter().peekable();
     for row in &mut extent.rows {
@@ -115,7 +115,7 @@ struct Parser {
 }
 
 impl Parser {
-    fn extent<R: DeserializeOwned + Sequenced>(&mut self, lane: Lane, extent: Extent<RawRow>) -> Extent<R> {
+    fn extent<R: DeserializeOwned + Sequenced>(&mut self, lane: Lane, extent: Extent<RawRow, String>) -> Extent<R> {
         let Extent { first, last, rows, gaps } = extent;
         let rows = rows.into_iter().filter_map(|row| {
             let seq = row.seq();
@@ -126,7 +126,18 @@ impl Parser {
             let unreadable = |reason| UnreadableRow { lane, seq, reason, text: row.text.get().to_owned() };
             read.map_err(|reason| self.unreadable.push(unreadable(reason))).ok()
         });
-        Extent { first, last, rows: rows.collect(), gaps }
+        let rows = rows.collect();
+        Extent { first, last, rows, gaps: gaps.into_iter().map(|gap| self.gap(gap)).collect() }
+    }
+
+    /// A gap. One of an unknown kind counts as lost: all that is certain is that its rows do not come.
+    fn gap(&mut self, Gap { first, last, kind, reason }: Gap<String>) -> Gap {
+        let known = GapKind::deserialize(IntoDeserializer::<value::Error>::into_deserializer(kind.as_str()));
+        let (kind, reason) = known.map(|kind| (kind, reason.clone())).unwrap_or_else(|_| {
+            self.unknown_keys += 1;
+            (GapKind::Lost, format!("{kind}: {reason}"))
+        });
+        Gap { first, last, kind, reason }
     }
 
     /// Parses a row or live value. The error begins with the key.

@@ -34,6 +34,20 @@ fn what_a_newer_agent_adds_is_counted_and_the_rest_is_read() {
     assert_eq!(received.unknown_keys, 5, "two of the batch, two of a row, one live value");
 }
 
+/// Guards against: a batch that is refused again and again, and with it all that the device has, for one gap.
+#[test]
+fn a_gap_of_a_kind_that_a_newer_agent_has_counts_as_lost_and_names_its_kind() {
+    let gap = |seq: u64, kind: &str| json!({"first": seq, "last": seq, "kind": kind, "reason": "above the limit"});
+    let gaps = [gap(2, "thinned"), gap(3, "replaced")];
+    let raw = raw(&json!({"first": 1, "last": 4, "rows": [window(1), window(4)], "gaps": gaps}), &json!([]), "");
+    raw.batch.check_ranges().unwrap();
+    let received = raw.parse();
+    let windows = received.batch.lanes.windows.unwrap();
+    let gaps: Vec<_> = windows.gaps.iter().map(|gap| (gap.kind, gap.reason.as_str())).collect();
+    assert_eq!(gaps, [(GapKind::Lost, "thinned: above the limit"), (GapKind::Replaced, "above the limit")]);
+    assert_eq!((windows.rows.len(), received.unreadable, received.unknown_keys), (2, vec![], 1));
+}
+
 #[test]
 fn a_row_that_cannot_be_read_is_named_and_the_others_are_there() {
     let wrong = |key: &str, value: Json| {

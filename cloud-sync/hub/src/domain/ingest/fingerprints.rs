@@ -2,7 +2,8 @@
 //!
 //! A range keeps the version of its fingerprints, so that rows of an earlier hub are compared by its function. A function is never
 //! changed: a new field gets a new version, in which a row without the field keeps its fingerprint. No version hashes the time of
-//! day: a row that is stamped again, because its boot's clock became known or was corrected, is the same row.
+//! day of a stamp: a row that is stamped again, because its boot's clock became known or was corrected, is the same row. Other times of
+//! day in a body are hashed, such as `at`, `since` and `until` of an alert: the agent stores a body once, as text, and sends that.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;

@@ -26,7 +26,7 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::db::{MonitoredDevice, MonitoredTenant};
+use crate::db::{DeviceContext, MonitoredDevice, MonitoredTenant};
 use crate::domain::silence::{Finding, Monitor, Requested, Silence, SilenceStep};
 use crate::http::ApiState;
 
@@ -95,8 +95,8 @@ struct TenantChannel {
     queue: Queue,
     /// Pages that the queue was given, of silences that are the newest of their devices.
     requested: Requested,
-    /// Number and step of the silence of each queued notification, by its id.
-    steps: HashMap<String, (u64, SilenceStep)>,
+    /// Device, number and step of the silence of each queued notification, by its id.
+    steps: HashMap<String, (DeviceContext, u64, SilenceStep)>,
 }
 
 impl Pager {
@@ -132,7 +132,8 @@ impl Pager {
             channel.requested.retain(|(number, _)| newest.contains(number));
             for mut device in devices {
                 let known = device.contact.last_heard;
-                device.contact.last_heard = self.state.last_heard(device.id).map_or(known, |heard| heard.max(known));
+                device.contact.last_heard =
+                    self.state.last_heard(device.context.id()).map_or(known, |heard| heard.max(known));
                 if let Some(finding) = self.monitor.check(&device.contact, &channel.requested, now) {
                     self.handle_finding(&mut channel, &client, &device, finding, now).await;
                 }
@@ -173,16 +174,16 @@ impl Pager {
         finding: Finding,
         now: WallTime,
     ) {
-        let db = self.state.database();
+        let (db, context) = (self.state.database(), &device.context);
         let (noted, step) = match finding {
             Finding::Silent { since } => {
-                let number = db.begin_silence(device.id, since, now).await;
+                let number = db.begin_silence(context, since, now).await;
                 let silence = |number| Silence { number, since, ended: None, is_paged: false, is_end_paged: false };
                 (number.map(silence), SilenceStep::Paged)
             }
             Finding::PageUnsent(silence) => (Ok(silence), SilenceStep::Paged),
             Finding::Ended(silence) => {
-                let noted = db.note_silence(silence.number, SilenceStep::Ended, now).await;
+                let noted = db.note_silence(context, silence.number, SilenceStep::Ended, now).await;
                 (noted.map(|()| Silence { ended: Some(now), ..silence }), SilenceStep::EndPaged)
             }
             Finding::EndUnsent(silence) => (Ok(silence), SilenceStep::EndPaged),
@@ -190,15 +191,15 @@ impl Pager {
         let silence = match noted {
             Ok(silence) => silence,
             Err(error) => {
-                return tracing::error!(%client, device = %device.name, %error, "cannot note a silence; will try again");
+                return tracing::error!(%client, device = %context.name(), %error, "cannot note a silence; will try again");
             }
         };
         match step {
             SilenceStep::Paged => {
-                tracing::warn!(%client, device = %device.name, since = %silence.since, "device silent");
+                tracing::warn!(%client, device = %context.name(), since = %silence.since, "device silent");
             }
             SilenceStep::Ended | SilenceStep::EndPaged => {
-                tracing::info!(%client, device = %device.name, silent_since = %silence.since, "device reporting again");
+                tracing::info!(%client, device = %context.name(), silent_since = %silence.since, "device reporting again");
             }
         }
         let paged_here = channel.requested.contains(&(silence.number, SilenceStep::Paged));
@@ -208,7 +209,7 @@ impl Pager {
         } else {
             let repeat = !paged_here && matches!(finding, Finding::PageUnsent(_) | Finding::EndUnsent(_));
             let notification = Notification { repeat, ..notification(client, device, &silence, now) };
-            channel.steps.insert(notification.id.clone(), (silence.number, step));
+            channel.steps.insert(notification.id.clone(), (context.clone(), silence.number, step));
             channel.requested.insert((silence.number, step));
             Input::Notification(Arc::new(notification))
         };
@@ -242,14 +243,14 @@ impl Pager {
             return tracing::warn!(%client, notification, attempts, reason, "channel unavailable; will try again");
         }
         let step = self.channels.get_mut(client).and_then(|channel| channel.steps.remove(&notification));
-        let Some((number, step)) = step else { return };
+        let Some((device, number, step)) = step else { return };
         if status.is_given_up() {
             tracing::error!(%client, notification, attempts, reason, "notification given up");
         }
         if status != DeliveryStatus::Sent {
             return;
         }
-        match self.state.database().note_silence(number, step, clock::now()).await {
+        match self.state.database().note_silence(&device, number, step, clock::now()).await {
             Ok(()) => tracing::info!(%client, notification, "notification delivered"),
             Err(error) => {
                 tracing::warn!(%client, notification, %error, "cannot note the delivery: it may be repeated after a restart");
@@ -274,7 +275,7 @@ fn failed_inside() -> Failure {
 
 /// Notification of a silence or of its end.
 fn notification(client: &Id, device: &MonitoredDevice, silence: &Silence, now: WallTime) -> Notification {
-    let name = &device.name;
+    let name = device.context.name();
     let length = silence.ended.unwrap_or(now) - silence.since;
     let (kind, what, message) = match silence.ended {
         None => {

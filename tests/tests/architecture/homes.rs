@@ -33,6 +33,7 @@ const HOMES: &[Home] = &[
             "cloud-sync/hub/src/db/sqlite/keys.rs",
             "cloud-sync/hub/src/db/sqlite/enrolment_codes.rs",
             "cloud-sync/hub/src/db/sqlite/local.rs",
+            "cloud-sync/hub/src/db/sqlite/paging.rs",
         ],
         instead: "take the context of the authenticated caller",
         holds_in_tests: false,

@@ -1,5 +1,5 @@
-//! The caller of an operation: device, tenant or person. A context is created where a key or an enrolment code is authenticated and where a
-//! command opens the database, nowhere else.
+//! The caller of an operation: device, tenant or person. A context is created where a key or an enrolment code is authenticated, where a
+//! command opens the database, and for the devices that the hub itself pages about; nowhere else.
 
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
@@ -48,7 +48,7 @@ pub(crate) struct Authenticated {
 }
 
 impl TenantContext {
-    /// For `sqlite/keys.rs`, `sqlite/enrolment_codes.rs` and `sqlite/local.rs` alone; the architecture test holds it.
+    /// For `sqlite/keys.rs`, `sqlite/enrolment_codes.rs`, `sqlite/local.rs` and `sqlite/paging.rs` alone; the architecture test holds it.
     pub(super) fn open(id: TenantId, client: Id, actor: Actor) -> TenantContext {
         TenantContext { id, client, actor }
     }

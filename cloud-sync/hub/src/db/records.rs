@@ -320,7 +320,6 @@ pub(crate) struct MonitoredTenant {
 /// A device whose silence is paged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MonitoredDevice {
-    pub(crate) id: DeviceId,
-    pub(crate) name: Id,
+    pub(crate) context: DeviceContext,
     pub(crate) contact: Contact,
 }

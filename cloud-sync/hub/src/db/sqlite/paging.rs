@@ -7,6 +7,7 @@ use tilth_core::time::{Span, WallTime};
 use super::rows::{DeviceId, Parsed, TenantId};
 use super::workers::Owner;
 use super::{Database, DbError};
+use crate::db::context::{Actor, DeviceContext, TenantContext};
 use crate::db::records::{MonitoredDevice, MonitoredTenant, Paging};
 use crate::domain::silence::{Contact, DEFAULT_LIMIT, Silence, SilenceStep};
 
@@ -18,7 +19,7 @@ const RECENT: Span = Span::from_mins(60);
 
 /// Devices with a valid key that sent a request once, of tenants that are paged, each with its newest silence.
 const MONITORED: &str =
-    "SELECT tenants.name AS client, channel, devices.id AS device, devices.name AS name, last_heard,
+    "SELECT tenants.id AS tenant, tenants.name AS client, channel, devices.id AS device, devices.name AS name, last_heard,
         coalesce(device_paging.silent_after, paging.silent_after, ?1) AS silent_after,
         (SELECT count(*) FROM silences AS recent WHERE recent.device = devices.id AND recent.noticed > ?2) AS recent,
         silences.id AS silence, since, paged, over, over_told
@@ -37,13 +38,26 @@ impl Database {
     }
 
     /// Adds a silence. Returns its number.
-    pub(crate) async fn begin_silence(&self, device: DeviceId, since: WallTime, now: WallTime) -> Result<u64, DbError> {
+    pub(crate) async fn begin_silence(
+        &self,
+        device: &DeviceContext,
+        since: WallTime,
+        now: WallTime,
+    ) -> Result<u64, DbError> {
+        let device = device.id();
         self.write(Owner::Hub, move |connection| begin(connection, device, since, now)).await
     }
 
-    /// Notes a step of a silence; a step that was noted stays.
-    pub(crate) async fn note_silence(&self, number: u64, step: SilenceStep, now: WallTime) -> Result<(), DbError> {
-        self.write(Owner::Hub, move |connection| note(connection, number, step, now)).await
+    /// Notes a step of a silence of this device; a step that was noted stays.
+    pub(crate) async fn note_silence(
+        &self,
+        device: &DeviceContext,
+        number: u64,
+        step: SilenceStep,
+        now: WallTime,
+    ) -> Result<(), DbError> {
+        let device = device.id();
+        self.write(Owner::Hub, move |connection| note(connection, (device, number), step, now)).await
     }
 }
 
@@ -54,9 +68,10 @@ fn monitored(connection: &Connection, now: WallTime) -> Result<Vec<MonitoredTena
     while let Some(row) = rows.next()? {
         let client = row.get::<_, Parsed<Id>>("client")?.0;
         if tenants.last().is_none_or(|last| last.client != client) {
-            tenants.push(MonitoredTenant { client, channel: row.get("channel")?, devices: Vec::new() });
+            let (client, channel) = (client.clone(), row.get("channel")?);
+            tenants.push(MonitoredTenant { client, channel, devices: Vec::new() });
         }
-        let device = device(row)?;
+        let device = device(row, &client)?;
         if let Some(tenant) = tenants.last_mut() {
             tenant.devices.push(device);
         }
@@ -64,7 +79,10 @@ fn monitored(connection: &Connection, now: WallTime) -> Result<Vec<MonitoredTena
     Ok(tenants)
 }
 
-fn device(row: &Row<'_>) -> rusqlite::Result<MonitoredDevice> {
+/// A row of [`MONITORED`], of the tenant with this name.
+fn device(row: &Row<'_>, client: &Id) -> rusqlite::Result<MonitoredDevice> {
+    let actor = Actor { who: "tilth-hub".to_owned(), origin: "local".to_owned() };
+    let tenant = TenantContext::open(row.get("tenant")?, client.clone(), actor);
     let silence = row.get::<_, Option<u64>>("silence")?.map(|number| {
         Ok::<_, rusqlite::Error>(Silence {
             number,
@@ -75,8 +93,7 @@ fn device(row: &Row<'_>) -> rusqlite::Result<MonitoredDevice> {
         })
     });
     Ok(MonitoredDevice {
-        id: row.get("device")?,
-        name: row.get::<_, Parsed<Id>>("name")?.0,
+        context: DeviceContext::of(tenant, row.get("device")?, row.get::<_, Parsed<Id>>("name")?.0),
         contact: Contact {
             last_heard: WallTime(row.get("last_heard")?),
             limit: Span(row.get("silent_after")?),
@@ -98,13 +115,20 @@ fn begin(connection: &Connection, device: DeviceId, since: WallTime, now: WallTi
     Ok(number.unsigned_abs())
 }
 
-fn note(connection: &Connection, number: u64, step: SilenceStep, now: WallTime) -> Result<(), DbError> {
+fn note(
+    connection: &Connection,
+    (device, number): (DeviceId, u64),
+    step: SilenceStep,
+    now: WallTime,
+) -> Result<(), DbError> {
     let sql = match step {
-        SilenceStep::Paged => "UPDATE silences SET paged = coalesce(paged, ?2) WHERE id = ?1",
-        SilenceStep::Ended => "UPDATE silences SET over = coalesce(over, ?2) WHERE id = ?1",
-        SilenceStep::EndPaged => "UPDATE silences SET over_told = coalesce(over_told, ?2) WHERE id = ?1",
+        SilenceStep::Paged => "UPDATE silences SET paged = coalesce(paged, ?3) WHERE id = ?2 AND device = ?1",
+        SilenceStep::Ended => "UPDATE silences SET over = coalesce(over, ?3) WHERE id = ?2 AND device = ?1",
+        SilenceStep::EndPaged => {
+            "UPDATE silences SET over_told = coalesce(over_told, ?3) WHERE id = ?2 AND device = ?1"
+        }
     };
-    connection.prepare_cached(sql)?.execute((number, now.0))?;
+    connection.prepare_cached(sql)?.execute((device, number, now.0))?;
     Ok(())
 }
 

@@ -22,7 +22,9 @@ fn devices_that_may_speak_are_watched_with_their_limit_and_newest_silence() {
     assert_eq!(only(0), None, "never heard");
     devices::heard(&connection, device, None, at(1)).unwrap();
     let contact = Contact { last_heard: at(1), limit: DEFAULT_LIMIT, recent_pages: 0, silence: None };
-    assert_eq!(only(2), Some(MonitoredDevice { id: device, name: id("pi-7"), contact }));
+    let monitored = only(2).unwrap();
+    assert_eq!((monitored.context.id(), monitored.context.name(), monitored.contact), (device, &id("pi-7"), contact));
+    assert_eq!((monitored.context.tenant().id(), monitored.context.tenant().client()), (tenant, &id("acme")));
 
     set(&connection, tenant, &Paging { silent_after: Some(Span::from_mins(30)), ..paging.clone() }).unwrap();
     assert_eq!(only(2).unwrap().contact.limit, Span::from_mins(30));
@@ -30,11 +32,13 @@ fn devices_that_may_speak_are_watched_with_their_limit_and_newest_silence() {
     assert_eq!(only(2).unwrap().contact.limit, Span::from_mins(60));
 
     let number = begin(&connection, device, at(1), at(61)).unwrap();
-    note(&connection, number, SilenceStep::Paged, at(62)).unwrap();
+    let other = devices::add(&connection, tenant, &id("pi-8"), at(0)).unwrap().unwrap();
+    note(&connection, (other, number), SilenceStep::Ended, at(62)).unwrap();
+    note(&connection, (device, number), SilenceStep::Paged, at(62)).unwrap();
     let mut silence = Silence { number, since: at(1), ended: None, is_paged: true, is_end_paged: false };
-    assert_eq!(only(62).unwrap().contact.silence, Some(silence));
-    note(&connection, number, SilenceStep::Ended, at(70)).unwrap();
-    note(&connection, number, SilenceStep::Ended, at(71)).unwrap();
+    assert_eq!(only(62).unwrap().contact.silence, Some(silence), "another device ends no silence of this one");
+    note(&connection, (device, number), SilenceStep::Ended, at(70)).unwrap();
+    note(&connection, (device, number), SilenceStep::Ended, at(71)).unwrap();
     silence.ended = Some(at(70));
     let contact = only(120).unwrap().contact;
     assert_eq!((contact.silence, contact.recent_pages), (Some(silence), 1), "the first time stays");

@@ -55,7 +55,7 @@ pub(crate) use begin::{Handles, RestoredState, begin};
 pub(crate) use fault::{explanation, why_unmatched};
 pub(crate) use live::LiveLine;
 pub(crate) use outputs::Actuated;
-pub(crate) use request::{DecideConfig, DecideRequest, EngineContext, ReadingCounts};
+pub(crate) use request::{DecideConfig, DecideRequest, EngineContext, EngineQuery, ReadingCounts};
 pub(crate) use stage::StoreReplaced;
 
 /// Most values of one turn, after which other tasks run and the store gets a commit.
@@ -262,7 +262,7 @@ impl Decide {
             DecideRequest::Plan(configured) => self.configure(*configured),
             DecideRequest::Acknowledge { alert, span, by, answer } => {
                 self.handle(Input::Acknowledge { alert, span, by });
-                let _ = answer.send(());
+                answer(&self.engine, &self.context);
             }
             DecideRequest::Silence { of, span, by, answer } => drop(answer.send(self.silence(of, span, by))),
             DecideRequest::EndSilence { silence, answer } => drop(answer.send(self.end_silence(silence))),
@@ -289,7 +289,7 @@ impl Decide {
             }
             DecideRequest::Hold { change, answer } => {
                 self.handle(Input::Output(change));
-                let _ = answer.send(());
+                answer(&self.engine, &self.context);
             }
             DecideRequest::Actuate { command, answer } => self.actuate(*command, answer),
             DecideRequest::SwitchOff(done) => self.switch_off(done),

@@ -48,8 +48,8 @@ pub(super) async fn acknowledge(
 ) -> Answered<AlertRow> {
     let (Path(alert), Json(Acknowledge { for_s, by })) = (alert?, body?);
     let (span, by) = (span(for_s)?, name(&by)?);
-    api.change(|answer| DecideRequest::Acknowledge { alert: AlertId(alert), span, by, answer }).await?;
-    let found = api.query(move |engine, context, clock| {
+    let request = |answer| DecideRequest::Acknowledge { alert: AlertId(alert), span, by, answer };
+    let found = api.change_and_query(request, move |engine, context, clock| {
         let mut alerts = views::alerts(engine, context, clock, false).into_iter();
         alerts.find(|row| row.alert == Some(alert)).ok_or_else(|| open_alerts(engine))
     });

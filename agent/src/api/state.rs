@@ -16,7 +16,7 @@ use super::rows::Answer;
 use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::{ConfigStatus, Retry};
-use crate::decide::{DecideRequest, EngineContext, LiveLine};
+use crate::decide::{DecideRequest, EngineContext, EngineQuery, LiveLine};
 use crate::health::HealthBoard;
 use crate::notify;
 use crate::sense::released::Ports;
@@ -105,11 +105,25 @@ impl ApiState {
         &self,
         query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
     ) -> Result<T, Problem> {
+        self.ask(|answer| DecideRequest::Query(self.answering(answer, query))).await
+    }
+
+    /// Sends decide the request of a person; returns what `query` reads right after it took effect, before another input.
+    pub(super) async fn change_and_query<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(EngineQuery) -> DecideRequest,
+        query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.change(|answer| request(self.answering(answer, query))).await
+    }
+
+    fn answering<T: Send + 'static>(
+        &self,
+        answer: oneshot::Sender<T>,
+        query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
+    ) -> EngineQuery {
         let clock = self.clock.clone();
-        self.ask(|answer| {
-            DecideRequest::Query(Box::new(move |engine, context| drop(answer.send(query(engine, context, &clock)))))
-        })
-        .await
+        Box::new(move |engine, context| drop(answer.send(query(engine, context, &clock))))
     }
 
     /// Sends decide the request of a person; returns its answer.

@@ -22,12 +22,12 @@ use crate::store::LostHistory;
 
 pub(crate) enum DecideRequest {
     Plan(Box<DecideConfig>),
-    /// Acknowledge an alert; no effect on one that is not open.
+    /// Acknowledge an alert; no effect on one that is not open. Answered with the alert as it is then.
     Acknowledge {
         alert: AlertId,
         span: Span,
         by: String,
-        answer: oneshot::Sender<()>,
+        answer: EngineQuery,
     },
     /// Silence alerts; answered with the silence, or `None` where no more fit.
     Silence {
@@ -42,9 +42,10 @@ pub(crate) enum DecideRequest {
         answer: oneshot::Sender<Option<SilenceView>>,
     },
     /// Begin or end the hold of a zone: its actuators are off and locked as long as somebody works there.
+    /// Answered with the holds as they are then.
     Hold {
         change: interlock::ActuatorInput,
-        answer: oneshot::Sender<()>,
+        answer: EngineQuery,
     },
     /// Switch an actuator; answered when it was, or with why not.
     Actuate {
@@ -98,7 +99,7 @@ pub(crate) struct DecideConfig {
     pub(crate) merged: Merged,
 }
 
-/// Read of the engine, between two inputs.
+/// Read of the engine, between two inputs; as the answer of a request, right after it took effect.
 pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &EngineContext) + Send>;
 
 /// State of decide beside the engine.

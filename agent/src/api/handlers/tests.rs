@@ -5,8 +5,13 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::http::{Method, header};
 use http_body_util::BodyExt;
+use tilth_config::{Document, Layer, Purpose, base, load_documents};
+use tilth_core::alert::AlertId;
+use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::id::Id;
 use tilth_core::local::Local;
+use tilth_core::reading::{Quality, Raw};
+use tilth_core::time::Uptime;
 use tokio::sync::{broadcast, mpsc};
 use tower_service::Service;
 
@@ -16,6 +21,7 @@ use crate::api::problem::MEDIA_TYPE;
 use crate::api::state::Limits;
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::{ConfigStatus, Retry};
+use crate::decide::{DecideRequest, EngineContext};
 use crate::health::HealthBoard;
 use crate::sense::released::Ports;
 use crate::store::tests::farm::{Folder, booted, options};
@@ -25,10 +31,10 @@ use crate::sync::status::SyncStatus;
 
 /// A router of an agent whose engine and configuration have stopped.
 fn router_of(folder: &Folder) -> Router {
-    router_with_retries(folder, mpsc::channel(1).0)
+    router_with(folder, mpsc::channel(1).0, mpsc::channel(1).0)
 }
 
-fn router_with_retries(folder: &Folder, retries: mpsc::Sender<Retry>) -> Router {
+fn router_with(folder: &Folder, retries: mpsc::Sender<Retry>, to_decide: mpsc::Sender<DecideRequest>) -> Router {
     let policy =
         Policy { keep_days: 1, has_hub: true, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 };
     let settings = Settings {
@@ -48,7 +54,7 @@ fn router_with_retries(folder: &Folder, retries: mpsc::Sender<Retry>) -> Router 
         started: Instant::now(),
         config: ConfigStatus::new(clock.clone(), "0".to_owned(), Local::new(None)),
         health: HealthBoard::new(clock),
-        to_decide: mpsc::channel(1).0,
+        to_decide,
         retries,
         ports: Ports::default(),
         notify: mpsc::channel(1).0.downgrade(),
@@ -115,12 +121,65 @@ async fn over_tcp_everything_is_read_and_nothing_is_changed() {
     }
 }
 
+const FARM: &str = "
+[sensors.'room/level']
+quantity = 'count'
+resolution = 0.1
+input = 'line:gateway/level'
+[rules.level-high]
+sensor = 'room/level'
+above = 30
+severity = 'warning'
+";
+
+/// Guards against: "no alert 1 is open" to a person whose acknowledgement is recorded, since the alert was over a moment later.
+#[tokio::test]
+async fn an_acknowledgement_is_answered_with_the_alert_as_it_was_then() {
+    let mut documents = base();
+    documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", FARM));
+    documents.agent_toml =
+        Some(Document::agent_toml("[device]\nid = 'pi-7'\n[bus.gateway]\nkind = 'line'\nport = 'p'\n"));
+    let plan = Arc::new(load_documents(documents, Purpose::Run).plan.unwrap());
+    let sensor = plan.sensor_ix("room/level").unwrap();
+    let mut engine = Engine::new(plan, Start { boot: 1, at: Uptime(0), wall: None });
+    engine.handle(Uptime(0), Input::Reserved { after: AlertId(0), through: AlertId(9) });
+    let level = |engine: &mut Engine, at, value| {
+        engine.handle(at, Input::Reading(Raw { sensor, at, value, quality: Quality::Good }));
+        while engine.poll().is_some() {}
+    };
+    level(&mut engine, Uptime(1000), 31.0);
+
+    let folder = Folder::new();
+    let (to_decide, mut requests) = mpsc::channel(1);
+    let router = router_with(&folder, mpsc::channel(1).0, to_decide);
+    let decide = async {
+        let context = EngineContext::default();
+        while let Some(request) = requests.recv().await {
+            match request {
+                DecideRequest::Acknowledge { alert, span, by, answer } => {
+                    engine.handle(Uptime(2000), Input::Acknowledge { alert, span, by });
+                    answer(&engine, &context);
+                    level(&mut engine, Uptime(3000), 20.0);
+                }
+                DecideRequest::Query(query) => query(&engine, &context),
+                _ => panic!("another request"),
+            }
+        }
+    };
+    let (method, path, body) = CHANGES[0].clone();
+    let (status, said) = tokio::select! {
+        answer = ask(&router, Some(Caller::Socket), (method, path, body)) => answer,
+        () = decide => panic!("it ends with the router"),
+    };
+    assert!(status == 200 && said.contains(r#""state":"acknowledged""#), "{status} {said}");
+}
+
 /// Guards against: a retry that is said to have failed while the bundle is compiled and saved.
 #[tokio::test(start_paused = true)]
 async fn a_retry_waits_for_a_bundle_that_is_compiled_and_the_minutes_limit_counts_it() {
     let folder = Folder::new();
     let (retries, mut retried) = mpsc::channel::<Retry>(1);
-    let router = router_with_retries(&folder, retries);
+    let router = router_with(&folder, retries, mpsc::channel(1).0);
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(8)).await;
         while let Some(answer) = retried.recv().await {

@@ -149,7 +149,7 @@ impl Bundles {
         let is_it = |rejected: &RejectedBundle| rejected.hash == signed.hash && rejected.trusted == signed.trusted;
         if self.state.rejected.as_ref().is_some_and(is_it) {
             // The hub may have been told before the state could be read.
-            return Some(self.known_bundle(&applier.active));
+            return Some(self.newest_bundle(&applier.active));
         }
         self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
             self.defer(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)

@@ -52,8 +52,11 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
         let now = context.clock.uptime();
         for metric in metrics.iter_mut().filter(|metric| metric.at <= now) {
             metric.at = next_due(metric.at, metric.interval, now);
-            let value = read(&machine, metric.metric).await.unwrap_or(f64::NAN);
-            context.value(SensorValue::new(metric.sensor.clone(), value, Quality::Good, None, now));
+            let (value, quality, fault) = match read(&machine, metric.metric).await {
+                Some(value) => (value, Quality::Good, None),
+                None => (f64::NAN, Quality::Fault, Some(Arc::from(unavailable(metric.metric)))),
+            };
+            context.value(SensorValue::new(metric.sensor.clone(), value, quality, fault, now));
         }
     }
 }
@@ -67,6 +70,16 @@ fn configured(context: &mut BusContext) -> Vec<PolledMetric> {
         Some(PolledMetric { sensor: sensor.clone(), metric, interval: settings.interval.unwrap_or(USUAL_INTERVAL), at })
     };
     config.sensors.iter().filter_map(due).collect()
+}
+
+/// Why a metric has no value.
+const fn unavailable(metric: HostMetric) -> &'static str {
+    match metric {
+        HostMetric::CpuTemp => "this machine has no file with the temperature of its processor",
+        HostMetric::Load => "the kernel does not say the load",
+        HostMetric::MemoryUsed => "the kernel does not say how much memory is used",
+        HostMetric::DiskUsed => "the system does not say how full the disk of the data folder is",
+    }
 }
 
 /// One metric. A kernel or disk that does not answer holds up the machine's metrics, and no other task.
@@ -183,32 +196,48 @@ mod tests {
         assert_eq!(read_at(10, &[0, 4, 47, 48, 50, 120]), [0, 47, 50, 120], "what was missed is not made up for");
     }
 
+    fn input(sensor: &str, metric: HostMetric) -> (SensorId, InputSettings) {
+        let (input, interval) = (Some(Input::Host(metric)), Some(Span::from_mins(60)));
+        let (stamp, quantity) = (Stamping::Arrival, Quantity::Count);
+        (SensorId::new(sensor).unwrap(), InputSettings { input, bus: None, interval, stamp, quantity, unit: None })
+    }
+
+    fn context(sensors: Vec<(SensorId, InputSettings)>) -> (BusContext, watch::Sender<BusConfig>, Queue) {
+        let queue = Queue::new(4);
+        let (sender, config) = watch::channel(BusConfig { sensors, ..BusConfig::default() });
+        let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
+        let context = BusContext {
+            id,
+            config,
+            health,
+            clock: Clock::new(ClockMode::System),
+            queue: queue.clone(),
+            outputs: Outputs::new().0,
+            ports: crate::sense::released::Ports::default(),
+        };
+        (context, sender, queue)
+    }
+
+    #[tokio::test]
+    async fn a_figure_that_the_machine_does_not_tell_is_a_fault_with_its_reason() {
+        let (context, _sender, queue) = context(vec![input("pi/load", HostMetric::Load)]);
+        let nowhere = Machine { root: "nowhere".into(), disk: "nowhere".into() };
+        let message = tokio::select! {
+            () = run(Arc::new(nowhere), context) => panic!("ended"),
+            message = queue.next() => message,
+        };
+        let SenseMessage::Value(sample) = message else { panic!("{message:?}") };
+        let fault = sample.fault.as_deref();
+        assert_eq!((sample.quality, fault), (Quality::Fault, Some("the kernel does not say the load")));
+        assert!(sample.value.is_nan());
+    }
+
     #[test]
     fn all_figures_are_read_at_once_when_they_are_configured() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let input = |sensor: &str, metric| {
-                let (input, interval) = (Some(Input::Host(metric)), Some(Span::from_mins(60)));
-                let (stamp, quantity) = (Stamping::Arrival, Quantity::Count);
-                (
-                    SensorId::new(sensor).unwrap(),
-                    InputSettings { input, bus: None, interval, stamp, quantity, unit: None },
-                )
-            };
             let (load, memory) = (input("pi/load", HostMetric::Load), input("pi/memory", HostMetric::MemoryUsed));
-            let queue = Queue::new(2);
-            let (sender, config) =
-                watch::channel(BusConfig { sensors: vec![load.clone(), memory], ..BusConfig::default() });
-            let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
-            let context = BusContext {
-                id,
-                config,
-                health,
-                clock: Clock::new(ClockMode::System),
-                queue: queue.clone(),
-                outputs: Outputs::new().0,
-                ports: crate::sense::released::Ports::default(),
-            };
+            let (context, sender, queue) = context(vec![load.clone(), memory]);
             let next = async || match queue.next().await {
                 SenseMessage::Value(value) => value.sensor.to_string(),
                 other => panic!("{other:?}"),

@@ -60,7 +60,7 @@ use crate::clock::ClockMode;
 use crate::decide::{DecideConfig, DecideRequest};
 use crate::health::HealthBoard;
 use crate::sense::SensorInputs;
-use apply::{Applier, rejection};
+use apply::{Applier, ApplyContext, rejection};
 use bundle_files::BundleFiles;
 use bundles::{Bundles, SAVE_AGAIN};
 use files::FileChanges;
@@ -115,19 +115,19 @@ impl Configuration {
         let files = FileChanges::new(folder.to_owned());
         let last_good = LastGoodWriter::start(data);
         let changes = watch::start(folder.to_owned(), startup.versions)?;
-        let (compiled, active) = (startup.compiled, startup.active);
+        let (compiled, bundle) = (startup.compiled, startup.bundle);
         let rejected = compiled.summary.rejected.clone();
         status.update_bundle(|status| {
             (status.unavailable_reason, status.state_error) = (startup.bundle_unavailable, startup.state_unreadable);
-            if let Some(bundle) = &active.bundle {
+            if let Some(bundle) = &bundle {
                 status.set_active(bundle);
                 status.ignored = startup.ignored;
             }
         });
         let clock = status.clock().clone();
-        let mut reporter = ConfigReporter::new(status, last_good);
-        reporter.begin(compiled.summary, startup.previous, &active);
-        let applier = Applier { active, reporter, to_decide, inputs, clock, health, probation: None };
+        let context = ApplyContext { to_decide, inputs, clock, health };
+        let mut applier = Applier::begin(&compiled, bundle, ConfigReporter::new(status, last_good), context);
+        applier.report_start(compiled.summary, startup.previous);
         if !rejected.is_empty() {
             applier.store_diagnostic(rejection(&rejected)).await;
         }
@@ -137,7 +137,7 @@ impl Configuration {
 
     /// The newest bundle that the agent has seen, for the hub.
     pub(crate) fn newest_bundle(&self) -> NewestBundle {
-        self.bundles.as_ref().map(|bundles| bundles.newest_bundle(&self.applier.active)).unwrap_or_default()
+        self.bundles.as_ref().map(|bundles| bundles.newest_bundle(self.applier.active())).unwrap_or_default()
     }
 
     /// Runs until the thread that watches the files ends.

@@ -1,10 +1,13 @@
-//! Applies configurations, from files or from a bundle: only here does one become active. Observes the sensors under them.
+//! Applies configurations, from files or from a bundle: only here does one become active, that of the start ([`Applier::begin`]), a
+//! changed one ([`Applier::activate`]) or another version of the same content ([`Applier::take_version`]). Observes the sensors under
+//! them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tilth_config::Inventory;
 use tilth_config::bundle::Bundle;
 use tilth_core::engine::Engine;
 use tilth_core::id::SensorId;
@@ -27,7 +30,7 @@ use crate::sense::bus::health::State;
 
 #[derive(Debug)]
 pub(crate) struct Applier {
-    pub(super) active: ActiveConfig,
+    active: ActiveConfig,
     pub(super) reporter: ConfigReporter,
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SensorInputs>,
@@ -37,11 +40,52 @@ pub(crate) struct Applier {
     pub(super) probation: Option<Probation>,
 }
 
+/// The tasks that a configuration is handed to, and what is observed of them.
+#[derive(Debug)]
+pub(super) struct ApplyContext {
+    pub(super) to_decide: mpsc::Sender<DecideRequest>,
+    pub(super) inputs: mpsc::Sender<SensorInputs>,
+    pub(super) clock: Clock,
+    pub(super) health: HealthBoard,
+}
+
 impl Applier {
+    /// The agent starts with this configuration, of this bundle if it is of one; decide and sense begin with it.
+    pub(super) fn begin(
+        compiled: &Compiled,
+        bundle: Option<Arc<Bundle>>,
+        reporter: ConfigReporter,
+        context: ApplyContext,
+    ) -> Applier {
+        let ApplyContext { to_decide, inputs, clock, health } = context;
+        let (hash, files) = (compiled.configured.hash.clone(), compiled.summary.files.clone());
+        let active = ActiveConfig::new(bundle, hash, compiled.sensors(), files);
+        Applier { active, reporter, to_decide, inputs, clock, health, probation: None }
+    }
+
+    pub(super) fn active(&self) -> &ActiveConfig {
+        &self.active
+    }
+
+    /// Reports the configuration that the agent started with; `previous` is the inventory before the start, where that is known.
+    pub(super) fn report_start(&mut self, summary: ConfigSummary, previous: Option<Inventory>) {
+        self.reporter.begin(summary, previous, &self.active);
+    }
+
+    /// Reports what became active; `is_changed` where it is not the one before.
+    pub(super) fn report(&mut self, summary: ConfigSummary, is_changed: bool) {
+        self.reporter.set_active(summary, is_changed, &self.active);
+    }
+
+    /// The active bundle has another version with the same content: nothing else changes.
+    pub(super) fn take_version(&mut self, bundle: Arc<Bundle>) {
+        self.active.take_version(bundle);
+    }
+
     /// Sensors that must be good again under a configuration of this origin, by what is observed before it becomes active.
     pub(super) async fn expected_sensors(&self, compiled: &Compiled, origin: Origin) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
-        let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
+        let mut expected = probation::expected(self.active.sensors(), &compiled.sensors(), &seen);
         expected.values_mut().for_each(|expected| expected.origin = origin);
         for (id, origin) in self.probation.iter().flat_map(Probation::pending_origins) {
             expected.entry(id).and_modify(|expected| expected.origin = origin);
@@ -65,11 +109,9 @@ impl Applier {
     ) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
         let Compiled { configured, inputs, summary, .. } = compiled;
-        self.active.bundle = bundle;
-        self.active.files.clone_from(&summary.files);
-        let is_changed = self.active.hash != configured.hash;
+        let is_changed = self.active.hash() != configured.hash;
+        self.active = ActiveConfig::new(bundle, configured.hash.clone(), sensors, summary.files.clone());
         if is_changed {
-            (self.active.hash, self.active.sensors) = (configured.hash.clone(), sensors);
             let _ = self.to_decide.send(DecideRequest::Plan(Box::new(configured))).await;
             let _ = self.inputs.send(inputs).await;
             self.probation = probation;

@@ -84,7 +84,7 @@ impl Bundles {
         let rejected = self.state.rejected.clone();
         applier.reporter.status.update_bundle(|status| status.rejected = rejected);
         if let Some(OnProbation { version, failed, sensors, .. }) = &self.state.probation {
-            let is_active = applier.active.version().is_some_and(|(active, _)| active == *version);
+            let is_active = applier.active().version().is_some_and(|(active, _)| active == *version);
             match failed.clone() {
                 // A bundle that has failed and could not be reverted before the start is reverted with the first judgement.
                 _ if is_active => {
@@ -98,7 +98,7 @@ impl Bundles {
                 }
             }
         }
-        let highest = self.state.highest(&applier.active);
+        let highest = self.state.highest(applier.active());
         if self.is_loaded && self.state.highest < highest {
             self.state.highest = highest;
             self.save_current_state().await;
@@ -149,7 +149,7 @@ impl Bundles {
         let is_it = |rejected: &RejectedBundle| rejected.hash == signed.hash && rejected.trusted == signed.trusted;
         if self.state.rejected.as_ref().is_some_and(is_it) {
             // The hub may have been told before the state could be read.
-            return Some(self.newest_bundle(&applier.active));
+            return Some(self.newest_bundle(applier.active()));
         }
         self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
             self.defer(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
@@ -159,7 +159,7 @@ impl Bundles {
     /// Leaves a bundle pending, without rejecting it: without the ETag the hub sends it again with the next pull.
     fn defer(&self, why: &str, applier: &Applier) -> Option<NewestBundle> {
         log_deferred(why, applier);
-        Some(NewestBundle { etag: None, ..self.newest_bundle(&applier.active) })
+        Some(NewestBundle { etag: None, ..self.newest_bundle(applier.active()) })
     }
 
     /// The newest bundle that the agent has seen, for the hub.
@@ -175,7 +175,7 @@ impl Bundles {
         applier: &mut Applier,
     ) -> Result<Option<NewestBundle>, NotSaved> {
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
-        let (active, highest) = (applier.active.version(), self.state.highest(&applier.active));
+        let (active, highest) = (applier.active().version(), self.state.highest(applier.active()));
         let check = move || bundle::check(&bytes, &key, &enrolment, active, highest);
         match blocking_check(None, check).await {
             Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
@@ -208,7 +208,7 @@ impl Bundles {
         // An attempt counts once the next bundle is saved, and before it begins: the agent may end within it.
         self.save(state, move |files| files.save_next(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, mode) = (self.enrolment.clone(), self.mode);
-        let (to_read, active) = (Arc::clone(&bundle), applier.active.files.agent_toml());
+        let (to_read, active) = (Arc::clone(&bundle), applier.active().files().agent_toml());
         let compiled =
             blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, mode, active)).await;
         match compiled {
@@ -226,17 +226,17 @@ impl Bundles {
         let (SignedBytes { hash, trusted, content, .. }, Rejection { version, reason }) = (signed, rejection);
         let is_signed = content.is_some();
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
-        let active = applier.active.name();
+        let active = applier.active().name();
         error!(target: "sync", "{named} rejected; still running configuration {active}: {reason}");
         applier.reporter.status.set_rejected(Problems::error(format!("{named}: {reason}")));
         self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier).await;
-        is_signed.then(|| self.newest_bundle(&applier.active))
+        is_signed.then(|| self.newest_bundle(applier.active()))
     }
 
     /// Reports a bundle that is not active to the hub and to people, and remembers it.
     async fn record_rejected(&mut self, rejected: RejectedBundle, applier: &mut Applier) {
         let RejectedBundle { version, hash, reason, .. } = &rejected;
-        let active = applier.active.version().map_or(0, |(version, _)| version);
+        let active = applier.active().version().map_or(0, |(version, _)| version);
         let body = json!({
             "version": version, "hash": hash, "outcome": "refused", "reason": reason, "running": active,
         });
@@ -263,7 +263,9 @@ impl Bundles {
         let save = move |files: &BundleFiles| files.save_state(&saved).and_then(|()| files.save_active(&bytes));
         self.blocking_files(save).await.map_err(|why| NotSaved { version: bundle.version, why })?;
         (self.state, self.unsaved) = (state, None);
-        Ok(self.report_active(Arc::new(bundle), "same-content", applier).await)
+        let bundle = Arc::new(bundle);
+        applier.take_version(Arc::clone(&bundle));
+        Ok(self.report_active(&bundle, "same-content", applier).await)
     }
 
     async fn apply(
@@ -295,8 +297,8 @@ impl Bundles {
         // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_active().await else { return Ok(None) };
         let kept = self.blocking_files(BundleFiles::activate_next).await;
-        applier.reporter.set_active(summary, is_changed, &applier.active);
-        let newest = self.report_active(bundle, "applied", applier).await;
+        applier.report(summary, is_changed);
+        let newest = self.report_active(&bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_changed {
             self.pass(applier).await;
@@ -368,7 +370,7 @@ impl Bundles {
         let (folder, data) = (self.enrolment.folder.clone(), self.enrolment.data.clone());
         let clock = applier.clock.clone();
         let again = tokio::task::spawn_blocking(move || Startup::again(&folder, &data, &clock)).await;
-        let Ok(Some(Startup { compiled, active, bundle_unavailable, ignored, .. })) = again else {
+        let Ok(Some(Startup { compiled, bundle, bundle_unavailable, ignored, .. })) = again else {
             // So that the disk has what runs, too.
             if let Err(why) = self.blocking_files(move |files| files.restore_reverted(&hash)).await {
                 return failed(why, applier);
@@ -376,19 +378,19 @@ impl Bundles {
             error!(target: "sync", "bundle {version} failed its probation and keeps running, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };
-        let (summary, is_changed) = applier.activate(compiled, active.bundle, None).await;
+        let (summary, is_changed) = applier.activate(compiled, bundle, None).await;
         if applier.wait_until_active().await.is_none() {
             return;
         }
         self.unsaved = None;
-        applier.reporter.status.update_bundle(|status| match &applier.active.bundle {
+        applier.reporter.status.update_bundle(|status| match applier.active().bundle() {
             Some(bundle) => {
                 status.set_active(bundle);
                 status.ignored = ignored;
             }
             None => status.returns_to_files(bundle_unavailable),
         });
-        applier.reporter.set_active(summary, is_changed, &applier.active);
+        applier.report(summary, is_changed);
         self.finish_revert(reason, applier).await;
     }
 
@@ -396,7 +398,7 @@ impl Bundles {
     async fn finish_revert(&mut self, reason: &str, applier: &mut Applier) {
         applier.end_probation();
         let Some(OnProbation { hash, trusted, version, content, .. }) = self.state.probation.take() else { return };
-        let active = applier.active.version();
+        let active = applier.active().version();
         let now = active.map_or("the configuration before it".to_owned(), |(version, _)| format!("bundle {version}"));
         error!(target: "sync", "bundle {version} reverted, {now} is running again: {reason}");
         let reason = format!("reverted: {reason}");
@@ -419,7 +421,7 @@ impl Bundles {
         // file, too, until its outcome is saved.
         let checked = self.check(SignedBytes::new(bytes, &key), key, applier).await;
         checked.map_err(|NotSaved { why, .. }| format!("it stays rejected, for saving it failed: {why}"))?;
-        match (&self.state.rejected, applier.active.version()) {
+        match (&self.state.rejected, applier.active().version()) {
             (None, Some((version, _))) => Ok(version),
             (again, _) => Err(format!("rejected again: {}", again.as_ref().unwrap_or(&rejected).reason)),
         }
@@ -448,21 +450,20 @@ impl Bundles {
     }
 
     /// Reports an active bundle to people and to the hub, and remembers it.
-    async fn report_active(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> NewestBundle {
+    async fn report_active(&mut self, bundle: &Bundle, outcome: &str, applier: &mut Applier) -> NewestBundle {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.reporter.status.update_bundle(|status| {
-            status.set_active(&bundle);
+            status.set_active(bundle);
             status.rejected = None;
         });
-        applier.active.bundle = Some(bundle);
         info!(target: "sync", "bundle {version} is running ({outcome}, content {})", short(&hash));
         self.show_ignored(applier).await;
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
         applier.store_bundle_event(body).await;
-        let (highest, probation) = (self.state.highest(&applier.active), self.state.probation.take());
+        let (highest, probation) = (self.state.highest(applier.active()), self.state.probation.take());
         self.state = BundleState { highest, probation, ..BundleState::default() };
         self.save_current_state().await;
-        self.newest_bundle(&applier.active)
+        self.newest_bundle(applier.active())
     }
 
     async fn save_current_state(&self) {

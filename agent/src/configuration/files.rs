@@ -53,14 +53,14 @@ impl FileChanges {
     /// Reads the folder: applies it, rejects it or waits.
     pub(super) async fn reload(&mut self, applier: &mut Applier) {
         self.due = None;
-        let (folder, bundle) = (self.folder.clone(), applier.active.bundle.clone());
+        let (folder, bundle) = (self.folder.clone(), applier.active().bundle().cloned());
         let read = tokio::task::spawn_blocking(move || read(&folder, bundle.as_deref())).await;
         let compiled = match read {
             Ok(Ok(compiled)) => compiled,
             Ok(Err(problems)) => return applier.reject(problems).await,
             Err(_) => return applier.reject(Problems::error("the check of the files failed".to_owned())).await,
         };
-        let removed = removals(&applier.active, &compiled);
+        let removed = removals(applier.active(), &compiled);
         match self.removal_guard.decide(Instant::now(), self.changed, !removed.is_empty()) {
             Decision::Wait(due) => {
                 self.due = Some(due);
@@ -89,12 +89,12 @@ impl FileChanges {
         let hash = compiled.configured.hash.clone();
         let expected = applier.expected_sensors(&compiled, Origin::Files).await;
         let probation = Probation::new(expected, Origin::Files, None);
-        let bundle = applier.active.bundle.clone();
+        let bundle = applier.active().bundle().cloned();
         let (summary, is_changed) = applier.activate(compiled, bundle, Some(probation)).await;
         if is_changed {
             applier.store_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
         }
-        applier.reporter.set_active(summary, is_changed, &applier.active);
+        applier.report(summary, is_changed);
     }
 }
 
@@ -102,10 +102,10 @@ impl FileChanges {
 /// unfinished.
 fn removals(active: &ActiveConfig, compiled: &Compiled) -> Vec<String> {
     let files = &compiled.summary.files;
-    if active.bundle.is_some() {
-        return removed_from_files(&active.files, files);
+    if active.bundle().is_some() {
+        return removed_from_files(active.files(), files);
     }
-    removal_guard::removals((&active.files, &active.sensors.plan), (files, &compiled.configured.plan))
+    removal_guard::removals((active.files(), &active.sensors().plan), (files, &compiled.configured.plan))
 }
 
 /// Reads the current files. Under a bundle only `agent.toml` counts, and `config.d` is ignored.

@@ -72,7 +72,7 @@ impl ConfigReporter {
         let change = inventory.change_from(self.inventory.as_ref());
         self.inventory = Some(inventory.clone());
         info!("configuration {} is running: {change}", active.name());
-        self.status.set_active(&active.hash, change, active.sensors.plan.local().clone());
+        self.status.set_active(active.hash(), change, active.sensors().plan.local().clone());
     }
 }
 

@@ -12,7 +12,7 @@ use tilth_config::bundle::Bundle;
 use tilth_config::{Document, Files, Inventory, Level, Loaded, Purpose, load_documents};
 use tracing::{error, info, warn};
 
-use super::active::ActiveConfig;
+use super::active::short;
 use super::bundle::{self, ignored, is_new, log_ignored};
 use super::bundle_files::{BundleFiles, BundleState, Unavailable};
 use super::compiled::Compiled;
@@ -35,7 +35,8 @@ pub(crate) struct Startup {
     pub(crate) compiled: Compiled,
     /// `None` on a farm without a hub.
     pub(crate) enrolment: Option<Enrolment>,
-    pub(super) active: ActiveConfig,
+    /// The bundle that it is of; `None` where it is of the files of `config.d`.
+    pub(super) bundle: Option<Arc<Bundle>>,
     /// Content of `bundle.state`; `None` while that cannot be read.
     pub(super) state: Option<BundleState>,
     /// Why `bundle.state` was lost or cannot be read, in words.
@@ -220,14 +221,12 @@ impl Start<'_> {
         let ignored = if bundle.is_some() { ignored(self.folder) } else { Vec::new() };
         log_ignored(&ignored);
         let compiled = compiled?.instead_of(rejected);
-        let (hash, sensors) = (compiled.configured.hash.clone(), compiled.sensors());
-        let active = ActiveConfig { bundle, hash, sensors, files: compiled.summary.files.clone() };
-        self.log_last_good(&compiled.summary.rejected, active.name());
+        self.log_last_good(&compiled.summary.rejected, short(&compiled.configured.hash));
         let (enrolment, state, state_unreadable, has_run) = (chosen.enrolment, None, None, false);
         Some(Startup {
             compiled,
             enrolment,
-            active,
+            bundle,
             state,
             state_unreadable,
             bundle_unavailable,

@@ -21,10 +21,9 @@ use tilth_core::reading::{Quality, Raw};
 use tilth_core::time::WallTime;
 use tokio::sync::mpsc;
 
-use super::super::active::ActiveConfig;
+use super::super::apply::ApplyContext;
 use super::super::bundle_files::ACTIVE;
 use super::super::last_good::LastGoodWriter;
-use super::super::probation::SensorConfig;
 use super::super::reporter::ConfigReporter;
 use super::super::status::ConfigStatus;
 use super::super::{Configuration, FileChanges, Retry};
@@ -83,8 +82,8 @@ fn configure(folder: &Path) {
     fs::write(folder.join("agent.toml"), agent_toml).unwrap();
 }
 
-fn files_in(folder: &Path) -> Files {
-    Files::of(&tilth_config::load(folder, tilth_config::Purpose::Run))
+fn files_in(folder: &Path) -> Compiled {
+    Compiled::of(tilth_config::load(folder, tilth_config::Purpose::Run).watching_nothing(), Files::of).unwrap()
 }
 
 /// An agent that holds what is in this folder.
@@ -108,11 +107,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         Enrolment { tenant: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
     let files = BundleFiles::new(&folder);
     let good = files.verified(ACTIVE, key.trusted(), &enrolment).unwrap();
-    let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
-    let sensors = SensorConfig { plan, input_settings: Arc::default() };
-    let (bundle, hash) = (good.map(Arc::new), "none".to_owned());
-    let active = ActiveConfig { bundle, hash, sensors, files: files_in(&folder) };
-    let held = state.clone().unwrap_or_default().newest_bundle(&active);
+    let bundle = good.map(Arc::new);
     // A probation takes a few seconds.
     let clock = Clock::new(ClockMode::Scaled(20));
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
@@ -125,7 +120,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         health: bus.clone(),
         calibrations: None,
     }];
-    if let Some(bundle) = &active.bundle {
+    if let Some(bundle) = &bundle {
         status.update_bundle(|status| status.set_active(bundle));
     }
     let (to_decide, requests) = mpsc::channel(64);
@@ -135,16 +130,11 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     // No folder, for its task may still write when a test removes that.
     let last_good = LastGoodWriter::start(&folder.join("nowhere"));
     let reporter = ConfigReporter::new(status.clone(), last_good);
+    let context = ApplyContext { to_decide, inputs: to_senses, clock: clock.clone(), health };
+    let applier = Applier::begin(&files_in(&folder), bundle, reporter, context);
+    let held = state.clone().unwrap_or_default().newest_bundle(applier.active());
     let configuration = Configuration {
-        applier: Applier {
-            active,
-            reporter,
-            to_decide,
-            inputs: to_senses,
-            clock: clock.clone(),
-            health,
-            probation: None,
-        },
+        applier,
         files: FileChanges::new(folder.clone()),
         bundles: Some(Bundles::new(enrolment, ClockMode::System, state)),
         changes,

@@ -22,7 +22,7 @@ pub(super) fn rebuilt_state(data: &Path, startup: &Startup) -> BundleState {
     let Some((enrolment, key)) = startup.enrolment.as_ref().and_then(|of| Some((of, of.trusted_key().ok()?))) else {
         return state;
     };
-    let active = startup.active.bundle.as_deref();
+    let active = startup.bundle.as_deref();
     let reverted = files.verified(REVERTED, &key, enrolment).ok().flatten();
     let reverted = reverted.filter(|reverted| reverted.version > active.map_or(0, |active| active.version));
     let highest = reverted.as_ref().map_or(state.highest, |reverted| reverted.version);
@@ -56,12 +56,12 @@ fn on_probation(
     active: &Bundle,
     (before, startup): (Option<Bundle>, &Startup),
 ) -> Option<OnProbation> {
-    let agent_toml = startup.active.files.agent_toml();
+    let agent_toml = startup.compiled.summary.files.agent_toml();
     let before = before.map(|before| bundle::compile(&before, agent_toml, Purpose::Run));
     let before = before.and_then(|loaded| Compiled::of(loaded, Files::of_agent_toml));
     let expected = before.map(|before| {
         let before = before.sensors();
-        probation::expected(&before, &startup.active.sensors, &Observation::all_good(&before))
+        probation::expected(&before, &startup.compiled.sensors(), &Observation::all_good(&before))
     });
     Some(OnProbation {
         hash: files.hash(ACTIVE)?,

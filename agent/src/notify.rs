@@ -15,6 +15,7 @@ pub(crate) mod to_decide;
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::mem;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -118,9 +119,9 @@ pub(crate) struct Delivery {
     pub(crate) outcome: Outcome,
 }
 
-/// Runs until all senders of requests are gone; messages in flight are given up then.
+/// Runs until all senders of requests are gone; messages in flight are given up then. `data` is the data folder.
 pub(crate) async fn run(
-    secrets: Secrets,
+    (secrets, data): (Secrets, PathBuf),
     clock: Clock,
     ports: Ports,
     mut requests: mpsc::Receiver<NotifyRequest>,
@@ -128,7 +129,7 @@ pub(crate) async fn run(
     asking: ToDecide,
 ) {
     let mut channels = Channels {
-        sender: Sender::new(secrets, clock.clone(), ports, asking),
+        sender: Sender::new((secrets, data), clock.clone(), ports, asking),
         clock: clock.clone(),
         dispatch: Dispatch::default(),
         failures: Failures::default(),
@@ -251,6 +252,7 @@ enum Client {
 /// Clients of the configured channels, and messages in flight.
 struct Sender {
     secrets: Secrets,
+    data: PathBuf,
     clock: Clock,
     http: Arc<HttpClients>,
     ports: Ports,
@@ -271,10 +273,11 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(secrets: Secrets, clock: Clock, ports: Ports, (to_decide, problems): ToDecide) -> Sender {
+    fn new((secrets, data): (Secrets, PathBuf), clock: Clock, ports: Ports, (to_decide, problems): ToDecide) -> Sender {
         let (modems, modem_inputs) = mpsc::channel(MODEM_INPUTS);
         Sender {
             secrets,
+            data,
             clock,
             ports,
             to_decide,
@@ -348,6 +351,7 @@ impl Sender {
         modem::Context {
             channel: id.clone(),
             secrets: self.secrets.clone(),
+            data: self.data.clone(),
             ports: self.ports.clone(),
             to_decide: self.to_decide.clone(),
             notify: self.modems.clone(),

@@ -22,6 +22,9 @@ pub use reply::{OpenAlert, Reply, acknowledged, not_open};
 pub use session::{Effect, Input, SendFailure, Session};
 
 pub(crate) use gsm7::{encode, plain};
+#[cfg(test)]
+pub(crate) use pdu::submits;
+pub(crate) use pdu::{MAX_SEPTETS, MAX_UNITS};
 
 /// Septets of the longest text that is one SMS.
 pub(crate) const ONE_SMS: usize = 160;
@@ -43,10 +46,20 @@ pub fn known_number<'a>(numbers: &'a [String], from: &str) -> Option<&'a String>
     // As long as a number within any country: shorter ones are of services.
     let is_same = |number: &&String| match number.strip_prefix('+') {
         _ if from.starts_with('+') => **number == from,
-        Some(number) => digits.len() >= 7 && (number == digits || within_country(number) == digits),
+        Some(number) => {
+            digits.len() >= 7 && (number == digits || within_country(number) == digits || has_trunk(number, from))
+        }
         None => false,
     };
     numbers.iter().find(is_same)
+}
+
+/// Whether digits are a number as its country writes it, where that puts something else than a zero before it: `06` in Hungary, `8` in Russia
+/// and Kazakhstan, Lithuania and Turkmenistan, `80` in Belarus (national prefixes of ITU-T's list of dialling procedures).
+fn has_trunk(number: &str, digits: &str) -> bool {
+    const TRUNKS: [(&str, &str); 5] = [("36", "06"), ("370", "8"), ("375", "80"), ("7", "8"), ("993", "8")];
+    let of_country = TRUNKS.iter().filter(|(country, _)| number.starts_with(country));
+    of_country.filter_map(|(_, trunk)| digits.strip_prefix(trunk)).any(|rest| rest == within_country(number))
 }
 
 /// A number without its country's code, and without the zero that a few countries keep before it. Codes are those that ITU-T assigned
@@ -90,6 +103,19 @@ mod tests {
             ("+", None),
         ] {
             assert_eq!(known_number(&numbers, from), known.map(|index: usize| &numbers[index]), "{from}");
+        }
+        let trunks = ["+36301234567", "+79161234567", "+37061234567", "+375291234567"].map(str::to_owned);
+        for (from, known) in [
+            ("06301234567", Some(0)),
+            ("301234567", Some(0)),
+            ("89161234567", Some(1)),
+            ("9161234567", Some(1)),
+            ("861234567", Some(2)),
+            ("80291234567", Some(3)),
+            ("86301234567", None),
+            ("69161234567", None),
+        ] {
+            assert_eq!(known_number(&trunks, from), known.map(|index: usize| &trunks[index]), "{from}");
         }
         assert_eq!(masked("+4915112345678"), "+49..5678");
         assert_eq!(masked("Info"), "Info");

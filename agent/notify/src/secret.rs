@@ -2,7 +2,9 @@
 //! credentials.
 
 use std::fmt;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tilth_config::{SecretName, plain_file};
@@ -37,6 +39,12 @@ impl Secrets {
     pub fn of(config: &Path) -> Secrets {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Secrets { folder: config.join("secrets"), credentials }
+    }
+
+    /// When the file of a secret was written, in seconds since 1970 and nanoseconds; none for a credential, whose file systemd writes at each start.
+    pub fn written(&self, name: &SecretName) -> Option<(i64, i64)> {
+        let file = fs::metadata(self.folder.join(name.as_str())).ok()?;
+        Some((file.mtime(), file.mtime_nsec()))
     }
 
     /// The value of a secret; the file goes before the credential.
@@ -96,7 +104,6 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     fn write(path: &Path, text: &[u8], mode: u32) {
@@ -134,6 +141,8 @@ mod tests {
         let said = get("absent").unwrap_err().to_string();
         assert!(said.starts_with("there is no ") && said.ends_with("secrets/absent"), "{said}");
         assert_eq!(format!("{:?}", get("phone").unwrap()), "Secret(..)");
+        let written = |name: &str| secrets.written(&SecretName::new(name).unwrap());
+        assert!(written("phone") > Some((0, 0)) && written("unit").is_none() && written("absent").is_none());
         fs::remove_dir_all(config).unwrap();
     }
 

@@ -89,7 +89,7 @@ impl Tasks {
         let secrets = Secrets::of(&args.config.folder);
         let (by_channels, from_channels) = notify::to_decide::channel();
         let notifying = tokio::spawn(notify::run(
-            secrets,
+            (secrets, args.data.clone()),
             shared.clock.clone(),
             shared.ports.clone(),
             notices,

@@ -3,6 +3,9 @@
 //! `tilth_notify::modem` decides what is said to the modem and what goes to whom; this file is its line and its clock. Time here is the
 //! machine's, also where the agent runs on another clock: a modem keeps no other.
 
+mod tried_pin;
+
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +20,7 @@ use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, Sm
 use tilth_notify::queue;
 use tilth_notify::secret::Secrets;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -25,6 +28,7 @@ use super::to_decide::{ChannelRequest, ModemProblems};
 use crate::sense::endpoint::{ByteStream, Endpoint};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
+use tried_pin::{PinFile, TriedPin};
 
 /// Time between two attempts to open the line, and between two looks whether it is still the same device.
 const REOPEN: Duration = Duration::from_secs(5);
@@ -52,6 +56,8 @@ pub(super) struct Settings {
 pub(super) struct Context {
     pub(super) channel: Id,
     pub(super) secrets: Secrets,
+    /// The data folder.
+    pub(super) data: PathBuf,
     /// Ports that are left to another program for a while.
     pub(super) ports: Ports,
     pub(super) to_decide: mpsc::Sender<ChannelRequest>,
@@ -135,6 +141,10 @@ struct Task {
     outgoing: Outgoing,
     /// Waits for the page that is being sent.
     page: Option<oneshot::Sender<Sent>>,
+    /// The PIN that the session has.
+    pin: Option<PinFile>,
+    /// The PIN that was entered and that no SIM accepted, as the data folder has it.
+    tried_pin: Option<TriedPin>,
     /// Why the PIN cannot be read.
     pin_problem: Option<String>,
     /// The last delivery report, in words.
@@ -151,12 +161,15 @@ impl Task {
             session: Session::new(None),
             outgoing: Outgoing::default(),
             page: None,
+            pin: None,
+            tried_pin: None,
             pin_problem: None,
             report: None,
         }
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        self.read_tried_pin().await;
         loop {
             self.read_pin().await;
             let Context { channel, problems, .. } = self.context.clone();
@@ -183,25 +196,6 @@ impl Task {
 
     fn now(&self) -> Uptime {
         Uptime(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
-    }
-
-    /// Reads the PIN of the SIM. One that cannot be read is none, which the session says once the SIM wants it.
-    async fn read_pin(&mut self) {
-        let Some(name) = self.settings.pin.clone() else { return };
-        let secrets = self.context.secrets.clone();
-        let read = spawn_blocking(move || secrets.get(&name).map_err(|error| error.to_string()));
-        let read = timeout(TIMEOUT, read).await.map_err(|_| "the disk does not answer".to_owned());
-        let why = match read.and_then(|read| read.map_err(|end| end.to_string()).flatten()) {
-            Ok(pin) => {
-                self.session.set_pin(Some(pin));
-                None
-            }
-            Err(why) => Some(why),
-        };
-        if let Some(why) = why.as_ref().filter(|_| why != self.pin_problem) {
-            warn!("channel {}: PIN of the SIM: {why}", self.context.channel);
-        }
-        self.pin_problem = why;
     }
 
     /// Waits for something while there is no line. Pages that come after a moment fail at once: another channel may be quicker.
@@ -252,7 +246,7 @@ impl Task {
                         return self.settings.endpoint.reason(&error);
                     }
                     // A person may have put the right one into its file.
-                    if self.session.problem().is_some() {
+                    if self.session.wants_pin() {
                         self.read_pin().await;
                     }
                 }
@@ -285,6 +279,7 @@ impl Task {
                 Effect::Write(text) => written.push_str(&text),
                 Effect::Submitted(result) => self.outgoing.submitted(result),
                 Effect::Reported(report) => self.outgoing.reported(report),
+                Effect::PinTried(tried) => self.keep_tried_pin(tried).await,
                 Effect::Received(sms, slot) => {
                     let is_done = self.received(sms).await;
                     let input = slot.map(|slot| if is_done { Input::Done(slot) } else { Input::Kept(slot) });
@@ -405,6 +400,7 @@ mod tests {
         let context = Context {
             channel: Id::new("sms").unwrap(),
             secrets: Secrets::of(std::path::Path::new("/nowhere")),
+            data: PathBuf::from("/nowhere"),
             ports: Ports::default(),
             to_decide: mpsc::channel(1).0,
             notify: mpsc::channel(1).0,

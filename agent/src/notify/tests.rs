@@ -183,7 +183,7 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
         let (outcomes, deliveries) = mpsc::channel(64);
         requests.send(NotifyRequest::Dispatch(Request::Channels(channels, ChannelsByAlert::default()))).await.unwrap();
         tokio::select! {
-            () = run(secrets, clock, Ports::default(), inbox, outcomes, to_decide::channel().0) => panic!("ended"),
+            () = run((secrets, config.0.clone()), clock, Ports::default(), inbox, outcomes, to_decide::channel().0) => panic!("ended"),
             () = test(Running { requests, deliveries }) => {}
         }
     });

@@ -43,6 +43,8 @@ pub struct Script {
     pub pin: Option<String>,
     /// Wrong PINs that the SIM still takes.
     pub pin_tries: u8,
+    /// Whether the modem says how many.
+    pub says_pin_tries: bool,
     /// `+CMS ERROR` of the next SMS, one each.
     pub errors: VecDeque<u16>,
     /// Time that the network takes for an SMS.
@@ -93,6 +95,7 @@ impl Script {
             is_registered: true,
             pin: None,
             pin_tries: 3,
+            says_pin_tries: true,
             errors: VecDeque::new(),
             delay: Duration::from_millis(200),
             has_reports: true,
@@ -290,7 +293,7 @@ impl Device {
             ("AT" | "AT+CMEE" | "AT+CMGF" | "AT+CNMI", _) => "OK".to_owned(),
             ("AT+CPIN", "") if script.pin_tries == 0 => ok("+CPIN: SIM PUK"),
             ("AT+CPIN", "") => ok(if is_locked { "+CPIN: SIM PIN" } else { "+CPIN: READY" }),
-            ("AT+CPINR", _) => ok(&format!("+CPINR: SIM PIN,{},3", script.pin_tries)),
+            ("AT+CPINR", _) if script.says_pin_tries => ok(&format!("+CPINR: SIM PIN,{},3", script.pin_tries)),
             ("AT+CPIN", entered) if script.pin.as_deref() == Some(entered.trim_matches('"')) => {
                 (self.is_unlocked, script.pin_tries) = (true, 3);
                 "OK".to_owned()

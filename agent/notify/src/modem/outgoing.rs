@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use tilth_core::time::Uptime;
 
-use super::masked;
 use super::pdu::{self, DeliveryReport, Submit};
 use super::session::SendFailure;
+use super::{known_number, masked};
 use crate::budget::Budget;
 use crate::message::{Failure, Retry};
 
@@ -89,6 +89,8 @@ pub struct Outgoing {
     reached: VecDeque<Reached>,
     reference: u8,
     reports: VecDeque<PendingReport>,
+    /// Report that came for the number of the SMS in flight, before the modem said its reference.
+    early_report: Option<DeliveryReport>,
     outcomes: VecDeque<SmsOutcome>,
 }
 
@@ -103,6 +105,7 @@ impl Default for Outgoing {
             reached: VecDeque::new(),
             reference: 0,
             reports: VecDeque::new(),
+            early_report: None,
             outcomes: VecDeque::new(),
         }
     }
@@ -167,14 +170,22 @@ impl Outgoing {
             Err(failure) => self.failed(sms, failure),
         }
         self.end_page();
+        if let Some(report) = self.early_report.take() {
+            self.reported(report);
+        }
     }
 
     /// What a service centre says of a part of a text. The text arrived when all its parts did.
     pub fn reported(&mut self, report: DeliveryReport) {
         let Some(arrived) = report.arrived else { return };
-        // References repeat: the newest is meant.
-        let place = self.reports.iter().rposition(|pending| pending.reference == report.reference);
+        let is_to = |number: &String| known_number(std::slice::from_ref(number), &report.to).is_some();
+        // References repeat, sooner where the modem restarted: the newest to the number is meant.
+        let is_meant = |pending: &PendingReport| pending.reference == report.reference && is_to(&pending.to);
+        let place = self.reports.iter().rposition(is_meant);
         let Some(PendingReport { text, to, page, .. }) = place.and_then(|place| self.reports.remove(place)) else {
+            if self.in_flight.as_ref().is_some_and(|sms| is_to(&sms.to)) {
+                self.early_report = Some(report);
+            }
             return;
         };
         let is_of_it = |pending: &PendingReport| pending.text == text && pending.to == to;
@@ -280,7 +291,8 @@ mod tests {
             (outgoing.poll(), outgoing.poll(), outgoing.next_submit()),
             (Some(SmsOutcome::Page(Ok(()))), None, None)
         );
-        let report = |reference, arrived| DeliveryReport { reference, arrived, status: 0x46 };
+        // References 1 and 2 went to the first number, 3 and 4 to the second.
+        let report = |reference: u8, arrived| report(&numbers()[usize::from(reference > 2)], reference, arrived);
         outgoing.reported(report(4, None));
         outgoing.reported(report(4, Some(true)));
         assert_eq!(outgoing.poll(), None, "its first part is on its way");
@@ -293,6 +305,47 @@ mod tests {
         assert_eq!(outgoing.poll(), None);
     }
 
+    fn report(to: &str, reference: u8, arrived: Option<bool>) -> DeliveryReport {
+        DeliveryReport { reference, to: to.to_owned(), arrived, status: 0x46 }
+    }
+
+    /// A modem that restarted gives references that old SMS had; reports of those may still come.
+    #[test]
+    fn a_report_is_of_the_sms_to_its_number() {
+        let mut outgoing = Outgoing::default();
+        outgoing.page("pi-31-1", "a", &numbers());
+        for reference in [1, 2] {
+            outgoing.next_submit().unwrap();
+            outgoing.submitted(Ok(reference));
+        }
+        outgoing.poll();
+        outgoing.reported(report(&numbers()[1], 1, Some(false)));
+        outgoing.reported(report("+4915100000000", 2, Some(false)));
+        assert_eq!(outgoing.poll(), None, "expected reports of others to change nothing");
+        // As the service centre writes numbers of its own country.
+        outgoing.reported(report("015112345678", 1, Some(true)));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Arrived("+49..5678".to_owned(), Ok(()))));
+    }
+
+    #[test]
+    fn a_report_that_comes_before_the_reference_of_its_sms_counts() {
+        let mut outgoing = Outgoing::default();
+        outgoing.page("pi-31-1", "a", &numbers()[..1]);
+        outgoing.next_submit().unwrap();
+        outgoing.reported(report(&numbers()[0], 1, Some(false)));
+        assert_eq!(outgoing.poll(), None);
+        outgoing.submitted(Ok(1));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Page(Ok(()))));
+        assert_eq!(outgoing.poll(), Some(SmsOutcome::Arrived("+49..5678".to_owned(), Err(0x46))));
+        assert!(matches!(outgoing.poll(), Some(SmsOutcome::Lost(..))));
+        // One of another SMS to the number is not taken for that of the next.
+        outgoing.page("pi-32-1", "a", &numbers()[..1]);
+        outgoing.next_submit().unwrap();
+        outgoing.reported(report(&numbers()[0], 9, Some(false)));
+        outgoing.submitted(Ok(2));
+        assert_eq!((outgoing.poll(), outgoing.poll()), (Some(SmsOutcome::Page(Ok(()))), None));
+    }
+
     /// Guards against: the network takes an SMS and no phone ever shows it.
     #[test]
     fn a_page_that_arrives_at_no_phone_is_lost_and_one_that_arrives_at_one_is_not() {
@@ -303,8 +356,8 @@ mod tests {
                 outgoing.next_submit().unwrap();
                 outgoing.submitted(Ok(reference));
             }
-            for (reference, arrived) in [first, first + 1].into_iter().zip(reports) {
-                outgoing.reported(DeliveryReport { reference, arrived: Some(arrived), status: 0x46 });
+            for (ix, arrived) in reports.into_iter().enumerate() {
+                outgoing.reported(report(&numbers()[ix], first + ix as u8, Some(arrived)));
             }
             std::iter::from_fn(|| outgoing.poll())
                 .filter(|outcome| matches!(outcome, SmsOutcome::Lost(..)))

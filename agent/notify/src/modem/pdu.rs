@@ -14,6 +14,10 @@ const UNITS_OF_PART: usize = 67;
 /// Most parts of a text; the rest is cut off.
 pub(crate) const MAX_PARTS: usize = 4;
 
+/// Septets of a GSM 7-bit text, and UTF-16 units of another, that are sent whole: a part ends one sooner where it would cut a character.
+pub(crate) const MAX_SEPTETS: usize = MAX_PARTS * SEPTETS_OF_PART - (MAX_PARTS - 1);
+pub(crate) const MAX_UNITS: usize = MAX_PARTS * UNITS_OF_PART - (MAX_PARTS - 1);
+
 /// TP-Validity-Period in its relative form, `(v + 1) * 5` minutes: an hour. The page repeats itself sooner than that, and a page of
 /// yesterday is of no use.
 const VALIDITY: u8 = 11;
@@ -50,10 +54,12 @@ pub struct Sms {
 }
 
 /// What became of an SMS that was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryReport {
     /// Reference of the SMS, which the modem gave it.
     pub reference: u8,
+    /// Number that the SMS was for, as the service centre writes it.
+    pub to: String,
     /// Whether it arrived; none while the service centre still tries.
     pub arrived: Option<bool>,
     /// TP-Status (3GPP TS 23.040, section 9.2.3.15).
@@ -177,7 +183,7 @@ fn deliver(octets: &mut Octets<'_>, has_header: bool) -> Option<Sms> {
 
 fn report(octets: &mut Octets<'_>) -> Option<DeliveryReport> {
     let reference = octets.next()?;
-    octets.address()?;
+    let to = octets.address()?;
     octets.take(14)?;
     let status = octets.next()?;
     let arrived = match status {
@@ -185,7 +191,7 @@ fn report(octets: &mut Octets<'_>) -> Option<DeliveryReport> {
         0x20..0x40 => None,
         _ => Some(false),
     };
-    Some(DeliveryReport { reference, arrived, status })
+    Some(DeliveryReport { reference, to, arrived, status })
 }
 
 enum Alphabet {
@@ -194,16 +200,16 @@ enum Alphabet {
     Other,
 }
 
-/// Alphabet of a TP-Data-Coding-Scheme (3GPP TS 23.038, section 4). A compressed text is not read.
+/// Alphabet of a TP-Data-Coding-Scheme (3GPP TS 23.038, section 4), where a reserved coding stands for GSM 7-bit. A compressed text is not read.
 fn alphabet(coding: u8) -> Alphabet {
     match coding {
         0x00..0x80 if coding & 0x20 != 0 => Alphabet::Other,
         0x00..0x80 => match coding & 0x0C {
-            0x00 => Alphabet::Gsm7,
+            0x04 => Alphabet::Other,
             0x08 => Alphabet::Ucs2,
-            _ => Alphabet::Other,
+            _ => Alphabet::Gsm7,
         },
-        0xC0..0xE0 => Alphabet::Gsm7,
+        0x80..0xE0 => Alphabet::Gsm7,
         0xE0..0xF0 => Alphabet::Ucs2,
         0xF0.. if coding & 0x04 == 0 => Alphabet::Gsm7,
         _ => Alphabet::Other,
@@ -283,12 +289,16 @@ mod tests {
             // From a name, and a picture.
             ("000407D0D432BB0C0000621127222203000141", "Tele", "A"),
             ("00040B915121551532F40004621127222203000141", "+15125551234", ""),
+            // Reserved codings.
+            ("00040D91945111325476F8000C6211272222030006C1E112348B01", "+4915112345678", "ACK 31"),
+            ("00040D91945111325476F800846211272222030006C1E112348B01", "+4915112345678", "ACK 31"),
         ] {
             let sms = Sms { from: from.to_owned(), text: text.to_owned() };
             assert_eq!(read(digits), Some(Incoming::Message(sms)), "{digits}");
         }
         let report = "00062B0D91945111325476F8621172214040806211722140508000";
-        let arrived = DeliveryReport { reference: 0x2B, arrived: Some(true), status: 0 };
+        let to = "+4915112345678".to_owned();
+        let arrived = DeliveryReport { reference: 0x2B, to, arrived: Some(true), status: 0 };
         assert_eq!(read(report), Some(Incoming::Report(arrived)));
         for (digits, why) in [("", "nothing"), ("00", "cut off"), ("zz", "no digits"), ("0001000000", "of this end")] {
             assert_eq!(read(digits), None, "{why}");

@@ -13,8 +13,8 @@ pub(super) struct Registration {
     pub(super) signal: Option<u16>,
 }
 
-/// Registered: at home, roaming, and for SMS alone at home and roaming.
-const REGISTERED: [u16; 4] = [1, 5, 6, 7];
+/// Registered, at home or roaming: for all (1, 5), for SMS alone (6, 7), or with calls by the data network preferred (9, 10).
+const REGISTERED: [u16; 6] = [1, 5, 6, 7, 9, 10];
 
 impl Registration {
     fn is_registered(self) -> bool {
@@ -36,7 +36,7 @@ impl Registration {
 /// As people read it: `registered, signal 18 of 31`.
 impl fmt::Display for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_roaming = [self.network, self.data].into_iter().flatten().any(|state| matches!(state, 5 | 7));
+        let is_roaming = [self.network, self.data].into_iter().flatten().any(|state| matches!(state, 5 | 7 | 10));
         f.write_str(match (self.is_registered(), is_roaming) {
             (true, true) => "registered, roaming",
             (true, false) => "registered",

@@ -11,6 +11,7 @@
 
 mod command;
 mod notices;
+mod pin;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
@@ -24,6 +25,7 @@ use super::registration::Registration;
 use crate::secret::Secret;
 use command::{ModemCommand, ROUND};
 use notices::numbers;
+use pin::Sim;
 
 /// Time that the modem has for an answer, and the network for an SMS; 3GPP names none.
 const ANSWER: Span = Span::from_secs(10);
@@ -77,6 +79,8 @@ pub enum Effect {
     Received(Sms, Option<u16>),
     /// What became of an SMS that was sent.
     Reported(DeliveryReport),
+    /// The PIN is entered next, or was not accepted, and why: keep that before doing what follows. None once the SIM is unlocked.
+    PinTried(Option<String>),
     /// The modem does not answer: close the line, and open it again.
     Reopen,
 }
@@ -118,22 +122,12 @@ enum State {
     Submitting { reference: Option<u8>, until: Uptime },
 }
 
-/// The SIM's lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Sim {
-    /// Not asked yet.
-    Unknown,
-    Ready,
-    /// Cannot be used, and why.
-    Locked(String),
-}
-
 /// The talk with one modem.
 #[derive(Debug)]
 pub struct Session {
     pin: Option<Secret>,
-    /// Why the PIN is not tried: a third wrong one would lock the SIM.
-    pin_rejected: Option<String>,
+    /// Why the SIM did not accept this PIN, which is not entered again: a third wrong one locks the SIM.
+    pin_tried: Option<String>,
     /// Tries that are left for the PIN, where the modem says so.
     pin_tries: Option<u16>,
     state: State,
@@ -145,6 +139,8 @@ pub struct Session {
     /// The SIM took its PIN in this round, whose other answers say nothing yet.
     has_entered_pin: bool,
     silent: u32,
+    /// Until then an answer may be that to an earlier command, which was given up.
+    late_until: Uptime,
     line_problem: Option<String>,
     sim: Sim,
     registration: Registration,
@@ -161,7 +157,7 @@ impl Session {
     pub fn new(pin: Option<Secret>) -> Session {
         Session {
             pin,
-            pin_rejected: None,
+            pin_tried: None,
             pin_tries: None,
             state: State::Closed,
             lines: Lines::default(),
@@ -170,6 +166,7 @@ impl Session {
             is_set_up: false,
             has_entered_pin: false,
             silent: 0,
+            late_until: Uptime(i64::MIN),
             line_problem: None,
             sim: Sim::Unknown,
             registration: Registration::default(),
@@ -177,13 +174,6 @@ impl Session {
             pdu_follows: None,
             slots: BTreeSet::new(),
             effects: VecDeque::new(),
-        }
-    }
-
-    /// Takes another PIN, which is tried although one before was rejected.
-    pub fn set_pin(&mut self, pin: Option<Secret>) {
-        if self.pin != pin {
-            (self.pin, self.pin_rejected) = (pin, None);
         }
     }
 
@@ -302,9 +292,7 @@ impl Session {
         let patience = if command == ModemCommand::Attention { QUESTION } else { ANSWER };
         self.state = State::Asked { command, until: now + patience, tries };
         let text = match command {
-            ModemCommand::EnterPin => {
-                format!("AT+CPIN=\"{}\"", self.pin.as_ref().map_or("", |pin| pin.expose()))
-            }
+            ModemCommand::EnterPin => self.entering_pin(),
             _ => command.text(),
         };
         self.write(format!("{text}\r"));
@@ -358,11 +346,16 @@ impl Session {
                 self.state = State::Idle;
                 self.asked(now, command, error);
             }
-            (State::Prompting { .. } | State::Submitting { .. }, Some(error)) => {
+            (state @ (State::Prompting { .. } | State::Submitting { .. }), Some(error)) => {
                 self.state = State::Idle;
                 self.submit = None;
-                let is_of_the_number = error.is_of_the_number();
-                let failure = SendFailure { reason: error.to_string(), is_of_the_number, may_have_arrived: false };
+                // The modem says of an SMS that failed `+CMS ERROR` (TS 27.005, section 3.5.1); anything else may be said of another command.
+                let is_of_another = now < self.late_until || !matches!(error, ModemError::Message(_));
+                let failure = SendFailure {
+                    reason: error.to_string(),
+                    is_of_the_number: error.is_of_the_number(),
+                    may_have_arrived: is_of_another && matches!(state, State::Submitting { .. }),
+                };
                 self.effects.push_back(Effect::Submitted(Err(failure)));
                 // What the modem is in may have changed: a SIM that was pulled out, a network that is gone.
                 self.next_round = now;
@@ -386,22 +379,7 @@ impl Session {
                 self.sim = Sim::Locked(error.to_string());
                 self.round_soon(now);
             }
-            (ModemCommand::PinTries, _) => match self.pin_tries.filter(|left| *left < 3) {
-                // The PIN was rejected before the agent was started.
-                Some(left) => {
-                    let why =
-                        format!("the SIM rejected a PIN before, {left} tries are left: enter the right one by hand");
-                    self.sim = Sim::Locked(why);
-                }
-                None => self.commands.push_front(ModemCommand::EnterPin),
-            },
-            // The SIM takes a moment after its PIN; the next round asks for its state.
-            (ModemCommand::EnterPin, None) => (self.has_entered_pin, self.sim) = (true, Sim::Unknown),
-            (ModemCommand::EnterPin, Some(error)) => {
-                let why = format!("the SIM rejected the PIN ({error}), which is not tried again");
-                self.pin_rejected = (!error.passes_by_itself()).then(|| why.clone());
-                self.sim = Sim::Locked(why);
-            }
+            (command, error) if command.is_of_the_pin() => self.pin_answered(now, command, error),
             (ModemCommand::Notices, Some(_)) => self.commands.push_front(ModemCommand::NoticesOfMessages),
             (ModemCommand::Network, Some(_)) => self.registration.network = None,
             (ModemCommand::DataNetwork, Some(_)) => self.registration.data = None,
@@ -431,6 +409,10 @@ impl Session {
             State::Asked { command, .. } => {
                 self.state = State::Idle;
                 self.silent += 1;
+                self.late_until = now + NETWORK_ANSWER;
+                if command.is_of_the_pin() {
+                    self.pin_unanswered(now, command);
+                }
                 if matches!(command, ModemCommand::List | ModemCommand::Delete(_)) {
                     self.asked(now, command, None);
                 }

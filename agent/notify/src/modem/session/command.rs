@@ -7,7 +7,10 @@ pub(super) enum ModemCommand {
     EchoOff,
     NumericErrors,
     Pin,
+    /// Tries that are left for the PIN, as TS 27.007 has it (section 8.65), and as modems of Simcom and Huawei do.
     PinTries,
+    PinTriesOfSimcom,
+    PinTriesOfHuawei,
     EnterPin,
     PduMode,
     /// Storage of received messages: on the SIM, which every modem can.
@@ -39,6 +42,12 @@ pub(super) const ROUND: [ModemCommand; 11] = [
 ];
 
 impl ModemCommand {
+    /// Whether it is part of entering the PIN.
+    pub(super) fn is_of_the_pin(self) -> bool {
+        use ModemCommand::{EnterPin, PinTries, PinTriesOfHuawei, PinTriesOfSimcom};
+        matches!(self, PinTries | PinTriesOfSimcom | PinTriesOfHuawei | EnterPin)
+    }
+
     /// What is written; the PIN follows [`ModemCommand::EnterPin`].
     pub(super) fn text(self) -> String {
         let text = match self {
@@ -47,6 +56,8 @@ impl ModemCommand {
             ModemCommand::NumericErrors => "AT+CMEE=1",
             ModemCommand::Pin => "AT+CPIN?",
             ModemCommand::PinTries => "AT+CPINR=\"SIM PIN\"",
+            ModemCommand::PinTriesOfSimcom => "AT+SPIC",
+            ModemCommand::PinTriesOfHuawei => "AT^CPIN?",
             ModemCommand::EnterPin => "AT+CPIN=",
             ModemCommand::PduMode => "AT+CMGF=0",
             ModemCommand::Storage => "AT+CPMS=\"SM\",\"SM\",\"SM\"",

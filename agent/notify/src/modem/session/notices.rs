@@ -4,7 +4,7 @@ use tilth_core::time::Uptime;
 
 use super::super::pdu::{self, Incoming};
 use super::command::ModemCommand;
-use super::{Effect, MAX_SLOTS, Session, Sim, State};
+use super::{Effect, MAX_SLOTS, Session};
 
 impl Session {
     /// A line that is no final answer: part of one, or a notice that may come at any time.
@@ -18,7 +18,8 @@ impl Session {
         };
         match name {
             "+CPIN" => self.lock_state(now, values.trim()),
-            "+CPINR" => self.pin_tries = numbers(values).next(),
+            // The tries of what the SIM waits for come first: `+SPIC: 3,10,0,10`, `^CPIN: SIM PIN,3,10,3,10,3`.
+            "+CPINR" | "+SPIC" | "^CPIN" => self.pin_tries = numbers(values).next(),
             "+CREG" => self.registration.network = registration_state(values),
             "+CEREG" => self.registration.data = registration_state(values),
             "+CSQ" => self.registration.signal = numbers(values).next().filter(|signal| *signal <= 31),
@@ -29,31 +30,6 @@ impl Session {
                 self.commands.extend((!self.commands.contains(&ModemCommand::List)).then_some(ModemCommand::List));
             }
             _ => {}
-        }
-    }
-
-    /// `+CPIN`: what the SIM waits for (TS 27.007, section 8.3). Of the PIN the tries that are left are asked first (section 8.65).
-    fn lock_state(&mut self, now: Uptime, state: &str) {
-        let is_asked = matches!(self.state, State::Asked { command: ModemCommand::Pin, .. });
-        let locked = |why: &str| Sim::Locked(why.to_owned());
-        self.sim = match (state, &self.pin, &self.pin_rejected) {
-            ("READY", ..) => Sim::Ready,
-            ("SIM PIN", None, _) => locked("the SIM wants a PIN: set pin of the channel"),
-            ("SIM PIN", Some(_), Some(why)) => locked(why),
-            ("SIM PIN", Some(pin), None) if !is_pin(pin.expose()) => {
-                locked("the secret of the SIM's PIN is not 4 to 8 digits")
-            }
-            ("SIM PIN", Some(_), None) => {
-                self.pin_tries = None;
-                self.commands.retain(|command| !matches!(command, ModemCommand::PinTries | ModemCommand::EnterPin));
-                is_asked.then(|| self.commands.push_front(ModemCommand::PinTries));
-                locked("the SIM wants a PIN, which is being entered")
-            }
-            ("SIM PUK", ..) => locked("the SIM wants its PUK: too many wrong PINs; unlock it in a phone"),
-            (other, ..) => locked(&format!("the SIM is not ready: {}", shown(other))),
-        };
-        if !is_asked {
-            self.round_soon(now);
         }
     }
 
@@ -94,14 +70,4 @@ fn registration_state(values: &str) -> Option<u16> {
 /// The numbers among values that commas part.
 pub(super) fn numbers(values: &str) -> impl Iterator<Item = u16> + '_ {
     values.split(',').filter_map(|value| value.trim().parse().ok())
-}
-
-/// Whether a text is a PIN: anything else would be a command of its own.
-fn is_pin(text: &str) -> bool {
-    (4..=8).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
-}
-
-/// The beginning of what a modem said.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(40).collect()
 }

@@ -1,5 +1,7 @@
 //! Talks with modems: every edge of the chart, notices between anything, locks of the SIM, and any bytes.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -162,7 +164,8 @@ fn notices_come_between_anything() {
     talk.say("+CMGS: 43");
     talk.say("OK");
     let came = Sms { from: "+4915112345678".to_owned(), text: "ACK 31".to_owned() };
-    let report = DeliveryReport { reference: 43, arrived: Some(true), status: 0 };
+    let to = "+4915112345678".to_owned();
+    let report = DeliveryReport { reference: 43, to, arrived: Some(true), status: 0 };
     assert_eq!(talk.effects, [Effect::Received(came, None), Effect::Reported(report), Effect::Submitted(Ok(43))]);
     assert_eq!(talk.asked().as_deref(), Some("AT+CMGL=4"));
 }
@@ -202,43 +205,158 @@ fn a_locked_sim_and_a_missing_network_say_what_to_do() {
     ] {
         assert_eq!(problem(asked, answer), expected);
     }
+    // The second PIN bars no SMS; 9 and 10 are registered with calls by the data network (TS 27.007, sections 8.3 and 7.2).
+    let ready = [
+        ("AT+CPIN?", "+CPIN: SIM PIN2\nOK"),
+        ("AT+CPIN?", "+CPIN: SIM PUK2\nOK"),
+        ("AT+CREG?", "+CREG: 0,9\nOK"),
+        ("AT+CREG?", "+CREG: 0,10\nOK"),
+    ];
+    assert_eq!(ready.map(|(asked, answer)| problem(asked, answer)), [""; 4]);
     let mut talk = Talk::ready();
+    talk.say("+CREG: 10");
+    assert_eq!(talk.session.network(), "registered, roaming, signal 18 of 31");
     talk.say("+CREG: 0");
     talk.submit();
     assert_eq!(talk.failed().reason, "not registered: no network or no antenna");
 }
 
-#[test]
-fn a_pin_is_tried_once_and_never_when_a_try_is_gone() {
-    let locked = |asked: &str| match asked {
+/// A SIM that rejects every PIN, in a modem that does not say how many tries are left; it counts the PINs that it gets.
+fn reject(entered: &Cell<u32>, asked: &str) -> Option<&'static str> {
+    match asked {
         "AT+CPIN?" => Some("+CPIN: SIM PIN\nOK"),
-        "AT+CPIN=\"1234\"" => Some("+CME ERROR: 16"),
+        "AT+CPINR=\"SIM PIN\"" | "AT+SPIC" | "AT^CPIN?" => Some("ERROR"),
+        _ if asked.starts_with("AT+CPIN=") => {
+            entered.set(entered.get() + 1);
+            Some("+CME ERROR: 16")
+        }
         _ => None,
-    };
+    }
+}
+
+/// What was last said of the PIN.
+fn tried(talk: &Talk) -> Option<String> {
+    let mut said = talk.effects.iter().filter_map(|effect| match effect {
+        Effect::PinTried(tried) => Some(tried.clone()),
+        _ => None,
+    });
+    said.next_back().expect("the PIN was entered")
+}
+
+#[test]
+fn a_pin_that_was_rejected_is_not_entered_again_by_this_process_or_a_later_one() {
+    let entered = Cell::new(0);
     let mut talk = Talk::new(Some("1234"));
     talk.give(Input::Opened);
-    let mut entered = 0;
     for _ in 0..5 {
-        talk.answer(|asked| locked(asked));
-        entered = talk.session.pin_rejected.iter().count();
+        talk.answer(|asked| reject(&entered, asked));
         talk.wait(10);
     }
-    assert_eq!(entered, 1);
-    assert!(talk.session.problem().is_some_and(|why| why.contains("wrong PIN")), "{:?}", talk.session.problem());
-    talk.session.set_pin(Some(Secret::of("4321")));
+    let why = "PIN of the SIM not accepted: wrong PIN (+CME ERROR: 16); it is not tried again until its secret is written anew";
+    assert_eq!((entered.get(), talk.session.problem().as_deref(), talk.session.wants_pin()), (1, Some(why), true));
+
+    let mut later = Talk::new(None);
+    later.session.set_pin(Secret::of("1234"), tried(&talk));
+    later.give(Input::Opened);
+    later.answer(|asked| reject(&entered, asked));
+    assert_eq!((entered.get(), later.session.problem().as_deref()), (1, Some(why)));
+    later.session.set_pin(Secret::of("4321"), None);
+    later.wait(10);
+    later.answer(|asked| reject(&entered, asked));
+    assert_eq!(entered.get(), 2, "another PIN");
+}
+
+#[test]
+fn a_pin_without_an_answer_counts_as_tried_until_the_sim_is_unlocked() {
+    let entered = Cell::new(0);
+    let mut talk = Talk::new(Some("1234"));
+    talk.give(Input::Opened);
+    talk.answer(|asked| if asked.starts_with("AT+CPIN=") { Some("") } else { reject(&entered, asked) });
+    assert_eq!(tried(&talk).as_deref(), Some("the modem did not answer"), "expected it to be kept before an answer");
+    assert!(!talk.session.wants_pin(), "it is being entered");
     talk.wait(10);
-    talk.answer(|asked| match asked {
-        "AT+CPINR=\"SIM PIN\"" => Some("+CPINR: SIM PIN,2,3\nOK"),
-        "AT+CPIN=\"4321\"" => panic!("the last tries are a person's"),
-        other => locked(other),
-    });
-    assert!(talk.session.problem().is_some_and(|why| why.contains("2 tries are left")), "{:?}", talk.session.problem());
+    talk.answer(|asked| reject(&entered, asked));
+    talk.wait(10);
+    talk.answer(|asked| reject(&entered, asked));
+    let problem = talk.session.problem().unwrap();
+    assert!(entered.get() == 0 && problem.contains("the modem did not answer; it is not tried again"), "{problem}");
+    talk.wait(10);
+    talk.answer(|_| None);
+    assert_eq!((tried(&talk), talk.session.problem()), (None, None), "READY says that the SIM took it");
+}
+
+/// The modem says OK to the command before, and then what became of the PIN.
+#[test]
+fn a_late_ok_does_not_say_that_a_pin_is_right() {
+    let entered = Cell::new(0);
+    let mut talk = Talk::new(Some("1234"));
+    talk.give(Input::Opened);
+    let silent = |asked: &str| (asked == "AT^CPIN?").then_some("");
+    talk.answer(|asked| silent(asked).or_else(|| reject(&entered, asked)));
+    talk.wait(10);
+    assert_eq!(talk.asked().as_deref(), Some("AT+CPIN=\"1234\""));
+    talk.say("OK");
+    for _ in 0..5 {
+        talk.answer(|asked| reject(&entered, asked));
+        talk.wait(10);
+    }
+    assert_eq!(entered.get(), 0, "expected no second attempt");
+}
+
+#[test]
+fn a_pin_is_never_entered_when_a_try_is_gone() {
+    for (asks, answer) in [
+        ("AT+CPINR=\"SIM PIN\"", "+CPINR: SIM PIN,2,3\nOK"),
+        ("AT+SPIC", "+SPIC: 2,10,0,10\nOK"),
+        ("AT^CPIN?", "^CPIN: SIM PIN,2,10,2,10,3\nOK"),
+    ] {
+        let entered = Cell::new(0);
+        let mut talk = Talk::new(Some("4321"));
+        talk.give(Input::Opened);
+        talk.answer(|asked| if asked == asks { Some(answer) } else { reject(&entered, asked) });
+        let problem = talk.session.problem().unwrap();
+        assert!(entered.get() == 0 && problem.contains("2 tries are left"), "{asks}: {problem}");
+    }
+}
+
+#[test]
+fn a_right_pin_is_entered_and_kept_by_nobody() {
     let mut right = Talk::new(Some("1234"));
     right.give(Input::Opened);
     right.answer(|asked| (asked == "AT+CPIN?").then_some("+CPIN: SIM PIN\nOK"));
+    assert_eq!(tried(&right), None);
     right.wait(10);
     right.answer(|_| None);
     assert_eq!(right.session.problem(), None);
+}
+
+/// Guards against: an SMS that is sent twice, since the error of another command was taken for its own.
+#[test]
+fn an_error_that_may_be_of_another_command_does_not_say_that_no_sms_was_sent() {
+    let submitting = |talk: &mut Talk| {
+        talk.submit();
+        talk.give(Input::Bytes(b"> "));
+    };
+    let mut talk = Talk::ready();
+    submitting(&mut talk);
+    talk.say("ERROR");
+    assert!(talk.failed().may_have_arrived, "the modem says +CMS ERROR of an SMS");
+    talk.answer(|_| None);
+    talk.wait(60);
+    talk.answer(|asked| (asked == "AT+CSQ").then_some(""));
+    talk.wait(10);
+    talk.answer(|_| None);
+    submitting(&mut talk);
+    talk.say("+CMS ERROR: 302");
+    assert!(talk.failed().may_have_arrived, "AT+CSQ may have its answer late");
+    talk.answer(|_| None);
+    talk.wait(60);
+    talk.answer(|_| None);
+    talk.wait(60);
+    talk.answer(|_| None);
+    submitting(&mut talk);
+    talk.say("+CMS ERROR: 42");
+    assert!(!talk.failed().may_have_arrived);
 }
 
 proptest! {
@@ -257,7 +375,7 @@ proptest! {
             prop_assert!(talk.session.commands.len() <= ROUND.len() + 2 * MAX_SLOTS);
         }
         talk.give(Input::Closed("unplugged".to_owned()));
-        talk.session.set_pin(Some(Secret::of("1111")));
+        talk.session.set_pin(Secret::of("1111"), None);
         talk.give(Input::Opened);
         talk.answer(|_| None);
         prop_assert_eq!(talk.session.problem(), None);

@@ -6,8 +6,9 @@ use tilth_config::relay_number;
 use tilth_core::actuator::Output;
 use tilth_core::interlock::{ActuatorInput as Outcome, OutputReason, SWITCH_WITHIN, SwitchOrder as Order};
 use tilth_core::time::Span;
-use tilth_wire::{MAX_RELAYS, OffReason, Refusal, Switch, Switched, ToBoard, UNLIMITED};
+use tilth_wire::{BoardKind, MAX_RELAYS, OffReason, Refusal, Switch, Switched, ToBoard, UNLIMITED};
 
+use super::clock::DRIFT_PERCENT;
 use super::texts;
 
 /// Seconds after which an order to switch on that has no answer is lost.
@@ -23,6 +24,8 @@ struct Waiting {
     relay: u8,
     /// Id of the command on the wire.
     command: u32,
+    /// How long the relay is on, in milliseconds of board time.
+    on_for: u32,
     /// Board time after which it switches nothing on.
     expires: u32,
     seconds: u32,
@@ -49,6 +52,21 @@ pub(super) fn relay(output: &Output) -> Option<u8> {
 /// Whether the relay is energised by an order.
 fn is_energised(order: &Order) -> bool {
     order.on != order.normally_energised
+}
+
+/// How long a relay is on by an order, in milliseconds of board time. Less than ordered where the board's clock may be slow: no dose is larger than booked.
+fn on_for(order: &Order, board: Option<BoardKind>) -> u32 {
+    let percent = match board {
+        Some(BoardKind::Pico | BoardKind::Host) => 100,
+        Some(BoardKind::Uno | BoardKind::Mega2560) | None => 100 - DRIFT_PERCENT,
+    };
+    match (is_energised(order), order.at_most.filter(|_| order.on)) {
+        (false, _) => 0,
+        (true, None) => UNLIMITED,
+        (true, Some(span)) => {
+            u32::try_from(span.0.saturating_mul(percent) / 100).unwrap_or(UNLIMITED - 1).clamp(1, UNLIMITED - 1)
+        }
+    }
 }
 
 /// Outcome of an order that reached no relay: an actuator that was to go on is off; whether one that was to go off is off is unknown.
@@ -82,11 +100,18 @@ fn ended(reason: OffReason) -> Option<OutputReason> {
 }
 
 impl Relays {
-    /// Takes an order, whose command gets an id; one for the same relay that is not answered gives way to it.
-    pub(super) fn order(&mut self, order: Order, relay: u8, command: u32, board_time: u32) -> ToBoard {
+    /// Takes an order for a board of this kind, whose command gets an id; one for the same relay that is not answered gives way to it.
+    pub(super) fn order(
+        &mut self,
+        order: Order,
+        (board, relay): (Option<BoardKind>, u8),
+        command: u32,
+        board_time: u32,
+    ) -> ToBoard {
         self.waiting.retain(|waiting| waiting.relay != relay);
         self.newest.insert(relay, order.clone());
-        let waiting = Waiting { order, relay, command, expires: board_time.wrapping_add(EXPIRES_AFTER), seconds: 0 };
+        let (on_for, expires) = (on_for(&order, board), board_time.wrapping_add(EXPIRES_AFTER));
+        let waiting = Waiting { order, relay, command, on_for, expires, seconds: 0 };
         let message = waiting.message();
         self.waiting.push_back(waiting);
         message
@@ -196,13 +221,8 @@ impl Relays {
 
 impl Waiting {
     fn message(&self) -> ToBoard {
-        let Waiting { order, relay, command, expires, .. } = self;
-        let on_for = match (is_energised(order), order.at_most.filter(|_| order.on)) {
-            (false, _) => 0,
-            (true, None) => UNLIMITED,
-            (true, Some(span)) => u32::try_from(span.0).unwrap_or(UNLIMITED - 1).min(UNLIMITED - 1),
-        };
-        ToBoard::Switch(Switch { command: *command, relay: *relay, on_for, expires: *expires })
+        let Waiting { relay, command, on_for, expires, .. } = *self;
+        ToBoard::Switch(Switch { command, relay, on_for, expires })
     }
 }
 
@@ -222,6 +242,11 @@ mod tests {
         Some(Outcome::Switched { order, on: false, why: Some(why) })
     }
 
+    /// A relay of a board with a crystal, whose clock is right.
+    const fn at(relay: u8) -> (Option<BoardKind>, u8) {
+        (Some(BoardKind::Pico), relay)
+    }
+
     fn on_for(message: ToBoard) -> u32 {
         let ToBoard::Switch(switch) = message else { panic!("{message:?}") };
         switch.on_for
@@ -236,7 +261,7 @@ mod tests {
     #[test]
     fn an_order_is_sent_until_it_is_answered_and_tells_what_the_relay_does() {
         let mut relays = Relays::default();
-        assert_eq!(on_for(relays.order(order(1, true, false), 1, 50, 0)), 2_000);
+        assert_eq!(on_for(relays.order(order(1, true, false), at(1), 50, 0)), 2_000);
         assert_eq!(relays.second().0.len(), 1);
         assert_eq!(relays.answered(49, None), None);
         assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: true, why: None }));
@@ -245,15 +270,32 @@ mod tests {
         assert_eq!(relays.switched(&done), off(1, OutputReason::Done));
         let shortened = Switched { off: Some(OffReason::MaxOn), ..done };
         assert_eq!(relays.switched(&shortened), off(1, OutputReason::MaxOn));
-        relays.order(order(2, true, false), 1, 51, 0);
+        relays.order(order(2, true, false), at(1), 51, 0);
         assert_eq!(relays.answered(51, Some(Refusal::TooSoon)), off(2, OutputReason::MinOff));
+    }
+
+    /// The clock of a resonator may be 1 % slow: 1.98 s of it last 2 s.
+    #[test]
+    fn a_dose_is_not_larger_than_booked_on_a_board_whose_clock_is_slow() {
+        let on_for = |board, span| {
+            let order = Order { at_most: Some(Span(span)), ..order(1, true, false) };
+            on_for(Relays::default().order(order, (board, 1), 50, 0))
+        };
+        for (board, expected) in [
+            (Some(BoardKind::Uno), [1_980, 2_998, 1, UNLIMITED - 1]),
+            (Some(BoardKind::Mega2560), [1_980, 2_998, 1, UNLIMITED - 1]),
+            (Some(BoardKind::Pico), [2_000, 3_029, 1, UNLIMITED - 1]),
+        ] {
+            assert_eq!([2_000, 3_029, 1, i64::MAX].map(|span| on_for(board, span)), expected, "{board:?}");
+        }
+        assert_eq!(super::on_for(&order(1, false, true), Some(BoardKind::Uno)), UNLIMITED, "held without an end");
     }
 
     #[test]
     fn a_time_on_that_the_board_makes_shorter_is_said_once_and_shown_until_it_does_not() {
         let mut relays = Relays::default();
         let mut run = |number: u64, is_limited| {
-            relays.order(order(number, true, false), 1, number as u32, 0);
+            relays.order(order(number, true, false), at(1), number as u32, 0);
             let said = relays.done(number as u32, is_limited);
             relays.answered(number as u32, None);
             (said, relays.shortened().count())
@@ -267,11 +309,11 @@ mod tests {
     #[test]
     fn switching_on_is_lost_without_an_answer_and_switching_off_is_repeated() {
         let mut relays = Relays::default();
-        relays.order(order(1, true, false), 1, 50, 0);
+        relays.order(order(1, true, false), at(1), 50, 0);
         let lost: Vec<Outcome> = (0..5).flat_map(|_| relays.second().1).collect();
         assert_eq!(lost, [Outcome::Lost(1)]);
         assert!(relays.second().0.is_empty());
-        assert_eq!(on_for(relays.order(order(2, false, false), 1, 51, 0)), 0);
+        assert_eq!(on_for(relays.order(order(2, false, false), at(1), 51, 0)), 0);
         let lost: Vec<Outcome> = (0..5).flat_map(|_| relays.second().1).collect();
         assert_eq!((lost, relays.second().0.len()), (vec![Outcome::Lost(2)], 1));
     }
@@ -281,7 +323,7 @@ mod tests {
     fn a_heartbeat_corrects_what_is_known_of_each_relay() {
         let mut relays = Relays::default();
         assert_eq!(relays.heartbeat(0xFF), (vec![], vec![]), "expected relays without an order to be left alone");
-        relays.order(order(1, true, false), 1, 50, 0);
+        relays.order(order(1, true, false), at(1), 50, 0);
         assert_eq!(relays.heartbeat(0), (vec![], vec![]), "expected an order under way to be waited for");
         relays.answered(50, None);
         assert_eq!(relays.heartbeat(0b10), (vec![], vec![]));
@@ -289,7 +331,7 @@ mod tests {
         assert_eq!(relays.heartbeat(0), (vec![], vec![]));
         let (outcomes, release) = relays.heartbeat(0b10);
         assert_eq!((outcomes, release), (vec![], vec![(1, Order { at_most: None, ..order(1, false, false) })]));
-        assert_eq!(on_for(relays.order(order(1, false, false), 1, 51, 0)), 0);
+        assert_eq!(on_for(relays.order(order(1, false, false), at(1), 51, 0)), 0);
         relays.answered(51, None);
         assert_eq!(relays.heartbeat(0), (vec![], vec![]));
     }
@@ -297,19 +339,19 @@ mod tests {
     #[test]
     fn a_siren_that_is_energised_at_rest_is_energised_again_after_a_restart_of_the_board() {
         let mut relays = Relays::default();
-        assert_eq!(on_for(relays.order(order(1, false, true), 1, 50, 0)), UNLIMITED);
+        assert_eq!(on_for(relays.order(order(1, false, true), at(1), 50, 0)), UNLIMITED);
         assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: false, why: None }));
         let why = Some(OutputReason::Restarted);
         assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true, why }]);
         assert_eq!(relays.to_reenergise(), [(1, order(1, false, true))]);
         assert_eq!([0b01, 0b10].map(|on| relays.heartbeat(on)), [(vec![], relays.to_reenergise()), (vec![], vec![])]);
-        relays.order(order(1, false, true), 1, 52, 0);
+        relays.order(order(1, false, true), at(1), 52, 0);
         assert_eq!(
             (relays.heartbeat(0), relays.done(52, true)),
             ((vec![], vec![]), Some(texts::limited(1))),
             "expected an order under way to be enough"
         );
-        assert_eq!(on_for(relays.order(order(2, true, true), 1, 51, 0)), 0);
+        assert_eq!(on_for(relays.order(order(2, true, true), at(1), 51, 0)), 0);
         assert!(relays.to_reenergise().is_empty());
     }
 }

@@ -26,7 +26,8 @@ impl Session {
 
     pub(super) fn send_order(&mut self, relay: u8, order: Order) {
         let command = self.settings.next_id();
-        let message = self.relays.order(order, relay, command, self.board_time.unwrap_or(0));
+        let board = self.identity.as_ref().map(|identity| identity.kind);
+        let message = self.relays.order(order, (board, relay), command, self.board_time.unwrap_or(0));
         if matches!(self.state, State::Connected { .. }) {
             self.send(message);
         }

@@ -359,7 +359,8 @@ fn a_relay_that_should_rest_energised_is_raised_until_it_is() {
 #[test]
 fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
     let mut timeline = Timeline::connected();
-    timeline.input(1_100, Input::Order(pump_on()));
+    let on = ToBoard::Switch(Switch { command: 1, relay: 1, on_for: 1_980, expires: 30_000 });
+    assert_eq!(timeline.input(1_100, Input::Order(pump_on())), [format!("{on:?}")], "expected 1 % less of an Uno");
     timeline.receive(1_200, &ack(1));
     assert_eq!(timeline.receive(2_000, &relays_on(1_000, 0b10)), ["heard 1000"]);
     let off = format!("{:?}", Outcome::Switched { order: 7, on: false, why: None });

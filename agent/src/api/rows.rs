@@ -11,9 +11,6 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Uptime;
 use tilth_sync::engine::{Counts, Meter, PullStatus};
 
-use crate::configuration::BundleStatus;
-use crate::decide::ReadingCounts;
-use crate::sense::bus::health::{BoardHealth, UnusableValue};
 use crate::sense::i2c::CalibrationStep;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -356,8 +353,19 @@ pub(crate) struct SyncState {
     pub(crate) trouble: Option<String>,
     /// Problems that need a person, by kind, with their reasons.
     pub(crate) alerts: BTreeMap<String, String>,
-    #[serde(flatten)]
-    pub(crate) bundle: BundleStatus,
+    /// The hub's bundle that is active.
+    pub(crate) bundle: Option<ActiveBundle>,
+    /// Why the last good bundle is not active, and what is.
+    pub(crate) unavailable_reason: Option<String>,
+    /// Why `bundle.state` was lost or cannot be read.
+    pub(crate) state_error: Option<String>,
+    /// Sensors that must be good again before the active bundle has passed its probation; none once it has.
+    pub(crate) probation: Option<Vec<SensorId>>,
+    pub(crate) rejected: Option<RejectedBundle>,
+    /// Why a received bundle is not applied, or not saved, yet.
+    pub(crate) pending_reason: Option<String>,
+    /// Files of `config.d` that are ignored because of the bundle.
+    pub(crate) ignored: Vec<String>,
     /// Such as `idle`, `sending` or `offline`; none until sync has started.
     pub(crate) state: Option<String>,
     /// Why sending fails.
@@ -373,6 +381,35 @@ pub(crate) struct SyncState {
     pub(crate) traffic: Meter,
     /// The pull of the configuration.
     pub(crate) config: PullStatus,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ActiveBundle {
+    pub(crate) version: u64,
+    /// Hash of its content.
+    pub(crate) hash: String,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RejectedBundle {
+    /// SHA-256 of its bytes.
+    pub(crate) hash: String,
+    /// Id of the signing key that was trusted then.
+    pub(crate) trusted: String,
+    pub(crate) version: Option<u64>,
+    pub(crate) reason: String,
+    /// Hash of its content, where the signature is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content: Option<String>,
+    /// Its content, where it was active and did not pass its probation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reverted: Option<RevertedBundle>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RevertedBundle {
+    pub(crate) content: String,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -479,7 +516,37 @@ pub(crate) struct BusState {
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
     /// The board of a bus of kind board, once it said who it is.
-    pub(crate) board: Option<BoardHealth>,
+    pub(crate) board: Option<BoardState>,
+}
+
+/// A board with Tilth's firmware.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct BoardState {
+    /// Id of the board, 16 hexadecimal digits.
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) firmware: String,
+    /// Port or address where it was found.
+    pub(crate) port: String,
+    /// Why it last started.
+    pub(crate) last_start: String,
+    /// Starts since the agent first heard it.
+    pub(crate) restarts: u64,
+    /// Readings accepted, each once.
+    pub(crate) readings: u64,
+    /// Readings that its memory could not hold until they were stored.
+    pub(crate) lost: u64,
+    /// Readings that it holds and the store does not have yet.
+    pub(crate) held: u32,
+    /// Frames of the agent that did not reach it whole, since it started.
+    pub(crate) bad_frames: u16,
+    /// Settings that it refuses, why, and what to do.
+    pub(crate) refused: Vec<String>,
+    /// Settings that it has not answered since its last Hello.
+    pub(crate) unanswered: usize,
+    /// Id of the board whose place it took since the agent started.
+    pub(crate) instead_of: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -489,6 +556,14 @@ pub(crate) struct Ignored {
     pub(crate) message: String,
     #[serde(flatten)]
     pub(crate) about: Option<UnusableValue>,
+}
+
+/// A value that a sensor reads and cannot use: the label of its field and what stands there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UnusableValue {
+    pub(crate) field: String,
+    pub(crate) text: String,
+    pub(crate) sensor: SensorId,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -510,6 +585,26 @@ pub(crate) struct RejectedStamps {
     pub(crate) last_s: f64,
     pub(crate) stamp: Option<String>,
     pub(crate) sensor: String,
+}
+
+/// Readings and values since the start.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReadingCounts {
+    /// Readings that the engine took.
+    pub(crate) decided: u64,
+    /// Values that are no number, such as `nan` or an empty field.
+    pub(crate) missing: u64,
+    /// Readings older than the newest of their sensor.
+    pub(crate) late: u64,
+    /// Readings stamped in the future; stamped with their arrival instead.
+    pub(crate) future_stamps: u64,
+    /// Readings stamped too far in the past without a backlog; stamped with their arrival instead.
+    pub(crate) past_stamps: u64,
+    /// Readings whose stamp could not be placed while the clock was not trusted.
+    pub(crate) unplaced_stamps: u64,
+    /// Values that the queue from the buses dropped.
+    pub(crate) dropped: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]

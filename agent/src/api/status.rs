@@ -11,13 +11,15 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::rows::{
-    BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
-    RejectedConfig, RejectedStamps, StatusRow, StoreState, SyncState,
+    ActiveBundle, BoardState, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored,
+    Lane, NotifyState, ReadingCounts, RejectedBundle, RejectedConfig, RejectedStamps, RevertedBundle, StatusRow,
+    StoreState, SyncState, UnusableValue,
 };
 use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
 use crate::clock::{self, Anchor};
 use crate::configuration::{BundleStatus, Rejected, StatusSnapshot};
+use crate::decide;
 use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
@@ -34,7 +36,7 @@ impl ApiState {
         let queried = self.query(|engine, context, clock| {
             let (silences, schedules) = (views::silences(engine, clock), views::schedules(engine));
             let holds = views::holds(engine, clock);
-            let readings = (Some(context.readings.clone()), context.lost_notifications);
+            let readings = (Some(reading_counts(context.readings)), context.lost_notifications);
             (engine.now().boot, Some(views::counts(engine)), silences, (holds, schedules), readings)
         });
         let nothing = |_| (self.boot, None, Vec::new(), Default::default(), (None, 0));
@@ -56,7 +58,7 @@ impl ApiState {
             schedules,
             store: self.store_state().await,
             notify: NotifyState { channels: self.channels().await, dropped },
-            sync: self.sync_state(bundle),
+            sync: sync_state(self.sync.shown(), bundle, clock::machine_uptime()),
         }
     }
 
@@ -67,30 +69,6 @@ impl ApiState {
         if let Some(written) = written {
             self.health.posted().meter.note(self.clock.uptime(), written);
         }
-    }
-
-    /// State of sync and of bundles; none where no hub is configured.
-    fn sync_state(&self, bundle: BundleStatus) -> Option<SyncState> {
-        let SyncSnapshot { hub, start_error, problems, engine } = self.sync.shown();
-        let alerts = problems.into_iter().map(|(kind, reason)| (name(kind), reason)).collect();
-        let (hub, now) = (hub?, clock::machine_uptime());
-        let row = SyncState { hub, now, trouble: start_error, alerts, bundle, ..SyncState::default() };
-        let Some(Status {
-            state,
-            why,
-            next_try,
-            last_success,
-            unconfirmed: waiting,
-            confirmed,
-            counts,
-            traffic,
-            config,
-        }) = engine
-        else {
-            return Some(row);
-        };
-        let state = Some(name(state));
-        Some(SyncState { state, why, next_try, last_success, waiting, confirmed, counts, traffic, config, ..row })
     }
 
     fn clock_state(&self) -> ClockState {
@@ -164,6 +142,63 @@ impl ApiState {
     }
 }
 
+/// State of sync and of bundles; none where no hub is configured.
+fn sync_state(sync: SyncSnapshot, bundle: BundleStatus, now: Uptime) -> Option<SyncState> {
+    let SyncSnapshot { hub, start_error, problems, engine } = sync;
+    let rejected = bundle.rejected.map(|rejected| RejectedBundle {
+        hash: rejected.hash,
+        trusted: rejected.trusted,
+        version: rejected.version,
+        reason: rejected.reason,
+        content: rejected.content,
+        reverted: rejected.reverted.map(|reverted| RevertedBundle { content: reverted.content }),
+    });
+    let row = SyncState {
+        hub: hub?,
+        now,
+        trouble: start_error,
+        alerts: problems.into_iter().map(|(kind, reason)| (name(kind), reason)).collect(),
+        bundle: bundle.active.map(|(version, hash)| ActiveBundle { version, hash }),
+        unavailable_reason: bundle.unavailable_reason,
+        state_error: bundle.state_error,
+        probation: bundle.probation,
+        rejected,
+        pending_reason: bundle.deferred_reason,
+        ignored: bundle.ignored,
+        ..SyncState::default()
+    };
+    let Some(Status { state, why, next_try, last_success, unconfirmed, confirmed, counts, traffic, config }) = engine
+    else {
+        return Some(row);
+    };
+    let (state, waiting) = (Some(name(state)), unconfirmed);
+    Some(SyncState { state, why, next_try, last_success, waiting, confirmed, counts, traffic, config, ..row })
+}
+
+fn reading_counts(counts: decide::ReadingCounts) -> ReadingCounts {
+    let decide::ReadingCounts { decided, no_value, late, future_stamps, past_stamps, unplaced_stamps, dropped } =
+        counts;
+    ReadingCounts { decided, missing: no_value, late, future_stamps, past_stamps, unplaced_stamps, dropped }
+}
+
+fn board_state(board: health::BoardHealth) -> BoardState {
+    BoardState {
+        id: board.id,
+        kind: board.kind,
+        firmware: board.firmware,
+        port: board.port,
+        last_start: board.last_start,
+        restarts: board.restarts,
+        readings: board.readings,
+        lost: board.lost,
+        held: board.held,
+        bad_frames: board.bad_frames,
+        refused: board.refused,
+        unanswered: board.unanswered,
+        instead_of: board.instead_of,
+    }
+}
+
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
         bus.health.get();
@@ -190,7 +225,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         last_ignored: last_ignored.map(|health::Ignored { reason, excerpt, value }| Ignored {
             reason: reason.key.to_owned(),
             message: excerpt,
-            about: value,
+            about: value.map(|health::UnusableValue { field, text, sensor }| UnusableValue { field, text, sensor }),
         }),
         not_received: Some(missing_names).filter(|_| state == State::Up).into_iter().flatten().collect(),
         unclaimed: unmatched_labels.into_iter().collect(),
@@ -199,7 +234,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         several_nodes: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
         failures,
         failed,
-        board,
+        board: board.map(board_state),
     }
 }
 
@@ -291,3 +326,6 @@ fn stored(reader: &StoreReader, path: &std::path::Path, most_bytes: u64) -> Stor
         ..StoreState::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

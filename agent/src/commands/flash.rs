@@ -28,7 +28,6 @@ use crate::cli;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::sense::board::{self, Identity};
-use crate::sense::bus::health::BoardHealth;
 use crate::sense::endpoint::Endpoint;
 use crate::sense::port::device_at;
 
@@ -151,8 +150,8 @@ fn board_before(
         let is_there = |path: &str| path == port || device(path).is_some_and(|there| Some(there) == device(port));
         let mut boards = status.buses.iter().filter(|bus| bus.state == "up").filter_map(|bus| bus.board.as_ref());
         if let Some(board) = boards.find(|board| is_there(&board.port)) {
-            let BoardHealth { id, kind, firmware, .. } = board;
-            return Ok(Some(Before { id: id.clone(), kind: kind.clone(), firmware: firmware.clone() }));
+            let (id, kind, firmware) = (board.id.clone(), board.kind.clone(), board.firmware.clone());
+            return Ok(Some(Before { id, kind, firmware }));
         }
         if status.buses.iter().any(|bus| bus.kind == "board" && is_there(&bus.port)) {
             // The agent has asked there again and again.

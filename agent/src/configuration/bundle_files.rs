@@ -61,18 +61,18 @@ pub(crate) struct BundleState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RejectedBundle {
     /// SHA-256 of the bundle's bytes.
-    pub(super) hash: String,
+    pub(crate) hash: String,
     /// Id of the signing key that was trusted then.
     #[serde(default)]
-    pub(super) trusted: String,
+    pub(crate) trusted: String,
     pub(crate) version: Option<u64>,
     pub(crate) reason: String,
     /// Hash of its content, where the signature is good: the hub need not send it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) content: Option<String>,
+    pub(crate) content: Option<String>,
     /// The bundle was active, and did not pass its probation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) reverted: Option<Reverted>,
+    pub(crate) reverted: Option<Reverted>,
 }
 
 impl RejectedBundle {
@@ -84,9 +84,9 @@ impl RejectedBundle {
 
 /// A bundle that did not pass its probation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Reverted {
+pub(crate) struct Reverted {
     /// Hash of its content.
-    pub(super) content: String,
+    pub(crate) content: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

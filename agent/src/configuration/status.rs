@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use tilth_config::InventoryChange;
 use tilth_config::bundle::Bundle;
 use tilth_core::id::SensorId;
@@ -44,10 +43,10 @@ pub(crate) struct Rejected {
     pub(crate) problems: Problems,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct BundleStatus {
-    pub(crate) bundle: Option<ActiveBundle>,
+    /// Version and content hash of the active bundle.
+    pub(crate) active: Option<(u64, String)>,
     /// Why the last good bundle is not active, and what is.
     pub(crate) unavailable_reason: Option<String>,
     /// Why `bundle.state` was lost or cannot be read.
@@ -56,23 +55,15 @@ pub(crate) struct BundleStatus {
     pub(crate) probation: Option<Vec<SensorId>>,
     pub(crate) rejected: Option<RejectedBundle>,
     /// Why a received bundle is not applied, or not saved, yet.
-    #[serde(rename = "pending_reason")]
     pub(crate) deferred_reason: Option<String>,
     /// Files of `config.d` that are ignored because of the bundle.
     pub(crate) ignored: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ActiveBundle {
-    pub(crate) version: u64,
-    pub(crate) hash: String,
-}
-
 impl BundleStatus {
     /// Records that this bundle is active.
     pub(super) fn set_active(&mut self, bundle: &Bundle) {
-        let Bundle { version, hash, .. } = bundle;
-        self.bundle = Some(ActiveBundle { version: *version, hash: hash.to_string() });
+        self.active = Some((bundle.version, bundle.hash.to_string()));
         (self.unavailable_reason, self.deferred_reason) = (None, None);
     }
 

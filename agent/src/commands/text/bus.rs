@@ -4,9 +4,8 @@ use tilth_config::BusKind;
 
 use super::times::Times;
 use super::{for_long, line};
-use crate::api::rows::{BusState, FaultRow, RejectedStamps};
+use crate::api::rows::{BoardState, BusState, FaultRow, RejectedStamps, UnusableValue};
 use crate::console::{counted, listed};
-use crate::sense::bus::health::{BoardHealth, UnusableValue};
 
 /// Upper limit of names shown for a bus that sensors want and no message has, and of sensors whose input fails.
 const MAX_SHOWN: usize = 16;
@@ -64,33 +63,19 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
 }
 
 /// Identity of the board, and what became of its readings.
-fn board(board: &BoardHealth) -> String {
-    let BoardHealth {
-        id,
-        kind,
-        firmware,
-        port,
-        last_start,
-        restarts,
-        readings,
-        lost,
-        held,
-        bad_frames,
-        unanswered,
-        ..
-    } = board;
-    let restarts = if *restarts == 0 { String::new() } else { format!(", {} since", counted(*restarts, "restart")) };
-    let lost = if *lost == 0 { String::new() } else { format!(", {lost} lost because its memory was full") };
-    let bad = if *bad_frames == 0 { String::new() } else { format!(", {bad_frames} frames did not reach it whole") };
-    let unanswered = match *unanswered {
-        0 => String::new(),
-        unanswered => format!("; {} not answered yet", counted(unanswered as u64, "setting")),
-    };
+fn board(board: &BoardState) -> String {
+    let BoardState { id, kind, firmware, last_start, held, .. } = board;
+    let some = |count: u64, said: String| if count == 0 { String::new() } else { said };
+    let restarts = some(board.restarts, format!(", {} since", counted(board.restarts, "restart")));
+    let lost = some(board.lost, format!(", {} lost because its memory was full", board.lost));
+    let bad = some(board.bad_frames.into(), format!(", {} frames did not reach it whole", board.bad_frames));
+    let unanswered = board.unanswered as u64;
+    let unanswered = some(unanswered, format!("; {} not answered yet", counted(unanswered, "setting")));
     format!(
         "board {id} ({kind}, firmware {firmware}) at {}; last start: {last_start}{restarts}; {}{lost}, {held} held until \
          they are stored{bad}{unanswered}",
-        line(port),
-        counted(*readings, "reading"),
+        line(&board.port),
+        counted(board.readings, "reading"),
     )
 }
 

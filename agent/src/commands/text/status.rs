@@ -90,7 +90,7 @@ fn config(config: &ConfigState, times: &Times) -> Vec<String> {
 fn readings(row: &StatusRow) -> String {
     let Some(counts) = &row.readings else { return "none yet".to_owned() };
     let others = [
-        (counts.no_value, "without a value"),
+        (counts.missing, "without a value"),
         (counts.late, "late"),
         (counts.future_stamps, "stamped in the future"),
         (counts.past_stamps, "stamped in a past that cannot be"),

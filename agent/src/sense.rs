@@ -28,7 +28,7 @@ use tracing::error;
 use crate::act::Outputs;
 use crate::clock::Clock;
 use board::BoardRegistry;
-use bus::{BusConfig, BusContext, HealthHandle};
+use bus::{BusConfig, BusContext, ConfigDetail, HealthHandle};
 use endpoint::Endpoint;
 use host::Machine;
 use i2c::{CalibrationRequest, Circuits};
@@ -108,9 +108,15 @@ impl SensorInputs {
     ) -> SensorInputs {
         let mut inputs = SensorInputs::default();
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
-            let (columns, channels) = (bus.columns.clone(), bus.channels.clone());
+            let detail = match bus.kind {
+                BusKind::Line => ConfigDetail::Line { columns: bus.columns.clone() },
+                BusKind::Board => ConfigDetail::Board { channels: bus.channels.clone() },
+                BusKind::I2c | BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12 => {
+                    ConfigDetail::None
+                }
+            };
             let on_bus = actuators.values().filter(|actuator| actuator.output.bus() == id);
-            let config = BusConfig { columns, sensors: Vec::new(), channels, actuators: on_bus.cloned().collect() };
+            let config = BusConfig { sensors: Vec::new(), actuators: on_bus.cloned().collect(), detail };
             let (kind, address, board) = (bus.kind, bus.address.clone(), bus.board.map(BoardId));
             inputs.buses.insert(id.clone(), ConfiguredBus { kind, address, board, config });
         }

@@ -23,7 +23,7 @@ use crate::decide;
 use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
-use crate::sense::bus::health::{self, BusHealth, MessageStats, State};
+use crate::sense::bus::health::{self, BusHealth, HealthDetail, MessageStats, State};
 use crate::sense::stamp::StampRejection;
 use crate::store::{self, StoreReader, forecast};
 use crate::sync::status::SyncSnapshot;
@@ -200,10 +200,14 @@ fn board_state(board: health::BoardHealth) -> BoardState {
 }
 
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
-    let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, board } =
+    let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, detail } =
         bus.health.get();
-    let MessageStats { received, matched, ignored, last_ignored, unmatched_labels, missing_names, faults, mixed } =
-        messages;
+    let MessageStats { received, matched, ignored, last_ignored, unmatched_labels, missing_names, faults } = messages;
+    let (mixed, board) = match detail {
+        HealthDetail::None => (BTreeMap::new(), None),
+        HealthDetail::Line { mixed } => (mixed, None),
+        HealthDetail::Board(board) => (BTreeMap::new(), Some(board)),
+    };
     let of_lines = ignored.keys().map(|reason| (reason.key.to_owned(), reason.text));
     let reasons = of_lines.chain(rejected_stamps.keys().map(|why| (name(why), why.text())));
     BusState {

@@ -16,6 +16,7 @@ mod settings;
 mod settings_queue;
 mod texts;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
-use super::bus::health::BoardHealth;
-use super::bus::{BusContext, MissingValues};
+use super::bus::health::{BoardHealth, HealthDetail};
+use super::bus::{BusConfig, BusContext, ConfigDetail, MissingValues};
 use super::endpoint::Endpoint;
 use super::queue::SenseMessage;
 use super::released::Ports;
@@ -223,10 +224,11 @@ impl Board {
     }
 
     fn apply_config(&mut self) {
-        let config = self.context.config.borrow_and_update().clone();
-        self.channels.set_sensors(&config.sensors);
-        self.channels.set_configured(&config.channels);
-        self.settings = settings::settings(&config.channels, &config.actuators);
+        let BusConfig { sensors, actuators, detail } = self.context.config.borrow_and_update().clone();
+        let channels = if let ConfigDetail::Board { channels } = detail { channels } else { BTreeMap::new() };
+        self.channels.set_sensors(&sensors);
+        self.channels.set_configured(&channels);
+        self.settings = settings::settings(&channels, &actuators);
         self.report_missing();
     }
 
@@ -427,7 +429,8 @@ impl Board {
         if is_frame {
             health.last_input = arrived.or(health.last_input);
         }
-        health.board = board_health(session, connection, self.registry.replaced(&self.context.id));
+        let board = board_health(session, connection, self.registry.replaced(&self.context.id));
+        health.detail = board.map_or(HealthDetail::None, HealthDetail::Board);
     }
 }
 

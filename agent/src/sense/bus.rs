@@ -45,14 +45,22 @@ pub(crate) type MissingValues = BTreeMap<SensorId, Arc<str>>;
 /// What the configuration has on one bus.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct BusConfig {
-    /// Names of the columns of text lines that have no header.
-    pub(crate) columns: Option<Vec<String>>,
     /// The sensors on the bus, and how each is read.
     pub(crate) sensors: Vec<(SensorId, InputSettings)>,
-    /// What is wired to channels of a board.
-    pub(crate) channels: BTreeMap<u8, BoardChannel>,
     /// Actuators on the outputs of the bus.
     pub(crate) actuators: Vec<Actuator>,
+    pub(crate) detail: ConfigDetail,
+}
+
+/// What a kind of bus alone is configured with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum ConfigDetail {
+    #[default]
+    None,
+    /// Names of the columns of text lines that have no header.
+    Line { columns: Option<Vec<String>> },
+    /// What is wired to channels of a board.
+    Board { channels: BTreeMap<u8, BoardChannel> },
 }
 
 /// Context of the task of a bus. Clones are of the same bus.

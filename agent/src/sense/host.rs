@@ -229,7 +229,7 @@ mod tests {
         let SenseMessage::Value(sample) = message else { panic!("{message:?}") };
         let fault = sample.fault.as_deref();
         assert_eq!((sample.quality, fault), (Quality::Fault, Some("the kernel does not say the load")));
-        assert!(sample.value.is_nan());
+        assert!(sample.number.is_nan());
     }
 
     #[test]

@@ -33,8 +33,18 @@ pub(crate) struct BusHealth {
     /// Times that the task of the bus ended or panicked, and the last reason.
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
-    /// The board of the bus, once it said who it is; of a bus of kind board alone.
-    pub(crate) board: Option<BoardHealth>,
+    pub(crate) detail: HealthDetail,
+}
+
+/// What a kind of bus alone shows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum HealthDetail {
+    #[default]
+    None,
+    /// Sensors that are read from several nodes in turn, and which.
+    Line { mixed: BTreeMap<SensorId, String> },
+    /// The board of the bus, once it said who it is.
+    Board(BoardHealth),
 }
 
 /// A board with Tilth's firmware; what its fields mean is said where `status` has them (`BoardState` in `api/rows.rs`).
@@ -80,8 +90,6 @@ pub(crate) struct MessageStats {
     pub(crate) missing_names: BTreeSet<String>,
     /// Sensors whose input fails, and why.
     pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
-    /// Sensors that are read from several nodes in turn, and which.
-    pub(crate) mixed: BTreeMap<SensorId, String>,
 }
 
 /// Why a message was ignored; each kind of bus has its own reasons.

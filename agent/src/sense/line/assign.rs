@@ -3,8 +3,10 @@
 //! A line is read in two passes: the first finds its fields and interns their labels, the second assigns the values. So no value
 //! goes out under a name that another label of the same line matches as well.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
@@ -38,6 +40,8 @@ pub(super) struct FieldAssigner {
     counter: Option<WallTime>,
     states: Vec<InputState>,
     pub(super) messages: MessageStats,
+    /// Sensors that are read from several nodes in turn, and which.
+    pub(super) mixed: BTreeMap<SensorId, String>,
 }
 
 /// What is remembered of one input.
@@ -54,7 +58,7 @@ impl FieldAssigner {
         self.states = vec![InputState::default(); inputs.len()];
         let messages = &mut self.messages;
         messages.missing_names = self.names.set_inputs(inputs, &messages.missing_names);
-        messages.mixed.clear();
+        self.mixed.clear();
         messages.unmatched_labels.clear();
         messages.faults.clear();
     }
@@ -316,7 +320,7 @@ impl FieldAssigner {
                 let (last, text) = (excerpt(last), excerpt(&text));
                 let said =
                     format!("\"{label}\" says {last} and {text}; say which one in its input: {name}?{label}={text}");
-                self.messages.mixed.entry(sensor.clone()).or_insert(said);
+                self.mixed.entry(sensor.clone()).or_insert(said);
             }
             came_before.map(|place| nodes.remove(place));
             nodes.push(text.clone());

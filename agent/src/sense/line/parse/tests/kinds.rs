@@ -104,7 +104,7 @@ fn a_sensor_that_several_nodes_feed_is_said() {
         let mut decoder = Decoder::new(vec![input(name)], None);
         decoder.push(b"\n", |_| {});
         lines.iter().for_each(|line| decoder.push(format!("{line}\n").as_bytes(), |_| {}));
-        decoder.messages().mixed.values().cloned().collect::<Vec<_>>().join("; ")
+        decoder.assigner.mixed.values().cloned().collect::<Vec<_>>().join("; ")
     };
     let said = |label: &str, last: &str, text: &str| {
         format!("\"{label}\" says {last} and {text}; say which one in its input: temp?{label}={text}")

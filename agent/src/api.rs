@@ -9,7 +9,7 @@
 //! | `handlers` | **the routes**, the same over every kind of connection, and handlers that read |
 //! | `changes`, `streams` | handlers of changes, and of answers without an end |
 //! | `actuators` | handlers about actuators and holds |
-//! | `history` | handlers that look back: windows of a sensor, alerts, notes |
+//! | `history` | handlers that look back: windows of a sensor, alerts, notes, and the rows of the store as they are |
 //! | `calibrations` | the handler of calibrations |
 //! | `rows` | rows of answers, bodies of requests |
 //! | `problem` | errors (RFC 9457) |
@@ -37,4 +37,5 @@ pub(crate) mod status;
 mod streams;
 mod views;
 
+pub(crate) use history::{no_history, period_of};
 pub(crate) use state::{ApiState, Limits};

@@ -64,6 +64,7 @@ pub(crate) enum Command {
     NotifyTest(NotifyTest),
     Note(Note),
     Notes(Notes),
+    Export(Export),
     /// Try the hub's configuration once more that was rejected or reverted
     ///
     /// As status names it. The agent tries each by itself only once; another version of the hub's is tried without this.
@@ -182,10 +183,26 @@ pub(crate) struct Replay {
     #[command(flatten)]
     pub(crate) config: Config,
     /// The recording; - for standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) input: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "store")]
+    pub(crate) input: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: ReadArgs,
+    /// Replay what the agent stored, or what is in FILE: of export --sqlite, or a tilth.db that no agent has open
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        conflicts_with_all = ["input", "tz", "map", "time_column", "name_column", "date_order"]
+    )]
+    pub(crate) store: Option<Option<PathBuf>>,
+    /// Of the store, since when: a time ago, such as 7d, or a time of day, such as 2026-06-01T20:00
+    #[arg(long, value_name = "TIME", requires = "store")]
+    pub(crate) since: Option<String>,
+    /// Of the store, until when, in the same form [default: now]
+    #[arg(long, value_name = "TIME", requires = "store")]
+    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) agent: AgentAddress,
     /// Print each transition as a JSON object on a line, and the summary as one on standard error
     #[arg(long)]
     pub(crate) json: bool,
@@ -199,6 +216,14 @@ pub(crate) struct Replay {
     /// For tests: a last line on standard output with a hash of every effect of the engine, windows and readings too.
     #[arg(long, hide = true)]
     pub(crate) digest: bool,
+}
+
+impl Replay {
+    /// Path of the recording, or of the store.
+    pub(crate) fn input(&self) -> &Path {
+        let file = self.store.as_ref().and_then(Option::as_deref);
+        self.input.as_deref().or(file).unwrap_or(&self.agent.data)
+    }
 }
 
 /// How a recording is written, where its content does not show it.
@@ -567,6 +592,59 @@ pub(crate) struct Notes {
     pub(crate) since: String,
     #[command(flatten)]
     pub(crate) agent: AgentOptions,
+}
+
+/// Write what was stored as CSV, or as an SQLite file
+///
+/// Of the running agent, which goes on meanwhile, or of the database in the data folder of one that is stopped. CSV goes to standard output
+/// or --out; readings in CSV can be replayed. --sqlite writes readings, windows, alerts, events, notes, actuations and doses as views that
+/// any program shows. Times are in UTC. Without --since everything is exported; the last half minute of readings is not stored yet.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// What to write as CSV
+    #[arg(value_name = "WHAT", default_value = "readings", conflicts_with = "sqlite")]
+    pub(crate) what: Exported,
+    /// Since when: a time ago, such as 24h or 7d, or a time of day, such as 2026-06-01T20:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Until when, in the same form [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Only readings, minutes and quarters of this sensor; once for each
+    #[arg(long, value_name = "SENSOR", value_parser = SensorId::new)]
+    pub(crate) sensor: Vec<SensorId>,
+    /// File that gets the CSV, instead of standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "sqlite")]
+    pub(crate) out: Option<PathBuf>,
+    /// SQLite file to write, with all of it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sqlite: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) agent: AgentAddress,
+}
+
+/// What an export in CSV is of; docs/export.md has the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Exported {
+    /// Every reading
+    Readings,
+    /// Windows of a minute: count, lowest, mean, highest
+    #[value(alias = "windows")]
+    Minutes,
+    /// Windows of a quarter of an hour
+    Quarters,
+    /// Alerts that fired
+    Alerts,
+    /// Everything that happened
+    Events,
+    Notes,
+    /// Commands to actuators, and what became of them
+    Actuations,
+    /// Times that an actuator was on
+    Doses,
 }
 
 /// Show what a line or a board says, as a configuration that reads it

@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         Command::NotifyTest(wanted) => commands::notify_test(&wanted),
         Command::Note(wanted) => commands::note(&wanted),
         Command::Notes(wanted) => commands::notes(&wanted),
+        Command::Export(wanted) => commands::export(&wanted),
         Command::Retry(wanted) => commands::retry(&wanted),
         Command::Tail(wanted) => commands::tail(&wanted),
         Command::Listen(wanted) => commands::listen(&wanted),

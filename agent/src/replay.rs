@@ -6,7 +6,7 @@
 //!                                                   end: summary, page <------------+
 //! ```
 //!
-//! A file that `run --record` wrote goes another way; see [`recorded`].
+//! A file that `run --record` wrote goes another way; see [`recorded`]. With `--store` the rows are those that an agent stored; see [`stored`].
 //!
 //! In a gap of more than 31 days the lines leave out most repeats and say how many; see [`repeats`].
 
@@ -20,6 +20,7 @@ pub(crate) mod readings;
 mod recorded;
 mod recorded_names;
 mod repeats;
+mod stored;
 mod summary;
 mod time_order;
 mod timestamps;
@@ -50,6 +51,7 @@ use reader_thread::{Batch, ReaderThread};
 use readings::{KnownSensor, ReadOptions, Row};
 use recorded_names::RecordedNames;
 use repeats::{Deferred, Repeats};
+use stored::StoredReadings;
 use time_order::TimeOrder;
 use totals::Totals;
 
@@ -63,7 +65,8 @@ fn entry<T: Clone>(list: &mut Vec<T>, index: usize, empty: T) -> &mut T {
 
 /// Replays a recording to its end, or to where it breaks.
 pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
-    if recorded::is_recording(&args.input) {
+    let input = args.input();
+    if args.store.is_none() && recorded::is_recording(input) {
         return recorded::run(args);
     }
     let loaded = tilth_config::load(&args.config.folder, Purpose::Replay);
@@ -71,9 +74,9 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     if loaded.has_errors() {
         tell(format_args!("tilth-agent: the configuration has {}", Counts::of(&loaded)));
     }
-    let Some(plan) = loaded.plan.map(Arc::new) else { return Ok(Exit::Refused) };
+    let Some(mut plan) = loaded.plan.map(Arc::new) else { return Ok(Exit::Refused) };
     if let Some(page) = &args.report
-        && let Some(problem) = page::forbids(page, &args.input, &args.config.folder)
+        && let Some(problem) = page::forbids(page, input, &args.config.folder)
     {
         tell(format_args!("tilth-agent: --report {}: {problem}", page.display()));
         return Ok(Exit::Refused);
@@ -81,7 +84,13 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     let page = args.report.as_deref().map(Destination::check).transpose()?;
     let unit = |id: &SensorId| loaded.input_settings.get(id).and_then(|settings| settings.unit);
     let Some(of_file) = read_options(args, &plan, unit) else { return Ok(Exit::Refused) };
-    let reader = ReaderThread::open(&args.input, &of_file)?;
+    let reader = match args.store {
+        Some(_) => ReaderThread::of_store(readings::name(input), StoredReadings::open(args, plan.local())?),
+        None => ReaderThread::open(input, &of_file)?,
+    };
+    let is_changed = reader.is_calibrated && Arc::make_mut(&mut plan).ignore_calibrations();
+    let note = "stored values are calibrated already: calibrations of the configuration are not applied";
+    let notes = is_changed.then(|| note.to_owned()).into_iter().collect();
     let printer = Printer {
         json: args.json,
         widths: Widths::of(&plan),
@@ -92,7 +101,7 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
         plan,
     };
     let (time_order, names) = (TimeOrder::default(), RecordedNames::default());
-    let mut replay = Replay { args, player: None, time_order, names, printer, notes: Vec::new() };
+    let mut replay = Replay { args, player: None, time_order, names, printer, notes };
     while let Some(batch) = reader.next() {
         replay.play(&batch)?;
         replay.printer.console.progress(&reader.progress)?;
@@ -113,12 +122,12 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
         tell(outcome.to_string().trim_end());
     }
     if let Some(page) = page {
-        page.write(&args.input, &outcome)?;
+        page.write(input, &outcome)?;
     }
     let nothing = outcome.nothing();
     match (outcome.broken, nothing) {
         (Some(broken), _) => Err(broken.into()),
-        (None, Some(nothing)) => anyhow::bail!("{}: {nothing}", readings::name(&args.input)),
+        (None, Some(nothing)) => anyhow::bail!("{}: {nothing}", readings::name(input)),
         (None, None) => Ok(Exit::Done),
     }
 }

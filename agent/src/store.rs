@@ -20,6 +20,7 @@
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
 //! | `board_positions` | how far the readings of each board are stored |
 //! | `read`, `history` | reading back what a checkpoint lacks; windows and events of a time |
+//! | `pages`, `export` | the rows of a span as they are stored, read beside the writer; decoded, as a file of views |
 //! | `retention`, `deletion`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
 //! | `losses` | what was given up and why, for `status` |
 //! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
@@ -38,6 +39,7 @@ mod deletion;
 mod digest;
 mod early_checkpoint;
 mod error;
+mod export;
 mod extent;
 pub(crate) mod forecast;
 mod gaps;
@@ -51,6 +53,7 @@ mod losses;
 mod names;
 mod open;
 mod outbox;
+mod pages;
 mod progress;
 mod questions;
 mod raw_block;
@@ -72,14 +75,16 @@ pub(crate) use checkpoint::StoredCheckpoint;
 pub(crate) use commit::{AlertRef, Commit, NewEvent};
 pub(crate) use damaged_files::move_aside;
 pub(crate) use error::StoreError;
+pub(crate) use export::{Counts, Export, ExportedReading};
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
-pub(crate) use history::{Period, StoredWindow};
+pub(crate) use history::{Period, StoredWindow, tenths};
 pub(crate) use lane::LaneStates;
 pub(crate) use last_known::{LossAmount, LostHistory};
 pub(crate) use losses::RecordedLoss;
 pub(crate) use names::CalibratedPlan;
 pub(crate) use open::{Found, Opened, Options};
+pub(crate) use pages::{Contents, Keys, Page, TABLES, Table};
 pub(crate) use questions::Unanswered;
 pub(crate) use retention::Policy;
 

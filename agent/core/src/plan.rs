@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::actuator::{Actuator, Actuators, Wanted};
+use crate::calibrate::Calibration;
 use crate::id::{Id, SensorId};
 use crate::judge::Bounds;
 use crate::local::Local;
@@ -404,6 +405,12 @@ impl Plan {
                 self.rules[of].rule.condition = condition;
             }
         }
+    }
+
+    /// Takes values as they come: those of a history are calibrated already. Returns whether that changes anything.
+    pub fn ignore_calibrations(&mut self) -> bool {
+        let calibrated = self.sensors.iter_mut().filter(|sensor| sensor.calibration != Calibration::Identity);
+        calibrated.map(|sensor| sensor.calibration = Calibration::Identity).count() > 0
     }
 
     /// A number of steps as a value of that sensor.

@@ -34,6 +34,22 @@ impl Quality {
         matches!(self, Quality::Good | Quality::Simulated)
     }
 
+    /// What an input said of a value that was judged since, as far as that is known: a history is judged anew by other ranges and rates.
+    #[must_use]
+    pub const fn stated(self) -> Quality {
+        match self {
+            Quality::Calibrating | Quality::Simulated => self,
+            Quality::Good | Quality::Suspect | Quality::Stale | Quality::Fault => Quality::Good,
+        }
+    }
+
+    /// The quality that a word stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Quality> {
+        use Quality::{Calibrating, Fault, Good, Simulated, Stale, Suspect};
+        [Good, Simulated, Calibrating, Suspect, Stale, Fault].into_iter().find(|quality| quality.name() == name)
+    }
+
     /// The word in events and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {

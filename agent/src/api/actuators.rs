@@ -15,8 +15,8 @@ use super::problem::Problem;
 use super::rows::{Actuate, ActuatorRow, Hold, HoldRow, Person};
 use super::views;
 use crate::clock::Clock;
-use crate::decide::{DecideRequest, EngineContext};
 use crate::console::listed;
+use crate::decide::{DecideRequest, EngineContext};
 use crate::random;
 
 /// A command that is not carried out within this time never is; shorter than the wait for its answer.

@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 
 /// Paths of the API, for the answer to a path that does not exist.
 const PATHS: &str = "/api/v1/status, sensors, history, alerts, alerts/past, alerts/{alert}/acknowledge, silences, silences/{silence}, actuators, actuators/past, actuators/{actuator}/switch, holds, \
-    holds/{zone}, channels/{channel}/test, calibrations, notes, configuration/retry, ports/release or events";
+    holds/{zone}, channels/{channel}/test, calibrations, notes, stored, stored/rows, configuration/retry, ports/release or events";
 
 /// The routes, the same over the socket and TCP.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
@@ -40,6 +40,8 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/channels/{channel}/test", post(changes::test))
         .route("/api/v1/calibrations", post(calibrations::calibrate))
         .route("/api/v1/notes", get(history::notes).post(changes::note))
+        .route("/api/v1/stored", get(history::stored))
+        .route("/api/v1/stored/rows", get(history::stored_rows))
         .route("/api/v1/configuration/retry", post(changes::retry))
         .route("/api/v1/ports/release", post(streams::release))
         .route("/api/v1/events", get(streams::watch))

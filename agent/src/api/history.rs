@@ -9,12 +9,13 @@ use axum::extract::{Query, State};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value as Json};
 use tilth_config::{nearest, parse_duration};
 use tilth_core::id::SensorId;
 use tilth_core::rules::DisplayValue;
 use tilth_core::time::{Span, Stamp, WallTime};
-use tilth_core::value::{Resolution, Steps, Value};
+use tilth_core::value::{Steps, Value};
 use tilth_core::windows::{Grain, Sums};
 use tilth_protocol::Event;
 
@@ -25,7 +26,7 @@ use super::problem::Problem;
 use super::rows::{ActuationRow, AlertRow, HistoryRow, NoteRow, PastAlertRow};
 use super::views::{self, digits};
 use crate::console::listed;
-use crate::store::{Period, StoreError, StoreReader, StoredWindow, Unanswered};
+use crate::store::{Contents, Period, StoreError, StoreReader, StoredWindow, Table, Unanswered, tenths};
 use crate::transition::between;
 
 /// Longest period of which the minutes are shown; a longer one is shown by quarters of an hour.
@@ -55,6 +56,22 @@ pub(super) struct ActuationsQuery {
     until: Option<String>,
 }
 
+/// Of what the store holds all, or a part.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredQuery {
+    since: Option<String>,
+    until: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RowsQuery {
+    table: Table,
+    from: u64,
+    through: u64,
+}
+
 /// Windows of a sensor, oldest first.
 pub(super) async fn windows(State(api): Api, parameters: Parameters<WindowsQuery>) -> Answered<HistoryRow> {
     let Query(WindowsQuery { sensor, since, until }) = parameters?;
@@ -72,13 +89,36 @@ pub(super) async fn windows(State(api): Api, parameters: Parameters<WindowsQuery
             if known.contains(&sensor) {
                 return api.answer(Vec::new());
             }
-            let names = || known.iter().map(SensorId::as_str);
-            Err(Problem::not_found(match nearest(sensor.as_str(), names()) {
-                Some(near) => format!("{sensor} has no history; did you mean {near}?"),
-                None => format!("{sensor} has no history; sensors with one: {}", listed(names(), MAX_NAMED)),
-            }))
+            Err(Problem::not_found(no_history(&sensor, known.iter().map(SensorId::as_str))))
         }
     }
+}
+
+/// What to say of a sensor that none of those with a history is.
+pub(crate) fn no_history<'a>(sensor: &SensorId, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(sensor.as_str(), known.clone()) {
+        Some(near) => format!("{sensor} has no history; did you mean {near}?"),
+        None => format!("{sensor} has no history; sensors with one: {}", listed(known, MAX_NAMED)),
+    }
+}
+
+/// What the store holds of a span: its boots and sensors, and the keys of its rows; one row.
+pub(super) async fn stored(State(api): Api, parameters: Parameters<StoredQuery>) -> Answered<Contents> {
+    let Query(StoredQuery { since, until }) = parameters?;
+    let now = api.query(|engine, _, clock| views::now(engine, clock)).await?;
+    let local = api.config.local();
+    let period = period_of(since.as_deref(), until.as_deref(), now, |shown| local.instant(shown))?;
+    let found = api.store.read(move |store, _| store.contents(period.as_ref())).await.map_err(unanswered)?;
+    api.answer(vec![found])
+}
+
+/// A page of rows as they are stored; one row. It is put into words on the thread that reads it.
+pub(super) async fn stored_rows(State(api): Api, parameters: Parameters<RowsQuery>) -> Answered<Box<RawValue>> {
+    let Query(RowsQuery { table, from, through }) = parameters?;
+    let page =
+        api.store.read(move |store, deadline| Ok(to_raw_value(&store.page(table, (from, through), deadline)?)));
+    let page = page.await.map_err(unanswered)?;
+    api.answer(vec![page.map_err(|error| Problem::unavailable(error.to_string()))?])
 }
 
 /// Alerts that had a transition within the period, and those that fired before it and are open, by number.
@@ -144,13 +184,27 @@ fn unanswered(error: impl Into<Unanswered>) -> Problem {
 async fn period(api: &super::ApiState, since: &str, until: Option<&str>) -> Result<Period, Problem> {
     let now = api.query(|engine, _, clock| views::now(engine, clock)).await?;
     let local = api.config.local();
-    let instant = |shown: DateTime| local.instant(shown);
-    let from = ago(since, now, instant)?;
-    let until = until.map_or(Ok(Span::ZERO), |until| ago(until, now, instant))?;
+    let period = period_of(Some(since), until, now, |shown| local.instant(shown))?;
+    period.ok_or_else(|| Problem::bad_request("expected since"))
+}
+
+/// The period that people name; `None` where they name none. `instant` says when local clocks show a time.
+pub(crate) fn period_of(
+    since: Option<&str>,
+    until: Option<&str>,
+    now: Stamp,
+    instant: impl Fn(DateTime) -> Option<WallTime>,
+) -> Result<Option<Period>, Problem> {
+    if since.is_none() && until.is_none() {
+        return Ok(None);
+    }
+    // What is older than the clocks of farms is in no store.
+    let from = since.map_or(Ok(Span::from_mins(100 * 366 * 24 * 60)), |since| ago(since, now, &instant))?;
+    let until = until.map_or(Ok(Span::ZERO), |until| ago(until, now, &instant))?;
     if from <= until {
         return Err(Problem::bad_request("since is not before until; expected a period of the past"));
     }
-    Ok(Period { now, from, until })
+    Ok(Some(Period { now, from, until }))
 }
 
 /// How long before the present a time is.
@@ -186,17 +240,8 @@ fn history_row(window: &StoredWindow, grain: Grain) -> HistoryRow {
         bad: row.window.bad,
         lowest: value(|sums| sums.min),
         highest: value(|sums| sums.max),
-        mean: good.and_then(|sums| digits(Some(DisplayValue::Value(mean(&sums, series.resolution))))),
+        mean: good.and_then(|sums| digits(Some(DisplayValue::Value(tenths(sums.mean(), series.resolution))))),
         last: value(|sums| sums.last),
-    }
-}
-
-/// The mean to a tenth of the resolution.
-fn mean(sums: &Sums, resolution: Resolution) -> Value {
-    let step = Value { steps: Steps(1), resolution }.to_f64();
-    match Resolution::new(step / 10.0) {
-        Ok(resolution) => Value { steps: Steps((sums.mean() * 10.0).round() as i64), resolution },
-        Err(_) => Value { steps: Steps(sums.mean().round() as i64), resolution },
     }
 }
 

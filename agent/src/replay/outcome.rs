@@ -154,6 +154,8 @@ impl Outcome {
                  still for them; sort it by time",
                 self.time_order.behind,
             ),
+            // No line of a file.
+            Disorder::RanAhead(ahead) if ahead.line == 0 => return None,
             Disorder::RanAhead(ahead) => format!(
                 "line {} is stamped {}, and {} of {rows} readings come after it with earlier stamps, when the clock stands \
                  still; if that stamp is wrong, take the line out, else sort the recording by time",

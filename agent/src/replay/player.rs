@@ -7,7 +7,7 @@ use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::interlock;
 use tilth_core::plan::Plan;
-use tilth_core::reading::{Quality, Raw, SensorIx};
+use tilth_core::reading::{Raw, SensorIx};
 use tilth_core::time::{Span, Uptime, WallTime};
 
 use super::Printer;
@@ -60,7 +60,7 @@ impl Player {
     /// Reads the value of a row whose time has come.
     pub(crate) fn read(&mut self, row: &Row, sensor: SensorIx, printer: &mut Printer) -> anyhow::Result<()> {
         let at = Uptime(row.at_ms - self.origin_ms);
-        let raw = Raw { sensor, at, value: row.value.unwrap_or(f64::NAN), quality: Quality::Good };
+        let raw = Raw { sensor, at, value: row.value.unwrap_or(f64::NAN), quality: row.quality };
         self.engine.handle(self.now, Input::Reading(raw));
         self.print_effects(printer)
     }

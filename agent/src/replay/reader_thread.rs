@@ -9,20 +9,21 @@ use std::thread::{self, JoinHandle};
 use tilth_core::time::{Span, WallTime};
 
 use super::readings::{Progress, ReadOptions, Readings, ReadingsError, Report, Row};
+use super::stored::StoredReadings;
 use super::timestamps::{RejectedLines, TimestampCheck};
 use crate::clock::{self, EARLIEST};
 use crate::sense::stamp::AHEAD;
 
 /// Rows handed over at once: so many that waking the other thread costs little beside them, even on a busy machine; so few
 /// that they stay in the cache.
-const BATCH_ROWS: usize = 4096;
+pub(super) const BATCH_ROWS: usize = 4096;
 
 /// Batches on their way. They even out a slow disk and a busy minute of the engine; when all are full, parsing waits.
 const BATCHES: usize = 8;
 
 const DAY: Span = Span::from_mins(24 * 60);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) rows: Vec<Row>,
     /// The sensors first met in this batch; the index of a row counts through those of all batches.
@@ -33,6 +34,8 @@ pub(crate) struct ReaderThread {
     full: Receiver<Batch>,
     thread: JoinHandle<End>,
     pub(crate) progress: Progress,
+    /// Its values are calibrated already.
+    pub(crate) is_calibrated: bool,
 }
 
 pub(crate) struct End {
@@ -46,10 +49,23 @@ pub(crate) struct End {
 impl ReaderThread {
     pub(crate) fn open(path: &Path, options: &ReadOptions) -> Result<ReaderThread, ReadingsError> {
         let (readings, latest) = (Readings::open(path, options)?, latest(path));
+        let (progress, is_calibrated) = (readings.progress.clone(), readings.is_export());
+        Ok(ReaderThread::start(progress, is_calibrated, move |full| fill(readings, latest, full)))
+    }
+
+    /// Reads a store; `name` is what errors call it.
+    pub(crate) fn of_store(name: String, stored: StoredReadings) -> ReaderThread {
+        ReaderThread::start(Progress::default(), true, move |full| stored.fill(&name, full))
+    }
+
+    fn start(
+        progress: Progress,
+        is_calibrated: bool,
+        fill: impl FnOnce(&SyncSender<Batch>) -> End + Send + 'static,
+    ) -> ReaderThread {
         let (sender, full) = sync_channel(BATCHES);
-        let progress = readings.progress.clone();
-        let thread = thread::spawn(move || fill(readings, latest, &sender));
-        Ok(ReaderThread { full, thread, progress })
+        let thread = thread::spawn(move || fill(&sender));
+        ReaderThread { full, thread, progress, is_calibrated }
     }
 
     pub(crate) fn next(&self) -> Option<Batch> {

@@ -31,6 +31,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
+use tilth_core::reading::Quality;
+
 use decoder::Decoder;
 use dialect::Dialect;
 use encoding::Encoding;
@@ -59,6 +61,8 @@ pub(crate) struct Row {
     pub(crate) sensor: Option<usize>,
     /// A finite number, or nothing where the recording says that a value is missing.
     pub(crate) value: Option<f64>,
+    /// What the recording says of the value.
+    pub(crate) quality: Quality,
 }
 
 impl Row {
@@ -247,6 +251,11 @@ impl Readings {
     /// The sensors seen so far, in the order of their first reading (of their columns when wide).
     pub(crate) fn names(&self) -> &[Arc<str>] {
         &self.decoder.names.list
+    }
+
+    /// Whether it is a file of `tilth-agent export`, whose values are calibrated.
+    pub(crate) fn is_export(&self) -> bool {
+        self.decoder.quality.is_some()
     }
 
     /// What has been read so far, and what of it was bad.

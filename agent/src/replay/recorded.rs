@@ -51,7 +51,8 @@ pub(super) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
         ));
         return Ok(Exit::Refused);
     }
-    let name = name(&args.input);
+    let input = args.input();
+    let name = name(input);
     let mut player = Player {
         session: None,
         console: Console::new(),
@@ -59,8 +60,7 @@ pub(super) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
         digest: args.digest.then(Digest::default),
         summary: Summary::default(),
     };
-    let source =
-        if args.input == Path::new("-") { unpack(io::stdin()) } else { open_file(&args.input).and_then(unpack) };
+    let source = if input == Path::new("-") { unpack(io::stdin()) } else { open_file(input).and_then(unpack) };
     let played = source
         .map_err(anyhow::Error::from)
         .and_then(|source| play(source, &name, &mut player))

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
+use tilth_core::value::{Resolution, Steps, Value};
 use tilth_core::windows::{Grain, Row};
 use tilth_protocol::Event;
 
@@ -39,11 +41,19 @@ pub(crate) struct StoredWindow {
 }
 
 /// The part of a period within one boot.
-struct BootPart {
-    zero: Option<WallTime>,
-    uptimes: RangeInclusive<Uptime>,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BootPart {
+    pub(crate) zero: Option<WallTime>,
+    pub(crate) uptimes: RangeInclusive<Uptime>,
     /// The present, on this boot's uptime.
     now: Uptime,
+}
+
+impl BootPart {
+    /// All of a boot.
+    pub(super) fn whole(zero: Option<WallTime>) -> BootPart {
+        BootPart { zero, uptimes: Uptime(i64::MIN)..=Uptime(i64::MAX), now: Uptime(0) }
+    }
 }
 
 impl StoreReader {
@@ -132,7 +142,7 @@ impl StoreReader {
     }
 
     /// The part of a period within each boot that has one.
-    fn parts(&self, period: &Period) -> Result<BTreeMap<u32, BootPart>, StoreError> {
+    pub(super) fn parts(&self, period: &Period) -> Result<BTreeMap<u32, BootPart>, StoreError> {
         let Period { now, from, until } = *period;
         let current = if now.boot == 0 { boot::newest(&self.0)? } else { now.boot };
         let part = |(number, zero): (u32, Option<WallTime>)| {
@@ -143,10 +153,19 @@ impl StoreReader {
             };
             // What begins when the period ends is not in it, but for the present.
             let end = if until == Span::ZERO { now } else { now - until - Span(1) };
-            let uptimes = (now - from).max(Uptime(0))..=end;
+            let uptimes = now - from..=end;
             (!uptimes.is_empty()).then_some((number, BootPart { zero, uptimes, now }))
         };
         Ok(boots(&self.0)?.into_iter().filter_map(part).collect())
+    }
+}
+
+/// A number of steps to a tenth of the resolution, where that can be told.
+pub(crate) fn tenths(steps: f64, resolution: Resolution) -> Value {
+    let step = Value { steps: Steps(1), resolution }.to_f64();
+    match Resolution::new(step / 10.0) {
+        Ok(resolution) => Value { steps: Steps((steps * 10.0).round() as i64), resolution },
+        Err(_) => Value { steps: Steps(steps.round() as i64), resolution },
     }
 }
 

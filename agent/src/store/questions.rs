@@ -177,7 +177,7 @@ impl StoreHandle {
 
 impl StoreReader {
     /// A connection beside the writer's, which never writes and leaves the log alone when it is closed.
-    fn open(path: &Path, file: FileId) -> Result<StoreReader, Unanswered> {
+    pub(super) fn open(path: &Path, file: FileId) -> Result<StoreReader, Unanswered> {
         // With `unix-excl`, only connections that could write share the index of the log.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags_and_vfs(path, flags, ALONE).map_err(StoreError::from)?;
@@ -195,7 +195,8 @@ impl StoreReader {
         Ok(StoreReader(connection))
     }
 
-    fn answer<T>(
+    /// Reads a question in one transaction.
+    pub(crate) fn answer<T>(
         &self,
         question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

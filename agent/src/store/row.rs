@@ -1,6 +1,7 @@
 //! The one translation between rows and the types of core and protocol.
 
 use rusqlite::Row;
+use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::{Stamp, Uptime, WallTime};
@@ -76,7 +77,7 @@ pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
 }
 
 /// What a series is of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Series {
     pub(crate) sensor: SensorId,
     pub(crate) quantity: Quantity,

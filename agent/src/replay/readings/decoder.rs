@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use tilth_core::reading::Quality;
+
 use super::columns::{self, ValueColumn};
 use super::dialect::Dialect;
 use super::fields::Fields;
@@ -22,6 +24,8 @@ const MAX_TEXTS: usize = 100;
 pub(super) struct Decoder {
     /// Column of the unit, where each line names its sensor (the long layout).
     unit: Option<usize>,
+    /// Column of the quality in a file of `tilth-agent export`.
+    pub(super) quality: Option<usize>,
     /// Columns of the wide layout: a list for each place that lines name, or one where they name none.
     columns: Vec<Vec<ValueColumn>>,
     /// Index in `columns` of each place so far.
@@ -46,6 +50,7 @@ impl Decoder {
     pub(super) fn new(dialect: Dialect, options: &ReadOptions, report: Report) -> Result<Decoder, String> {
         let mut decoder = Decoder {
             unit: None,
+            quality: None,
             columns: Vec::new(),
             known_places: HashMap::new(),
             names: SeriesNames::default(),
@@ -73,6 +78,7 @@ impl Decoder {
                 self.sensors.find_whole(name)?;
             }
             self.unit = headings::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
+            self.quality = headings::quality_of_export(&self.dialect.headings).filter(|_| self.dialect.is_ours);
         } else if !is_placed {
             self.columns = vec![self.columns_of(None)?];
         }
@@ -111,7 +117,7 @@ impl Decoder {
                 self.repeated_hour.decide(moment, series, number)
             }
         };
-        let row = Row { line: number, at_ms, sensor: None, value: None };
+        let row = Row { line: number, at_ms, sensor: None, value: None, quality: Quality::Good };
         match self.dialect.long {
             Some((sensor, value)) => self.decode_named(row, line, sensor, value),
             None => self.decode_wide(row, line),
@@ -139,7 +145,7 @@ impl Decoder {
         }
         // The name comes last, so that a bad line leaves none behind.
         let sensor = self.named(line, sensor)?;
-        let Decoder { fields, names, report, unit, .. } = self;
+        let Decoder { fields, names, report, unit, quality, .. } = self;
         let (measurement, cell) = (names.measurements[sensor], |place| fields.get(line, place).unwrap_or_default());
         let said = unit.map_or(&b""[..], cell);
         let value = measurement.value(cell(value), read, |unit| {
@@ -150,7 +156,9 @@ impl Decoder {
             Ok(unit)
         })?;
         *(if value.is_some() { &mut report.values } else { &mut report.missing }) += 1;
-        self.rows.push_back(Row { sensor: Some(sensor), value, ..row });
+        let said = quality.and_then(|quality| Quality::from_name(str::from_utf8(cell(quality)).ok()?));
+        let quality = said.unwrap_or(Quality::Good).stated();
+        self.rows.push_back(Row { sensor: Some(sensor), value, quality, ..row });
         Ok(())
     }
 

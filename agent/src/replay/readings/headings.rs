@@ -99,6 +99,12 @@ pub(super) fn unit(headings: &[String]) -> Option<usize> {
     position(UNITS, headings)
 }
 
+/// The column of the quality, under the headings of `tilth-agent export`.
+pub(super) fn quality_of_export(headings: &[String]) -> Option<usize> {
+    let position = |name: &str| headings.iter().position(|heading| heading == name);
+    position("before_calibration").and(position("quality"))
+}
+
 pub(super) fn is_place(heading: &str) -> bool {
     let heading = heading.to_lowercase().replace('-', "_");
     entries(PLACES).any(|place| place == heading)

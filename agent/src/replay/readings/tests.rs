@@ -736,3 +736,35 @@ proptest! {
         prop_assert_eq!(iso8601(text.as_bytes()).map(i128::from), read, "{}", text);
     }
 }
+
+/// The unit column of an export names the unit of every quantity, and values from a calibration stay out of rules.
+#[test]
+fn a_file_of_export_has_its_values_as_they_are() {
+    use tilth_core::quantity::Quantity;
+    for quantity in Quantity::ALL {
+        let known = KnownSensor { id: "z/s".into(), quantity, unit: None };
+        let options = ReadOptions { sensors: vec![known], ..ReadOptions::default() };
+        let unit = quantity.unit();
+        let text = format!(
+            "time,sensor,value,unit,quality,before_calibration,boot,uptime_s\r\n\
+             2026-06-01T00:00:00.250Z,z/s,7.5,{unit},good,3,1,9.25\r\n\
+             ,z/s,7,{unit},good,,2,1\r\n\
+             2026-06-01T00:00:01.000Z,z/s,8,{unit},calibrating,,1,10\r\n\
+             2026-06-01T00:00:02.000Z,z/s,9,{unit},fault,,1,11\r\n"
+        );
+        let source = io::Cursor::new(text.into_bytes());
+        let mut readings = Readings::from_source("e.csv", source, &options, || None::<File>).expect("a good header");
+        let (rows, _) = read_all(&mut readings);
+        let found: Vec<_> = rows.iter().map(|row| (row.value, row.quality)).collect();
+        let good = |value| (Some(value), Quality::Good);
+        assert_eq!(
+            found,
+            [good(7.5), (Some(8.0), Quality::Calibrating), good(9.0)],
+            "{quantity:?} {:?}",
+            readings.report()
+        );
+        assert_eq!((rows[0].at_ms, readings.report().bad_lines), (1_780_272_000_250, 1));
+        assert!(readings.is_export());
+    }
+    assert!(!open("time,sensor,value,quality\n").expect("a good header").is_export());
+}

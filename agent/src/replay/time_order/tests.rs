@@ -1,11 +1,13 @@
 //! Recordings as lists of sensor and timestamp: what explains their order.
 
+use tilth_core::reading::Quality;
+
 use super::*;
 
 fn time_order(stamps: &[i64]) -> TimeOrder {
     let mut time_order = TimeOrder::default();
     for (line, at_ms) in (2..).zip(stamps) {
-        time_order.add(&Row { line, at_ms: *at_ms, sensor: Some(0), value: None });
+        time_order.add(&Row { line, at_ms: *at_ms, sensor: Some(0), value: None, quality: Quality::Good });
     }
     time_order
 }
@@ -29,7 +31,7 @@ fn rows_behind_the_clock_are_counted() {
 fn disorder(rows: impl IntoIterator<Item = (usize, i64)>) -> Option<Disorder> {
     let mut time_order = TimeOrder::default();
     for (line, (sensor, at_ms)) in (2..).zip(rows) {
-        time_order.add(&Row { line, at_ms, sensor: Some(sensor), value: None });
+        time_order.add(&Row { line, at_ms, sensor: Some(sensor), value: None, quality: Quality::Good });
     }
     time_order.disorder()
 }

@@ -1,5 +1,7 @@
 //! Files as lists of timestamps: which lines are played, and which are rejected and why.
 
+use tilth_core::reading::Quality;
+
 use super::*;
 
 const MINUTE: i64 = 60_000;
@@ -20,7 +22,13 @@ fn rejected(rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, RejectRea
 fn rejected_until(latest: Option<i64>, rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, RejectReason)> {
     let rows: Vec<Row> = (2..)
         .zip(rows)
-        .map(|(line, (sensor, at_ms))| Row { line, at_ms, sensor: Some(sensor), value: Some(1.0) })
+        .map(|(line, (sensor, at_ms))| Row {
+            line,
+            at_ms,
+            sensor: Some(sensor),
+            value: Some(1.0),
+            quality: Quality::Good,
+        })
         .collect();
     let (mut stamps, mut played) = (TimestampCheck::until(latest.map(WallTime)), Vec::new());
     rows.iter().for_each(|row| stamps.push(*row, &mut played));
@@ -175,7 +183,7 @@ fn a_wide_line_is_one_line() {
     let (mut stamps, mut played) = (TimestampCheck::default(), Vec::new());
     for (line, sensor) in rows {
         let at_ms = if line == 30 { YEAR_2038 } else { BEGIN + line as i64 * MINUTE };
-        stamps.push(Row { line, at_ms, sensor: Some(sensor), value: None }, &mut played);
+        stamps.push(Row { line, at_ms, sensor: Some(sensor), value: None, quality: Quality::Good }, &mut played);
     }
     stamps.finish(&mut played);
     assert_eq!((stamps.rejected.lines, played.len()), (1, 59 * 40));
@@ -430,7 +438,10 @@ fn a_wide_line_is_refused_as_a_whole() {
     let (mut stamps, mut played) = (TimestampCheck::default(), Vec::new());
     for line in 2..200 {
         for sensor in sensors(line) {
-            stamps.push(Row { line: line as u64, at_ms: at(line), sensor, value: None }, &mut played);
+            stamps.push(
+                Row { line: line as u64, at_ms: at(line), sensor, value: None, quality: Quality::Good },
+                &mut played,
+            );
         }
     }
     stamps.finish(&mut played);

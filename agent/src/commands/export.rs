@@ -1,0 +1,267 @@
+//! `tilth-agent export`: what the agent stored, as CSV or as an SQLite file.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use tilth_core::id::SensorId;
+use tilth_core::local::Local;
+
+use super::stored::{Stored, TypedSpan, left_out};
+use crate::api::no_history;
+use crate::cli::{self, Exported};
+use crate::console::{Closed, counted, tell};
+use crate::durable;
+use crate::exit::Exit;
+use crate::store::{Contents, Counts, Export, Page, StoreError, TABLES, Table};
+
+pub(crate) fn export(wanted: &cli::Export) -> anyhow::Result<Exit> {
+    if !wanted.sensor.is_empty() && wanted.sqlite.is_none() && table_of(wanted.what).0 == Table::Event {
+        tell("tilth-agent: --sensor is for readings, minutes and quarters; expected no --sensor here");
+        return Ok(Exit::Refused);
+    }
+    let file = wanted.sqlite.as_ref().or(wanted.out.as_ref()).map(|path| NewFile::at(path, wanted)).transpose()?;
+    let file = match file {
+        Some(Err(problem)) => {
+            tell(format_args!("tilth-agent: {problem}"));
+            return Ok(Exit::Refused);
+        }
+        file => file.and_then(Result::ok),
+    };
+    let stored = Stored::at(&wanted.agent)?;
+    if let Stored::File(path) = &stored {
+        tell(format_args!("no agent runs: reading {}; times without an offset are UTC", path.display()));
+    }
+    let span = TypedSpan { since: wanted.since.as_deref(), until: wanted.until.as_deref() };
+    let contents = stored.contents(span, |shown| Local::UTC.instant(shown))?;
+    let known: BTreeSet<&str> = contents.series.values().map(|series| series.sensor.as_str()).collect();
+    if let Some(sensor) = wanted.sensor.iter().find(|sensor| !known.contains(sensor.as_str())) {
+        bail!(no_history(sensor, known.iter().copied()));
+    }
+    let sensors = wanted.sensor.iter().cloned().collect();
+    let copying = Copying { stored, contents, sensors, is_cut: false };
+    match file {
+        Some(file) => copying.write_file(&file, wanted),
+        None => copying.print(wanted.what),
+    }?;
+    Ok(Exit::Done)
+}
+
+/// The table whose rows are read, the view that shows them, and what a row of it is.
+fn table_of(what: Exported) -> (Table, &'static str, &'static str) {
+    match what {
+        Exported::Readings => (Table::Raw, "readings", "reading"),
+        Exported::Minutes => (Table::Minute, "windows", "window"),
+        Exported::Quarters => (Table::Quarter, "windows", "window"),
+        Exported::Alerts => (Table::Event, "alerts", "alert"),
+        Exported::Events => (Table::Event, "events", "event"),
+        Exported::Notes => (Table::Event, "notes", "note"),
+        Exported::Actuations => (Table::Event, "actuations", "actuation"),
+        Exported::Doses => (Table::Event, "doses", "dose"),
+    }
+}
+
+/// What was written.
+struct Written {
+    rows: Vec<(u64, &'static str)>,
+    /// Rows without a time of day.
+    undated: u64,
+    /// Blocks that cannot be read.
+    damaged: u64,
+}
+
+struct Copying {
+    stored: Stored,
+    contents: Contents,
+    /// None: all.
+    sensors: BTreeSet<SensorId>,
+    /// Retention deleted rows before they were read.
+    is_cut: bool,
+}
+
+impl Copying {
+    fn write_file(mut self, file: &NewFile, wanted: &cli::Export) -> anyhow::Result<()> {
+        let written = if wanted.sqlite.is_some() {
+            self.sqlite(&file.unfinished, wanted)
+        } else {
+            File::create(&file.unfinished).map_err(anyhow::Error::from).and_then(|out| {
+                let mut out = BufWriter::new(out);
+                let written = self.csv(wanted.what, &mut out)?;
+                out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+                Ok(written)
+            })
+        };
+        let written = written.and_then(|written| file.finish(wanted.overwrite).map(|()| written));
+        let name = file.path.display();
+        match written {
+            Ok(written) => self.tell(format_args!("{name}: "), &written),
+            Err(error) if is_full(&error) => bail!(
+                "{name}: the disk is full, and nothing was written there: make room, name another disk, or export less (--since 7d)"
+            ),
+            Err(error) => return Err(error.context(format!("{name}: not written"))),
+        }
+        Ok(())
+    }
+
+    fn print(mut self, what: Exported) -> anyhow::Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let written = self.csv(what, &mut out).and_then(|written| Ok(out.flush().map(|()| written)?));
+        let written = written.map_err(|error| match error.downcast_ref::<io::Error>() {
+            Some(error) if error.kind() == ErrorKind::BrokenPipe => Closed.into(),
+            _ => error,
+        })?;
+        self.tell("", &written);
+        Ok(())
+    }
+
+    fn sqlite(&mut self, path: &Path, wanted: &cli::Export) -> anyhow::Result<Written> {
+        let mut export = Export::create(path)?;
+        for (name, value) in [
+            ("program", Some(concat!("tilth-agent ", env!("CARGO_PKG_VERSION")))),
+            ("made", Some(Timestamp::now().to_string().as_str())),
+            ("since", wanted.since.as_deref()),
+            ("until", wanted.until.as_deref()),
+        ] {
+            value.map_or(Ok(()), |value| export.note(name, value))?;
+        }
+        export.begin(&self.contents, &self.sensors)?;
+        for table in TABLES {
+            self.read(table, |page| Ok(export.add(table, &page.rows)?))?;
+        }
+        let Counts { readings, windows, events, undated, damaged } = export.finish(path)?;
+        Ok(Written { rows: vec![(readings, "reading"), (windows, "window"), (events, "event")], undated, damaged })
+    }
+
+    /// Writes a table as RFC 4180 has it.
+    fn csv(&mut self, what: Exported, out: &mut impl Write) -> anyhow::Result<Written> {
+        let (table, view, noun) = table_of(what);
+        let mut export = Export::scratch()?;
+        export.begin(&self.contents, &self.sensors)?;
+        let (mut rows, mut undated, mut is_dated) = (0, 0, None);
+        let mut show = |export: &Export| {
+            let mut is_header = true;
+            let shown = export.show(view, |cells| {
+                let is_again = is_dated.is_some();
+                if !std::mem::take(&mut is_header) {
+                    rows += 1;
+                    undated += u64::from(is_dated == Some(true) && cells[0].is_empty());
+                } else if is_again {
+                    return Ok(());
+                } else {
+                    is_dated = Some(cells[0] == "time");
+                }
+                csv_line(out, cells)
+            });
+            shown?.map_err(anyhow::Error::from)
+        };
+        self.read(table, |page| {
+            export.add(table, &page.rows)?;
+            // Of windows a later row may hold more, and what became of an alert comes after it.
+            if table == Table::Raw {
+                show(&export)?;
+                export.clear()?;
+            }
+            Ok(())
+        })?;
+        show(&export)?;
+        Ok(Written { rows: vec![(rows, noun)], undated, damaged: export.counts.damaged })
+    }
+
+    fn read(&mut self, table: Table, each: impl FnMut(&Page) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.is_cut |= self.stored.each_page(&self.contents, table, each)?;
+        Ok(())
+    }
+
+    /// Says what was exported, and what of it lacks something.
+    fn tell(&self, name: impl Display, written: &Written) {
+        let Written { rows, undated, damaged } = written;
+        let rows: Vec<String> =
+            rows.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(*count, noun)).collect();
+        let rows = if rows.is_empty() { "nothing in this time".to_owned() } else { rows.join(", ") };
+        tell(format_args!("{name}{rows}"));
+        if *undated > 0 {
+            tell(format_args!(
+                "{} without a time of day, which the device did not know: \"time\" is empty, \"boot\" and \"uptime_s\" say when",
+                counted(*undated, "row")
+            ));
+        }
+        left_out(&self.contents).iter().for_each(tell);
+        if *damaged > 0 {
+            tell(format_args!("{} of the database cannot be read and is left out", counted(*damaged, "block")));
+        }
+        if self.is_cut {
+            tell(
+                "the oldest rows were deleted while they were read, as they are after their time: the beginning lacks some",
+            );
+        }
+    }
+}
+
+fn csv_line(out: &mut impl Write, cells: &[String]) -> io::Result<()> {
+    for (index, cell) in cells.iter().enumerate() {
+        let before = if index == 0 { "" } else { "," };
+        if cell.contains(['"', ',', '\r', '\n']) {
+            write!(out, "{before}\"{}\"", cell.replace('"', "\"\""))?;
+        } else {
+            write!(out, "{before}{cell}")?;
+        }
+    }
+    out.write_all(b"\r\n")
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Full))
+            || cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::StorageFull)
+    })
+}
+
+/// A file that appears in its place whole or not at all.
+struct NewFile {
+    path: PathBuf,
+    folder: PathBuf,
+    name: String,
+    unfinished: PathBuf,
+}
+
+impl NewFile {
+    /// Or why no file may be made there.
+    fn at(path: &Path, wanted: &cli::Export) -> anyhow::Result<Result<NewFile, String>> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("{}: not the name of a file", path.display()))?.to_owned();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let data = wanted.agent.data.canonicalize().ok();
+        if data.is_some() && folder.canonicalize().ok() == data {
+            return Ok(Err(format!("{}: that is the agent's data folder; expected another one", path.display())));
+        }
+        if !wanted.overwrite && path.symlink_metadata().is_ok() {
+            return Ok(Err(format!("{}: there is a file already; --overwrite replaces it", path.display())));
+        }
+        let unfinished = durable::new_path(folder, &name);
+        // One that a run left which was killed.
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).context(unfinished.display().to_string())?
+            }
+            _ => {}
+        }
+        Ok(Ok(NewFile { path: path.to_owned(), folder: folder.to_owned(), name, unfinished }))
+    }
+
+    fn finish(&self, overwrite: bool) -> anyhow::Result<()> {
+        if !overwrite && self.path.symlink_metadata().is_ok() {
+            bail!("a file has come there meanwhile");
+        }
+        Ok(durable::rename_new(&self.folder, &self.name)?)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.unfinished);
+    }
+}

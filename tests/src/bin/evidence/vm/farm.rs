@@ -149,8 +149,8 @@ impl Farm {
     /// What is left of the packages beside files; nothing after a purge.
     pub(super) fn left(&mut self) -> anyhow::Result<String> {
         self.machine.run(
-            "systemctl list-unit-files --no-legend 'tilth*'
-systemctl list-units --all --no-legend --plain 'tilth*'
+            "systemctl list-unit-files --no-legend 'tilth*' || true
+systemctl list-units --all --no-legend --plain 'tilth*' || true
 getent passwd tilth tilth-hub || true
 getent group tilth tilth-hub || true
 ls -d /run/tilth* /run/systemd/system/tilth* 2>/dev/null || true

@@ -180,7 +180,7 @@ impl BusTasks {
         }
     }
 
-    /// Each bus, its kind, its port or address, its health from now on, and the way to its circuits.
+    /// Each bus, its kind, its port or address, its health from now on, and the queue of its circuits.
     pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, BusKind, &str, HealthHandle, Option<CalibrationSender>)> {
         self.buses
             .iter()

@@ -402,7 +402,7 @@ pub(crate) struct RejectedBundle {
     /// Hash of its content, where the signature is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<String>,
-    /// Its content, where it was active and did not pass its probation.
+    /// Content of the bundle, where it was active and did not pass its probation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reverted: Option<RevertedBundle>,
 }

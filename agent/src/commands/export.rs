@@ -245,7 +245,7 @@ impl NewFile {
         // One that a run left which was killed.
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).context(unfinished.display().to_string())?
+                Err(error).context(unfinished.display().to_string())?;
             }
             _ => {}
         }

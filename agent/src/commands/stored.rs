@@ -33,7 +33,7 @@ pub(crate) struct TypedSpan<'a> {
     pub(crate) until: Option<&'a str>,
 }
 
-/// Where rows are read from.
+/// Source of the rows.
 #[derive(Debug, Clone)]
 pub(crate) enum Stored {
     Agent(cli::AgentAddress),

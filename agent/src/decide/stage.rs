@@ -102,7 +102,7 @@ impl Decide {
         let earlier = earlier.filter(|_| self.engine.now().boot == 0);
         // A file replaced while running loses no doses: they are in memory.
         let is_first = earlier.is_some();
-        // It holds an earlier run, and totals that cannot be read.
+        // The file holds an earlier run, and totals that cannot be read.
         let doses_unknown = earlier.as_ref().is_some_and(|earlier| earlier.has_boots && earlier.outputs.is_none());
         if let Some(EarlierState { boot, site, outputs, alerts, .. }) = earlier {
             let now = self.now();

@@ -34,7 +34,7 @@ pub(crate) struct ReaderThread {
     full: Receiver<Batch>,
     thread: JoinHandle<End>,
     pub(crate) progress: Progress,
-    /// Its values are calibrated already.
+    /// Values are calibrated already.
     pub(crate) is_calibrated: bool,
 }
 

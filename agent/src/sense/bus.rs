@@ -7,7 +7,7 @@
 //!   ([`BusContext::missing`]), and pushes [`SenseMessage::Unmatched`] for what came and could not be used.
 //! - It counts messages and bytes in [`BusContext::health`]: probation judges sensors only while the bytes of their bus rise. Why it
 //!   ignores a message is a constant of its own (`Reason`).
-//! - A lost connection is opened again after [`retries`], which begin anew once it was up. A serial port or TCP connection is opened
+//! - A lost connection is opened again after [`retries`], which start over once it was up. A serial port or TCP connection is opened
 //!   by `Endpoint` (`endpoint.rs`).
 //! - It runs on the runtime; what may block goes through [`blocking`], on a thread.
 
@@ -72,9 +72,9 @@ pub(crate) struct BusContext {
     pub(crate) config: watch::Receiver<BusConfig>,
     pub(crate) health: HealthHandle,
     pub(crate) clock: Clock,
-    /// Where values go.
+    /// Queue of values to decide.
     pub(crate) queue: Queue,
-    /// Where orders for the outputs of the bus come from.
+    /// Source of orders for the outputs of the bus.
     pub(crate) outputs: Outputs,
     /// Which serial ports are open, and which are left to another program.
     pub(crate) ports: Ports,

@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bus::{BusContext, blocking, next_due, retries};
 use super::sensor_value::SensorValue;
-use atlas::calibration::{Answer, Begun, CalibrationCommand};
+use atlas::calibration::{Answer, CalibrationCommand, StartSignal};
 pub(crate) use atlas::calibration::{CalibrationRequest, CalibrationStatus, CalibrationStep};
 use chip::{Driver, Step, Values};
 use chip_io::{ChipIo, Fault};
@@ -61,8 +61,8 @@ const MAX_TEMPERATURE_AGE: Span = Span::from_mins(5);
 /// How long values are marked as of a sensor in calibration after a step: rinse, the next solution, and back into the tank.
 const CALIBRATING: Span = Span::from_mins(10);
 
-/// What is said of a step whose person gave up before it began.
-const NOT_BEGUN: &str = "nobody waited for the step any more, so it was not begun";
+/// Answer to a step that was given up before it began.
+const NOT_BEGUN: &str = "the step was given up before it began";
 
 /// State of the circuits of a bus, and the steps that people ask of them. Outlives the open bus and its task: a probe stays in its
 /// solution when a cable is moved.
@@ -119,9 +119,10 @@ async fn serve<B: I2c + Send + 'static>(
         let why = match blocking(open.clone(), HANGS_AFTER, hangs).await {
             Ok(bus) => {
                 let context = context.clone();
-                let mut reader = Reader { chips: Vec::new(), held: 0, is_up: false, circuits: &mut *circuits, context };
-                let why = reader.read(bus).await;
-                if reader.is_up {
+                let mut poller =
+                    ChipPoller { chips: Vec::new(), held: 0, is_up: false, circuits: &mut *circuits, context };
+                let why = poller.read(bus).await;
+                if poller.is_up {
                     waits = retries();
                 }
                 why
@@ -160,8 +161,8 @@ struct PolledChip {
     /// While it measures: when its next step is due on the machine's time, which no scaled clock makes faster.
     ready: Option<Instant>,
     /// Step of a calibration that comes before its next reading; no command for a query.
-    requested: Option<(Option<CalibrationCommand>, Begun, Answer)>,
-    /// Who waits for the step that was begun.
+    requested: Option<(Option<CalibrationCommand>, StartSignal, Answer)>,
+    /// Receiver of the result of the step that was begun.
     answer: Option<Answer>,
 }
 
@@ -180,7 +181,7 @@ struct StepOutcome {
     rest: Duration,
 }
 
-struct Reader<'a> {
+struct ChipPoller<'a> {
     chips: Vec<PolledChip>,
     /// Chips in a row that found the bus held.
     held: u32,
@@ -190,7 +191,7 @@ struct Reader<'a> {
     context: BusContext,
 }
 
-impl Reader<'_> {
+impl ChipPoller<'_> {
     /// Reads until the bus fails; answers why it did.
     async fn read<B: I2c + Send + 'static>(&mut self, mut bus: B) -> String {
         self.apply_config();

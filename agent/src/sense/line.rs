@@ -110,7 +110,7 @@ impl LineSensor {
         Some(LineSensor { input, use_stamp: settings.stamp == Stamping::Source, stamps: StampJudge::default() })
     }
 
-    /// Whether two are read alike, whatever stamps they had.
+    /// Whether two are read alike, leaving aside the stamps that they had.
     fn is_same(&self, other: &LineSensor) -> bool {
         self.input == other.input && self.use_stamp == other.use_stamp
     }
@@ -182,7 +182,7 @@ impl LineReader {
     async fn read(&mut self, mut stream: ByteStream) -> io::Error {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
-        // There may be another board behind the port, or one that was started anew.
+        // There may be another board behind the port, or one that was restarted.
         self.inputs.iter_mut().for_each(|sensor| sensor.stamps = StampJudge::default());
         loop {
             self.context.ready().await;

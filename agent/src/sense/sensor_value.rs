@@ -14,7 +14,7 @@ use crate::clock::{Clock, ClockMode};
 /// A value on its way to decide. It names its sensor, for the plan may change while it waits.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SensorValue {
-    /// Whose value it is.
+    /// Sensor that the value is of.
     pub(crate) sensor: SensorId,
     /// Not a number where the input answered without a value.
     pub(crate) number: f64,

@@ -1,11 +1,12 @@
-//! The shape of the workspace: who may import whom, what tilth-core may use, the order of its steps, names and their homes, the top level, the
-//! map in `docs/architecture.md`.
+//! The shape of the workspace: who may import whom, what tilth-core may use, the order of its steps, names and their homes, first words of doc
+//! comments, the top level, the map in `docs/architecture.md`.
 //!
 //! The tables below say what is allowed; `docs/architecture.md` says why. A change here is a decision: it wants a dated
 //! page in `docs/decisions/`. Every check takes text, so that `shown_something_wrong` can show it a wrong one.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod circles;
+mod comments;
 mod homes;
 mod map;
 mod shown_something_wrong;

@@ -1,4 +1,4 @@
-//! Counters of pulses: how many came since the reading before, whatever the board and the line do. Pure.
+//! Counters of pulses: how many came since the reading before, also over restarts and lost readings. Pure.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +34,8 @@ impl Counters {
         Counters { counted: Counted::new(), is_from_boot: true }
     }
 
-    /// Takes the next reading of a channel that counts. None where there is no reading before, or the counter began anew between
-    /// them: as when its channel was set. Readings that are lost between two make the time longer, and lose no pulse.
+    /// Takes the next reading of a channel that counts. None where there is no reading before, or the counter restarted between them: as
+    /// when its channel was set. Readings that are lost between two make the time longer, and lose no pulse.
     pub(super) fn take(&mut self, reading: &Reading) -> Option<Pulses> {
         let Sample::Value(count) = reading.sample else { return None };
         let now = (count.cast_unsigned(), reading.at);

@@ -79,7 +79,7 @@ impl BoardRegistry {
         let is_free =
             |board: &BoardId| state.buses.iter().all(|(other, entry)| other == bus || entry.board != Some(*board));
         let board = configured.or(found.filter(is_free));
-        // What is configured holds, whatever was found.
+        // A configured board holds over one that was found.
         let rivals = state.buses.values_mut().filter(|entry| entry.board == configured && !entry.is_configured);
         rivals.for_each(|entry| entry.board = None);
         let is_configured = configured.is_some();

@@ -28,7 +28,7 @@ const MAX_READS: u8 = 10;
 
 /// A command to a circuit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Command {
+enum EzoCommand {
     /// `i`: what the circuit is.
     Info,
     /// `Status`: why it started, and its voltage.
@@ -68,7 +68,7 @@ pub(super) struct Ezo {
     /// How many questions of the start are answered.
     answered: usize,
     /// The command that was written, and how often its answer was read; none while nothing is asked.
-    asked: Option<(Command, u8)>,
+    asked: Option<(EzoCommand, u8)>,
     /// Names of the values of a reading, in their order.
     outputs: Vec<&'static str>,
     /// Temperature that compensates, C.
@@ -95,36 +95,36 @@ enum Progress {
     Done,
 }
 
-impl Command {
+impl EzoCommand {
     fn text(self, chip: I2cChip) -> String {
         match self {
-            Command::Info => "i".to_owned(),
-            Command::Status => "Status".to_owned(),
-            Command::Outputs => "O,?".to_owned(),
-            Command::Scale => "S,?".to_owned(),
-            Command::Celsius => "S,c".to_owned(),
-            Command::Calibration => "Cal,?".to_owned(),
-            Command::Slope => "Slope,?".to_owned(),
-            Command::Calibrate(calibration) => calibration.text(chip).unwrap_or_default(),
-            Command::Read => "R".to_owned(),
-            Command::ReadAt(temperature) => format!("RT,{temperature:.1}"),
+            EzoCommand::Info => "i".to_owned(),
+            EzoCommand::Status => "Status".to_owned(),
+            EzoCommand::Outputs => "O,?".to_owned(),
+            EzoCommand::Scale => "S,?".to_owned(),
+            EzoCommand::Celsius => "S,c".to_owned(),
+            EzoCommand::Calibration => "Cal,?".to_owned(),
+            EzoCommand::Slope => "Slope,?".to_owned(),
+            EzoCommand::Calibrate(calibration) => calibration.text(chip).unwrap_or_default(),
+            EzoCommand::Read => "R".to_owned(),
+            EzoCommand::ReadAt(temperature) => format!("RT,{temperature:.1}"),
         }
     }
 
     /// Whether circuits of older firmware do not know it, which is no reason not to read them.
     fn may_be_unknown(self) -> bool {
-        use Command::{Calibration, Outputs, Scale, Slope, Status};
+        use EzoCommand::{Calibration, Outputs, Scale, Slope, Status};
         matches!(self, Status | Outputs | Scale | Calibration | Slope)
     }
 
     /// Processing delay of the datasheet.
     fn delay(self, chip: I2cChip) -> Duration {
-        if let Command::Calibrate(calibration) = self {
+        if let EzoCommand::Calibrate(calibration) = self {
             return calibration.delay(chip);
         }
         Duration::from_millis(match (self, chip) {
-            (Command::ReadAt(_), _) | (Command::Read, I2cChip::EzoPh) => 900,
-            (Command::Read, _) => 600,
+            (EzoCommand::ReadAt(_), _) | (EzoCommand::Read, I2cChip::EzoPh) => 900,
+            (EzoCommand::Read, _) => 600,
             _ => 300,
         })
     }
@@ -195,8 +195,8 @@ impl Ezo {
         let Some((command, reads)) = self.asked else {
             let command = self.next_command();
             match (&mut self.calibration, command) {
-                (Some((_, progress)), Command::Calibrate(_)) => *progress = Progress::Sent,
-                (Some((_, progress)), Command::Read | Command::ReadAt(_)) => *progress = Progress::Done,
+                (Some((_, progress)), EzoCommand::Calibrate(_)) => *progress = Progress::Sent,
+                (Some((_, progress)), EzoCommand::Read | EzoCommand::ReadAt(_)) => *progress = Progress::Done,
                 _ => {}
             }
             io.write(command.text(self.chip).as_bytes())?;
@@ -217,7 +217,7 @@ impl Ezo {
         self.asked = None;
         if text.is_empty() && command.may_be_unknown() {
             // A circuit that knows no scale cannot be set to one.
-            self.answered += if command == Command::Scale { 2 } else { 1 };
+            self.answered += if command == EzoCommand::Scale { 2 } else { 1 };
             return Ok(Step::Again(Duration::ZERO));
         }
         self.answer(command, &text)
@@ -233,23 +233,23 @@ impl Ezo {
 
     /// Asks next how the circuit is calibrated, unless other questions come first.
     fn ask_calibration(&mut self) {
-        let before = questions(self.chip).iter().position(|question| *question == Command::Calibration);
+        let before = questions(self.chip).iter().position(|question| *question == EzoCommand::Calibration);
         (self.answered, self.status) = (self.answered.min(before.unwrap_or(0)), CalibrationStatus::default());
     }
 
-    fn answer(&mut self, command: Command, text: &str) -> Result<Step, Fault> {
+    fn answer(&mut self, command: EzoCommand, text: &str) -> Result<Step, Fault> {
         match command {
-            Command::Info => self.check_kind(text)?,
-            Command::Status => self.look_at_restart(text)?,
-            Command::Outputs => self.outputs = outputs(self.chip, text)?,
-            Command::Scale if reply::answer_to("S", text)?[0].eq_ignore_ascii_case("c") => self.answered += 1,
-            Command::Scale => {
+            EzoCommand::Info => self.check_kind(text)?,
+            EzoCommand::Status => self.look_at_restart(text)?,
+            EzoCommand::Outputs => self.outputs = outputs(self.chip, text)?,
+            EzoCommand::Scale if reply::answer_to("S", text)?[0].eq_ignore_ascii_case("c") => self.answered += 1,
+            EzoCommand::Scale => {
                 warn!("{}: the circuit measured in another scale ({text}); it is set to Celsius", self.chip);
             }
-            Command::Celsius if text.is_empty() => {}
-            Command::Celsius => return Err(Fault::Answer(text.to_owned())),
-            Command::Calibration => self.look_at_calibration(text)?,
-            Command::Slope => {
+            EzoCommand::Celsius if text.is_empty() => {}
+            EzoCommand::Celsius => return Err(Fault::Answer(text.to_owned())),
+            EzoCommand::Calibration => self.look_at_calibration(text)?,
+            EzoCommand::Slope => {
                 let slope = reply::slope(&reply::answer_to("SLOPE", text)?)?;
                 self.status.slope = Some(slope);
                 if reply::is_slope_bad(slope) {
@@ -259,7 +259,7 @@ impl Ezo {
                     );
                 }
             }
-            Command::Calibrate(_) => {
+            EzoCommand::Calibrate(_) => {
                 self.ask_calibration();
                 if !text.is_empty() {
                     return Err(Fault::Answer(text.to_owned()));
@@ -267,8 +267,8 @@ impl Ezo {
                 self.calibration.iter_mut().for_each(|(_, progress)| *progress = Progress::Taken);
                 return Ok(Step::Again(Duration::ZERO));
             }
-            Command::Read | Command::ReadAt(_) => {
-                self.is_compensated = matches!(command, Command::ReadAt(_));
+            EzoCommand::Read | EzoCommand::ReadAt(_) => {
+                self.is_compensated = matches!(command, EzoCommand::ReadAt(_));
                 let numbers = reply::numbers(text, self.outputs.len())?;
                 return Ok(Step::Done(self.outputs.iter().copied().zip(numbers).collect::<Values>()));
             }
@@ -277,10 +277,10 @@ impl Ezo {
         Ok(Step::Again(Duration::ZERO))
     }
 
-    fn next_command(&self) -> Command {
-        let read = self.temperature.map_or(Command::Read, Command::ReadAt);
+    fn next_command(&self) -> EzoCommand {
+        let read = self.temperature.map_or(EzoCommand::Read, EzoCommand::ReadAt);
         let next = match self.calibration {
-            Some((Some(calibration), Progress::Waiting)) => Command::Calibrate(calibration),
+            Some((Some(calibration), Progress::Waiting)) => EzoCommand::Calibrate(calibration),
             _ => read,
         };
         questions(self.chip).get(self.answered).copied().unwrap_or(next)
@@ -317,8 +317,8 @@ impl Ezo {
 }
 
 /// What a circuit is asked at the start.
-fn questions(chip: I2cChip) -> &'static [Command] {
-    use Command::{Calibration, Celsius, Info, Outputs, Scale, Slope, Status};
+fn questions(chip: I2cChip) -> &'static [EzoCommand] {
+    use EzoCommand::{Calibration, Celsius, Info, Outputs, Scale, Slope, Status};
     match chip {
         I2cChip::EzoEc | I2cChip::EzoDo => &[Info, Status, Outputs, Calibration],
         I2cChip::EzoPh => &[Info, Status, Calibration, Slope],

@@ -363,17 +363,17 @@ fn a_step_whose_asker_has_given_up_is_not_begun() {
 fn a_step_is_begun_only_as_long_as_somebody_waits_for_it() {
     let (_requests, mut circuits) = Circuits::new();
     let context = context(Vec::new()).0;
-    let mut reader = Reader { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
+    let mut poller = ChipPoller { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
     let (sensor, settings) = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
-    reader.add(&sensor, &settings, Uptime(0));
+    poller.add(&sensor, &settings, Uptime(0));
     let mut ask = |gives_up: bool| {
         let (request, mut waits, mut answered) = request(&("tank/ph", CalibrationStep::Mid, Some(7.0)));
-        reader.calibrate(request);
+        poller.calibrate(request);
         if gives_up {
             waits.close();
         }
-        reader.begin_calibration(0, Uptime(1_000));
-        (waits.try_recv().is_ok(), answered.try_recv().ok(), reader.circuits.of(&reader.chips[0]).calibrating)
+        poller.begin_calibration(0, Uptime(1_000));
+        (waits.try_recv().is_ok(), answered.try_recv().ok(), poller.circuits.of(&poller.chips[0]).calibrating)
     };
     assert_eq!(ask(true), (false, Some(Err(NOT_BEGUN.to_owned())), None));
     assert_eq!(ask(false), (true, None, Some(Uptime(601_000))));
@@ -411,18 +411,18 @@ fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why()
 fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
     let (_requests, mut circuits) = Circuits::new();
     let context = context(Vec::new()).0;
-    let mut reader = Reader { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
+    let mut poller = ChipPoller { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
     for (sensor, chip, address) in [("tank/water", I2cChip::EzoRtd, 0x66), ("tank/ph", I2cChip::EzoPh, 0x63)] {
         let field = if chip == I2cChip::EzoRtd { "temperature" } else { "ph" };
         let quantity = if chip == I2cChip::EzoRtd { Quantity::WaterTemperature } else { Quantity::Ph };
         let (sensor, settings) = input(sensor, chip, address, field, quantity);
-        reader.add(&sensor, &settings, Uptime(0));
+        poller.add(&sensor, &settings, Uptime(0));
     }
-    reader.chips[1].rtd = Some(0x66);
-    reader.circuits.of(&reader.chips[0]).temperature = Some((Uptime(0), 19.5));
+    poller.chips[1].rtd = Some(0x66);
+    poller.circuits.of(&poller.chips[0]).temperature = Some((Uptime(0), 19.5));
     let mut compensates = |interval: Span, mins: i64| {
-        reader.chips[0].interval = interval;
-        reader.temperature_for(1, Uptime(mins * 60_000)).is_some()
+        poller.chips[0].interval = interval;
+        poller.temperature_for(1, Uptime(mins * 60_000)).is_some()
     };
     assert_eq!([4, 6].map(|mins| compensates(Span::from_secs(10), mins)), [true, false]);
     assert_eq!([6, 20, 21].map(|mins| compensates(Span::from_mins(10), mins)), [true, true, false]);

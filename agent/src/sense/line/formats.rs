@@ -161,7 +161,7 @@ impl Formats {
     /// The first heading of a bus: what came before it may have been the rest of a block.
     fn note_heading(&mut self, names: &mut Names) {
         if !std::mem::replace(&mut self.has_headings, true) {
-            names.begin_anew();
+            names.reset_for_heading();
         }
     }
 
@@ -320,7 +320,7 @@ impl LineContext<'_> {
         FieldValue::NumberWithUnit(self.range(part), unit.into())
     }
 
-    /// Where a part of the line stands in it.
+    /// Range of a part of the line in it.
     pub(super) fn range(&self, part: &str) -> Range<usize> {
         let start = part.as_ptr() as usize - self.text.as_ptr() as usize;
         start..start + part.len()
@@ -359,7 +359,7 @@ fn assign_cells(header: &mut Header, text: &str, cells: &[Range<usize>], context
     if header.revision != Some(context.names.revision) {
         let labels: Vec<Option<LabelIx>> =
             header.names.iter().map(|name| context.names.intern(name, None, false)).collect();
-        // Whose unit it is depends on what else there is.
+        // The owner of a unit depends on what else there is.
         let has_units = labels.iter().flatten().any(|label| context.names.labels[*label].unit_of().is_some());
         let is_used = |label: &LabelIx| {
             let label = &context.names.labels[*label];

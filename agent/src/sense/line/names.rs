@@ -68,7 +68,7 @@ pub(crate) struct LineInput {
     /// Name of the value, and the fields beside it that select it.
     pub(crate) name: LineName,
     pub(crate) sensor: SensorId,
-    /// What it measures; its unit is the one that values come out in.
+    /// Quantity of the value; its unit is the one that values come out in.
     pub(crate) quantity: Quantity,
     /// The unit of numbers that say none.
     pub(crate) unit: Option<Unit>,
@@ -180,8 +180,8 @@ impl Names {
         missing_names
     }
 
-    /// Forgets all labels but what is ambiguous, for a heading changes what they are called.
-    pub(super) fn begin_anew(&mut self) {
+    /// Forgets all labels but what is ambiguous, since a heading changes their names.
+    pub(super) fn reset_for_heading(&mut self) {
         for input in &mut self.inputs {
             input.matched.is_exact = false;
             if matches!(input.matched.partial, PartialMatch::One { .. }) {
@@ -251,7 +251,7 @@ impl Names {
         self.is_input_name(text) || Label::of(text).is_some_and(|label| attributes::unit_field(&label).is_some())
     }
 
-    /// Whether a label is interned whatever its value is: an input's name, selector, time, unit or node. `own_label` as in [`InternedLabel`].
+    /// Whether a label is interned with any value: an input's name, selector, time, unit or node. `own_label` as in [`InternedLabel`].
     pub(super) fn is_always_interned(&self, text: &str, own_label: Option<&str>) -> bool {
         let is_meant = |label: Label| {
             number::is_time_name(label.key())

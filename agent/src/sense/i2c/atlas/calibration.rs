@@ -42,12 +42,12 @@ pub(crate) struct CalibrationRequest {
     pub(crate) sensor: SensorId,
     pub(crate) step: CalibrationStep,
     pub(crate) value: Option<f64>,
-    pub(crate) begun: Begun,
+    pub(crate) begun: StartSignal,
     pub(crate) answer: Answer,
 }
 
 /// Told when the step begins. It does not begin once the other end is gone, whose person has given up.
-pub(crate) type Begun = oneshot::Sender<()>;
+pub(crate) type StartSignal = oneshot::Sender<()>;
 
 /// Told what the circuit keeps in the end, or why it has not taken the step, in words.
 pub(crate) type Answer = oneshot::Sender<Result<CalibrationStatus, String>>;

@@ -24,7 +24,7 @@ const CERTIFICATE: &str =
 install -o tilth-hub -m 600 /root/hub.pem /root/hub-tls.key /etc/tilth-hub/
 rm /root/hub.pem /root/hub-tls.key";
 
-/// Those whose paths and modes a purge must leave as they were: all but what dpkg and the system keep for themselves.
+/// Files whose paths and modes a purge must leave as they were: all but what dpkg and the system keep for themselves.
 const FILES: &str = "cd / && find . -xdev \\( -path ./var/log -o -path './var/lib/dpkg*' -o -path ./var/lib/apt \
     -o -path ./var/lib/systemd/timers -o -path ./var/lib/systemd/random-seed -o -path ./var/cache -o -path './etc/*-' -o -path ./lost+found \\) -prune \
     -o -printf '%p %m %u:%g\\n' | sort";

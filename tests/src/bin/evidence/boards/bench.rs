@@ -30,10 +30,6 @@ pub(super) const SLACK_MS: i64 = 60;
 /// First id of the commands of this bench; those of the agent are random.
 const FIRST_COMMAND: u32 = 0x7E57_0000;
 
-/// Oversampling of all channels, as the agent sets it where nothing is said. By 0 a pulse counter's sensor would be a contact, which bounces,
-/// and 100 pulses a second would be none.
-const OVERSAMPLING: u8 = 6;
-
 /// How far ahead a command of this bench expires, in milliseconds of board time.
 pub(super) const EXPIRES: i64 = 5_000;
 
@@ -266,7 +262,8 @@ impl Bench {
             // A round of measurements begins with the next heartbeat.
             self.next_heartbeat()?;
             let kind = if channels.contains(&channel) { wired } else { ChannelKind::Off };
-            let oversampling = OVERSAMPLING;
+            // One conversion, for a mean may begin before a value is shown and end after. Of pulses: of a sensor that does not bounce.
+            let oversampling = u8::from(kind == ChannelKind::Pulse);
             let set = |command| SetChannel { command, channel, kind, interval, oversampling };
             let answer = self.command(|command| ToBoard::SetChannel(set(command)))?;
             ensure!(answer == Ok(false), "channel {channel}: {answer:?}");

@@ -314,7 +314,7 @@ impl ChipPoller<'_> {
     fn temperature_for(&mut self, ix: usize, now: Uptime) -> Option<f64> {
         let rtd = self.chips[ix].rtd?;
         let rtd = self.chips.iter().find(|chip| chip.kind == I2cChip::EzoRtd && chip.address == rtd)?;
-        let longest = MAX_TEMPERATURE_AGE.max(Span(rtd.interval.0 * 2));
+        let longest = longest_age(rtd.interval);
         let temperature = self.circuits.of(rtd).temperature;
         temperature.filter(|(at, _)| now - *at <= longest).map(|(_, temperature)| temperature)
     }
@@ -337,8 +337,12 @@ impl ChipPoller<'_> {
             }
             Ok(Step::Done(values)) => {
                 let circuit = self.circuits.of(chip);
-                // A thermometer in a solution does not say how warm the tank is.
-                if !circuit.is_calibrating(now) {
+                if circuit.is_calibrating(now) {
+                    // A thermometer in a solution does not say how warm the tank is: what it said of that before goes on.
+                    let longest = longest_age(chip.interval);
+                    circuit.temperature =
+                        circuit.temperature.map(|(at, value)| (if now - at <= longest { now } else { at }, value));
+                } else {
                     let temperature = values.iter().find(|(field, _)| *field == "temperature");
                     circuit.temperature = temperature.map(|(_, value)| (now, *value));
                 }
@@ -448,6 +452,11 @@ impl PolledChip {
     }
 }
 
+/// Age up to which a temperature compensates, by the interval of its circuit.
+fn longest_age(interval: Span) -> Span {
+    MAX_TEMPERATURE_AGE.max(Span(interval.0 * 2))
+}
+
 async fn until(ready: Option<Instant>) {
     match ready {
         Some(ready) => sleep_until(ready).await,
@@ -459,8 +468,8 @@ async fn until(ready: Option<Instant>) {
 fn send_values(context: &BusContext, chip: &PolledChip, circuit: CircuitState, values: &Values, now: Uptime) {
     let why_suspect = chip.why_suspect();
     let quality = match &why_suspect {
+        _ if circuit.is_calibrating(now) => Quality::Calibrating,
         Some(_) => Quality::Suspect,
-        None if circuit.is_calibrating(now) => Quality::Calibrating,
         None => Quality::Good,
     };
     for sensor in &chip.sensors {

@@ -406,12 +406,10 @@ fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why()
     });
 }
 
-/// Guards against: a pH that is suspect half of the time, because its thermometer is read every ten minutes.
-#[test]
-fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
-    let (_requests, mut circuits) = Circuits::new();
+/// A pH circuit, chip 1, and the RTD circuit that compensates it, which said 19.5 C at the begin.
+fn water_and_ph(circuits: &mut Circuits) -> ChipPoller<'_> {
     let context = context(Vec::new()).0;
-    let mut poller = ChipPoller { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
+    let mut poller = ChipPoller { chips: Vec::new(), held: 0, is_up: false, circuits, context };
     for (sensor, chip, address) in [("tank/water", I2cChip::EzoRtd, 0x66), ("tank/ph", I2cChip::EzoPh, 0x63)] {
         let field = if chip == I2cChip::EzoRtd { "temperature" } else { "ph" };
         let quantity = if chip == I2cChip::EzoRtd { Quantity::WaterTemperature } else { Quantity::Ph };
@@ -420,12 +418,54 @@ fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
     }
     poller.chips[1].rtd = Some(0x66);
     poller.circuits.of(&poller.chips[0]).temperature = Some((Uptime(0), 19.5));
+    poller
+}
+
+/// Guards against: a pH that is suspect half of the time, because its thermometer is read every ten minutes.
+#[test]
+fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
+    let (_requests, mut circuits) = Circuits::new();
+    let mut poller = water_and_ph(&mut circuits);
     let mut compensates = |interval: Span, mins: i64| {
         poller.chips[0].interval = interval;
         poller.temperature_for(1, Uptime(mins * 60_000)).is_some()
     };
     assert_eq!([4, 6].map(|mins| compensates(Span::from_secs(10), mins)), [true, false]);
     assert_eq!([6, 20, 21].map(|mins| compensates(Span::from_mins(10), mins)), [true, true, false]);
+}
+
+/// Guards against: a page that a probe is at fault while it, or its thermometer, is being calibrated.
+#[test]
+fn a_calibration_makes_no_value_suspect() {
+    let read =
+        |field, value| StepOutcome { done: Ok(Step::Done(vec![(field, value)])), bytes: 0, rest: Duration::ZERO };
+    let at = |mins: i64| Uptime(mins * 60_000);
+    let (_requests, mut circuits) = Circuits::new();
+    let mut poller = water_and_ph(&mut circuits);
+    poller.chips[0].interval = Span::from_secs(10);
+    poller.circuits.of(&poller.chips[0]).calibrating = Some(at(21));
+    for mins in 1..=20 {
+        poller.take(0, read("temperature", 0.0), at(mins));
+        assert_eq!(poller.temperature_for(1, at(mins)), Some(19.5), "after {mins} min");
+    }
+    assert_eq!(poller.temperature_for(1, at(26)), None, "it answers no more");
+    poller.take(0, read("temperature", 19.0), at(27));
+    assert_eq!(poller.temperature_for(1, at(27)), Some(19.0));
+    poller.circuits.of(&poller.chips[0]).calibrating = Some(at(60));
+    poller.take(0, read("temperature", 0.0), at(33));
+    assert_eq!(poller.temperature_for(1, at(33)), None, "too old when it began");
+
+    poller.circuits.of(&poller.chips[1]).calibrating = Some(at(40));
+    let queue = poller.context.queue.clone();
+    let mut quality = |mins| {
+        while queue.try_next().is_some() {}
+        poller.take(1, read("ph", 4.0), at(mins));
+        match queue.try_next() {
+            Some(SenseMessage::Value(value)) => value.quality,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([quality(39), quality(40)], [Quality::Calibrating, Quality::Suspect]);
 }
 
 #[test]

@@ -86,7 +86,12 @@ pub(crate) fn limits_of(condition: &Condition) -> Option<Vec<f64>> {
     }
 }
 
-/// Why limits must not switch an actuator by a sensor that counts: they, or the sensor's name, are of another quantity, such as a pH whose
+/// The limits of a target.
+pub(crate) fn limits_of_target(on: Limit, off: Limit) -> [f64; 2] {
+    [on, off].map(|(Limit::Above(at) | Limit::Below(at))| at)
+}
+
+/// Why limits do not switch an actuator on by a sensor that counts: they, or the sensor's name, are of another quantity, such as a pH whose
 /// probe shows its counts for a calibration. What is wrong, and what was expected.
 pub(crate) fn by_counts(actuator: &Id, sensor: &Sensor, limits: &[f64]) -> Option<(String, String)> {
     let is_between_counts = |limit: &f64| sensor.resolution.floor(*limit) != sensor.resolution.ceil(*limit);
@@ -95,7 +100,7 @@ pub(crate) fn by_counts(actuator: &Id, sensor: &Sensor, limits: &[f64]) -> Optio
     if sensor.quantity != Quantity::Count || is_meant {
         return None;
     }
-    let wrong = format!("{actuator} would be switched by counts: {} has quantity = \"count\"", sensor.id);
+    let wrong = format!("{actuator} is not switched on by counts: {} has quantity = \"count\"", sensor.id);
     let help = "expected the quantity that the limits are of, such as ph; while the sensor shows the counts of a probe for its calibration";
     Some((wrong, format!("{help}, set enabled = false in [actuators.{actuator}]")))
 }

@@ -3,7 +3,7 @@
 mod built_in;
 mod compared;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tilth_core::id::{Id, SensorId};
@@ -99,7 +99,8 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     let enabled = parts.sensors.entries.iter().filter(|entry| entry.enabled);
     let switches = enabled.filter_map(|entry| Some((entry.sensor.id.clone(), entry.hold_while_open?))).collect();
     let plan = plan.and_then(|plan| plan.with_hold_switches(switches));
-    match plan.and_then(|plan| plan.with_targets(parts.targets.clone())) {
+    let targets = parts.targets.iter().filter(|target| !is_by_counts(target, parts)).cloned().collect();
+    match plan.and_then(|plan| plan.with_targets(targets)) {
         Ok(plan) => {
             let local = Local::new(parts.zones.device().timezone.clone());
             Some(plan.read_by(local).remembering_removed(REMEMBER_REMOVED))
@@ -111,6 +112,13 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
             None
         }
     }
+}
+
+/// Whether the target's sensor shows counts, by which nothing is dosed.
+fn is_by_counts(target: &Target, parts: &Parts<'_>) -> bool {
+    let limits = dosing::limits_of_target(target.on, target.off);
+    let sensor = parts.sensors.get(&target.sensor).map(|entry| &entry.sensor);
+    sensor.is_some_and(|sensor| dosing::by_counts(&target.actuator, sensor, &limits).is_some())
 }
 
 fn say_unused(effective: &Effective, log: &Diagnostics) {
@@ -278,7 +286,7 @@ impl<'a> Binder<'a> {
 
     fn bind(&mut self, rule: &Rule, zone: &Id, entry: &SensorEntry) {
         let settings = self.parts.zones.settings(zone.as_str());
-        let Some(bindings) = self.bindings(rule, settings) else { return };
+        let Some(mut bindings) = self.bindings(rule, settings) else { return };
         if !self.fits(rule, entry) {
             return;
         }
@@ -286,7 +294,11 @@ impl<'a> Binder<'a> {
             let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: entry.sensor.id.clone() };
             self.say_hours(rule, settings);
             self.check_zones(rule, entry);
-            self.check_dosing(rule, entry);
+            let by_counts = self.check_dosing(rule, entry);
+            if !by_counts.is_empty() {
+                let is_kept = |action: &&Action| action.wanted == Wanted::Off || !by_counts.contains(&action.actuator);
+                bindings.actions = bindings.actions.iter().filter(is_kept).cloned().collect();
+            }
             self.limit_conflicts.add(&entry.sensor.id, rule);
             self.push(key, condition, &rule.alert, bindings, rule.key);
         }
@@ -399,8 +411,10 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Takes note of what a rule doses by the value of a sensor, and says where that makes the value worse.
-    fn check_dosing(&mut self, rule: &Rule, entry: &SensorEntry) {
+    /// Takes note of what a rule doses by the value of a sensor, and says where that makes the value worse. Returns the actuators that the
+    /// rule does not switch on, since the sensor shows counts.
+    fn check_dosing(&mut self, rule: &Rule, entry: &SensorEntry) -> BTreeSet<Id> {
+        let mut all_by_counts = BTreeSet::new();
         let quantity = entry.sensor.quantity;
         let side = rule.condition.of_one_sensor().and_then(Side::of_condition);
         for action in rule.actions.iter().filter(|action| matches!(action.action.wanted, Wanted::On(_))) {
@@ -414,7 +428,8 @@ impl<'a> Binder<'a> {
                 && let Some((wrong, help)) = dosing::by_counts(actuator, &entry.sensor, &limits)
             {
                 let path = path::join(&rule.path, rule.condition.key);
-                self.add_finding(rule.condition.place, Level::Error, path, wrong, Some(help));
+                self.add_finding(rule.condition.place, Level::Warning, path, wrong, Some(help));
+                all_by_counts.insert(actuator.clone());
             }
             let side = side.filter(|_| quantity == Quantity::Ph);
             if let Some((wrong, help)) = side.and_then(|side| dosing::wrong_direction(actuator, side)) {
@@ -422,6 +437,7 @@ impl<'a> Binder<'a> {
                 self.add_finding(rule.condition.place, Level::Error, path, wrong, Some(help));
             }
         }
+        all_by_counts
     }
 
     fn policy(&self, name: &Name, settings: &Settings) -> Option<Arc<Policy>> {

@@ -22,8 +22,8 @@ pub(crate) fn read<'s>(
 ) -> Option<Target> {
     let sensor = fields.required("sensor", sensor);
     let limits = limits(&fields);
-    if let (Some(sensor), Some(limits)) = (sensor.as_ref().and_then(followed), limits) {
-        check_values(&fields, actuator, sensor, limits);
+    if let (Some(sensor), Some((on, off))) = (sensor.as_ref().and_then(followed), limits) {
+        check_values(&fields, actuator, sensor, on, off);
     }
     let during = fields.optional("during", |node| {
         let id = reader::id(node)?;
@@ -70,11 +70,11 @@ fn limits(fields: &Fields<'_>) -> Option<(Limit, Limit)> {
     }
 }
 
-/// Whether the sensor has values that pass each limit.
-fn check_values(fields: &Fields<'_>, actuator: &Id, sensor: &Sensor, (on, off): (Limit, Limit)) {
-    let (Limit::Above(on_at) | Limit::Below(on_at), Limit::Above(off_at) | Limit::Below(off_at)) = (on, off);
-    if let Some((wrong, help)) = dosing::by_counts(actuator, sensor, &[on_at, off_at]) {
-        return fields.error("sensor", Problem::new(wrong).help(help).across_documents());
+/// Says which limit no value of the sensor passes, or that they are of no counts. Only warns: a farm that ran with such a target must be
+/// watched after an upgrade, too.
+fn check_values(fields: &Fields<'_>, actuator: &Id, sensor: &Sensor, on: Limit, off: Limit) {
+    if let Some((wrong, help)) = dosing::by_counts(actuator, sensor, &dosing::limits_of_target(on, off)) {
+        return fields.warning("sensor", Problem::new(wrong).help(help).across_documents());
     }
     let Some((low, high)) = sensor.range else { return };
     let (on_key, off_key) = match on {
@@ -92,9 +92,8 @@ fn check_values(fields: &Fields<'_>, actuator: &Id, sensor: &Sensor, (on, off): 
         Some(Problem::new(wrong).help(help).across_documents())
     };
     if let Some(problem) = unreached(off, "off") {
-        fields.error(off_key, problem);
+        fields.warning(off_key, problem);
     }
-    // No error: so it is kept off for as long as somebody doses by hand.
     if let Some(problem) = unreached(on, "on") {
         fields.warning(on_key, problem);
     }

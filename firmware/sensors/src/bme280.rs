@@ -37,6 +37,9 @@ mod register {
 /// Humidity sampled once (`ctrl_hum`).
 const HUMIDITY_ONCE: u8 = 0b001;
 
+/// Bits of `ctrl_hum` that are not reserved (section 5.4.3).
+const HUMIDITY: u8 = 0b111;
+
 /// Temperature and pressure sampled once, forced mode (`ctrl_meas`).
 const FORCED_ONCE: u8 = (0b001 << 5) | (0b001 << 2) | 0b01;
 
@@ -76,7 +79,7 @@ pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
         return Err(Fault::Timeout);
     }
     // A quantity that is not sampled shows its reset value, which is an ordinary one as well.
-    if humidity != HUMIDITY_ONCE || others & !MODE != FORCED_ONCE & !MODE {
+    if humidity & HUMIDITY != HUMIDITY_ONCE || others & !MODE != FORCED_ONCE & !MODE {
         return Err(Fault::PowerOn);
     }
     let mut data = [0; 8];

@@ -240,6 +240,15 @@ fn a_bme280_whose_value_is_that_of_power_on_has_it_if_it_was_sampled() {
     }
 }
 
+/// Guards against: a chip that is never read, for it gives bits as it likes that the datasheet keeps for itself.
+#[test]
+fn reserved_bits_of_a_bme280_say_nothing() {
+    let mut bus = Bus::with(Bme280::new());
+    bme280::start(&mut bus, bme280::ADDRESS).unwrap();
+    bus.chip.registers[0xF2] |= 0b1111_1000;
+    assert!(bme280::read(&mut bus, bme280::ADDRESS).is_ok());
+}
+
 #[test]
 fn a_bme280_that_still_measures_is_a_timeout() {
     let mut bus = Bus::with(Bme280::new());

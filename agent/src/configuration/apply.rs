@@ -203,7 +203,7 @@ fn sensors(engine: &Engine, context: &EngineContext) -> BTreeMap<SensorId, Obser
         let is_good = view.quality.is_some_and(|quality| quality.is_usable() || quality == Quality::Calibrating);
         let fault = || context.faults.get(&id).map(ToString::to_string);
         let quality = || view.quality.map(|quality| format!("its quality is {quality}"));
-        let problem = if is_good { None } else { engine.doubt(view.sensor).or_else(fault).or_else(quality) };
+        let problem = if is_good { None } else { fault().or_else(|| engine.doubt(view.sensor)).or_else(quality) };
         let newest = view.newest.map(|(_, at)| at);
         (id, Observed { newest, is_good, silent_for: view.silent_for, spacing: view.spacing, problem })
     });
@@ -215,4 +215,34 @@ pub(super) fn anonymous_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_config::{Document, Documents, Layer, Purpose, base, load_documents};
+    use tilth_core::engine::{Input, Start};
+    use tilth_core::reading::Raw;
+    use tilth_core::time::Uptime;
+
+    use super::*;
+
+    /// Guards against: a bundle that is reverted, as people are told, for values that jumped, while the input said what was wrong.
+    #[test]
+    fn what_the_input_says_of_a_suspect_value_comes_before_what_the_engine_takes_it_for() {
+        let Documents { mut layers, .. } = base();
+        let tank = "[sensors.'tank/ph']\nquantity = 'ph'\ninput = 'line:gateway/ph'\nmax_rate = 1\n";
+        layers.push(Document::toml(Layer::ConfigD, "config.d/tank.toml", tank));
+        let agent_toml = Document::agent_toml("[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = 'p'\n");
+        let loaded = load_documents(Documents { layers, agent_toml: Some(agent_toml) }, Purpose::Run);
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let at = Uptime(1000);
+        let mut engine = Engine::new(Arc::new(plan), Start { boot: 1, at, wall: None });
+        let (id, sensor) = (SensorId::new("tank/ph").unwrap(), engine.plan().sensor_ix("tank/ph").unwrap());
+        engine.handle(at, Input::Reading(Raw { sensor, at, value: 6.5, quality: Quality::Suspect }));
+        let mut context = EngineContext::default();
+        let problem = |context: &EngineContext| sensors(&engine, context)[&id].problem.clone();
+        assert_eq!(problem(&context), engine.doubt(sensor));
+        context.faults.insert(id.clone(), "it is not compensated".into());
+        assert_eq!(problem(&context).as_deref(), Some("it is not compensated"));
+    }
 }

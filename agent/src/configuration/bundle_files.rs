@@ -224,10 +224,12 @@ impl BundleFiles {
     }
 
     pub(super) fn delete_previous(&self) -> io::Result<()> {
-        fs::remove_file(self.folder.join(PREVIOUS)).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })
+        match fs::remove_file(self.folder.join(PREVIOUS)) {
+            // Else a power cut brings it back, and the bundle that has passed would be on probation again.
+            Ok(()) => File::open(&self.folder)?.sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts the previous bundle in the place of the one with this hash, which is kept for a retry. Needs no room on the disk, and
@@ -241,6 +243,13 @@ impl BundleFiles {
             fs::rename(previous, active)?;
         }
         File::open(&self.folder)?.sync_all()
+    }
+
+    /// Ends going back where a power cut came between the two renames of [`BundleFiles::restore_previous`] and the state is lost.
+    pub(super) fn end_restore(&self) {
+        if !self.has_active() && self.folder.join(REVERTED).exists() {
+            let _ = self.restore_previous("");
+        }
     }
 
     /// Puts the reverted bundle with this hash back, where the one before it cannot be used.

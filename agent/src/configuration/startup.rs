@@ -161,6 +161,9 @@ impl Startup {
     pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
         let start = Start { folder, data, clock, is_data_read: true };
         let (state, state_unreadable) = start.bundle_state();
+        if state == Some(BundleState::default()) {
+            BundleFiles::new(data).end_restore();
+        }
         let startup = start.choose()?;
         let is_empty = state == Some(BundleState::default());
         let state = if is_empty { Some(rebuilt_state(data, &startup)) } else { state };

@@ -210,6 +210,30 @@ fn a_damaged_state_ends_no_probation_and_a_reverted_bundle_stays_rejected() {
     }
 }
 
+/// Guards against: a power cut in going back to the bundle before, after which nothing is watched, since a damaged disk lost the state too.
+#[test]
+fn going_back_to_the_bundle_before_is_ended_where_the_state_is_lost() {
+    let (room, good) = of_hub("bundle-state-cut", FARM);
+    fs::rename(room.path(BUNDLE), room.path("data/bundle.before")).unwrap();
+    room.write_bytes("data/bundle.reverted", &sealed(8, &sensor()));
+    room.write_bytes("data/bundle.state", b"{}");
+    let _agent = room.start("input");
+    let status = room.status()["sync"].clone();
+    assert_eq!((&status["bundle"]["version"], &status["rejected"]["version"]), (&json!(7), &json!(8)), "{status:#}");
+    assert_eq!(fs::read(room.path(BUNDLE)).unwrap(), good);
+}
+
+/// Guards against: a bundle that has passed and is reverted for a copy of it that was never deleted.
+#[test]
+fn a_copy_of_the_active_bundle_is_no_bundle_before_it() {
+    let (room, good) = of_hub("bundle-state-copy", FARM);
+    room.write_bytes("data/bundle.before", &good);
+    room.write_bytes("data/bundle.state", b"{}");
+    let _agent = room.start("input");
+    let status = room.status()["sync"].clone();
+    assert_eq!((&status["bundle"]["version"], &status["probation"]), (&json!(7), &Value::Null), "{status:#}");
+}
+
 #[test]
 fn what_somebody_mistyped_in_agent_toml_still_ends_it() {
     let (room, good) = of_hub("bundle-typed", FARM);

@@ -28,8 +28,10 @@ pub(super) fn rebuilt_state(data: &Path, startup: &Startup) -> BundleState {
     let highest = reverted.as_ref().map_or(state.highest, |reverted| reverted.version);
     let rejected = reverted.and_then(|reverted| as_rejected(&files, &key, &reverted));
     let probation = active.and_then(|active| {
-        let before = files.verified(PREVIOUS, &key, enrolment).transpose()?;
-        on_probation(&files, &key, active, (before.ok(), startup))
+        let before = files.verified(PREVIOUS, &key, enrolment).transpose()?.ok();
+        // A file that is left over from another time, or is the active bundle's own copy, says nothing of a probation.
+        let is_before = before.as_ref().is_none_or(|before| before.version < active.version);
+        is_before.then(|| on_probation(&files, &key, active, (before, startup)))?
     });
     let state = BundleState { highest, rejected, probation, ..state };
     if state.rejected.is_some() || state.probation.is_some() {

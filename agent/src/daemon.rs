@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::configuration;
 use crate::console::journal;
 use crate::exit::Exit;
-pub(crate) use opened::{DEFAULT_POLICY, database};
+pub(crate) use opened::{DEFAULT_POLICY, database, free_bytes};
 use tasks::Tasks;
 
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.

@@ -93,6 +93,12 @@ fn rows(csv: &str) -> Vec<BTreeMap<String, String>> {
     lines.filter(|line| !line.is_empty()).map(row).collect()
 }
 
+/// Files of exports that were not finished.
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "new")).collect()
+}
+
 fn rfc3339(at: i64) -> String {
     jiff::Timestamp::from_millisecond(at).unwrap().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
@@ -223,7 +229,7 @@ fn the_sqlite_file_has_the_views_that_the_page_describes_and_no_secret() {
     assert!(own.code == Some(2) && own.err.contains("that is the agent's data folder"), "{own:?}");
     let unknown = story.ask(&["export", "--sensor", "room/tmp"]);
     assert!(unknown.code == Some(1) && unknown.err.contains("did you mean room/temp?"), "{unknown:?}");
-    assert!(!story.path("farm.sqlite.new").exists());
+    assert!(unfinished(&story.path("")).is_empty());
 
     let holds = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
     assert!(holds(&fs::read(story.path("etc/secrets/ntfy")).unwrap()));
@@ -249,7 +255,9 @@ fn a_killed_export_leaves_no_file_and_a_full_disk_an_error() {
         std::thread::sleep(Duration::from_millis(wait));
         export.kill().unwrap();
         export.wait().unwrap();
-        cut += usize::from(story.path("farm.sqlite.new").exists());
+        let left = unfinished(&story.path(""));
+        cut += left.len();
+        left.iter().for_each(|file| fs::remove_file(file).unwrap());
         if sqlite.exists() {
             let database = Connection::open_with_flags(&sqlite, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
             let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -258,8 +266,10 @@ fn a_killed_export_leaves_no_file_and_a_full_disk_an_error() {
         }
     }
     assert!(cut > 0, "no export was killed while it wrote");
+    let foreign = story.farm.folder.write("farm.sqlite.new", "of somebody");
     story.export(&["--sqlite", sqlite.to_str().unwrap()]);
-    assert!(!story.path("farm.sqlite.new").exists());
+    assert_eq!(unfinished(&story.path("")), [&*foreign]);
+    assert_eq!(fs::read_to_string(foreign).unwrap(), "of somebody");
 
     let stick = story.path("stick");
     let Some(_disk) = Disk::in_memory(&stick, "12k", "export-full") else { return };
@@ -270,6 +280,32 @@ fn a_killed_export_leaves_no_file_and_a_full_disk_an_error() {
         assert!(run.code == Some(1) && run.err.contains(&said), "{run:?}");
         assert_eq!(fs::read_dir(&stick).unwrap().count(), 0, "{option}");
     }
+}
+
+/// Guards against: history that is deleted, and doses that are refused, to make room for an export of it.
+#[test]
+fn an_export_leaves_the_room_on_the_agents_disk_that_the_agent_needs() {
+    let story = Story::new("export-own-disk");
+    let (card, elsewhere) = (story.path("card"), story.path("elsewhere.csv"));
+    let Some(_disk) = Disk::in_memory(&card, "8m", "export-own-disk") else { return };
+    let data = card.join("data");
+    fs::create_dir(&data).unwrap();
+    let ask = |arguments: &[&str]| story.farm.ask(&[arguments, &["--data", data.to_str().unwrap()]].concat());
+    for (option, name) in [("--sqlite", "farm.sqlite"), ("--out", "farm.csv")] {
+        let file = card.join(name);
+        let run = ask(&["export", option, file.to_str().unwrap()]);
+        let said = format!("{name}: not written: {} is on the disk of the agent's data, which has ", card.display());
+        assert!(run.code == Some(1) && run.err.contains(&said), "{run:?}");
+        assert!(run.err.contains("name a folder on another disk, or export less (--since 7d)"), "{run:?}");
+        assert_eq!(fs::read_dir(&card).unwrap().count(), 1, "{option}");
+    }
+    // What takes no room there is exported.
+    for what in ["readings", "minutes", "events"] {
+        let run = ask(&["export", what]);
+        assert!(run.code == Some(0) && run.out.lines().count() > 5, "{what}: {}", run.err);
+    }
+    let run = ask(&["export", "--out", elsewhere.to_str().unwrap()]);
+    assert!(run.code == Some(0) && elsewhere.exists(), "{run:?}");
 }
 
 #[test]

@@ -108,7 +108,8 @@ pub(super) async fn stored(State(api): Api, parameters: Parameters<StoredQuery>)
     let now = api.query(|engine, _, clock| views::now(engine, clock)).await?;
     let local = api.config.local();
     let period = period_of(since.as_deref(), until.as_deref(), now, |shown| local.instant(shown))?;
-    let found = api.store.read(move |store, _| store.contents(period.as_ref())).await.map_err(unanswered)?;
+    let found =
+        api.store.read(move |store, deadline| store.contents(period.as_ref(), deadline)).await.map_err(unanswered)?;
     api.answer(vec![found])
 }
 

@@ -14,6 +14,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
@@ -96,6 +97,16 @@ impl Client {
         let response = self.response(request)?;
         let body = self.within(async { Ok(response.into_body().collect().await?.to_bytes()) })?;
         serde_json::from_slice(&body).context("the agent's answer")
+    }
+
+    /// Sends a request whose answer is one row.
+    ///
+    /// # Errors
+    /// As [`Client::send`], and an answer of another form.
+    pub(super) fn row<T: DeserializeOwned>(self, request: ApiRequest) -> anyhow::Result<T> {
+        let answer = self.send(request)?;
+        let row = answer.rows.first().context("the agent's answer is empty")?;
+        serde_json::from_str(row.get()).context("the agent's answer")
     }
 
     /// Follows the agent's events from now on.

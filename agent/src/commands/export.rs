@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{env, process};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
 
@@ -15,9 +19,15 @@ use super::stored::{Stored, TypedSpan, left_out};
 use crate::api::no_history;
 use crate::cli::{self, Exported};
 use crate::console::{Closed, counted, tell};
-use crate::durable;
+use crate::daemon::{DEFAULT_POLICY, free_bytes};
 use crate::exit::Exit;
 use crate::store::{Contents, Counts, Export, Page, StoreError, TABLES, Table};
+
+/// What an export leaves free on the disk of the agent's data, in bytes: what the agent wants free, and room for what comes meanwhile.
+const LEFT_FREE: u64 = DEFAULT_POLICY.least_free_bytes + (64 << 20);
+
+/// Rows of CSV between two looks at the disk.
+const ROWS_BETWEEN: u64 = 1000;
 
 pub(crate) fn export(wanted: &cli::Export) -> anyhow::Result<Exit> {
     if !wanted.sensor.is_empty() && wanted.sqlite.is_none() && table_of(wanted.what).0 == Table::Event {
@@ -43,7 +53,10 @@ pub(crate) fn export(wanted: &cli::Export) -> anyhow::Result<Exit> {
         bail!(no_history(sensor, known.iter().copied()));
     }
     let sensors = wanted.sensor.iter().cloned().collect();
-    let copying = Copying { stored, contents, sensors, is_cut: false };
+    let own_disk = |folder: &Path, instead| OwnDisk::of(folder, &wanted.agent.data, instead);
+    let target = file.as_ref().and_then(|file| own_disk(&file.folder, "name a folder on another disk"));
+    let temporary = own_disk(&temporary_folder(), "set TMPDIR to a folder on another disk");
+    let copying = Copying { stored, contents, sensors, target, temporary, is_cut: false };
     match file {
         Some(file) => copying.write_file(&file, wanted),
         None => copying.print(wanted.what),
@@ -79,6 +92,10 @@ struct Copying {
     contents: Contents,
     /// None: all.
     sensors: BTreeSet<SensorId>,
+    /// Folder of the file, if that is on the agent's disk.
+    target: Option<OwnDisk>,
+    /// Folder of a scratch that has no room in memory, if that is on the agent's disk.
+    temporary: Option<OwnDisk>,
     /// Retention deleted rows before they were read.
     is_cut: bool,
 }
@@ -88,10 +105,10 @@ impl Copying {
         let written = if wanted.sqlite.is_some() {
             self.sqlite(&file.unfinished, wanted)
         } else {
-            File::create(&file.unfinished).map_err(anyhow::Error::from).and_then(|out| {
-                let mut out = BufWriter::new(out);
-                let written = self.csv(wanted.what, &mut out)?;
-                out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            let mut out = BufWriter::new(&file.file);
+            self.csv(wanted.what, &mut out).and_then(|written| {
+                out.flush()?;
+                file.file.sync_all()?;
                 Ok(written)
             })
         };
@@ -142,21 +159,25 @@ impl Copying {
         let mut export = Export::scratch()?;
         export.begin(&self.contents, &self.sensors)?;
         let (mut rows, mut undated, mut is_dated) = (0, 0, None);
-        let mut show = |export: &Export| {
+        let (target, temporary) = (self.target.clone(), self.temporary.clone());
+        let mut show = |export: &Export| -> anyhow::Result<()> {
             let mut is_header = true;
             let shown = export.show(view, |cells| {
                 let is_again = is_dated.is_some();
                 if !std::mem::take(&mut is_header) {
                     rows += 1;
                     undated += u64::from(is_dated == Some(true) && cells[0].is_empty());
+                    if rows % ROWS_BETWEEN == 0 {
+                        leave_room(target.as_ref())?;
+                    }
                 } else if is_again {
                     return Ok(());
                 } else {
                     is_dated = Some(cells[0] == "time");
                 }
-                csv_line(out, cells)
+                Ok(csv_line(out, cells)?)
             });
-            shown?.map_err(anyhow::Error::from)
+            shown?
         };
         self.read(table, |page| {
             export.add(table, &page.rows)?;
@@ -164,6 +185,8 @@ impl Copying {
             if table == Table::Raw {
                 show(&export)?;
                 export.clear()?;
+            } else if export.is_on_disk()? {
+                leave_room(temporary.as_ref())?;
             }
             Ok(())
         })?;
@@ -171,8 +194,12 @@ impl Copying {
         Ok(Written { rows: vec![(rows, noun)], undated, damaged: export.counts.damaged })
     }
 
-    fn read(&mut self, table: Table, each: impl FnMut(&Page) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        self.is_cut |= self.stored.each_page(&self.contents, table, each)?;
+    fn read(&mut self, table: Table, mut each: impl FnMut(&Page) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let Copying { stored, contents, target, .. } = &*self;
+        self.is_cut |= stored.each_page(contents, table, |page| {
+            leave_room(target.as_ref())?;
+            each(page)
+        })?;
         Ok(())
     }
 
@@ -220,19 +247,58 @@ fn is_full(error: &anyhow::Error) -> bool {
     })
 }
 
+/// A folder on the disk of the agent's data, in which an export takes room.
+#[derive(Debug, Clone)]
+struct OwnDisk {
+    folder: PathBuf,
+    /// What to do instead.
+    instead: &'static str,
+}
+
+impl OwnDisk {
+    /// None where the folder is on another disk.
+    fn of(folder: &Path, data: &Path, instead: &'static str) -> Option<OwnDisk> {
+        let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
+        device(data).filter(|own| device(folder) == Some(*own))?;
+        Some(OwnDisk { folder: folder.to_owned(), instead })
+    }
+}
+
+/// Fails once a disk has no more room than the agent needs: with less it deletes readings, and without any it doses no more.
+fn leave_room(disk: Option<&OwnDisk>) -> anyhow::Result<()> {
+    let Some(OwnDisk { folder, instead }) = disk else { return Ok(()) };
+    let free = free_bytes(folder).unwrap_or(u64::MAX);
+    ensure!(
+        free >= LEFT_FREE,
+        "{} is on the disk of the agent's data, which has {} MiB free; expected {} MiB, since the agent deletes readings when the disk is nearly full: \
+         {instead}, or export less (--since 7d)",
+        folder.display(),
+        free >> 20,
+        LEFT_FREE >> 20
+    );
+    Ok(())
+}
+
+/// Folder in which SQLite keeps what has no room in memory: <https://www.sqlite.org/tempfiles.html#temporary_file_storage_locations>
+fn temporary_folder() -> PathBuf {
+    let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let usual = ["/var/tmp", "/usr/tmp", "/tmp"].into_iter().map(PathBuf::from);
+    named.chain(usual).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("."))
+}
+
 /// A file that appears in its place whole or not at all.
 struct NewFile {
     path: PathBuf,
     folder: PathBuf,
-    name: String,
     unfinished: PathBuf,
+    /// What `unfinished` names.
+    file: File,
 }
 
 impl NewFile {
     /// Or why no file may be made there.
     fn at(path: &Path, wanted: &cli::Export) -> anyhow::Result<Result<NewFile, String>> {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.with_context(|| format!("{}: not the name of a file", path.display()))?.to_owned();
+        let name = path.file_name().with_context(|| format!("{}: not the name of a file", path.display()))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let data = wanted.agent.data.canonicalize().ok();
         if data.is_some() && folder.canonicalize().ok() == data {
@@ -241,27 +307,47 @@ impl NewFile {
         if !wanted.overwrite && path.symlink_metadata().is_ok() {
             return Ok(Err(format!("{}: there is a file already; --overwrite replaces it", path.display())));
         }
-        let unfinished = durable::new_path(folder, &name);
-        // One that a run left which was killed.
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).context(unfinished.display().to_string())?;
-            }
-            _ => {}
-        }
-        Ok(Ok(NewFile { path: path.to_owned(), folder: folder.to_owned(), name, unfinished }))
+        let unfinished = folder.join(format!("{}.{}.new", name.display(), process::id()));
+        // What has that name already is another program's.
+        let file = File::create_new(&unfinished).with_context(|| unfinished.display().to_string())?;
+        Ok(Ok(NewFile { path: path.to_owned(), folder: folder.to_owned(), unfinished, file }))
     }
 
     fn finish(&self, overwrite: bool) -> anyhow::Result<()> {
-        if !overwrite && self.path.symlink_metadata().is_ok() {
-            bail!("a file has come there meanwhile");
+        let flags = if overwrite { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+        match renameat_with(CWD, &self.unfinished, CWD, &self.path, flags) {
+            // Some file systems of networks know no such rename.
+            Err(Errno::INVAL) if self.path.symlink_metadata().is_err() => fs::rename(&self.unfinished, &self.path)?,
+            Err(Errno::EXIST | Errno::INVAL) => bail!("a file has come there meanwhile"),
+            renamed => renamed?,
         }
-        Ok(durable::rename_new(&self.folder, &self.name)?)
+        // The name is on the disk only when its folder is.
+        Ok(File::open(&self.folder)?.sync_all()?)
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.unfinished);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::farm::Folder;
+
+    #[test]
+    fn a_file_that_came_meanwhile_is_replaced_only_where_that_was_asked_for() {
+        let folder = Folder::new();
+        let [path, unfinished] = ["farm.csv", "farm.csv.1.new"].map(|name| folder.path().join(name));
+        let file = File::create_new(&unfinished).unwrap();
+        let file = NewFile { path: path.clone(), folder: folder.path().to_owned(), unfinished, file };
+        fs::write(&path, "of somebody").unwrap();
+        assert_eq!(file.finish(false).unwrap_err().to_string(), "a file has come there meanwhile");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of somebody");
+        file.finish(true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        assert!(!file.unfinished.exists());
     }
 }

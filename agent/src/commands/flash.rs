@@ -23,7 +23,7 @@ use self::avrdude::Programmer;
 use self::image::{Image, SignedImage};
 use super::client::{Client, request};
 use super::port::{self, Held};
-use crate::api::rows::{Answer, StatusRow};
+use crate::api::rows::StatusRow;
 use crate::cli;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -106,8 +106,7 @@ pub(crate) fn flash(wanted: &cli::Flash) -> anyhow::Result<Exit> {
 }
 
 fn status(agent: &cli::AgentAddress) -> anyhow::Result<StatusRow> {
-    let Answer { rows, .. } = Client::connect(agent)?.send(request(Method::GET, "/api/v1/status")?)?;
-    serde_json::from_str(rows.first().context("the agent's answer")?.get()).context("status")
+    Client::connect(agent)?.row(request(Method::GET, "/api/v1/status")?)
 }
 
 /// Path of the port: the given one, or that of a bus, which the running agent knows.

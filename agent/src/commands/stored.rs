@@ -23,6 +23,9 @@ use crate::store::{Contents, Keys, Page, StoreError, StoreReader, Table};
 const RETRIES: u32 = 10;
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Time between questions that took longer than this: an agent that starts meanwhile looks every 100 ms whether the file is free.
+const GAP: Duration = Duration::from_millis(150);
+
 /// Boots that are named before the rest is only counted.
 const MAX_NAMED: usize = 5;
 
@@ -77,7 +80,7 @@ impl Stored {
                 let now = Stamp { boot: u32::MAX, uptime: Uptime(0), wall: Some(clock::machine_wall().0) };
                 let period =
                     period_of(span.since, span.until, now, instant).map_err(|problem| anyhow!(problem.detail))?;
-                of_file(path, |reader, _| reader.contents(period.as_ref()))
+                of_file(path, |reader, deadline| reader.contents(period.as_ref(), deadline))
             }
         }
     }
@@ -129,16 +132,19 @@ pub(crate) fn left_out(contents: &Contents) -> Option<String> {
     })
 }
 
-/// The one row that the agent answers with.
 fn ask<T: DeserializeOwned>(agent: &cli::AgentAddress, path: &str) -> anyhow::Result<T> {
-    let answer = Client::connect(agent)?.send(request(Method::GET, path)?)?;
-    let row = answer.rows.first().context("the agent's answer is empty")?;
-    serde_json::from_str(row.get()).context("the agent's answer")
+    Client::connect(agent)?.row(request(Method::GET, path)?)
 }
 
 /// Reads a file that is closed again at once, so that an agent may start meanwhile.
 fn of_file<T>(path: &Path, question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError>) -> anyhow::Result<T> {
     let name = || path.display().to_string();
+    let began = Instant::now();
     let reader = StoreReader::of_stopped_agent(path).with_context(name)?;
-    reader.answer(question).with_context(name)
+    let answer = reader.answer_stopped(question).with_context(name);
+    drop(reader);
+    if began.elapsed() > GAP {
+        thread::sleep(GAP);
+    }
+    answer
 }

@@ -69,12 +69,12 @@ pub(super) async fn open(
         replaced: replaced_by,
         to_decide,
     });
-    let (opening, listening) = (Arc::clone(&monitor), Arc::clone(&monitor));
+    let (opening, listening, folder) = (Arc::clone(&monitor), Arc::clone(&monitor), data.to_owned());
     let settings = Settings {
         interval: BLOCK_INTERVAL,
         policy: Policy { has_hub, ..DEFAULT_POLICY },
         options,
-        free_bytes: free_bytes(data),
+        free_bytes: Box::new(move || free_bytes(&folder)),
         report: Box::new(move |report| listening.handle(report)),
     };
     let (answer, answered) = oneshot::channel();
@@ -296,12 +296,10 @@ fn heads_of(stream: Stream, lanes: &LaneStates) -> Heads {
     Heads { stream, lanes: Lane::ALL.map(|lane| (lane, lanes.of(lane).committed)).into() }
 }
 
-fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
-    let data = data.to_owned();
-    Box::new(move || {
-        let disk = rustix::fs::statvfs(&data).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-    })
+/// Bytes that a user may still write to the disk of a folder; `None` where the system does not say.
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(test)]

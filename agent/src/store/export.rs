@@ -20,12 +20,16 @@ use super::pages::{Contents, StoredRow, Table};
 use super::raw_block;
 use super::read::Arrivals;
 use super::row::{Series, int};
+use super::schema;
 use super::window_block;
 
 const SCHEMA: &str = include_str!("export.sql");
 
 /// `PRAGMA application_id` of an export: "Tlth".
 const APPLICATION: u32 = 0x546c_7468;
+
+/// What SQLite holds of an export in memory: a scratch that is larger goes on in a file.
+const CACHE_KIB: i64 = 2000;
 
 /// Raised when a view changes so that a query over the one before misunderstands it.
 const VERSION: i64 = 1;
@@ -78,6 +82,7 @@ impl Export {
         connection.pragma_update(None, "journal_mode", "OFF")?;
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "application_id", APPLICATION)?;
         connection.pragma_update(None, "user_version", VERSION)?;
         connection.execute_batch(SCHEMA)?;
@@ -299,6 +304,12 @@ impl Export {
     /// Forgets readings and windows, and keeps what later ones refer to.
     pub(crate) fn clear(&self) -> Result<(), StoreError> {
         Ok(self.connection.execute_batch("DELETE FROM reading; DELETE FROM \"window\";")?)
+    }
+
+    /// Whether a scratch takes room on the disk of the temporary folder.
+    pub(crate) fn is_on_disk(&self) -> Result<bool, StoreError> {
+        let bytes = schema::pragma(&self.connection, "page_count")? * schema::pragma(&self.connection, "page_size")?;
+        Ok(bytes > CACHE_KIB.unsigned_abs() << 10)
     }
 
     /// Has the disk hold the file at this path.

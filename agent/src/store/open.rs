@@ -242,7 +242,7 @@ impl Store {
 }
 
 /// How long a lock of another connection is waited for; ours hold theirs for milliseconds.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
+pub(super) const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
 
 fn connect(path: &Path, options: &Options, least_boot: u32) -> Result<(Store, Opened), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -103,8 +103,9 @@ impl StoreReader {
         }
     }
 
-    /// What there is of a period, or of all time. To be read within one transaction.
-    pub(crate) fn contents(&self, period: Option<&Period>) -> Result<Contents, StoreError> {
+    /// What there is of a period, or of all time. After `deadline` it names all keys of a table instead of those of the period: rows of
+    /// another time are left out where they are read. To be read within one transaction.
+    pub(crate) fn contents(&self, period: Option<&Period>, deadline: Instant) -> Result<Contents, StoreError> {
         let mut all = boots(&self.0)?;
         let oldest = TABLES.iter().map(|table| self.oldest_boot(*table)).collect::<Result<Vec<_>, _>>()?;
         let oldest = oldest.into_iter().flatten().min().unwrap_or(u32::MAX);
@@ -119,10 +120,14 @@ impl StoreReader {
         let mut keys = BTreeMap::new();
         for table in TABLES {
             let found = match table {
-                Table::Raw | Table::Event => self.keys_by_instant(table, &boots),
-                Table::Minute | Table::Quarter => self.keys_by_start(table, &boots),
+                Table::Raw | Table::Event => self.keys_by_instant(table, &boots, deadline),
+                Table::Minute | Table::Quarter => self.keys_by_start(table, &boots, deadline),
             };
-            keys.insert(table, found?);
+            let found = match found? {
+                Some(found) => found,
+                None => self.ends(table)?.into_iter().collect(),
+            };
+            keys.insert(table, found);
         }
         let series = series_by_number(&self.0)?.into_iter().collect();
         Ok(Contents { stream: self.stream()?, boots, undated, series, keys })
@@ -134,9 +139,27 @@ impl StoreReader {
         Ok(self.0.query_row(&sql, [], |row| row.get(0)).optional()?)
     }
 
-    fn keys_by_instant(&self, table: Table, boots: &BTreeMap<u32, BootPart>) -> Result<Vec<Keys>, StoreError> {
+    /// The first and the last key of a table that has rows.
+    fn ends(&self, table: Table) -> Result<Option<Keys>, StoreError> {
+        let (table, key, _) = table.names();
+        // SQLite reads the whole table for two of these in one SELECT.
+        let sql = format!("SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})");
+        let ends = |row: &Row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
+        Ok(self.0.prepare_cached(&sql)?.query_row([], ends)?.map(|(first, last)| (uint(first), uint(last))))
+    }
+
+    /// None where it takes longer than until `deadline`.
+    fn keys_by_instant(
+        &self,
+        table: Table,
+        boots: &BTreeMap<u32, BootPart>,
+        deadline: Instant,
+    ) -> Result<Option<Vec<Keys>>, StoreError> {
         let mut keys: Vec<Keys> = Vec::new();
         for (boot, part) in boots {
+            if deadline <= Instant::now() {
+                return Ok(None);
+            }
             let first = self.first_key(table, *boot, part.uptimes.start().0.saturating_sub(AROUND.0))?;
             let end = self.first_key(table, *boot, part.uptimes.end().0.saturating_add(AROUND.0))?;
             keys.extend((first < end).then(|| (first, end - 1)));
@@ -148,14 +171,13 @@ impl StoreReader {
                 keys.extend(found.into_iter().map(|id| (uint(id), uint(id))));
             }
         }
-        Ok(keys)
+        Ok(Some(keys))
     }
 
     /// The first key whose row is of this instant or later, found by halving; one above the last where there is none.
     fn first_key(&self, table: Table, boot: u32, uptime: i64) -> Result<u64, StoreError> {
+        let (mut low, mut high) = self.ends(table)?.map_or((1, 1), |(first, last)| (int(first), int(last) + 1));
         let (table, key, at) = table.names();
-        let ends = format!("SELECT coalesce(min({key}), 1), coalesce(max({key}) + 1, 1) FROM {table}");
-        let (mut low, mut high): (i64, i64) = self.0.query_row(&ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let sql = format!("SELECT {key}, (boot, {at}) >= (?, ?) FROM {table} WHERE {key} >= ? ORDER BY {key} LIMIT 1");
         let mut statement = self.0.prepare_cached(&sql)?;
         while low < high {
@@ -167,12 +189,21 @@ impl StoreReader {
         Ok(uint(low))
     }
 
-    fn keys_by_start(&self, table: Table, boots: &BTreeMap<u32, BootPart>) -> Result<Vec<Keys>, StoreError> {
+    /// None where it takes longer than until `deadline`.
+    fn keys_by_start(
+        &self,
+        table: Table,
+        boots: &BTreeMap<u32, BootPart>,
+        deadline: Instant,
+    ) -> Result<Option<Vec<Keys>>, StoreError> {
         let (table, ..) = table.names();
         let sql = format!("SELECT min(seq), max(seq) FROM {table} WHERE boot = ? AND start BETWEEN ? AND ?");
         let mut statement = self.0.prepare_cached(&sql)?;
         let mut keys: Option<Keys> = None;
         for (boot, part) in boots {
+            if deadline <= Instant::now() {
+                return Ok(None);
+            }
             let within = (boot, part.uptimes.start().0, part.uptimes.end().0);
             let ends: (Option<i64>, Option<i64>) = statement.query_row(within, |row| Ok((row.get(0)?, row.get(1)?)))?;
             if let (Some(first), Some(last)) = ends {
@@ -180,18 +211,18 @@ impl StoreReader {
                 keys = Some((low.min(uint(first)), high.max(uint(last))));
             }
         }
-        Ok(keys.into_iter().collect())
+        Ok(Some(keys.into_iter().collect()))
     }
 
     /// The rows of a table from one key through another, up to [`PAGE_BYTES`] or `deadline`; at least one, where there is one.
     pub(crate) fn page(&self, table: Table, (from, through): Keys, deadline: Instant) -> Result<Page, StoreError> {
         let (name, key, at) = table.names();
         let content = if table == Table::Event { "wall, kind, body" } else { "block" };
-        let oldest: Option<i64> = self.0.query_row(&format!("SELECT min({key}) FROM {name}"), [], |row| row.get(0))?;
+        let oldest = self.ends(table)?.map(|(oldest, _)| oldest);
         let sql = format!("SELECT {key}, boot, {at}, {content} FROM {name} WHERE {key} BETWEEN ? AND ? ORDER BY {key}");
         let mut statement = self.0.prepare_cached(&sql)?;
         let mut rows = statement.query((int(from), int(through)))?;
-        let mut page = Page { stream: self.stream()?, oldest: oldest.map(uint), rows: Vec::new(), next: None };
+        let mut page = Page { stream: self.stream()?, oldest, rows: Vec::new(), next: None };
         let mut bytes = 0;
         while let Some(row) = rows.next()? {
             let (boot, start) = (row.get(1)?, Uptime(row.get(2)?));

@@ -28,6 +28,12 @@ const QUEUE: usize = 16;
 /// Longest time in which one question reads rows: as long as a transaction reads, the log grows behind it.
 const READ_TIME: Duration = Duration::from_secs(2);
 
+/// Longest time in which a question reads the database of a stopped agent. An agent that starts meanwhile waits [`open::BUSY`] for it, and
+/// begins with empty alert state after that.
+const STOPPED_READ_TIME: Duration = Duration::from_millis(500);
+
+const _: () = assert!(STOPPED_READ_TIME.as_millis() * 4 <= open::BUSY.as_millis());
+
 /// Longest wait for an answer, with its time in the queue.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
 
@@ -158,7 +164,7 @@ impl StoreHandle {
         self.put(Box::new(move |reader| {
             // A question that is no longer awaited costs no time.
             if !answer.is_closed() {
-                let _ = answer.send(reader.and_then(|reader| Ok(reader.answer(question)?)));
+                let _ = answer.send(reader.and_then(|reader| Ok(reader.answer(READ_TIME, question)?)));
             }
         }))?;
         match timeout(ANSWER_TIME, answered).await {
@@ -195,13 +201,22 @@ impl StoreReader {
         Ok(StoreReader(connection))
     }
 
-    /// Reads a question in one transaction.
-    pub(crate) fn answer<T>(
+    /// Reads a question of the database of a stopped agent.
+    pub(crate) fn answer_stopped<T>(
         &self,
         question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.answer(STOPPED_READ_TIME, question)
+    }
+
+    /// Reads a question in one transaction.
+    fn answer<T>(
+        &self,
+        time: Duration,
+        question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let _transaction = self.0.unchecked_transaction()?;
-        question(self, Instant::now() + READ_TIME)
+        question(self, Instant::now() + time)
     }
 
     pub(crate) fn stream(&self) -> Result<Stream, StoreError> {

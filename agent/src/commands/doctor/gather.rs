@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use hyper::Method;
-use serde_json::value::RawValue;
 use tilth_config::{ClockTrust, Level, Loaded, Purpose, Resource};
 use tilth_notify::secret::Secrets;
 
@@ -20,7 +19,7 @@ use super::facts::{
     Account, AgentFacts, AgentState, ClockFacts, Configuration, Facts, FileFact, FileKind, Found, I2cFacts, Node,
     PathNodes,
 };
-use crate::api::rows::{Answer, StatusRow};
+use crate::api::rows::StatusRow;
 use crate::api::socket;
 use crate::check::machine;
 use crate::cli;
@@ -94,9 +93,7 @@ fn agent(address: &cli::AgentAddress) -> (AgentFacts, Option<StatusRow>) {
 fn ask(address: &cli::AgentAddress) -> anyhow::Result<Option<(Option<i32>, StatusRow)>> {
     let Some(client) = Client::find(address)? else { return Ok(None) };
     let process = client.process;
-    let answer: Answer<Box<RawValue>> = client.send(request(Method::GET, "/api/v1/status")?)?;
-    let row = answer.rows.first().context("the agent's answer is empty")?;
-    Ok(Some((process, serde_json::from_str(row.get()).context("the agent's answer")?)))
+    Ok(Some((process, client.row(request(Method::GET, "/api/v1/status")?)?)))
 }
 
 fn configuration(loaded: &Loaded, folder: &Path, data: &Path) -> Configuration {

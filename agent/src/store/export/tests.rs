@@ -95,3 +95,20 @@ fn a_dose_lasts_until_the_actuator_is_off_or_on_again() {
     );
     check(&export, "notes", &["2026-06-01T00:00:30.000Z|anna|a \"quoted\" word,\nand a line|1|30"]);
 }
+
+/// Guards against: a large scratch that fills the disk unseen.
+#[test]
+fn a_scratch_beyond_its_memory_is_in_a_file_and_says_so() {
+    // SQLite's own has no name.
+    let has_file = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let mut names = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+        names.any(|name| name.to_string_lossy().ends_with(" (deleted)"))
+    };
+    let small = export(&[(1, "note", json!({ "text": "looked" }))]);
+    assert_eq!((small.is_on_disk().unwrap(), has_file()), (false, false));
+    let text = "x".repeat(1000);
+    let notes: Vec<_> = (0..2500).map(|second| (second, "note", json!({ "text": text }))).collect();
+    let large = export(&notes);
+    assert_eq!((large.is_on_disk().unwrap(), has_file()), (true, true));
+}

@@ -32,6 +32,11 @@ fn learn_the_clock(store: &mut Store, farm: &mut Farm) {
     store.commit(&commit).unwrap();
 }
 
+/// A deadline that no test reaches.
+fn later() -> Instant {
+    Instant::now() + Duration::from_mins(1)
+}
+
 /// What the pages of an export hold, and whether rows were deleted meanwhile.
 fn exported(reader: &StoreReader, contents: &Contents) -> (Export, bool) {
     let mut export = Export::scratch().unwrap();
@@ -40,7 +45,7 @@ fn exported(reader: &StoreReader, contents: &Contents) -> (Export, bool) {
     for table in TABLES {
         for (mut from, through) in contents.keys[&table].clone() {
             loop {
-                let page = reader.page(table, (from, through), Instant::now() + Duration::from_mins(1)).unwrap();
+                let page = reader.page(table, (from, through), later()).unwrap();
                 is_cut |= page.oldest.is_none_or(|oldest| oldest > from);
                 // As it comes over the socket.
                 let page: Page = serde_json::from_str(&serde_json::to_string(&page).unwrap()).unwrap();
@@ -86,14 +91,14 @@ fn a_span_has_what_was_measured_in_it_late_or_not_and_nothing_else() {
     let (mut store, mut farm) = (booted(&folder), Farm::new(3));
     two_hours(&mut store, &mut farm);
     learn_the_clock(&mut store, &mut farm);
-    let (whole, _) = exported(store.reader(), &store.reader().contents(None).unwrap());
+    let (whole, _) = exported(store.reader(), &store.reader().contents(None, later()).unwrap());
     let (readings, windows, notes) = shown(&whole);
     assert_eq!((readings.len(), notes.len()), (3 * 720, 12));
     assert!(windows.len() > 3 * 110, "{}", windows.len());
     let now = Stamp { boot: 1, uptime: farm.now, wall: Some(WallTime(WALL.0 + farm.now.0)) };
     for (from, until) in [(120, 0), (119, 118), (60, 30), (33, 32), (10, 0), (1, 0), (240, 100), (500, 130)] {
         let period = Period { now, from: Span::from_mins(from), until: Span::from_mins(until) };
-        let (part, is_cut) = exported(store.reader(), &store.reader().contents(Some(&period)).unwrap());
+        let (part, is_cut) = exported(store.reader(), &store.reader().contents(Some(&period), later()).unwrap());
         let (begin, end) = (WALL.0 + farm.now.0 - from * 60_000, WALL.0 + farm.now.0 - until * 60_000);
         let end = end + i64::from(until == 0);
         let (part_readings, part_windows, part_notes) = shown(&part);
@@ -104,6 +109,10 @@ fn a_span_has_what_was_measured_in_it_late_or_not_and_nothing_else() {
         assert_eq!(part_windows, windows.iter().filter(within).cloned().collect::<Vec<_>>(), "{from} to {until}");
         assert_eq!(part_notes, notes.iter().filter(within).cloned().collect::<Vec<_>>(), "{from} to {until}");
         assert!(!is_cut);
+        // A disk that is slow: more is read, and the same is exported.
+        let late = store.reader().contents(Some(&period), Instant::now()).unwrap();
+        assert_eq!(late.keys[&Table::Raw], store.reader().contents(None, later()).unwrap().keys[&Table::Raw]);
+        assert_eq!(shown(&exported(store.reader(), &late).0), (part_readings, part_windows, part_notes));
     }
 }
 
@@ -112,7 +121,7 @@ fn pages_show_the_store_of_one_instant_and_say_when_retention_was_faster() {
     let folder = Folder::new();
     let (mut store, mut farm) = (booted(&folder), Farm::new(3));
     two_hours(&mut store, &mut farm);
-    let contents = store.reader().contents(None).unwrap();
+    let contents = store.reader().contents(None, later()).unwrap();
     let (before, _) = exported(store.reader(), &contents);
     let pages = store.reader().page(Table::Raw, contents.keys[&Table::Raw][0], Instant::now()).unwrap();
     assert!(
@@ -134,7 +143,7 @@ fn a_farm_without_a_clock_is_exported_by_its_uptime() {
     two_hours(&mut store, &mut farm);
     drop(store);
     let store = open(&folder).0;
-    let contents = store.reader().contents(None).unwrap();
+    let contents = store.reader().contents(None, later()).unwrap();
     let (export, _) = exported(store.reader(), &contents);
     assert_eq!((export.counts.readings, export.counts.undated > 3 * 720), (3 * 720, true), "{:?}", export.counts);
     let mut rows = Vec::new();
@@ -149,7 +158,7 @@ fn a_farm_without_a_clock_is_exported_by_its_uptime() {
     // A span needs the time of day: of this boot, which does not run, nobody knows it.
     let now = Stamp { boot: u32::MAX, uptime: Uptime(0), wall: Some(WALL) };
     let period = Period { now, from: Span::from_mins(60), until: Span::ZERO };
-    let part = store.reader().contents(Some(&period)).unwrap();
+    let part = store.reader().contents(Some(&period), later()).unwrap();
     assert_eq!((part.boots.len(), part.undated.as_slice()), (0, &[1][..]));
     assert_eq!(exported(store.reader(), &part).0.counts.readings, 0);
 }
@@ -169,7 +178,7 @@ fn what_waited_for_the_disk_is_exported_in_its_order() {
         commits.push(taken);
     }
     store.commit_all(&commits, &crate::store::Losses::default()).unwrap();
-    let (export, _) = exported(store.reader(), &store.reader().contents(None).unwrap());
+    let (export, _) = exported(store.reader(), &store.reader().contents(None, later()).unwrap());
     let mut times = Vec::new();
     let push = |reading: crate::store::ExportedReading| {
         times.push(reading.at.map(|at| at.0));

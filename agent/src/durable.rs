@@ -67,6 +67,14 @@ pub(crate) fn new_path(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.new"))
 }
 
+/// Removes a file, where it is there, for good: after a power failure it is not there again.
+pub(crate) fn remove(folder: &Path, name: &str) -> io::Result<()> {
+    match fs::remove_file(folder.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| File::open(folder)?.sync_all()),
+    }
+}
+
 /// A file's content with the hash of its bytes.
 #[derive(Serialize, Deserialize)]
 struct Checked<'a> {

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -368,4 +369,67 @@ fn a_modem_that_cannot_send_says_why_and_sends_once_it_can() {
 
     let tried = farm.ask(&["notify-test", "siren", "--by", "anna"]);
     assert!(tried.out.contains("channel siren delivered the test"), "{tried:?}");
+}
+
+/// A farm whose SIM is locked with a PIN of eight digits; the file of its secret has another one.
+fn locked_farm(name: &str, secret: &str) -> (Farm, Board, Modem) {
+    let (farm, board, modem) = farm(name);
+    let config = FARM.replace("port = 'usb-modem'\n", "port = 'usb-modem'\npin = 'secret:sim'\n");
+    farm.folder.write("etc/config.d/farm.toml", config);
+    write_pin(&farm, secret);
+    modem.script().pin = Some(PIN.to_owned());
+    (farm, board, modem)
+}
+
+const PIN: &str = "82640157";
+
+fn write_pin(farm: &Farm, pin: &str) {
+    farm.folder.write("etc/secrets/sim", pin);
+    let file = farm.folder.path().join("etc/secrets/sim");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn pins_entered(modem: &Modem) -> usize {
+    modem.script().commands.iter().filter(|command| command.starts_with("AT+CPIN=")).count()
+}
+
+/// Guards against: a SIM that is locked to its PUK by three starts of an agent whose PIN is wrong.
+#[test]
+fn a_wrong_pin_is_entered_once_over_restarts_and_the_right_one_once_it_is_there() {
+    let (mut farm, _board, modem) = locked_farm("sim-pin", "73915046");
+    modem.script().says_pin_tries = false;
+    for run in ["first", "second"] {
+        farm.launch();
+        farm.until("the SIM is locked", |farm| {
+            let why = channel(farm, "sms")["unavailable"].clone();
+            why.as_str().is_some_and(|why| why.starts_with("PIN of the SIM not accepted: wrong PIN"))
+        });
+        assert_eq!(pins_entered(&modem), 1, "{run} run");
+        farm.kill();
+    }
+    write_pin(&farm, PIN);
+    launch(&mut farm);
+    assert_eq!((pins_entered(&modem), modem.script().pin_tries), (2, 3));
+    assert!(!farm.log().contains("73915046") && !farm.log().contains(PIN), "{}", farm.log());
+    assert!(
+        !farm.folder.path().join("data/sim-pin.sms").exists(),
+        "expected nothing to be kept of a PIN that is right"
+    );
+}
+
+/// Guards against: SMS that stay off for good though the PIN is right, since the power failed while it was entered.
+#[test]
+fn a_pin_is_entered_again_after_the_power_failed_while_it_was_entered() {
+    let (mut farm, _board, modem) = locked_farm("sim-power", PIN);
+    modem.script().fails_at_pin = true;
+    farm.launch();
+    farm.until("the PIN is entered", |_| pins_entered(&modem) == 1);
+    farm.kill();
+    let kept = farm.folder.path().join("data/sim-pin.sms");
+    assert!(fs::read_to_string(&kept).unwrap().contains("the modem did not answer"));
+    let modem = modem.plug_in_again();
+    modem.script().is_dead = false;
+    launch(&mut farm);
+    assert_eq!(pins_entered(&modem), 2);
+    assert!(!kept.exists(), "expected nothing to be kept of a PIN that is right");
 }

@@ -28,7 +28,7 @@ use super::to_decide::{ChannelRequest, ModemProblems};
 use crate::sense::endpoint::{ByteStream, Endpoint};
 use crate::sense::port::Port;
 use crate::sense::released::Ports;
-use tried_pin::{PinFile, TriedPin};
+use tried_pin::{PinFile, TriedPin, WritesInOrder};
 
 /// Time between two attempts to open the line, and between two looks whether it is still the same device.
 const REOPEN: Duration = Duration::from_secs(5);
@@ -145,6 +145,7 @@ struct Task {
     pin: Option<PinFile>,
     /// The PIN that was entered and that no SIM accepted, as the data folder has it.
     tried_pin: Option<TriedPin>,
+    pin_writes: WritesInOrder,
     /// Why the PIN cannot be read.
     pin_problem: Option<String>,
     /// The last delivery report, in words.
@@ -163,6 +164,7 @@ impl Task {
             page: None,
             pin: None,
             tried_pin: None,
+            pin_writes: WritesInOrder::default(),
             pin_problem: None,
             report: None,
         }

@@ -45,6 +45,8 @@ pub struct Script {
     pub pin_tries: u8,
     /// Whether the modem says how many.
     pub says_pin_tries: bool,
+    /// Whether the power fails as the next PIN comes: the modem does not take it, and is dead.
+    pub fails_at_pin: bool,
     /// `+CMS ERROR` of the next SMS, one each.
     pub errors: VecDeque<u16>,
     /// Time that the network takes for an SMS.
@@ -96,6 +98,7 @@ impl Script {
             pin: None,
             pin_tries: 3,
             says_pin_tries: true,
+            fails_at_pin: false,
             errors: VecDeque::new(),
             delay: Duration::from_millis(200),
             has_reports: true,
@@ -272,17 +275,25 @@ impl Device {
         let script = Arc::clone(&self.script);
         let mut script = script.lock().expect("no thread panicked with it");
         script.commands.push(command.to_owned());
+        if script.fails_at_pin && command.starts_with("AT+CPIN=") {
+            (script.fails_at_pin, script.is_dead) = (false, true);
+            return;
+        }
         if script.has_notices {
             script.said.push_back((Instant::now(), b"\r\n+CREG: ".to_vec()));
-            let state = if script.is_registered { "1\r\n" } else { "0\r\n" };
+            let state = if script.is_registered && !self.is_locked(&script) { "1\r\n" } else { "0\r\n" };
             script.said.push_back((Instant::now(), state.as_bytes().to_vec()));
         }
         let answer = self.answer(&mut script, command);
         script.say(Duration::from_millis(5), &answer);
     }
 
+    fn is_locked(&self, script: &Script) -> bool {
+        script.pin.is_some() && !self.is_unlocked
+    }
+
     fn answer(&mut self, script: &mut Script, command: &str) -> String {
-        let is_locked = script.pin.is_some() && !self.is_unlocked;
+        let is_locked = self.is_locked(script);
         let ok = |text: &str| format!("{text}\r\n\r\nOK");
         let (name, value) = command.split_at(command.find(['=', '?']).unwrap_or(command.len()));
         match (name, value.trim_start_matches(['=', '?'])) {

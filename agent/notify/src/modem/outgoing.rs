@@ -22,6 +22,9 @@ const MAX_REPORTS: usize = 64;
 /// Pages whose delivery reports may still come: the network tries for an hour.
 const MAX_PAGES: usize = 16;
 
+/// Digits at the end of a number that no network writes differently.
+const LAST_DIGITS: usize = 7;
+
 /// Attempts for one number.
 const TRIES: u32 = 2;
 
@@ -179,11 +182,15 @@ impl Outgoing {
     pub fn reported(&mut self, report: DeliveryReport) {
         let Some(arrived) = report.arrived else { return };
         let is_to = |number: &String| known_number(std::slice::from_ref(number), &report.to).is_some();
+        let may_be_to = |number: &String| is_to(number) || ends_alike(number, &report.to);
         // References repeat, sooner where the modem restarted: the newest to the number is meant.
-        let is_meant = |pending: &PendingReport| pending.reference == report.reference && is_to(&pending.to);
-        let place = self.reports.iter().rposition(is_meant);
+        let newest = |is_meant: &dyn Fn(&String) -> bool| {
+            let is_it = |pending: &PendingReport| pending.reference == report.reference && is_meant(&pending.to);
+            self.reports.iter().rposition(is_it)
+        };
+        let place = newest(&is_to).or_else(|| newest(&may_be_to));
         let Some(PendingReport { text, to, page, .. }) = place.and_then(|place| self.reports.remove(place)) else {
-            if self.in_flight.as_ref().is_some_and(|sms| is_to(&sms.to)) {
+            if self.in_flight.as_ref().is_some_and(|sms| may_be_to(&sms.to)) {
                 self.early_report = Some(report);
             }
             return;
@@ -266,6 +273,13 @@ impl Outgoing {
     }
 }
 
+/// Whether a service centre may mean a number though it writes it in another form, such as a Mexican mobile one as `+521..` for `+52..`. With
+/// the reference of an SMS that is enough; it is not for who may answer.
+fn ends_alike(number: &str, to: &str) -> bool {
+    let last = number.len().checked_sub(LAST_DIGITS).and_then(|from| number.get(from..));
+    last.is_some_and(|last| to.ends_with(last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +339,30 @@ mod tests {
         // As the service centre writes numbers of its own country.
         outgoing.reported(report("015112345678", 1, Some(true)));
         assert_eq!(outgoing.poll(), Some(SmsOutcome::Arrived("+49..5678".to_owned(), Ok(()))));
+    }
+
+    /// Guards against: a page that arrived at no phone and counts as told, since the network writes the number otherwise.
+    #[test]
+    fn a_report_counts_whose_number_is_in_a_form_of_its_country() {
+        for (number, to) in [("+525512345678", "+5215512345678"), ("+5491112345678", "+541112345678")] {
+            for is_early in [false, true] {
+                let mut outgoing = Outgoing::default();
+                outgoing.page("pi-31-1", "a", &[number.to_owned()]);
+                outgoing.next_submit().unwrap();
+                let lost = report(to, 1, Some(false));
+                if is_early {
+                    outgoing.reported(lost);
+                    outgoing.submitted(Ok(1));
+                } else {
+                    outgoing.submitted(Ok(1));
+                    outgoing.reported(report(to, 2, Some(false)));
+                    outgoing.reported(lost);
+                }
+                assert_eq!(outgoing.poll(), Some(SmsOutcome::Page(Ok(()))));
+                let failed = SmsOutcome::Arrived(masked(number), Err(0x46));
+                assert_eq!(outgoing.poll(), Some(failed), "{to}, before its reference: {is_early}");
+            }
+        }
     }
 
     #[test]

@@ -349,12 +349,12 @@ impl Session {
             (state @ (State::Prompting { .. } | State::Submitting { .. }), Some(error)) => {
                 self.state = State::Idle;
                 self.submit = None;
-                // The modem says of an SMS that failed `+CMS ERROR` (TS 27.005, section 3.5.1); anything else may be said of another command.
-                let is_of_another = now < self.late_until || !matches!(error, ModemError::Message(_));
+                // Whatever the error is: not every modem says `+CMS ERROR` of an SMS, as TS 27.005, section 3.5.1 has it.
+                let may_be_late = now < self.late_until;
                 let failure = SendFailure {
                     reason: error.to_string(),
                     is_of_the_number: error.is_of_the_number(),
-                    may_have_arrived: is_of_another && matches!(state, State::Submitting { .. }),
+                    may_have_arrived: may_be_late && matches!(state, State::Submitting { .. }),
                 };
                 self.effects.push_back(Effect::Submitted(Err(failure)));
                 // What the modem is in may have changed: a SIM that was pulled out, a network that is gone.

@@ -3,14 +3,14 @@
 //!
 //! The file says when the secret was written, and nothing of its value: a PIN has 10,000, so whoever has a hash of one has the PIN.
 
-use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tilth_config::SecretName;
 use tilth_core::id::Id;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -49,10 +49,7 @@ fn name(channel: &Id) -> String {
 fn write(data: &Path, channel: &Id, tried: Option<&TriedPin>) -> io::Result<()> {
     match tried {
         Some(tried) => durable::write(data, &name(channel), &durable::with_checksum(tried)?),
-        None => fs::remove_file(data.join(name(channel))).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        }),
+        None => durable::remove(data, &name(channel)),
     }
 }
 
@@ -60,6 +57,36 @@ fn write(data: &Path, channel: &Id, tried: Option<&TriedPin>) -> io::Result<()> 
 async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let done = timeout(TIMEOUT, spawn_blocking(work)).await.map_err(|_| "the disk does not answer".to_owned())?;
     done.map_err(|end| end.to_string())
+}
+
+/// Writes to the disk, one after the other in the order of their calls: a disk that hung ends with the newest value.
+#[derive(Debug, Default)]
+pub(super) struct WritesInOrder {
+    /// The newest, where it took too long.
+    pending: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl WritesInOrder {
+    /// Says whether the disk has it; one that takes longer than `within` goes on.
+    async fn write(
+        &mut self,
+        within: Duration,
+        work: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> Result<(), String> {
+        let before = self.pending.take();
+        let mut writing = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            let done = spawn_blocking(work).await.map_err(|end| end.to_string())?;
+            done.map_err(|error| error.to_string())
+        });
+        if let Ok(done) = timeout(within, &mut writing).await {
+            return done.map_err(|end| end.to_string()).flatten();
+        }
+        self.pending = Some(writing);
+        Err("the disk does not answer".to_owned())
+    }
 }
 
 impl Task {
@@ -100,8 +127,8 @@ impl Task {
     pub(super) async fn keep_tried_pin(&mut self, why: Option<String>) {
         self.tried_pin = self.pin.clone().zip(why).map(|(file, why)| TriedPin { file, why });
         let (data, channel, tried) = (self.context.data.clone(), self.context.channel.clone(), self.tried_pin.clone());
-        let written = on_disk(move || write(&data, &channel, tried.as_ref()).map_err(|error| error.to_string()));
-        if let Err(why) = written.await.flatten() {
+        let written = self.pin_writes.write(TIMEOUT, move || write(&data, &channel, tried.as_ref()));
+        if let Err(why) = written.await {
             let channel = &self.context.channel;
             warn!(
                 "channel {channel}: cannot keep that the PIN of the SIM is entered ({why}): a restart may enter a wrong one again"
@@ -112,6 +139,8 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -130,6 +159,26 @@ mod tests {
         assert!(text.ends_with(&format!("\"content\":{content}}}")), "{text}");
         write(&data, &channel, None).unwrap();
         assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+        fs::remove_dir_all(data).unwrap();
+    }
+
+    /// Guards against: a file that a slow disk writes after it was removed, so that a right PIN counts as rejected at the next start.
+    #[tokio::test]
+    async fn a_disk_that_hung_ends_with_the_newest_value() {
+        let data = std::env::temp_dir().join(format!("tilth-pin-order-{}", std::process::id()));
+        fs::create_dir_all(&data).unwrap();
+        let (mut writes, (answers, answered)) = (WritesInOrder::default(), std::sync::mpsc::channel::<()>());
+        let (file, moment) = (data.join("sim-pin.sms"), Duration::from_millis(50));
+        let slow = file.clone();
+        let is_late = Err("the disk does not answer".to_owned());
+        let tried = move || answered.recv().map_err(io::Error::other).and_then(|()| fs::write(slow, "tried"));
+        assert_eq!(writes.write(moment, tried).await, is_late);
+        let channel = Id::new("sms").unwrap();
+        let folder = data.clone();
+        assert_eq!(writes.write(moment, move || write(&folder, &channel, None)).await, is_late);
+        answers.send(()).unwrap();
+        assert_eq!(writes.write(Duration::from_secs(30), || Ok(())).await, Ok(()));
+        assert!(!file.exists(), "expected the file to be removed after it was written");
         fs::remove_dir_all(data).unwrap();
     }
 }

@@ -1,5 +1,6 @@
-//! The lock of a SIM: what it waits for, and whether its PIN is entered (3GPP TS 27.007, sections 8.3 and 8.65). A PIN is entered once, for a
-//! third wrong one locks the SIM to its PUK.
+//! The lock of a SIM: what it waits for, and whether its PIN is entered (3GPP TS 27.007, sections 8.3 and 8.65). A PIN that the SIM rejected
+//! is not entered again, for a third wrong one locks the SIM to its PUK. A PIN whose answer got lost, as in a power failure, is: once the
+//! modem says that no try is gone.
 
 use tilth_core::time::Uptime;
 
@@ -9,7 +10,10 @@ use crate::modem::errors::ModemError;
 use crate::secret::Secret;
 
 /// What became of a PIN until the modem says it, and where it never does.
-const NO_ANSWER: &str = "the modem did not answer";
+pub(super) const NO_ANSWER: &str = "the modem did not answer";
+
+/// Tries that a SIM has for its PIN. With fewer left no PIN is entered.
+const ALL_TRIES: u16 = 3;
 
 /// The SIM's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +26,8 @@ pub(super) enum Sim {
 }
 
 impl Session {
-    /// Takes a PIN. One that was entered before, by this process or an earlier one, comes with the last [`Effect::PinTried`] and is not entered
-    /// again.
+    /// Takes a PIN. One that was entered before, by this process or an earlier one, comes with the last [`Effect::PinTried`], and is entered
+    /// again only where it had no answer and the modem says that all tries are left.
     pub fn set_pin(&mut self, pin: Secret, tried: Option<String>) {
         (self.pin, self.pin_tried) = (Some(pin), tried);
     }
@@ -46,15 +50,19 @@ impl Session {
             // The second PIN is for fixed dialling numbers and the like, and bars no SMS.
             _ if is_ready => Sim::Ready,
             ("SIM PIN", None, _) => locked("the SIM wants a PIN: set pin of the channel"),
-            ("SIM PIN", Some(_), Some(why)) => locked(&not_accepted(why)),
-            ("SIM PIN", Some(pin), None) if !is_pin(pin.expose()) => {
+            ("SIM PIN", Some(_), Some(why)) if why != NO_ANSWER => locked(&not_accepted(why)),
+            ("SIM PIN", Some(pin), _) if !is_pin(pin.expose()) => {
                 locked("the secret of the SIM's PIN is not 4 to 8 digits")
             }
-            ("SIM PIN", Some(_), None) => {
+            ("SIM PIN", Some(_), _) => {
                 self.pin_tries = None;
                 self.commands.retain(|command| !command.is_of_the_pin());
                 is_asked.then(|| self.commands.push_front(ModemCommand::PinTries));
-                locked("the SIM wants a PIN, which is being entered")
+                // What was wrong before stands until the modem says how many tries are left: a problem that changes is logged.
+                match &self.sim {
+                    Sim::Locked(why) => locked(why),
+                    Sim::Unknown | Sim::Ready => locked("the SIM wants a PIN, which is being entered"),
+                }
             }
             ("SIM PUK", ..) => locked("the SIM wants its PUK: too many wrong PINs; unlock it in a phone"),
             (other, ..) => locked(&format!("the SIM is not ready: {}", shown(other))),
@@ -91,14 +99,18 @@ impl Session {
                 self.sim = Sim::Locked(not_accepted(&error.to_string()));
                 self.note_pin(Some(error.to_string()));
             }
-            _ => match self.pin_tries.filter(|left| *left < 3) {
+            _ => match self.pin_tries {
                 // Of a PIN that was rejected before the agent was started.
-                Some(left) => {
+                Some(left) if left < ALL_TRIES => {
                     let why =
                         format!("the SIM rejected a PIN before, {left} tries are left: enter the right one by hand");
                     self.sim = Sim::Locked(why);
                 }
-                None => self.commands.push_front(ModemCommand::EnterPin),
+                // A late answer may be from before the PIN that had no answer.
+                tries if self.pin_tried.is_some() && (tries.is_none() || now < self.late_until) => {
+                    self.sim = Sim::Locked(not_accepted(NO_ANSWER));
+                }
+                _ => self.commands.push_front(ModemCommand::EnterPin),
             },
         }
     }
@@ -119,7 +131,11 @@ impl Session {
 
 /// Why a SIM stays locked whose PIN was entered.
 fn not_accepted(why: &str) -> String {
-    format!("PIN of the SIM not accepted: {why}; it is not tried again until its secret is written anew")
+    let until = match why {
+        NO_ANSWER => "it is tried again once the modem says that 3 tries are left, or its secret is written anew",
+        _ => "it is not tried again until its secret is written anew",
+    };
+    format!("PIN of the SIM not accepted: {why}; {until}")
 }
 
 /// Whether a text is a PIN: anything else would be a command of its own.

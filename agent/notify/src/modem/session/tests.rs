@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 
+use super::pin::NO_ANSWER;
 use super::*;
 use crate::modem::pdu::submits;
 
@@ -279,10 +280,74 @@ fn a_pin_without_an_answer_counts_as_tried_until_the_sim_is_unlocked() {
     talk.wait(10);
     talk.answer(|asked| reject(&entered, asked));
     let problem = talk.session.problem().unwrap();
-    assert!(entered.get() == 0 && problem.contains("the modem did not answer; it is not tried again"), "{problem}");
+    assert!(entered.get() == 0 && problem.contains("the modem did not answer; it is tried again once"), "{problem}");
     talk.wait(10);
     talk.answer(|_| None);
     assert_eq!((tried(&talk), talk.session.problem()), (None, None), "READY says that the SIM took it");
+}
+
+/// A SIM that takes `1234`, in a modem that says how many tries are left; it counts the PINs that it gets.
+fn accept(entered: &Cell<u32>, left: &'static str, asked: &str) -> Option<&'static str> {
+    match asked {
+        "AT+CPIN?" if entered.get() == 0 => Some("+CPIN: SIM PIN\nOK"),
+        "AT+CPINR=\"SIM PIN\"" => Some(left),
+        "AT+CPIN=\"1234\"" => {
+            entered.set(entered.get() + 1);
+            Some("OK")
+        }
+        _ => None,
+    }
+}
+
+const THREE_LEFT: &str = "+CPINR: SIM PIN,3,3\nOK";
+
+/// Guards against: SMS that stay off for good after two power failures in a row, though the PIN is right.
+#[test]
+fn a_pin_whose_answer_got_lost_is_entered_again_once_the_modem_says_that_no_try_is_gone() {
+    for (left, expected) in [(THREE_LEFT, 1), ("+CPINR: SIM PIN,2,3\nOK", 0), ("ERROR", 0), ("OK", 0)] {
+        let entered = Cell::new(0);
+        let mut later = Talk::new(None);
+        later.session.set_pin(Secret::of("1234"), Some(NO_ANSWER.to_owned()));
+        later.give(Input::Opened);
+        later.answer(|asked| accept(&entered, left, asked).or_else(|| reject(&Cell::new(0), asked)));
+        assert_eq!((entered.get(), later.session.problem().is_none()), (expected, expected == 1), "{left}");
+        let tried = later.effects.pop();
+        assert_eq!(tried, (expected == 1).then_some(Effect::PinTried(None)), "{left}");
+    }
+    // One that a SIM rejected is not entered again, whatever the modem says.
+    let entered = Cell::new(0);
+    let mut later = Talk::new(None);
+    later.session.set_pin(Secret::of("1234"), Some("wrong PIN (+CME ERROR: 16)".to_owned()));
+    later.give(Input::Opened);
+    later.answer(|asked| accept(&entered, THREE_LEFT, asked));
+    assert_eq!(entered.get(), 0);
+}
+
+/// Guards against: a number of tries from before the PIN, which a modem that was busy says after it.
+#[test]
+fn tries_that_may_be_said_late_do_not_count_and_what_is_wrong_stays_the_same_meanwhile() {
+    let entered = Cell::new(0);
+    let mut talk = Talk::new(Some("1234"));
+    talk.give(Input::Opened);
+    let silent = |asked: &str| asked.starts_with("AT+CPIN=").then_some("");
+    talk.answer(|asked| silent(asked).or_else(|| accept(&entered, THREE_LEFT, asked)));
+    talk.wait(10);
+    let problem = talk.session.problem();
+    assert!(problem.as_ref().is_some_and(|why| why.contains("the modem did not answer")), "{problem:?}");
+    for _ in 0..11 {
+        talk.answer(|asked| {
+            assert!(!asked.starts_with("AT+CPIN="), "an answer may still be late");
+            accept(&entered, THREE_LEFT, asked)
+        });
+        talk.wait(10);
+        talk.say("+CPIN: SIM PIN");
+        assert_eq!(talk.session.problem(), problem, "each change is logged");
+    }
+    for _ in 0..2 {
+        talk.answer(|asked| accept(&entered, THREE_LEFT, asked));
+        talk.wait(10);
+    }
+    assert_eq!((entered.get(), talk.session.problem(), tried(&talk)), (1, None, None));
 }
 
 /// The modem says OK to the command before, and then what became of the PIN.
@@ -330,7 +395,8 @@ fn a_right_pin_is_entered_and_kept_by_nobody() {
     assert_eq!(right.session.problem(), None);
 }
 
-/// Guards against: an SMS that is sent twice, since the error of another command was taken for its own.
+/// Guards against: an SMS that is sent twice, since the error of another command was taken for its own; and one that is not tried again, since
+/// the modem gives no reason.
 #[test]
 fn an_error_that_may_be_of_another_command_does_not_say_that_no_sms_was_sent() {
     let submitting = |talk: &mut Talk| {
@@ -338,10 +404,12 @@ fn an_error_that_may_be_of_another_command_does_not_say_that_no_sms_was_sent() {
         talk.give(Input::Bytes(b"> "));
     };
     let mut talk = Talk::ready();
-    submitting(&mut talk);
-    talk.say("ERROR");
-    assert!(talk.failed().may_have_arrived, "the modem says +CMS ERROR of an SMS");
-    talk.answer(|_| None);
+    for error in ["ERROR", "+CME ERROR: 30"] {
+        submitting(&mut talk);
+        talk.say(error);
+        assert!(!talk.failed().may_have_arrived, "{error}: no other command waits for its answer");
+        talk.answer(|_| None);
+    }
     talk.wait(60);
     talk.answer(|asked| (asked == "AT+CSQ").then_some(""));
     talk.wait(10);

@@ -94,7 +94,9 @@ pub(crate) fn limits_of_target(on: Limit, off: Limit) -> [f64; 2] {
 /// Why limits do not switch an actuator on by a sensor that counts: they, or the sensor's name, are of another quantity, such as a pH whose
 /// probe shows its counts for a calibration. What is wrong, and what was expected.
 pub(crate) fn by_counts(actuator: &Id, sensor: &Sensor, limits: &[f64]) -> Option<(String, String)> {
-    let is_between_counts = |limit: &f64| sensor.resolution.floor(*limit) != sensor.resolution.ceil(*limit);
+    // Between 0 and 1 is the limit of a switch, such as a float.
+    let is_between_counts =
+        |limit: &f64| limit.abs() > 1.0 && sensor.resolution.floor(*limit) != sensor.resolution.ceil(*limit);
     let is_of_dosed = |word| Quantity::from_name(word).is_some_and(is_dosed);
     let is_meant = !sensor.id.name().split('-').any(is_of_dosed) && !limits.iter().any(is_between_counts);
     if sensor.quantity != Quantity::Count || is_meant {

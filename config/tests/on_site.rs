@@ -245,6 +245,7 @@ fn an_actuator_is_not_switched_by_the_counts_of_a_probe_and_that_is_said_unless_
         found.iter().any(|line| line.contains("by counts"))
     };
     assert!(pump("on_above = 6.2\noff_below = 6.0") && !pump("on_above = 40000\noff_below = 39000"));
+    assert!(!pump("on_above = 0.6\noff_below = 0.4"), "a float switch");
 }
 
 /// Guards against: a farm that an upgrade leaves unwatched, for such a target was taken before.

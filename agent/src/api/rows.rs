@@ -11,6 +11,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Uptime;
 use tilth_sync::engine::{Counts, Meter, PullStatus};
 
+use crate::sense::bus::health::{BoardHealth, UnusableValue};
 use crate::sense::i2c::CalibrationStep;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -516,37 +517,7 @@ pub(crate) struct BusState {
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
     /// The board of a bus of kind board, once it said who it is.
-    pub(crate) board: Option<BoardState>,
-}
-
-/// A board with Tilth's firmware.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct BoardState {
-    /// Id of the board, 16 hexadecimal digits.
-    pub(crate) id: String,
-    pub(crate) kind: String,
-    pub(crate) firmware: String,
-    /// Port or address where it was found.
-    pub(crate) port: String,
-    /// Why it last started.
-    pub(crate) last_start: String,
-    /// Starts since the agent first heard it.
-    pub(crate) restarts: u64,
-    /// Readings accepted, each once.
-    pub(crate) readings: u64,
-    /// Readings that its memory could not hold until they were stored.
-    pub(crate) lost: u64,
-    /// Readings that it holds and the store does not have yet.
-    pub(crate) held: u32,
-    /// Frames of the agent that did not reach it whole, since it started.
-    pub(crate) bad_frames: u16,
-    /// Settings that it refuses, why, and what to do.
-    pub(crate) refused: Vec<String>,
-    /// Settings that it has not answered since its last Hello.
-    pub(crate) unanswered: usize,
-    /// Id of the board whose place it took since the agent started.
-    pub(crate) instead_of: Option<String>,
+    pub(crate) board: Option<BoardHealth>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -556,14 +527,6 @@ pub(crate) struct Ignored {
     pub(crate) message: String,
     #[serde(flatten)]
     pub(crate) about: Option<UnusableValue>,
-}
-
-/// A value that a sensor reads and cannot use: the label of its field and what stands there.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct UnusableValue {
-    pub(crate) field: String,
-    pub(crate) text: String,
-    pub(crate) sensor: SensorId,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

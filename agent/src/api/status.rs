@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::rows::{
-    ActiveBundle, BoardState, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored,
-    Lane, NotifyState, ReadingCounts, RejectedBundle, RejectedConfig, RejectedStamps, RevertedBundle, StatusRow,
-    StoreState, SyncState, UnusableValue,
+    ActiveBundle, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane,
+    NotifyState, ReadingCounts, RejectedBundle, RejectedConfig, RejectedStamps, RevertedBundle, StatusRow, StoreState,
+    SyncState,
 };
 use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
@@ -181,24 +181,6 @@ fn reading_counts(counts: decide::ReadingCounts) -> ReadingCounts {
     ReadingCounts { decided, missing: no_value, late, future_stamps, past_stamps, unplaced_stamps, dropped }
 }
 
-fn board_state(board: health::BoardHealth) -> BoardState {
-    BoardState {
-        id: board.id,
-        kind: board.kind,
-        firmware: board.firmware,
-        port: board.port,
-        last_start: board.last_start,
-        restarts: board.restarts,
-        readings: board.readings,
-        lost: board.lost,
-        held: board.held,
-        bad_frames: board.bad_frames,
-        refused: board.refused,
-        unanswered: board.unanswered,
-        instead_of: board.instead_of,
-    }
-}
-
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, detail } =
         bus.health.get();
@@ -229,7 +211,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         last_ignored: last_ignored.map(|health::Ignored { reason, excerpt, value }| Ignored {
             reason: reason.key.to_owned(),
             message: excerpt,
-            about: value.map(|health::UnusableValue { field, text, sensor }| UnusableValue { field, text, sensor }),
+            about: value,
         }),
         not_received: Some(missing_names).filter(|_| state == State::Up).into_iter().flatten().collect(),
         unclaimed: unmatched_labels.into_iter().collect(),
@@ -238,7 +220,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         several_nodes: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
         failures,
         failed,
-        board: board.map(board_state),
+        board,
     }
 }
 

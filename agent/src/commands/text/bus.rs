@@ -4,8 +4,9 @@ use tilth_config::BusKind;
 
 use super::times::Times;
 use super::{for_long, line};
-use crate::api::rows::{BoardState, BusState, FaultRow, RejectedStamps, UnusableValue};
+use crate::api::rows::{BusState, FaultRow, RejectedStamps};
 use crate::console::{counted, listed};
+use crate::sense::bus::health::{BoardHealth, UnusableValue};
 
 /// Upper limit of names shown for a bus that sensors want and no message has, and of sensors whose input fails.
 const MAX_SHOWN: usize = 16;
@@ -63,8 +64,8 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
 }
 
 /// Identity of the board, and what became of its readings.
-fn board(board: &BoardState) -> String {
-    let BoardState { id, kind, firmware, last_start, held, .. } = board;
+fn board(board: &BoardHealth) -> String {
+    let BoardHealth { id, kind, firmware, last_start, held, .. } = board;
     let some = |count: u64, said: String| if count == 0 { String::new() } else { said };
     let restarts = some(board.restarts, format!(", {} since", counted(board.restarts, "restart")));
     let lost = some(board.lost, format!(", {} lost because its memory was full", board.lost));

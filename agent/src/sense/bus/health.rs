@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
 use tilth_core::time::{Uptime, WallTime};
 
@@ -47,21 +48,33 @@ pub(crate) enum HealthDetail {
     Board(BoardHealth),
 }
 
-/// A board with Tilth's firmware; what its fields mean is said where `status` has them (`BoardState` in `api/rows.rs`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A board with Tilth's firmware, as `status` shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct BoardHealth {
+    /// Id of the board, 16 hexadecimal digits.
     pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) firmware: String,
+    /// Port or address where it was found.
     pub(crate) port: String,
+    /// Why the board last booted.
     pub(crate) last_start: String,
+    /// Boots since the agent first heard it.
     pub(crate) restarts: u64,
+    /// Readings accepted, each once.
     pub(crate) readings: u64,
+    /// Readings that its memory could not hold until they were stored.
     pub(crate) lost: u64,
+    /// Readings that it holds and the store does not have yet.
     pub(crate) held: u32,
+    /// Frames of the agent that did not reach it whole, since it booted.
     pub(crate) bad_frames: u16,
+    /// Settings that it refuses, why, and what to do.
     pub(crate) refused: Vec<String>,
+    /// Settings that it has not answered since its last Hello.
     pub(crate) unanswered: usize,
+    /// Id of the board whose place it took since the agent started.
     pub(crate) instead_of: Option<String>,
 }
 
@@ -110,7 +123,7 @@ pub(crate) struct Ignored {
 }
 
 /// A value that a sensor reads and cannot use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UnusableValue {
     /// Label of the field, as the board prints it.
     pub(crate) field: String,

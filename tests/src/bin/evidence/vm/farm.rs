@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The hub's own authority.
 const CERTIFICATE: &str =
-    "openssl req -x509 -newkey ed25519 -nodes -days 3650 -keyout /root/hub-tls.key -out /root/hub.pem \
+    "openssl req -x509 -newkey ed25519 -nodes -days 3650 -keyout /run/hub-tls.key -out /run/hub.pem \
     -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE
-install -o tilth-hub -m 600 /root/hub.pem /root/hub-tls.key /etc/tilth-hub/
-rm /root/hub.pem /root/hub-tls.key";
+install -o tilth-hub -m 600 /run/hub.pem /run/hub-tls.key /etc/tilth-hub/
+rm /run/hub.pem /run/hub-tls.key";
 
 /// Files whose paths and modes a purge must leave as they were: all but what dpkg and the system keep for themselves.
 const FILES: &str = "cd / && find . -xdev \\( -path ./var/log -o -path './var/lib/dpkg*' -o -path ./var/lib/apt \

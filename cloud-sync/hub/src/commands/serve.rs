@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
 use tilth_notify::secret::Secrets;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -62,6 +63,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         let address = listener.local_addr()?;
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         exit::line(format_args!("listening on {address}"))?;
+        tell_systemd(&NotifyState::Ready);
         tracing::info!(%address, tls = tls.is_some(), "serving");
         let (told, tell) = tokio::sync::oneshot::channel();
         let stop = async {
@@ -70,6 +72,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
                 _ = interrupt.recv() => {}
             }
             let _ = told.send(Instant::now());
+            tell_systemd(&NotifyState::Stopping);
             tracing::info!("stopping");
         };
         let proxies = Arc::new(Proxies(wanted.trusted_proxies.clone()));
@@ -78,7 +81,9 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         let served = Served { listener, tls, router: http::router(Arc::clone(&state)), proxies, max_connections };
         let pruning = tokio::spawn(prune(Arc::clone(&state)));
         let paging = tokio::spawn(paging::run(Arc::clone(&state), Secrets::of(data.folder())));
+        let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&state)));
         server::serve(served, stop, CONNECTIONS_END).await;
+        watchdog.abort();
         pruning.abort();
         paging.abort();
         if let Some(task) = fresh {
@@ -94,6 +99,23 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     tracing::info!("stopped");
     drop(lock);
     Ok(Exit::Done)
+}
+
+/// Feeds systemd's watchdog while the database answers, be it with an error: a restart mends no disk, but it ends a hang.
+async fn feed_watchdog(state: Arc<ApiState>) {
+    let Some(timeout) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        let _ = state.database().epoch().await;
+        tell_systemd(&NotifyState::Watchdog);
+        tokio::time::sleep(timeout / 3).await;
+    }
+}
+
+/// Tells systemd, where it started the hub.
+fn tell_systemd(state: &NotifyState) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
+        tracing::warn!(%error, "systemd cannot be told the state of the hub");
+    }
 }
 
 /// Deletes expired rows, step by step.

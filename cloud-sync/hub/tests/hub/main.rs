@@ -14,4 +14,5 @@ mod not_a_file;
 mod routes;
 mod served;
 mod sync;
+mod systemd;
 mod tls;

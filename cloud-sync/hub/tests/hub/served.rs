@@ -96,8 +96,14 @@ impl Made {
     }
 
     pub(crate) fn serve_with(self, more: &[&str]) -> Served {
+        self.serve_in(&[], more)
+    }
+
+    /// Serves with these variables in its environment.
+    pub(crate) fn serve_in(self, environment: &[(&str, &str)], more: &[&str]) -> Served {
         let log = fs::File::create(self.folder.path().join("hub.log")).unwrap();
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log", "debug"]);
+        command.envs(environment.iter().copied());
         let mut child = command.args(more).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -49,7 +49,9 @@ pub(crate) fn run(wanted: &Enroll) -> anyhow::Result<Exit> {
     exit::line(format_args!("code       {}", code.reveal()))?;
     exit::line(format_args!("expires    {expires}"))?;
     exit::line("The code is not shown again and works once. On the device, with the address of this hub:")?;
-    exit::line(format_args!("  sudo tilth-agent enroll --hub https://HUB:8443 --code {}", code.reveal()))?;
+    // A code on the command line would be in the process list, in the log of sudo and in the history of the shell.
+    exit::line("  sudo tilth-agent enroll --hub https://HUB:8443 --code -")?;
+    exit::line("It asks for the code.")?;
     Ok(Exit::Done)
 }
 

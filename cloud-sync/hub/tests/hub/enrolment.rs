@@ -179,7 +179,7 @@ fn a_code_names_the_ca_and_a_device() {
     assert!(code.names_ca(&tilth_config::sha256(signed.cert.der())));
     let bare = enroll(&made, &["--device", "pi-1"]);
     let text = stdout(&made.run(&["device", "enroll", "--client", "acme", "--device", "pi-1"]));
-    assert!(text.contains("\n  sudo tilth-agent enroll --hub https://HUB:8443 --code "), "{text}");
+    assert!(text.contains("\n  sudo tilth-agent enroll --hub https://HUB:8443 --code -\n"), "{text}");
     let served = made.serve();
     let ca_of = |code: &EnrolmentCode| served.get(&format!("/api/v1/enrolment/ca?code={}", code.id()), "");
     assert_eq!(ca_of(&code).ok(), json!({"ca": signed.cert.pem().replace("\r\n", "\n")}));

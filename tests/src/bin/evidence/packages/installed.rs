@@ -34,6 +34,14 @@ for try in $(seq 900); do tilth-agent status >/dev/null 2>&1 && break; sleep 0.1
 tilth-agent status | head -n 1
 kill $agent && wait $agent";
 
+/// Purges the packages while the data has a disk of its own, which stays with nothing on it.
+const PURGE: &str = "mount --bind /var/lib/tilth /var/lib/tilth
+dpkg --purge tilth-agent tilth-hub
+! getent passwd tilth tilth-hub
+umount /var/lib/tilth
+rmdir /var/lib/tilth
+rm -rf /run/tilth /run.log";
+
 /// A Debian in a folder.
 struct Debian(PathBuf);
 
@@ -68,9 +76,7 @@ fn in_suite(suite: &str, built: &Built, folder: &Folder) -> anyhow::Result<()> {
     debian.inside(
         "dpkg --remove tilth-agent tilth-hub && test -e /var/lib/tilth/tilth.db && test -e /etc/tilth/agent.toml",
     )?;
-    debian.inside(
-        "dpkg --purge tilth-agent tilth-hub && ! getent passwd tilth tilth-hub && rm -rf /run/tilth /run.log",
-    )?;
+    debian.inside(PURGE)?;
     let after = debian.files()?;
     ensure!(after == before, "a purge leaves files, or takes too many: {}", difference(&before, &after));
     Ok(())

@@ -1,6 +1,6 @@
 //! The packages in a machine: a small Debian with systemd under qemu's software emulation, an agent and its hub, and a board on a USB serial
 //! adapter. Installed with apt; a reading becomes an alert and arrives at the hub; a stopped agent is ended by systemd's watchdog; killed;
-//! rebooted; upgraded and downgraded with live data; the power cut in the middle of `dpkg -i`, with a disk that forgets what was not
+//! rebooted, also without the disk of its data; upgraded and downgraded with live data; the power cut in the middle of `dpkg -i`, with a disk that forgets what was not
 //! flushed; purged without a trace. Not yet: an upgrade that fails and returns to the version before, which the agent cannot do.
 //!
 //! The saboteur takes the watchdog away from the service.
@@ -43,6 +43,10 @@ const LATEST_CUT_MS: u64 = 400;
 
 /// How dpkg tells its progress to the machine's other end.
 const DPKG: &str = "dpkg --status-fd 3 --install";
+
+/// A disk that is not there, as `docs/operations.md` enters it.
+const DISK_OF_ITS_OWN: &str = "LABEL=tilth-data /var/lib/tilth ext4 \
+    noatime,nofail,x-systemd.device-timeout=10s,x-systemd.before=tilth-agent.service 0 2";
 
 struct Story {
     farm: Farm,
@@ -136,6 +140,7 @@ impl Story {
         tell(self.is_killed()?);
         if matches!(self.run.length, Length::Full) {
             tell(self.reboots()?);
+            tell(self.boots_without_its_disk()?);
             tell(self.installs_again("new", "upgrade")?);
             tell(self.installs_again("old", "downgrade")?);
         }
@@ -208,6 +213,30 @@ systemctl restart tilth-agent"
         self.farm.watches()?;
         self.farm.alert()?;
         Ok("1 reboot".to_owned())
+    }
+
+    /// The data has a disk of its own, as `docs/operations.md` sets it up, which is away at a boot: the agent watches, and says that it
+    /// writes nothing. Then the disk is back.
+    fn boots_without_its_disk(&mut self) -> anyhow::Result<String> {
+        let farm = &mut self.farm;
+        farm.machine.run(&format!(
+            "systemctl stop tilth-agent
+cp -a /etc/fstab /etc/fstab.before
+echo '{DISK_OF_ITS_OWN}' >>/etc/fstab
+mv /var/lib/tilth /var/lib/tilth.card && mkdir /var/lib/tilth && chattr +i /var/lib/tilth"
+        ))?;
+        farm.machine.reboot()?;
+        farm.watches()?;
+        farm.machine.run("tilth-agent status | grep -q 'nothing can be written'; ! ls -A /var/lib/tilth | grep .")?;
+        farm.machine.run(
+            "systemctl stop tilth-agent
+chattr -i /var/lib/tilth && rmdir /var/lib/tilth && mv /var/lib/tilth.card /var/lib/tilth
+mv /etc/fstab.before /etc/fstab && systemctl daemon-reload
+systemctl start tilth-agent",
+        )?;
+        farm.watches()?;
+        farm.has_all()?;
+        Ok("1 boot without the disk of the data".to_owned())
     }
 
     /// Installs the packages of a folder over those that are there, with apt, while an alert was stored a moment ago.

@@ -5,6 +5,9 @@ use super::super::{Check, Finding};
 use super::access::{READ, WRITE, denied, group_name};
 use crate::console::listed;
 
+/// What opens every modem that is plugged in, and keeps it.
+pub(super) const MODEM_MANAGER: &str = "ModemManager";
+
 pub(super) fn finding(port: &PortFact, account: &Account, i2c: &I2cFacts) -> Finding {
     let check = if port.kind == PortKind::I2c { Check::I2c } else { Check::Port };
     let at = format!("{} ({})", port.path, port.key);
@@ -37,6 +40,10 @@ pub(super) fn finding(port: &PortFact, account: &Account, i2c: &I2cFacts) -> Fin
     }
     let holders = listed(port.holders.iter().map(|(process, name)| format!("{name}, process {process}")), 3);
     let close = || {
+        if port.holders.iter().any(|(_, name)| name == MODEM_MANAGER) {
+            return "sudo systemctl mask --now ModemManager, for it comes back after a kill; docs/channels.md says how it stays for another stick"
+                .to_owned();
+        }
         let processes: Vec<String> = port.holders.iter().map(|(process, _)| process.to_string()).collect();
         format!("close it, or: sudo kill {}", processes.join(" "))
     };

@@ -223,6 +223,11 @@ fn ports_are_missing_closed_held_or_broken() {
     };
     assert!(fault(held(false)).contains("has it open: screen, process 812; fix: close it, or: sudo kill 812"));
     assert!(warning(held(true)).contains("beside the agent"));
+    let modem = fault(|facts| {
+        let holders = vec![(390, ports::MODEM_MANAGER.to_owned())];
+        facts.ports[0] = PortFact { holders, has_agent: false, ..facts.ports[0].clone() };
+    });
+    assert!(modem.contains("fix: sudo systemctl mask --now ModemManager"), "a kill would not last: {modem}");
     let down = fault(|facts| {
         facts.ports[0] = PortFact { has_agent: false, down: Some("it hangs".to_owned()), ..facts.ports[0].clone() }
     });

@@ -198,6 +198,11 @@ fn a_lost_answer_is_asked_for_again_by_the_same_agent_alone() {
     refused(&lost, 1, "the hub may have taken the code. Run the same command again");
     assert_eq!(files(&etc), [format!("device.key.{id}")]);
     assert_eq!(fs::metadata(etc.join(format!("device.key.{id}"))).unwrap().permissions().mode() & 0o777, 0o600);
+    // The address of another hub, by mistake: the key that the right one has is kept.
+    let mut other = Hub::new(&enrolling.etc("other-hub"));
+    other.serve();
+    let elsewhere = format!("http://127.0.0.1:{}", other.port);
+    refused(&enroll(&etc, &elsewhere, &code), 1, "does not know this code");
     proxy.set(Line::Passes);
     refused(&enroll(&enrolling.etc("second"), &url, &code), 1, "another agent used this enrolment code");
     let again = enroll(&etc, &url, &code);

@@ -48,11 +48,12 @@ impl EnrolFailure {
         }
     }
 
-    /// Whether the same command fails again, so that the key that was drawn for the code is of no use.
+    /// Whether the hub that made the code has no more use for it, so that the key that was drawn for it is of none either. A hub that does
+    /// not know the code may be another one than that which has the key already.
     pub(super) fn is_final(&self) -> bool {
-        use ErrorCode::{ExpiredCode, RevokedCode, UnknownCode, UsedCode};
+        use ErrorCode::{ExpiredCode, RevokedCode, UsedCode};
         let EnrolFailure::Answered { failure: Some(failure), .. } = self else { return false };
-        matches!(failure.error, ExpiredCode | RevokedCode | UnknownCode | UsedCode)
+        matches!(failure.error, ExpiredCode | RevokedCode | UsedCode)
     }
 }
 

@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tilth_tests::agent::{Folder, Run, program};
@@ -54,11 +56,15 @@ impl Enrolling {
 
 /// The command, with the code on standard input.
 fn enroll(etc: &Path, url: &str, code: &str) -> Run {
+    Run::of(begun(etc, url, code).wait_with_output().unwrap())
+}
+
+fn begun(etc: &Path, url: &str, code: &str) -> Child {
     let mut call = Command::new(program());
     call.args(["enroll", "--hub", url, "--code", "-", "--config"]).arg(etc);
     let mut child = call.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(format!("{code}\n").as_bytes()).unwrap();
-    Run::of(child.wait_with_output().unwrap())
+    child
 }
 
 fn files(etc: &Path) -> Vec<String> {
@@ -211,6 +217,28 @@ fn a_lost_answer_is_asked_for_again_by_the_same_agent_alone() {
     let key = fs::read_to_string(etc.join("device.key")).unwrap();
     let listed = enrolling.hub.call(&["device", "list", "--json"]);
     assert!(listed.contains(&key[7..19]), "{listed}");
+}
+
+/// Guards against: a key in place that is not the one that the hub has.
+#[test]
+fn of_two_enrolments_at_once_one_goes_on() {
+    let mut enrolling = Enrolling::new("enroll-twice");
+    let code = enrolling.code("pi-7");
+    enrolling.hub.stop();
+    enrolling.hub.serve();
+    let proxy = Proxy::to(enrolling.hub.port);
+    let (url, etc) = (format!("http://127.0.0.1:{}", proxy.port), enrolling.etc("first"));
+    proxy.set(Line::Hangs);
+    let begin = Instant::now();
+    let first = begun(&etc, &url, &code);
+    while proxy.requests("/api/v1/enrolment", begin).is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    refused(&enroll(&etc, &url, &code), 1, "another tilth-agent enroll runs");
+    proxy.set(Line::Passes);
+    assert_eq!(Run::of(first.wait_with_output().unwrap()).code, Some(1), "its line was cut");
+    let again = enroll(&etc, &url, &code);
+    assert_eq!(again.code, Some(0), "{}", again.err);
 }
 
 /// Guards against: certificates of the whole machine that one CA replaces, and a renewal that is undone on this device.

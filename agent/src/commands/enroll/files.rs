@@ -1,11 +1,11 @@
 //! Files of an enrolment: agent.toml, and beside it the device's key, the hub's signing key and its CA.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use tilth_config::bundle::TrustedKey;
 use tilth_config::{plain_file, text_at, with_texts};
 use tilth_protocol::{CodeId, EnrolmentAnswer, Key, KeyKind};
@@ -37,6 +37,8 @@ pub(super) struct Files {
     ca: String,
     /// User and group of the agent, where files are written by root.
     owner: Option<(u32, u32)>,
+    /// The folder, locked: of two enrolments at once the key of one would be put in place, and that of the other be at the hub.
+    _lock: File,
 }
 
 /// What was written, and what was there before.
@@ -52,6 +54,12 @@ impl Files {
     /// Finds agent.toml, and checks that it can be changed, before anything is sent.
     pub(super) fn find(folder: &Path) -> anyhow::Result<Files> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let lock = File::open(folder).with_context(|| denied(folder))?;
+        // What has no locks cannot be locked by another one.
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            let which = folder.display();
+            bail!("{which}: another tilth-agent enroll runs; run the same command again once it has ended");
+        }
         let path = folder.join("agent.toml");
         let agent_toml = match plain_file::read_text(&path, MAX_BYTES) {
             Ok(text) => Some(text),
@@ -63,7 +71,7 @@ impl Files {
         let (key, signing_key) = (path_of("key_file", "device.key"), path_of("signing_key", "hub.pub"));
         let ca = place_of_ca(folder, named("ca"))?;
         let owner = is_root().then(|| owner(folder)).flatten();
-        let files = Files { folder: folder.to_owned(), agent_toml, key, signing_key, ca, owner };
+        let files = Files { folder: folder.to_owned(), agent_toml, key, signing_key, ca, owner, _lock: lock };
         files
             .changed("https://hub.example", ("client", "device"), true)
             .map_err(|why| EnrolFailure::AgentToml { path, why })?;
@@ -165,7 +173,7 @@ impl Files {
         self.rename_new(&agent_toml)?;
         let put = || {
             fs::rename(self.pending(code), &self.key)?;
-            fs::File::open(folder_of(&self.key))?.sync_all()
+            File::open(folder_of(&self.key))?.sync_all()
         };
         put().with_context(|| self.key.display().to_string())?;
         Ok(found)

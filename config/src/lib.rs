@@ -104,7 +104,7 @@ pub use crate::sensor_list::{InputSettings, Stamping};
 pub use crate::sha256::sha256;
 pub use crate::source::{Layer, Position, Source, Sources};
 pub use crate::suggest::nearest;
-pub use crate::toml_text::{NotChanged, text_at, with_texts};
+pub use crate::toml_text::{NotChanged, text_at, with_texts, without_key};
 
 /// A configuration, read and checked as far as it goes.
 #[derive(Debug)]

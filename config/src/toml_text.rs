@@ -69,6 +69,27 @@ pub fn with_texts(document: &str, table: &str, values: &[(&str, &str)]) -> Resul
     if values.iter().all(is_set) { Ok(changed) } else { Err(NotChanged::Form(table.to_owned())) }
 }
 
+/// Takes a key out of a table of the top level, with the line that it stands in.
+///
+/// # Errors
+/// [`NotChanged`] says why the document cannot be changed.
+pub fn without_key(document: &str, table: &str, key: &str) -> Result<String, NotChanged> {
+    let parsed = DeTable::parse(document).map_err(|error| NotChanged::NotToml(error.message().to_owned()))?;
+    let Some((header, value)) = parsed.get_ref().iter().find(|(name, _)| name.get_ref() == table) else {
+        return Ok(document.to_owned());
+    };
+    let (Some(entries), Some(_)) = (value.get_ref().as_table(), after_header(document, header.span())) else {
+        return Err(NotChanged::Form(table.to_owned()));
+    };
+    let mut changed = document.to_owned();
+    if let Some((name, value)) = entries.iter().find(|(name, _)| name.get_ref() == key) {
+        let begin = document[..name.span().start].rfind('\n').map_or(0, |at| at + 1);
+        let end = document[value.span().end..].find('\n').map_or(document.len(), |at| value.span().end + at + 1);
+        changed.replace_range(begin..end, "");
+    }
+    Ok(changed)
+}
+
 /// Begin of the line after a header `[table]`, by the place of its name.
 fn after_header(document: &str, name: Range<usize>) -> Option<usize> {
     let begin = document[..name.start].rfind('\n').map_or(0, |at| at + 1);
@@ -110,6 +131,18 @@ mod tests {
             ("[ hub ]\nurl = \"\"\"\nlong\"\"\"", "[ hub ]\nurl = \"u\""),
         ] {
             assert_eq!(with_texts(document, "hub", &[("url", "u")]).as_deref(), Ok(expected), "{document:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_goes_with_its_line_alone() {
+        let document = "[hub]\nurl = 'u'\nca = \"\"\"\nhub-ca.pem\"\"\" # ours\n# the key\nkey_file = 'k'\n";
+        assert_eq!(without_key(document, "hub", "ca").as_deref(), Ok("[hub]\nurl = 'u'\n# the key\nkey_file = 'k'\n"));
+        assert_eq!(without_key("[hub]\nca = 'c'", "hub", "ca").as_deref(), Ok("[hub]\n"));
+        assert_eq!(without_key(DOCUMENT, "hub", "ca").as_deref(), Ok(DOCUMENT));
+        assert_eq!(without_key(DOCUMENT, "device", "ca").as_deref(), Ok(DOCUMENT));
+        for document in ["hub.ca = 'c'", "hub = { url = 'u', ca = 'c' }", "[\"hub\""] {
+            assert!(without_key(document, "hub", "ca").is_err(), "{document}");
         }
     }
 

@@ -60,7 +60,12 @@ fn enroll(etc: &Path, url: &str, code: &str) -> Run {
 }
 
 fn begun(etc: &Path, url: &str, code: &str) -> Child {
+    begun_in(etc, url, code, &[])
+}
+
+fn begun_in(etc: &Path, url: &str, code: &str, environment: &[(&str, &Path)]) -> Child {
     let mut call = Command::new(program());
+    call.envs(environment.iter().copied());
     call.args(["enroll", "--hub", url, "--code", "-", "--config"]).arg(etc);
     let mut child = call.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(format!("{code}\n").as_bytes()).unwrap();
@@ -264,6 +269,34 @@ fn certificates_that_are_not_the_hubs_alone_stay_as_they_are() {
         let agent_toml = fs::read_to_string(etc.join("agent.toml")).unwrap();
         assert!(agent_toml.contains(&format!("ca = \"{written}\"")), "{name}: {agent_toml}");
     }
+}
+
+/// The farm goes over to a certificate that the machine trusts: a code without a CA needs neither the old one nor a hand in `agent.toml`.
+#[test]
+fn a_code_without_a_ca_takes_the_hub_by_the_machines() {
+    let mut enrolling = Enrolling::new("enroll-over");
+    let etc = enrolling.etc("first");
+    assert_eq!(enroll(&etc, &enrolling.url(), &enrolling.code("pi-7")).code, Some(0));
+    let without_ca = |enrolling: &Enrolling| {
+        let made = enrolling.hub.json(&["device", "enroll", "--client", CLIENT, "--device", "pi-7"]);
+        made["code"].as_str().unwrap().to_owned()
+    };
+    let named = |etc: &Path| fs::read_to_string(etc.join("agent.toml")).unwrap().contains("ca = \"hub-ca.pem\"");
+    // The certificate is of the farm's own CA still.
+    let run = enroll(&etc, &enrolling.url(), &without_ca(&enrolling));
+    assert!(run.code == Some(0) && named(&etc), "{}{}", run.out, run.err);
+
+    let public = authority("public");
+    certificate(&enrolling.folder, &public, "localhost", (2020, 2090));
+    let trusted = enrolling.folder.write("machine.pem", public.pem());
+    enrolling.hub.stop();
+    serve(&mut enrolling.hub, &enrolling.folder);
+    let (url, code) = (enrolling.url(), without_ca(&enrolling));
+    refused(&enroll(&etc, &url, &code), 1, "the code was not sent");
+    let run = Run::of(begun_in(&etc, &url, &code, &[("SSL_CERT_FILE", &trusted)]).wait_with_output().unwrap());
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    assert!(run.out.contains("from now on agent.toml names none, for this machine trusts"), "{}", run.out);
+    assert!(!named(&etc) && etc.join("hub-ca.pem").exists());
 }
 
 /// A proxy in between has the hub's answers but not the key of its certificate, or a CA of its own.

@@ -19,7 +19,7 @@ use tilth_sync::transport::https::Https;
 use tilth_sync::transport::{Reply, tls};
 
 use self::failure::EnrolFailure;
-use self::files::{Files, Found};
+use self::files::{Files, Found, Vouching};
 use crate::cli;
 use crate::console::{Console, listed, tell};
 use crate::exit::Exit;
@@ -49,25 +49,35 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
         true => Some(runtime.block_on(hub.ca())?),
         false => None,
     };
-    let ca_file = match &ca {
-        Some(pem) => Some(files.write_new_ca(pem)?),
-        None => files.ca_in_use(),
+    let mut vouching = match &ca {
+        Some(pem) => Vouching::New(files.write_new_ca(pem)?),
+        None => files.ca_in_use().map_or(Vouching::Machine, Vouching::InUse),
     };
     let key = files.pending_key(&code.id())?;
-    let answer = match runtime.block_on(hub.exchange(&key, ca_file.as_deref())) {
+    let mut exchanged = runtime.block_on(hub.exchange(&key, vouching.file()));
+    // The code names no CA, so the hub may have a certificate by now that machines trust anyway.
+    if let (Vouching::InUse(_), Err(failure)) = (&vouching, &exchanged)
+        && failure.is_untrusted()
+    {
+        let by_machine = runtime.block_on(hub.exchange(&key, None));
+        if !by_machine.as_ref().is_err_and(EnrolFailure::is_untrusted) {
+            (vouching, exchanged) = (Vouching::Machine, by_machine);
+        }
+    }
+    let answer = match exchanged {
         Ok(answer) => answer,
         Err(failure) => {
             // The CA is asked for again, and the key only shown again where the code may still be good.
-            let ca_file = ca_file.filter(|_| ca.is_some());
+            let ca_file = vouching.file().filter(|_| ca.is_some());
             let key = failure.is_final().then(|| files.pending(&code.id()));
-            for file in ca_file.into_iter().chain(key) {
+            for file in ca_file.map(Path::to_owned).into_iter().chain(key) {
                 let _ = fs::remove_file(file);
             }
             return Err(failure.into());
         }
     };
     let signing_key = TrustedKey::parse(&answer.signing_key).context("the hub's signing key")?;
-    let found = files.keep(url, &answer, signing_key, ca.is_some(), &code.id())?;
+    let found = files.keep(url, &answer, signing_key, &vouching, &code.id())?;
     say(wanted, url, &answer, &found)
 }
 
@@ -146,8 +156,8 @@ fn say(wanted: &cli::Enroll, url: &str, answer: &EnrolmentAnswer, found: &Found)
         console.line(format_args!("this device was {before}; from now on its name is {device_id}"))?;
     }
     if let Some(before) = &found.other_ca {
-        console
-            .line(format_args!("ca was {before}, which stays as it is; from now on agent.toml names the file above"))?;
+        let now = if found.has_ca { "the file above" } else { "none, for this machine trusts the hub's certificate" };
+        console.line(format_args!("ca was {before}, which stays as it is; from now on agent.toml names {now}"))?;
     }
     if found.other_signing_key {
         console.line(

@@ -48,6 +48,11 @@ impl EnrolFailure {
         }
     }
 
+    /// Whether the hub has a certificate that was not trusted; the code was not sent.
+    pub(super) fn is_untrusted(&self) -> bool {
+        matches!(self, EnrolFailure::Unanswered { error, .. } if error.kind == TransportErrorKind::Untrusted)
+    }
+
     /// Whether the hub that made the code has no more use for it, so that the key that was drawn for it is of none either. A hub that does
     /// not know the code may be another one than that which has the key already.
     pub(super) fn is_final(&self) -> bool {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use tilth_config::bundle::TrustedKey;
-use tilth_config::{plain_file, text_at, with_texts};
+use tilth_config::{plain_file, text_at, with_texts, without_key};
 use tilth_protocol::{CodeId, EnrolmentAnswer, Key, KeyKind};
 
 use super::failure::EnrolFailure;
@@ -41,12 +41,34 @@ pub(super) struct Files {
     _lock: File,
 }
 
+/// Who vouches for the hub's certificate.
+pub(super) enum Vouching {
+    /// The CA that the code names, in a file beside its place.
+    New(PathBuf),
+    /// The CA that agent.toml names already.
+    InUse(PathBuf),
+    /// The CAs of the machine.
+    Machine,
+}
+
+impl Vouching {
+    /// File with the CA; `None` where the machine's are trusted.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Vouching::New(file) | Vouching::InUse(file) => Some(file),
+            Vouching::Machine => None,
+        }
+    }
+}
+
 /// What was written, and what was there before.
 pub(super) struct Found {
     pub(super) written: Vec<PathBuf>,
     pub(super) other_name: Option<String>,
     /// The file that `ca` named and names no more.
     pub(super) other_ca: Option<String>,
+    /// Whether `ca` names a file now.
+    pub(super) has_ca: bool,
     pub(super) other_signing_key: bool,
 }
 
@@ -73,7 +95,7 @@ impl Files {
         let owner = is_root().then(|| owner(folder)).flatten();
         let files = Files { folder: folder.to_owned(), agent_toml, key, signing_key, ca, owner, _lock: lock };
         files
-            .changed("https://hub.example", ("client", "device"), true)
+            .changed("https://hub.example", ("client", "device"), &Vouching::New(PathBuf::new()))
             .map_err(|why| EnrolFailure::AgentToml { path, why })?;
         Ok(files)
     }
@@ -83,17 +105,18 @@ impl Files {
         &self,
         url: &str,
         (client, device): (&str, &str),
-        has_ca: bool,
+        vouching: &Vouching,
     ) -> Result<String, tilth_config::NotChanged> {
         let text =
             with_texts(self.agent_toml.as_deref().unwrap_or(HEAD), "device", &[("id", device), ("client", client)])?;
         let or = |key: &str, usual: &str| text_at(&text, "hub", key).unwrap_or_else(|| usual.to_owned());
         let (signing_key, key_file) = (or("signing_key", "hub.pub"), or("key_file", "device.key"));
         let mut values = vec![("url", url), ("signing_key", &signing_key), ("key_file", &key_file)];
-        if has_ca {
+        if let Vouching::New(_) = vouching {
             values.insert(1, ("ca", &self.ca));
         }
-        with_texts(&text, "hub", &values)
+        let text = with_texts(&text, "hub", &values)?;
+        if let Vouching::Machine = vouching { without_key(&text, "hub", "ca") } else { Ok(text) }
     }
 
     /// The CA that agent.toml names already.
@@ -145,15 +168,16 @@ impl Files {
         url: &str,
         answer: &EnrolmentAnswer,
         signing_key: TrustedKey,
-        has_ca: bool,
+        vouching: &Vouching,
         code: &CodeId,
     ) -> anyhow::Result<Found> {
         let EnrolmentAnswer { client_id, device_id, .. } = answer;
         let agent_toml = self.folder.join("agent.toml");
         let agent_toml = fs::canonicalize(&agent_toml).unwrap_or(agent_toml);
-        let text = self.changed(url, (client_id.as_str(), device_id.as_str()), has_ca)?;
+        let text = self.changed(url, (client_id.as_str(), device_id.as_str()), vouching)?;
         let before = self.agent_toml.as_deref().and_then(|text| text_at(text, "device", "id"));
-        let ca = has_ca.then(|| self.folder.join(&self.ca));
+        let ca = matches!(vouching, Vouching::New(_)).then(|| self.folder.join(&self.ca));
+        let named_now = text_at(&text, "hub", "ca");
         let found = Found {
             written: [Some(&agent_toml), Some(&self.signing_key), ca.as_ref(), Some(&self.key)]
                 .into_iter()
@@ -161,7 +185,8 @@ impl Files {
                 .cloned()
                 .collect(),
             other_name: before.filter(|before| before != device_id.as_str()),
-            other_ca: self.named_ca().filter(|named| has_ca && *named != self.ca),
+            other_ca: self.named_ca().filter(|named| named_now.as_ref() != Some(named)),
+            has_ca: named_now.is_some(),
             other_signing_key: enrolment::signing_key(&self.signing_key).is_ok_and(|before| before != signing_key),
         };
         if let Some(ca) = &ca {

@@ -1,8 +1,8 @@
 //! Small files that are replaced whole: written beside their place, synced, and renamed into it. The only writer of such files.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -45,14 +45,18 @@ pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     rename_new(folder, name)
 }
 
-/// Writes the next version of a file beside it, and syncs it.
-pub(crate) fn write_new(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+/// Writes the next version of a file beside it, and syncs it. The file is a new one: what an earlier try left goes, and where that is a link,
+/// what it points to stays as it is. Root writes into folders of the agent's user.
+pub(crate) fn write_new(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
     let path = new_path(folder, name);
-    let mut file = File::options().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
-    // A file of an earlier try may be there, with another mode.
-    file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Renames the next version of a file into its place.
@@ -104,4 +108,24 @@ pub(crate) fn parse_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unre
     }
     serde_json::from_str(checked.content.get())
         .map_err(|error| Unreadable::Unusable(format!("another version wrote it: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_the_next_version_is_replaced_and_not_followed() {
+        let folder = std::env::temp_dir().join(format!("tilth-durable-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("other"), "root's own").unwrap();
+        symlink("other", new_path(&folder, "key")).unwrap();
+        write(&folder, "key", b"new").unwrap();
+        assert_eq!(fs::read_to_string(folder.join("other")).unwrap(), "root's own");
+        let key = fs::symlink_metadata(folder.join("key")).unwrap();
+        assert!(key.is_file() && key.permissions().mode() & 0o777 == OWNER_ONLY, "{key:?}");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

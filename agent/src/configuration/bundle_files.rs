@@ -202,7 +202,7 @@ impl BundleFiles {
 
     /// Saves the next bundle beside the active one, which stays.
     pub(super) fn save_next(&self, bytes: &[u8]) -> io::Result<()> {
-        durable::write_new(&self.folder, ACTIVE, bytes)
+        durable::write_new(&self.folder, ACTIVE, bytes).map(drop)
     }
 
     /// Makes the next bundle the active one.

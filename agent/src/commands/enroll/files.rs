@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -148,8 +148,8 @@ impl Files {
         let key = Key::from_random(KeyKind::Device, random::bytes(), random::bytes());
         let (folder, name) = parts(&path)?;
         let write = || {
-            durable::write_new(folder, name, format!("{}\n", key.reveal()).as_bytes())?;
-            self.own(&durable::new_path(folder, name))?;
+            let file = durable::write_new(folder, name, format!("{}\n", key.reveal()).as_bytes())?;
+            self.own(&file)?;
             durable::rename_new(folder, name)
         };
         write().with_context(denied)?;
@@ -209,14 +209,11 @@ impl Files {
         let (folder, name) = parts(path)?;
         let new = durable::new_path(folder, name);
         let write = || {
-            durable::write_new(folder, name, text.as_bytes())?;
+            let file = durable::write_new(folder, name, text.as_bytes())?;
             let before = fs::metadata(path).ok();
-            fs::set_permissions(
-                &new,
-                Permissions::from_mode(before.as_ref().map_or(mode, |file| file.mode() & 0o777)),
-            )?;
+            file.set_permissions(Permissions::from_mode(before.as_ref().map_or(mode, |file| file.mode() & 0o777)))?;
             match before {
-                Some(file) if self.owner.is_some() => chown(&new, Some(file.uid()), Some(file.gid())),
+                Some(before) if self.owner.is_some() => fchown(&file, Some(before.uid()), Some(before.gid())),
                 _ => Ok(()),
             }
         };
@@ -230,8 +227,8 @@ impl Files {
     }
 
     /// Gives a file to the agent's user.
-    fn own(&self, path: &Path) -> io::Result<()> {
-        self.owner.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
+    fn own(&self, file: &File) -> io::Result<()> {
+        self.owner.map_or(Ok(()), |(user, group)| fchown(file, Some(user), Some(group)))
     }
 }
 

@@ -334,7 +334,7 @@ fn a_wrong_clock_is_told_with_its_fix() {
     serve(&mut enrolling.hub, &enrolling.folder);
     let run = enroll(&enrolling.etc("first"), &enrolling.url(), &code);
     refused(&run, 1, "it begins at 2089-01-01T00:00:00Z, and this device's clock says 20");
-    assert!(run.err.contains("If this device's clock is wrong, set it and try again: sudo date -s"), "{}", run.err);
+    assert!(run.err.contains("If this device's clock is wrong, set it and try again: sudo date -s 'YYYY-MM-DD HH:MM'"), "{}", run.err);
 }
 
 /// A code without a CA is for a certificate that machines trust anyway, which this one is not.

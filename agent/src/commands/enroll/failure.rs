@@ -91,7 +91,7 @@ fn advice(TransportError { kind, detail, .. }: &TransportError, has_ca: bool, co
     match kind {
         // A Pi has no battery for its clock.
         TransportErrorKind::Untrusted if detail.contains("clock") => {
-            "; the code was not sent. If this device's clock is wrong, set it and try again: sudo date -s '2026-11-28 12:00', or connect it to a \
+            "; the code was not sent. If this device's clock is wrong, set it and try again: sudo date -s 'YYYY-MM-DD HH:MM', or connect it to a \
              network with a time server (timedatectl shows whether it is synchronised). Else the hub's certificate is to be renewed"
         }
         TransportErrorKind::Untrusted if has_ca => {

@@ -319,7 +319,7 @@ pub(crate) struct Enroll {
     /// Address of the hub, such as `https://hub.example:8443`
     #[arg(long, value_name = "URL")]
     pub(crate) hub: String,
-    /// The code; - reads it from standard input, so that no list of processes shows it
+    /// The code; with - it is asked for: in the command itself it shows in the list of processes, the shell's history and the log of sudo
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) code: String,
 }

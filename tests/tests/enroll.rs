@@ -181,7 +181,15 @@ fn a_code_that_is_no_good_says_why() {
         2,
         "it has 39 letters and digits; expected 24 or 40; nothing was sent",
     );
-    refused(&enroll(&enrolling.etc("sixth"), "http://hub.example", &code), 2, "expected https");
+    let run = enroll(&enrolling.etc("sixth"), "http://hub.example", &code);
+    refused(&run, 2, "expected https");
+    assert!(!run.err.contains("list of processes") && !run.err.contains("--code -"), "{}", run.err);
+    let mut call = Command::new(program());
+    call.args(["enroll", "--hub", "http://hub.example", "--code", &code, "--config"]).arg(enrolling.etc("sixth"));
+    let run = Run::of(call.output().unwrap());
+    refused(&run, 2, "expected https");
+    assert!(run.err.contains("the log of sudo") && run.err.contains("--code - asks for it instead"), "{}", run.err);
+    assert!(!run.err.contains(&code), "{}", run.err);
     refused(&enroll(&enrolling.etc("sixth"), &url, &code), 1, "cannot be reached");
     enrolling.folder.write("odd/agent.toml", "hub = { url = 'x' }\n");
     refused(
@@ -334,7 +342,11 @@ fn a_wrong_clock_is_told_with_its_fix() {
     serve(&mut enrolling.hub, &enrolling.folder);
     let run = enroll(&enrolling.etc("first"), &enrolling.url(), &code);
     refused(&run, 1, "it begins at 2089-01-01T00:00:00Z, and this device's clock says 20");
-    assert!(run.err.contains("If this device's clock is wrong, set it and try again: sudo date -s 'YYYY-MM-DD HH:MM'"), "{}", run.err);
+    assert!(
+        run.err.contains("If this device's clock is wrong, set it and try again: sudo date -s 'YYYY-MM-DD HH:MM'"),
+        "{}",
+        run.err
+    );
 }
 
 /// A code without a CA is for a certificate that machines trust anyway, which this one is not.

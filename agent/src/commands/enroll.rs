@@ -84,6 +84,10 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
 /// The code, from standard input where it is `-`: it then stands in no list of processes.
 fn typed(code: &str) -> anyhow::Result<String> {
     if code != "-" {
+        tell(
+            "the code in this command can be read by every user of this machine while it runs, and afterwards in the shell's history and the log of \
+             sudo: until it is used or expires, whoever reads it can enrol a device of their own in place of this one. --code - asks for it instead",
+        );
         return Ok(code.to_owned());
     }
     if io::stdin().is_terminal() {

@@ -74,7 +74,7 @@ pub(crate) use enrolment::Enrolment;
 pub(crate) use file_versions::FileVersions;
 pub(crate) use reporter::restart_needed;
 pub(crate) use startup::Startup;
-pub(crate) use status::{BundleStatus, ConfigStatus, Rejected, StatusSnapshot};
+pub(crate) use status::{BundleStatus, ConfigState, ConfigStatus};
 
 /// Longest wait for the disk when the agent ends.
 const SAVE_END: Duration = Duration::from_secs(1);

@@ -388,7 +388,7 @@ impl Decide {
                 self.context.readings.late += u64::from(reading.late);
                 self.commit.readings.push(reading);
             }
-            Effect::NoValue(_) => self.context.readings.no_value += 1,
+            Effect::NoValue(_) => self.context.readings.missing += 1,
             Effect::Window(closed) => self.commit.windows.push(closed),
             Effect::Site => self.stage_site_state(),
             Effect::Page(page) => {

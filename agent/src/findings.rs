@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use miette::{LabeledSpan, MietteDiagnostic, MietteHandlerOpts, NamedSource, Report, ReportHandler, Severity};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tilth_config::{Diagnostic, Level, Loaded, Sources};
 
 use crate::console::counted;
@@ -32,10 +32,12 @@ impl Display for Counts {
 }
 
 /// Why a configuration is rejected: its findings, a line each.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Problems {
     /// How many of the lines are errors.
     pub(crate) errors: u64,
+    #[serde(rename = "problems")]
     pub(crate) lines: Vec<String>,
 }
 

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tilth_config::InventoryChange;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Uptime;
 use tilth_sync::engine::{Counts, Meter, PullStatus};
 
+use crate::configuration::{BundleStatus, ConfigState};
+use crate::decide::ReadingCounts;
 use crate::sense::bus::health::{BoardHealth, UnusableValue};
 use crate::sense::i2c::CalibrationStep;
+use crate::store::RecordedLoss;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer<T> {
@@ -354,19 +356,8 @@ pub(crate) struct SyncState {
     pub(crate) trouble: Option<String>,
     /// Problems that need a person, by kind, with their reasons.
     pub(crate) alerts: BTreeMap<String, String>,
-    /// The hub's bundle that is active.
-    pub(crate) bundle: Option<ActiveBundle>,
-    /// Why the last good bundle is not active, and what is.
-    pub(crate) unavailable_reason: Option<String>,
-    /// Why `bundle.state` was lost or cannot be read.
-    pub(crate) state_error: Option<String>,
-    /// Sensors that must be good again before the active bundle has passed its probation; none once it has.
-    pub(crate) probation: Option<Vec<SensorId>>,
-    pub(crate) rejected: Option<RejectedBundle>,
-    /// Why a received bundle is not applied, or not saved, yet.
-    pub(crate) pending_reason: Option<String>,
-    /// Files of `config.d` that are ignored because of the bundle.
-    pub(crate) ignored: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) bundle: BundleStatus,
     /// Such as `idle`, `sending` or `offline`; none until sync has started.
     pub(crate) state: Option<String>,
     /// Why sending fails.
@@ -384,35 +375,6 @@ pub(crate) struct SyncState {
     pub(crate) config: PullStatus,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ActiveBundle {
-    pub(crate) version: u64,
-    /// Hash of its content.
-    pub(crate) hash: String,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct RejectedBundle {
-    /// SHA-256 of its bytes.
-    pub(crate) hash: String,
-    /// Id of the signing key that was trusted then.
-    pub(crate) trusted: String,
-    pub(crate) version: Option<u64>,
-    pub(crate) reason: String,
-    /// Hash of its content, where the signature is good.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) content: Option<String>,
-    /// Content of the bundle, where it was active and did not pass its probation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reverted: Option<RevertedBundle>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RevertedBundle {
-    pub(crate) content: String,
-}
-
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ClockState {
@@ -424,31 +386,6 @@ pub(crate) struct ClockState {
     pub(crate) now: Option<String>,
     /// Seconds since the device booted, on this clock.
     pub(crate) uptime_s: f64,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct ConfigState {
-    pub(crate) hash: String,
-    pub(crate) since: Option<String>,
-    /// Contents of this configuration, and what the one before contained besides.
-    #[serde(flatten)]
-    pub(crate) change: InventoryChange,
-    /// Changed keys of `agent.toml` that take effect at the next start.
-    pub(crate) restart_keys: Vec<String>,
-    /// Warning about sensors that stopped being good when it became active from files.
-    pub(crate) warning: Option<String>,
-    /// Newer configuration on the disk that was rejected.
-    pub(crate) rejected: Option<RejectedConfig>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct RejectedConfig {
-    pub(crate) at: Option<String>,
-    /// How many of the problems are errors.
-    pub(crate) errors: u64,
-    pub(crate) problems: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -550,26 +487,6 @@ pub(crate) struct RejectedStamps {
     pub(crate) sensor: String,
 }
 
-/// Readings and values since the start.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct ReadingCounts {
-    /// Readings that the engine took.
-    pub(crate) decided: u64,
-    /// Values that are no number, such as `nan` or an empty field.
-    pub(crate) missing: u64,
-    /// Readings older than the newest of their sensor.
-    pub(crate) late: u64,
-    /// Readings stamped in the future; stamped with their arrival instead.
-    pub(crate) future_stamps: u64,
-    /// Readings stamped too far in the past without a backlog; stamped with their arrival instead.
-    pub(crate) past_stamps: u64,
-    /// Readings whose stamp could not be placed while the clock was not trusted.
-    pub(crate) unplaced_stamps: u64,
-    /// Values that the queue from the buses dropped.
-    pub(crate) dropped: u64,
-}
-
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct AlertCounts {
@@ -592,7 +509,7 @@ pub(crate) struct StoreState {
     /// Lost history, in words; the newest first.
     pub(crate) missing: Vec<String>,
     /// Rows that were given up, by kind; the newest first.
-    pub(crate) given_up: Vec<GivenUp>,
+    pub(crate) given_up: Vec<RecordedLoss>,
     /// Rows dropped since the last write, in words.
     pub(crate) dropped: Vec<String>,
     /// Size of the file with its log.
@@ -606,18 +523,6 @@ pub(crate) struct StoreState {
     pub(crate) raw_days: Option<f64>,
     pub(crate) offline_days: Option<f64>,
     pub(crate) lanes: BTreeMap<String, Lane>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct GivenUp {
-    /// `readings`, `windows`, `minutes`, `quarters`, `events` or `diagnostics`.
-    pub(crate) what: String,
-    pub(crate) reason: String,
-    pub(crate) count: u64,
-    /// Time span of the rows; none where the clock was not trusted.
-    pub(crate) from: Option<String>,
-    pub(crate) to: Option<String>,
 }
 
 /// Lane of the outbox, in rows.

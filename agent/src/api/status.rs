@@ -11,16 +11,13 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::rows::{
-    ActiveBundle, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane,
-    NotifyState, ReadingCounts, RejectedBundle, RejectedConfig, RejectedStamps, RevertedBundle, StatusRow, StoreState,
-    SyncState,
+    BusState, ChannelState, ClockState, Failed, FaultRow, Ignored, Lane, NotifyState, RejectedStamps, StatusRow,
+    StoreState, SyncState,
 };
 use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
 use crate::clock::{self, Anchor};
-use crate::configuration::{BundleStatus, Rejected, StatusSnapshot};
-use crate::decide;
-use crate::findings::Problems;
+use crate::configuration::BundleStatus;
 use crate::health::Bus;
 use crate::notify;
 use crate::sense::bus::health::{self, BusHealth, HealthDetail, MessageStats, State};
@@ -33,32 +30,29 @@ const MAX_GIVEN_UP: u32 = 8;
 
 impl ApiState {
     pub(super) async fn status(&self) -> StatusRow {
-        let queried = self.query(|engine, context, clock| {
-            let (silences, schedules) = (views::silences(engine, clock), views::schedules(engine));
-            let holds = views::holds(engine, clock);
-            let readings = (Some(reading_counts(context.readings)), context.lost_notifications);
-            (engine.now().boot, Some(views::counts(engine)), silences, (holds, schedules), readings)
+        let queried = self.query(|engine, context, clock| StatusRow {
+            boot: engine.now().boot,
+            readings: Some(context.readings),
+            alerts: Some(views::counts(engine)),
+            silences: views::silences(engine, clock),
+            holds: views::holds(engine, clock),
+            schedules: views::schedules(engine),
+            notify: NotifyState { channels: Vec::new(), dropped: context.lost_notifications },
+            ..StatusRow::default()
         });
-        let nothing = |_| (self.boot, None, Vec::new(), Default::default(), (None, 0));
-        let (boot, alerts, silences, (holds, schedules), (readings, dropped)) = queried.await.unwrap_or_else(nothing);
-        let config = self.config.shown();
-        let bundle = config.bundle.clone();
+        let row = queried.await.unwrap_or_else(|_| StatusRow { boot: self.boot, ..StatusRow::default() });
+        let configuration = self.config.shown();
         StatusRow {
             device: self.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             running_s: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-            boot,
             clock: self.clock_state(),
-            config: Self::config_state(config),
+            config: configuration.config,
             buses: self.bus_states(),
-            readings,
-            alerts,
-            silences,
-            holds,
-            schedules,
             store: self.store_state().await,
-            notify: NotifyState { channels: self.channels().await, dropped },
-            sync: sync_state(self.sync.shown(), bundle, clock::machine_uptime()),
+            notify: NotifyState { channels: self.channels().await, ..row.notify },
+            sync: sync_state(self.sync.shown(), configuration.bundle, clock::machine_uptime()),
+            ..row
         }
     }
 
@@ -80,22 +74,6 @@ impl ApiState {
             error_s: anchor.and_then(|anchor| anchor.error).map(Span::as_secs_f64),
             now: wall(now),
             uptime_s: (uptime - Uptime(0)).as_secs_f64(),
-        }
-    }
-
-    fn config_state(shown: StatusSnapshot) -> ConfigState {
-        let StatusSnapshot { hash, since, change, restart_keys, rejected, warning, .. } = shown;
-        ConfigState {
-            hash,
-            since: wall(since),
-            change,
-            restart_keys: restart_keys.into_iter().map(str::to_owned).collect(),
-            warning,
-            rejected: rejected.map(|Rejected { at, problems: Problems { errors, lines } }| RejectedConfig {
-                at: wall(at),
-                errors,
-                problems: lines,
-            }),
         }
     }
 
@@ -145,26 +123,12 @@ impl ApiState {
 /// State of sync and of bundles; none where no hub is configured.
 fn sync_state(sync: SyncSnapshot, bundle: BundleStatus, now: Uptime) -> Option<SyncState> {
     let SyncSnapshot { hub, start_error, problems, engine } = sync;
-    let rejected = bundle.rejected.map(|rejected| RejectedBundle {
-        hash: rejected.hash,
-        trusted: rejected.trusted,
-        version: rejected.version,
-        reason: rejected.reason,
-        content: rejected.content,
-        reverted: rejected.reverted.map(|reverted| RevertedBundle { content: reverted.content }),
-    });
     let row = SyncState {
         hub: hub?,
         now,
         trouble: start_error,
         alerts: problems.into_iter().map(|(kind, reason)| (name(kind), reason)).collect(),
-        bundle: bundle.active.map(|(version, hash)| ActiveBundle { version, hash }),
-        unavailable_reason: bundle.unavailable_reason,
-        state_error: bundle.state_error,
-        probation: bundle.probation,
-        rejected,
-        pending_reason: bundle.deferred_reason,
-        ignored: bundle.ignored,
+        bundle,
         ..SyncState::default()
     };
     let Some(Status { state, why, next_try, last_success, unconfirmed, confirmed, counts, traffic, config }) = engine
@@ -173,12 +137,6 @@ fn sync_state(sync: SyncSnapshot, bundle: BundleStatus, now: Uptime) -> Option<S
     };
     let (state, waiting) = (Some(name(state)), unconfirmed);
     Some(SyncState { state, why, next_try, last_success, waiting, confirmed, counts, traffic, config, ..row })
-}
-
-fn reading_counts(counts: decide::ReadingCounts) -> ReadingCounts {
-    let decide::ReadingCounts { decided, no_value, late, future_stamps, past_stamps, unplaced_stamps, dropped } =
-        counts;
-    ReadingCounts { decided, missing: no_value, late, future_stamps, past_stamps, unplaced_stamps, dropped }
 }
 
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
@@ -278,11 +236,6 @@ fn name(reason: impl serde::Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
-fn given_up(row: store::RecordedLoss) -> GivenUp {
-    let store::RecordedLoss { what, reason, count, from, to } = row;
-    GivenUp { what, reason, count, from: wall(from), to: wall(to) }
-}
-
 fn lane_states(lanes: &store::LaneStates) -> BTreeMap<String, Lane> {
     let lane = |of: Of| {
         let state = lanes.of(of);
@@ -308,7 +261,7 @@ fn stored(reader: &StoreReader, path: &std::path::Path, most_bytes: u64) -> Stor
         kept_bytes_a_day: kept.filter(|kept| *kept > 0.0).map(f64::round),
         raw_days: forecast.and_then(|forecast| forecast.raw_goes).map(f64::floor),
         offline_days: forecast.and_then(|forecast| forecast.loss).map(f64::floor),
-        given_up: reader.recorded_losses(MAX_GIVEN_UP).unwrap_or_default().into_iter().map(given_up).collect(),
+        given_up: reader.recorded_losses(MAX_GIVEN_UP).unwrap_or_default(),
         ..StoreState::default()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tilth_config::{Channel, Merged};
 use tilth_core::alert::AlertId;
@@ -119,14 +120,22 @@ pub(crate) struct EngineContext {
     pub(crate) missing: BTreeMap<Id, Arc<MissingValues>>,
 }
 
-/// Readings and values since the start; what each counts is said where `status` has them (`ReadingCounts` in `api/rows.rs`).
-#[derive(Debug, Clone, Copy, Default)]
+/// Readings and values since the start, as `status` shows them.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ReadingCounts {
+    /// Readings that the engine took.
     pub(crate) decided: u64,
-    pub(crate) no_value: u64,
+    /// Values that are no number, such as `nan` or an empty field.
+    pub(crate) missing: u64,
+    /// Readings older than the newest of their sensor.
     pub(crate) late: u64,
+    /// Readings stamped in the future; stamped with their arrival instead.
     pub(crate) future_stamps: u64,
+    /// Readings stamped too far in the past without a backlog; stamped with their arrival instead.
     pub(crate) past_stamps: u64,
+    /// Readings whose stamp could not be placed while the clock was not trusted.
     pub(crate) unplaced_stamps: u64,
+    /// Values that the queue from the buses dropped.
     pub(crate) dropped: u64,
 }

@@ -1,6 +1,7 @@
 //! Deleted and dropped rows with the reason, shown on site: one row for what was lost for one reason within a day.
 
 use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
 use tilth_core::time::{Span, Uptime, WallTime};
 
 use super::StoreReader;
@@ -27,14 +28,17 @@ pub(super) struct Loss<'a> {
     pub(super) span: (Uptime, Uptime),
 }
 
-/// Something that was given up, as it is read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that was given up, as `status` shows it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct RecordedLoss {
+    /// `readings`, `windows`, `minutes`, `quarters`, `events` or `diagnostics`.
     pub(crate) what: String,
     pub(crate) reason: String,
     pub(crate) count: u64,
-    pub(crate) from: Option<WallTime>,
-    pub(crate) to: Option<WallTime>,
+    /// Time span of the rows, RFC 3339 in UTC; none where the clock was not trusted.
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 /// Adds to the newest row of its kind, or makes one. Says whether it made one.
@@ -67,7 +71,7 @@ impl StoreReader {
         let boots = boot::boots(&self.0)?;
         let wall = |number: u32, at: Option<i64>| {
             let zero = boots.get(&number).copied().flatten()?;
-            at.map(|at| WallTime(zero.0.saturating_add(at)))
+            at.map(|at| WallTime(zero.0.saturating_add(at)).to_string())
         };
         let mut select = self
             .0

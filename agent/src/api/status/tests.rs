@@ -5,6 +5,7 @@ use tilth_config::BusKind;
 use tilth_core::id::{Id, SensorId};
 
 use super::*;
+use crate::decide::ReadingCounts;
 use crate::sense::bus::health::{BoardHealth, HealthHandle, Reason, UnusableValue};
 
 fn sensor() -> SensorId {
@@ -59,7 +60,7 @@ fn the_json_of_bundles_and_counts_stays() {
     };
     let rejected = json!({"hash":"ab","trusted":"k","version":4,"reason":"bad","reverted":{"content":"cd"}});
     let shown = sync(BundleStatus {
-        active: Some((3, "0123".to_owned())),
+        active: from_str(r#"{"version":3,"hash":"0123"}"#).unwrap(),
         unavailable_reason: Some("gone".to_owned()),
         state_error: Some("lost".to_owned()),
         probation: Some(vec![sensor()]),
@@ -74,9 +75,9 @@ fn the_json_of_bundles_and_counts_stays() {
     let expected = r#"{"hub":"https://h","now":5000,"trouble":null,"alerts":{},"bundle":null,"unavailable_reason":null,"state_error":null,"probation":null,"rejected":{"hash":"ab","trusted":"k","version":null,"reason":"bad","content":"cd"},"pending_reason":null,"ignored":[]"#;
     let shown = sync(BundleStatus { rejected, ..BundleStatus::default() });
     assert_eq!(shown.split_once(r#","state":"#).unwrap().0, expected);
-    let counts = decide::ReadingCounts {
+    let counts = ReadingCounts {
         decided: 1,
-        no_value: 2,
+        missing: 2,
         late: 3,
         future_stamps: 4,
         past_stamps: 5,
@@ -85,5 +86,5 @@ fn the_json_of_bundles_and_counts_stays() {
     };
     let expected =
         r#"{"decided":1,"missing":2,"late":3,"future_stamps":4,"past_stamps":5,"unplaced_stamps":6,"dropped":7}"#;
-    assert_eq!(to_string(&reading_counts(counts)).unwrap(), expected);
+    assert_eq!(to_string(&counts).unwrap(), expected);
 }

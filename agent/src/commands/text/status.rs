@@ -4,8 +4,8 @@ use tilth_core::id::Id;
 
 use super::times::Times;
 use super::{actuators, bus, for_long, line, of, size, span, sync, until, with_counts};
-use crate::api::rows::{ChannelState, ClockState, ConfigState, Lane, ScheduleRow, SilenceRow, StatusRow, StoreState};
-use crate::configuration::{restart_needed, short};
+use crate::api::rows::{ChannelState, ClockState, Lane, ScheduleRow, SilenceRow, StatusRow, StoreState};
+use crate::configuration::{ConfigState, restart_needed, short};
 use crate::console::counted;
 
 const MAX_SILENCES_SHOWN: usize = 8;
@@ -80,9 +80,9 @@ fn config(config: &ConfigState, times: &Times) -> Vec<String> {
     lines.extend(config.warning.clone());
     if let Some(rejected) = &config.rejected {
         let at = times.minute(rejected.at.as_ref()).map_or(String::new(), |at| format!(" at {at}"));
-        let errors = counted(rejected.errors, "error");
+        let errors = counted(rejected.problems.errors, "error");
         lines.push(format!("configuration rejected{at} ({errors}); still running configuration {hash}:"));
-        lines.extend(rejected.problems.iter().map(|problem| format!("  {}", line(problem))));
+        lines.extend(rejected.problems.lines.iter().map(|problem| format!("  {}", line(problem))));
     }
     lines
 }

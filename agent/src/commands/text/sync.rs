@@ -40,30 +40,30 @@ fn condition(sync: &SyncState) -> String {
 fn configuration(sync: &SyncState) -> Vec<String> {
     let pull = &sync.config;
     let mut lines = Vec::new();
-    lines.push(match &sync.bundle {
+    lines.push(match &sync.bundle.active {
         Some(active) => format!("the hub's bundle {} is running (content {})", active.version, short(&active.hash)),
-        None if sync.unavailable_reason.is_some() => "no bundle".to_owned(),
+        None if sync.bundle.unavailable_reason.is_some() => "no bundle".to_owned(),
         None => "no bundle; running the files of config.d".to_owned(),
     });
-    lines.extend(sync.probation.as_ref().map(|awaited| match awaited.as_slice() {
+    lines.extend(sync.bundle.probation.as_ref().map(|awaited| match awaited.as_slice() {
         [] => "on probation: every sensor that was good before is good again".to_owned(),
         awaited => format!("on probation: not good again yet: {}", listed(awaited, MAX_NAMED)),
     }));
-    lines.extend([&sync.unavailable_reason, &sync.state_error].into_iter().flatten().cloned());
-    if let Some(rejected) = &sync.rejected {
+    lines.extend([&sync.bundle.unavailable_reason, &sync.bundle.state_error].into_iter().flatten().cloned());
+    if let Some(rejected) = &sync.bundle.rejected {
         let named = rejected.version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
         lines.push(match rejected.reason.strip_prefix("reverted: ") {
             Some(reason) => format!("{named} was reverted: {reason}; tilth-agent retry tries it again"),
             None => format!("{named} rejected: {}", rejected.reason),
         });
     }
-    lines.extend(sync.pending_reason.clone());
+    lines.extend(sync.bundle.deferred_reason.clone());
     if let Some(why) = &pull.why {
         let heard = ago(pull.last_success, sync).map_or(String::new(), |ago| format!("; last success {ago} ago"));
         lines.push(format!("fetching a bundle fails: {why}{}{heard}", next_try(pull.next_try, sync)));
     }
-    if !sync.ignored.is_empty() {
-        let ignored = listed(&sync.ignored, usize::MAX);
+    if !sync.bundle.ignored.is_empty() {
+        let ignored = listed(&sync.bundle.ignored, usize::MAX);
         lines.push(format!("not used with their calibrations, because the hub configures this device: {ignored}"));
     }
     lines

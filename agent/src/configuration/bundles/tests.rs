@@ -323,17 +323,7 @@ impl Bench {
 
     /// Status of bundles, under the keys of `tilth-agent status`.
     fn shown(&self) -> Value {
-        let shown = self.status.shown().bundle;
-        let active = shown.active.map(|(version, hash)| json!({ "version": version, "hash": hash }));
-        json!({
-            "bundle": active,
-            "unavailable_reason": shown.unavailable_reason,
-            "state_error": shown.state_error,
-            "probation": shown.probation,
-            "rejected": shown.rejected,
-            "pending_reason": shown.deferred_reason,
-            "ignored": shown.ignored,
-        })
+        json!(self.status.shown().bundle)
     }
 }
 

@@ -138,11 +138,8 @@ fn ask<T: DeserializeOwned>(agent: &cli::AgentAddress, path: &str) -> anyhow::Re
 
 /// Reads a file that is closed again at once, so that an agent may start meanwhile.
 fn of_file<T>(path: &Path, question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError>) -> anyhow::Result<T> {
-    let name = || path.display().to_string();
     let began = Instant::now();
-    let reader = StoreReader::of_stopped_agent(path).with_context(name)?;
-    let answer = reader.answer_stopped(question).with_context(name);
-    drop(reader);
+    let answer = StoreReader::read_stopped(path, question).with_context(|| path.display().to_string());
     if began.elapsed() > GAP {
         thread::sleep(GAP);
     }

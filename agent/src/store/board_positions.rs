@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::commit::Commit;
 use super::error::StoreError;
-use super::{Store, StoreReader};
+use super::{Store, StoreReader, row};
 use crate::sense::store_ack::BoardPosition;
 
 /// Writes the newest position of each board that the commits have readings of.
@@ -31,8 +31,7 @@ impl Store {
         if self.needs_migration {
             return Ok(Vec::new());
         }
-        let mut select = connection.prepare("SELECT position FROM board")?;
-        let bodies = select.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let bodies: Vec<String> = row::all(connection, "SELECT position FROM board", [], |row| row.get(0))?;
         // A position that cannot be read costs readings that come twice, and no start.
         Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
     }

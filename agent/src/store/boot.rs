@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
 use tilth_core::site::SiteState;
 use tilth_core::time::{Stamp, WallTime};
 
 use super::Store;
 use super::error::StoreError;
-use super::row::int;
+use super::row::{self, int};
 use crate::checkpoint::OutputsBefore;
 use crate::random;
 
@@ -61,7 +61,7 @@ impl Store {
     /// same: its row comes with the first commit, and until then no numbers are reserved. On any other error no boot began.
     pub(crate) fn begin_boot(&mut self, os_boot: &str, after: u64) -> Result<(u32, AlertNumbers), StoreError> {
         let newest = "SELECT id, os_boot FROM boot ORDER BY id DESC LIMIT 1";
-        let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?));
+        let read = |row: &Row| Ok((row.get(0)?, row.get(1)?));
         let last: Option<(u32, String)> = self.reader.0.query_row(newest, [], read).optional()?;
         let least: u32 = self.reader.0.query_row("SELECT least_boot FROM meta", [], |row| row.get(0))?;
         let number = match last {
@@ -147,7 +147,6 @@ pub(super) fn newest(connection: &Connection) -> Result<u32, StoreError> {
 
 /// All boots, each with the time of day at its uptime zero, as it is known by now.
 pub(super) fn boots(connection: &Connection) -> Result<BTreeMap<u32, Option<WallTime>>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT id, wall_at_zero FROM boot")?;
-    let boots = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(WallTime))))?;
-    Ok(boots.collect::<Result<_, _>>()?)
+    let boot = |row: &Row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(WallTime)));
+    row::all(connection, "SELECT id, wall_at_zero FROM boot", [], boot)
 }

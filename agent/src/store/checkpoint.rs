@@ -6,13 +6,13 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tilth_core::site::SiteState;
 
 use super::error::StoreError;
-use super::row::{int, uint};
+use super::row::{self, int, uint};
 use super::varint::checksum;
 use crate::checkpoint::Checkpoint;
 
@@ -79,15 +79,12 @@ pub(super) fn write(
 
 /// The whole with its changes. A file of an older layout has no changes.
 pub(super) fn read(connection: &Connection, needs_migration: bool) -> Result<Option<StoredCheckpoint>, StoreError> {
-    let bodies = |sql: &str| -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
-        let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    };
-    let Some((mut position, whole)) = bodies("SELECT raw, body FROM snapshot")?.pop() else { return Ok(None) };
+    let body = |row: &Row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+    let mut wholes: Vec<_> = row::all(connection, "SELECT raw, body FROM snapshot", [], body)?;
+    let Some((mut position, whole)) = wholes.pop() else { return Ok(None) };
     let mut checkpoint: Checkpoint = parse(&whole)?;
-    let changes =
-        if needs_migration { Vec::new() } else { bodies("SELECT raw, body FROM snapshot_change ORDER BY id")? };
+    let changes = "SELECT raw, body FROM snapshot_change ORDER BY id";
+    let changes = if needs_migration { Vec::new() } else { row::all(connection, changes, [], body)? };
     for (raw, body) in changes {
         checkpoint.apply(parse(&body)?);
         position = raw;

@@ -15,7 +15,7 @@ use super::gaps;
 use super::lane::LaneStates;
 use super::losses::{self, Loss};
 use super::retention::{FOR_ROOM, Policy, RowKind, Step, Usage, next_step, shortage};
-use super::row::{int, uint};
+use super::row::{self, int, uint};
 use super::schema::pragma;
 
 /// Rows of one step: a few pages, so that a commit waits for milliseconds.
@@ -222,11 +222,9 @@ const fn columns(rows: RowKind) -> (&'static str, [&'static str; 3]) {
 fn oldest_rows(connection: &Connection, rows: RowKind, count: i64) -> Result<Vec<OldRow>, StoreError> {
     let (table, [key, last, at]) = columns(rows);
     let sql = format!("SELECT {key}, {last}, boot, {at} FROM {table} ORDER BY {key} LIMIT ?");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let oldest = statement.query_map([count], |row| {
+    row::all(connection, &sql, [count], |row| {
         Ok(OldRow { rows, key: row.get(0)?, last: row.get(1)?, at: (row.get(2)?, row.get(3)?) })
-    })?;
-    Ok(oldest.collect::<Result<_, _>>()?)
+    })
 }
 
 /// Deletes rows from the front of their table. Windows and diagnostics that the hub does not have leave a gap.

@@ -11,7 +11,7 @@ use super::deletion::{BootInstant, STEP_ROWS};
 use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
-use super::row::{int, uint};
+use super::row::{self, int, uint};
 
 /// Events that are looked at to become digests, in one step.
 const COLLAPSE_ROWS: usize = 256;
@@ -29,17 +29,14 @@ pub(super) struct AlertEvent {
 
 /// The first events about alerts that are over, but digests.
 fn closed_alerts(connection: &Connection) -> Result<Vec<AlertEvent>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, about, alert, ends, boot, uptime FROM event
-         WHERE seq > ? AND about IS NOT NULL AND kind <> 'digest' ORDER BY seq LIMIT ?",
-    )?;
+    let sql = "SELECT seq, about, alert, ends, boot, uptime FROM event
+         WHERE seq > ? AND about IS NOT NULL AND kind <> 'digest' ORDER BY seq LIMIT ?";
     let mut after = 0;
     loop {
-        let events = statement.query_map((after, LOOKED_AT), |row| {
+        let events: Vec<AlertEvent> = row::all(connection, sql, (after, LOOKED_AT), |row| {
             let at = (row.get(4)?, row.get(5)?);
             Ok(AlertEvent { seq: row.get(0)?, about: row.get(1)?, alert: row.get(2)?, ends: row.get(3)?, at })
         })?;
-        let events: Vec<AlertEvent> = events.collect::<Result<_, _>>()?;
         let Some(last) = events.last() else { return Ok(events) };
         after = last.seq;
         let closed = closed_of(events);

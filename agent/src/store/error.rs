@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 
 use super::buffer::Cause;
-use super::varint::BlockError;
 
 /// The most characters of what SQLite says.
 const MOST_SAID: usize = 200;
@@ -82,11 +81,5 @@ impl From<rusqlite::Error> for StoreError {
             }
             _ => StoreError::Unexpected(first_line(&error.to_string())),
         }
-    }
-}
-
-impl From<BlockError> for StoreError {
-    fn from(error: BlockError) -> StoreError {
-        StoreError::Damaged(format!("a block: {error}"))
     }
 }

@@ -151,7 +151,7 @@ impl Export {
 
     fn add_readings(&mut self, row: &StoredRow) -> Result<(), StoreError> {
         let Some(part) = self.boots.get(&row.boot) else { return Ok(()) };
-        let Ok(block) = raw_block::decode(&row.content) else {
+        let Some(block) = raw_block::decode(&row.content) else {
             self.counts.damaged += 1;
             return Ok(());
         };
@@ -180,7 +180,7 @@ impl Export {
         let Some(part) = self.boots.get(&row.boot).filter(|part| part.uptimes.contains(&row.start)) else {
             return Ok(());
         };
-        let Ok(entries) = window_block::decode(row.start, &row.content) else {
+        let Some(entries) = window_block::decode(row.start, &row.content) else {
             self.counts.damaged += 1;
             return Ok(());
         };

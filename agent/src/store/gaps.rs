@@ -34,12 +34,10 @@ pub(super) fn add(
 
 /// The gaps that reach into a range, cut to it, by sequence.
 pub(super) fn within(connection: &Connection, lane: Lane, range: &RangeInclusive<u64>) -> Result<Vec<Gap>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT first, last, kind, reason FROM gap WHERE lane = ?1 AND first <= ?3 AND last >= ?2 ORDER BY first",
-    )?;
-    let gaps = statement.query_map((lane_id(lane), int(*range.start()), int(*range.end())), row::gap)?;
+    let sql = "SELECT first, last, kind, reason FROM gap WHERE lane = ?1 AND first <= ?3 AND last >= ?2 ORDER BY first";
     let cut = |gap: Gap| Gap { first: gap.first.max(*range.start()), last: gap.last.min(*range.end()), ..gap };
-    Ok(gaps.map(|gap| gap.map(cut)).collect::<Result<_, _>>()?)
+    let within = (lane_id(lane), int(*range.start()), int(*range.end()));
+    row::all(connection, sql, within, |row| row::gap(row).map(cut))
 }
 
 /// Drops what is recorded up to a sequence, itself included.

@@ -16,6 +16,7 @@ use tilth_protocol::Lane;
 use super::StoreReader;
 use super::error::StoreError;
 use super::log::Log;
+use super::row;
 use crate::durable;
 
 const NAME: &str = "history.last";
@@ -145,12 +146,10 @@ impl LostHistory {
 impl StoreReader {
     /// What earlier starts said was lost, the newest first, from the newest [`LOOKED_AT`] events.
     pub(crate) fn said_lost(&self, most: usize) -> Result<Vec<String>, StoreError> {
-        let mut select = self.0.prepare(
-            "SELECT json_extract(body, '$.message') FROM event
-             WHERE seq > (SELECT max(seq) FROM event) - ? AND kind = 'history-missing' ORDER BY seq DESC",
-        )?;
-        let rows = select.query_map([LOOKED_AT], |row| row.get::<_, Option<String>>(0))?;
-        Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().take(most).collect())
+        let sql = "SELECT json_extract(body, '$.message') FROM event
+             WHERE seq > (SELECT max(seq) FROM event) - ? AND kind = 'history-missing' ORDER BY seq DESC";
+        let said: Vec<Option<String>> = row::all(&self.0, sql, [LOOKED_AT], |row| row.get(0))?;
+        Ok(said.into_iter().flatten().take(most).collect())
     }
 }
 

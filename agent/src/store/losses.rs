@@ -7,7 +7,7 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use super::StoreReader;
 use super::boot;
 use super::error::StoreError;
-use super::row::{int, uint};
+use super::row::{self, int, uint};
 
 /// Losses of one kind within so long of each other are one row.
 const TOGETHER: Span = Span::from_mins(24 * 60);
@@ -73,14 +73,11 @@ impl StoreReader {
             let zero = boots.get(&number).copied().flatten()?;
             at.map(|at| WallTime(zero.0.saturating_add(at)).to_string())
         };
-        let mut select = self
-            .0
-            .prepare_cached("SELECT what, reason, count, boot, first, last FROM loss ORDER BY id DESC LIMIT ?")?;
-        let rows = select.query_map([most], |row| {
+        let sql = "SELECT what, reason, count, boot, first, last FROM loss ORDER BY id DESC LIMIT ?";
+        row::all(&self.0, sql, [most], |row| {
             let (boot, first, last) = (row.get(3)?, row.get(4)?, row.get(5)?);
             let (what, reason, count) = (row.get(0)?, row.get(1)?, uint(row.get(2)?));
             Ok(RecordedLoss { what, reason, count, from: wall(boot, first), to: wall(boot, last) })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 }

@@ -58,16 +58,12 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn load(connection: &Connection) -> Result<Names, StoreError> {
-        let texts = |sql: &str| -> Result<HashMap<String, u32>, StoreError> {
-            let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        };
+        let numbered = |sql| row::all(connection, sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
         let series = series_by_number(connection)?.into_iter().map(|(number, series)| (series, number)).collect();
         Ok(Names {
             series,
-            calibrations: texts("SELECT body, id FROM calibration")?,
-            plans: texts("SELECT hash, id FROM plan")?,
+            calibrations: numbered("SELECT body, id FROM calibration")?,
+            plans: numbered("SELECT hash, id FROM plan")?,
             last: None,
         })
     }

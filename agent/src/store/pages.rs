@@ -3,7 +3,6 @@
 //! page shows.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use rusqlite::{OptionalExtension, Row};
@@ -16,10 +15,7 @@ use super::boot::boots;
 use super::error::StoreError;
 use super::history::{BootPart, Period};
 use super::names::series_by_number;
-use super::open::FileId;
-use super::questions::Unanswered;
 use super::row::{self, Series, int, uint};
-use super::schema;
 
 /// Most bytes of one page: while it is encoded the agent does nothing else, for a few milliseconds.
 const PAGE_BYTES: usize = 128 << 10;
@@ -93,16 +89,6 @@ pub(crate) struct StoredRow {
 }
 
 impl StoreReader {
-    /// Opens the database of an agent that is not running, for one question. As long as it is open no agent opens it.
-    pub(crate) fn of_stopped_agent(path: &Path) -> Result<StoreReader, Unanswered> {
-        let file = FileId::of(path).ok_or(Unanswered::NoDatabase)?;
-        let reader = StoreReader::open(path, file)?;
-        match schema::layout(&reader.0)? {
-            found if found > schema::LAYOUT => Err(StoreError::Newer { found, known: schema::LAYOUT }.into()),
-            _ => Ok(reader),
-        }
-    }
-
     /// What there is of a period, or of all time. After `deadline` it names all keys of a table instead of those of the period: rows of
     /// another time are left out where they are read. To be read within one transaction.
     pub(crate) fn contents(&self, period: Option<&Period>, deadline: Instant) -> Result<Contents, StoreError> {
@@ -166,9 +152,8 @@ impl StoreReader {
             if table == Table::Raw {
                 let late = "SELECT id FROM raw WHERE late = 1 AND boot = ? AND last >= ? AND first <= ? AND id >= ?";
                 let within = (boot, part.uptimes.start().0, part.uptimes.end().0, int(end));
-                let mut late = self.0.prepare_cached(late)?;
-                let found = late.query_map(within, |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-                keys.extend(found.into_iter().map(|id| (uint(id), uint(id))));
+                let late: Vec<i64> = row::all(&self.0, late, within, |row| row.get(0))?;
+                keys.extend(late.into_iter().map(|id| (uint(id), uint(id))));
             }
         }
         Ok(Some(keys))

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::error::StoreError;
 use super::handle::StoreHandle;
 use super::open::{self, ALONE, FileId};
+use super::schema::{self, LAYOUT};
 use super::{Store, StoreReader};
 
 /// Questions that wait at most; with more the store is busy.
@@ -201,12 +202,16 @@ impl StoreReader {
         Ok(StoreReader(connection))
     }
 
-    /// Reads a question of the database of a stopped agent.
-    pub(crate) fn answer_stopped<T>(
-        &self,
+    /// Reads a question from the database of an agent that is not running. As long as it is open no agent opens it.
+    pub(crate) fn read_stopped<T>(
+        path: &Path,
         question: impl FnOnce(&StoreReader, Instant) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.answer(STOPPED_READ_TIME, question)
+    ) -> Result<T, Unanswered> {
+        let reader = StoreReader::open(path, FileId::of(path).ok_or(Unanswered::NoDatabase)?)?;
+        match schema::layout(&reader.0)? {
+            found if found > LAYOUT => Err(StoreError::Newer { found, known: LAYOUT }.into()),
+            _ => Ok(reader.answer(STOPPED_READ_TIME, question)?),
+        }
     }
 
     /// Reads a question in one transaction.

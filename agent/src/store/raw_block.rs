@@ -19,7 +19,7 @@ use tilth_core::reading::Quality;
 use tilth_core::time::Uptime;
 use tilth_core::value::Steps;
 
-use super::varint::{BlockError, Cursor, put, put_packed, put_signed, seal, unseal};
+use super::varint::{Cursor, put, put_packed, put_signed, seal, unseal};
 
 const LAYOUT: u8 = 1;
 
@@ -171,7 +171,8 @@ struct Entry {
     length: usize,
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
+/// The readings of a block; none of one that is damaged.
+pub(super) fn decode(bytes: &[u8]) -> Option<RawBlock> {
     let mut cursor = unseal(bytes, LAYOUT)?;
     let plan = cursor.number()?;
     let mut entries = Vec::new();
@@ -190,19 +191,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
     cursor.end(RawBlock { plan, columns })
 }
 
-fn read_column(entry: &Entry, mut cursor: Cursor) -> Result<Column, BlockError> {
+fn read_column(entry: &Entry, mut cursor: Cursor) -> Option<Column> {
     let Entry { head, calibration, readings, .. } = *entry;
     if readings > MOST_POINTS {
-        return Err(BlockError::Content);
+        return None;
     }
     let mut points = Vec::with_capacity(readings);
     while points.len() < readings {
         let (byte, left) = (cursor.byte()?, readings - points.len());
         let run = if byte >= THE_REST { left } else { cursor.number()? };
         if run == 0 || run > left {
-            return Err(BlockError::Content);
+            return None;
         }
-        let quality = quality(byte & !THE_REST)?;
+        let quality = *QUALITIES.get(usize::from(byte & !THE_REST))?;
         points.resize(points.len() + run, Point { at: Uptime(0), steps: Steps(0), quality, raw: None });
     }
     let changes = cursor.packed(readings.saturating_sub(2))?;
@@ -222,30 +223,29 @@ fn read_column(entry: &Entry, mut cursor: Cursor) -> Result<Column, BlockError> 
     cursor.end(Column { series: head.series, calibration, points })
 }
 
-fn read_list<'a>(cursor: &mut Cursor<'a>, count: usize) -> Result<impl Iterator<Item = i64> + use<'a>, BlockError> {
+fn read_list<'a>(cursor: &mut Cursor<'a>, count: usize) -> Option<impl Iterator<Item = i64> + use<'a>> {
     let mut number = cursor.signed()?;
     let differences = cursor.packed(count.saturating_sub(1))?;
-    Ok(std::iter::once(0).chain(differences).map(move |difference| {
+    Some(std::iter::once(0).chain(differences).map(move |difference| {
         number = number.wrapping_add(difference);
         number
     }))
 }
 
-fn read_raws(cursor: &mut Cursor, points: &mut [Point]) -> Result<(), BlockError> {
+fn read_raws(cursor: &mut Cursor, points: &mut [Point]) -> Option<()> {
     match cursor.byte()? {
         AS_BITS => {
             for point in points {
-                let bits = cursor.take(8)?.try_into().map_err(|_| BlockError::Content)?;
-                point.raw = Some(f64::from_bits(u64::from_le_bytes(bits)));
+                point.raw = Some(f64::from_le_bytes(cursor.take(8)?.try_into().ok()?));
             }
         }
         form if form <= MOST_DECIMALS => {
             let numbers = read_list(cursor, points.len())?;
             points.iter_mut().zip(numbers).for_each(|(point, number)| point.raw = Some(number as f64 / power(form)));
         }
-        _ => return Err(BlockError::Content),
+        _ => return None,
     }
-    Ok(())
+    Some(())
 }
 
 /// By their code.
@@ -254,10 +254,6 @@ const QUALITIES: [Quality; 6] =
 
 fn code(quality: Quality) -> u8 {
     QUALITIES.iter().position(|known| *known == quality).unwrap_or_default() as u8
-}
-
-fn quality(code: u8) -> Result<Quality, BlockError> {
-    QUALITIES.get(usize::from(code)).copied().ok_or(BlockError::Content)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The one translation between rows and the types of core and protocol.
 
-use rusqlite::Row;
+use rusqlite::{Connection, Params, Row};
 use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
@@ -20,6 +20,17 @@ pub(super) fn int(number: u64) -> i64 {
 /// Back again; what was never written reads as 0.
 pub(super) fn uint(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// All rows of a query, each as `read` has it.
+pub(super) fn all<T, All: FromIterator<T>>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnMut(&Row) -> rusqlite::Result<T>,
+) -> Result<All, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_map(params, read)?.collect::<Result<_, _>>()?)
 }
 
 pub(super) const fn lane_id(lane: Lane) -> i64 {

@@ -1,18 +1,7 @@
 //! Whole numbers in as few bytes as they need: seven bits a byte, the lowest first, signs folded in by zigzag.
-
-/// Why a block cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BlockError {
-    /// The block ends too early, or its lengths contradict each other.
-    #[error("its content contradicts itself")]
-    Content,
-    /// The block is not what was written.
-    #[error("its checksum is wrong")]
-    Checksum,
-    /// Written by a version that lays blocks out otherwise.
-    #[error("it has layout {0}, which this version does not know")]
-    Layout(u8),
-}
+//!
+//! Reading gives none where a block ends too early, its lengths contradict each other, it is not what was written, or a version wrote it
+//! that lays blocks out otherwise.
 
 pub(super) fn put(out: &mut Vec<u8>, number: u64) {
     put_wide(out, u128::from(number));
@@ -66,14 +55,10 @@ pub(super) fn seal(block: &mut Vec<u8>) {
 }
 
 /// What is between layout and checksum of a block, if both are right.
-pub(super) fn unseal(block: &[u8], layout: u8) -> Result<Cursor<'_>, BlockError> {
-    let (content, sum) = block.split_last_chunk::<4>().ok_or(BlockError::Content)?;
-    if checksum(content) != u32::from_le_bytes(*sum) {
-        return Err(BlockError::Checksum);
-    }
+pub(super) fn unseal(block: &[u8], layout: u8) -> Option<Cursor<'_>> {
+    let (content, sum) = block.split_last_chunk::<4>()?;
     let mut cursor = Cursor(content);
-    let found = cursor.byte()?;
-    if found == layout { Ok(cursor) } else { Err(BlockError::Layout(found)) }
+    (checksum(content) == u32::from_le_bytes(*sum) && cursor.byte()? == layout).then_some(cursor)
 }
 
 pub(super) fn checksum(bytes: &[u8]) -> u32 {
@@ -87,58 +72,51 @@ pub(super) fn checksum(bytes: &[u8]) -> u32 {
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(super) fn byte(&mut self) -> Result<u8, BlockError> {
-        let (first, rest) = self.0.split_first().ok_or(BlockError::Content)?;
-        self.0 = rest;
-        Ok(*first)
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        self.0.split_off_first().copied()
     }
 
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], BlockError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(BlockError::Content)?;
-        self.0 = rest;
-        Ok(taken)
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        self.0.split_off(..length)
     }
 
     /// The `value` that was read, if nothing is left.
-    pub(super) fn end<T>(self, value: T) -> Result<T, BlockError> {
-        if self.0.is_empty() { Ok(value) } else { Err(BlockError::Content) }
+    pub(super) fn end<T>(self, value: T) -> Option<T> {
+        self.0.is_empty().then_some(value)
     }
 
-    pub(super) fn wide(&mut self) -> Result<u128, BlockError> {
+    pub(super) fn wide(&mut self) -> Option<u128> {
         let mut number = 0;
         for shift in (0..128).step_by(7) {
             let byte = self.byte()?;
             let bits = u128::from(byte & 0x7f);
             if (bits << shift) >> shift != bits {
-                return Err(BlockError::Content);
+                return None;
             }
             number |= bits << shift;
             if byte < 0x80 {
-                return Ok(number);
+                return Some(number);
             }
         }
-        Err(BlockError::Content)
+        None
     }
 
-    pub(super) fn number<N: TryFrom<u128>>(&mut self) -> Result<N, BlockError> {
-        N::try_from(self.wide()?).map_err(|_| BlockError::Content)
+    pub(super) fn number<N: TryFrom<u128>>(&mut self) -> Option<N> {
+        N::try_from(self.wide()?).ok()
     }
 
-    pub(super) fn signed(&mut self) -> Result<i64, BlockError> {
-        Ok(unfold(self.number()?))
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        self.number().map(unfold)
     }
 
     /// A list of so many packed numbers.
-    pub(super) fn packed(&mut self, count: usize) -> Result<impl Iterator<Item = i64> + use<'a>, BlockError> {
-        let width = u32::from(self.byte()?);
-        if width > 64 {
-            return Err(BlockError::Content);
-        }
-        let length = count.checked_mul(width as usize).ok_or(BlockError::Content)?.div_ceil(8);
+    pub(super) fn packed(&mut self, count: usize) -> Option<impl Iterator<Item = i64> + use<'a>> {
+        let width = Some(u32::from(self.byte()?)).filter(|width| *width <= 64)?;
+        let length = count.checked_mul(width as usize)?.div_ceil(8);
         let mut bytes = self.take(length)?.iter();
         let (mut bits, mut filled) = (0u128, 0);
         let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
-        Ok((0..count).map(move |_| {
+        Some((0..count).map(move |_| {
             while filled < width {
                 // As many bytes were taken as the numbers need.
                 bits |= u128::from(bytes.next().copied().unwrap_or(0)) << filled;
@@ -151,9 +129,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// A count of things that take at least `least` bytes each: never more than can follow.
-    pub(super) fn count(&mut self, least: usize) -> Result<usize, BlockError> {
-        let count: usize = self.number()?;
-        if count > self.0.len() / least { Err(BlockError::Content) } else { Ok(count) }
+    pub(super) fn count(&mut self, least: usize) -> Option<usize> {
+        self.number().filter(|count| *count <= self.0.len() / least)
     }
 }
 

@@ -14,7 +14,7 @@ use tilth_core::time::Uptime;
 use tilth_core::value::Steps;
 use tilth_core::windows::{Row, Sums, Window};
 
-use super::varint::{BlockError, Cursor, put, put_signed, put_wide, seal, unseal};
+use super::varint::{Cursor, put, put_signed, put_wide, seal, unseal};
 
 const LAYOUT: u8 = 1;
 
@@ -58,7 +58,8 @@ fn shift(sums: &Sums) -> u128 {
     min.wrapping_mul(sum).wrapping_mul(2).wrapping_sub(u128::from(sums.count).wrapping_mul(min.wrapping_mul(min)))
 }
 
-pub(super) fn decode(start: Uptime, bytes: &[u8]) -> Result<Vec<Entry>, BlockError> {
+/// The windows of a block; none of one that is damaged.
+pub(super) fn decode(start: Uptime, bytes: &[u8]) -> Option<Vec<Entry>> {
     let mut cursor = unseal(bytes, LAYOUT)?;
     let count = cursor.count(4)?;
     let mut entries = Vec::with_capacity(count);
@@ -71,13 +72,13 @@ pub(super) fn decode(start: Uptime, bytes: &[u8]) -> Result<Vec<Entry>, BlockErr
             0 => None,
             count => Some(read_sums(&mut cursor, start, count)?),
         };
-        let series = u32::try_from(series).map_err(|_| BlockError::Content)?;
-        entries.push(Entry { series, row: Row { revision, window: Window { bad, good } } });
+        entries
+            .push(Entry { series: u32::try_from(series).ok()?, row: Row { revision, window: Window { bad, good } } });
     }
     cursor.end(entries)
 }
 
-fn read_sums(cursor: &mut Cursor, start: Uptime, count: u32) -> Result<Sums, BlockError> {
+fn read_sums(cursor: &mut Cursor, start: Uptime, count: u32) -> Option<Sums> {
     let min = cursor.signed()?;
     let max = min.wrapping_add(cursor.signed()?);
     let last = min.wrapping_add(cursor.signed()?);
@@ -85,7 +86,7 @@ fn read_sums(cursor: &mut Cursor, start: Uptime, count: u32) -> Result<Sums, Blo
     let sum = cursor.signed()?.wrapping_add(i64::from(count).wrapping_mul(min));
     let (min, max, last, last_at) = (Steps(min), Steps(max), Steps(last), Uptime(last_at));
     let around = Sums { count, sum, sum_sq: cursor.wide()?, min, max, last, last_at };
-    Ok(Sums { sum_sq: around.sum_sq.wrapping_add(shift(&around)), ..around })
+    Some(Sums { sum_sq: around.sum_sq.wrapping_add(shift(&around)), ..around })
 }
 
 #[cfg(test)]

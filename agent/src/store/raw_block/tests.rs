@@ -69,10 +69,10 @@ proptest! {
     fn a_block_cut_short_or_changed_is_refused(block in block(), at: prop::sample::Index, flip in 1u8..) {
         let bytes = encode(&block);
         let at = at.index(bytes.len());
-        prop_assert!(decode(&bytes[..at]).is_err());
+        prop_assert!(decode(&bytes[..at]).is_none());
         let mut changed = bytes;
         changed[at] ^= flip;
-        prop_assert_eq!(decode(&changed), Err(BlockError::Checksum));
+        prop_assert_eq!(decode(&changed), None);
     }
 }
 

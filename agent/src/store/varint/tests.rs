@@ -22,9 +22,9 @@ proptest! {
         put(&mut out, number);
         put_signed(&mut out, signed);
         let mut cursor = Cursor(&out);
-        prop_assert_eq!(cursor.wide(), Ok(wide));
-        prop_assert_eq!(cursor.number(), Ok(number));
-        prop_assert_eq!(cursor.signed(), Ok(signed));
+        prop_assert_eq!(cursor.wide(), Some(wide));
+        prop_assert_eq!(cursor.number(), Some(number));
+        prop_assert_eq!(cursor.signed(), Some(signed));
         prop_assert!(cursor.0.is_empty());
     }
 }

@@ -20,7 +20,7 @@ proptest! {
     #[test]
     fn blocks_come_back(start: i64, entries in vec(entry(), 0..30)) {
         let start = Uptime(start);
-        prop_assert_eq!(decode(start, &encode(start, &entries)), Ok(entries));
+        prop_assert_eq!(decode(start, &encode(start, &entries)), Some(entries));
     }
 
     #[test]
@@ -37,10 +37,10 @@ proptest! {
     ) {
         let bytes = encode(Uptime(0), &entries);
         let at = at.index(bytes.len());
-        prop_assert!(decode(Uptime(0), &bytes[..at]).is_err());
+        prop_assert!(decode(Uptime(0), &bytes[..at]).is_none());
         let mut changed = bytes;
         changed[at] ^= flip;
-        prop_assert_eq!(decode(Uptime(0), &changed), Err(BlockError::Checksum));
+        prop_assert_eq!(decode(Uptime(0), &changed), None);
     }
 }
 

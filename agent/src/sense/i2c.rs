@@ -233,7 +233,7 @@ impl ChipPoller<'_> {
             return drop(answer.send(Err(NOT_BEGUN.to_owned())));
         }
         let now = self.context.clock.uptime();
-        let chip = self.chips.iter_mut().find(|chip| chip.feeds(&sensor));
+        let chip = self.chips.iter_mut().find(|chip| chip.sensors.iter().any(|own| own.sensor == sensor));
         let found = chip.ok_or_else(|| format!("nothing is read for {sensor}")).and_then(|chip| match chip.kind {
             _ if chip.driver.ezo().is_none() => {
                 Err(format!("it is read from {}, which is no EZO circuit", chip.name()))
@@ -265,7 +265,7 @@ impl ChipPoller<'_> {
                 continue;
             }
             let temperature = self.temperature_for(ix, now);
-            self.chips[ix].driver.compensate(temperature);
+            self.chips[ix].driver.ezo().into_iter().for_each(|ezo| ezo.temperature = temperature);
             self.begin_calibration(ix, now);
             let outcome;
             (bus, outcome) = self.step(bus, ix).await?;
@@ -432,13 +432,10 @@ impl PolledChip {
         }
     }
 
-    fn feeds(&self, sensor: &SensorId) -> bool {
-        self.sensors.iter().any(|own| own.sensor == *sensor)
-    }
-
     /// Why the newest value is not to be relied on: the RTD circuit that compensates it gives no temperature.
     fn why_suspect(&self) -> Option<Arc<str>> {
-        let rtd = self.rtd.filter(|_| !self.driver.is_compensated())?;
+        let is_compensated = matches!(&self.driver, Driver::Ezo(ezo) if ezo.is_compensated);
+        let rtd = self.rtd.filter(|_| !is_compensated)?;
         Some(format!("{} is not compensated: the ezo_rtd at {rtd:#04x} gives no temperature", self.name()).into())
     }
 

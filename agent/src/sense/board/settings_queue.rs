@@ -39,14 +39,6 @@ struct QueuedSetting {
     refused: Option<Refusal>,
 }
 
-/// An answer of the board to a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) setting: Setting,
-    /// Whether the board answered otherwise before, or not at all.
-    pub(super) is_news: bool,
-}
-
 /// The settings of one board.
 #[derive(Debug)]
 pub(super) struct SettingsQueue {
@@ -104,13 +96,13 @@ impl SettingsQueue {
         self.last_id
     }
 
-    /// A command was done or refused: what that says of a setting, if it is the one under way.
-    pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<Answer> {
+    /// A command was done or refused: the setting, if it is the one under way, and whether the board answered otherwise before, or not at all.
+    pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<(Setting, bool)> {
         let is_meant = |queued: &&mut QueuedSetting| matches!(queued.progress, Progress::Sent { command: sent, .. } if sent == command);
         let queued = self.settings.iter_mut().find(is_meant)?;
         queued.progress = Progress::Answered;
         let before = std::mem::replace(&mut queued.refused, refusal);
-        Some(Answer { setting: queued.setting, is_news: before != refusal })
+        Some((queued.setting, before != refusal))
     }
 
     /// Settings that the board refused, and why.
@@ -172,7 +164,7 @@ mod tests {
         assert_eq!(short(queue.second().0), "None", "expected a whole second to pass");
         assert_eq!([(); 2].map(|()| short(queue.second().0)), ["1: relay 1", "1: relay 1"]);
         assert_eq!(queue.answered(9, None), None);
-        assert_eq!(queue.answered(1, None), Some(Answer { setting: relay(1), is_news: false }));
+        assert_eq!(queue.answered(1, None), Some((relay(1), false)));
         assert_eq!((short(queue.next()), queue.unanswered()), ("2: channel 3".to_owned(), 1));
         assert_eq!(queue.answered(1, None), None, "expected a late answer to end nothing");
         assert!(queue.answered(2, None).is_some());
@@ -205,7 +197,7 @@ mod tests {
         queue.set(vec![channel(0), channel(9)]);
         let answer = |queue: &mut SettingsQueue, refusal| {
             let Some(ToBoard::SetChannel(SetChannel { command, .. })) = queue.next() else { panic!("no command") };
-            queue.answered(command, refusal).map(|answer| answer.is_news)
+            queue.answered(command, refusal).map(|(_, is_news)| is_news)
         };
         assert_eq!(answer(&mut queue, None), Some(false));
         assert_eq!(answer(&mut queue, Some(Refusal::NoSuchNumber)), Some(true));

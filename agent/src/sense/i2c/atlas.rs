@@ -51,6 +51,18 @@ enum EzoCommand {
     ReadAt(f64),
 }
 
+/// What is known of a kind of circuit.
+struct Circuit {
+    /// Word of the circuit for itself.
+    word: &'static str,
+    /// Value of a reading until it says which it puts out.
+    output: &'static str,
+    /// What it is asked at the start.
+    questions: &'static [EzoCommand],
+    /// Steps of a calibration that it has besides those of all.
+    steps: &'static str,
+}
+
 /// A circuit, and which question or command to it is under way.
 ///
 /// ```text
@@ -71,10 +83,10 @@ pub(super) struct Ezo {
     asked: Option<(EzoCommand, u8)>,
     /// Names of the values of a reading, in their order.
     outputs: Vec<&'static str>,
-    /// Temperature that compensates, C.
-    temperature: Option<f64>,
-    /// Whether the newest reading was taken at that temperature.
-    is_compensated: bool,
+    /// Temperature of the water that compensates the next readings, C.
+    pub(super) temperature: Option<f64>,
+    /// Whether the newest reading was taken at such a temperature.
+    pub(super) is_compensated: bool,
     /// Calibration that comes before the next reading, and how far it is; no command where it only asks.
     calibration: Option<(Option<CalibrationCommand>, Progress)>,
     /// What the circuit says of its calibration.
@@ -96,7 +108,7 @@ enum Progress {
 }
 
 impl EzoCommand {
-    fn text(self, chip: I2cChip) -> String {
+    fn text(self) -> String {
         match self {
             EzoCommand::Info => "i".to_owned(),
             EzoCommand::Status => "Status".to_owned(),
@@ -105,7 +117,7 @@ impl EzoCommand {
             EzoCommand::Celsius => "S,c".to_owned(),
             EzoCommand::Calibration => "Cal,?".to_owned(),
             EzoCommand::Slope => "Slope,?".to_owned(),
-            EzoCommand::Calibrate(calibration) => calibration.text(chip).unwrap_or_default(),
+            EzoCommand::Calibrate(calibration) => calibration.text(),
             EzoCommand::Read => "R".to_owned(),
             EzoCommand::ReadAt(temperature) => format!("RT,{temperature:.1}"),
         }
@@ -120,7 +132,7 @@ impl EzoCommand {
     /// Processing delay of the datasheet.
     fn delay(self, chip: I2cChip) -> Duration {
         if let EzoCommand::Calibrate(calibration) = self {
-            return calibration.delay(chip);
+            return calibration.delay();
         }
         Duration::from_millis(match (self, chip) {
             (EzoCommand::ReadAt(_), _) | (EzoCommand::Read, I2cChip::EzoPh) => 900,
@@ -132,29 +144,17 @@ impl EzoCommand {
 
 impl Ezo {
     pub(super) fn new(chip: I2cChip) -> Ezo {
-        let outputs = usual_outputs(chip);
-        let (answered, asked, temperature, is_compensated) = (0, None, None, false);
         Ezo {
             chip,
-            answered,
-            asked,
-            outputs,
-            temperature,
-            is_compensated,
+            answered: 0,
+            asked: None,
+            outputs: vec![Circuit::of(chip).output],
+            temperature: None,
+            is_compensated: false,
             calibration: None,
             status: CalibrationStatus::default(),
             logged_restart: None,
         }
-    }
-
-    /// Sets the temperature of the water for the next readings.
-    pub(super) fn compensate(&mut self, temperature: Option<f64>) {
-        self.temperature = temperature;
-    }
-
-    /// Whether the newest reading was taken at a temperature of the water.
-    pub(super) fn is_compensated(&self) -> bool {
-        self.is_compensated
     }
 
     /// Takes a step of a calibration before the next reading, and asks the circuit afterwards how it is calibrated; without a command it
@@ -173,7 +173,7 @@ impl Ezo {
     pub(super) fn calibrated(&mut self, done: &Result<Step, Fault>) -> Option<Result<CalibrationStatus, String>> {
         let over = |(_, progress): &mut (_, Progress)| done.is_err() || *progress == Progress::Done;
         let (command, progress) = self.calibration.take_if(over)?;
-        let command = command.and_then(|command| command.text(self.chip)).unwrap_or_default();
+        let command = command.map(CalibrationCommand::text).unwrap_or_default();
         Some(match (progress, done) {
             (Progress::Done, _) | (_, Ok(_)) => Ok(self.status),
             (Progress::Waiting, Err(fault)) => Err(format!("nothing was changed: {fault}")),
@@ -199,7 +199,7 @@ impl Ezo {
                 (Some((_, progress)), EzoCommand::Read | EzoCommand::ReadAt(_)) => *progress = Progress::Done,
                 _ => {}
             }
-            io.write(command.text(self.chip).as_bytes())?;
+            io.write(command.text().as_bytes())?;
             self.asked = Some((command, 0));
             return Ok(Step::Again(command.delay(self.chip)));
         };
@@ -211,7 +211,7 @@ impl Ezo {
             Reply::Processing => return Err(Fault::NotReady),
             Reply::NoData => return Err(Fault::PowerLost),
             Reply::SyntaxError if command.may_be_unknown() => String::new(),
-            Reply::SyntaxError => return Err(Fault::NotUnderstood(command.text(self.chip))),
+            Reply::SyntaxError => return Err(Fault::NotUnderstood(command.text())),
             Reply::Text(text) => text,
         };
         self.asked = None;
@@ -233,7 +233,7 @@ impl Ezo {
 
     /// Asks next how the circuit is calibrated, unless other questions come first.
     fn ask_calibration(&mut self) {
-        let before = questions(self.chip).iter().position(|question| *question == EzoCommand::Calibration);
+        let before = Circuit::of(self.chip).questions.iter().position(|question| *question == EzoCommand::Calibration);
         (self.answered, self.status) = (self.answered.min(before.unwrap_or(0)), CalibrationStatus::default());
     }
 
@@ -283,13 +283,13 @@ impl Ezo {
             Some((Some(calibration), Progress::Waiting)) => EzoCommand::Calibrate(calibration),
             _ => read,
         };
-        questions(self.chip).get(self.answered).copied().unwrap_or(next)
+        Circuit::of(self.chip).questions.get(self.answered).copied().unwrap_or(next)
     }
 
     /// `?i,pH,1.98`: type and version of the firmware.
     fn check_kind(&self, text: &str) -> Result<(), Fault> {
         let found = reply::answer_to("i", text)?[0];
-        let expected = kind(self.chip);
+        let expected = Circuit::of(self.chip).word;
         let is_same = found.eq_ignore_ascii_case(expected) || (expected == "DO" && found.eq_ignore_ascii_case("D.O."));
         if is_same { Ok(()) } else { Err(Fault::OtherChip { expected, found: found.to_owned() }) }
     }
@@ -316,34 +316,17 @@ impl Ezo {
     }
 }
 
-/// What a circuit is asked at the start.
-fn questions(chip: I2cChip) -> &'static [EzoCommand] {
-    use EzoCommand::{Calibration, Celsius, Info, Outputs, Scale, Slope, Status};
-    match chip {
-        I2cChip::EzoEc | I2cChip::EzoDo => &[Info, Status, Outputs, Calibration],
-        I2cChip::EzoPh => &[Info, Status, Calibration, Slope],
-        _ => &[Info, Status, Scale, Celsius, Calibration],
+impl Circuit {
+    fn of(chip: I2cChip) -> Circuit {
+        use EzoCommand::{Calibration, Celsius, Info, Outputs, Scale, Slope, Status};
+        let (word, output, questions, steps): (_, _, &[EzoCommand], _) = match chip {
+            I2cChip::EzoPh => ("pH", "ph", &[Info, Status, Calibration, Slope], "mid, low, high"),
+            I2cChip::EzoEc => ("EC", "ec", &[Info, Status, Outputs, Calibration], "dry, single, low, high"),
+            I2cChip::EzoDo => ("DO", "oxygen", &[Info, Status, Outputs, Calibration], "air, zero"),
+            _ => ("RTD", "temperature", &[Info, Status, Scale, Celsius, Calibration], "single"),
+        };
+        Circuit { word, output, questions, steps }
     }
-}
-
-/// The circuit's word for itself.
-fn kind(chip: I2cChip) -> &'static str {
-    match chip {
-        I2cChip::EzoPh => "pH",
-        I2cChip::EzoEc => "EC",
-        I2cChip::EzoDo => "DO",
-        _ => "RTD",
-    }
-}
-
-/// Values of a reading until the circuit says which it puts out.
-fn usual_outputs(chip: I2cChip) -> Vec<&'static str> {
-    vec![match chip {
-        I2cChip::EzoPh => "ph",
-        I2cChip::EzoEc => "ec",
-        I2cChip::EzoDo => "oxygen",
-        _ => "temperature",
-    }]
 }
 
 /// Values of a reading, in its order, by the answer to `O,?`: `?O,EC,TDS,S,SG`, `?O,MG`; some circuits say of each whether it is on: `?O,MG,1,%,0`.

@@ -66,18 +66,6 @@ impl Driver {
         done
     }
 
-    /// Temperature of the water that EZO circuits compensate with, C.
-    pub(super) fn compensate(&mut self, temperature: Option<f64>) {
-        if let Some(ezo) = self.ezo() {
-            ezo.compensate(temperature);
-        }
-    }
-
-    /// Whether the newest value was compensated with a temperature.
-    pub(super) fn is_compensated(&self) -> bool {
-        matches!(self, Driver::Ezo(ezo) if ezo.is_compensated())
-    }
-
     /// The circuit, of a driver of an EZO.
     pub(super) fn ezo(&mut self) -> Option<&mut Ezo> {
         if let Driver::Ezo(ezo) = self { Some(ezo) } else { None }

@@ -1,19 +1,14 @@
 //! The machine's own I2C buses, with the kernel's errors told apart: a chip that is absent, and a bus that is held.
 
-use std::fmt;
 use std::io;
 
-use embedded_hal::i2c::{Error, ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
+use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
 use linux_embedded_hal::I2cdev;
 use linux_embedded_hal::i2cdev::linux::LinuxI2CError;
 use rustix::io::Errno;
 
 /// A bus that is open.
 pub(super) struct LinuxBus(I2cdev);
-
-/// Error of the kernel.
-#[derive(Debug)]
-pub(super) struct LinuxError(ErrorKind);
 
 impl LinuxBus {
     /// Opens the bus by its path, such as `/dev/i2c-1`.
@@ -32,30 +27,18 @@ fn kind_of(number: i32) -> ErrorKind {
     }
 }
 
-impl Error for LinuxError {
-    fn kind(&self) -> ErrorKind {
-        self.0
-    }
-}
-
-impl fmt::Display for LinuxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl ErrorType for LinuxBus {
-    type Error = LinuxError;
+    type Error = ErrorKind;
 }
 
 impl I2c for LinuxBus {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), LinuxError> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), ErrorKind> {
         I2c::transaction(&mut self.0, address, operations).map_err(|error| {
             let number = match error.inner() {
                 LinuxI2CError::Errno(number) => Some(*number),
                 LinuxI2CError::Io(error) => error.raw_os_error(),
             };
-            LinuxError(number.map_or(ErrorKind::Other, kind_of))
+            number.map_or(ErrorKind::Other, kind_of)
         })
     }
 }

@@ -18,20 +18,18 @@ pub(super) struct Sht {
     takes: Duration,
     /// Humidity in % at 0, and the span above it.
     humidity: (f64, f64),
-    /// Lowest temperature that the chip measures, C.
-    coldest: f64,
     is_measuring: bool,
 }
 
 impl Sht {
     pub(super) fn sht3x() -> Sht {
         let takes = Duration::from_millis(16);
-        Sht { measure: &[0x24, 0x00], takes, humidity: (0.0, 100.0), coldest: -40.0, is_measuring: false }
+        Sht { measure: &[0x24, 0x00], takes, humidity: (0.0, 100.0), is_measuring: false }
     }
 
     pub(super) fn sht4x() -> Sht {
         let takes = Duration::from_millis(10);
-        Sht { measure: &[0xfd], takes, humidity: (-6.0, 125.0), coldest: -40.0, is_measuring: false }
+        Sht { measure: &[0xfd], takes, humidity: (-6.0, 125.0), is_measuring: false }
     }
 
     pub(super) fn step<B: I2c>(&mut self, io: &mut ChipIo<'_, B>) -> Result<Step, Fault> {
@@ -42,7 +40,7 @@ impl Sht {
         }
         let [temperature, humidity] = checked_words(&io.read::<6>()?)?;
         let share = |word: u16| f64::from(word) / 65535.0;
-        let temperature = within(-45.0 + 175.0 * share(temperature), self.coldest..=125.0, "C")?;
+        let temperature = within(-45.0 + 175.0 * share(temperature), -40.0..=125.0, "C")?;
         let (lowest, span) = self.humidity;
         let humidity = (lowest + span * share(humidity)).clamp(0.0, 100.0);
         Ok(Step::Done(vec![("temperature", temperature), ("humidity", humidity)]))

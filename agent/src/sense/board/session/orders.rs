@@ -4,7 +4,7 @@ use tilth_core::interlock::{ActuatorInput as Outcome, SwitchOrder as Order};
 use tilth_wire::{Refusal, ToBoard};
 
 use super::{Effect, Session, State, Topic};
-use crate::sense::board::settings_queue::{Answer, Setting};
+use crate::sense::board::settings_queue::Setting;
 use crate::sense::board::{relays, texts};
 
 impl Session {
@@ -80,7 +80,7 @@ impl Session {
     pub(super) fn handle_answer(&mut self, command: u32, refusal: Option<Refusal>) {
         let outcome = self.relays.answered(command, refusal);
         self.outcomes(outcome);
-        let Some(Answer { setting, is_news }) = self.settings.answered(command, refusal) else {
+        let Some((setting, is_news)) = self.settings.answered(command, refusal) else {
             return self.send_setting();
         };
         if is_news {

@@ -11,6 +11,8 @@ use tilth_config::I2cChip;
 use tilth_core::id::SensorId;
 use tokio::sync::oneshot;
 
+use super::Circuit;
+
 /// Step of a calibration as people and the API name it. Each circuit has some of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -70,23 +72,13 @@ const PH_HIGH: RangeInclusive<f64> = 8.0..=14.0;
 const EC: RangeInclusive<f64> = 0.07..=500_000.0;
 const RTD: RangeInclusive<f64> = -126.0..=1254.0;
 
-/// Calibration command of a circuit, with the value of the solution that the probe is in.
+/// A step that the circuit of a chip has.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::sense::i2c) enum CalibrationCommand {
-    /// Forgets all points.
-    Clear,
-    /// The first point of a pH probe, which forgets the others.
-    Mid(f64),
-    Low(f64),
-    High(f64),
-    /// The only point of a temperature, or the second and last of a conductivity.
-    One(f64),
-    /// A dry conductivity probe.
-    Dry,
-    /// An oxygen probe in air.
-    Air,
-    /// An oxygen probe in a solution without oxygen.
-    Zero,
+pub(in crate::sense::i2c) struct CalibrationCommand {
+    chip: I2cChip,
+    step: CalibrationStep,
+    /// Value of the solution that the probe is in; of a step that takes none 0.
+    value: f64,
 }
 
 impl fmt::Display for CalibrationStep {
@@ -107,66 +99,51 @@ impl CalibrationCommand {
     ) -> Result<Option<CalibrationCommand>, String> {
         use CalibrationStep::{Air, Clear, Dry, High, Low, Mid, Query, Single, Zero};
         use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
-        let at = |command: fn(f64) -> CalibrationCommand, range: RangeInclusive<f64>, unit: &str| {
-            let within = value.filter(|value| range.contains(value)).map(command);
-            let expected =
-                || format!("{step} of an {chip} takes a value from {} to {} {unit}", range.start(), range.end());
-            within.map(Some).ok_or_else(expected)
+        let (range, unit) = match (step, chip) {
+            (Query | Clear, _) | (Dry, EzoEc) | (Air | Zero, EzoDo) if value.is_some() => {
+                return Err(format!("{step} of an {chip} takes no value"));
+            }
+            (Query, _) => return Ok(None),
+            (Clear, _) | (Dry, EzoEc) | (Air | Zero, EzoDo) => {
+                return Ok(Some(CalibrationCommand { chip, step, value: 0.0 }));
+            }
+            (Mid, EzoPh) => (PH_MID, "pH"),
+            (Low, EzoPh) => (PH_LOW, "pH"),
+            (High, EzoPh) => (PH_HIGH, "pH"),
+            (Single | Low | High, EzoEc) => (EC, "uS/cm"),
+            (Single, EzoRtd) => (RTD, "C"),
+            _ => {
+                let steps = Circuit::of(chip).steps;
+                return Err(format!("an {chip} has no step {step}; its steps are {steps}, clear and query"));
+            }
         };
-        let plain =
-            |command| if value.is_none() { Ok(command) } else { Err(format!("{step} of an {chip} takes no value")) };
-        match (step, chip) {
-            (Query, _) => plain(None),
-            (Clear, _) => plain(Some(CalibrationCommand::Clear)),
-            (Mid, EzoPh) => at(CalibrationCommand::Mid, PH_MID, "pH"),
-            (Low, EzoPh) => at(CalibrationCommand::Low, PH_LOW, "pH"),
-            (High, EzoPh) => at(CalibrationCommand::High, PH_HIGH, "pH"),
-            (Dry, EzoEc) => plain(Some(CalibrationCommand::Dry)),
-            (Single, EzoEc) => at(CalibrationCommand::One, EC, "uS/cm"),
-            (Low, EzoEc) => at(CalibrationCommand::Low, EC, "uS/cm"),
-            (High, EzoEc) => at(CalibrationCommand::High, EC, "uS/cm"),
-            (Single, EzoRtd) => at(CalibrationCommand::One, RTD, "C"),
-            (Air, EzoDo) => plain(Some(CalibrationCommand::Air)),
-            (Zero, EzoDo) => plain(Some(CalibrationCommand::Zero)),
-            _ => Err(format!("an {chip} has no step {step}; its steps are {}, clear and query", steps(chip))),
+        let within = value.filter(|value| range.contains(value));
+        let expected = || format!("{step} of an {chip} takes a value from {} to {} {unit}", range.start(), range.end());
+        within.map(|value| Some(CalibrationCommand { chip, step, value })).ok_or_else(expected)
+    }
+
+    /// The command as the circuit takes it.
+    pub(super) fn text(self) -> String {
+        let CalibrationCommand { chip, step, value } = self;
+        match step {
+            CalibrationStep::Single => format!("Cal,{value}"),
+            CalibrationStep::Air => "Cal".to_owned(),
+            CalibrationStep::Zero => "Cal,0".to_owned(),
+            CalibrationStep::Clear | CalibrationStep::Dry | CalibrationStep::Query => format!("Cal,{step}"),
+            CalibrationStep::Mid | CalibrationStep::Low | CalibrationStep::High => match chip {
+                I2cChip::EzoPh => format!("Cal,{step},{value:.2}"),
+                _ => format!("Cal,{step},{value}"),
+            },
         }
     }
 
-    /// The command; none where the circuit has no such step.
-    pub(super) fn text(self, chip: I2cChip) -> Option<String> {
-        use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
-        Some(match (self, chip) {
-            (CalibrationCommand::Clear, _) => "Cal,clear".to_owned(),
-            (CalibrationCommand::Mid(value), EzoPh) => format!("Cal,mid,{value:.2}"),
-            (CalibrationCommand::Low(value), EzoPh) => format!("Cal,low,{value:.2}"),
-            (CalibrationCommand::High(value), EzoPh) => format!("Cal,high,{value:.2}"),
-            (CalibrationCommand::Low(value), EzoEc) => format!("Cal,low,{value}"),
-            (CalibrationCommand::High(value), EzoEc) => format!("Cal,high,{value}"),
-            (CalibrationCommand::One(value), EzoEc | EzoRtd) => format!("Cal,{value}"),
-            (CalibrationCommand::Dry, EzoEc) => "Cal,dry".to_owned(),
-            (CalibrationCommand::Air, EzoDo) => "Cal".to_owned(),
-            (CalibrationCommand::Zero, EzoDo) => "Cal,0".to_owned(),
-            _ => return None,
-        })
-    }
-
     /// Processing delay of the datasheet.
-    pub(super) fn delay(self, chip: I2cChip) -> Duration {
-        Duration::from_millis(match (self, chip) {
-            (CalibrationCommand::Clear, _) => 300,
+    pub(super) fn delay(self) -> Duration {
+        Duration::from_millis(match (self.step, self.chip) {
+            (CalibrationStep::Clear, _) => 300,
             (_, I2cChip::EzoPh) => 900,
             (_, I2cChip::EzoDo) => 1300,
             _ => 600,
         })
-    }
-}
-
-/// Steps that a circuit has besides those of all.
-fn steps(chip: I2cChip) -> &'static str {
-    match chip {
-        I2cChip::EzoPh => "mid, low, high",
-        I2cChip::EzoEc => "dry, single, low, high",
-        I2cChip::EzoDo => "air, zero",
-        _ => "single",
     }
 }

@@ -56,7 +56,7 @@ const START: [&str; 4] = ["?i,pH,1.98", "?Status,P,5.038", "?Cal,2", "?Slope,99.
 fn a_circuit_is_asked_what_it_is_and_then_read() {
     let (mut bus, mut driver, commands) = circuit(I2cChip::EzoPh, &START, &[b"\x017.125\0", b"\x017.130\0"]);
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.125)]));
-    driver.compensate(Some(21.26));
+    driver.ezo().unwrap().temperature = Some(21.26);
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.13)]));
     assert_eq!(*commands.lock().unwrap(), ["i", "Status", "Cal,?", "Slope,?", "R", "RT,21.3"]);
 }
@@ -213,7 +213,8 @@ fn calibrated(
 #[test]
 fn a_step_of_a_calibration_comes_before_the_reading_and_is_looked_at_afterwards() {
     let then: [&[u8]; 5] = [b"\xfe", b"\x01", b"\x01?Cal,1", b"\x01?Slope,99.7,100.3", b"\x017.01"];
-    let (mut bus, mut driver, commands) = calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Mid(7.0)), &START, &then);
+    let (mut bus, mut driver, commands) =
+        calibrated(I2cChip::EzoPh, command(I2cChip::EzoPh, CalibrationStep::Mid, 7.0), &START, &then);
     let kept = CalibrationStatus { points: Some(1), slope: Some([99.7, 100.3]) };
     assert_eq!(told(&mut driver, &mut bus), Ok(kept));
     assert_eq!(reading(&mut driver, &mut bus, PH), Ok(vec![("ph", 7.01)]));
@@ -264,11 +265,13 @@ fn a_step_that_fails_says_whether_the_points_are_those_of_before() {
         (&START, &confirmed, "the circuit took \"Cal,low,4.00\", and failed after it: the chip lost its power"),
         (&["?i,EC,2.10"], &[], "nothing was changed: another chip answers: expected pH, got EC"),
     ] {
-        let (mut bus, mut driver, _) = calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Low(4.0)), start, then);
+        let (mut bus, mut driver, _) =
+            calibrated(I2cChip::EzoPh, command(I2cChip::EzoPh, CalibrationStep::Low, 4.0), start, then);
         let said = told(&mut driver, &mut bus).unwrap_err();
         assert!(said.starts_with(expected), "expected {expected}, got {said}");
     }
-    let (_, mut driver, _) = calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Low(4.0)), &START, &[]);
+    let (_, mut driver, _) =
+        calibrated(I2cChip::EzoPh, command(I2cChip::EzoPh, CalibrationStep::Low, 4.0), &START, &[]);
     let said = told(&mut driver, &mut FakeBus::default()).unwrap_err();
     assert_eq!(said, "nothing was changed: no chip answers at 0x63; is it wired and powered?");
 }
@@ -282,7 +285,7 @@ fn a_step_that_failed_is_not_repeated() {
         (b"\xff", Fault::PowerLost),
     ] {
         let (mut bus, mut driver, commands) =
-            calibrated(I2cChip::EzoPh, Some(CalibrationCommand::Low(4.0)), &START, &[answer]);
+            calibrated(I2cChip::EzoPh, command(I2cChip::EzoPh, CalibrationStep::Low, 4.0), &START, &[answer]);
         assert_eq!(reading(&mut driver, &mut bus, PH), Err(fault));
         for _ in 0..40 {
             let _ = step(&mut driver, &mut bus, PH);
@@ -291,26 +294,33 @@ fn a_step_that_failed_is_not_repeated() {
     }
 }
 
+/// A step of a circuit that it has.
+fn command(chip: I2cChip, step: CalibrationStep, value: impl Into<Option<f64>>) -> Option<CalibrationCommand> {
+    CalibrationCommand::of(chip, step, value.into()).unwrap()
+}
+
 #[test]
 fn each_circuit_has_steps_of_its_own() {
+    use CalibrationStep::{Air, Clear, Dry, High, Low, Mid, Single, Zero};
     use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
-    for (chip, command, expected) in [
-        (EzoPh, CalibrationCommand::High(10.0), Some(("Cal,high,10.00", 900))),
-        (EzoPh, CalibrationCommand::Clear, Some(("Cal,clear", 300))),
-        (EzoPh, CalibrationCommand::Dry, None),
-        (EzoEc, CalibrationCommand::Dry, Some(("Cal,dry", 600))),
-        (EzoEc, CalibrationCommand::One(1413.0), Some(("Cal,1413", 600))),
-        (EzoEc, CalibrationCommand::Low(12880.0), Some(("Cal,low,12880", 600))),
-        (EzoEc, CalibrationCommand::High(80000.0), Some(("Cal,high,80000", 600))),
-        (EzoEc, CalibrationCommand::Mid(7.0), None),
-        (EzoRtd, CalibrationCommand::One(21.5), Some(("Cal,21.5", 600))),
-        (EzoDo, CalibrationCommand::Air, Some(("Cal", 1300))),
-        (EzoDo, CalibrationCommand::Zero, Some(("Cal,0", 1300))),
-        (EzoDo, CalibrationCommand::One(8.0), None),
+    for (chip, step, value, expected) in [
+        (EzoPh, High, Some(10.0), Some(("Cal,high,10.00", 900))),
+        (EzoPh, Clear, None, Some(("Cal,clear", 300))),
+        (EzoPh, Dry, None, None),
+        (EzoEc, Dry, None, Some(("Cal,dry", 600))),
+        (EzoEc, Single, Some(1413.0), Some(("Cal,1413", 600))),
+        (EzoEc, Low, Some(12880.0), Some(("Cal,low,12880", 600))),
+        (EzoEc, High, Some(80000.0), Some(("Cal,high,80000", 600))),
+        (EzoEc, Mid, Some(7.0), None),
+        (EzoRtd, Single, Some(21.5), Some(("Cal,21.5", 600))),
+        (EzoDo, Air, None, Some(("Cal", 1300))),
+        (EzoDo, Zero, None, Some(("Cal,0", 1300))),
+        (EzoDo, Single, Some(8.0), None),
     ] {
-        let found = command.text(chip).map(|text| (text, command.delay(chip)));
+        let command = CalibrationCommand::of(chip, step, value).ok().flatten();
+        let found = command.map(|command| (command.text(), command.delay()));
         let expected = expected.map(|(text, ms)| (text.to_owned(), Duration::from_millis(ms)));
-        assert_eq!(found, expected, "{chip} {command:?}");
+        assert_eq!(found, expected, "{chip} {step}");
     }
 }
 
@@ -319,10 +329,10 @@ fn a_step_has_a_value_that_its_circuit_takes() {
     use CalibrationStep::{Air, Clear, High, Low, Mid, Query, Single};
     use I2cChip::{EzoDo, EzoEc, EzoPh, EzoRtd};
     for (chip, step, value, expected) in [
-        (EzoPh, Mid, Some(6.86), Ok(Some(CalibrationCommand::Mid(6.86)))),
+        (EzoPh, Mid, Some(6.86), Ok(Some("Cal,mid,6.86"))),
         (EzoPh, Query, None, Ok(None)),
-        (EzoRtd, Single, Some(-10.0), Ok(Some(CalibrationCommand::One(-10.0)))),
-        (EzoDo, Clear, None, Ok(Some(CalibrationCommand::Clear))),
+        (EzoRtd, Single, Some(-10.0), Ok(Some("Cal,-10"))),
+        (EzoDo, Clear, None, Ok(Some("Cal,clear"))),
         (EzoPh, Low, Some(7.0), Err("low of an ezo_ph takes a value from 1 to 6 pH")),
         (EzoPh, High, Some(f64::NAN), Err("high of an ezo_ph takes a value from 8 to 14 pH")),
         (EzoEc, Single, None, Err("single of an ezo_ec takes a value from 0.07 to 500000 uS/cm")),
@@ -334,6 +344,7 @@ fn a_step_has_a_value_that_its_circuit_takes() {
             Err("an ezo_ec has no step mid; its steps are dry, single, low, high, clear and query"),
         ),
     ] {
-        assert_eq!(CalibrationCommand::of(chip, step, value), expected.map_err(str::to_owned));
+        let found = CalibrationCommand::of(chip, step, value).map(|command| command.map(CalibrationCommand::text));
+        assert_eq!(found, expected.map(|command| command.map(str::to_owned)).map_err(str::to_owned));
     }
 }

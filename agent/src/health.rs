@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tilth_config::BusKind;
 use tilth_core::id::Id;
 use tilth_core::local::Local;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::sense::CalibrationSender;
-use crate::sense::bus::HealthHandle;
+use crate::sense::Bus;
 use crate::store::thread::Progress;
 use crate::store::{BLOCK_INTERVAL, LostHistory, Meter};
 
@@ -113,15 +111,6 @@ pub(crate) struct Posted {
     /// Messages about lost history, the newest first.
     pub(crate) lost_history: Vec<String>,
     pub(crate) meter: Meter,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Bus {
-    pub(crate) id: Id,
-    pub(crate) kind: BusKind,
-    pub(crate) port: String,
-    pub(crate) health: HealthHandle,
-    pub(crate) calibrations: Option<CalibrationSender>,
 }
 
 impl HealthBoard {

@@ -47,16 +47,6 @@ pub(crate) fn alert_number(above: u64) -> u64 {
     least + u64::from(u32::from_le_bytes(bytes())) % 900_000
 }
 
-/// An id for a board that has none.
-pub(crate) fn board_id() -> [u8; 8] {
-    bytes()
-}
-
-/// First id of the commands to a board, so that no run of the agent uses those of the one before.
-pub(crate) fn command_id() -> u32 {
-    u32::from_le_bytes(bytes())
-}
-
 /// At most 32 random bytes; where the machine gives none, such as no earlier process of this machine has had.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

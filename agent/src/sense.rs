@@ -28,7 +28,7 @@ use tracing::error;
 use crate::act::Outputs;
 use crate::clock::Clock;
 use board::BoardRegistry;
-use bus::{BusConfig, BusContext, ConfigDetail, HealthHandle};
+use bus::{BusConfig, BusContext, HealthHandle};
 use endpoint::Endpoint;
 use host::Machine;
 use i2c::{CalibrationRequest, Circuits};
@@ -87,6 +87,18 @@ pub(crate) struct BusTasks {
 /// Sends calibration requests to the circuits of a bus of kind I2C. One request waits, while another is handled.
 pub(crate) type CalibrationSender = mpsc::Sender<CalibrationRequest>;
 
+/// A bus that is read, as others see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Bus {
+    pub(crate) id: Id,
+    pub(crate) kind: BusKind,
+    /// Port or address.
+    pub(crate) port: String,
+    pub(crate) health: HealthHandle,
+    /// Queue of its circuits.
+    pub(crate) calibrations: Option<CalibrationSender>,
+}
+
 /// A bus that is read. Dropping it stops its task.
 struct BusTask {
     /// The bus is opened again where its kind, address or board changes.
@@ -108,15 +120,9 @@ impl SensorInputs {
     ) -> SensorInputs {
         let mut inputs = SensorInputs::default();
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
-            let detail = match bus.kind {
-                BusKind::Line => ConfigDetail::Line { columns: bus.columns.clone() },
-                BusKind::Board => ConfigDetail::Board { channels: bus.channels.clone() },
-                BusKind::I2c | BusKind::Modbus | BusKind::Mqtt | BusKind::W1 | BusKind::Gpio | BusKind::Sdi12 => {
-                    ConfigDetail::None
-                }
-            };
-            let on_bus = actuators.values().filter(|actuator| actuator.output.bus() == id);
-            let config = BusConfig { sensors: Vec::new(), actuators: on_bus.cloned().collect(), detail };
+            let on_bus = actuators.values().filter(|actuator| actuator.output.bus() == id).cloned();
+            let (columns, channels) = (bus.columns.clone(), bus.channels.clone());
+            let config = BusConfig { sensors: Vec::new(), actuators: on_bus.collect(), columns, channels };
             let (kind, address, board) = (bus.kind, bus.address.clone(), bus.board.map(BoardId));
             inputs.buses.insert(id.clone(), ConfiguredBus { kind, address, board, config });
         }
@@ -180,11 +186,14 @@ impl BusTasks {
         }
     }
 
-    /// Each bus, its kind, its port or address, its health from now on, and the queue of its circuits.
-    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, BusKind, &str, HealthHandle, Option<CalibrationSender>)> {
-        self.buses
-            .iter()
-            .map(|(id, task)| (id, task.kind, name_of(&task.address), task.health.clone(), task.calibrations.clone()))
+    pub(crate) fn buses(&self) -> impl Iterator<Item = Bus> {
+        self.buses.iter().map(|(id, task)| Bus {
+            id: id.clone(),
+            kind: task.kind,
+            port: name_of(&task.address).to_owned(),
+            health: task.health.clone(),
+            calibrations: task.calibrations.clone(),
+        })
     }
 
     /// Begins to read a bus; none of a kind that this version does not read.
@@ -334,7 +343,7 @@ mod tests {
         let mut tasks = tasks();
         let mut circuits = |buses: &str| {
             tasks.read(inputs(buses));
-            tasks.buses().find_map(|(.., way)| way)
+            tasks.buses().find_map(|bus| bus.calibrations)
         };
         let first = circuits("[bus.main]\nkind = 'i2c'\nport = '/nowhere/1'\n").unwrap();
         assert!(circuits("[bus.main]\nkind = 'line'\nport = '/nowhere/tty'\n").is_none());
@@ -355,7 +364,7 @@ mod tests {
         let _entered = runtime.enter();
         let mut tasks = tasks();
         tasks.read(inputs(&buses.concat()));
-        let started: Vec<BusKind> = tasks.buses().map(|(_, kind, ..)| kind).collect();
+        let started: Vec<BusKind> = tasks.buses().map(|bus| bus.kind).collect();
         for kind in BusKind::ALL {
             assert_eq!(started.contains(&kind), kind.is_read(), "{kind}: {started:?}");
         }

@@ -18,9 +18,9 @@ use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
 use crate::clock::{self, Anchor};
 use crate::configuration::BundleStatus;
-use crate::health::Bus;
 use crate::notify;
-use crate::sense::bus::health::{self, BusHealth, HealthDetail, MessageStats, State};
+use crate::sense::Bus;
+use crate::sense::bus::health::{self, MessageStats, State};
 use crate::sense::stamp::StampRejection;
 use crate::store::{self, StoreReader, forecast};
 use crate::sync::status::SyncSnapshot;
@@ -140,14 +140,11 @@ fn sync_state(sync: SyncSnapshot, bundle: BundleStatus, now: Uptime) -> Option<S
 }
 
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
-    let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed, detail } =
-        bus.health.get();
-    let MessageStats { received, matched, ignored, last_ignored, unmatched_labels, missing_names, faults } = messages;
-    let (mixed, board) = match detail {
-        HealthDetail::None => (BTreeMap::new(), None),
-        HealthDetail::Line { mixed } => (mixed, None),
-        HealthDetail::Board(board) => (BTreeMap::new(), Some(board)),
-    };
+    let found = bus.health.get();
+    let (state, since, last_input, rejected_stamps) =
+        (found.state, found.since, found.last_input, found.rejected_stamps);
+    let MessageStats { received, matched, ignored, last_ignored, unmatched_labels, missing_names, faults } =
+        found.messages;
     let of_lines = ignored.keys().map(|reason| (reason.key.to_owned(), reason.text));
     let reasons = of_lines.chain(rejected_stamps.keys().map(|why| (name(why), why.text())));
     BusState {
@@ -159,8 +156,8 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         reason: state.reason().map(str::to_owned),
         since: since.and_then(|since| placed(since, anchor)),
         for_s: since.map(|since| (now - since).as_secs_f64()),
-        opened,
-        bytes,
+        opened: found.opened,
+        bytes: found.bytes,
         messages: received,
         used: matched,
         last_message: last_input.and_then(|at| placed(at, anchor)),
@@ -175,10 +172,10 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         unclaimed: unmatched_labels.into_iter().collect(),
         rejected_stamps: rejected_stamps.into_iter().map(|of| self::rejected_stamps(of, now, anchor)).collect(),
         faults: faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
-        several_nodes: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
-        failures,
-        failed,
-        board,
+        several_nodes: found.mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
+        failures: found.failures,
+        failed: found.failed,
+        board: found.board,
     }
 }
 
@@ -232,8 +229,8 @@ fn channel_state(status: notify::ChannelStatus, now: Uptime, anchor: Option<Anch
 }
 
 /// Name in JSON of an enum variant without data.
-fn name(reason: impl serde::Serialize) -> String {
-    serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
+pub(crate) fn name(variant: impl serde::Serialize) -> String {
+    serde_json::to_value(variant).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn lane_states(lanes: &store::LaneStates) -> BTreeMap<String, Lane> {

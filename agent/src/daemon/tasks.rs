@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
@@ -17,7 +16,7 @@ use super::systemd::Notifier;
 use crate::act::Outputs;
 use crate::clock::Clock;
 use crate::decide::DecideRequest;
-use crate::health::{Bus, HealthBoard};
+use crate::health::HealthBoard;
 use crate::sense::{BusTasks, SensorInputs};
 use crate::store::thread::{Progress, StoreHandle};
 
@@ -74,14 +73,7 @@ impl Tasks {
 
     pub(super) fn read(&mut self, inputs: SensorInputs) {
         self.senses.read(inputs);
-        let bus = |(id, kind, port, health, calibrations): (&Id, _, &str, _, _)| Bus {
-            id: id.clone(),
-            kind,
-            port: port.to_owned(),
-            health,
-            calibrations,
-        };
-        self.health.posted().buses = self.senses.buses().map(bus).collect();
+        self.health.posted().buses = self.senses.buses().collect();
     }
 
     /// Waits for new inputs, or for the end of a task, which is the error. Cancel-safe.

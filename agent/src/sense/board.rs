@@ -16,7 +16,6 @@ mod settings;
 mod settings_queue;
 mod texts;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +27,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
-use super::bus::health::{BoardHealth, HealthDetail};
-use super::bus::{BusConfig, BusContext, ConfigDetail, MissingValues};
+use super::bus::health::BoardHealth;
+use super::bus::{BusConfig, BusContext, MissingValues};
 use super::endpoint::Endpoint;
 use super::queue::SenseMessage;
 use super::released::Ports;
@@ -224,11 +223,10 @@ impl Board {
     }
 
     fn apply_config(&mut self) {
-        let BusConfig { sensors, actuators, detail } = self.context.config.borrow_and_update().clone();
-        let channels = if let ConfigDetail::Board { channels } = detail { channels } else { BTreeMap::new() };
+        let BusConfig { sensors, actuators, channels, .. } = self.context.config.borrow_and_update().clone();
         self.channels.set_sensors(&sensors);
-        self.channels.set_configured(&channels);
         self.settings = settings::settings(&channels, &actuators);
+        self.channels.configured = channels;
         self.report_missing();
     }
 
@@ -242,7 +240,8 @@ impl Board {
         let board = connection.identity.board;
         if self.session.as_ref().is_none_or(|session| session.id != board) {
             self.store_progress = watch::Sender::default();
-            self.session = Some(Session::new(board, self.registry.position(board), random::command_id()));
+            self.session =
+                Some(Session::new(board, self.registry.position(board), u32::from_le_bytes(random::bytes())));
         }
         let mut acknowledged = self.store_progress.subscribe();
         // What the store acknowledged while there was no connection.
@@ -429,8 +428,7 @@ impl Board {
         if is_frame {
             health.last_input = arrived.or(health.last_input);
         }
-        let board = board_health(session, connection, self.registry.replaced(&self.context.id));
-        health.detail = board.map_or(HealthDetail::None, HealthDetail::Board);
+        health.board = board_health(session, connection, self.registry.replaced(&self.context.id));
     }
 }
 

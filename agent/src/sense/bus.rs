@@ -49,18 +49,10 @@ pub(crate) struct BusConfig {
     pub(crate) sensors: Vec<(SensorId, InputSettings)>,
     /// Actuators on the outputs of the bus.
     pub(crate) actuators: Vec<Actuator>,
-    pub(crate) detail: ConfigDetail,
-}
-
-/// What a kind of bus alone is configured with.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) enum ConfigDetail {
-    #[default]
-    None,
-    /// Names of the columns of text lines that have no header.
-    Line { columns: Option<Vec<String>> },
-    /// What is wired to channels of a board.
-    Board { channels: BTreeMap<u8, BoardChannel> },
+    /// Names of the columns of text lines that have no header; of a bus of lines alone.
+    pub(crate) columns: Option<Vec<String>>,
+    /// What is wired to channels of the board; of a bus of kind board alone.
+    pub(crate) channels: BTreeMap<u8, BoardChannel>,
 }
 
 /// Context of the task of a bus. Clones are of the same bus.

@@ -34,8 +34,8 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::bus::health::{HealthDetail, UnusableValue};
-use super::bus::{BusConfig, BusContext, ConfigDetail, MissingValues, retries};
+use super::bus::health::UnusableValue;
+use super::bus::{BusConfig, BusContext, MissingValues, retries};
 use super::endpoint::{ByteStream, Endpoint};
 use super::port::Port;
 use super::queue::SenseMessage;
@@ -157,8 +157,7 @@ impl LineReader {
     }
 
     fn update_sensors(&mut self) {
-        let BusConfig { sensors, detail, .. } = self.context.config.borrow_and_update().clone();
-        let columns = if let ConfigDetail::Line { columns } = detail { columns } else { None };
+        let BusConfig { sensors, columns, .. } = self.context.config.borrow_and_update().clone();
         let mut inputs: Vec<LineSensor> = sensors.into_iter().filter_map(LineSensor::of).collect();
         // What concerns others, such as the interval of a sensor, is no reason to forget labels.
         if columns == self.columns
@@ -250,7 +249,7 @@ impl LineReader {
         health.bytes += bytes.len() as u64;
         health.last_input = if has_line { Some(now.0) } else { health.last_input };
         health.messages = self.decoder.messages().clone();
-        health.detail = HealthDetail::Line { mixed: self.decoder.assigner.mixed.clone() };
+        health.mixed.clone_from(&self.decoder.assigner.mixed);
         if counts.whole == 0 {
             // Noise says nothing of the names that lines have.
             health.messages.missing_names.clear();

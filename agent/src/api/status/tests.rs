@@ -6,7 +6,7 @@ use tilth_core::id::{Id, SensorId};
 
 use super::*;
 use crate::decide::ReadingCounts;
-use crate::sense::bus::health::{BoardHealth, HealthHandle, Reason, UnusableValue};
+use crate::sense::bus::health::{BoardHealth, BusHealth, HealthHandle, Reason, UnusableValue};
 
 fn sensor() -> SensorId {
     SensorId::new("room/co2").unwrap()
@@ -27,12 +27,12 @@ fn the_json_of_a_bus_stays() {
         let value = UnusableValue { field: "co2".to_owned(), text: "n/a".to_owned(), sensor: sensor() };
         health.messages.ignore(Reason::new("not_a_number", "no number"), "co2=n/a", Some(value));
         health.messages.set_fault(&sensor(), Some(&"broken".into()));
-        health.detail = HealthDetail::Line { mixed: [(sensor(), "node says 7 and 9".to_owned())].into() };
+        health.mixed = [(sensor(), "node says 7 and 9".to_owned())].into();
     };
     let expected = r#"{"bus":"gateway","kind":"line","port":"/dev/x","state":"up","reason":null,"since":null,"for_s":4.0,"opened":2,"bytes":300,"messages":0,"used":0,"last_message":null,"last_message_s":1.0,"ignored":{"not_a_number":1},"reasons":{"not_a_number":"no number"},"last_ignored":{"reason":"not_a_number","message":"co2=n/a","field":"co2","text":"n/a","sensor":"room/co2"},"unclaimed":[],"not_received":[],"rejected_stamps":[],"faults":[{"sensor":"room/co2","why":"broken"}],"several_nodes":[{"sensor":"room/co2","why":"node says 7 and 9"}],"failures":0,"failed":null,"board":null}"#;
     check_bus("gateway", BusKind::Line, lines, expected);
     let board = |health: &mut BusHealth| {
-        health.detail = HealthDetail::Board(BoardHealth {
+        health.board = Some(BoardHealth {
             id: "00ff".to_owned(),
             kind: "Uno".to_owned(),
             firmware: "1.2".to_owned(),

@@ -88,7 +88,7 @@ impl Image {
 
 impl HexFile {
     fn write(text: &str) -> anyhow::Result<HexFile> {
-        let path = std::env::temp_dir().join(format!("tilth-{}.hex", hex::encode(random::board_id())));
+        let path = std::env::temp_dir().join(format!("tilth-{}.hex", hex::encode(random::bytes::<8>())));
         let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
         written.with_context(|| path.display().to_string())?;
         Ok(HexFile { path })

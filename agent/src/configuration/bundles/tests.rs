@@ -30,10 +30,10 @@ use super::super::{Configuration, FileChanges, Retry};
 use super::*;
 use crate::clock::Clock;
 use crate::decide::{DecideRequest, EngineContext};
-use crate::health::{Bus, HealthBoard};
-use crate::sense::SensorInputs;
+use crate::health::HealthBoard;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
+use crate::sense::{Bus, SensorInputs};
 
 struct Bench {
     folder: PathBuf,

@@ -32,7 +32,7 @@ struct ChannelSensor {
 pub(super) struct Channels {
     sensors: BTreeMap<u8, Vec<ChannelSensor>>,
     /// What `agent.toml` configures. While the board measures something else there, its readings are of no sensor.
-    configured: BTreeMap<u8, BoardChannel>,
+    pub(super) configured: BTreeMap<u8, BoardChannel>,
     /// What the board has, by number; none for a kind that this version does not know.
     channel_types: Vec<ChannelType>,
     /// Settings of channels that the board refuses.
@@ -48,11 +48,6 @@ impl Channels {
             let reads = ChannelSensor { sensor: sensor.clone(), quantity: settings.quantity, unit: settings.unit };
             self.sensors.entry(channel).or_default().push(reads);
         }
-    }
-
-    /// Replaces what `agent.toml` configures.
-    pub(super) fn set_configured(&mut self, channels: &BTreeMap<u8, BoardChannel>) {
-        self.configured = channels.clone();
     }
 
     /// Replaces what the board has, as its Hello says it, and what it refuses.
@@ -252,10 +247,8 @@ mod tests {
             oversampling: 6,
             pulses: Some(PulseScale::new(quantity, number)),
         };
-        channels.set_configured(&BTreeMap::from([
-            (0, configured(Quantity::Flow, 450.0)),
-            (1, configured(Quantity::Rain, 0.2)),
-        ]));
+        channels.configured =
+            BTreeMap::from([(0, configured(Quantity::Flow, 450.0)), (1, configured(Quantity::Rain, 0.2))]);
         assert_eq!(channels.missing().len(), 0);
         let shown = |channel, pulses| {
             let (channel_type, sample) = (of(ChannelKind::Pulse), Sample::Value(90_000));
@@ -274,7 +267,7 @@ mod tests {
         let mut channels = channels(&[("a/water", Quantity::WaterTemperature, 0)]);
         let kind = BoardChannelKind::Ds18b20;
         let configured = BoardChannel { kind, interval: Span(1_000), oversampling: 6, pulses: None };
-        channels.set_configured(&BTreeMap::from([(0, configured)]));
+        channels.configured = BTreeMap::from([(0, configured)]);
         let sample = Sample::Value(19_000);
         let reading = |kind| ChannelReading { channel: 0, channel_type: of(kind), at: Uptime(1), sample, pulses: None };
         let shown =

@@ -112,7 +112,7 @@ async fn identify(
                     Some(Ok(Ok(FromBoard::Hello(hello)))) => match hello.id {
                         Some(board) => return Ok(Identity::of(board, &hello)),
                         None => {
-                            let id = new_id().unwrap_or_else(|| BoardId(random::board_id()));
+                            let id = new_id().unwrap_or_else(|| BoardId(random::bytes()));
                             send(stream, &ToBoard::SetId(id)).await.map_err(|error| error.to_string())?;
                         }
                     },

@@ -34,18 +34,10 @@ pub(crate) struct BusHealth {
     /// Times that the task of the bus ended or panicked, and the last reason.
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
-    pub(crate) detail: HealthDetail,
-}
-
-/// What a kind of bus alone shows.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) enum HealthDetail {
-    #[default]
-    None,
-    /// Sensors that are read from several nodes in turn, and which.
-    Line { mixed: BTreeMap<SensorId, String> },
-    /// The board of the bus, once it said who it is.
-    Board(BoardHealth),
+    /// Sensors that are read from several nodes in turn, and which; of a bus of lines alone.
+    pub(crate) mixed: BTreeMap<SensorId, String>,
+    /// The board of a bus of kind board, once it said who it is.
+    pub(crate) board: Option<BoardHealth>,
 }
 
 /// A board with Tilth's firmware, as `status` shows it.

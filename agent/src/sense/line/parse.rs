@@ -49,11 +49,6 @@ impl Decoder {
         &self.assigner.messages
     }
 
-    /// The nodes that each input came from, by index; empty where its lines name none.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &[String]> {
-        self.assigner.nodes()
-    }
-
     /// The sensors whose values no line has, each with the reason in words.
     pub(crate) fn missing(&self, bus: &Id) -> MissingValues {
         missing::missing(&self.assigner.names, &self.assigner.messages, bus)

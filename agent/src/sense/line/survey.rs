@@ -199,7 +199,7 @@ impl SurveyPass {
         }
         SurveyPass {
             tallies,
-            nodes: decoder.nodes().map(<[String]>::to_vec).collect(),
+            nodes: decoder.assigner.nodes().map(<[String]>::to_vec).collect(),
             messages: decoder.messages().clone(),
         }
     }

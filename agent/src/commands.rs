@@ -33,7 +33,7 @@ use crate::api::rows::{
 };
 use crate::cli;
 use crate::console::{Console, tell};
-use crate::exit::Exit;
+use crate::exit::{Exit, Refused};
 
 pub(crate) fn status(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     print(agent, request(Method::GET, "/api/v1/status")?, |row: &StatusRow, times| text::status(row, times))
@@ -87,11 +87,8 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     };
     let (zone, rule, sensor) = (wanted.zone.clone(), wanted.rule.clone(), wanted.sensor.clone());
     if zone.is_none() && rule.is_none() && sensor.is_none() && !wanted.everything {
-        tell(
-            "tilth-agent: which alerts? Expected --rule RULE, --sensor SENSOR or --zone ZONE, or --everything to silence \
-             the whole farm",
-        );
-        return Ok(Exit::Refused);
+        let expected = "--rule RULE, --sensor SENSOR or --zone ZONE, or --everything to silence the whole farm";
+        return Err(Refused(format!("which alerts? Expected {expected}")).into());
     }
     let (everything, for_s, by) = (wanted.everything, span.as_secs_f64(), wanted.change.by.clone());
     let request = post("/api/v1/silences", &Silence { zone, rule, sensor, everything, for_s, by })?;

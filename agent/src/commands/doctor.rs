@@ -12,6 +12,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::api::status::name;
 use crate::cli;
 use crate::console::{Console, counted};
 use crate::exit::Exit;
@@ -26,9 +27,9 @@ enum Level {
     Fault,
 }
 
-/// User and group that the agent of a configuration runs as.
+/// User and group that the agent of a configuration runs as, also while it is stopped.
 pub(super) fn agents_user(folder: &Path) -> (u32, u32) {
-    let account = gather::account(folder);
+    let account = gather::account::of(None, folder);
     (account.uid, account.gid)
 }
 
@@ -74,22 +75,7 @@ impl Finding {
 
     /// `fault    port: /dev/ttyUSB0: there is no such port; fix: ..`.
     fn line(&self) -> String {
-        let level = match self.level {
-            Level::Ok => "ok",
-            Level::Warning => "warning",
-            Level::Fault => "fault",
-        };
-        let check = match self.check {
-            Check::Agent => "agent",
-            Check::Configuration => "configuration",
-            Check::Permission => "permission",
-            Check::File => "file",
-            Check::Port => "port",
-            Check::I2c => "i2c",
-            Check::Clock => "clock",
-            Check::Disk => "disk",
-            Check::Hub => "hub",
-        };
+        let (level, check) = (name(self.level), name(self.check));
         let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; fix: {fix}"));
         format!("{level:<8} {check}: {}: {}{fix}", self.at, self.message)
     }

@@ -20,7 +20,7 @@ use crate::api::no_history;
 use crate::cli::{self, Exported};
 use crate::console::{Closed, counted, tell};
 use crate::daemon::{DEFAULT_POLICY, free_bytes};
-use crate::exit::Exit;
+use crate::exit::{Exit, Refused};
 use crate::store::{Contents, Counts, Export, Page, StoreError, TABLES, Table};
 
 /// What an export leaves free on the disk of the agent's data, in bytes: what the agent wants free, and room for what comes meanwhile.
@@ -31,17 +31,10 @@ const ROWS_BETWEEN: u64 = 1000;
 
 pub(crate) fn export(wanted: &cli::Export) -> anyhow::Result<Exit> {
     if !wanted.sensor.is_empty() && wanted.sqlite.is_none() && table_of(wanted.what).0 == Table::Event {
-        tell("tilth-agent: --sensor is for readings, minutes and quarters; expected no --sensor here");
-        return Ok(Exit::Refused);
+        let expected = "--sensor is for readings, minutes and quarters; expected no --sensor here";
+        return Err(Refused(expected.to_owned()).into());
     }
     let file = wanted.sqlite.as_ref().or(wanted.out.as_ref()).map(|path| NewFile::at(path, wanted)).transpose()?;
-    let file = match file {
-        Some(Err(problem)) => {
-            tell(format_args!("tilth-agent: {problem}"));
-            return Ok(Exit::Refused);
-        }
-        file => file.and_then(Result::ok),
-    };
     let stored = Stored::at(&wanted.agent)?;
     if let Stored::File(path) = &stored {
         tell(format_args!("no agent runs: reading {}; times without an offset are UTC", path.display()));
@@ -296,21 +289,21 @@ struct NewFile {
 }
 
 impl NewFile {
-    /// Or why no file may be made there.
-    fn at(path: &Path, wanted: &cli::Export) -> anyhow::Result<Result<NewFile, String>> {
+    /// Makes a file, where one may be made.
+    fn at(path: &Path, wanted: &cli::Export) -> anyhow::Result<NewFile> {
         let name = path.file_name().with_context(|| format!("{}: not the name of a file", path.display()))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let data = wanted.agent.data.canonicalize().ok();
         if data.is_some() && folder.canonicalize().ok() == data {
-            return Ok(Err(format!("{}: that is the agent's data folder; expected another one", path.display())));
+            bail!(Refused(format!("{}: that is the agent's data folder; expected another one", path.display())));
         }
         if !wanted.overwrite && path.symlink_metadata().is_ok() {
-            return Ok(Err(format!("{}: there is a file already; --overwrite replaces it", path.display())));
+            bail!(Refused(format!("{}: there is a file already; --overwrite replaces it", path.display())));
         }
         let unfinished = folder.join(format!("{}.{}.new", name.display(), process::id()));
         // What has that name already is another program's.
         let file = File::create_new(&unfinished).with_context(|| unfinished.display().to_string())?;
-        Ok(Ok(NewFile { path: path.to_owned(), folder: folder.to_owned(), unfinished, file }))
+        Ok(NewFile { path: path.to_owned(), folder: folder.to_owned(), unfinished, file })
     }
 
     fn finish(&self, overwrite: bool) -> anyhow::Result<()> {

@@ -28,6 +28,7 @@ use crate::cli;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::sense::board::{self, Identity};
+use crate::sense::bus::health::BoardHealth;
 use crate::sense::endpoint::Endpoint;
 use crate::sense::port::device_at;
 
@@ -131,26 +132,18 @@ fn port_of(wanted: &cli::Flash, status: Option<&StatusRow>) -> anyhow::Result<St
     Ok(found.unwrap_or_else(|| bus.port.clone()))
 }
 
-/// A board with Tilth's firmware, before it is written.
-struct Before {
-    id: String,
-    kind: String,
-    firmware: String,
-}
-
 /// The board that is at the port now: as the running agent knows it, or else as the board says. None where another program is on it.
 fn board_before(
     port: &str,
     status: Option<&StatusRow>,
     say: &mut impl FnMut(String) -> anyhow::Result<()>,
-) -> anyhow::Result<Option<Before>> {
+) -> anyhow::Result<Option<BoardHealth>> {
     if let Some(status) = status {
         let device = |path: &str| device_at(Path::new(path)).ok();
         let is_there = |path: &str| path == port || device(path).is_some_and(|there| Some(there) == device(port));
         let mut boards = status.buses.iter().filter(|bus| bus.state == "up").filter_map(|bus| bus.board.as_ref());
         if let Some(board) = boards.find(|board| is_there(&board.port)) {
-            let (id, kind, firmware) = (board.id.clone(), board.kind.clone(), board.firmware.clone());
-            return Ok(Some(Before { id, kind, firmware }));
+            return Ok(Some(board.clone()));
         }
         if status.buses.iter().any(|bus| bus.kind == "board" && is_there(&bus.port)) {
             // The agent has asked there again and again.
@@ -158,18 +151,19 @@ fn board_before(
         }
     }
     say(format!("asking {port} which board is there; without Tilth's firmware on it this takes 14 s"))?;
-    let before = |board: Identity| Before {
+    let before = |board: Identity| BoardHealth {
         id: board.id(),
         kind: board::board_kind(board.kind).to_owned(),
         firmware: board.version(),
+        ..BoardHealth::default()
     };
     Ok(ask(port)?.ok().map(before))
 }
 
-fn check_kind(port: &str, before: Option<&Before>, arduino: &Arduino) -> anyhow::Result<()> {
+fn check_kind(port: &str, before: Option<&BoardHealth>, arduino: &Arduino) -> anyhow::Result<()> {
     let expected = board::board_kind(arduino.kind);
     match before {
-        Some(Before { id, kind, .. }) if kind != expected => {
+        Some(BoardHealth { id, kind, .. }) if kind != expected => {
             bail!(
                 "{port}: board {id} there is of kind {kind}, and the image is for an {expected}; nothing was written to it: is PORT right?"
             )
@@ -187,7 +181,12 @@ fn write(programmer: &Programmer<'_>, image: &Image, held: Option<&Held>) -> any
 }
 
 /// Waits until the board says that it runs the firmware; returns its id.
-fn check_started(port: &str, before: Option<&Before>, arduino: &Arduino, expected: &str) -> anyhow::Result<String> {
+fn check_started(
+    port: &str,
+    before: Option<&BoardHealth>,
+    arduino: &Arduino,
+    expected: &str,
+) -> anyhow::Result<String> {
     let board = ask(port)?.map_err(|why| {
         anyhow::anyhow!("the firmware is written and was read back, but: {why}\nunplug the board for a moment, and run the same command again")
     })?;

@@ -11,11 +11,11 @@ use anyhow::Context;
 use tilth_config::{Diagnostic, Document, Layer, Level, Purpose, base, load_documents};
 use tilth_core::id::Id;
 
-use self::answers::{Answers, Hub, InvalidAnswer};
+use self::answers::{Answers, Hub};
 use super::listen::{self, Listened};
 use crate::cli;
 use crate::console::{Console, counted, listed, tell};
-use crate::exit::Exit;
+use crate::exit::{Exit, Refused};
 
 /// File in `config.d`.
 const FILE: &str = "farm.toml";
@@ -32,20 +32,12 @@ pub(crate) fn init(wanted: &cli::Init) -> anyhow::Result<Exit> {
         ));
         return Ok(Exit::Failed);
     }
-    let answers = match answers::of(wanted) {
-        Ok(answers) => answers,
-        Err(error) if error.is::<InvalidAnswer>() => {
-            tell(format_args!("tilth-agent: {error}"));
-            return Ok(Exit::Refused);
-        }
-        Err(error) => return Err(error),
-    };
+    let answers = answers::of(wanted)?;
     let listened = answers.port.as_ref().map(|port| listen_to(port, wanted));
     let agent_toml = files::agent_toml(&answers, listened.as_ref());
     let farm = files::farm(&answers, listened.as_ref());
     if let Some(found) = wrong(&agent_toml, &farm) {
-        tell(format_args!("tilth-agent: nothing was written, for check would refuse it: {found}"));
-        return Ok(Exit::Refused);
+        return Err(Refused(format!("nothing was written, for check would refuse it: {found}")).into());
     }
     write_new(&folder.join("agent.toml"), &agent_toml)?;
     write_new(&folder.join("config.d").join(FILE), &farm)?;

@@ -13,6 +13,7 @@ use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
 use tokio::time::{Instant, timeout_at};
 
+pub(super) use self::draft::quoted;
 use self::draft::{Draft, DraftSensor};
 use super::client::Client;
 use super::port::{self, Held};

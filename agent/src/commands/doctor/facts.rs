@@ -158,16 +158,16 @@ pub(super) struct HubFacts {
     pub(super) url: String,
     /// Host and port.
     pub(super) address: String,
-    pub(super) resolved: Result<(), String>,
-    /// None where the name was not resolved.
-    pub(super) connected: Option<Result<(), String>>,
     pub(super) has_key: bool,
-    /// None where no connection was made, or none can be tried.
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Answer,
 }
 
+/// How far a request came, and what came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
+    /// The name has no address.
+    NotResolved(String),
+    NotConnected(String),
     Status(u16),
     /// Without a bundle for this device yet.
     NoBundle,

@@ -1,6 +1,6 @@
 //! Asks the machine. Decides nothing.
 
-mod account;
+pub(super) mod account;
 mod disk;
 mod hub;
 mod ports;
@@ -16,8 +16,7 @@ use tilth_config::{ClockTrust, Level, Loaded, Purpose, Resource};
 use tilth_notify::secret::Secrets;
 
 use super::facts::{
-    Account, AgentFacts, AgentState, ClockFacts, Configuration, Facts, FileFact, FileKind, Found, I2cFacts, Node,
-    PathNodes,
+    AgentFacts, AgentState, ClockFacts, Configuration, Facts, FileFact, FileKind, Found, I2cFacts, Node, PathNodes,
 };
 use crate::api::rows::StatusRow;
 use crate::api::socket;
@@ -66,11 +65,6 @@ pub(super) fn facts(wanted: &cli::Doctor) -> anyhow::Result<Facts> {
     // Does not wait for a port that hangs while it is opened.
     runtime.shutdown_background();
     Ok(facts)
-}
-
-/// User that the agent of a configuration runs as, also while it is stopped.
-pub(super) fn account(folder: &Path) -> Account {
-    account::of(None, folder)
 }
 
 fn agent(address: &cli::AgentAddress) -> (AgentFacts, Option<StatusRow>) {

@@ -10,6 +10,7 @@ use tilth_core::id::Id;
 use super::super::port::adapters;
 use crate::cli;
 use crate::console::tell;
+use crate::exit::Refused;
 
 /// The answer that there is none.
 const NONE: &str = "none";
@@ -38,15 +39,10 @@ pub(super) struct Hub {
     pub(super) client: Id,
 }
 
-/// Why a flag cannot be used, with what was expected.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct InvalidAnswer(String);
-
 /// All answers: flags go before questions, and without a terminal what is likely stands for the rest.
 ///
 /// # Errors
-/// [`InvalidAnswer`] for a flag that cannot be used; where standard input ends before all is answered.
+/// [`Refused`] for a flag that cannot be used; where standard input ends before all is answered.
 pub(super) fn of(wanted: &cli::Init) -> anyhow::Result<Answers> {
     let mut lines = io::stdin().lock().lines();
     let is_terminal = io::stdin().is_terminal();
@@ -130,10 +126,10 @@ fn answer<T>(
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> anyhow::Result<T> {
     if let Some(flag) = flag {
-        return Ok(parse(flag.trim()).map_err(InvalidAnswer)?);
+        return Ok(parse(flag.trim()).map_err(Refused)?);
     }
     loop {
-        let Some(said) = prompt(question, likely)? else { return Ok(parse(likely).map_err(InvalidAnswer)?) };
+        let Some(said) = prompt(question, likely)? else { return Ok(parse(likely).map_err(Refused)?) };
         match parse(if said.is_empty() { likely } else { &said }) {
             Ok(answer) => return Ok(answer),
             Err(why) => tell(why),

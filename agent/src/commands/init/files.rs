@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::listen::Listened;
+use super::super::listen::{Listened, quoted};
 use super::answers::{Answers, Hub, Phone};
 
 /// Name of the bus at the port.
@@ -56,9 +56,4 @@ pub(super) fn farm(answers: &Answers, listened: Option<&Listened>) -> String {
         }
     }
     text
-}
-
-/// A text as a TOML string: the escapes of JSON are escapes of TOML as well.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

@@ -159,7 +159,7 @@ fn name(zone: &Id, label: &str, taken: &mut BTreeSet<String>) -> Option<SensorId
 }
 
 /// A text as a TOML string: the escapes of JSON are escapes of TOML as well.
-fn quoted(text: &str) -> String {
+pub(in crate::commands) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -13,7 +13,7 @@ const SERVICE_GROUPS: [&str; 3] = ["dialout", "i2c", "gpio"];
 /// Folder of the configuration that the service reads.
 const SERVICE_FOLDER: &str = "/etc/tilth";
 
-pub(super) fn of(agent: Option<i32>, folder: &Path) -> Account {
+pub(in crate::commands::doctor) fn of(agent: Option<i32>, folder: &Path) -> Account {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let groups = fs::read_to_string("/etc/group").unwrap_or_default();
     let service = || of_service(&users, &groups).filter(|_| folder == Path::new(SERVICE_FOLDER));

@@ -24,26 +24,15 @@ pub(super) async fn of(loaded: &Loaded, folder: &Path, data: &Path, version: u64
     let enrolment = Enrolment::of(loaded.agent_toml.as_ref()?, folder, data)?;
     let url = enrolment.hub.url.clone();
     let (host, port) = host_and_port(&url);
-    let addresses = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-    let connected = match &addresses {
-        Ok(addresses) => Some(match timeout(PATIENCE, TcpStream::connect(&addresses[..])).await {
-            Ok(connected) => connected.map(drop).map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no connection within {} s", PATIENCE.as_secs())),
-        }),
-        Err(_) => None,
+    let answer = match (host.as_str(), port).to_socket_addrs().map(Vec::from_iter) {
+        Ok(addresses) => match timeout(PATIENCE, TcpStream::connect(&addresses[..])).await.map(|tcp| tcp.map(drop)) {
+            Ok(Ok(())) => ask(&enrolment, version).await,
+            Ok(Err(error)) => Answer::NotConnected(error.to_string()),
+            Err(_) => Answer::NotConnected(format!("no connection within {} s", PATIENCE.as_secs())),
+        },
+        Err(error) => Answer::NotResolved(error.to_string()),
     };
-    let answer = match connected {
-        Some(Ok(())) => Some(ask(&enrolment, version).await),
-        _ => None,
-    };
-    Some(HubFacts {
-        url,
-        address: format!("{host}:{port}"),
-        resolved: addresses.map(drop).map_err(|error| error.to_string()),
-        connected,
-        has_key: enrolment.device_key().is_ok(),
-        answer,
-    })
+    Some(HubFacts { url, address: format!("{host}:{port}"), has_key: enrolment.device_key().is_ok(), answer })
 }
 
 /// One request, with the device's key where that can be read.

@@ -10,36 +10,35 @@ use super::files::ENROLL;
 
 pub(super) fn finding(hub: Option<&HubFacts>, folder: &Path) -> Finding {
     let Some(hub) = hub else { return Finding::ok(Check::Hub, &folder.display(), "none configured") };
-    let HubFacts { url, address, resolved, connected, has_key, answer } = hub;
+    let HubFacts { url, address, has_key, answer } = hub;
     let fault = |message: String, fix: &str| Finding::fault(Check::Hub, &url, message, fix);
-    if let Err(why) = resolved {
-        let message = format!("the name of the hub is not found: {why}");
-        return fault(message, "ip route shows whether there is a network; is hub.url in agent.toml spelled right?");
-    }
-    if let Some(Err(why)) = connected {
-        let fix = "on the hub: systemctl status tilth-hub; a firewall in between must let this port through";
-        return fault(format!("{address} cannot be reached: {why}"), fix);
-    }
     match answer {
-        Some(Answer::Status(200..=399)) => Finding::ok(Check::Hub, &url, "reached, key accepted"),
-        Some(Answer::NoBundle) => {
+        Answer::NotResolved(why) => {
+            let message = format!("the name of the hub is not found: {why}");
+            fault(message, "ip route shows whether there is a network; is hub.url in agent.toml spelled right?")
+        }
+        Answer::NotConnected(why) => {
+            let fix = "on the hub: systemctl status tilth-hub; a firewall in between must let this port through";
+            fault(format!("{address} cannot be reached: {why}"), fix)
+        }
+        Answer::Status(200..=399) => Finding::ok(Check::Hub, &url, "reached, key accepted"),
+        Answer::NoBundle => {
             Finding::ok(Check::Hub, url, "reached, key accepted; the hub has no configuration for this device yet")
         }
-        Some(Answer::Status(401 | 403)) if !has_key => Finding::warning(
+        Answer::Status(401 | 403) if !has_key => Finding::warning(
             Check::Hub,
             &url,
             "reached; the key was not tried, for it cannot be read",
             "see the device's key above; sudo tilth-agent doctor may read it",
         ),
-        Some(Answer::Status(status @ (401 | 403))) => {
+        Answer::Status(status @ (401 | 403)) => {
             fault(format!("the hub rejects the device's key ({status}): it is revoked, or of another device"), ENROLL)
         }
-        Some(Answer::Status(status)) => {
+        Answer::Status(status) => {
             fault(format!("it answers {status}"), "is hub.url in agent.toml that of a hub? Its log says more")
         }
-        Some(Answer::Failed(kind, why)) => failed(*kind, why, &fault),
-        Some(Answer::Unusable(why)) => fault(why.clone(), "mend [hub] in agent.toml, or the file that it names"),
-        None => fault("not tried".to_owned(), "is hub.url in agent.toml spelled right?"),
+        Answer::Failed(kind, why) => failed(*kind, why, &fault),
+        Answer::Unusable(why) => fault(why.clone(), "mend [hub] in agent.toml, or the file that it names"),
     }
 }
 

@@ -85,10 +85,8 @@ fn healthy() -> Facts {
         hub: Some(HubFacts {
             url: "https://hub.example".to_owned(),
             address: "hub.example:443".to_owned(),
-            resolved: Ok(()),
-            connected: Some(Ok(())),
             has_key: true,
-            answer: Some(Answer::Status(200)),
+            answer: Answer::Status(200),
         }),
         agent: AgentFacts {
             socket: "/run/tilth/agent.sock".to_owned(),
@@ -298,25 +296,24 @@ fn a_disk_that_takes_no_history_is_a_fault() {
 #[test]
 fn the_first_step_to_the_hub_that_fails_is_told() {
     let hub = |change: fn(&mut HubFacts)| move |facts: &mut Facts| change(facts.hub.as_mut().expect("a hub"));
-    let name =
-        fault(hub(|hub| (hub.resolved, hub.connected, hub.answer) = (Err("no such name".to_owned()), None, None)));
+    let name = fault(hub(|hub| hub.answer = Answer::NotResolved("no such name".to_owned())));
     assert!(name.contains("the name of the hub is not found: no such name"), "{name}");
-    let down = fault(hub(|hub| (hub.connected, hub.answer) = (Some(Err("Connection refused".to_owned())), None)));
+    let down = fault(hub(|hub| hub.answer = Answer::NotConnected("Connection refused".to_owned())));
     assert!(down.contains("hub.example:443 cannot be reached: Connection refused"), "{down}");
-    let untrusted = |why: &str| Some(Answer::Failed(TransportErrorKind::Untrusted, why.to_owned()));
+    let untrusted = |why: &str| Answer::Failed(TransportErrorKind::Untrusted, why.to_owned());
     let other = fault(|facts| facts.hub.as_mut().expect("a hub").answer = untrusted("unknown issuer"));
     assert!(other.contains("into the file of hub.ca"), "{other}");
     let early = fault(|facts| facts.hub.as_mut().expect("a hub").answer = untrusted("this device's clock says 1970"));
     assert!(early.contains("set this machine's clock"), "{early}");
-    let revoked = fault(hub(|hub| hub.answer = Some(Answer::Status(401))));
+    let revoked = fault(hub(|hub| hub.answer = Answer::Status(401)));
     assert!(
         revoked.contains("rejects the device's key (401)") && revoked.contains("tilth-hub device enroll"),
         "{revoked}"
     );
-    let unread = warning(hub(|hub| (hub.has_key, hub.answer) = (false, Some(Answer::Status(401)))));
+    let unread = warning(hub(|hub| (hub.has_key, hub.answer) = (false, Answer::Status(401))));
     assert!(unread.contains("the key was not tried"), "{unread}");
-    assert!(fault(hub(|hub| hub.answer = Some(Answer::Status(404)))).contains("it answers 404"));
-    for hub in [None, healthy().hub.map(|hub| HubFacts { answer: Some(Answer::NoBundle), ..hub })] {
+    assert!(fault(hub(|hub| hub.answer = Answer::Status(404))).contains("it answers 404"));
+    for hub in [None, healthy().hub.map(|hub| HubFacts { answer: Answer::NoBundle, ..hub })] {
         assert!(judge(&Facts { hub, ..healthy() }).iter().all(|finding| finding.level == Level::Ok));
     }
 }

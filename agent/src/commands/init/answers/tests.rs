@@ -67,7 +67,7 @@ fn a_flag_that_cannot_be_used_is_refused_with_what_was_expected() {
         let mut wanted = flags();
         change(&mut wanted);
         let error = without_terminal(&wanted, &Likely { adapters: Vec::new(), ..likely() }).expect_err("refused");
-        assert!(error.is::<InvalidAnswer>(), "{error}");
+        assert!(error.is::<Refused>(), "{error}");
         error.to_string()
     };
     assert!(refused(|flags| flags.timezone = Some("Amsterdam".to_owned())).contains("such as Europe/Amsterdam"));

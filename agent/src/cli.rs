@@ -22,6 +22,9 @@ pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
 /// Default data folder.
 const DATA: &str = "/var/lib/tilth";
 
+/// Key of the release that is installed.
+const TRUSTED_KEY: &str = "/usr/lib/tilth/firmware.pub";
+
 /// Watches and steers the growing rooms of a farm.
 #[derive(Debug, Parser)]
 #[command(
@@ -73,6 +76,7 @@ pub(crate) enum Command {
     Tail(AgentOptions),
     Listen(Listen),
     Flash(Flash),
+    Update(Update),
     Completions(Completions),
     Manual(Manual),
 }
@@ -701,7 +705,7 @@ pub(crate) struct Flash {
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
     /// File with the public key that images must be signed by
-    #[arg(long, value_name = "FILE", default_value = "/usr/lib/tilth/firmware.pub")]
+    #[arg(long, value_name = "FILE", default_value = TRUSTED_KEY)]
     pub(crate) trusted_key: PathBuf,
     /// Folder where the drive RPI-RP2 of a Pico in its boot ROM is mounted [default: looked for]
     #[arg(long, value_name = "DIR")]
@@ -711,6 +715,45 @@ pub(crate) struct Flash {
     pub(crate) baud: Option<u32>,
     #[command(flatten)]
     pub(crate) agent: AgentAddress,
+}
+
+/// Install another version of the agent from a file or a USB stick, with a way back
+///
+/// The package must be in a list of sums that the trusted key signed, newer than what is installed, and start here: nothing is touched before
+/// that is checked. If the agent then does not run, a bus that gave values is silent, the store takes nothing or the hub is no longer reached
+/// within 10 minutes, the old version returns with its data. A power cut at any time leaves a running agent, old or new. It goes on without
+/// this command; the exit code is 0 once the new version has proven itself, and 1 where the old one stays.
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// The package, with SHA256SUMS.signed beside it, or the folder of both
+    #[arg(value_name = "FILE|FOLDER", required_unless_present_any = ["status", "describe", "go_on"])]
+    pub(crate) path: Option<PathBuf>,
+    /// Show where the update is, or how the last one ended
+    #[arg(long, conflicts_with = "path")]
+    pub(crate) status: bool,
+    /// Also install a version that is older than the installed one
+    #[arg(long)]
+    pub(crate) allow_downgrade: bool,
+    /// File with the public key that the list of sums must be signed by
+    #[arg(long, value_name = "FILE", default_value = TRUSTED_KEY)]
+    pub(crate) trusted_key: PathBuf,
+    /// Print each state as a JSON object on a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) agent: AgentAddress,
+    /// Print what this version says of itself, before it is installed
+    #[arg(long, hide = true)]
+    pub(crate) describe: bool,
+    /// Of the unit: carry out the update that is staged
+    #[arg(long, hide = true)]
+    pub(crate) go_on: bool,
+    /// For tests: root of the system
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub(crate) root: PathBuf,
+    /// For tests: how long the new version must work
+    #[arg(long, value_name = "TIME", value_parser = span, hide = true)]
+    pub(crate) prove_for: Option<Span>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

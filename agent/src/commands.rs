@@ -11,10 +11,17 @@ mod listen;
 mod port;
 pub(crate) mod stored;
 mod text;
+mod update;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use anyhow::Context;
 use hyper::Method;
 use serde::de::DeserializeOwned;
+use tilth_config::bundle::TrustedKey;
+use tilth_config::plain_file;
 use tilth_core::time::Span;
 
 pub(crate) use self::diag::diag;
@@ -24,6 +31,7 @@ pub(crate) use self::export::export;
 pub(crate) use self::flash::flash;
 pub(crate) use self::init::init;
 pub(crate) use self::listen::listen;
+pub(crate) use self::update::update;
 
 use self::client::{ApiRequest, Client, post, request};
 use self::text::Times;
@@ -34,6 +42,9 @@ use crate::api::rows::{
 use crate::cli;
 use crate::console::{Console, tell};
 use crate::exit::{Exit, Refused};
+
+/// Largest file of a public key, in bytes.
+const MAX_KEY: u64 = 4096;
 
 pub(crate) fn status(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     print(agent, request(Method::GET, "/api/v1/status")?, |row: &StatusRow, times| text::status(row, times))
@@ -179,6 +190,17 @@ pub(crate) fn tail(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
         console.line(format_args!("{data}{hint}"))?;
         console.flush()?;
     }
+}
+
+/// The public key in a file, by which what is released must be signed.
+fn trusted_key(path: &Path) -> anyhow::Result<TrustedKey> {
+    let text = plain_file::read_text(path, MAX_KEY).map_err(anyhow::Error::from);
+    let key = text.and_then(|text| Ok(TrustedKey::parse(&text)?));
+    key.with_context(|| format!("the trusted key: {}", path.display()))
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Sends a request and prints lines for each row of the answer.

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Command::Tail(wanted) => commands::tail(&wanted),
         Command::Listen(wanted) => commands::listen(&wanted),
         Command::Flash(wanted) => commands::flash(&wanted),
+        Command::Update(wanted) => commands::update(&wanted),
         Command::Completions(wanted) => Ok(wanted.print()),
         Command::Manual(wanted) => wanted.write(),
     });

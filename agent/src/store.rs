@@ -87,6 +87,7 @@ pub(crate) use open::{Found, Opened, Options};
 pub(crate) use pages::{Contents, Keys, Page, TABLES, Table};
 pub(crate) use questions::Unanswered;
 pub(crate) use retention::Policy;
+pub(crate) use schema::LAYOUT;
 
 /// The one write connection, with what it would otherwise look up at each commit.
 #[derive(Debug)]

@@ -54,7 +54,18 @@ const OWN: &[(&str, &[&str])] = &[
 const SYSTEM: &[(&str, &[&str])] = &[
     (
         "system/log.txt",
-        &["journalctl", "--unit", "tilth-agent", "--lines", "5000", "--no-pager", "--output", "short-iso"],
+        &[
+            "journalctl",
+            "--unit",
+            "tilth-agent",
+            "--unit",
+            "tilth-update",
+            "--lines",
+            "5000",
+            "--no-pager",
+            "--output",
+            "short-iso",
+        ],
     ),
     ("system/kernel.txt", &["journalctl", "--dmesg", "--lines", "1000", "--no-pager", "--output", "short-iso"]),
     ("system/service.txt", &["systemctl", "status", "tilth-agent", "--no-pager", "--lines", "0"]),

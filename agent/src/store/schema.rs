@@ -131,8 +131,8 @@ CREATE VIEW newest_raw AS SELECT max(
 /// How far the readings of each board are stored: a board that was not told so before a kill sends them again.
 const FIFTH: &str = "CREATE TABLE board (id BLOB PRIMARY KEY, position TEXT NOT NULL) STRICT, WITHOUT ROWID;";
 
-/// The layout that this version writes.
-pub(super) const LAYOUT: u32 = MIGRATIONS.len() as u32;
+/// The layout that this version writes. A file names by its layout the oldest version that may open it: one that knows the layout.
+pub(crate) const LAYOUT: u32 = MIGRATIONS.len() as u32;
 
 /// A whole number that SQLite says of the file.
 pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {

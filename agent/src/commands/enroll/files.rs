@@ -11,7 +11,7 @@ use tilth_config::{plain_file, text_at, with_texts, without_key};
 use tilth_protocol::{CodeId, EnrolmentAnswer, Key, KeyKind};
 
 use super::failure::EnrolFailure;
-use crate::commands::doctor;
+use crate::commands::{doctor, is_root};
 use crate::configuration::enrolment;
 use crate::{durable, random};
 
@@ -255,10 +255,6 @@ fn owner(folder: &Path) -> Option<(u32, u32)> {
     let (user, group) = doctor::agents_user(folder);
     let of_folder = || fs::metadata(folder).ok().map(|folder| (folder.uid(), folder.gid()));
     if user == 0 { of_folder() } else { Some((user, group)) }
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 fn parts(path: &Path) -> anyhow::Result<(&Path, &str)> {

@@ -5,20 +5,17 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use tilth_config::bundle::TrustedKey;
 use tilth_config::firmware::{MAX_IMAGE, MAX_MANIFEST, Manifest};
 use tilth_config::plain_file;
 use tilth_wire::version;
 
 use super::Model;
 use crate::cli;
+use crate::commands::trusted_key;
 use crate::random;
 
 /// Folder of the images that the package brings.
 const IMAGES: &str = "/usr/share/tilth/firmware";
-
-/// Largest file of a public key, in bytes.
-const MAX_KEY: u64 = 4096;
 
 /// Last record of a hex file.
 const END: &str = ":00000001FF\n";
@@ -58,9 +55,7 @@ impl SignedImage {
         let manifest = plain_file::read(&manifest_path, MAX_MANIFEST).with_context(|| {
             format!("the image is not signed: {}; nothing was written to the board", manifest_path.display())
         })?;
-        let key = plain_file::read_text(&wanted.trusted_key, MAX_KEY).map_err(anyhow::Error::from);
-        let key = key.and_then(|text| Ok(TrustedKey::parse(&text)?));
-        let key = key.with_context(|| format!("the trusted key: {}", wanted.trusted_key.display()))?;
+        let key = trusted_key(&wanted.trusted_key)?;
         let manifest = Manifest::verify(&manifest, &bytes, &key)
             .with_context(|| format!("{}: nothing was written to the board", path.display()))?;
         check(&manifest, model).with_context(|| format!("{}: nothing was written to the board", path.display()))?;

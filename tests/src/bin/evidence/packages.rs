@@ -18,7 +18,7 @@ use tilth_config::release::open_sums;
 use tilth_tests::agent::{Folder, profile_folder};
 use tilth_tests::workspace;
 
-pub(crate) use self::installed::{difference, newer};
+pub(crate) use self::installed::{difference, newer, rebuilt};
 use self::opened::Opened;
 pub(crate) use self::opened::said;
 use crate::{Length, Outcome, Run, outcome};

@@ -1,7 +1,8 @@
 //! The packages in a machine: a small Debian with systemd under qemu's software emulation, an agent and its hub, and a board on a USB serial
 //! adapter. Installed with apt; a reading becomes an alert and arrives at the hub; a stopped agent is ended by systemd's watchdog; killed;
-//! rebooted, also without the disk of its data; upgraded and downgraded with live data; the power cut in the middle of `dpkg -i`, with a disk that forgets what was not
-//! flushed; purged without a trace. Not yet: an upgrade that fails and returns to the version before, which the agent cannot do.
+//! rebooted, also without the disk of its data; upgraded and downgraded with live data; the power cut in the middle of `dpkg -i`, with a disk that forgets
+//! what was not flushed; updated with a way back: one that stays, one whose agent does not run and that returns, and one in whose trial the power is
+//! cut; purged without a trace.
 //!
 //! The saboteur takes the watchdog away from the service.
 
@@ -12,12 +13,15 @@ mod machine;
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use ring::digest::{SHA256, digest};
+use tilth_config::bundle::SigningKey;
+use tilth_config::release::seal_sums;
 use tilth_tests::agent::{Folder, profile_folder};
 use tilth_tests::random::Random;
 
@@ -33,6 +37,9 @@ const WATCHDOG_PATIENCE: Duration = Duration::from_secs(60 + 60);
 /// `Restart=` waits two seconds; the rest is the emulation.
 const RESTART_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A trial takes 75 s.
+const UPDATE_PATIENCE: Duration = Duration::from_secs(300);
+
 /// A short run takes a watchdog of this, so that it is short.
 const SHORT_WATCHDOG: &str = "15";
 
@@ -40,6 +47,12 @@ const SEED: u64 = 20;
 
 /// Upper limit of the delay after a line of progress, in milliseconds.
 const LATEST_CUT_MS: u64 = 400;
+
+/// Seed of the key that signs the packages of updates.
+const KEY: [u8; 32] = [8; 32];
+
+/// A program in the place of the agent's that does everything but run.
+const DEAD: &str = "#!/bin/sh\n[ \"$1\" != run ] || exit 1\nexec \"$(dirname \"$0\")/../lib/tilth/agent\" \"$@\"\n";
 
 /// How dpkg tells its progress to the machine's other end.
 const DPKG: &str = "dpkg --status-fd 3 --install";
@@ -100,7 +113,26 @@ fn put_packages(packages: &Path, folder: &Folder) -> anyhow::Result<[String; 2]>
         fs::copy(&package, old.join(&name))?;
         newer(&package, &new.join(&name), &folder.path().join("newer"))?;
     }
-    image::file_system(&files, &folder.path().join("packages"), "96M")?;
+    let dead = files.join("dead");
+    fs::create_dir(&dead)?;
+    packages::rebuilt(
+        &new.join("tilth-agent.deb"),
+        &dead.join("tilth-agent.deb"),
+        &folder.path().join("newer"),
+        |root| {
+            let program = root.join("usr/bin/tilth-agent");
+            fs::rename(&program, root.join("usr/lib/tilth/agent"))?;
+            fs::write(&program, DEAD)?;
+            Ok(fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?)
+        },
+    )?;
+    let key = SigningKey::from_seed(&KEY);
+    for version in [&old, &new, &dead] {
+        let sum = hex::encode(digest(&SHA256, &fs::read(version.join("tilth-agent.deb"))?));
+        fs::write(version.join("SHA256SUMS.signed"), seal_sums(format!("{sum}  tilth-agent.deb\n").as_bytes(), &key))?;
+    }
+    fs::write(files.join("key.pub"), format!("{}\n", key.trusted()))?;
+    image::file_system(&files, &folder.path().join("packages"), "128M")?;
     let agent = |version: &Path| program_of(&version.join("tilth-agent.deb"), folder);
     Ok([agent(&old)?, agent(&new)?])
 }
@@ -125,6 +157,11 @@ fn program_of(package: &Path, folder: &Folder) -> anyhow::Result<String> {
     Ok(sum)
 }
 
+/// Updates to the package in a folder of the stick.
+fn update(version: &str) -> String {
+    format!("tilth-agent update /packages/{version}/tilth-agent.deb --allow-downgrade --trusted-key /packages/key.pub")
+}
+
 impl Story {
     /// What was shown, a figure each.
     fn tell(&mut self) -> anyhow::Result<Vec<String>> {
@@ -143,6 +180,7 @@ impl Story {
             tell(self.boots_without_its_disk()?);
             tell(self.installs_again("new", "upgrade")?);
             tell(self.installs_again("old", "downgrade")?);
+            tell(self.updates()?);
         }
         tell(self.power_is_cut()?);
         tell(self.is_purged(&before)?);
@@ -248,6 +286,40 @@ systemctl start tilth-agent",
         self.farm.has_all()?;
         self.farm.alert()?;
         Ok(format!("1 {name} with live data"))
+    }
+
+    /// Updates from a stick: one that stays, one whose agent does not run, and one in whose trial the power is cut.
+    fn updates(&mut self) -> anyhow::Result<String> {
+        let process = self.farm.watches()?;
+        let said = self.farm.machine.run(&update("new"))?;
+        let process = self.farm.watches_in_place_of(process, RESTART_PATIENCE).context("the update")?;
+        ensure!(self.version(process)? == "new", "after the update the agent runs another program: {said}");
+        self.farm.alert()?;
+        let said = self.farm.machine.run(&format!("{} || true", update("dead")))?;
+        ensure!(said.contains("is back: it has not answered for"), "a version that does not run stays: {said}");
+        let process = self.farm.watches()?;
+        ensure!(self.version(process)? == "new", "the old version did not return: {said}");
+        self.farm.alert()?;
+        self.farm.machine.run(&format!("{} >/run/update 2>&1 </dev/null &", update("old")))?;
+        self.update_is("proving")?;
+        let lost = self.farm.machine.cut(&mut Random::new(SEED));
+        self.farm.machine.power_on()?;
+        self.farm.watches().context("the power was cut in the trial")?;
+        self.update_is("updated")?;
+        let process = self.farm.watches()?;
+        ensure!(self.version(process)? == "old", "after the power cut another version stays");
+        self.farm.alert()?;
+        Ok(format!(
+            "1 update stayed, 1 returned, 1 went on after a power cut in its trial ({lost} unflushed blocks lost)"
+        ))
+    }
+
+    /// Waits until the update is in a state.
+    fn update_is(&mut self, state: &str) -> anyhow::Result<()> {
+        self.farm.machine.until(state, UPDATE_PATIENCE, |machine| {
+            let said = machine.run("tilth-agent update --status --json || true")?;
+            Ok(said.contains(&format!("\"state\":\"{state}\"")).then_some(()))
+        })
     }
 
     /// Which of the two programs a process runs.

@@ -132,14 +132,27 @@ impl Debian {
 
 /// Makes a package of a higher version, whose programs run as before and have another sum; `unpacked` is where it may work.
 pub(crate) fn newer(package: &Path, to: &Path, unpacked: &Path) -> anyhow::Result<()> {
+    rebuilt(package, to, unpacked, |root| {
+        for program in fs::read_dir(root.join("usr/bin"))? {
+            // Behind the end of a program nobody reads.
+            File::options().append(true).open(program?.path())?.write_all(b"newer")?;
+        }
+        Ok(())
+    })
+}
+
+/// Makes a package of a higher version, with changed files.
+pub(crate) fn rebuilt(
+    package: &Path,
+    to: &Path,
+    unpacked: &Path,
+    change: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     said(Command::new("dpkg-deb").arg("--raw-extract").arg(package).arg(unpacked))?;
     let control = unpacked.join("DEBIAN/control");
     let text = fs::read_to_string(&control)?.replace("\nVersion: ", "\nVersion: 9+");
     fs::write(&control, text)?;
-    for program in fs::read_dir(unpacked.join("usr/bin"))? {
-        // Behind the end of a program nobody reads.
-        File::options().append(true).open(program?.path())?.write_all(b"newer")?;
-    }
+    change(unpacked)?;
     said(Command::new("dpkg-deb").args(["--build", "--root-owner-group", "-Znone"]).arg(unpacked).arg(to))?;
     fs::remove_dir_all(unpacked)?;
     Ok(())

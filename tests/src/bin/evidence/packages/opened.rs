@@ -35,7 +35,8 @@ const FILES: [(&str, u32); 12] = [
 ];
 
 /// What the agent's has beside them.
-const AGENT_FILES: [(&str, u32); 7] = [
+const AGENT_FILES: [(&str, u32); 8] = [
+    ("usr/lib/systemd/system/tilth-update.service", 0o644),
     ("usr/lib/udev/rules.d/60-tilth.rules", 0o644),
     ("usr/lib/tilth/firmware.pub", 0o644),
     ("usr/share/tilth/firmware/uno.hex", 0o644),

@@ -1,0 +1,291 @@
+//! `tilth-agent update`: installs a signed package with a way back.
+//!
+//! ```text
+//! stick: list of sums, package --> signature, sum, version, start --> /var/lib/tilth-update --> tilth-update.service --> proven: stays
+//!                 installed files --> the way back, as a package -----'                              `--> not: old package, old data
+//! ```
+//!
+//! This command checks and stages; only the unit (`unit.rs`) touches what is installed. The program that the unit runs is a copy of the old
+//! version, so it goes on after a power cut whatever the new one can do. The state (`state.rs`) is durable before each effect, and each effect can
+//! be repeated from its beginning.
+
+mod data;
+mod health;
+mod package;
+mod signed;
+mod state;
+mod unit;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tilth_core::time::Span;
+
+use self::health::Working;
+use self::package::{Description, Packages, said};
+use self::state::State;
+use super::{is_root, trusted_key};
+use crate::console::{Console, tell};
+use crate::exit::Exit;
+use crate::{cli, daemon, durable, store};
+
+/// The unit that installs.
+const UNIT: &str = "tilth-update.service";
+
+/// Folder of an update, below the root; only root may look into it.
+const FOLDER: &str = "var/lib/tilth-update";
+
+const NEW: &str = "new.deb";
+
+const STATE: &str = "state.json";
+
+/// The program of the old version, which the unit runs; there while an update is under way.
+const UPDATER: &str = "tilth-agent";
+
+/// Room that is left beside what an update needs, in bytes.
+const SPARE: u64 = 64 << 20;
+
+/// Between two looks at the state of the update.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// An update: content of its state file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Job {
+    /// Versions of the packages.
+    from: String,
+    to: String,
+    /// Time in UTC, by the machine's clock.
+    began: String,
+    /// What worked before; none where no agent ran.
+    before: Option<Working>,
+    /// The old version cannot open what the new one makes of the database, so a copy is kept.
+    copies_data: bool,
+    proven_after: Span,
+    data: PathBuf,
+    socket: Option<PathBuf>,
+    state: State,
+}
+
+/// State of an update as `--json` prints it.
+#[derive(Serialize)]
+struct UpdateRow<'a> {
+    began: &'a str,
+    from: &'a str,
+    to: &'a str,
+    /// Such as `proving`, `updated` or `returned`.
+    state: &'static str,
+    why: Option<&'a str>,
+    message: String,
+}
+
+/// System that is updated, with the folder of the update.
+struct Place {
+    packages: Packages,
+    folder: PathBuf,
+}
+
+pub(crate) fn update(wanted: &cli::Update) -> anyhow::Result<Exit> {
+    let mut console = Console::new();
+    if wanted.describe {
+        console.json(&Description { layout: store::LAYOUT })?;
+        console.flush()?;
+        return Ok(Exit::Done);
+    }
+    let place = Place { packages: Packages { root: wanted.root.clone() }, folder: wanted.root.join(FOLDER) };
+    if wanted.go_on {
+        return unit::go_on(&place).map(|()| Exit::Done);
+    }
+    if wanted.status {
+        let job = place.read()?.context("no update was made here")?;
+        job.show(wanted.json, &mut console)?;
+        console.flush()?;
+        return Ok(Exit::Done);
+    }
+    ensure!(is_root() || wanted.root != Path::new("/"), "an update needs root: run it with sudo");
+    ensure!(!place.is_under_way(), "an update is under way: sudo tilth-agent update --status says where it is");
+    let job = match stage(&place, wanted) {
+        Ok(Some(job)) => job,
+        Ok(None) => return Ok(Exit::Done),
+        Err(error) => {
+            place.clean()?;
+            bail!("{error:#}; nothing was changed");
+        }
+    };
+    place.begin(&job)?;
+    follow(&place, wanted.json, &mut console)
+}
+
+/// Checks the package, and puts everything that the unit needs into the folder of the update. None where that version is installed already.
+fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
+    let installed = place.packages.installed().context("what is installed")?;
+    let key = trusted_key(&wanted.trusted_key)?;
+    let path = wanted.path.as_deref().context("expected a package, or the folder with it")?;
+    let bytes = signed::read(path, &key, &installed.architecture)?;
+    place.make()?;
+    durable::write(&place.folder, NEW, &bytes).with_context(|| place.shown())?;
+    let (name, offered) = package::version_of(&place.new_package())?;
+    let (from, to) = (installed.version, offered.version);
+    ensure!(name == package::NAME, "the package is {name}; expected {}", package::NAME);
+    ensure!(
+        offered.architecture == installed.architecture,
+        "the package is for {}, and this machine is {}",
+        offered.architecture,
+        installed.architecture
+    );
+    if from == to {
+        tell(format_args!("tilth-agent: version {to} is installed already"));
+        place.clean()?;
+        return Ok(None);
+    }
+    ensure!(
+        wanted.allow_downgrade || package::is_newer(&to, &from)?,
+        "version {to} is older than {from}, which is installed; --allow-downgrade installs it all the same"
+    );
+    let description = package::describe(&place.new_package(), &place.work("new"))
+        .with_context(|| format!("version {to} cannot be updated to: its program does not start here"))?;
+    ensure!(
+        description.layout >= store::LAYOUT,
+        "version {to} cannot open the database: it knows layouts up to {}, and {from} writes {}",
+        description.layout,
+        store::LAYOUT
+    );
+    place.packages.pack(&place.work("old"), &place.old_package()).context("the way back")?;
+    let copies_data = description.layout > store::LAYOUT;
+    let agent = &wanted.agent;
+    let needed = SPARE + if copies_data { data::size(&agent.data) } else { 0 };
+    if let Some(free) = daemon::free_bytes(&place.folder).filter(|free| *free < needed) {
+        bail!("{}: {} MiB are free, and the update needs {} MiB", place.shown(), free >> 20, needed >> 20);
+    }
+    place.copy_program()?;
+    Ok(Some(Job {
+        from,
+        to,
+        began: Timestamp::now().to_string(),
+        before: unit::look(agent).map(|seen| seen.working),
+        copies_data,
+        proven_after: wanted.prove_for.unwrap_or(health::PROVEN),
+        data: agent.data.clone(),
+        socket: agent.socket.clone(),
+        state: State::Staged,
+    }))
+}
+
+/// Shows each state of the update until it is over. It goes on without this.
+fn follow(place: &Place, json: bool, console: &mut Console) -> anyhow::Result<Exit> {
+    let mut shown = None;
+    loop {
+        if let Some(job) = place.read()?
+            && shown.as_ref() != Some(&job.state)
+        {
+            job.show(json, console)?;
+            console.flush()?;
+            if job.state.effect().is_none() {
+                return Ok(if job.state == State::Updated { Exit::Done } else { Exit::Failed });
+            }
+            shown = Some(job.state);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+impl Place {
+    /// Makes the folder, for root alone, without what an earlier update left.
+    fn make(&self) -> anyhow::Result<()> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.with_context(|| self.shown())?;
+        self.clean()
+    }
+
+    /// Removes everything but the state, the unit's program last: as long as it is there the unit comes back.
+    fn clean(&self) -> anyhow::Result<()> {
+        for folder in [self.work("new"), self.work("old"), self.data()] {
+            data::remove_folder(&folder).with_context(|| folder.display().to_string())?;
+        }
+        let files = [NEW, "new.deb.new", "old.deb", "tilth-agent.new", UPDATER];
+        files.iter().try_for_each(|name| durable::remove(&self.folder, name)).with_context(|| self.shown())
+    }
+
+    /// Copies this program, which the unit runs from then on.
+    fn copy_program(&self) -> anyhow::Result<()> {
+        let bytes = fs::read("/proc/self/exe").context("this program")?;
+        durable::write_new(&self.folder, UPDATER, &bytes).with_context(|| self.shown())?;
+        let copied = durable::new_path(&self.folder, UPDATER);
+        fs::set_permissions(&copied, Permissions::from_mode(0o700)).with_context(|| copied.display().to_string())
+    }
+
+    /// Hands the update to the unit.
+    fn begin(&self, job: &Job) -> anyhow::Result<()> {
+        durable::rename_new(&self.folder, UPDATER)?;
+        self.write(job)?;
+        let started = said(Command::new("systemctl").args(["start", "--no-block", UNIT]));
+        if let Err(error) = started {
+            self.clean()?;
+            bail!("{UNIT} cannot be started: {error:#}; nothing was changed");
+        }
+        Ok(())
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.folder.join(UPDATER).exists()
+    }
+
+    fn read(&self) -> anyhow::Result<Option<Job>> {
+        let path = self.folder.join(STATE);
+        let read = durable::read(&path).and_then(|bytes| bytes.map(|bytes| durable::parse_checked(&bytes)).transpose());
+        read.map_err(|error| anyhow!("{} {error}; only root may read it", path.display()))
+    }
+
+    fn write(&self, job: &Job) -> anyhow::Result<()> {
+        let bytes = durable::with_checksum(job)?;
+        durable::write(&self.folder, STATE, &bytes).with_context(|| self.folder.join(STATE).display().to_string())
+    }
+
+    fn new_package(&self) -> PathBuf {
+        self.folder.join(NEW)
+    }
+
+    fn old_package(&self) -> PathBuf {
+        self.folder.join("old.deb")
+    }
+
+    /// Copy of the database.
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Folder in which a package is taken apart or put together.
+    fn work(&self, of: &str) -> PathBuf {
+        self.folder.join(format!("{of}.files"))
+    }
+
+    fn shown(&self) -> String {
+        self.folder.display().to_string()
+    }
+}
+
+impl Job {
+    fn agent(&self) -> cli::AgentAddress {
+        cli::AgentAddress { socket: self.socket.clone(), data: self.data.clone() }
+    }
+
+    /// State of the update in words.
+    fn said(&self) -> String {
+        self.state.said(&self.from, &self.to)
+    }
+
+    fn show(&self, json: bool, console: &mut Console) -> anyhow::Result<()> {
+        if !json {
+            return console.line(self.said());
+        }
+        let (state, why) = self.state.word();
+        let Job { began, from, to, .. } = self;
+        console.json(&UpdateRow { began, from, to, state, why, message: self.said() })
+    }
+}

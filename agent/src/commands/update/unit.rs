@@ -1,0 +1,158 @@
+//! The unit that carries an update out, as root: at its first start, and again at each boot until the update is over.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::Method;
+
+use super::health::{Seen, Trial, Working};
+use super::package::said;
+use super::state::Effect;
+use super::{Job, Place, data};
+use crate::api::rows::{Note, StatusRow};
+use crate::cli;
+use crate::clock::machine_uptime;
+use crate::commands::client::{Client, post, request};
+use crate::console::tell;
+
+/// Between two looks at the new version.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often the agent is asked to note what became of the update; it may just have been started.
+const NOTE_TRIES: u32 = 60;
+
+/// The service of the agent.
+const SERVICE: &str = "tilth-agent.service";
+
+/// Goes on with the update in the folder, to its end.
+///
+/// # Errors
+/// What keeps it from its end; the unit starts again. The agent runs meanwhile.
+pub(super) fn go_on(place: &Place) -> anyhow::Result<()> {
+    let _locked = place.packages.lock()?;
+    let mut job = match place.read() {
+        Ok(Some(job)) => job,
+        // Nothing is known of the update: dpkg finishes what it began.
+        unreadable => {
+            place.packages.finish();
+            place.clean()?;
+            return unreadable.map(drop);
+        }
+    };
+    job.state = job.state.cut_off();
+    let ended = carry_out(place, &mut job);
+    if ended.is_err() {
+        start_agent(&job);
+    }
+    ended?;
+    place.clean()?;
+    let said = job.said();
+    tell(&said);
+    note(&job, &said);
+    Ok(())
+}
+
+/// Carries out each state's effect, once the state is on the disk.
+fn carry_out(place: &Place, job: &mut Job) -> anyhow::Result<()> {
+    loop {
+        place.write(job)?;
+        tell(job.said());
+        let Some(effect) = job.state.effect() else { return Ok(()) };
+        let done = match effect {
+            Effect::CopyData => copy_data(place, job),
+            Effect::Install => install(place, job),
+            Effect::Prove => prove(job),
+            Effect::PutBack => {
+                put_back(place, job)?;
+                Ok(())
+            }
+        };
+        job.state = job.state.clone().after(done.map_err(|error| format!("{error:#}")));
+    }
+}
+
+/// Keeps a copy of the database where the new version makes one of it that the old one cannot open. Nobody watches while it is made.
+fn copy_data(place: &Place, job: &Job) -> anyhow::Result<()> {
+    if !job.copies_data {
+        return Ok(());
+    }
+    stop_agent()?;
+    let copied = data::copy(&job.data, &place.data()).context("a copy of the database");
+    if copied.is_err() {
+        data::remove_folder(&place.data())?;
+        start_agent(job);
+    }
+    copied
+}
+
+fn install(place: &Place, job: &Job) -> anyhow::Result<()> {
+    place.packages.install(&place.new_package())?;
+    start_agent(job);
+    Ok(())
+}
+
+fn prove(job: &Job) -> anyhow::Result<()> {
+    let Some(before) = &job.before else { return Ok(()) };
+    let mut trial = Trial::begin(machine_uptime(), job.proven_after);
+    loop {
+        if let Some(ended) = trial.look(machine_uptime(), before, look(&job.agent()).as_ref()) {
+            return ended.map_err(anyhow::Error::msg);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// Puts the old version back, and the database before it: an agent that starts in between is the new one, and this is done again.
+fn put_back(place: &Place, job: &Job) -> anyhow::Result<()> {
+    let is_back = place.packages.installed().is_ok_and(|installed| installed.version == job.from);
+    if !is_back {
+        stop_agent()?;
+        if job.copies_data {
+            data::put_back(&place.data(), &job.data).context("the copy of the database")?;
+        }
+        place.packages.install(&place.old_package())?;
+    }
+    start_agent(job);
+    Ok(())
+}
+
+/// What the running agent says of itself; none where none answers, or one whose program is no longer there.
+pub(super) fn look(agent: &cli::AgentAddress) -> Option<Seen> {
+    let client = Client::find(agent).ok()??;
+    let process = client.process?;
+    let program = fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let is_replaced = program.to_string_lossy().ends_with(" (deleted)");
+    let status: StatusRow = client.row(request(Method::GET, "/api/v1/status").ok()?).ok()?;
+    (!is_replaced).then(|| Seen { process, working: Working::of(&status) })
+}
+
+fn stop_agent() -> anyhow::Result<()> {
+    said(Command::new("systemctl").args(["stop", SERVICE])).map(drop)
+}
+
+/// Starts the agent where one ran before; one that runs already goes on.
+fn start_agent(job: &Job) {
+    if job.before.is_some()
+        && let Err(error) = said(Command::new("systemctl").args(["start", SERVICE]))
+    {
+        tell(format_args!("update: the agent cannot be started: {error:#}"));
+    }
+}
+
+/// Has the agent note what became of the update: people see it on site and at the hub.
+fn note(job: &Job, text: &str) {
+    let note = || -> anyhow::Result<()> {
+        let body = Note { text: text.to_owned(), by: "tilth-agent update".to_owned() };
+        Client::connect(&job.agent())?.send(post("/api/v1/notes", &body)?).map(drop)
+    };
+    let tries = if job.before.is_some() { NOTE_TRIES } else { 0 };
+    for _ in 0..tries {
+        if note().is_ok() {
+            return;
+        }
+        thread::sleep(LOOK);
+    }
+}

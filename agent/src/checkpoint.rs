@@ -34,8 +34,8 @@ pub(crate) struct Checkpoint {
     #[serde(default, with = "shared", rename = "seen_labels", skip_serializing_if = "is_empty")]
     pub(crate) label_matches: Arc<BTreeMap<Id, LabelMatches>>,
     /// Id of the board that each bus had last.
-    #[serde(default, with = "shared", skip_serializing_if = "is_empty")]
-    pub(crate) boards: Arc<BTreeMap<Id, [u8; 8]>>,
+    #[serde(default, with = "shared", rename = "boards", skip_serializing_if = "is_empty")]
+    pub(crate) board_of_bus: Arc<BTreeMap<Id, [u8; 8]>>,
 }
 
 /// Number of the last page of an alert that each channel has delivered or given up; 0 for one that was asked and is not done yet.
@@ -56,8 +56,8 @@ pub(crate) struct Changes<'a> {
     page_runs: Option<Cow<'a, BTreeMap<AlertId, RunId>>>,
     #[serde(rename = "seen_labels", skip_serializing_if = "Option::is_none")]
     label_matches: Option<Cow<'a, BTreeMap<Id, LabelMatches>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    boards: Option<Cow<'a, BTreeMap<Id, [u8; 8]>>>,
+    #[serde(rename = "boards", skip_serializing_if = "Option::is_none")]
+    board_of_bus: Option<Cow<'a, BTreeMap<Id, [u8; 8]>>>,
 }
 
 /// What a checkpoint of before knows of actuators.
@@ -84,7 +84,7 @@ impl Checkpoint {
             acknowledged_by: changed(&self.acknowledged_by, &earlier.acknowledged_by),
             page_runs: changed(&self.page_runs, &earlier.page_runs),
             label_matches: changed(&self.label_matches, &earlier.label_matches),
-            boards: changed(&self.boards, &earlier.boards),
+            board_of_bus: changed(&self.board_of_bus, &earlier.board_of_bus),
         })
     }
 
@@ -95,7 +95,7 @@ impl Checkpoint {
         replace(&mut self.acknowledged_by, changes.acknowledged_by);
         replace(&mut self.page_runs, changes.page_runs);
         replace(&mut self.label_matches, changes.label_matches);
-        replace(&mut self.boards, changes.boards);
+        replace(&mut self.board_of_bus, changes.board_of_bus);
     }
 }
 

@@ -58,7 +58,7 @@ use tracing::warn;
 
 use crate::clock::ClockMode;
 use crate::decide::{DecideConfig, DecideRequest};
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::sense::SensorInputs;
 use apply::{Applier, ApplyContext, rejection};
 use bundle_files::BundleFiles;
@@ -100,7 +100,7 @@ pub(crate) struct ConfigContext<'a> {
     pub(crate) data: &'a Path,
     pub(crate) mode: ClockMode,
     pub(crate) status: ConfigStatus,
-    pub(crate) health: HealthBoard,
+    pub(crate) health: TaskHealth,
     pub(crate) to_decide: mpsc::Sender<DecideRequest>,
     pub(crate) inputs: mpsc::Sender<SensorInputs>,
 }
@@ -213,7 +213,7 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
         (ProbationResult::Fail(reason), Some(bundles)) => bundles.revert(&reason, applier).await,
         (ProbationResult::FailOfFiles(reason), Some(bundles)) => {
             applier.warn_about_files(&reason).await;
-            bundles.exempt_files(applier).await;
+            bundles.exempt_sensors_of_files(applier).await;
         }
         (ProbationResult::Fail(reason) | ProbationResult::FailOfFiles(reason), None) => {
             applier.warn_about_files(&reason).await;

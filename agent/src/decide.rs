@@ -107,7 +107,7 @@ pub(crate) struct Decide {
     /// Labels of each bus that the names of sensors have matched; part of the checkpoint.
     label_matches: Arc<BTreeMap<Id, LabelMatches>>,
     /// The board that each bus had last; part of the checkpoint.
-    boards: Arc<BTreeMap<Id, [u8; 8]>>,
+    board_of_bus: Arc<BTreeMap<Id, [u8; 8]>>,
     /// Whether the hub accepts this device; `None` before its first answer.
     hub_accepts: Option<bool>,
     logged_faults: fault::LoggedFaults,
@@ -215,8 +215,8 @@ impl Decide {
                 self.stage_checkpoint();
             }
             SenseMessage::Board { bus, board } => {
-                if self.boards.get(&bus) != Some(&board) {
-                    Arc::make_mut(&mut self.boards).insert(bus, board);
+                if self.board_of_bus.get(&bus) != Some(&board) {
+                    Arc::make_mut(&mut self.board_of_bus).insert(bus, board);
                     self.stage_checkpoint();
                 }
             }

@@ -95,7 +95,7 @@ impl Health {
 
 /// States that tasks post and others read. Clones share them; the lock is held only to copy something in or out.
 #[derive(Debug, Clone)]
-pub(crate) struct HealthBoard {
+pub(crate) struct TaskHealth {
     clock: Clock,
     posted: Arc<Mutex<Posted>>,
 }
@@ -113,9 +113,9 @@ pub(crate) struct Posted {
     pub(crate) meter: Meter,
 }
 
-impl HealthBoard {
-    pub(crate) fn new(clock: Clock) -> HealthBoard {
-        HealthBoard { clock, posted: Arc::default() }
+impl TaskHealth {
+    pub(crate) fn new(clock: Clock) -> TaskHealth {
+        TaskHealth { clock, posted: Arc::default() }
     }
 
     pub(crate) fn ping_sent(&self) {
@@ -144,7 +144,7 @@ impl HealthBoard {
         posted.lost_history.insert(0, said);
     }
 
-    /// As [`HealthBoard::history_lost`], and in the log, in local time. Decide makes it an event.
+    /// As [`TaskHealth::history_lost`], and in the log, in local time. Decide makes it an event.
     pub(crate) fn say_lost(&self, lost: &LostHistory, now: Option<WallTime>, local: &Local) {
         warn!(target: "store", "{}", lost.said(now, |at| local.second(at)));
         self.history_lost(lost.said(now, |at| at.to_string()));
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_problem_lasts_since_its_first_reason() {
         let clock = Clock::new(ClockMode::EventTime);
-        let health = HealthBoard::new(clock.clone());
+        let health = TaskHealth::new(clock.clone());
         for (secs, why) in [(10, Some("disk full")), (20, Some("read-only")), (30, None), (40, Some("disk full"))] {
             clock.observe(WallTime(secs * 1000));
             health.store_problem(why.map(str::to_owned));

@@ -59,7 +59,8 @@ struct ConfiguredBus {
 pub(crate) struct RestoredBuses {
     /// The labels that names of sensors matched, for each bus of text lines.
     pub(crate) label_matches: BTreeMap<Id, LabelMatches>,
-    pub(crate) boards: BTreeMap<Id, [u8; 8]>,
+    /// Id of the board that each bus had last.
+    pub(crate) board_of_bus: BTreeMap<Id, [u8; 8]>,
     /// How far the readings of each board are stored.
     pub(crate) positions: Vec<BoardPosition>,
 }
@@ -148,13 +149,13 @@ impl BusTasks {
         machine: Machine,
         before: RestoredBuses,
     ) -> BusTasks {
-        let RestoredBuses { label_matches, boards, positions } = before;
+        let RestoredBuses { label_matches, board_of_bus, positions } = before;
         let labels =
             label_matches.into_iter().map(|(id, matches)| (id, SharedLabelMatches::new(Arc::new(matches)))).collect();
         let (buses, circuits) = (BTreeMap::new(), BTreeMap::new());
         let (host, host_task) = (watch::Sender::default(), JoinSet::new());
         let registry =
-            BoardRegistry::new(boards.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect(), positions);
+            BoardRegistry::new(board_of_bus.into_iter().map(|(bus, board)| (bus, BoardId(board))).collect(), positions);
         let machine = Arc::new(machine);
         BusTasks { clock, queue, outputs, ports, machine, buses, host, host_task, registry, labels, circuits }
     }

@@ -37,7 +37,7 @@ use tracing::{info, warn};
 use crate::clock::{self, Clock, ClockMode};
 use crate::configuration::{ConfigStatus, Enrolment, FileVersions, Received};
 use crate::decide::DecideRequest;
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::random;
 use crate::store::thread::StoreHandle;
 use link::{HubLink, ReloadableTransport};
@@ -63,7 +63,7 @@ pub(crate) struct Parts {
     /// To the task of the configuration.
     pub(crate) bundles: mpsc::Sender<Received>,
     pub(crate) config: ConfigStatus,
-    pub(crate) health: HealthBoard,
+    pub(crate) health: TaskHealth,
     pub(crate) status: SyncStatus,
 }
 
@@ -114,7 +114,7 @@ async fn wait_for_link(
     enrolment: &Enrolment,
     clock: &Clock,
     status: &SyncStatus,
-    health: &HealthBoard,
+    health: &TaskHealth,
 ) -> (HubLink, FileVersions) {
     let mut logged = None;
     loop {

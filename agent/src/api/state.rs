@@ -17,7 +17,7 @@ use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::{ConfigStatus, Retry};
 use crate::decide::{DecideRequest, EngineContext, EngineQuery, LiveLine};
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::notify;
 use crate::sense::released::Ports;
 use crate::store::Policy;
@@ -77,7 +77,7 @@ pub(crate) struct ApiState {
     pub(crate) clock: Clock,
     pub(crate) started: Instant,
     pub(crate) config: ConfigStatus,
-    pub(crate) health: HealthBoard,
+    pub(crate) health: TaskHealth,
     pub(crate) to_decide: mpsc::Sender<DecideRequest>,
     /// To the task of the configuration.
     pub(crate) retries: mpsc::Sender<Retry>,

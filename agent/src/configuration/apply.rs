@@ -23,7 +23,7 @@ use crate::clock::{self, Clock, ClockMode};
 use crate::console::{counted, tell};
 use crate::decide::{DecideRequest, EngineContext};
 use crate::findings::Problems;
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::sense::SensorInputs;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
@@ -35,7 +35,7 @@ pub(crate) struct Applier {
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SensorInputs>,
     pub(super) clock: Clock,
-    pub(super) health: HealthBoard,
+    pub(super) health: TaskHealth,
     /// The active configuration, as long as it is on probation.
     pub(super) probation: Option<Probation>,
 }
@@ -46,7 +46,7 @@ pub(super) struct ApplyContext {
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SensorInputs>,
     pub(super) clock: Clock,
-    pub(super) health: HealthBoard,
+    pub(super) health: TaskHealth,
 }
 
 impl Applier {

@@ -331,9 +331,9 @@ impl Bundles {
     }
 
     /// Exempts the sensors that changed files silenced: they are no fault of the bundle, also after a restart.
-    pub(super) async fn exempt_files(&mut self, applier: &mut Applier) {
+    pub(super) async fn exempt_sensors_of_files(&mut self, applier: &mut Applier) {
         if let (Some(judged), Some(saved)) = (&mut applier.probation, &mut self.state.probation) {
-            judged.exempt_files();
+            judged.exempt_sensors_of_files();
             saved.sensors.clone_from(&judged.expected);
             self.save_current_state().await;
         }

@@ -242,7 +242,7 @@ impl Probation {
     }
 
     /// Expects no sensor any more that changed files silenced.
-    pub(super) fn exempt_files(&mut self) {
+    pub(super) fn exempt_sensors_of_files(&mut self) {
         self.expected.retain(|_, expected| expected.origin != Origin::Files);
         if let Some(run) = &mut self.run {
             run.pending.retain(|_, pending| pending.expected.origin != Origin::Files);

@@ -19,7 +19,7 @@ use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::console::listed;
 use crate::decide::{DecideRequest, RestoredState, StoreReplaced};
-use crate::health::{self, HealthBoard};
+use crate::health::{self, TaskHealth};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
@@ -50,7 +50,7 @@ pub(super) struct OpenStore {
 pub(super) async fn open(
     data: &Path,
     clock: &Clock,
-    health: HealthBoard,
+    health: TaskHealth,
     config: ConfigStatus,
     (has_run, has_hub): (bool, bool),
     to_decide: mpsc::Sender<DecideRequest>,
@@ -117,14 +117,14 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         }),
         None => Vec::new(),
     };
-    let boards = store.board_positions().unwrap_or_else(|error| {
+    let positions = store.board_positions().unwrap_or_else(|error| {
         remarks.push(error.to_string());
         Vec::new()
     });
     // Also where the run before was killed before it had written anything.
     let doses_unknown = kept.is_none() && opened.found == Found::Database;
     let (checkpoint, new_stream, lost) = (kept.map(|kept| kept.checkpoint), opened.new_stream.is_some(), opened.lost);
-    Ok((RestoredState { boot, checkpoint, after, boards, alerts, new_stream, lost, doses_unknown, remarks }, store))
+    Ok((RestoredState { boot, checkpoint, after, positions, alerts, new_stream, lost, doses_unknown, remarks }, store))
 }
 
 /// What a first start says where actuators have totals: an empty data folder is that of a new device, or of one whose card was replaced, and
@@ -179,7 +179,7 @@ struct StoreMonitor {
     options: Options,
     os_boot: String,
     clock: Clock,
-    health: HealthBoard,
+    health: TaskHealth,
     config: ConfigStatus,
     heads: watch::Sender<Heads>,
     replaced: watch::Sender<StoreReplaced>,
@@ -322,7 +322,7 @@ mod tests {
             options: options(),
             os_boot: "boot-b".to_owned(),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
-            health: HealthBoard::new(clock.clone()),
+            health: TaskHealth::new(clock.clone()),
             clock,
             heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
             replaced: watch::Sender::new(StoreReplaced::default()),

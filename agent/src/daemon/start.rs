@@ -26,7 +26,7 @@ use crate::clock::{Clock, ClockMode};
 use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
 use crate::console::counted;
 use crate::decide::{self, DecideRequest, Handles, LiveLine, RestoredState, StoreReplaced};
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::notify;
 use crate::notify::to_decide::FromChannels;
 use crate::random::RunId;
@@ -55,7 +55,7 @@ struct Shared<'a> {
     ports: Ports,
     queue: Queue,
     config: ConfigStatus,
-    health: HealthBoard,
+    health: TaskHealth,
     sync: SyncStatus,
     live: broadcast::Sender<Arc<LiveLine>>,
 }
@@ -163,7 +163,7 @@ impl<'a> Shared<'a> {
             to_decide,
             queue: Queue::new(plan.sensors().len()),
             config: ConfigStatus::new(clock.clone(), configured.hash.clone(), plan.local().clone()),
-            health: HealthBoard::new(clock.clone()),
+            health: TaskHealth::new(clock.clone()),
             sync: hub.map_or_else(SyncStatus::default, |hub| SyncStatus::of(&hub.url)),
             live: broadcast::channel(decide::LIVE).0,
             clock,
@@ -200,9 +200,9 @@ impl<'a> Shared<'a> {
 
     fn senses(&self, restored: &RestoredState) -> BusTasks {
         let machine = Machine { root: PathBuf::from("/"), disk: self.args.data.clone() };
-        let mut before = RestoredBuses { positions: restored.boards.clone(), ..RestoredBuses::default() };
+        let mut before = RestoredBuses { positions: restored.positions.clone(), ..RestoredBuses::default() };
         if let Some(kept) = &restored.checkpoint {
-            (before.label_matches, before.boards) = ((*kept.label_matches).clone(), (*kept.boards).clone());
+            (before.label_matches, before.board_of_bus) = ((*kept.label_matches).clone(), (*kept.board_of_bus).clone());
         }
         let (outputs, ports) = (self.outputs.clone(), self.ports.clone());
         BusTasks::new(self.clock.clone(), self.queue.clone(), outputs, ports, machine, before)

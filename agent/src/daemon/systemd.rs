@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::DecideRequest;
-use crate::health::{HealthBoard, health};
+use crate::health::{TaskHealth, health};
 
 /// Longest time between two pings of decide.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ pub(super) struct Notifier {
 /// The health task: pings decide and reports.
 pub(super) struct Reporter {
     pub(super) notifier: Arc<Notifier>,
-    pub(super) health: HealthBoard,
+    pub(super) health: TaskHealth,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
@@ -142,7 +142,7 @@ mod tests {
         let clock = Clock::new(ClockMode::EventTime);
         let reporter = Reporter {
             notifier: Arc::new(Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap()),
-            health: HealthBoard::new(clock.clone()),
+            health: TaskHealth::new(clock.clone()),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
             clock: clock.clone(),
             to_decide,

@@ -16,7 +16,7 @@ use super::systemd::Notifier;
 use crate::act::Outputs;
 use crate::clock::Clock;
 use crate::decide::DecideRequest;
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::sense::{BusTasks, SensorInputs};
 use crate::store::thread::{Progress, StoreHandle};
 
@@ -36,7 +36,7 @@ pub(super) struct Tasks {
     pub(super) senses: BusTasks,
     /// Changes of what the senses read.
     pub(super) inputs: mpsc::Receiver<SensorInputs>,
-    pub(super) health: HealthBoard,
+    pub(super) health: TaskHealth,
     pub(super) clock: Clock,
     pub(super) progress: Progress,
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
@@ -260,7 +260,7 @@ mod tests {
             let mut tasks = Tasks {
                 senses: senses(),
                 inputs,
-                health: HealthBoard::new(Clock::new(ClockMode::EventTime)),
+                health: TaskHealth::new(Clock::new(ClockMode::EventTime)),
                 clock: Clock::new(ClockMode::EventTime),
                 progress: store_writer.progress(),
                 outputs: Outputs::new().0,

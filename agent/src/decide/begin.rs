@@ -39,7 +39,7 @@ pub(crate) struct RestoredState {
     /// Readings stored after the checkpoint.
     pub(crate) after: Vec<KeptReading>,
     /// How far the readings of each board are stored.
-    pub(crate) boards: Vec<BoardPosition>,
+    pub(crate) positions: Vec<BoardPosition>,
     pub(crate) alerts: AlertNumbers,
     /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,
@@ -69,10 +69,10 @@ pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handl
     let DecideConfig { plan, hash, channels, merged } = configured;
     let (at, wall) = handles.clock.now();
     let mut remarks = restored.remarks;
-    let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, label_matches, boards) =
+    let (snapshot, mut last_pages, mut acknowledged_by, mut page_runs, label_matches, board_of_bus) =
         match restored.checkpoint {
-            Some(Checkpoint { engine, last_pages, acknowledged_by, page_runs, label_matches, boards }) => {
-                (Some(engine), last_pages, acknowledged_by, page_runs, label_matches, boards)
+            Some(Checkpoint { engine, last_pages, acknowledged_by, page_runs, label_matches, board_of_bus }) => {
+                (Some(engine), last_pages, acknowledged_by, page_runs, label_matches, board_of_bus)
             }
             None => Default::default(),
         };
@@ -122,7 +122,7 @@ pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handl
         unsent: VecDeque::new(),
         live,
         label_matches,
-        boards,
+        board_of_bus,
         modem_problems: ModemProblems::new(),
         hub_accepts: None,
         logged_faults: LoggedFaults::default(),

@@ -58,7 +58,7 @@ impl Decide {
             acknowledged_by: Arc::clone(&self.context.acknowledged_by),
             page_runs: Arc::clone(&self.page_runs),
             label_matches: Arc::clone(&self.label_matches),
-            boards: Arc::clone(&self.boards),
+            board_of_bus: Arc::clone(&self.board_of_bus),
         }));
     }
 

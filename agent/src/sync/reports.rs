@@ -12,14 +12,14 @@ use tracing::{info, warn};
 use super::status::SyncStatus;
 use crate::configuration::Received;
 use crate::decide::DecideRequest;
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 
 pub(super) struct ReportReceiver {
     pub(super) trusted: watch::Receiver<TrustedKey>,
     pub(super) bundles: mpsc::Sender<Received>,
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SyncInput>,
-    pub(super) health: HealthBoard,
+    pub(super) health: TaskHealth,
     pub(super) status: SyncStatus,
     pub(super) last: LastReported,
 }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::DecideRequest;
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::store::thread::StoreHandle;
 use crate::store::{Limit, LossAmount, LostHistory, Store, StoreError, StoreReader};
 
@@ -38,7 +38,7 @@ pub(super) struct StoreAdapter {
     pub(super) inputs: mpsc::Sender<SyncInput>,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
-    pub(super) health: HealthBoard,
+    pub(super) health: TaskHealth,
 }
 
 impl StoreAdapter {

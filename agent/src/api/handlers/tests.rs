@@ -22,7 +22,7 @@ use crate::api::state::Limits;
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::{ConfigStatus, Retry};
 use crate::decide::{DecideRequest, EngineContext};
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::sense::released::Ports;
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, InitialStore, Settings};
@@ -53,7 +53,7 @@ fn router_with(folder: &Folder, retries: mpsc::Sender<Retry>, to_decide: mpsc::S
         clock: clock.clone(),
         started: Instant::now(),
         config: ConfigStatus::new(clock.clone(), "0".to_owned(), Local::new(None)),
-        health: HealthBoard::new(clock),
+        health: TaskHealth::new(clock),
         to_decide,
         retries,
         ports: Ports::default(),

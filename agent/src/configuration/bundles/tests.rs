@@ -30,7 +30,7 @@ use super::super::{Configuration, FileChanges, Retry};
 use super::*;
 use crate::clock::Clock;
 use crate::decide::{DecideRequest, EngineContext};
-use crate::health::HealthBoard;
+use crate::health::TaskHealth;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
 use crate::sense::{Bus, SensorInputs};
@@ -111,7 +111,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     // A probation takes a few seconds.
     let clock = Clock::new(ClockMode::Scaled(20));
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
-    let (bus, health) = (HealthHandle::default(), HealthBoard::new(clock.clone()));
+    let (bus, health) = (HealthHandle::default(), TaskHealth::new(clock.clone()));
     bus.lock().state = State::Up;
     health.posted().buses = vec![Bus {
         id: id("gateway"),

@@ -398,7 +398,7 @@ fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_ow
             all_speak(second, &mut farm);
             silent.iter().for_each(|id| *farm.sensor(id) = before[&SensorId::new(id).unwrap()].clone());
             match probation.judge(&farm.0) {
-                ProbationResult::FailOfFiles(_) if second < 60 => probation.exempt_files(),
+                ProbationResult::FailOfFiles(_) if second < 60 => probation.exempt_sensors_of_files(),
                 ProbationResult::Wait => {}
                 result => return result,
             }

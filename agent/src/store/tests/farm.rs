@@ -132,7 +132,7 @@ pub(crate) fn remembered(engine: &Engine, text: &str) -> Arc<Checkpoint> {
         acknowledged_by: Arc::new([(AlertId(1), text.to_owned())].into()),
         page_runs: Arc::default(),
         label_matches: Arc::default(),
-        boards: Arc::default(),
+        board_of_bus: Arc::default(),
     })
 }
 

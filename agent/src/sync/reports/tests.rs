@@ -15,7 +15,7 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
         bundles,
         to_decide,
         inputs,
-        health: HealthBoard::new(Clock::new(ClockMode::EventTime)),
+        health: TaskHealth::new(Clock::new(ClockMode::EventTime)),
         status: status.clone(),
         last: LastReported::default(),
     };

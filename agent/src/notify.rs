@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tilth_config::{Channel, Target};
 use tilth_core::id::Id;
 use tilth_core::plan::Severity;
@@ -30,7 +31,7 @@ use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Next};
 use tilth_notify::secret::Secrets;
 use tilth_notify::{HttpClients, kinds};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tracing::warn;
 
@@ -39,9 +40,9 @@ use crate::console::counted;
 use crate::sense::endpoint::Endpoint;
 use crate::sense::released::Ports;
 use dispatch::{Dispatch, Input, Request};
-use modem::Modem;
+use modem::{Modem, Sent};
 use outcomes::Outcomes;
-use to_decide::{ChannelRequest, ModemProblems, ToDecide};
+use to_decide::ToDecide;
 
 /// Most requests that wait; those beyond it wait with decide.
 pub(crate) const REQUESTS: usize = 1024;
@@ -85,33 +86,6 @@ pub(crate) struct LastFailure {
     pub(crate) over: Option<Uptime>,
 }
 
-#[derive(Debug, Default)]
-struct Failures(BTreeMap<Id, LastFailure>);
-
-impl Failures {
-    fn note(&mut self, channel: &Id, outcome: &Outcome, now: Uptime) {
-        let before = self.0.get_mut(channel);
-        match (&outcome.reason, outcome.status) {
-            (_, DeliveryStatus::Sent) => {
-                if let Some(failure) = before {
-                    failure.over.get_or_insert(now);
-                }
-            }
-            (Some(reason), _) => {
-                let since = before.filter(|failure| failure.over.is_none()).map_or(now, |failure| failure.since);
-                let (notification, reason) = (outcome.notification.clone(), reason.clone());
-                self.0.insert(channel.clone(), LastFailure { since, at: now, notification, reason, over: None });
-            }
-            (None, _) => {}
-        }
-    }
-
-    /// Forgets failures of channels that are gone or have another target.
-    fn forget(&mut self, before: &BTreeMap<Id, Channel>, now: &BTreeMap<Id, Channel>) {
-        self.0.retain(|id, _| before.get(id).zip(now.get(id)).is_some_and(|(before, now)| now.leads_where(before)));
-    }
-}
-
 /// Result of a notification on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delivery {
@@ -132,7 +106,7 @@ pub(crate) async fn run(
         sender: Sender::new((secrets, data), clock.clone(), ports, asking),
         clock: clock.clone(),
         dispatch: Dispatch::default(),
-        failures: Failures::default(),
+        failures: BTreeMap::new(),
         outcomes: Outcomes::default(),
     };
     loop {
@@ -174,14 +148,17 @@ struct Channels {
     clock: Clock,
     sender: Sender,
     dispatch: Dispatch,
-    failures: Failures,
+    failures: BTreeMap<Id, LastFailure>,
     outcomes: Outcomes,
 }
 
 impl Channels {
     fn handle(&mut self, input: Input) {
         if let Input::Request(Request::Channels(channels, _)) = &input {
-            self.failures.forget(&self.dispatch.channels, channels);
+            let (before, now) = (&self.dispatch.channels, channels);
+            let leads_there = |id: &Id| before.get(id).zip(now.get(id)).is_some_and(|(of, to)| to.leads_where(of));
+            // Failures of channels that are gone or have another target are forgotten.
+            self.failures.retain(|id, _| leads_there(id));
             self.sender.set_clients(channels);
         }
         if let Input::Request(Request::Sirens(sirens)) = input {
@@ -199,24 +176,41 @@ impl Channels {
                     if outcome.status.is_given_up() {
                         warn!(notify = %channel, "{}", given_up(&outcome));
                     }
-                    self.failures.note(&channel, &outcome, self.clock.uptime());
+                    self.note_failure(&channel, &outcome);
                     self.outcomes.push(Delivery { channel, outcome });
                 }
             }
         }
     }
 
+    fn note_failure(&mut self, channel: &Id, outcome: &Outcome) {
+        let (now, before) = (self.clock.uptime(), self.failures.get_mut(channel));
+        match (&outcome.reason, outcome.status) {
+            (_, DeliveryStatus::Sent) => {
+                if let Some(failure) = before {
+                    failure.over.get_or_insert(now);
+                }
+            }
+            (Some(reason), _) => {
+                let since = before.filter(|failure| failure.over.is_none()).map_or(now, |failure| failure.since);
+                let (notification, reason) = (outcome.notification.clone(), reason.clone());
+                self.failures.insert(channel.clone(), LastFailure { since, at: now, notification, reason, over: None });
+            }
+            (None, _) => {}
+        }
+    }
+
     fn statuses(&self) -> Vec<ChannelStatus> {
         let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| {
             let problem = self.sender.sirens.get(channel).and_then(|siren| siren.problem.clone());
-            let problem = problem.or_else(|| self.sender.problems.borrow().get(channel).cloned().flatten());
+            let problem = problem.or_else(|| self.sender.context.problems.borrow().get(channel).cloned().flatten());
             ChannelStatus {
                 channel: channel.clone(),
                 server: self.sender.server(channel),
                 waiting,
                 next,
                 unavailable: problem.or_else(|| self.sender.unavailable.get(channel).cloned()),
-                failure: self.failures.0.get(channel).cloned(),
+                failure: self.failures.get(channel).cloned(),
             }
         };
         self.dispatch.waiting().map(status_of).collect()
@@ -238,7 +232,7 @@ fn given_up(outcome: &Outcome) -> String {
 }
 
 /// A message on its way, with its result.
-type Sending = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+type Sending = Pin<Box<dyn Future<Output = Sent> + Send>>;
 
 /// What sends the messages of a channel.
 enum Client {
@@ -251,38 +245,29 @@ enum Client {
 
 /// Clients of the configured channels, and messages in flight.
 struct Sender {
-    secrets: Secrets,
-    data: PathBuf,
     clock: Clock,
     http: Arc<HttpClients>,
-    ports: Ports,
-    to_decide: mpsc::Sender<ChannelRequest>,
-    problems: watch::Sender<ModemProblems>,
+    /// What the tasks of modems share with this one.
+    context: modem::Context,
     clients: BTreeMap<Id, Client>,
     /// What decide says of its sirens.
     sirens: BTreeMap<Id, Status>,
     /// Inputs from modems: delivery reports, and that one works again.
     modem_inputs: mpsc::Receiver<(Id, queue::Input)>,
-    modems: mpsc::Sender<(Id, queue::Input)>,
     /// Why channels cannot be used, found before the first page.
     unavailable: BTreeMap<Id, String>,
     preparing: JoinSet<(Id, Arc<ChannelClient>, Result<(), String>)>,
-    in_flight: JoinSet<Result<(), Failure>>,
+    in_flight: JoinSet<Sent>,
     /// Channel of each sending task.
     to: BTreeMap<TaskId, Id>,
 }
 
 impl Sender {
     fn new((secrets, data): (Secrets, PathBuf), clock: Clock, ports: Ports, (to_decide, problems): ToDecide) -> Sender {
-        let (modems, modem_inputs) = mpsc::channel(MODEM_INPUTS);
+        let (notify, modem_inputs) = mpsc::channel(MODEM_INPUTS);
         Sender {
-            secrets,
-            data,
             clock,
-            ports,
-            to_decide,
-            problems,
-            modems,
+            context: modem::Context { secrets, data, ports, to_decide, notify, problems },
             modem_inputs,
             http: Arc::new(HttpClients::new(USER_AGENT)),
             clients: BTreeMap::new(),
@@ -306,7 +291,7 @@ impl Sender {
             self.clients.insert(id.clone(), client);
         }
         let is_modem = |id: &Id| matches!(self.clients.get(id), Some(Client::Modem(_)));
-        self.problems.send_modify(|problems| problems.retain(|id, _| is_modem(id)));
+        self.context.problems.send_modify(|problems| problems.retain(|id, _| is_modem(id)));
     }
 
     /// Server, modem or actuator of a channel.
@@ -332,7 +317,7 @@ impl Sender {
                 let settings = modem::Settings { endpoint, numbers: numbers.clone(), pin: channel.secret.clone() };
                 match before {
                     Some(Client::Modem(modem)) if modem.settings == settings => Client::Modem(modem),
-                    _ => Client::Modem(Modem::start(settings, self.context(id))),
+                    _ => Client::Modem(Modem::start(id.clone(), settings, self.context.clone())),
                 }
             }
             (Target::Siren { actuator, .. }, _) => Client::Siren(actuator.clone()),
@@ -342,20 +327,8 @@ impl Sender {
                     Some(Client::Server(client)) => Some(&**client),
                     _ => None,
                 };
-                Client::Server(Arc::new(ChannelClient::new(channel.clone(), &self.secrets, &self.http, before)))
+                Client::Server(Arc::new(ChannelClient::new(channel.clone(), &self.context.secrets, &self.http, before)))
             }
-        }
-    }
-
-    fn context(&self, id: &Id) -> modem::Context {
-        modem::Context {
-            channel: id.clone(),
-            secrets: self.secrets.clone(),
-            data: self.data.clone(),
-            ports: self.ports.clone(),
-            to_decide: self.to_decide.clone(),
-            notify: self.modems.clone(),
-            problems: self.problems.clone(),
         }
     }
 
@@ -384,45 +357,36 @@ impl Sender {
     }
 
     fn send(&mut self, id: Id, message: Message) {
-        let task = self.in_flight.spawn(self.sending(&id, message));
+        let severity = message.severity();
+        let task = self.in_flight.spawn(self.sending(&id, message, severity));
         self.to.insert(task.id(), id);
     }
 
-    /// Sends a test message by a channel: by a modem to all numbers, with a line about each.
-    fn send_test(
-        &self,
-        id: &Id,
-        message: Message,
-    ) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> {
-        if let Some(Client::Modem(modem)) = self.clients.get(id) {
-            let sent = modem.send(message.id(), kinds::modem::text(&message), Severity::Urgent);
-            return Box::pin(async move {
-                let (result, numbers) = sent.await;
-                let said = |failure: Failure| [vec![failure.reason], numbers.clone()].concat().join("; ");
-                result.map_err(said).map(|()| numbers)
-            });
+    /// Sends a test message by a channel: by a modem to all numbers.
+    fn send_test(&self, id: &Id, message: Message) -> impl Future<Output = Result<Vec<String>, String>> + Send + use<> {
+        let sending = self.sending(id, message, Severity::Urgent);
+        async move {
+            let (result, numbers) = sending.await;
+            let said = |failure: Failure| [vec![failure.reason], numbers.clone()].concat().join("; ");
+            result.map_err(said).map(|()| numbers)
         }
-        let sending = self.sending(id, message);
-        Box::pin(async move { sending.await.map(|()| Vec::new()).map_err(|failure| failure.reason) })
     }
 
-    /// Sends a message by a channel.
-    fn sending(&self, id: &Id, message: Message) -> Sending {
+    /// Sends a message by a channel; by a modem to the numbers that are told at a severity.
+    fn sending(&self, id: &Id, message: Message, severity: Severity) -> Sending {
+        let without_lines = |result| (result, Vec::new());
         match self.clients.get(id) {
             Some(Client::Server(client)) => {
                 let (client, now) = (Arc::clone(client), self.clock.now().1);
-                Box::pin(async move { client.send(&message, now).await })
+                Box::pin(async move { without_lines(client.send(&message, now).await) })
             }
-            Some(Client::Modem(modem)) => {
-                let sent = modem.send(message.id(), kinds::modem::text(&message), message.severity());
-                Box::pin(async move { sent.await.0 })
-            }
-            Some(Client::Siren(_)) => Box::pin(siren::send(id, &message, &self.to_decide)),
-            Some(Client::Log) => Box::pin(log::send(&message)),
+            Some(Client::Modem(modem)) => Box::pin(modem.send(message.id(), kinds::modem::text(&message), severity)),
+            Some(Client::Siren(_)) => Box::pin(siren::send(id, &message, &self.context.to_decide).map(without_lines)),
+            Some(Client::Log) => Box::pin(log::send(&message).map(without_lines)),
             None => {
                 let reason = format!("there is no channel {id} any more");
                 let failure = Failure { reason, retry: Retry::Never, retry_after: None, may_have_arrived: false };
-                Box::pin(ready(Err(failure)))
+                Box::pin(ready(without_lines(Err(failure))))
             }
         }
     }
@@ -440,9 +404,10 @@ impl Sender {
             Some((channel, input)) = self.modem_inputs.recv() => return Input::Channel(channel, input),
             else => return Input::Tick,
         };
-        let (task, result) = result.unwrap_or_else(|error: JoinError| {
+        let (task, (result, _)) = result.unwrap_or_else(|error: JoinError| {
             let reason = "sending failed inside the agent".to_owned();
-            (error.id(), Err(Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true }))
+            let failure = Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true };
+            (error.id(), (Err(failure), Vec::new()))
         });
         let Some(channel) = self.to.remove(&task) else { return Input::Tick };
         match result {

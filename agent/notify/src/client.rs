@@ -63,9 +63,6 @@ impl ChannelClient {
 
     /// Reads secret and certificates ahead of the first page. The error says what is missing.
     pub async fn prepare(&self) -> Result<(), String> {
-        if let Some(why) = &self.channel.blocked {
-            return Err(why.clone());
-        }
         self.secret().await.map_err(|failure| failure.reason)?;
         match self.channel.target.url() {
             Some(url) => self.clients.of(url).await.map(drop),
@@ -75,9 +72,6 @@ impl ChannelClient {
 
     /// Sends a message. `now` is the time in a webhook's signature; none while the clock is not trusted.
     pub async fn send(&self, message: &Message, now: Option<WallTime>) -> Result<(), Failure> {
-        if let Some(why) = &self.channel.blocked {
-            return Err(unavailable(why.clone()));
-        }
         let secret = self.secret().await?;
         let request = kinds::request(&self.channel, secret.as_ref(), message, now);
         let request = request.ok_or_else(|| unavailable("it has no secret".to_owned()))?;
@@ -100,7 +94,11 @@ impl ChannelClient {
         redact::text(&said).chars().take(http::MAX_REASON).collect()
     }
 
+    /// The secret, where the channel has one; a failure where the channel is blocked.
     async fn secret(&self) -> Result<Option<Secret>, Failure> {
+        if let Some(why) = &self.channel.blocked {
+            return Err(unavailable(why.clone()));
+        }
         let Some(key) = &self.key else { return Ok(None) };
         key.get().await.map(Some).map_err(|why| unavailable(format!("secret: {why}")))
     }

@@ -50,8 +50,8 @@ const ALONE_AFTER: u32 = 2;
 /// Reason of notifications that wait on a channel that was removed.
 pub const REMOVED: &str = "the configuration has this channel no more";
 
-/// Limits of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Limits of a channel; by default none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Notifications per hour, beyond which they become digests; none for no cap.
     pub max_per_hour: Option<u32>,
@@ -116,7 +116,7 @@ struct InFlight {
 }
 
 /// One channel's queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Queue {
     limits: Limits,
     budget: Option<Budget>,
@@ -133,8 +133,8 @@ pub struct Queue {
     /// The channel was removed: the message in flight is awaited, nothing else is sent.
     is_closed: bool,
     undelivered: u32,
-    /// Most notifications that the server accepts in one digest.
-    most_together: usize,
+    /// Most notifications that the server accepts in one digest; none before it rejected one.
+    most_together: Option<usize>,
     orders: u64,
     effects: VecDeque<Effect>,
 }
@@ -142,22 +142,8 @@ pub struct Queue {
 impl Queue {
     /// An empty queue.
     pub fn new(limits: Limits) -> Queue {
-        Queue {
-            limits,
-            budget: limits.max_per_hour.map(Budget::per_hour),
-            waiting: Vec::new(),
-            in_flight: None,
-            delivered: VecDeque::new(),
-            failures: 0,
-            not_before: Uptime(i64::MIN),
-            last_attempt: Uptime(i64::MIN),
-            asked: false,
-            is_closed: false,
-            undelivered: 0,
-            most_together: usize::MAX,
-            orders: 0,
-            effects: VecDeque::new(),
-        }
+        let budget = limits.max_per_hour.map(Budget::per_hour);
+        Queue { limits, budget, ..Queue::default() }
     }
 
     /// Whether the last message arrived, or none was sent yet.
@@ -208,7 +194,7 @@ impl Queue {
     /// Takes a new target: failures and waits of the former one do not count.
     pub fn redirect(&mut self, now: Uptime) {
         self.forget_failures();
-        self.most_together = usize::MAX;
+        self.most_together = None;
         for item in &mut self.waiting {
             (item.refusals, item.not_before) = (0, Uptime(i64::MIN));
         }
@@ -355,7 +341,7 @@ impl Queue {
         self.hold_back(now, failure);
         let is_digest = message.items.len() > 1;
         if is_digest && failure.retry == Retry::Never {
-            self.most_together = message.items.len() / 2;
+            self.most_together = Some(message.items.len() / 2);
         }
         for item in message.items {
             self.item_failed(now, item, failure, is_digest, to_former_target);
@@ -446,7 +432,7 @@ impl Queue {
         }
         // The last message that the cap allows takes everything that is ready.
         let is_digest = self.budget.is_some_and(|budget| budget.left(now) <= 1);
-        let count = if is_digest { together.min(self.most_together).max(1) } else { 1 };
+        let count = if is_digest { together.min(self.most_together.unwrap_or(usize::MAX)).max(1) } else { 1 };
         let mut items: Vec<Item> = self.waiting.drain(..count).collect();
         items.iter_mut().for_each(|item| item.attempts += 1);
         if let Some(budget) = &mut self.budget {

@@ -236,23 +236,11 @@ impl Dispatch {
 
     /// Collects the effects of the queues. A notification that one gives up may be an input of another.
     fn collect(&mut self, now: Uptime) {
-        let mut given_up = Vec::new();
-        loop {
-            for (id, queue) in &mut self.queues {
-                while let Some(effect) = queue.poll() {
-                    match effect {
-                        queue::Effect::GivenUp(notification, outcome) => {
-                            given_up.push((id.clone(), notification, outcome));
-                        }
-                        effect => self.effects.push_back((id.clone(), effect)),
-                    }
-                }
-            }
-            if given_up.is_empty() {
-                break;
-            }
-            for (channel, notification, outcome) in mem::take(&mut given_up) {
-                self.give_up(now, channel, &notification, outcome);
+        let next = |(id, queue): (&Id, &mut Queue)| Some((id.clone(), queue.poll()?));
+        while let Some((channel, effect)) = self.queues.iter_mut().find_map(next) {
+            match effect {
+                queue::Effect::GivenUp(notification, outcome) => self.give_up(now, channel, &notification, outcome),
+                effect => self.effects.push_back((channel, effect)),
             }
         }
         self.queues.retain(|_, queue| !queue.is_closed() || queue.is_in_flight());

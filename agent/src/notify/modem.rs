@@ -7,7 +7,6 @@ mod tried_pin;
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -20,7 +19,7 @@ use tilth_notify::modem::{self, Effect, Input, Outgoing, Reply, Session, Sms, Sm
 use tilth_notify::queue;
 use tilth_notify::secret::Secrets;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -51,10 +50,9 @@ pub(super) struct Settings {
     pub(super) pin: Option<SecretName>,
 }
 
-/// What a modem's task is given.
+/// What the tasks of all modems are given.
 #[derive(Debug, Clone)]
 pub(super) struct Context {
-    pub(super) channel: Id,
     pub(super) secrets: Secrets,
     /// The data folder.
     pub(super) data: PathBuf,
@@ -66,14 +64,15 @@ pub(super) struct Context {
     pub(super) problems: watch::Sender<ModemProblems>,
 }
 
-/// A modem: the sender of its task. Dropped, the task ends.
+/// A modem: the sender of its task.
 #[derive(Debug)]
 pub(super) struct Modem {
     pub(super) settings: Settings,
     orders: mpsc::Sender<Order>,
     /// Network, signal and the last delivery report.
-    network: Arc<Mutex<String>>,
-    task: AbortHandle,
+    network: watch::Receiver<String>,
+    /// Ends its task when it is dropped.
+    _task: JoinSet<()>,
 }
 
 /// A page to send.
@@ -86,21 +85,20 @@ struct Order {
     answer: oneshot::Sender<Sent>,
 }
 
-/// Whether the network has a page for one number at least, and a line about each number.
-type Sent = (Result<(), Failure>, Vec<String>);
+/// Whether a message was delivered, by a modem to one number at least; and a line about each number of a modem.
+pub(super) type Sent = (Result<(), Failure>, Vec<String>);
 
 impl Modem {
-    pub(super) fn start(settings: Settings, context: Context) -> Modem {
+    pub(super) fn start(channel: Id, settings: Settings, context: Context) -> Modem {
         let (orders, taken) = mpsc::channel(1);
-        let task = Task::new(settings.clone(), context);
-        let network = Arc::clone(&task.network);
-        Modem { settings, orders, network, task: tokio::spawn(task.run(taken)).abort_handle() }
+        let task = Task::new(channel, settings.clone(), context);
+        let network = task.network.subscribe();
+        Modem { settings, orders, network, _task: JoinSet::from_iter([task.run(taken)]) }
     }
 
     /// Port, network, signal and the last delivery report.
     pub(super) fn state(&self) -> String {
-        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        format!("{}, {network}", self.settings.endpoint.name())
+        format!("{}, {}", self.settings.endpoint.name(), *self.network.borrow())
     }
 
     /// Sends a text to the numbers that are told at a severity; done once the network has it for one of them.
@@ -126,16 +124,11 @@ impl Modem {
     }
 }
 
-impl Drop for Modem {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 struct Task {
+    channel: Id,
     settings: Settings,
     context: Context,
-    network: Arc<Mutex<String>>,
+    network: watch::Sender<String>,
     began: Instant,
     session: Session,
     outgoing: Outgoing,
@@ -153,13 +146,14 @@ struct Task {
 }
 
 impl Task {
-    fn new(settings: Settings, context: Context) -> Task {
+    fn new(channel: Id, settings: Settings, context: Context) -> Task {
         Task {
+            channel,
             settings,
             context,
-            network: Arc::default(),
+            network: watch::Sender::default(),
             began: Instant::now(),
-            session: Session::new(None),
+            session: Session::default(),
             outgoing: Outgoing::default(),
             page: None,
             pin: None,
@@ -174,7 +168,7 @@ impl Task {
         self.read_tried_pin().await;
         loop {
             self.read_pin().await;
-            let Context { channel, problems, .. } = self.context.clone();
+            let (channel, problems) = (self.channel.clone(), self.context.problems.clone());
             let hangs = |why: String| {
                 problems.send_modify(|problems| drop(problems.insert(channel.clone(), Some(why))));
             };
@@ -297,7 +291,7 @@ impl Task {
 
     /// Reports results of SMS to the sender that waits, and to the log.
     fn tell(&mut self) {
-        let channel = &self.context.channel;
+        let channel = &self.channel;
         while let Some(outcome) = self.outgoing.poll() {
             match outcome {
                 SmsOutcome::Page(result) => {
@@ -326,8 +320,8 @@ impl Task {
     /// Posts state and problem, and logs a change.
     fn show(&mut self) {
         let network = [Some(self.session.network()), self.report.clone()].into_iter().flatten().collect::<Vec<_>>();
-        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network.join(", ");
-        let Context { channel, problems, notify, .. } = &self.context;
+        self.network.send_replace(network.join(", "));
+        let (channel, Context { problems, notify, .. }) = (&self.channel, &self.context);
         let (problem, before) = (self.session.problem(), problems.borrow().get(channel).cloned());
         // What was wrong before stands until it is known what is now.
         if before.as_ref() == Some(&problem) || !self.session.is_settled() {
@@ -346,7 +340,7 @@ impl Task {
 
     /// Handles an SMS; false if it could not be handled, so that it must come again.
     async fn received(&mut self, sms: Sms) -> bool {
-        let channel = self.context.channel.clone();
+        let channel = self.channel.clone();
         let from = modem::masked(&sms.from);
         let numbers: Vec<String> = self.settings.numbers.iter().map(|(_, number)| number.clone()).collect();
         let Some(number) = modem::known_number(&numbers, &sms.from).cloned() else {
@@ -379,7 +373,7 @@ impl Task {
     }
 
     async fn event(&self, kind: &'static str, from: &str) -> bool {
-        let body = json!({ "channel": self.context.channel, "from": from });
+        let body = json!({ "channel": self.channel, "from": from });
         self.context.to_decide.send(ChannelRequest::Event(kind, body)).await.is_ok()
     }
 }
@@ -400,7 +394,6 @@ mod tests {
         let numbers = numbers.iter().map(|(from, number)| (*from, (*number).to_owned())).collect();
         let settings = Settings { endpoint: Endpoint::Tcp("modem".to_owned()), numbers, pin: None };
         let context = Context {
-            channel: Id::new("sms").unwrap(),
             secrets: Secrets::of(std::path::Path::new("/nowhere")),
             data: PathBuf::from("/nowhere"),
             ports: Ports::default(),
@@ -408,7 +401,7 @@ mod tests {
             notify: mpsc::channel(1).0,
             problems: watch::Sender::new(ModemProblems::new()),
         };
-        Task::new(settings, context)
+        Task::new(Id::new("sms").unwrap(), settings, context)
     }
 
     #[tokio::test]

@@ -85,14 +85,6 @@ enum State {
     },
 }
 
-/// Whether the siren is audible since it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Audible {
-    NotYet,
-    Yes,
-    No(String),
-}
-
 /// One siren.
 #[derive(Debug)]
 pub struct Siren {
@@ -101,7 +93,8 @@ pub struct Siren {
     max_on: Option<Span>,
     worst: Option<Severity>,
     state: State,
-    audible: Audible,
+    /// Whether the siren is audible since it should be, or why not; none while that is not known.
+    audible: Option<Result<(), String>>,
     /// Why the bus is down; none before anything is known of it.
     bus: Option<Result<(), String>>,
     retry: Span,
@@ -117,7 +110,7 @@ impl Siren {
             max_on,
             worst: None,
             state: State::Quiet,
-            audible: Audible::NotYet,
+            audible: None,
             bus: None,
             retry: RETRY_FIRST,
             effects: VecDeque::new(),
@@ -140,7 +133,7 @@ impl Siren {
             Input::Page => self.answer(),
             Input::Chirp => {
                 if let (State::Quiet, Some(Ok(()))) = (self.state, &self.bus) {
-                    self.audible = Audible::NotYet;
+                    self.audible = None;
                     self.begin();
                 }
                 self.answer();
@@ -150,7 +143,7 @@ impl Siren {
             Input::Actuator(Event::Lost) => self.fail(OffReason::Lost.to_string()),
             Input::Actuator(Event::Refused(refusal)) => self.refused(now, &refusal),
             Input::Audible => {
-                (self.audible, self.retry) = (Audible::Yes, RETRY_FIRST);
+                (self.audible, self.retry) = (Some(Ok(())), RETRY_FIRST);
                 self.effects.push_back(Effect::Answer(Ok(())));
             }
             Input::Bus(state) => self.bus_changed(state),
@@ -179,7 +172,7 @@ impl Siren {
 
     fn problem(&self) -> Option<&String> {
         match (&self.bus, &self.audible) {
-            (Some(Err(why)), _) | (_, Audible::No(why)) => Some(why),
+            (Some(Err(why)), _) | (_, Some(Err(why))) => Some(why),
             _ => None,
         }
     }
@@ -197,7 +190,7 @@ impl Siren {
             }
             (None, State::Pausing { .. }) => self.be_quiet(),
             (Some(_), State::Quiet) => {
-                self.audible = Audible::NotYet;
+                self.audible = None;
                 self.begin();
             }
             (Some(_), State::Pausing { until: Some(_) }) if worst > before => self.begin(),
@@ -233,7 +226,7 @@ impl Siren {
         match reason {
             OffReason::TimeOver => self.pause(now, pause),
             // Cut by the board's own limit: it was audible, if not for as long.
-            OffReason::Output(Some(OutputReason::MaxOn)) if self.audible == Audible::Yes => self.pause(now, pause),
+            OffReason::Output(Some(OutputReason::MaxOn)) if self.audible == Some(Ok(())) => self.pause(now, pause),
             // By a person, who should take the alert on instead.
             OffReason::Command => self.pause(now, pause.max(RETRY_FIRST)),
             reason => {
@@ -265,7 +258,7 @@ impl Siren {
 
     fn bus_changed(&mut self, state: Result<(), String>) {
         let waits = match self.state {
-            State::Pausing { until } => until.is_none() || matches!(self.audible, Audible::No(_)),
+            State::Pausing { until } => until.is_none() || matches!(self.audible, Some(Err(_))),
             State::Quiet | State::Sounding { .. } => false,
         };
         self.bus = Some(state.clone());
@@ -284,7 +277,7 @@ impl Siren {
     /// The siren does not sound, for this reason.
     fn fail(&mut self, why: String) {
         self.effects.push_back(Effect::Answer(Err(why.clone())));
-        self.audible = Audible::No(why);
+        self.audible = Some(Err(why));
     }
 
     fn try_again(&mut self, now: Uptime) {
@@ -305,7 +298,7 @@ impl Siren {
 
     /// Answers a page, as soon as it is known whether the siren is audible.
     fn answer(&mut self) {
-        let is_audible = self.audible == Audible::Yes && self.state != State::Quiet;
+        let is_audible = self.audible == Some(Ok(())) && self.state != State::Quiet;
         let answer = self.problem().map(|why| Err(why.clone())).or(is_audible.then_some(Ok(())));
         self.effects.extend(answer.map(Effect::Answer));
     }

@@ -63,9 +63,6 @@ const EQUIPMENT: [(u16, &str); 13] = [
     (100, "unknown error"),
 ];
 
-/// `+CME ERROR` of a SIM that is still starting.
-const SIM_BUSY: ModemError = ModemError::Equipment(14);
-
 impl ModemError {
     /// The error of a line; none where the line is none.
     pub(super) fn of(line: &str) -> Option<ModemError> {
@@ -79,9 +76,9 @@ impl ModemError {
         }
     }
 
-    /// Whether the SIM is only not ready yet.
+    /// Whether the SIM is only not ready yet: it is still starting.
     pub(super) fn passes_by_itself(self) -> bool {
-        self == SIM_BUSY
+        self == ModemError::Equipment(14)
     }
 
     /// Whether another attempt for the same number is of no use.

@@ -79,10 +79,11 @@ struct Reached {
 }
 
 /// SMS of one modem.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outgoing {
     answers: VecDeque<OutgoingSms>,
-    budget: Budget,
+    /// Answers that may go; none before the first.
+    budget: Option<Budget>,
     page: Option<Page>,
     /// The SMS that the modem has.
     in_flight: Option<OutgoingSms>,
@@ -95,23 +96,6 @@ pub struct Outgoing {
     /// Report that came for the number of the SMS in flight, before the modem said its reference.
     early_report: Option<DeliveryReport>,
     outcomes: VecDeque<SmsOutcome>,
-}
-
-impl Default for Outgoing {
-    fn default() -> Outgoing {
-        Outgoing {
-            answers: VecDeque::new(),
-            budget: Budget::per_hour(ANSWERS_PER_HOUR),
-            page: None,
-            in_flight: None,
-            numbers: Vec::new(),
-            reached: VecDeque::new(),
-            reference: 0,
-            reports: VecDeque::new(),
-            early_report: None,
-            outcomes: VecDeque::new(),
-        }
-    }
 }
 
 impl Outgoing {
@@ -133,8 +117,9 @@ impl Outgoing {
 
     /// Answers somebody; dropped past 20 answers in an hour.
     pub fn answer(&mut self, now: Uptime, number: &str, text: &str) {
-        if self.budget.left(now) > 0 && self.answers.len() < MAX_ANSWERS {
-            self.budget.take(now);
+        let budget = self.budget.get_or_insert_with(|| Budget::per_hour(ANSWERS_PER_HOUR));
+        if budget.left(now) > 0 && self.answers.len() < MAX_ANSWERS {
+            budget.take(now);
             let sms = self.sms(number, text, false);
             self.answers.push_back(sms);
         }

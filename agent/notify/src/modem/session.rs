@@ -108,9 +108,10 @@ pub struct SendFailure {
 ///     |
 ///     +---- closed, or no answer to several commands in a row: from each
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     /// The line is not open.
+    #[default]
     Closed,
     /// Nothing is asked.
     Idle,
@@ -122,8 +123,8 @@ enum State {
     Submitting { reference: Option<u8>, until: Uptime },
 }
 
-/// The talk with one modem.
-#[derive(Debug)]
+/// The talk with one modem; by default the line is not open, and there is no PIN.
+#[derive(Debug, Default)]
 pub struct Session {
     pin: Option<Secret>,
     /// Why the SIM did not accept this PIN, which is not entered again: a third wrong one locks the SIM.
@@ -153,30 +154,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session whose line is not open; `pin` is that of the SIM.
-    pub fn new(pin: Option<Secret>) -> Session {
-        Session {
-            pin,
-            pin_tried: None,
-            pin_tries: None,
-            state: State::Closed,
-            lines: Lines::default(),
-            commands: VecDeque::new(),
-            next_round: Uptime(i64::MIN),
-            is_set_up: false,
-            has_entered_pin: false,
-            silent: 0,
-            late_until: Uptime(i64::MIN),
-            line_problem: None,
-            sim: Sim::Unknown,
-            registration: Registration::default(),
-            submit: None,
-            pdu_follows: None,
-            slots: BTreeSet::new(),
-            effects: VecDeque::new(),
-        }
-    }
-
     /// Runs what is due, then the input.
     pub fn handle(&mut self, now: Uptime, input: Input<'_>) {
         if self.deadline().is_some_and(|due| due <= now) {

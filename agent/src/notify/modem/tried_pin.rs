@@ -93,7 +93,7 @@ impl Task {
     /// Reads which PIN was entered before this task.
     pub(super) async fn read_tried_pin(&mut self) {
         if self.settings.pin.is_some() {
-            let (data, channel) = (self.context.data.clone(), self.context.channel.clone());
+            let (data, channel) = (self.context.data.clone(), self.channel.clone());
             self.tried_pin = on_disk(move || TriedPin::read(&data, &channel)).await.ok().flatten();
         }
     }
@@ -117,7 +117,7 @@ impl Task {
             Err(why) => Some(why),
         };
         if let Some(why) = why.as_ref().filter(|_| why != self.pin_problem) {
-            warn!("channel {}: PIN of the SIM: {why}", self.context.channel);
+            warn!("channel {}: PIN of the SIM: {why}", self.channel);
         }
         self.pin_problem = why;
     }
@@ -126,10 +126,10 @@ impl Task {
     /// be told without a disk.
     pub(super) async fn keep_tried_pin(&mut self, why: Option<String>) {
         self.tried_pin = self.pin.clone().zip(why).map(|(file, why)| TriedPin { file, why });
-        let (data, channel, tried) = (self.context.data.clone(), self.context.channel.clone(), self.tried_pin.clone());
+        let (data, channel, tried) = (self.context.data.clone(), self.channel.clone(), self.tried_pin.clone());
         let written = self.pin_writes.write(TIMEOUT, move || write(&data, &channel, tried.as_ref()));
         if let Err(why) = written.await {
-            let channel = &self.context.channel;
+            let channel = &self.channel;
             warn!(
                 "channel {channel}: cannot keep that the PIN of the SIM is entered ({why}): a restart may enter a wrong one again"
             );

@@ -16,9 +16,10 @@ pub(super) const NO_ANSWER: &str = "the modem did not answer";
 const ALL_TRIES: u16 = 3;
 
 /// The SIM's lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Sim {
     /// Not asked yet.
+    #[default]
     Unknown,
     Ready,
     /// Cannot be used, and why.

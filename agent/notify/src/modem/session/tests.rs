@@ -22,7 +22,7 @@ struct Talk {
 
 impl Talk {
     fn new(pin: Option<&str>) -> Talk {
-        let session = Session::new(pin.map(Secret::of));
+        let session = Session { pin: pin.map(Secret::of), ..Session::default() };
         Talk { session, now: Uptime(0), written: Vec::new(), effects: Vec::new() }
     }
 

@@ -120,7 +120,7 @@ async fn wait_for_link(
     loop {
         match find_link(enrolment, clock).await {
             Ok(found) => {
-                status.set_start_error(None);
+                status.send_modify(|status| status.start_error = None);
                 health.sync_problem(None);
                 return found;
             }
@@ -128,7 +128,7 @@ async fn wait_for_link(
                 let why = format!("{error:#}");
                 if logged.as_ref() != Some(&why) {
                     warn!(target: "sync", "no sync with the hub: {why}; will retry, monitoring continues");
-                    status.set_start_error(Some(why.clone()));
+                    status.send_modify(|status| status.start_error = Some(why.clone()));
                     health.sync_problem(Some(("not started", Some(why.clone()))));
                     logged = Some(why);
                 }

@@ -51,7 +51,7 @@ impl ApiState {
             buses: self.bus_states(),
             store: self.store_state().await,
             notify: NotifyState { channels: self.channels().await, ..row.notify },
-            sync: sync_state(self.sync.shown(), configuration.bundle, clock::machine_uptime()),
+            sync: sync_state(self.sync.borrow().clone(), configuration.bundle, clock::machine_uptime()),
             ..row
         }
     }

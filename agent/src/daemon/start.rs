@@ -36,7 +36,8 @@ use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::released::Ports;
 use crate::sense::{BusTasks, RestoredBuses, SensorInputs};
 use crate::store::thread::StoreWriter;
-use crate::sync::{self, status::SyncStatus};
+use crate::sync;
+use crate::sync::status::{SyncSnapshot, SyncStatus};
 
 /// Longest wait for disks at the start, all in all: more than a card takes to recover a long log. A farm that is not watched for longer is
 /// worse than alerts that lose their state.
@@ -164,7 +165,7 @@ impl<'a> Shared<'a> {
             queue: Queue::new(plan.sensors().len()),
             config: ConfigStatus::new(clock.clone(), configured.hash.clone(), plan.local().clone()),
             health: TaskHealth::new(clock.clone()),
-            sync: hub.map_or_else(SyncStatus::default, |hub| SyncStatus::of(&hub.url)),
+            sync: SyncStatus::new(SyncSnapshot { hub: hub.map(|hub| hub.url.clone()), ..SyncSnapshot::default() }),
             live: broadcast::channel(decide::LIVE).0,
             clock,
         }

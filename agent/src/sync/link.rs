@@ -3,7 +3,7 @@
 //! A key or certificate that is replaced in its file is used from the next request on, without a restart.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tilth_config::bundle::TrustedKey;
 use tilth_protocol::Confirmed;
@@ -58,13 +58,16 @@ fn certificate_clock(clock: &Clock) -> CertificateClock {
 
 /// A transport whose connection is replaced when key or certificates change; each request uses the newest.
 pub(super) struct ReloadableTransport {
-    https: Mutex<Arc<Https>>,
+    https: watch::Sender<Arc<Https>>,
     trusted: watch::Sender<TrustedKey>,
 }
 
 impl ReloadableTransport {
     pub(super) fn new(link: HubLink) -> ReloadableTransport {
-        ReloadableTransport { https: Mutex::new(Arc::new(link.https)), trusted: watch::Sender::new(link.trusted) }
+        ReloadableTransport {
+            https: watch::Sender::new(Arc::new(link.https)),
+            trusted: watch::Sender::new(link.trusted),
+        }
     }
 
     /// The key that signs what the hub sends, as it is now.
@@ -73,12 +76,7 @@ impl ReloadableTransport {
     }
 
     fn https(&self) -> Arc<Https> {
-        Arc::clone(&self.https.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn replace(&self, link: HubLink) {
-        self.trusted.send_replace(link.trusted);
-        *self.https.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(link.https);
+        Arc::clone(&self.https.borrow())
     }
 
     /// Looks for changed files at an interval. A new key or certificate that cannot be used is logged, and the previous one stays in use.
@@ -98,8 +96,9 @@ impl ReloadableTransport {
                 Ok(link) => {
                     info!(target: "sync", "a key or certificate for the hub has changed; key {}",
                         link.key_id);
-                    self.replace(link);
-                    status.set_start_error(None);
+                    self.trusted.send_replace(link.trusted);
+                    self.https.send_replace(Arc::new(link.https));
+                    status.send_modify(|status| status.start_error = None);
                     if inputs.send(SyncInput::HubLinkChanged).await.is_err() {
                         return;
                     }
@@ -107,7 +106,7 @@ impl ReloadableTransport {
                 Err(error) => {
                     let why = format!("{error:#}");
                     warn!(target: "sync", "new key or certificate rejected: {why}; still using the previous one");
-                    status.set_start_error(Some(why));
+                    status.send_modify(|status| status.start_error = Some(why));
                 }
             }
         }

@@ -1,7 +1,5 @@
 //! Handles the driver's reports: bundles go to the task of the configuration, problems to people and the hub.
 
-use std::collections::BTreeSet;
-
 use serde_json::json;
 use tilth_config::bundle::TrustedKey;
 use tilth_core::time::Uptime;
@@ -27,8 +25,6 @@ pub(super) struct ReportReceiver {
 /// State that was reported last.
 #[derive(Debug, Default)]
 pub(super) struct LastReported {
-    /// Open problems because of which the hub accepts no rows.
-    rejections: BTreeSet<ProblemKind>,
     /// Whether the hub accepts this device, as sent to decide.
     accepts: Option<bool>,
     /// When the hub accepted a batch last.
@@ -49,8 +45,8 @@ impl ReportReceiver {
             Report::Status(status) => {
                 let has_answered = status.last_success.is_some();
                 self.post_health(&status);
-                self.status.set_engine(*status);
-                if has_answered && self.last.rejections.is_empty() {
+                self.status.send_modify(|shown| shown.engine = Some(*status));
+                if has_answered && self.is_accepted() {
                     self.send_accepts(true).await;
                 }
             }
@@ -95,14 +91,14 @@ impl ReportReceiver {
 
     /// Handles a problem, or the end of one where there is no reason.
     async fn problem(&mut self, kind: ProblemKind, reason: Option<String>) {
-        // Quarantined rows are for the developers; the other problems wait for a person on the farm.
-        if kind != ProblemKind::RowsQuarantined {
-            match reason {
-                Some(_) => self.last.rejections.insert(kind),
-                None => self.last.rejections.remove(&kind),
+        self.status.send_modify(|status| {
+            match reason.clone() {
+                Some(reason) => status.problems.insert(kind, reason),
+                None => status.problems.remove(&kind),
             };
-            let accepts = self.last.rejections.is_empty();
-            self.send_accepts(accepts).await;
+        });
+        if keeps_rows(kind) {
+            self.send_accepts(self.is_accepted()).await;
         }
         let name = json!(kind);
         let name = name.as_str().unwrap_or_default();
@@ -115,7 +111,11 @@ impl ReportReceiver {
         }
         let body = json!({ "alert": name, "over": reason.is_none(), "reason": reason });
         let _ = self.to_decide.send(DecideRequest::StoreDiagnostic("sync", body)).await;
-        self.status.set_problem(kind, reason);
+    }
+
+    /// Whether there is no problem because of which the hub accepts no rows.
+    fn is_accepted(&self) -> bool {
+        !self.status.borrow().problems.keys().any(|kind| keeps_rows(*kind))
     }
 
     /// Reports that the database is an older copy, since the hub confirmed rows that it lacks; often this is the only sign.
@@ -127,6 +127,11 @@ impl ReportReceiver {
         warn!(target: "sync", "{message}");
         self.health.history_lost(message);
     }
+}
+
+/// Quarantined rows are for the developers; the other problems wait for a person on the farm, and so do all rows.
+fn keeps_rows(kind: ProblemKind) -> bool {
+    kind != ProblemKind::RowsQuarantined
 }
 
 #[cfg(test)]

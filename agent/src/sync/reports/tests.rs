@@ -9,7 +9,7 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
     let (to_decide, mut sent) = mpsc::channel(64);
     let (bundles, _received) = mpsc::channel(1);
     let (inputs, _inputs_out) = mpsc::channel(1);
-    let status = SyncStatus::of("http://127.0.0.1:1");
+    let status = SyncStatus::default();
     let mut reports = ReportReceiver {
         trusted: watch::channel(*SigningKey::from_seed(&[7; 32]).trusted()).1,
         bundles,
@@ -19,7 +19,7 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
         status: status.clone(),
         last: LastReported::default(),
     };
-    let problems = || json!(status.shown().problems);
+    let problems = || json!(status.borrow().problems);
     let problem = SyncProblem { kind: ProblemKind::KeyRejected, reason: "401".to_owned() };
     reports.handle(Report::Problem(problem)).await;
     let first = sent.recv().await;

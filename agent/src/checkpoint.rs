@@ -31,10 +31,10 @@ pub(crate) struct Checkpoint {
     #[serde(default, with = "shared", rename = "paged_by")]
     pub(crate) page_runs: Arc<BTreeMap<AlertId, RunId>>,
     /// Labels of each bus that the names of sensors have matched.
-    #[serde(default, with = "shared", rename = "seen_labels", skip_serializing_if = "is_empty")]
+    #[serde(default, with = "shared", rename = "seen_labels", skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) label_matches: Arc<BTreeMap<Id, LabelMatches>>,
     /// Id of the board that each bus had last.
-    #[serde(default, with = "shared", rename = "boards", skip_serializing_if = "is_empty")]
+    #[serde(default, with = "shared", rename = "boards", skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) board_of_bus: Arc<BTreeMap<Id, [u8; 8]>>,
 }
 
@@ -113,10 +113,6 @@ fn replace<T: Clone>(part: &mut Arc<T>, changed: Option<Cow<'_, T>>) {
 /// Remark on saved state that cannot be used.
 pub(crate) fn unreadable(error: &dyn std::error::Error) -> String {
     format!("saved state unreadable ({error}): starting with empty alert and rule state")
-}
-
-fn is_empty<K, V>(map: &Arc<BTreeMap<K, V>>) -> bool {
-    map.is_empty()
 }
 
 /// A shared value serializes as the value.

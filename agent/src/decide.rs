@@ -42,7 +42,7 @@ use crate::notify::dispatch::Request;
 use crate::notify::to_decide::{FromChannels, ModemProblems};
 use crate::notify::{self, Delivery};
 use crate::random::{self, RunId};
-use crate::recording::Recording;
+use crate::recording::{Entry, Recording};
 use crate::sense::line::LabelMatches;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::sensor_value::SensorValue;
@@ -260,8 +260,8 @@ impl Decide {
     fn handle_request(&mut self, request: DecideRequest) {
         match request {
             DecideRequest::Plan(configured) => self.configure(*configured),
-            DecideRequest::Acknowledge { alert, span, by, answer } => {
-                self.handle(Input::Acknowledge { alert, span, by });
+            DecideRequest::Input(input, answer) => {
+                self.handle(input);
                 answer(&self.engine, &self.context);
             }
             DecideRequest::Silence { of, span, by, answer } => drop(answer.send(self.silence(of, span, by))),
@@ -287,10 +287,6 @@ impl Decide {
                 self.report_lost_history(&lost);
                 self.set_doses_unknown(&lost);
             }
-            DecideRequest::Hold { change, answer } => {
-                self.handle(Input::Output(change));
-                answer(&self.engine, &self.context);
-            }
             DecideRequest::Actuate { command, answer } => self.actuate(*command, answer),
             DecideRequest::SwitchOff(done) => self.switch_off(done),
             DecideRequest::Stop(_) => {}
@@ -306,7 +302,7 @@ impl Decide {
         // What is due by now is due under the previous plan.
         self.decide(now, Input::Tick);
         if let Some(recording) = &mut self.recording {
-            recording.plan(now, merged);
+            recording.line(now, &Entry::Plan(Box::new(merged)));
         }
         let sirens = sirens::configured(&channels);
         self.remove_sirens(&sirens);

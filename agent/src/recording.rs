@@ -128,21 +128,7 @@ impl Recording {
         self.line(at, &Entry::Begin { format: FORMAT, version, configuration, beginning });
     }
 
-    pub(crate) fn plan(&mut self, at: Uptime, configuration: Merged) {
-        self.line(at, &Entry::Plan(Box::new(configuration)));
-    }
-
-    pub(crate) fn counted(
-        &mut self,
-        at: Uptime,
-        boot: u32,
-        site: Option<SiteState>,
-        outputs: Option<Box<OutputsBefore>>,
-    ) {
-        self.line(at, &Entry::Counted { boot, site: site.map(Box::new), outputs });
-    }
-
-    /// A plan is recorded by [`Recording::plan`].
+    /// A plan is recorded with its configuration, as [`Entry::Plan`].
     pub(crate) fn input(&mut self, at: Uptime, input: &Input, plan: &Plan) {
         match input {
             Input::Plan(_) => {}
@@ -155,7 +141,8 @@ impl Recording {
         }
     }
 
-    fn line(&mut self, at: Uptime, input: &impl Serialize) {
+    /// Records an [`Entry`], or an input of the engine in its own form.
+    pub(crate) fn line(&mut self, at: Uptime, input: &impl Serialize) {
         let Some(lines) = &self.lines else { return };
         // Plain data always has a JSON form.
         let Ok(line) = serde_json::to_string(&Line { at, input }) else { return };

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use tilth_core::engine::Engine;
+use tilth_core::engine::{Engine, Input};
 use tilth_core::id::Id;
 use tilth_core::interlock::{self, Origin, Refusal, Wanted};
 use tilth_core::time::Span;
@@ -65,7 +65,7 @@ pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Ans
     api.query(move |engine, _, _| check_zone(engine, &wanted)).await??;
     let change = interlock::ActuatorInput::Hold { zone: zone.clone(), span, by };
     let holds = |engine: &Engine, _: &EngineContext, clock: &Clock| views::holds(engine, clock);
-    let rows = api.change_and_query(|answer| DecideRequest::Hold { change, answer }, holds).await?;
+    let rows = api.change_and_query(Input::Output(change), holds).await?;
     let is_own = |row: &HoldRow| row.zone == zone && row.by.is_some() && row.switch.is_none();
     api.answer(rows.into_iter().filter(is_own).collect())
 }
@@ -94,7 +94,7 @@ pub(super) async fn end_hold(
         Some(_) => interlock::ActuatorInput::EndHold { zone, by },
         None => interlock::ActuatorInput::ReleaseDoses { zone, by },
     };
-    api.change_and_query(|answer| DecideRequest::Hold { change, answer }, |_, _, _| ()).await?;
+    api.change_and_query(Input::Output(change), |_, _, _| ()).await?;
     row.still_held_by = holds.filter_map(|other| other.by).collect();
     api.answer(vec![row])
 }

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use tilth_config::nearest;
 use tilth_core::alert::AlertId;
-use tilth_core::engine::Engine;
+use tilth_core::engine::{Engine, Input};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::AlertKey;
 use tilth_core::site::{MAX_SILENCES, Matcher};
@@ -48,8 +48,8 @@ pub(super) async fn acknowledge(
 ) -> Answered<AlertRow> {
     let (Path(alert), Json(Acknowledge { for_s, by })) = (alert?, body?);
     let (span, by) = (span(for_s)?, name(&by)?);
-    let request = |answer| DecideRequest::Acknowledge { alert: AlertId(alert), span, by, answer };
-    let found = api.change_and_query(request, move |engine, context, clock| {
+    let input = Input::Acknowledge { alert: AlertId(alert), span, by };
+    let found = api.change_and_query(input, move |engine, context, clock| {
         let mut alerts = views::alerts(engine, context, clock, false).into_iter();
         alerts.find(|row| row.alert == Some(alert)).ok_or_else(|| open_alerts(engine))
     });

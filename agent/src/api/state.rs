@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::http::StatusCode;
-use tilth_core::engine::Engine;
+use tilth_core::engine::{Engine, Input};
 use tilth_core::id::Id;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::timeout;
@@ -111,10 +111,10 @@ impl ApiState {
     /// Sends decide the request of a person; returns what `query` reads right after it took effect, before another input.
     pub(super) async fn change_and_query<T: Send + 'static>(
         &self,
-        request: impl FnOnce(EngineQuery) -> DecideRequest,
+        input: Input,
         query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        self.change(|answer| request(self.answering(answer, query))).await
+        self.change(|answer| DecideRequest::Input(input, self.answering(answer, query))).await
     }
 
     fn answering<T: Send + 'static>(

@@ -8,7 +8,7 @@ use std::mem;
 use tilth_core::actuator::Actuator;
 use tilth_core::engine::Input;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::interlock::{self, Actuation, Event, HeldBy, Refusal, Wanted};
+use tilth_core::interlock::{self, Actuation, ActuatorInput, Event, HeldBy, Refusal, Wanted};
 use tilth_core::plan::AlertKey;
 use tokio::sync::oneshot;
 
@@ -56,8 +56,8 @@ impl Decide {
     }
 
     /// Gives the engine what became of an order; sirens hear of those that switched something on.
-    pub(super) fn handle_order_outcome(&mut self, outcome: interlock::ActuatorInput) {
-        if let interlock::ActuatorInput::Switched { order, on: true, .. } = outcome {
+    pub(super) fn handle_order_outcome(&mut self, outcome: ActuatorInput) {
+        if let ActuatorInput::Switched { order, on: true, .. } = outcome {
             self.sirens.confirm(order);
         }
         self.handle(Input::Output(outcome));
@@ -76,19 +76,13 @@ impl Decide {
         }
         let (outputs, asked) = (self.outputs.clone(), orders.clone());
         let answer = move |is_kept: bool| {
-            let outcome = |order| {
-                if is_kept {
-                    interlock::ActuatorInput::Booked(order)
-                } else {
-                    interlock::ActuatorInput::NotBooked(order)
-                }
-            };
+            let outcome = if is_kept { ActuatorInput::Booked } else { ActuatorInput::NotBooked };
             asked.into_iter().for_each(|order| outputs.report(outcome(order)));
         };
         // Without a database it is unknown what was dosed before, and the store keeps no such checkpoint.
         let is_counted = self.engine.now().boot > 0;
         if !is_counted || self.store_writer.flush(answer).is_err() {
-            orders.into_iter().for_each(|order| self.outputs.report(interlock::ActuatorInput::NotBooked(order)));
+            orders.into_iter().for_each(|order| self.outputs.report(ActuatorInput::NotBooked(order)));
         }
     }
 
@@ -138,7 +132,7 @@ impl Decide {
     /// History was lost. Where a kill alone explains what was found, what was booked is there.
     pub(super) fn set_doses_unknown(&mut self, lost: &LostHistory) {
         if lost.amount != LossAmount::PerhapsNone {
-            self.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
+            self.handle(Input::Output(ActuatorInput::DosesUnknown));
         }
     }
 
@@ -146,7 +140,7 @@ impl Decide {
     pub(super) fn actuate(&mut self, command: interlock::Command, answer: oneshot::Sender<Actuated>) {
         let (id, wanted) = (command.id.clone(), command.wanted);
         self.pending_outputs.people.push((id.clone(), answer));
-        self.handle(Input::Output(interlock::ActuatorInput::Command(command)));
+        self.handle(Input::Output(ActuatorInput::Command(command)));
         if wanted == Wanted::Off {
             // An actuator that was off has nothing to report.
             self.answer_person(&id, Ok(()));
@@ -173,7 +167,7 @@ impl Decide {
     /// Switches every output off, as far as the tasks of the buses take it.
     pub(super) fn switch_off(&mut self, done: oneshot::Sender<()>) {
         self.sirens = Sirens::default();
-        self.handle(Input::Output(interlock::ActuatorInput::Stop));
+        self.handle(Input::Output(ActuatorInput::Stop));
         let _ = done.send(());
     }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tilth_config::{Channel, Merged};
-use tilth_core::alert::AlertId;
-use tilth_core::engine::{Engine, SilenceView};
+use tilth_core::engine::{Engine, Input, SilenceView};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::interlock;
 use tilth_core::plan::Plan;
@@ -22,13 +21,8 @@ use crate::store::LostHistory;
 
 pub(crate) enum DecideRequest {
     Plan(Box<DecideConfig>),
-    /// Acknowledge an alert; no effect on one that is not open. Answered with the alert as it is then.
-    Acknowledge {
-        alert: AlertId,
-        span: Span,
-        by: String,
-        answer: EngineQuery,
-    },
+    /// Give the engine what a person does: an acknowledgement, a hold. Answered with the engine as it is then.
+    Input(Input, EngineQuery),
     /// Silence alerts; answered with the silence, or `None` where no more fit.
     Silence {
         of: Matcher,
@@ -40,12 +34,6 @@ pub(crate) enum DecideRequest {
     EndSilence {
         silence: u32,
         answer: oneshot::Sender<Option<SilenceView>>,
-    },
-    /// Begin or end the hold of a zone: its actuators are off and locked as long as somebody works there.
-    /// Answered with the holds as they are then.
-    Hold {
-        change: interlock::ActuatorInput,
-        answer: EngineQuery,
     },
     /// Switch an actuator; answered when it was, or with why not.
     Actuate {
@@ -82,9 +70,9 @@ pub(crate) enum DecideRequest {
 impl DecideRequest {
     /// Whether the request needs the engine, which does not exist before the clock has a time.
     pub(crate) fn asks_engine(&self) -> bool {
-        use DecideRequest::{Acknowledge, Actuate, EndSilence, Hold, Note, Query, Silence, SwitchOff};
-        matches!(self, Acknowledge { .. } | Silence { .. } | EndSilence { .. } | Note { .. } | Query(_))
-            || matches!(self, Actuate { .. } | Hold { .. } | SwitchOff(_))
+        use DecideRequest::{Actuate, EndSilence, Input, Note, Query, Silence, SwitchOff};
+        matches!(self, Input(..) | Silence { .. } | EndSilence { .. } | Note { .. } | Query(_))
+            || matches!(self, Actuate { .. } | SwitchOff(_))
     }
 }
 

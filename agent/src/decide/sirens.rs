@@ -66,6 +66,11 @@ impl Sirens {
         self.sirens.values().filter_map(|siren| siren.state_machine.deadline()).min()
     }
 
+    /// The channels of some sirens.
+    fn channels(&self, is_meant: impl Fn(&Id, &SirenEntry) -> bool) -> Vec<Id> {
+        self.sirens.iter().filter(|(id, siren)| is_meant(id, siren)).map(|(id, _)| id.clone()).collect()
+    }
+
     /// Notes an effect of the engine that sirens follow.
     pub(super) fn note(&mut self, effect: &Effect) {
         self.is_due |= matches!(effect, Effect::Alert(..) | Effect::Page(_) | Effect::Site | Effect::Planned(_));
@@ -76,12 +81,12 @@ impl Sirens {
             }
             Effect::Output(interlock::Effect::Report(actuation)) => {
                 let by = actuation.command.as_ref().map(|(_, by)| by);
-                let is_about = |(channel, siren): &(&Id, &SirenEntry)| {
-                    let is_own = matches!(by, Some(Origin::Channel(by)) if by == *channel);
+                let is_about = |channel: &Id, siren: &SirenEntry| {
+                    let is_own = matches!(by, Some(Origin::Channel(by)) if by == channel);
                     let is_of_an_order = matches!(actuation.event, Event::On { .. } | Event::Refused(_));
                     siren.actuator == actuation.actuator && (is_own || !is_of_an_order)
                 };
-                let of = self.sirens.iter().filter(is_about).map(|(channel, _)| channel.clone());
+                let of = self.channels(is_about).into_iter();
                 self.inputs.extend(of.map(|channel| (channel, siren::Input::Actuator(actuation.event.clone()))));
             }
             _ => {}
@@ -90,17 +95,16 @@ impl Sirens {
 
     /// Notes that an output confirms an order.
     pub(super) fn confirm(&mut self, order: u64) {
-        let of = self.sirens.iter().filter(|(_, siren)| siren.order == order);
-        self.inputs.extend(of.map(|(channel, _)| (channel.clone(), siren::Input::Audible)));
+        let of = self.channels(|_, siren| siren.order == order).into_iter();
+        self.inputs.extend(of.map(|channel| (channel, siren::Input::Audible)));
     }
 }
 
 impl Decide {
     /// Silences and removes the sirens that a new configuration has no more, or on another actuator; before it applies.
     pub(super) fn remove_sirens(&mut self, configs: &SirenConfigs) {
-        let stays = |(id, siren): &(&Id, &SirenEntry)| configs.get(*id).is_some_and(|(of, _)| *of == siren.actuator);
-        let gone = self.sirens.sirens.iter().filter(|siren| !stays(siren)).map(|(id, _)| id.clone());
-        for id in gone.collect::<Vec<Id>>() {
+        let stays = |id: &Id, siren: &SirenEntry| configs.get(id).is_some_and(|(of, _)| *of == siren.actuator);
+        for id in self.sirens.channels(|id, siren| !stays(id, siren)) {
             self.siren(&id, siren::Input::Sound(None));
             self.sirens.sirens.remove(&id);
         }
@@ -127,8 +131,7 @@ impl Decide {
     pub(super) fn update_sirens_on(&mut self, bus: &Id, state: &Result<(), String>) {
         let actuators = self.engine.plan().actuators();
         let is_on = |siren: &SirenEntry| actuators.get(&siren.actuator).is_some_and(|of| of.output.bus() == bus);
-        let of = self.sirens.sirens.iter().filter(|(_, siren)| is_on(siren)).map(|(id, _)| id.clone());
-        for id in of.collect::<Vec<Id>>() {
+        for id in self.sirens.channels(|_, siren| is_on(siren)) {
             self.siren(&id, siren::Input::Bus(state.clone()));
         }
     }
@@ -145,8 +148,7 @@ impl Decide {
     pub(super) fn run_sirens(&mut self) {
         let now = self.now();
         let is_due = |siren: &SirenEntry| siren.state_machine.deadline().is_some_and(|due| due <= now);
-        let due = self.sirens.sirens.iter().filter(|(_, siren)| is_due(siren)).map(|(id, _)| id.clone());
-        for id in due.collect::<Vec<Id>>() {
+        for id in self.sirens.channels(|_, siren| is_due(siren)) {
             self.siren(&id, siren::Input::Tick);
         }
     }
@@ -160,7 +162,7 @@ impl Decide {
             return;
         }
         let audible: Vec<_> = self.engine.alerts().filter_map(|view| self.audible(&view)).collect();
-        for channel in self.sirens.sirens.keys().cloned().collect::<Vec<Id>>() {
+        for channel in self.sirens.channels(|_, _| true) {
             let of_siren = audible.iter().filter(|(_, sirens)| sirens.contains(&channel));
             let worst = of_siren.map(|(severity, _)| *severity).max();
             self.siren(&channel, siren::Input::Sound(worst));

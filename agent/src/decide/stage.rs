@@ -18,6 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::ChannelsByAlert;
+use crate::recording::Entry;
 use crate::store::{AlertRef, CalibratedPlan, Commit, EarlierState, LossAmount, LostHistory, NewEvent};
 use crate::transition::TransitionRecord;
 
@@ -107,7 +108,8 @@ impl Decide {
         if let Some(EarlierState { boot, site, outputs, alerts, .. }) = earlier {
             let now = self.now();
             if let Some(recording) = &mut self.recording {
-                recording.counted(now, boot, site.clone(), outputs.clone());
+                let (site, outputs) = (site.clone().map(Box::new), outputs.clone());
+                recording.line(now, &Entry::Counted { boot, site, outputs });
             }
             self.engine.number_boot(boot);
             site.iter().for_each(|before| self.engine.restore_site(before));

@@ -13,7 +13,7 @@ use tilth_core::time::{Span, Uptime, WallTime};
 /// Alerts kept one by one for the page; a longer table would not be read, and the sums go on counting.
 const MAX_ALERTS: usize = 2000;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) rules: BTreeMap<Id, RuleTotals>,
     /// In the order of the plan.
@@ -111,10 +111,7 @@ impl Totals {
         Totals {
             rules: plan.rules().map(|rule| (rule.key.rule.clone(), RuleTotals::default())).collect(),
             sensors: plan.sensors().iter().map(|known| sensor(&known.id)).collect(),
-            alerts: Vec::new(),
-            open: BTreeMap::new(),
-            first_doubt: None,
-            unheard_notifications: 0,
+            ..Totals::default()
         }
     }
 

@@ -156,8 +156,8 @@ async fn an_acknowledgement_is_answered_with_the_alert_as_it_was_then() {
         let context = EngineContext::default();
         while let Some(request) = requests.recv().await {
             match request {
-                DecideRequest::Acknowledge { alert, span, by, answer } => {
-                    engine.handle(Uptime(2000), Input::Acknowledge { alert, span, by });
+                DecideRequest::Input(input, answer) => {
+                    engine.handle(Uptime(2000), input);
                     answer(&engine, &context);
                     level(&mut engine, Uptime(3000), 20.0);
                 }

@@ -290,7 +290,7 @@ async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
     assert!(board.is_stopped());
     let answer = Box::new(|_: &Engine, _: &EngineContext| ());
     let change = interlock::ActuatorInput::ReleaseDoses { zone: Id::new("room").unwrap(), by: "ann".to_owned() };
-    board.life.decide.handle_request(DecideRequest::Hold { change, answer });
+    board.life.decide.handle_request(DecideRequest::Input(Input::Output(change), answer));
     assert!(!board.is_stopped());
 }
 

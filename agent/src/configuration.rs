@@ -56,16 +56,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
-use crate::clock::ClockMode;
 use crate::decide::{DecideConfig, DecideRequest};
 use crate::health::TaskHealth;
 use crate::sense::SensorInputs;
-use apply::{Applier, ApplyContext, rejection};
+use apply::{Applier, rejection};
 use bundle_files::BundleFiles;
 use bundles::{Bundles, SAVE_AGAIN};
 use files::FileChanges;
 use last_good::LastGoodWriter;
-use probation::{Probation, ProbationResult};
+use probation::{Origin, Probation, ProbationResult};
 use reporter::ConfigReporter;
 
 pub(crate) use active::short;
@@ -94,24 +93,17 @@ pub(crate) struct Configuration {
 /// A person's request to try the bundle again that was rejected or reverted last; answered with its version, or why not.
 pub(crate) type Retry = oneshot::Sender<Result<u64, String>>;
 
-/// Folders, clock and tasks of the agent.
-pub(crate) struct ConfigContext<'a> {
-    pub(crate) folder: &'a Path,
-    pub(crate) data: &'a Path,
-    pub(crate) mode: ClockMode,
-    pub(crate) status: ConfigStatus,
-    pub(crate) health: TaskHealth,
-    pub(crate) to_decide: mpsc::Sender<DecideRequest>,
-    pub(crate) inputs: mpsc::Sender<SensorInputs>,
-}
-
 impl Configuration {
-    /// Reports what the agent starts with, and starts to watch its files. Returns also what decide and sense start with.
+    /// Reports what the agent starts with, and starts to watch its files in `folder`. Returns also what decide and sense start with; what
+    /// becomes active later goes `to` them.
     pub(crate) async fn begin(
         startup: Startup,
-        context: ConfigContext<'_>,
+        (folder, data): (&Path, &Path),
+        status: ConfigStatus,
+        health: TaskHealth,
+        to: (mpsc::Sender<DecideRequest>, mpsc::Sender<SensorInputs>),
     ) -> io::Result<(Configuration, DecideConfig, SensorInputs)> {
-        let ConfigContext { folder, data, mode, status, health, to_decide, inputs } = context;
+        let mode = status.clock().mode();
         let files = FileChanges::new(folder.to_owned());
         let last_good = LastGoodWriter::start(data);
         let changes = watch::start(folder.to_owned(), startup.versions)?;
@@ -124,10 +116,10 @@ impl Configuration {
                 status.ignored = startup.ignored;
             }
         });
-        let clock = status.clock().clone();
-        let context = ApplyContext { to_decide, inputs, clock, health };
-        let mut applier = Applier::begin(&compiled, bundle, ConfigReporter::new(status, last_good), context);
-        applier.report_start(compiled.summary, startup.previous);
+        let at_start = compiled.summary.agent_toml.clone();
+        let reporter = ConfigReporter { status, last_good, at_start, inventory: startup.previous };
+        let mut applier = Applier::begin(&compiled, bundle, reporter, to, health);
+        applier.report(compiled.summary, true);
         if !rejected.is_empty() {
             applier.store_diagnostic(rejection(&rejected)).await;
         }
@@ -137,7 +129,7 @@ impl Configuration {
 
     /// The newest bundle that the agent has seen, for the hub.
     pub(crate) fn newest_bundle(&self) -> NewestBundle {
-        self.bundles.as_ref().map(|bundles| bundles.newest_bundle(self.applier.active())).unwrap_or_default()
+        self.bundles.as_ref().map(|bundles| bundles.state.newest_bundle(self.applier.active())).unwrap_or_default()
     }
 
     /// Runs until the thread that watches the files ends.
@@ -199,7 +191,7 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
     let result = match bundles.as_ref().and_then(|bundles| bundles.failed()) {
         // A bundle that failed stays failed, also if its sensors are good by now: reverting it was not possible yet.
-        Some(reason) => ProbationResult::Fail(reason),
+        Some(reason) => ProbationResult::Fail(Origin::Bundle, reason),
         None => applier.judge().await,
     };
     if bundles.is_some() {
@@ -210,12 +202,12 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
         (ProbationResult::Wait, _) => {}
         (ProbationResult::Pass, Some(bundles)) => bundles.pass(applier).await,
         (ProbationResult::Pass, None) => applier.end_probation(),
-        (ProbationResult::Fail(reason), Some(bundles)) => bundles.revert(&reason, applier).await,
-        (ProbationResult::FailOfFiles(reason), Some(bundles)) => {
+        (ProbationResult::Fail(Origin::Bundle, reason), Some(bundles)) => bundles.revert(&reason, applier).await,
+        (ProbationResult::Fail(Origin::Files, reason), Some(bundles)) => {
             applier.warn_about_files(&reason).await;
             bundles.exempt_sensors_of_files(applier).await;
         }
-        (ProbationResult::Fail(reason) | ProbationResult::FailOfFiles(reason), None) => {
+        (ProbationResult::Fail(_, reason), None) => {
             applier.warn_about_files(&reason).await;
             applier.end_probation();
         }

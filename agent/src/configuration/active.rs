@@ -15,41 +15,16 @@ pub(crate) fn short(hash: &str) -> &str {
 /// What is active. Only `Applier` has one that it can change.
 #[derive(Debug)]
 pub(crate) struct ActiveConfig {
-    bundle: Option<Arc<Bundle>>,
-    hash: String,
-    sensors: SensorConfig,
-    files: Files,
+    /// The active bundle; `None` where the files of `config.d` are.
+    pub(super) bundle: Option<Arc<Bundle>>,
+    /// Hash that names the configuration, wherever it is from.
+    pub(super) hash: String,
+    pub(super) sensors: SensorConfig,
+    /// Files that it was made of; under a bundle `agent.toml` alone.
+    pub(super) files: Files,
 }
 
 impl ActiveConfig {
-    pub(super) fn new(bundle: Option<Arc<Bundle>>, hash: String, sensors: SensorConfig, files: Files) -> ActiveConfig {
-        ActiveConfig { bundle, hash, sensors, files }
-    }
-
-    /// The active bundle has another version with the same content.
-    pub(super) fn take_version(&mut self, bundle: Arc<Bundle>) {
-        self.bundle = Some(bundle);
-    }
-
-    /// The active bundle; `None` where the files of `config.d` are.
-    pub(super) fn bundle(&self) -> Option<&Arc<Bundle>> {
-        self.bundle.as_ref()
-    }
-
-    /// Hash that names the configuration, wherever it is from.
-    pub(super) fn hash(&self) -> &str {
-        &self.hash
-    }
-
-    pub(super) fn sensors(&self) -> &SensorConfig {
-        &self.sensors
-    }
-
-    /// Files that it was made of; under a bundle `agent.toml` alone.
-    pub(super) fn files(&self) -> &Files {
-        &self.files
-    }
-
     /// Short name of the active configuration: the first digits of its hash.
     pub(super) fn name(&self) -> &str {
         short(&self.hash)

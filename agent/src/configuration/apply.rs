@@ -7,7 +7,6 @@ use std::fs;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tilth_config::Inventory;
 use tilth_config::bundle::Bundle;
 use tilth_core::engine::Engine;
 use tilth_core::id::SensorId;
@@ -19,7 +18,7 @@ use super::active::ActiveConfig;
 use super::compiled::Compiled;
 use super::probation::{self, BusActivity, Expected, Observation, Observed, Origin, Probation, ProbationResult};
 use super::reporter::{ConfigReporter, ConfigSummary};
-use crate::clock::{self, Clock, ClockMode};
+use crate::clock::{self, ClockMode};
 use crate::console::{counted, tell};
 use crate::decide::{DecideRequest, EngineContext};
 use crate::findings::Problems;
@@ -34,19 +33,9 @@ pub(crate) struct Applier {
     pub(super) reporter: ConfigReporter,
     pub(super) to_decide: mpsc::Sender<DecideRequest>,
     pub(super) inputs: mpsc::Sender<SensorInputs>,
-    pub(super) clock: Clock,
     pub(super) health: TaskHealth,
     /// The active configuration, as long as it is on probation.
     pub(super) probation: Option<Probation>,
-}
-
-/// The tasks that a configuration is handed to, and what is observed of them.
-#[derive(Debug)]
-pub(super) struct ApplyContext {
-    pub(super) to_decide: mpsc::Sender<DecideRequest>,
-    pub(super) inputs: mpsc::Sender<SensorInputs>,
-    pub(super) clock: Clock,
-    pub(super) health: TaskHealth,
 }
 
 impl Applier {
@@ -55,37 +44,32 @@ impl Applier {
         compiled: &Compiled,
         bundle: Option<Arc<Bundle>>,
         reporter: ConfigReporter,
-        context: ApplyContext,
+        (to_decide, inputs): (mpsc::Sender<DecideRequest>, mpsc::Sender<SensorInputs>),
+        health: TaskHealth,
     ) -> Applier {
-        let ApplyContext { to_decide, inputs, clock, health } = context;
         let (hash, files) = (compiled.configured.hash.clone(), compiled.summary.files.clone());
-        let active = ActiveConfig::new(bundle, hash, compiled.sensors(), files);
-        Applier { active, reporter, to_decide, inputs, clock, health, probation: None }
+        let active = ActiveConfig { bundle, hash, sensors: compiled.sensors(), files };
+        Applier { active, reporter, to_decide, inputs, health, probation: None }
     }
 
     pub(super) fn active(&self) -> &ActiveConfig {
         &self.active
     }
 
-    /// Reports the configuration that the agent started with; `previous` is the inventory before the start, where that is known.
-    pub(super) fn report_start(&mut self, summary: ConfigSummary, previous: Option<Inventory>) {
-        self.reporter.begin(summary, previous, &self.active);
-    }
-
-    /// Reports what became active; `is_changed` where it is not the one before.
+    /// Reports what became active; `is_changed` where it is the first, or not the one before.
     pub(super) fn report(&mut self, summary: ConfigSummary, is_changed: bool) {
         self.reporter.set_active(summary, is_changed, &self.active);
     }
 
     /// The active bundle has another version with the same content: nothing else changes.
     pub(super) fn take_version(&mut self, bundle: Arc<Bundle>) {
-        self.active.take_version(bundle);
+        self.active.bundle = Some(bundle);
     }
 
     /// Sensors that must be good again under a configuration of this origin, by what is observed before it becomes active.
     pub(super) async fn expected_sensors(&self, compiled: &Compiled, origin: Origin) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
-        let mut expected = probation::expected(self.active.sensors(), &compiled.sensors(), &seen);
+        let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
         expected.values_mut().for_each(|expected| expected.origin = origin);
         for (id, origin) in self.probation.iter().flat_map(Probation::pending_origins) {
             expected.entry(id).and_modify(|expected| expected.origin = origin);
@@ -109,8 +93,8 @@ impl Applier {
     ) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
         let Compiled { configured, inputs, summary, .. } = compiled;
-        let is_changed = self.active.hash() != configured.hash;
-        self.active = ActiveConfig::new(bundle, configured.hash.clone(), sensors, summary.files.clone());
+        let is_changed = self.active.hash != configured.hash;
+        self.active = ActiveConfig { bundle, hash: configured.hash.clone(), sensors, files: summary.files.clone() };
         if is_changed {
             let _ = self.to_decide.send(DecideRequest::Plan(Box::new(configured))).await;
             let _ = self.inputs.send(inputs).await;
@@ -156,8 +140,9 @@ impl Applier {
         let _ = self.to_decide.send(DecideRequest::Query(Box::new(look))).await;
         let sensors = answered.await.ok()?;
         // The event-time clock stops where readings stop, so silence is measured by the clock of the machine.
-        let is_event_time = self.clock.mode() == ClockMode::EventTime;
-        let at = if is_event_time { clock::machine_uptime() } else { self.clock.uptime() };
+        let clock = self.reporter.status.clock();
+        let is_event_time = clock.mode() == ClockMode::EventTime;
+        let at = if is_event_time { clock::machine_uptime() } else { clock.uptime() };
         let activity = |health: &HealthHandle| {
             let health = health.lock();
             BusActivity {

@@ -63,11 +63,9 @@ pub(super) fn try_compile(
     let compiled = if errors.is_empty() {
         Compiled::of(loaded, Files::of_agent_toml)
     } else {
-        let loaded = Some(compile(bundle, active_agent_toml, Purpose::Run)).filter(|loaded| !loaded.has_errors());
         let problems = Problems { errors: errors.len() as u64, lines: errors.clone() };
-        loaded
-            .and_then(|loaded| Compiled::of(loaded, Files::of_agent_toml))
-            .map(|compiled| compiled.instead_of(problems))
+        let loaded = compile(bundle, active_agent_toml, Purpose::Run);
+        Compiled::of(loaded, Files::of_agent_toml).map(|compiled| compiled.instead_of(problems))
     };
     let Some(compiled) = compiled else {
         return reject(format!("it has errors: {}", first_of(&errors, MAX_ERRORS, "; ", "more")));

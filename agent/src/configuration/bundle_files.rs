@@ -108,6 +108,19 @@ pub(super) struct OnProbation {
     pub(super) sensors: BTreeMap<SensorId, Expected>,
 }
 
+impl OnProbation {
+    /// The first start with a bundle; `hash` and `trusted` are those of its bytes.
+    pub(super) fn begin(
+        hash: String,
+        trusted: String,
+        bundle: &Bundle,
+        sensors: BTreeMap<SensorId, Expected>,
+    ) -> OnProbation {
+        let (version, content) = (bundle.version, bundle.hash.to_string());
+        OnProbation { hash, trusted, version, content, starts: 1, failed: None, sensors }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ApplyAttempt {
     /// SHA-256 of the bundle's bytes.
@@ -223,20 +236,16 @@ impl BundleFiles {
         }
     }
 
+    /// Deletes it for good: one that a power cut brings back would put the bundle that has passed on probation again.
     pub(super) fn delete_previous(&self) -> io::Result<()> {
-        match fs::remove_file(self.folder.join(PREVIOUS)) {
-            // Else a power cut brings it back, and the bundle that has passed would be on probation again.
-            Ok(()) => File::open(&self.folder)?.sync_all(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
+        durable::remove(&self.folder, PREVIOUS)
     }
 
     /// Puts the previous bundle in the place of the one with this hash, which is kept for a retry. Needs no room on the disk, and
     /// done again it changes nothing.
     pub(super) fn restore_previous(&self, hash: &str) -> io::Result<()> {
         let (active, previous) = (self.folder.join(ACTIVE), self.folder.join(PREVIOUS));
-        if self.holds(ACTIVE, hash) {
+        if self.hash(ACTIVE).as_deref() == Some(hash) {
             fs::rename(&active, self.folder.join(REVERTED))?;
         }
         if !active.exists() && previous.exists() {
@@ -254,15 +263,10 @@ impl BundleFiles {
 
     /// Puts the reverted bundle with this hash back, where the one before it cannot be used.
     pub(super) fn restore_reverted(&self, hash: &str) -> io::Result<()> {
-        if self.holds(REVERTED, hash) {
+        if self.hash(REVERTED).as_deref() == Some(hash) {
             fs::rename(self.folder.join(REVERTED), self.folder.join(ACTIVE))?;
         }
         File::open(&self.folder)?.sync_all()
-    }
-
-    /// Whether a file is the bundle with this hash.
-    fn holds(&self, name: &str, hash: &str) -> bool {
-        self.hash(name).is_some_and(|held| held == hash)
     }
 
     /// SHA-256 of a file's bytes; `None` where it cannot be read.

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::active::{ActiveConfig, short};
+use super::active::short;
 use super::apply::{Applier, anonymous_memory};
 use super::bundle::{self, Rejection, log_ignored};
 use super::bundle_files::{
@@ -61,7 +61,7 @@ pub(crate) struct Bundles {
     enrolment: Enrolment,
     mode: ClockMode,
     files: BundleFiles,
-    state: BundleState,
+    pub(super) state: BundleState,
     /// Whether `state` is the content of its file: a file that cannot be read must not be replaced.
     is_loaded: bool,
     /// The read of that file, while it goes on.
@@ -149,7 +149,7 @@ impl Bundles {
         let is_it = |rejected: &RejectedBundle| rejected.hash == signed.hash && rejected.trusted == signed.trusted;
         if self.state.rejected.as_ref().is_some_and(is_it) {
             // The hub may have been told before the state could be read.
-            return Some(self.newest_bundle(applier.active()));
+            return Some(self.state.newest_bundle(applier.active()));
         }
         self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
             self.defer(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
@@ -159,12 +159,7 @@ impl Bundles {
     /// Leaves a bundle pending, without rejecting it: without the ETag the hub sends it again with the next pull.
     fn defer(&self, why: &str, applier: &Applier) -> Option<NewestBundle> {
         log_deferred(why, applier);
-        Some(NewestBundle { etag: None, ..self.newest_bundle(applier.active()) })
-    }
-
-    /// The newest bundle that the agent has seen, for the hub.
-    pub(super) fn newest_bundle(&self, active: &ActiveConfig) -> NewestBundle {
-        self.state.newest_bundle(active)
+        Some(NewestBundle { etag: None, ..self.state.newest_bundle(applier.active()) })
     }
 
     /// Checks a bundle, and tries one that is newer.
@@ -208,7 +203,7 @@ impl Bundles {
         // An attempt counts once the next bundle is saved, and before it begins: the agent may end within it.
         self.save(state, move |files| files.save_next(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, mode) = (self.enrolment.clone(), self.mode);
-        let (to_read, active) = (Arc::clone(&bundle), applier.active().files().agent_toml());
+        let (to_read, active) = (Arc::clone(&bundle), applier.active().files.agent_toml());
         let compiled =
             blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, mode, active)).await;
         match compiled {
@@ -230,7 +225,7 @@ impl Bundles {
         error!(target: "sync", "{named} rejected; still running configuration {active}: {reason}");
         applier.reporter.status.set_rejected(Problems::error(format!("{named}: {reason}")));
         self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier).await;
-        is_signed.then(|| self.newest_bundle(applier.active()))
+        is_signed.then(|| self.state.newest_bundle(applier.active()))
     }
 
     /// Reports a bundle that is not active to the hub and to people, and remembers it.
@@ -277,15 +272,7 @@ impl Bundles {
         applier: &mut Applier,
     ) -> Result<Option<NewestBundle>, NotSaved> {
         let expected = applier.expected_sensors(&compiled, Origin::Bundle).await;
-        let probation = OnProbation {
-            hash: signed.hash,
-            trusted: signed.trusted,
-            version: bundle.version,
-            content: bundle.hash.to_string(),
-            starts: 1,
-            failed: None,
-            sensors: expected.clone(),
-        };
+        let probation = OnProbation::begin(signed.hash, signed.trusted, &bundle, expected.clone());
         // A bundle that comes while another one is on probation returns to the one before both.
         let is_first = self.state.probation.is_none();
         let state = BundleState { probation: Some(probation), rejected: None, ..self.state.clone() };
@@ -368,7 +355,7 @@ impl Bundles {
             return failed(why, applier);
         }
         let (folder, data) = (self.enrolment.folder.clone(), self.enrolment.data.clone());
-        let clock = applier.clock.clone();
+        let clock = applier.reporter.status.clock().clone();
         let again = tokio::task::spawn_blocking(move || Startup::again(&folder, &data, &clock)).await;
         let Ok(Some(Startup { compiled, bundle, bundle_unavailable, ignored, .. })) = again else {
             // So that the disk has what runs, too.
@@ -383,7 +370,7 @@ impl Bundles {
             return;
         }
         self.unsaved = None;
-        applier.reporter.status.update_bundle(|status| match applier.active().bundle() {
+        applier.reporter.status.update_bundle(|status| match &applier.active().bundle {
             Some(bundle) => {
                 status.set_active(bundle);
                 status.ignored = ignored;
@@ -463,7 +450,7 @@ impl Bundles {
         let (highest, probation) = (self.state.highest(applier.active()), self.state.probation.take());
         self.state = BundleState { highest, probation, ..BundleState::default() };
         self.save_current_state().await;
-        self.newest_bundle(applier.active())
+        self.state.newest_bundle(applier.active())
     }
 
     async fn save_current_state(&self) {

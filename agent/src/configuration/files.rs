@@ -14,7 +14,7 @@ use super::bundle::{self, ignored, log_ignored};
 use super::compiled::Compiled;
 use super::first_of;
 use super::probation::{Origin, Probation};
-use super::removal_guard::{self, Decision, QUIET, RemovalGuard, removed_from_files};
+use super::removal_guard::{self, QUIET, RemovalGuard, removed_from_files};
 use crate::findings::Problems;
 
 /// Upper limit of removals in the message; the rest is counted.
@@ -53,7 +53,7 @@ impl FileChanges {
     /// Reads the folder: applies it, rejects it or waits.
     pub(super) async fn reload(&mut self, applier: &mut Applier) {
         self.due = None;
-        let (folder, bundle) = (self.folder.clone(), applier.active().bundle().cloned());
+        let (folder, bundle) = (self.folder.clone(), applier.active().bundle.clone());
         let read = tokio::task::spawn_blocking(move || read(&folder, bundle.as_deref())).await;
         let compiled = match read {
             Ok(Ok(compiled)) => compiled,
@@ -61,12 +61,10 @@ impl FileChanges {
             Err(_) => return applier.reject(Problems::error("the check of the files failed".to_owned())).await,
         };
         let removed = removals(applier.active(), &compiled);
-        match self.removal_guard.decide(Instant::now(), self.changed, !removed.is_empty()) {
-            Decision::Wait(due) => {
-                self.due = Some(due);
-                self.log_waiting_change(removed, applier).await;
-            }
-            Decision::Apply => self.apply(compiled, applier).await,
+        self.due = self.removal_guard.wait_until(Instant::now(), self.changed, !removed.is_empty());
+        match self.due {
+            Some(_) => self.log_waiting_change(removed, applier).await,
+            None => self.apply(compiled, applier).await,
         }
     }
 
@@ -89,7 +87,7 @@ impl FileChanges {
         let hash = compiled.configured.hash.clone();
         let expected = applier.expected_sensors(&compiled, Origin::Files).await;
         let probation = Probation::new(expected, Origin::Files, None);
-        let bundle = applier.active().bundle().cloned();
+        let bundle = applier.active().bundle.clone();
         let (summary, is_changed) = applier.activate(compiled, bundle, Some(probation)).await;
         if is_changed {
             applier.store_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
@@ -102,10 +100,10 @@ impl FileChanges {
 /// unfinished.
 fn removals(active: &ActiveConfig, compiled: &Compiled) -> Vec<String> {
     let files = &compiled.summary.files;
-    if active.bundle().is_some() {
-        return removed_from_files(active.files(), files);
+    if active.bundle.is_some() {
+        return removed_from_files(&active.files, files);
     }
-    removal_guard::removals((active.files(), &active.sensors().plan), (files, &compiled.configured.plan))
+    removal_guard::removals((&active.files, &active.sensors.plan), (files, &compiled.configured.plan))
 }
 
 /// Reads the current files. Under a bundle only `agent.toml` counts, and `config.d` is ignored.
@@ -118,6 +116,5 @@ fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Problems> {
         None => (tilth_config::load(folder, Purpose::Run), Files::of),
     };
     let problems = Problems::of(&loaded);
-    let compiled = if loaded.has_errors() { None } else { Compiled::of(loaded, files) };
-    compiled.ok_or(problems)
+    Compiled::of(loaded, files).ok_or(problems)
 }

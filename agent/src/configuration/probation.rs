@@ -106,10 +106,8 @@ pub(super) enum ProbationResult {
     Wait,
     /// Every sensor is good again, or cannot be judged.
     Pass,
-    /// The configuration does not work, and why in words.
-    Fail(String),
-    /// The files that changed last do not work, and why in words; a bundle on probation is not to blame for that.
-    FailOfFiles(String),
+    /// The configuration of this origin does not work, and why in words. A bundle on probation is not to blame for changed files.
+    Fail(Origin, String),
 }
 
 /// A configuration on probation.
@@ -265,17 +263,16 @@ impl Probation {
             self.run = Some(ProbationRun { memory: self.memory.or(run.memory), ..run });
             return ProbationResult::Wait;
         };
-        let fail = |origin, reason| match origin {
-            Origin::Bundle => ProbationResult::Fail(reason),
-            Origin::Files => ProbationResult::FailOfFiles(reason),
-        };
         if let (Some(before), Some(now)) = (run.memory, seen.memory)
             && now > before.saturating_add(MOST_GROWTH)
         {
-            return fail(self.origin, format!("the agent's memory grew from {} to {} MB", before >> 20, now >> 20));
+            return ProbationResult::Fail(
+                self.origin,
+                format!("the agent's memory grew from {} to {} MB", before >> 20, now >> 20),
+            );
         }
         if let Some(reason) = run.failed_bus(seen) {
-            return fail(self.origin, reason);
+            return ProbationResult::Fail(self.origin, reason);
         }
         let age = seen.at - run.began;
         if age < SETTLE {
@@ -297,7 +294,7 @@ impl Probation {
             let of_it = overdue.iter().filter(|(of, _)| *of == origin);
             let of_it: Vec<String> = of_it.map(|(_, why)| why.clone()).collect();
             if !of_it.is_empty() {
-                return fail(origin, first_of(&of_it, MAX_NAMED, "; ", "more sensors"));
+                return ProbationResult::Fail(origin, first_of(&of_it, MAX_NAMED, "; ", "more sensors"));
             }
         }
         if age >= LONGEST && !may_come || run.pending.is_empty() && age >= SHORTEST {

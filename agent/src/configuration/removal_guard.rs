@@ -21,26 +21,19 @@ pub(super) struct RemovalGuard {
     since: Option<Instant>,
 }
 
-/// What to do with a changed configuration.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Decision {
-    Apply,
-    /// Check again at this instant, or with the next change.
-    Wait(Instant),
-}
-
 impl RemovalGuard {
-    /// `changed` is when the files changed last.
-    pub(super) fn decide(&mut self, now: Instant, changed: Instant, removes: bool) -> Decision {
+    /// When a changed configuration is to be checked again, unless with the next change; `None` where it takes effect now. `changed` is when
+    /// the files changed last.
+    pub(super) fn wait_until(&mut self, now: Instant, changed: Instant, removes: bool) -> Option<Instant> {
         if removes {
             let since = *self.since.get_or_insert(changed);
             let due = (changed + QUIET).min(since + LONGEST);
             if now < due {
-                return Decision::Wait(due);
+                return Some(due);
             }
         }
         self.since = None;
-        Decision::Apply
+        None
     }
 }
 
@@ -70,23 +63,19 @@ mod tests {
         let zero = Instant::now();
         let at = |secs: u64| zero + Duration::from_secs(secs);
         let mut removal_guard = RemovalGuard::default();
-        assert_eq!(removal_guard.decide(at(0), at(0), false), Decision::Apply);
+        assert_eq!(removal_guard.wait_until(at(0), at(0), false), None);
         // Emptied, and written again a moment later.
-        assert_eq!(removal_guard.decide(at(1), at(1), true), Decision::Wait(at(11)));
-        assert_eq!(removal_guard.decide(at(3), at(3), false), Decision::Apply);
+        assert_eq!(removal_guard.wait_until(at(1), at(1), true), Some(at(11)));
+        assert_eq!(removal_guard.wait_until(at(3), at(3), false), None);
         // Taken out for good, in three steps.
-        assert_eq!(removal_guard.decide(at(20), at(20), true), Decision::Wait(at(30)));
-        assert_eq!(removal_guard.decide(at(25), at(25), true), Decision::Wait(at(35)));
-        assert_eq!(removal_guard.decide(at(30), at(25), true), Decision::Wait(at(35)), "it is no reason to be woken");
-        assert_eq!(removal_guard.decide(at(35), at(25), true), Decision::Apply);
+        assert_eq!(removal_guard.wait_until(at(20), at(20), true), Some(at(30)));
+        assert_eq!(removal_guard.wait_until(at(25), at(25), true), Some(at(35)));
+        assert_eq!(removal_guard.wait_until(at(30), at(25), true), Some(at(35)), "it is no reason to be woken");
+        assert_eq!(removal_guard.wait_until(at(35), at(25), true), None);
         // A file that something writes to without end.
         let waits =
-            (0..).map(|n| at(100 + n * 5)).take_while(|now| removal_guard.decide(*now, *now, true) != Decision::Apply);
+            (0..).map(|n| at(100 + n * 5)).take_while(|now| removal_guard.wait_until(*now, *now, true).is_some());
         assert_eq!(waits.count(), 60);
-        assert_eq!(
-            removal_guard.decide(at(1000), at(1000), true),
-            Decision::Wait(at(1010)),
-            "and the next one waits again"
-        );
+        assert_eq!(removal_guard.wait_until(at(1000), at(1000), true), Some(at(1010)), "and the next one waits again");
     }
 }

@@ -11,11 +11,11 @@ use crate::findings::Problems;
 #[derive(Debug)]
 pub(crate) struct ConfigReporter {
     pub(super) status: ConfigStatus,
-    last_good: LastGoodWriter,
+    pub(super) last_good: LastGoodWriter,
     /// `agent.toml` at the start of the agent.
-    at_start: AgentToml,
-    /// Inventory of the active configuration, or of the one before the start.
-    inventory: Option<Inventory>,
+    pub(super) at_start: AgentToml,
+    /// Inventory of the active configuration, or of the one before the start, where that is known.
+    pub(super) inventory: Option<Inventory>,
 }
 
 /// The part of a configuration that is reported and saved.
@@ -36,19 +36,7 @@ impl ConfigSummary {
 }
 
 impl ConfigReporter {
-    /// Before any configuration is active.
-    pub(super) fn new(status: ConfigStatus, last_good: LastGoodWriter) -> ConfigReporter {
-        ConfigReporter { status, last_good, at_start: AgentToml::default(), inventory: None }
-    }
-
-    /// The first configuration is active; `previous` is the inventory before the start, where that is known.
-    pub(super) fn begin(&mut self, summary: ConfigSummary, previous: Option<Inventory>, active: &ActiveConfig) {
-        (self.at_start, self.inventory) = (summary.agent_toml.clone(), previous);
-        self.log_change(&summary.inventory, active);
-        self.set_active(summary, false, active);
-    }
-
-    /// A configuration is active; `is_changed` where it is not the one before.
+    /// A configuration is active; `is_changed` where it is the first, or not the one before.
     pub(super) fn set_active(&mut self, summary: ConfigSummary, is_changed: bool, active: &ActiveConfig) {
         let ConfigSummary { files, inventory, agent_toml, rejected } = summary;
         if is_changed {
@@ -72,7 +60,7 @@ impl ConfigReporter {
         let change = inventory.change_from(self.inventory.as_ref());
         self.inventory = Some(inventory.clone());
         info!("configuration {} is running: {change}", active.name());
-        self.status.set_active(active.hash(), change, active.sensors().plan.local().clone());
+        self.status.set_active(&active.hash, change, active.sensors.plan.local().clone());
     }
 }
 

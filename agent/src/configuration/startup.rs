@@ -73,19 +73,16 @@ pub(super) enum SavedBundle {
     Unavailable(Unavailable),
 }
 
-impl ConfigSet {
-    pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
-        let (loaded, agent_toml) = (tilth_config::load(folder, purpose), bundle::agent_toml(folder));
-        ConfigSet::of(loaded, agent_toml, (folder, data), purpose, BundleFiles::active)
-    }
+/// Reads the saved bundle.
+type ReadBundle = fn(&Enrolment) -> Result<Option<Bundle>, Unavailable>;
 
-    /// `saved` reads the saved bundle.
+impl ConfigSet {
     fn of(
         loaded: Loaded,
         agent_toml: Option<Document>,
         (folder, data): (&Path, &Path),
         purpose: Purpose,
-        saved: impl FnOnce(&Enrolment) -> Result<Option<Bundle>, Unavailable>,
+        saved: ReadBundle,
     ) -> ConfigSet {
         let is_broken =
             loaded.diagnostics.iter().any(|found| found.level == Level::Error && found.file == "agent.toml");
@@ -136,17 +133,14 @@ impl Candidates {
     /// As a start would choose; changes nothing.
     pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> Candidates {
         let files = LastGood::read(data).ok().flatten().map(|good| good.files);
-        let in_folder = ConfigSet::read(folder, data, purpose);
-        Candidates::of(in_folder, files, (folder, data), BundleFiles::active)
+        Candidates::of((folder, data), purpose, files, BundleFiles::active)
     }
 
     /// `last_good` are the files that were last active; they matter where those in the folder cannot be used.
-    fn of(
-        in_folder: ConfigSet,
-        last_good: Option<Files>,
-        folders: (&Path, &Path),
-        saved: impl FnOnce(&Enrolment) -> Result<Option<Bundle>, Unavailable>,
-    ) -> Candidates {
+    fn of(folders: (&Path, &Path), purpose: Purpose, last_good: Option<Files>, saved: ReadBundle) -> Candidates {
+        let (folder, _) = folders;
+        let (loaded, agent_toml) = (tilth_config::load(folder, purpose), bundle::agent_toml(folder));
+        let in_folder = ConfigSet::of(loaded, agent_toml, folders, purpose, saved);
         let last_good = last_good.filter(|_| !in_folder.candidate().is_enough()).map(|files| {
             let loaded = load_documents(files.documents(), Purpose::Run);
             ConfigSet::of(loaded, files.agent_toml(), folders, Purpose::Run, saved)
@@ -161,11 +155,11 @@ impl Startup {
     pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
         let start = Start { folder, data, clock, is_data_read: true };
         let (state, state_unreadable) = start.bundle_state();
-        if state == Some(BundleState::default()) {
+        let is_empty = state == Some(BundleState::default());
+        if is_empty {
             BundleFiles::new(data).end_restore();
         }
         let startup = start.choose()?;
-        let is_empty = state == Some(BundleState::default());
         let state = if is_empty { Some(rebuilt_state(data, &startup)) } else { state };
         let has_run = startup.previous.is_some() || BundleFiles::new(data).has_active();
         Some(Startup { state, state_unreadable, has_run, ..startup })
@@ -197,13 +191,10 @@ struct Start<'a> {
 impl Start<'_> {
     fn choose(self) -> Option<Startup> {
         let versions = watch::versions(self.folder);
-        let (loaded, agent_toml) = (tilth_config::load(self.folder, Purpose::Run), bundle::agent_toml(self.folder));
-        let folders = (self.folder, self.data);
-        let in_folder =
-            ConfigSet::of(loaded, agent_toml, folders, Purpose::Run, |enrolment| self.saved_bundle(enrolment));
+        let saved: ReadBundle = if self.is_data_read { BundleFiles::active } else { |_| Err(hangs().into()) };
         let (files, previous) = self.last_good().map(|good| (good.files, good.inventory)).unzip();
         let Candidates { in_folder, last_good, choice } =
-            Candidates::of(in_folder, files, folders, |enrolment| self.saved_bundle(enrolment));
+            Candidates::of((self.folder, self.data), Purpose::Run, files, saved);
         let Choice::Run(origin, file_set) = choice else {
             self.log_rejected(&in_folder, last_good.as_ref());
             return None;
@@ -238,13 +229,6 @@ impl Start<'_> {
             has_run,
             versions,
         })
-    }
-
-    fn saved_bundle(self, enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
-        match self.is_data_read {
-            true => BundleFiles::active(enrolment),
-            false => Err(hangs().into()),
-        }
     }
 
     fn compile(

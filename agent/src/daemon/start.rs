@@ -23,7 +23,7 @@ use crate::api::socket::{self, NotTaken, Taken};
 use crate::api::{self, ApiState, Limits};
 use crate::cli;
 use crate::clock::{Clock, ClockMode};
-use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
+use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
 use crate::console::counted;
 use crate::decide::{self, DecideRequest, Handles, LiveLine, RestoredState, StoreReplaced};
 use crate::health::TaskHealth;
@@ -34,7 +34,7 @@ use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::released::Ports;
-use crate::sense::{BusTasks, RestoredBuses, SensorInputs};
+use crate::sense::{BusTasks, RestoredBuses};
 use crate::store::thread::StoreWriter;
 use crate::sync;
 use crate::sync::status::{SyncSnapshot, SyncStatus};
@@ -81,7 +81,9 @@ impl Tasks {
         let store = shared.open_store((startup.has_run, startup.enrolment.is_some()), until).await?;
         info!("watching {} as {}", counted(startup.compiled.input_settings.len() as u64, "sensor"), shared.device);
         let (changed_inputs, inputs) = mpsc::channel(1);
-        let begun = Configuration::begin(startup, shared.configuration_context(changed_inputs)).await;
+        let folders = (args.config.folder.as_path(), args.data.as_path());
+        let to = (shared.to_decide.clone(), changed_inputs);
+        let begun = Configuration::begin(startup, folders, shared.config.clone(), shared.health.clone(), to).await;
         let (configuration, configured, first_inputs) = begun.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
@@ -168,18 +170,6 @@ impl<'a> Shared<'a> {
             sync: SyncStatus::new(SyncSnapshot { hub: hub.map(|hub| hub.url.clone()), ..SyncSnapshot::default() }),
             live: broadcast::channel(decide::LIVE).0,
             clock,
-        }
-    }
-
-    fn configuration_context(&self, inputs: mpsc::Sender<SensorInputs>) -> configuration::ConfigContext<'a> {
-        configuration::ConfigContext {
-            folder: &self.args.config.folder,
-            data: &self.args.data,
-            mode: self.args.clock,
-            status: self.config.clone(),
-            health: self.health.clone(),
-            to_decide: self.to_decide.clone(),
-            inputs,
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tilth_config::bundle::{Draft, SigningKey, seal};
-use tilth_config::{BusKind, Files, Hub};
+use tilth_config::{AgentToml, BusKind, Files, Hub};
 use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::id::Id;
 use tilth_core::local::Local;
@@ -21,7 +21,6 @@ use tilth_core::reading::{Quality, Raw};
 use tilth_core::time::WallTime;
 use tokio::sync::mpsc;
 
-use super::super::apply::ApplyContext;
 use super::super::bundle_files::ACTIVE;
 use super::super::last_good::LastGoodWriter;
 use super::super::reporter::ConfigReporter;
@@ -129,9 +128,9 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let (changed, changes) = mpsc::channel(1);
     // No folder, for its task may still write when a test removes that.
     let last_good = LastGoodWriter::start(&folder.join("nowhere"));
-    let reporter = ConfigReporter::new(status.clone(), last_good);
-    let context = ApplyContext { to_decide, inputs: to_senses, clock: clock.clone(), health };
-    let applier = Applier::begin(&files_in(&folder), bundle, reporter, context);
+    let at_start = AgentToml::default();
+    let reporter = ConfigReporter { status: status.clone(), last_good, at_start, inventory: None };
+    let applier = Applier::begin(&files_in(&folder), bundle, reporter, (to_decide, to_senses), health);
     let held = state.clone().unwrap_or_default().newest_bundle(applier.active());
     let configuration = Configuration {
         applier,

@@ -113,7 +113,7 @@ fn judge_change(
 }
 
 fn fails(reason: &str) -> ProbationResult {
-    ProbationResult::Fail(reason.to_owned())
+    ProbationResult::Fail(Origin::Bundle, reason.to_owned())
 }
 
 /// All sensors speak as they do.
@@ -398,7 +398,7 @@ fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_ow
             all_speak(second, &mut farm);
             silent.iter().for_each(|id| *farm.sensor(id) = before[&SensorId::new(id).unwrap()].clone());
             match probation.judge(&farm.0) {
-                ProbationResult::FailOfFiles(_) if second < 60 => probation.exempt_sensors_of_files(),
+                ProbationResult::Fail(Origin::Files, _) if second < 60 => probation.exempt_sensors_of_files(),
                 ProbationResult::Wait => {}
                 result => return result,
             }
@@ -408,5 +408,5 @@ fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_ow
     let since = "has had no value since 2026-03-01T00:00:00Z";
     assert_eq!(silent(&["room/temp"], &["room/temp"]), ProbationResult::Pass, "the rest is awaited on");
     assert_eq!(silent(&["room/temp"], &["room/temp", "pi/load"]), fails(&format!("pi/load {since}")));
-    assert_eq!(silent(&["room/hum"], &["room/hum"]), ProbationResult::FailOfFiles(format!("room/hum {since}")));
+    assert_eq!(silent(&["room/hum"], &["room/hum"]), ProbationResult::Fail(Origin::Files, format!("room/hum {since}")));
 }

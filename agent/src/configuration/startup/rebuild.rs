@@ -65,13 +65,5 @@ fn on_probation(
         let before = before.sensors();
         probation::expected(&before, &startup.compiled.sensors(), &Observation::all_good(&before))
     });
-    Some(OnProbation {
-        hash: files.hash(ACTIVE)?,
-        trusted: key.id().to_string(),
-        version: active.version,
-        content: active.hash.to_string(),
-        starts: 1,
-        failed: None,
-        sensors: expected.unwrap_or_default(),
-    })
+    Some(OnProbation::begin(files.hash(ACTIVE)?, key.id().to_string(), active, expected.unwrap_or_default()))
 }

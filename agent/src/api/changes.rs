@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use tilth_config::nearest;
 use tilth_core::alert::AlertId;
 use tilth_core::engine::{Engine, Input};
@@ -69,10 +68,8 @@ pub(super) async fn silence(State(api): Api, _: MayChange, body: Body<Silence>) 
     let meant = of.clone();
     api.query(move |engine, _, _| check_matcher(&meant, engine.plan().rules().map(|rule| &rule.key))).await??;
     let silence = api.change(|answer| DecideRequest::Silence { of, span, by, answer }).await?;
-    let view = silence.ok_or_else(|| {
-        let detail = format!("there are {MAX_SILENCES} silences, as many as there may be; end one first");
-        Problem::new(StatusCode::CONFLICT, detail)
-    })?;
+    let full = || format!("there are {MAX_SILENCES} silences, as many as there may be; end one first");
+    let view = silence.ok_or_else(|| Problem::conflict(full()))?;
     api.answer(vec![views::silence(view, api.clock.uptime())])
 }
 
@@ -126,7 +123,7 @@ pub(super) async fn test(
     api.notify.upgrade().and_then(|notify| notify.try_send(test).ok()).ok_or_else(hangs)?;
     match timeout(LONG_PATIENCE, answered).await {
         Ok(Ok(Ok(numbers))) => api.answer(vec![TestRow { channel, delivered: true, numbers }]),
-        Ok(Ok(Err(why))) => Err(Problem::new(StatusCode::CONFLICT, format!("channel {channel}: {why}"))),
+        Ok(Ok(Err(why))) => Err(Problem::conflict(format!("channel {channel}: {why}"))),
         Ok(Err(_)) => Err(hangs()),
         Err(_) => api.answer(vec![TestRow { channel, delivered: false, numbers: Vec::new() }]),
     }
@@ -143,7 +140,7 @@ pub(super) async fn retry(State(api): Api, _: MayChange) -> Answered<RetryRow> {
     let tried = asked.await.ok().flatten();
     let tried = tried
         .ok_or_else(|| Problem::unavailable("the configuration does not answer; tilth-agent status may say more"))?;
-    let bundle = tried.map_err(|why| Problem::new(StatusCode::CONFLICT, why))?;
+    let bundle = tried.map_err(Problem::conflict)?;
     api.answer(vec![RetryRow { bundle }])
 }
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
@@ -64,7 +63,7 @@ pub(super) async fn release(
     let Json(ReleasePort { port }) = body?;
     let permit = api.limits.watch()?;
     api.limits.change(Instant::now())?;
-    let failed = |error| Problem::new(StatusCode::CONFLICT, format!("{port}: {error}"));
+    let failed = |error| Problem::conflict(format!("{port}: {error}"));
     let released = api.ports.release(Path::new(&port)).await.map_err(failed)?;
     info!("{port} is left to another program until its connection ends");
     let held = stream::once(async move {

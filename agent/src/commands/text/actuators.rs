@@ -38,11 +38,8 @@ pub(in crate::commands) fn past(rows: &[ActuationRow], times: &Times) -> Vec<Str
 
 /// What became of a command: `acid-pump is on for another 2s; 5s of 10s used within the hour`.
 pub(in crate::commands) fn switched(row: &ActuatorRow) -> String {
-    let used = match row.dose_per_hour_s {
-        Some(limit) => format!("; {} of {} used within the hour", seconds(row.hour_s), seconds(limit)),
-        None => String::new(),
-    };
-    format!("{} is {}{used}", row.actuator, state(row))
+    let used = row.dose_per_hour_s.map(|limit| format!("; {} used within the hour", used(row.hour_s, Some(limit))));
+    format!("{} is {}{}", row.actuator, state(row), used.unwrap_or_default())
 }
 
 pub(in crate::commands) fn holds(rows: &[HoldRow], times: &Times) -> Vec<String> {

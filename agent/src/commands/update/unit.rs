@@ -49,9 +49,7 @@ pub(super) fn go_on(place: &Place) -> anyhow::Result<()> {
     }
     ended?;
     place.clean()?;
-    let said = job.said();
-    tell(&said);
-    note(&job, &said);
+    note(&job);
     Ok(())
 }
 
@@ -143,9 +141,9 @@ fn start_agent(job: &Job) {
 }
 
 /// Has the agent note what became of the update: people see it on site and at the hub.
-fn note(job: &Job, text: &str) {
+fn note(job: &Job) {
     let note = || -> anyhow::Result<()> {
-        let body = Note { text: text.to_owned(), by: "tilth-agent update".to_owned() };
+        let body = Note { text: job.said(), by: "tilth-agent update".to_owned() };
         Client::connect(&job.agent())?.send(post("/api/v1/notes", &body)?).map(drop)
     };
     let tries = if job.before.is_some() { NOTE_TRIES } else { 0 };

@@ -326,6 +326,19 @@ pub(crate) struct Enroll {
     /// The code; with - it is asked for: in the command itself it shows in the list of processes, the shell's history and the log of sudo
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) code: String,
+    /// The agent's data folder
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub(crate) data: PathBuf,
+    /// What becomes of the history there, where it is of another client or hub: withhold keeps it on this device, send gives it to the new one
+    #[arg(long, value_name = "withhold|send")]
+    pub(crate) history: Option<OtherHistory>,
+}
+
+/// What becomes of the history of another client or hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OtherHistory {
+    Withhold,
+    Send,
 }
 
 /// Find what keeps this machine from watching the farm, each with its fix

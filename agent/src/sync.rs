@@ -11,6 +11,7 @@
 //! | `store_adapter` | answers the driver's requests from the store and from decide, and follows the store into a new stream |
 //! | `reports` | handles the driver's reports: bundles, problems, status |
 //! | `link` | the link to the hub: its signing key, the device key, and TLS |
+//! | `owner` | whose history the data folder holds: rows of another client or hub are not sent |
 //! | `time` | the hub's signed time of day, where the machine's clock is not synchronised |
 //! | `status` | status of sync, for `tilth-agent status` and the API |
 //!
@@ -19,6 +20,7 @@
 //! Without `[hub]` in `agent.toml` none of this runs.
 
 pub(crate) mod link;
+pub(crate) mod owner;
 mod reports;
 pub(crate) mod status;
 mod store_adapter;
@@ -73,7 +75,10 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (link, versions) = wait_for_link(&enrolment, &clock, &status, &health).await;
     info!("sync with {} as {}/{}, key {}", enrolment.hub.url, enrolment.tenant, enrolment.device, link.key_id);
 
-    let outbox = store_adapter::outbox(&store).await;
+    let outbox = match link.owner.withholds {
+        true => store_adapter::withhold(&store, &to_decide, &enrolment.data, link.owner.clone()).await,
+        false => store_adapter::outbox(&store).await,
+    };
     let (requests, requested) = mpsc::channel(QUEUE);
     let (reports, reported) = mpsc::channel(QUEUE);
     let (inputs, inputs_out) = mpsc::channel(QUEUE);

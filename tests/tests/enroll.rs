@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use serde_json::Value;
 use tilth_tests::agent::{Folder, Run, program};
 use tilth_tests::live::certificates::{Authority, authority, certificate, serve};
 use tilth_tests::live::hub::{CLIENT, DEVICE, Hub};
@@ -60,13 +61,13 @@ fn enroll(etc: &Path, url: &str, code: &str) -> Run {
 }
 
 fn begun(etc: &Path, url: &str, code: &str) -> Child {
-    begun_in(etc, url, code, &[])
+    begun_in(etc, url, code, &[], &[])
 }
 
-fn begun_in(etc: &Path, url: &str, code: &str, environment: &[(&str, &Path)]) -> Child {
+fn begun_in(etc: &Path, url: &str, code: &str, more: &[&str], environment: &[(&str, &Path)]) -> Child {
     let mut call = Command::new(program());
-    call.envs(environment.iter().copied());
-    call.args(["enroll", "--hub", url, "--code", "-", "--config"]).arg(etc);
+    call.envs(environment.iter().copied()).args(["enroll"]).args(more);
+    call.args(["--hub", url, "--code", "-", "--config"]).arg(etc);
     let mut child = call.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(format!("{code}\n").as_bytes()).unwrap();
     child
@@ -254,6 +255,96 @@ fn of_two_enrolments_at_once_one_goes_on() {
     assert_eq!(again.code, Some(0), "{}", again.err);
 }
 
+/// A farm with three minutes of history, of which its hub lacks the last.
+fn lived(name: &str, hub: &mut Hub) -> Room {
+    let mut room = Room::of_hub(name, hub);
+    room.farm.start();
+    room.minutes(2, 21.0);
+    room.until("the hub has a minute", || windows(hub).len() == 1);
+    hub.stop();
+    assert_eq!(room.farm.ask(&["note", "canister filled", "--by", "anna"]).code, Some(0));
+    room.minutes(1, 21.0);
+    room.farm.until("the next one is stored", |farm| {
+        farm.status().is_some_and(|status| status["sync"]["waiting"]["windows"].as_u64() > Some(0))
+    });
+    room
+}
+
+fn enroll_room(room: &Room, url: &str, code: &str, more: &[&str]) -> Run {
+    let data = room.farm.data().display().to_string();
+    let etc = room.farm.folder.path().join("etc");
+    Run::of(begun_in(&etc, url, code, &[&["--data", &data], more].concat(), &[]).wait_with_output().unwrap())
+}
+
+/// Guards against: alerts, notes and windows of one customer that the Pi sends to the next.
+#[test]
+fn what_was_recorded_for_one_client_stays_from_another() {
+    let folder = Folder::new("enroll-client-hub");
+    let mut hub = Hub::new(&folder.path().join("hub"));
+    hub.serve();
+    let mut room = lived("enroll-client", &mut hub);
+    let beta = hub.json(&["tenant", "add", "beta"])["read_key"].as_str().unwrap().to_owned();
+    let code = hub.json(&["device", "enroll", "--client", "beta", "--device", DEVICE])["code"].clone();
+    hub.serve();
+    room.farm.stop();
+    let (url, code) = (format!("http://127.0.0.1:{}", hub.port), code.as_str().unwrap());
+    let etc = room.farm.folder.path().join("etc");
+    let before = fs::read_to_string(etc.join("agent.toml")).unwrap();
+    let run = enroll_room(&room, &url, code, &[]);
+    refused(&run, 1, &format!("is of {CLIENT} at {url}, and this code is for beta at {url}; nothing was changed"));
+    assert!(run.err.contains("--history withhold") && run.err.contains("--history send"), "{}", run.err);
+    assert_eq!(fs::read_to_string(etc.join("agent.toml")).unwrap(), before);
+
+    let run = enroll_room(&room, &url, code, &["--history", "withhold"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    assert!(run.out.contains(&format!("recorded for {CLIENT} at {url} stays on this device")), "{}", run.out);
+    hub.read_key = beta;
+    room.farm.start();
+    room.farm.until("it is withheld", |farm| farm.log().contains("what was recorded before stays on this device"));
+    room.minutes(3, 22.0);
+    room.until("beta has what follows", || !windows(&hub).is_empty());
+    room.farm.until("all is accounted for", |farm| {
+        farm.status().is_some_and(|status| status["sync"]["waiting"]["windows"] == 0)
+    });
+    let has = windows(&hub);
+    // The minute that ran when the agent was stopped ends after it, and belongs to both.
+    assert!(has.keys().all(|start| start.as_str() >= "2026-03-01T00:02"), "{has:?}");
+    let events = Value::from(hub.list("/api/events", "events")).to_string();
+    assert!(!events.contains("canister") && !events.contains(CLIENT), "{events}");
+    let kept = room.farm.ask(&["notes", "--json"]).out;
+    assert!(kept.contains("canister"), "the history stays on the device: {kept}");
+}
+
+/// The same where a hand changes agent.toml; and a person may say that the history goes along.
+#[test]
+fn what_was_recorded_for_one_hub_goes_to_another_when_a_person_says_so() {
+    let folder = Folder::new("enroll-hub-hub");
+    let (mut hub, mut other) = (Hub::new(&folder.path().join("hub")), Hub::new(&folder.path().join("other")));
+    hub.serve();
+    other.serve();
+    let mut room = lived("enroll-hub", &mut hub);
+    room.farm.stop();
+    let url = format!("http://127.0.0.1:{}", other.port);
+    let mine = room.farm.hub_table(&format!("http://127.0.0.1:{}", hub.port));
+    room.farm.write_site(&room.farm.hub_table(&url));
+    room.farm.trust(&other.folder.join("hub.pub"));
+    room.farm.give_key(&other.device_key);
+    room.farm.start();
+    let why = format!("is of {CLIENT} at http://127.0.0.1:{}, and agent.toml names {CLIENT} at {url}", hub.port);
+    room.farm.until("status says why nothing is sent", |farm| farm.shown().contains(&why));
+    room.minutes(1, 21.0);
+    assert!(other.json(&["device", "list"])["last_heard"].is_null());
+    room.farm.stop();
+
+    room.farm.write_site(&mine);
+    let code = other.json(&["device", "enroll", "--client", CLIENT, "--device", DEVICE])["code"].clone();
+    let run = enroll_room(&room, &url, code.as_str().unwrap(), &["--history", "send"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    room.farm.start();
+    room.minutes(1, 21.0);
+    room.until("the other hub has all of it", || windows(&other).len() >= 4);
+}
+
 /// Guards against: certificates of the whole machine that one CA replaces, and a renewal that is undone on this device.
 #[test]
 fn certificates_that_are_not_the_hubs_alone_stay_as_they_are() {
@@ -301,7 +392,7 @@ fn a_code_without_a_ca_takes_the_hub_by_the_machines() {
     serve(&mut enrolling.hub, &enrolling.folder);
     let (url, code) = (enrolling.url(), without_ca(&enrolling));
     refused(&enroll(&etc, &url, &code), 1, "the code was not sent");
-    let run = Run::of(begun_in(&etc, &url, &code, &[("SSL_CERT_FILE", &trusted)]).wait_with_output().unwrap());
+    let run = Run::of(begun_in(&etc, &url, &code, &[], &[("SSL_CERT_FILE", &trusted)]).wait_with_output().unwrap());
     assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
     assert!(run.out.contains("from now on agent.toml names none, for this machine trusts"), "{}", run.out);
     assert!(!named(&etc) && etc.join("hub-ca.pem").exists());

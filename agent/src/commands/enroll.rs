@@ -23,6 +23,7 @@ use self::files::{Files, Found, Vouching};
 use crate::cli;
 use crate::console::{Console, listed, tell};
 use crate::exit::Exit;
+use crate::sync::owner::HistoryOwner;
 
 /// Exchanges the code, and writes agent.toml and the files that it names.
 pub(crate) fn enroll(wanted: &cli::Enroll) -> anyhow::Result<Exit> {
@@ -42,6 +43,7 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
     let code = EnrolmentCode::parse(&typed(&wanted.code)?).map_err(EnrolFailure::Mistyped)?;
     let url = wanted.hub.trim_end_matches('/');
     let files = Files::find(&wanted.config.folder)?;
+    let history = HistoryOwner::read(&wanted.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let hub = Hub { url, code: &code };
     // Plain HTTP is for this machine alone, and has no certificate.
@@ -49,23 +51,26 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
         true => Some(runtime.block_on(hub.ca())?),
         false => None,
     };
-    let mut vouching = match &ca {
+    let vouching = match &ca {
         Some(pem) => Vouching::New(files.write_new_ca(pem)?),
         None => files.ca_in_use().map_or(Vouching::Machine, Vouching::InUse),
     };
     let key = files.pending_key(&code.id())?;
-    let mut exchanged = runtime.block_on(hub.exchange(&key, vouching.file()));
-    // The code names no CA, so the hub may have a certificate by now that machines trust anyway.
-    if let (Vouching::InUse(_), Err(failure)) = (&vouching, &exchanged)
-        && failure.is_untrusted()
-    {
-        let by_machine = runtime.block_on(hub.exchange(&key, None));
-        if !by_machine.as_ref().is_err_and(EnrolFailure::is_untrusted) {
-            (vouching, exchanged) = (Vouching::Machine, by_machine);
+    let (exchanged, vouching) = runtime.block_on(hub.exchange_by(&key, vouching));
+    let exchanged = exchanged.and_then(|(answer, signing_key)| {
+        let owner = HistoryOwner::new(&answer.client_id, url, &signing_key);
+        let before = history.filter(|history| !history.is_same(&owner));
+        match (before, wanted.history) {
+            (Some(before), None) => Err(EnrolFailure::OtherHistory {
+                data: wanted.data.clone(),
+                before: before.to_string(),
+                owner: owner.to_string(),
+            }),
+            (before, becomes) => Ok((answer, signing_key, owner, before.zip(becomes))),
         }
-    }
-    let answer = match exchanged {
-        Ok(answer) => answer,
+    });
+    let (answer, signing_key, mut owner, other) = match exchanged {
+        Ok(exchanged) => exchanged,
         Err(failure) => {
             // The CA is asked for again, and the key only shown again where the code may still be good.
             let ca_file = vouching.file().filter(|_| ca.is_some());
@@ -76,9 +81,12 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
             return Err(failure.into());
         }
     };
-    let signing_key = TrustedKey::parse(&answer.signing_key).context("the hub's signing key")?;
+    if let Some((_, becomes)) = &other {
+        owner.withholds = *becomes == cli::OtherHistory::Withhold;
+        files.keep_owner(&wanted.data, &owner)?;
+    }
     let found = files.keep(url, &answer, signing_key, &vouching, &code.id())?;
-    say(wanted, url, &answer, &found)
+    say(wanted, url, &answer, &found, other.as_ref())
 }
 
 /// The code, from standard input where it is `-`: it then stands in no list of processes.
@@ -98,6 +106,9 @@ fn typed(code: &str) -> anyhow::Result<String> {
     io::stdin().lock().read_line(&mut line).context("standard input")?;
     Ok(line)
 }
+
+/// The hub's answer, and its signing key.
+type Exchanged = (EnrolmentAnswer, TrustedKey);
 
 /// The hub at an address, for one code.
 struct Hub<'a> {
@@ -120,8 +131,23 @@ impl Hub<'_> {
         }
     }
 
+    /// The exchange, and who vouched for the hub in the end: a code that names no CA may be of a hub that has a certificate by now which
+    /// machines trust anyway.
+    async fn exchange_by(&self, key: &Key, vouching: Vouching) -> (Result<Exchanged, EnrolFailure>, Vouching) {
+        let exchanged = self.exchange(key, vouching.file()).await;
+        if let (Vouching::InUse(_), Err(failure)) = (&vouching, &exchanged)
+            && failure.is_untrusted()
+        {
+            let by_machine = self.exchange(key, None).await;
+            if !by_machine.as_ref().is_err_and(EnrolFailure::is_untrusted) {
+                return (by_machine, Vouching::Machine);
+            }
+        }
+        (exchanged, vouching)
+    }
+
     /// Shows the code and the hash of the key.
-    async fn exchange(&self, key: &Key, ca: Option<&Path>) -> Result<EnrolmentAnswer, EnrolFailure> {
+    async fn exchange(&self, key: &Key, ca: Option<&Path>) -> Result<Exchanged, EnrolFailure> {
         let tls = tls::client_config(ca, tls::CertificateClock::machine())?;
         let key_id = hex::decode(key.id()).ok().and_then(|id| id.try_into().ok()).map(HexBytes);
         let request = EnrolmentRequest {
@@ -133,31 +159,47 @@ impl Hub<'_> {
         let body = serde_json::to_vec(&request).expect("texts are JSON");
         let https = Https::for_enrolment(self.url, &tls).map_err(EnrolFailure::Address)?;
         let reply = https.post_enrolment(body).await.outcome;
-        self.read(&reply.map_err(|error| EnrolFailure::unanswered(error, self.code, true))?)
+        let reply = reply.map_err(|error| EnrolFailure::unanswered(error, self.code, true))?;
+        let answer: EnrolmentAnswer = self.read(&reply)?;
+        let signing_key = TrustedKey::parse(&answer.signing_key).map_err(|_| self.answered(&reply, None))?;
+        Ok((answer, signing_key))
     }
 
     fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, EnrolFailure> {
-        let url = self.url.to_owned();
         if reply.status != 200 {
-            let failure = serde_json::from_slice::<Failure>(&reply.body).ok();
-            return Err(EnrolFailure::Answered { url, status: reply.status, failure });
+            return Err(self.answered(reply, serde_json::from_slice(&reply.body).ok()));
         }
-        serde_json::from_slice(&reply.body).map_err(|_| EnrolFailure::Answered {
-            url,
-            status: reply.status,
-            failure: None,
-        })
+        serde_json::from_slice(&reply.body).map_err(|_| self.answered(reply, None))
+    }
+
+    fn answered(&self, reply: &Reply, failure: Option<Failure>) -> EnrolFailure {
+        EnrolFailure::Answered { url: self.url.to_owned(), status: reply.status, failure }
     }
 }
 
 /// What was written, and what follows.
-fn say(wanted: &cli::Enroll, url: &str, answer: &EnrolmentAnswer, found: &Found) -> anyhow::Result<()> {
+fn say(
+    wanted: &cli::Enroll,
+    url: &str,
+    answer: &EnrolmentAnswer,
+    found: &Found,
+    other: Option<&(HistoryOwner, cli::OtherHistory)>,
+) -> anyhow::Result<()> {
     let EnrolmentAnswer { client_id, device_id, .. } = answer;
     let mut console = Console::new();
     console.line(format_args!("enrolled as {client_id}/{device_id} at {url}"))?;
     console.line(format_args!("wrote {}", listed(found.written.iter().map(|path| path.display()), 4)))?;
     if let Some(before) = &found.other_name {
         console.line(format_args!("this device was {before}; from now on its name is {device_id}"))?;
+    }
+    match other {
+        Some((before, cli::OtherHistory::Withhold)) => {
+            console.line(format_args!("what was recorded for {before} stays on this device"))?;
+        }
+        Some((before, cli::OtherHistory::Send)) => {
+            console.line(format_args!("what was recorded for {before} is sent to {client_id} at {url}"))?;
+        }
+        None => {}
     }
     if let Some(before) = &found.other_ca {
         let now = if found.has_ca { "the file above" } else { "none, for this machine trusts the hub's certificate" };

@@ -190,14 +190,26 @@ impl Store {
     /// Goes on under a new stream with the same sequences. What was confirmed under the old one is stated as one gap; the
     /// rest is sent again. An error changes nothing.
     pub(crate) fn new_stream(&mut self, reason: &str) -> Result<Stream, StoreError> {
-        let (old, mut lanes) = (self.stream, self.lanes);
+        let reason = format!("confirmed under the stream {} before: {reason}", self.stream);
+        self.begin_stream(|state| state.confirmed, &reason)
+    }
+
+    /// Goes on under a new stream for another client or hub: all that was committed so far is stated as one gap, and stays here. An error
+    /// changes nothing.
+    pub(crate) fn withhold(&mut self) -> Result<Stream, StoreError> {
+        self.begin_stream(|state| state.committed, "recorded before the device was enrolled here")
+    }
+
+    /// Begins a stream that has a gap up to a sequence of each lane.
+    fn begin_stream(&mut self, gap_to: fn(LaneState) -> u64, reason: &str) -> Result<Stream, StoreError> {
+        let mut lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for lane in Lane::ALL {
-            let confirmed = std::mem::take(&mut lanes.of_mut(lane).confirmed);
-            if confirmed > 0 {
-                gaps::drop_up_to(&transaction, lane, confirmed)?;
-                let reason = format!("confirmed under the stream {old} before: {reason}");
-                gaps::add(&transaction, lane, 1..=confirmed, GapKind::Replaced, &reason)?;
+            let last = gap_to(lanes.of(lane));
+            lanes.of_mut(lane).confirmed = 0;
+            if last > 0 {
+                gaps::drop_up_to(&transaction, lane, last)?;
+                gaps::add(&transaction, lane, 1..=last, GapKind::Replaced, reason)?;
             }
         }
         lanes.write(&transaction)?;

@@ -14,6 +14,7 @@ use tilth_sync::transport::{Exchange, Transport};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use super::owner::HistoryOwner;
 use super::status::SyncStatus;
 use super::{POLL_INTERVAL, blocking};
 use crate::clock::{Clock, ClockMode};
@@ -26,6 +27,8 @@ pub(super) struct HubLink {
     /// Id of the device key, which is no secret.
     pub(super) key_id: String,
     pub(super) https: Https,
+    /// The client and hub that rows are sent to.
+    pub(super) owner: HistoryOwner,
 }
 
 /// The link that the files describe now.
@@ -35,7 +38,8 @@ pub(super) async fn find(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result
         let (trusted, key) = (enrolment.trusted_key()?, enrolment.device_key()?);
         let tls = tls::client_config(enrolment.authority().as_deref(), certificates)?;
         let https = Https::new(&enrolment.hub.url, &enrolment.tenant, &key, &tls)?;
-        Ok(HubLink { trusted, key_id: key.id().to_owned(), https })
+        let owner = HistoryOwner::new(&enrolment.tenant, &enrolment.hub.url, &trusted).claim(&enrolment.data)?;
+        Ok(HubLink { trusted, key_id: key.id().to_owned(), https, owner })
     };
     blocking(find).await?
 }

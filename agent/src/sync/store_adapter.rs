@@ -1,5 +1,6 @@
 //! Answers the driver's requests: rows from the store's reading thread, all else from its own thread, live values from decide.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tilth_core::engine::Engine;
@@ -10,6 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+use super::blocking;
+use super::owner::{self, HistoryOwner};
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::DecideRequest;
@@ -90,16 +93,8 @@ impl StoreAdapter {
                     .await;
             }
             StoreRequest::NewStream { reason, answer } => {
-                let outbox = loop {
-                    let reason = reason.clone();
-                    let begin = move |store: &mut Store| store.new_stream(&reason).map(|_| outbox_of(store));
-                    match on_store_thread(&self.store, begin).await {
-                        Some(Ok(outbox)) => break outbox,
-                        Some(Err(why)) => warn!(target: "sync", "new stream not begun: {why}; will retry"),
-                        None => {}
-                    }
-                    sleep(RETRY_STREAM).await;
-                };
+                let why = reason.clone();
+                let outbox = begin_stream(&self.store, move |store| store.new_stream(&why)).await;
                 info!(target: "sync", "continuing under the new stream {}: {reason}", outbox.stream);
                 self.stream = outbox.stream;
                 let _ = answer.send(outbox);
@@ -185,6 +180,41 @@ pub(super) async fn outbox(store: &StoreHandle) -> Outbox {
         }
         sleep(RETRY_STREAM).await;
     }
+}
+
+/// Stream and sequences once the store has begun another stream; waits until it can.
+async fn begin_stream(
+    store: &StoreHandle,
+    begin: impl Fn(&mut Store) -> Result<Stream, StoreError> + Clone + Send + 'static,
+) -> Outbox {
+    loop {
+        let begin = begin.clone();
+        match on_store_thread(store, move |store| begin(store).map(|_| outbox_of(store))).await {
+            Some(Ok(outbox)) => return outbox,
+            Some(Err(why)) => warn!(target: "sync", "new stream not begun: {why}; will retry"),
+            None => {}
+        }
+        sleep(RETRY_STREAM).await;
+    }
+}
+
+/// As [`outbox`], after the store has withheld what it holds from a new owner. What is true now, such as open alerts, is stated to them.
+pub(super) async fn withhold(
+    store: &StoreHandle,
+    to_decide: &mpsc::Sender<DecideRequest>,
+    data: &Path,
+    mut owner: HistoryOwner,
+) -> Outbox {
+    let outbox = begin_stream(store, Store::withhold).await;
+    info!(target: "sync", "what was recorded before stays on this device; {owner} gets what follows");
+    let _ = to_decide.send(DecideRequest::NewStream).await;
+    owner.withholds = false;
+    let data = data.to_owned();
+    let written = blocking(move || owner.write(&data)).await;
+    if let Err(why) = written.and_then(|written| Ok(written?)) {
+        warn!(target: "sync", "{}: {why}; what is not confirmed at the next start is withheld as well", owner::NAME);
+    }
+    outbox
 }
 
 fn outbox_of(store: &Store) -> Outbox {

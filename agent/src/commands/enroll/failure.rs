@@ -30,6 +30,13 @@ pub(super) enum EnrolFailure {
     /// An answer, which the hub may have given.
     #[error("{}", answered(url, *status, failure.as_ref()))]
     Answered { url: String, status: u16, failure: Option<Failure> },
+    /// What the data folder holds is of another client or hub.
+    #[error(
+        "the history in {} is of {before}, and this code is for {owner}; nothing was changed. Before the code expires run the same command again \
+         with --history withhold, and what was recorded so far stays on this device, or with --history send, and it is sent there",
+        data.display()
+    )]
+    OtherHistory { data: PathBuf, before: String, owner: String },
     /// The connection failed.
     #[error("{error}{}", advice(error, *has_ca, *code_shown))]
     Unanswered { error: TransportError, has_ca: bool, code_shown: bool },

@@ -13,6 +13,7 @@ use tilth_protocol::{CodeId, EnrolmentAnswer, Key, KeyKind};
 use super::failure::EnrolFailure;
 use crate::commands::{doctor, is_root};
 use crate::configuration::enrolment;
+use crate::sync::owner::{self, HistoryOwner};
 use crate::{durable, random};
 
 /// Upper limit of agent.toml in bytes.
@@ -147,13 +148,14 @@ impl Files {
         // The hub was not shown what is no key: that try was cut short.
         let key = Key::from_random(KeyKind::Device, random::bytes(), random::bytes());
         let (folder, name) = parts(&path)?;
-        let write = || {
-            let file = durable::write_new(folder, name, format!("{}\n", key.reveal()).as_bytes())?;
-            self.own(&file)?;
-            durable::rename_new(folder, name)
-        };
-        write().with_context(denied)?;
+        self.write_owned(folder, name, format!("{}\n", key.reveal()).as_bytes()).with_context(denied)?;
         Ok(key)
+    }
+
+    /// Notes whose the history in a data folder is from now on.
+    pub(super) fn keep_owner(&self, data: &Path, owner: &HistoryOwner) -> anyhow::Result<()> {
+        let written = owner.to_bytes().and_then(|bytes| self.write_owned(data, owner::NAME, &bytes));
+        written.with_context(|| denied(&data.join(owner::NAME)))
     }
 
     /// Path of the key that is being exchanged for a code.
@@ -226,9 +228,13 @@ impl Files {
         durable::rename_new(folder, name).with_context(|| path.display().to_string())
     }
 
-    /// Gives a file to the agent's user.
-    fn own(&self, file: &File) -> io::Result<()> {
-        self.owner.map_or(Ok(()), |(user, group)| fchown(file, Some(user), Some(group)))
+    /// Writes a file of the agent's user, which nobody else may read.
+    fn write_owned(&self, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = durable::write_new(folder, name, bytes)?;
+        if let Some((user, group)) = self.owner {
+            fchown(&file, Some(user), Some(group))?;
+        }
+        durable::rename_new(folder, name)
     }
 }
 

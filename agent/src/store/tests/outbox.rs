@@ -134,6 +134,26 @@ fn a_new_stream_states_what_the_old_one_had_and_sends_the_rest_again() {
 }
 
 #[test]
+fn what_is_withheld_is_one_gap_and_names_nobody() {
+    let (folder, mut store) = twenty();
+    let old = store.stream();
+    store.quarantine(&[poison(11)]).unwrap();
+    store.confirm(Lane::Events, 10);
+    let new = store.withhold().unwrap();
+    let is_withheld = |store: &Store| {
+        assert_eq!((store.stream(), state(store)), (new, (0, 20)));
+        let told = law::events(store.reader(), Lane::Events, 0);
+        let gaps: Vec<_> = told.gaps.iter().map(|gap| (gap.first, gap.last, gap.kind)).collect();
+        assert_eq!((gaps, told.rows.len()), (vec![(1, 20, GapKind::Replaced)], 0));
+        assert!(!told.gaps[0].reason.contains(&old.to_string()), "{}", told.gaps[0].reason);
+        law::holds(store);
+    };
+    is_withheld(&store);
+    drop(store);
+    is_withheld(&open(&folder).0);
+}
+
+#[test]
 fn a_database_on_another_machine_goes_on_under_a_new_stream() {
     let (folder, store) = twenty();
     let stream = store.stream();

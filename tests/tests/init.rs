@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tilth_tests::agent::{Run, program};
 use tilth_tests::live::board::serial_line;
+use tilth_tests::live::disk::Disk;
 use tilth_tests::live::farm::Farm;
 
 /// What the sketch prints.
@@ -158,4 +160,77 @@ fn a_silent_port_a_phone_and_a_hub_are_written_with_what_is_left_to_do() {
     let refused = Run::of(init(&bare("init-refused"), &["--phone", "0151"]).output().unwrap());
     assert_eq!(refused.code, Some(2));
     assert!(refused.err.contains("phone \"0151\": expected +"), "{}", refused.err);
+}
+
+/// Guards against: half a configuration, which the next `init` takes for one.
+#[test]
+fn a_full_disk_leaves_no_file() {
+    let farm = bare("init-full");
+    let etc = farm.folder.path().join("etc");
+    let Some(disk) = Disk::in_memory(&etc, "64k", "init_full") else { return };
+    fs::create_dir(etc.join("config.d")).unwrap();
+    disk.fill();
+    let flags = ["--name", "pi-7", "--timezone", "UTC", "--port", "none", "--phone", "none", "--hub", "none"];
+    let made = Run::of(init(&farm, &flags).output().unwrap());
+    assert_eq!(made.code, Some(1), "{}{}", made.out, made.err);
+    assert!(made.err.contains("No space left"), "{}", made.err);
+    disk.free();
+    let made = Run::of(init(&farm, &flags).output().unwrap());
+    assert_eq!(made.code, Some(0), "{}{}", made.out, made.err);
+}
+
+/// The agent's user reads what root writes, on an image whose umask is strict.
+#[test]
+fn every_user_may_read_what_is_written() {
+    let farm = bare("init-umask");
+    let flags = ["--name", "pi-7", "--timezone", "UTC", "--port", "none", "--phone", "none", "--hub", "none"];
+    let call = init(&farm, &flags);
+    let mut strict = Command::new("sh");
+    strict.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(call.get_program()).args(call.get_args());
+    let made = Run::of(strict.stdin(Stdio::null()).output().unwrap());
+    assert_eq!(made.code, Some(0), "{}{}", made.out, made.err);
+    let mode = |name: &str| fs::metadata(farm.folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    let modes = ["etc", "etc/config.d", "etc/agent.toml", "etc/config.d/farm.toml"].map(mode);
+    assert_eq!(modes, [0o755, 0o755, 0o644, 0o644], "{modes:?}");
+}
+
+/// Told before the first question, and before a minute of listening.
+#[test]
+fn a_folder_that_cannot_be_written_is_said_first() {
+    let farm = bare("init-closed");
+    let etc = farm.folder.path().join("etc");
+    fs::create_dir(&etc).unwrap();
+    // A link to nothing is no free name.
+    symlink("/no/such/file", etc.join("agent.toml")).unwrap();
+    let made = Run::of(init(&farm, &["--port", "/dev/no-such-port"]).output().unwrap());
+    assert_eq!(made.code, Some(1));
+    assert!(made.err.contains("agent.toml already"), "{}", made.err);
+    fs::remove_file(etc.join("agent.toml")).unwrap();
+    fs::write(etc.join("config.d"), "").unwrap();
+    let made = Run::of(init(&farm, &["--port", "/dev/no-such-port"]).output().unwrap());
+    assert_eq!(made.code, Some(1));
+    assert!(
+        made.err.contains("sudo tilth-agent init may write there") && !made.err.contains("listening"),
+        "{}",
+        made.err
+    );
+    fs::remove_file(etc.join("config.d")).unwrap();
+
+    let mut closed = Command::new("setpriv");
+    closed.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    if !closed.arg("true").output().is_ok_and(|run| run.status.success()) {
+        eprintln!("skipped: no right to run as another user");
+        return;
+    }
+    fs::set_permissions(&etc, fs::Permissions::from_mode(0o755)).unwrap();
+    let call = init(&farm, &["--port", "/dev/no-such-port"]);
+    let mut closed = Command::new("setpriv");
+    closed.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(call.get_program());
+    let made = Run::of(closed.args(call.get_args()).stdin(Stdio::null()).output().unwrap());
+    assert_eq!(made.code, Some(1));
+    assert!(
+        made.err.contains("sudo tilth-agent init may write there") && !made.err.contains("listening"),
+        "{}",
+        made.err
+    );
 }

@@ -3,11 +3,13 @@
 mod answers;
 mod files;
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rustix::fs::Access;
 use tilth_config::{Diagnostic, Document, Layer, Level, Purpose, base, load_documents};
 use tilth_core::id::Id;
 
@@ -15,6 +17,7 @@ use self::answers::{Answers, Hub};
 use super::listen::{self, Listened};
 use crate::cli;
 use crate::console::{Console, counted, listed, tell};
+use crate::durable;
 use crate::exit::{Exit, Refused};
 
 /// File in `config.d`.
@@ -23,7 +26,8 @@ const FILE: &str = "farm.toml";
 /// Asks or takes flags, listens to the port, and writes the files. What exists stays as it is.
 pub(crate) fn init(wanted: &cli::Init) -> anyhow::Result<Exit> {
     let folder = &wanted.config.folder;
-    let there = already_there(folder);
+    let denied = || format!("{}; sudo tilth-agent init may write there", folder.display());
+    let there = already_there(folder).with_context(denied)?;
     if !there.is_empty() {
         tell(format_args!(
             "tilth-agent: nothing was written, for there is {} already. To go on with it: edit it, then tilth-agent check. To start \
@@ -32,6 +36,8 @@ pub(crate) fn init(wanted: &cli::Init) -> anyhow::Result<Exit> {
         ));
         return Ok(Exit::Failed);
     }
+    // Before a person answers, and waits for a port.
+    may_write(folder).with_context(denied)?;
     let answers = answers::of(wanted)?;
     let listened = answers.port.as_ref().map(|port| listen_to(port, wanted));
     let agent_toml = files::agent_toml(&answers, listened.as_ref());
@@ -39,20 +45,46 @@ pub(crate) fn init(wanted: &cli::Init) -> anyhow::Result<Exit> {
     if let Some(found) = wrong(&agent_toml, &farm) {
         return Err(Refused(format!("nothing was written, for check would refuse it: {found}")).into());
     }
-    write_new(&folder.join("agent.toml"), &agent_toml)?;
-    write_new(&folder.join("config.d").join(FILE), &farm)?;
+    // Listening takes a while.
+    anyhow::ensure!(
+        already_there(folder).with_context(denied)?.is_empty(),
+        "nothing was written: another tilth-agent init was faster"
+    );
+    write_both(folder, &agent_toml, &farm).with_context(denied)?;
     say(wanted, &answers, listened.as_ref())?;
     Ok(Exit::Done)
 }
 
 /// Files of a configuration that exist.
-fn already_there(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder.join("config.d")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = entries.filter(|path| path.extension().is_some_and(|end| end == "toml"));
-    let mut there: Vec<PathBuf> =
-        [folder.join("agent.toml")].into_iter().filter(|path| path.exists()).chain(files).collect();
+fn already_there(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut there = Vec::new();
+    for entry in found(fs::read_dir(folder.join("config.d")))?.into_iter().flatten() {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "toml") {
+            there.push(path);
+        }
+    }
+    // A link to nothing is something as well.
+    let agent_toml = folder.join("agent.toml");
+    there.extend(found(fs::symlink_metadata(&agent_toml))?.map(|_| agent_toml));
     there.sort();
-    there
+    Ok(there)
+}
+
+fn found<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+    match looked {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        looked => looked.map(Some),
+    }
+}
+
+/// Tries whether files can be made in the folder and in `config.d`, or the folders themselves.
+fn may_write(folder: &Path) -> io::Result<()> {
+    for wanted in [folder, &folder.join("config.d")] {
+        let exists = wanted.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+        rustix::fs::access(exists, Access::WRITE_OK | Access::EXEC_OK)?;
+    }
+    Ok(())
 }
 
 /// What the port says; where it says nothing, a bus that waits for it.
@@ -83,16 +115,28 @@ fn wrong(agent_toml: &str, farm: &str) -> Option<Diagnostic> {
     found.into_iter().find(|found| found.level == Level::Error)
 }
 
-/// Writes a file that does not exist yet, and the folder that it is in.
-fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+/// Writes both files, or none, for every user to read whatever the umask is. A power cut in between leaves `farm.toml`, whole.
+fn write_both(folder: &Path, agent_toml: &str, farm: &str) -> io::Result<()> {
+    let config_d = folder.join("config.d");
+    for folder in [folder, &config_d] {
+        if !folder.is_dir() {
+            fs::create_dir_all(folder)?;
+            fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+        }
+    }
+    let files = [(&config_d, FILE, farm), (&folder.to_owned(), "agent.toml", agent_toml)];
     let write = || {
-        let mut file = File::create_new(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
+        for (folder, name, text) in files {
+            durable::write_new(folder, name, text.as_bytes())?.set_permissions(Permissions::from_mode(0o644))?;
+        }
+        files.iter().try_for_each(|(folder, name, _)| durable::rename_new(folder, name))
     };
-    write().with_context(|| format!("{}; sudo tilth-agent init may write there", path.display()))
+    write().inspect_err(|_| {
+        for (folder, name, _) in files {
+            let _ = fs::remove_file(durable::new_path(folder, name));
+            let _ = fs::remove_file(folder.join(name));
+        }
+    })
 }
 
 /// What was written, what is left to a person, and the next three commands.

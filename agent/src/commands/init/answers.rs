@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
@@ -11,6 +12,7 @@ use super::super::port::adapters;
 use crate::cli;
 use crate::console::tell;
 use crate::exit::Refused;
+use crate::sense::port::device_at;
 
 /// The answer that there is none.
 const NONE: &str = "none";
@@ -101,9 +103,16 @@ fn answered(wanted: &cli::Init, likely: &Likely, prompt: Prompt<'_>) -> anyhow::
     let number = answer(wanted.phone.as_deref(), (question, NONE), prompt, or_none(number))?;
     let phone = match number {
         Some(number) => {
-            let modem = likely.adapters.iter().find(|adapter| Some(*adapter) != port.as_ref());
+            let is_taken = |name: &str| port.as_deref().is_some_and(|port| is_same_port(name, port));
+            let modem = likely.adapters.iter().find(|adapter| !is_taken(adapter));
             let question = ("Port of the modem that sends it", modem.map_or("", String::as_str));
-            Some(Phone { number, modem: answer(wanted.modem.as_deref(), question, prompt, modem_port)? })
+            let parse = |text: &str| match modem_port(text)? {
+                port if is_taken(&port) => {
+                    Err(format!("modem's port \"{text}\": it is that of the board or sensor; expected another"))
+                }
+                port => Ok(port),
+            };
+            Some(Phone { number, modem: answer(wanted.modem.as_deref(), question, prompt, parse)? })
         }
         None => None,
     };
@@ -162,6 +171,12 @@ fn port(text: &str) -> Result<String, String> {
     port.ok_or_else(|| {
         format!("port \"{text}\": expected a device file such as /dev/ttyUSB0, tcp://HOST:PORT, or none")
     })
+}
+
+/// Whether two names are of one port: an adapter has several.
+fn is_same_port(one: &str, other: &str) -> bool {
+    let device = |name: &str| device_at(Path::new(name)).ok();
+    one == other || device(one).is_some_and(|one| device(other) == Some(one))
 }
 
 fn modem_port(text: &str) -> Result<String, String> {

@@ -61,6 +61,25 @@ fn phone_and_hub_ask_for_what_they_need_and_a_wrong_answer_is_asked_again() {
     assert_eq!((hub.url.as_str(), hub.client.as_str()), ("https://hub.example", "acme"));
 }
 
+/// Guards against: one adapter that board and modem both open, under two names.
+#[test]
+fn the_port_of_the_board_is_not_the_modems_under_another_name() {
+    let link = std::env::temp_dir().join(format!("tilth-init-adapter-{}", std::process::id()));
+    std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
+    let adapter = link.display().to_string();
+    let wanted = cli::Init { port: Some("/dev/null".to_owned()), phone: Some("+4915112345678".to_owned()), ..flags() };
+    let one = Likely { adapters: vec![adapter.clone()], ..likely() };
+    let error = without_terminal(&wanted, &one).expect_err("no other adapter").to_string();
+    assert!(error.contains("--modem states it"), "{error}");
+    let stated = cli::Init { modem: Some(adapter.clone()), ..wanted };
+    let error = without_terminal(&stated, &one).expect_err("the same adapter").to_string();
+    assert!(error.contains("it is that of the board or sensor"), "{error}");
+    let two = Likely { adapters: vec![adapter, "/dev/zero".to_owned()], ..likely() };
+    let answers = without_terminal(&cli::Init { modem: None, ..stated }, &two).expect("another adapter");
+    assert_eq!(answers.phone.map(|phone| phone.modem).as_deref(), Some("/dev/zero"));
+    std::fs::remove_file(link).expect("the link");
+}
+
 #[test]
 fn a_flag_that_cannot_be_used_is_refused_with_what_was_expected() {
     let refused = |change: fn(&mut cli::Init)| {

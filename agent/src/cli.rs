@@ -280,7 +280,7 @@ pub(crate) struct Init {
     /// Time zone of the farm, such as Europe/Amsterdam [default: the machine's]
     #[arg(long, value_name = "ZONE")]
     pub(crate) timezone: Option<String>,
-    /// Port of the board or sensor, or none [default: the first adapter in /dev/serial/by-id]
+    /// Port of the board or sensor, or none [default: the first adapter in /dev/serial]
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<String>,
     /// Number that gets SMS, such as +4915112345678, or none

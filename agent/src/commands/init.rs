@@ -15,6 +15,7 @@ use tilth_core::id::Id;
 
 use self::answers::{Answers, Hub};
 use super::listen::{self, Listened};
+use super::port;
 use crate::cli;
 use crate::console::{Console, counted, listed, tell};
 use crate::durable;
@@ -102,7 +103,9 @@ fn listen_to(port: &str, wanted: &cli::Init) -> Listened {
         tell(format_args!(
             "{why:#}\nwritten without its sensors: once it speaks, tilth-agent listen {port} shows them"
         ));
-        Listened { bus: files::silent_bus(port), sensors: String::new(), known: 0, unknown: Vec::new() }
+        let port = port::lasting_name(port);
+        port::caution(&port).into_iter().for_each(tell);
+        Listened { bus: files::silent_bus(&port), sensors: String::new(), known: 0, unknown: Vec::new() }
     })
 }
 

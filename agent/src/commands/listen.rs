@@ -3,8 +3,6 @@
 mod draft;
 mod guess;
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -25,7 +23,7 @@ use crate::sense::bus::health::excerpt;
 use crate::sense::endpoint::Endpoint;
 use crate::sense::line::reasons;
 use crate::sense::line::survey::{Chunk, Survey, columns};
-use crate::sense::port::{Port, device_at};
+use crate::sense::port::Port;
 use crate::sense::released::Ports;
 
 /// Speeds that are tried, the commonest first.
@@ -101,6 +99,7 @@ fn drafted(wanted: &cli::Listen, console: &mut Console) -> anyhow::Result<(Draft
         false => None,
     };
     let draft = accepted(draft(wanted, &heard, board.as_ref())?)?;
+    port::caution(&draft.port).into_iter().for_each(tell);
     Ok((draft, heard, board))
 }
 
@@ -254,7 +253,7 @@ async fn ask(heard: &Heard, console: &mut Console) -> anyhow::Result<Option<Iden
 /// The configuration that reads what was heard.
 fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Identity>) -> anyhow::Result<Draft> {
     let port = match &heard.endpoint {
-        Endpoint::Serial(serial) => by_id(Path::new(&serial.port)),
+        Endpoint::Serial(serial) => port::lasting_name(&serial.port),
         Endpoint::Tcp(_) => wanted.port.clone(),
     };
     let (bus, zone) = (wanted.bus.clone(), &wanted.zone);
@@ -281,14 +280,6 @@ fn draft(wanted: &cli::Listen, heard: &Heard, board: Option<&Identity>) -> anyho
     let under_columns = bare.map(|_| Survey::of(&heard.chunks, Some(&columns)));
     let survey = under_columns.as_ref().unwrap_or(&heard.survey);
     Ok(Draft::of_lines(bus, zone, port, baud(&heard.endpoint), columns, survey))
-}
-
-/// The name of a port that stays when others are plugged in, where it has one.
-fn by_id(port: &Path) -> String {
-    let device = device_at(port).ok();
-    let links = fs::read_dir("/dev/serial/by-id").into_iter().flatten().flatten().map(|link| link.path());
-    let mut same = links.filter(|link| device.is_some() && device_at(link).ok() == device);
-    same.next().unwrap_or_else(|| port.to_owned()).display().to_string()
 }
 
 /// A draft without the sensors that make no configuration as any quantity, each of which is said: no input can name a label such as `Ready?`.

@@ -1,10 +1,13 @@
 //! A serial port that the running agent leaves alone for a command.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use super::client::{Client, Events, post};
 use crate::api::rows::ReleasePort;
+use crate::sense::port::device_at;
 
 /// A port that the agent leaves alone while this lives.
 pub(super) struct Held {
@@ -24,10 +27,75 @@ pub(super) fn release(client: Client, port: &str) -> anyhow::Result<Held> {
     Ok(Held { _events: events, connection })
 }
 
-/// Serial adapters that are plugged in, by the names that stay.
+/// Serial adapters that are plugged in, by the names that stay after a restart.
 pub(super) fn adapters() -> Vec<String> {
-    let links = fs::read_dir("/dev/serial/by-id").into_iter().flatten().flatten();
-    let mut adapters: Vec<String> = links.map(|link| link.path().display().to_string()).collect();
-    adapters.sort();
-    adapters
+    lasting_names(Path::new("/dev/serial")).into_values().collect()
+}
+
+/// The name of a port that stays after a restart, where it has one.
+pub(super) fn lasting_name(port: &str) -> String {
+    let name =
+        device_at(Path::new(port)).ok().and_then(|device| lasting_names(Path::new("/dev/serial")).remove(&device));
+    name.unwrap_or_else(|| port.to_owned())
+}
+
+/// What a person must know of a port's name.
+pub(super) fn caution(port: &str) -> Option<String> {
+    port.contains("/by-path/").then(|| {
+        format!(
+            "{port} is the name of the USB socket, for equal adapters without a serial number share one name: leave each plug in its socket"
+        )
+    })
+}
+
+/// The lasting name of each device: that of its adapter, or where equal adapters without a serial number share one, those of the sockets. Which
+/// of them has the shared name may change with each restart, so it is no name of either.
+fn lasting_names(serial: &Path) -> BTreeMap<u64, String> {
+    let names = |folder: &str| -> BTreeMap<u64, String> {
+        let links = fs::read_dir(serial.join(folder)).into_iter().flatten().flatten().map(|link| link.path());
+        links.filter_map(|link| Some((device_at(&link).ok()?, link.display().to_string()))).collect()
+    };
+    let (mut of_sockets, of_adapters) = (names("by-path"), names("by-id"));
+    match of_sockets.keys().all(|device| of_adapters.contains_key(device)) {
+        true => of_adapters,
+        false => {
+            for (device, name) in of_adapters {
+                of_sockets.entry(device).or_insert(name);
+            }
+            of_sockets
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Guards against: a port that is the other adapter's after a restart.
+    #[test]
+    fn equal_adapters_are_named_by_their_sockets() {
+        let serial = std::env::temp_dir().join(format!("tilth-serial-{}", std::process::id()));
+        let link = |name: &str, device: &str| {
+            let path = serial.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            symlink(device, path).unwrap();
+        };
+        let names = || -> Vec<String> {
+            let names = lasting_names(&serial);
+            let device = |path: &str| names.get(&device_at(Path::new(path)).unwrap()).cloned();
+            let names = ["/dev/null", "/dev/zero"].map(device).into_iter().flatten();
+            names.map(|name| name.rsplit("/by-").next().unwrap_or_default().to_owned()).collect()
+        };
+        assert_eq!(names(), [""; 0]);
+        link("by-id/usb-1a86_USB_Serial-if00-port0", "/dev/null");
+        link("by-path/platform-usb-0:1.1:1.0-port0", "/dev/null");
+        assert_eq!(names(), ["id/usb-1a86_USB_Serial-if00-port0"]);
+        link("by-path/platform-usb-0:1.2:1.0-port0", "/dev/zero");
+        assert_eq!(names(), ["path/platform-usb-0:1.1:1.0-port0", "path/platform-usb-0:1.2:1.0-port0"]);
+        link("by-id/usb-FTDI_A50285BI-if00-port0", "/dev/zero");
+        assert_eq!(names(), ["id/usb-1a86_USB_Serial-if00-port0", "id/usb-FTDI_A50285BI-if00-port0"]);
+        fs::remove_dir_all(serial).unwrap();
+    }
 }

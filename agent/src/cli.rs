@@ -20,7 +20,7 @@ use crate::sense::i2c::CalibrationStep;
 pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
 
 /// Default data folder.
-const DATA: &str = "/var/lib/tilth";
+pub(crate) const DATA: &str = "/var/lib/tilth";
 
 /// Key of the release that is installed.
 const TRUSTED_KEY: &str = "/usr/lib/tilth/firmware.pub";
@@ -125,7 +125,7 @@ pub(crate) struct Run {
     /// The data folder: database, fallback copies of the configuration
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
-    /// Socket for status and others [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    /// Socket for status and others [default: agent.sock in the data folder; of the service /run/tilth/agent.sock]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Also write every input of the engine to a file, as JSON lines that replay reads
@@ -809,7 +809,7 @@ pub(crate) struct AgentOptions {
 /// Address of a running agent: its control socket or its data folder.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentAddress {
-    /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    /// Control socket of the agent [default: agent.sock in the data folder; of the service /run/tilth/agent.sock]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Data folder of the agent

@@ -11,7 +11,9 @@ use tokio::net::UnixListener;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// Folder that systemd makes for a running agent.
+use crate::cli;
+
+/// Folder that systemd makes for the service while it runs.
 const RUNTIME: &str = "/run/tilth";
 
 const NAME: &str = "agent.sock";
@@ -22,13 +24,22 @@ const MODE: u32 = 0o660;
 /// Interval of the check that the socket's file exists.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Path of the socket: the given one, else in the folder of the service, else in the data folder.
+/// Path of the socket: the given one, else in the folder of the service for the service's data folder, else in the data folder.
 pub(crate) fn of(socket: Option<&Path>, data: &Path) -> PathBuf {
+    beside(Path::new(RUNTIME), socket, data)
+}
+
+fn beside(runtime: &Path, socket: Option<&Path>, data: &Path) -> PathBuf {
     match socket {
         Some(socket) => socket.to_owned(),
-        None if Path::new(RUNTIME).is_dir() => Path::new(RUNTIME).join(NAME),
+        None if data == Path::new(cli::DATA) && runtime.is_dir() => runtime.join(NAME),
         None => data.join(NAME),
     }
+}
+
+/// Whether a socket is in the folder of the service.
+pub(crate) fn is_of_service(path: &Path) -> bool {
+    path.starts_with(RUNTIME)
 }
 
 /// Bound socket of this agent; dropping it removes the file.

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net;
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -24,6 +25,7 @@ use crate::api::problem::{self, Problem};
 use crate::api::rows::Answer;
 use crate::api::socket;
 use crate::cli;
+use crate::console::tell;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -72,6 +74,7 @@ impl Client {
             tokio::spawn(connection);
             anyhow::Ok((process, sender, held))
         })?;
+        say_which(agent, &path);
         Ok(Client { process, runtime, sender, stream })
     }
 
@@ -135,6 +138,14 @@ impl Client {
         answer
             .map_err(|_| anyhow!("the agent does not answer"))?
             .map_err(|_| anyhow!("the agent closed the connection"))
+    }
+}
+
+/// Says, once, which agent is asked, where that is not the service and its socket was not typed.
+fn say_which(agent: &cli::AgentAddress, path: &Path) {
+    static SAID: Once = Once::new();
+    if agent.socket.is_none() && !socket::is_of_service(path) {
+        SAID.call_once(|| tell(format_args!("asking the agent at {}", path.display())));
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, mknodat};
@@ -106,21 +107,36 @@ fn what_is_no_socket_is_left_alone_and_the_agent_watches_all_the_same() {
     assert_eq!(std::fs::read_to_string(room.path("agent.sock")).unwrap(), "somebody's notes");
 }
 
+/// Guards against: a command that names the data of one agent and is answered by another.
 #[test]
-fn without_the_folder_of_a_service_the_socket_is_beside_the_data() {
-    if exists("/run/tilth".as_ref()) {
-        return;
-    }
-    let room = Room::new("beside", FARM);
+fn an_agent_by_hand_is_asked_by_its_data_folder_also_beside_the_service() {
+    let (service, room) = (Room::new("beside-service", FARM), Room::new("beside", FARM));
+    room.write("agent.toml", &std::fs::read_to_string(room.path("agent.toml")).unwrap().replace("pi-7", "by-hand"));
+    let _service = service.start("system");
     let mut child = room.command(&["run", "--config", ".", "--data", "data"]).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(30);
     while !exists(&room.path("data/agent.sock")) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let status = Ran::of(&mut room.command(&["status", "--data", "data"]));
+    let named = ["status", "--json", "--data", "data"];
+    let alone = Ran::of(&mut room.command(&named));
+    // As on a machine where the other agent is the service.
+    let view = "mount -t tmpfs none /run && mkdir /run/tilth && ln -s \"$0\" /run/tilth/agent.sock && exec \"$@\"";
+    let beside = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", view]).arg(service.path("agent.sock"));
+        command.arg(env!("CARGO_BIN_EXE_tilth-agent")).args(arguments).current_dir(room.path(""));
+        Ran::of(&mut command)
+    };
+    let (unnamed, beside) = (beside(&["status", "--json"]), beside(&named));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(status.code, Some(0), "{}", status.err);
+    assert!(alone.out.contains(r#""device":"by-hand""#), "{alone:?}");
+    if !unnamed.err.starts_with("unshare: ") {
+        assert!(unnamed.out.contains(r#""device":"pi-7""#) && unnamed.err.is_empty(), "{unnamed:?}");
+        assert!(beside.out.contains(r#""device":"by-hand""#), "{beside:?}");
+    }
+    assert_eq!(alone.err, "asking the agent at data/agent.sock\n");
 }
 
 /// A journal that is stuck: the pages go out by other ways, and it still stops.

@@ -29,3 +29,20 @@ fn a_disk_that_hangs_holds_up_the_look_for_the_socket_and_nothing_else() {
         drop(taken);
     });
 }
+
+/// Guards against: a command that names the data of one agent and is answered by another, such as that of the service.
+#[test]
+fn a_data_folder_that_is_named_has_a_socket_of_its_own_beside_the_service() {
+    let folder = Folder::new();
+    let (service, none) = (folder.path(), folder.path().join("none"));
+    let (own, other, given) = (Path::new(cli::DATA), Path::new("/mnt/var/lib/tilth"), Path::new("a.sock"));
+    for (runtime, socket, data, expected) in [
+        (service, None, own, service.join("agent.sock")),
+        (service, None, other, other.join("agent.sock")),
+        (service, Some(given), own, given.to_owned()),
+        (&none, None, own, own.join("agent.sock")),
+        (&none, None, other, other.join("agent.sock")),
+    ] {
+        assert_eq!(beside(runtime, socket, data), expected, "{runtime:?} {socket:?} {data:?}");
+    }
+}

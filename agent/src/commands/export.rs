@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ const LEFT_FREE: u64 = DEFAULT_POLICY.least_free_bytes + (64 << 20);
 /// Rows of CSV between two looks at the disk.
 const ROWS_BETWEEN: u64 = 1000;
 
+/// Standard output by its path, which leads to a file where the shell has it written to one.
+const STANDARD_OUTPUT: &str = "/dev/stdout";
+
 pub(crate) fn export(wanted: &cli::Export) -> anyhow::Result<Exit> {
     if !wanted.sensor.is_empty() && wanted.sqlite.is_none() && table_of(wanted.what).0 == Table::Event {
         let expected = "--sensor is for readings, minutes and quarters; expected no --sensor here";
@@ -46,8 +49,9 @@ pub(crate) fn export(wanted: &cli::Export) -> anyhow::Result<Exit> {
         bail!(no_history(sensor, known.iter().copied()));
     }
     let sensors = wanted.sensor.iter().cloned().collect();
-    let own_disk = |folder: &Path, instead| OwnDisk::of(folder, &wanted.agent.data, instead);
-    let target = file.as_ref().and_then(|file| own_disk(&file.folder, "name a folder on another disk"));
+    let own_disk = |place: &Path, instead| OwnDisk::of(place, &wanted.agent.data, instead);
+    let place = file.as_ref().map_or(Path::new(STANDARD_OUTPUT), |file| &file.folder);
+    let target = own_disk(place, "name a folder on another disk");
     let temporary = own_disk(&temporary_folder(), "set TMPDIR to a folder on another disk");
     let copying = Copying { stored, contents, sensors, target, temporary, is_cut: false };
     match file {
@@ -85,7 +89,7 @@ struct Copying {
     contents: Contents,
     /// None: all.
     sensors: BTreeSet<SensorId>,
-    /// Folder of the file, if that is on the agent's disk.
+    /// Folder of the file, or a file that is standard output, if that is on the agent's disk.
     target: Option<OwnDisk>,
     /// Folder of a scratch that has no room in memory, if that is on the agent's disk.
     temporary: Option<OwnDisk>,
@@ -240,32 +244,33 @@ fn is_full(error: &anyhow::Error) -> bool {
     })
 }
 
-/// A folder on the disk of the agent's data, in which an export takes room.
+/// A folder or file on the disk of the agent's data, in which an export takes room.
 #[derive(Debug, Clone)]
 struct OwnDisk {
-    folder: PathBuf,
+    place: PathBuf,
     /// What to do instead.
     instead: &'static str,
 }
 
 impl OwnDisk {
-    /// None where the folder is on another disk.
-    fn of(folder: &Path, data: &Path, instead: &'static str) -> Option<OwnDisk> {
-        let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
-        device(data).filter(|own| device(folder) == Some(*own))?;
-        Some(OwnDisk { folder: folder.to_owned(), instead })
+    /// None where the place is on another disk, or takes no room, such as a pipe.
+    fn of(place: &Path, data: &Path, instead: &'static str) -> Option<OwnDisk> {
+        let takes_room = |found: &Metadata| found.is_dir() || found.is_file();
+        let device = |path: &Path| fs::metadata(path).ok().filter(takes_room).map(|found| found.dev());
+        device(data).filter(|own| device(place) == Some(*own))?;
+        Some(OwnDisk { place: place.to_owned(), instead })
     }
 }
 
 /// Fails once a disk has no more room than the agent needs: with less it deletes readings, and without any it doses no more.
 fn leave_room(disk: Option<&OwnDisk>) -> anyhow::Result<()> {
-    let Some(OwnDisk { folder, instead }) = disk else { return Ok(()) };
-    let free = free_bytes(folder).unwrap_or(u64::MAX);
+    let Some(OwnDisk { place, instead }) = disk else { return Ok(()) };
+    let free = free_bytes(place).unwrap_or(u64::MAX);
     ensure!(
         free >= LEFT_FREE,
         "{} is on the disk of the agent's data, which has {} MiB free; expected {} MiB, since the agent deletes readings when the disk is nearly full: \
          {instead}, or export less (--since 7d)",
-        folder.display(),
+        place.display(),
         free >> 20,
         LEFT_FREE >> 20
     );

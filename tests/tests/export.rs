@@ -346,3 +346,26 @@ fn the_database_of_an_agent_that_is_stopped_or_was_killed_is_read_and_stays_as_i
         assert!(gone.status.code() == Some(1) && said.contains("there is no /nonexistent/tilth.db"), "{said}");
     }
 }
+
+/// Guards against: a report whose first weeks are missing, and nobody who says so.
+#[test]
+fn an_export_that_begins_later_than_was_wanted_says_when_it_begins() {
+    let mut story = Story::new("export-late");
+    story.farm.stop();
+    let database = Connection::open(story.farm.data().join("tilth.db")).unwrap();
+    database.execute("DELETE FROM raw WHERE id <= (SELECT max(id) * 3 / 4 FROM raw)", []).unwrap();
+    drop(database);
+    let said = "later than --since: older ones are not stored; minutes and quarters may go back further";
+    let late = story.export(&["--since", "2026-03-01T00:00Z"]);
+    let first = rows(&late.out)[0]["time"].clone();
+    assert!(late.err.contains(said) && late.err.contains("readings begin at 2026-03-01 00:2"), "{first}: {}", late.err);
+    assert!(first.as_str() > "2026-03-01T00:20", "{first}");
+    let sqlite = story.path("farm.sqlite");
+    let both = story.export(&["--sqlite", sqlite.to_str().unwrap(), "--since", "2026-03-01T00:00Z"]);
+    assert!(both.err.contains(said) && both.err.matches(" begin at ").count() == 1, "{}", both.err);
+    // Readings are there from then on, minutes from the beginning, and without --since nothing was wanted.
+    for whole in [&["--since", "2026-03-01T00:28Z"][..], &["minutes", "--since", "2026-03-01T00:00Z"], &[]] {
+        let run = story.export(whole);
+        assert!(run.out.lines().count() > 5 && !run.err.contains(" begin at "), "{whole:?}: {}", run.err);
+    }
+}

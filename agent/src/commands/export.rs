@@ -14,6 +14,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
+use tilth_core::time::WallTime;
 
 use super::stored::{Stored, TypedSpan, left_out};
 use crate::api::no_history;
@@ -53,7 +54,9 @@ pub(crate) fn export(wanted: &cli::Export) -> anyhow::Result<Exit> {
     let place = file.as_ref().map_or(Path::new(STANDARD_OUTPUT), |file| &file.folder);
     let target = own_disk(place, "name a folder on another disk");
     let temporary = own_disk(&temporary_folder(), "set TMPDIR to a folder on another disk");
-    let copying = Copying { stored, contents, sensors, target, temporary, is_cut: false };
+    let has_since = wanted.since.is_some();
+    let copying =
+        Copying { stored, contents, has_since, sensors, target, temporary, late_begins: Vec::new(), is_cut: false };
     match file {
         Some(file) => copying.write_file(&file, wanted),
         None => copying.print(wanted.what),
@@ -87,12 +90,15 @@ struct Written {
 struct Copying {
     stored: Stored,
     contents: Contents,
+    has_since: bool,
     /// None: all.
     sensors: BTreeSet<SensorId>,
     /// Folder of the file, or a file that is standard output, if that is on the agent's disk.
     target: Option<OwnDisk>,
     /// Folder of a scratch that has no room in memory, if that is on the agent's disk.
     temporary: Option<OwnDisk>,
+    /// Tables that begin later than the wanted time, and when.
+    late_begins: Vec<(Table, WallTime)>,
     /// Retention deleted rows before they were read.
     is_cut: bool,
 }
@@ -192,11 +198,16 @@ impl Copying {
     }
 
     fn read(&mut self, table: Table, mut each: impl FnMut(&Page) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let Copying { stored, contents, target, .. } = &*self;
+        let Copying { stored, contents, target, has_since, .. } = &*self;
+        let (mut is_first, mut late_begin) = (*has_since, None);
         self.is_cut |= stored.each_page(contents, table, |page| {
             leave_room(target.as_ref())?;
+            if std::mem::take(&mut is_first) {
+                late_begin = contents.late_begin(table, page);
+            }
             each(page)
         })?;
+        self.late_begins.extend(late_begin.map(|at| (table, at)));
         Ok(())
     }
 
@@ -212,6 +223,16 @@ impl Copying {
                 "{} without a time of day, which the device did not know: \"time\" is empty, \"boot\" and \"uptime_s\" say when",
                 counted(*undated, "row")
             ));
+        }
+        for (table, at) in &self.late_begins {
+            let (what, hint) = match table {
+                Table::Raw => ("readings", "; minutes and quarters may go back further"),
+                Table::Minute => ("minutes", ""),
+                Table::Quarter => ("quarters", ""),
+                Table::Event => ("events", ""),
+            };
+            let at = Local::UTC.minute(*at);
+            tell(format_args!("{what} begin at {at}, later than --since: older ones are not stored{hint}"));
         }
         left_out(&self.contents).iter().for_each(tell);
         if *damaged > 0 {

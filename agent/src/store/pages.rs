@@ -23,6 +23,9 @@ const PAGE_BYTES: usize = 128 << 10;
 /// Twice as much as readings may be before or after the commit that they are in; those that are further behind are in blocks of their own.
 const AROUND: Span = Span::from_mins(5);
 
+/// How much later than its span a table begins before that is said: a window, and what a commit holds.
+const LATE: Span = Span::from_mins(16);
+
 /// A table whose rows are exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,6 +67,17 @@ pub(crate) struct Contents {
     pub(crate) undated: Vec<u32>,
     pub(crate) series: BTreeMap<u32, Series>,
     pub(crate) keys: BTreeMap<Table, Vec<Keys>>,
+}
+
+impl Contents {
+    /// When a table begins, where that is well after the span does and its first page shows that nothing older is there.
+    pub(crate) fn late_begin(&self, table: Table, first: &Page) -> Option<WallTime> {
+        let (key, _) = self.keys.get(&table)?.first()?;
+        let row = first.rows.first().filter(|_| first.oldest.is_some_and(|oldest| oldest >= *key))?;
+        let BootPart { zero, uptimes, .. } = self.boots.get(&row.boot)?;
+        let is_late = row.start.0.saturating_sub(uptimes.start().0) > LATE.0;
+        zero.filter(|_| is_late).map(|zero| WallTime(zero.0.saturating_add(row.start.0)))
+    }
 }
 
 /// Some rows of a table, in the order of their keys.

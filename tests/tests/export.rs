@@ -224,6 +224,17 @@ fn the_sqlite_file_has_the_views_that_the_page_describes_and_no_secret() {
     let rest = "SELECT min(time) || ' ' || count(DISTINCT sensor) FROM readings";
     let rest: String = database.query_row(rest, [], |row| row.get(0)).unwrap();
     assert_eq!(rest, "2026-03-01T00:10:00.000Z 1");
+    // Such as /dev/null, which the whole machine would lack.
+    let (pipe, link) = (story.path("pipe"), story.path("link"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::os::unix::fs::symlink(&sqlite, &link).unwrap();
+    for (other, option) in [(&pipe, "--out"), (&link, "--sqlite"), (&story.path("etc"), "--out")] {
+        let kind = || fs::symlink_metadata(other).unwrap().file_type();
+        let before = kind();
+        let run = story.ask(&["export", option, other.to_str().unwrap(), "--overwrite"]);
+        assert!(run.code == Some(2) && run.err.contains("it is no file; expected a new name"), "{run:?}");
+        assert_eq!(kind(), before, "{}", other.display());
+    }
     let own = story.farm.data().join("tilth.db");
     let own = story.ask(&["export", "--sqlite", own.to_str().unwrap(), "--overwrite"]);
     assert!(own.code == Some(2) && own.err.contains("that is the agent's data folder"), "{own:?}");

@@ -319,12 +319,15 @@ impl NewFile {
     fn at(path: &Path, wanted: &cli::Export) -> anyhow::Result<NewFile> {
         let name = path.file_name().with_context(|| format!("{}: not the name of a file", path.display()))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let refused = |why: &str| Refused(format!("{}: {why}", path.display()));
         let data = wanted.agent.data.canonicalize().ok();
         if data.is_some() && folder.canonicalize().ok() == data {
-            bail!(Refused(format!("{}: that is the agent's data folder; expected another one", path.display())));
+            bail!(refused("that is the agent's data folder; expected another one"));
         }
-        if !wanted.overwrite && path.symlink_metadata().is_ok() {
-            bail!(Refused(format!("{}: there is a file already; --overwrite replaces it", path.display())));
+        match path.symlink_metadata() {
+            Ok(found) if !found.is_file() => bail!(refused("it is no file; expected a new name, or a file to replace")),
+            Ok(_) if !wanted.overwrite => bail!(refused("there is a file already; --overwrite replaces it")),
+            _ => {}
         }
         let unfinished = folder.join(format!("{}.{}.new", name.display(), process::id()));
         // What has that name already is another program's.

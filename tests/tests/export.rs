@@ -146,6 +146,11 @@ fn readings_of_a_running_agent_come_back_through_a_replay_to_the_same_alerts() {
     let (of_file, _) = story.replay(new, &["--store", sqlite.to_str().unwrap(), "--until", "2026-03-01T00:20Z"]);
     assert_eq!((count(&early, "hot", "firing"), count(&early, "low", "firing")), (1, 0), "{early:#?}");
     assert_eq!(of_file, early);
+
+    // A later version may mean something else by a column of the same name.
+    Connection::open(&sqlite).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    let later = story.ask(&["replay", "--config", etc.to_str().unwrap(), "--store", sqlite.to_str().unwrap()]);
+    assert!(later.code == Some(1) && later.err.contains("layout 2; this version knows up to 1"), "{later:?}");
 }
 
 /// The columns that docs/export.md names, by view.

@@ -32,7 +32,7 @@ const APPLICATION: u32 = 0x546c_7468;
 const CACHE_KIB: i64 = 2000;
 
 /// Raised when a view changes so that a query over the one before misunderstands it.
-const VERSION: i64 = 1;
+const VERSION: u32 = 1;
 
 /// Decoded rows of a store.
 #[derive(Debug)]
@@ -104,7 +104,11 @@ impl Export {
             return Ok(None);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Ok(Some(Export::of(Connection::open_with_flags(path, flags)?)))
+        let connection = Connection::open_with_flags(path, flags)?;
+        match schema::layout(&connection)? {
+            found if found > VERSION => Err(StoreError::Newer { found, known: VERSION }),
+            _ => Ok(Some(Export::of(connection))),
+        }
     }
 
     /// Notes what the file says of itself.

@@ -12,7 +12,7 @@ use tilth_core::time::Span;
 use tracing::Level;
 
 use crate::clock::ClockMode;
-use crate::console::tell;
+use crate::console::{Console, tell};
 use crate::exit::Exit;
 use crate::sense::i2c::CalibrationStep;
 
@@ -92,9 +92,13 @@ pub(crate) struct Completions {
 
 impl Completions {
     /// Writes them to standard output.
-    pub(crate) fn print(&self) -> Exit {
-        clap_complete::generate(self.shell, &mut Cli::command(), "tilth-agent", &mut std::io::stdout());
-        Exit::Done
+    pub(crate) fn print(&self) -> anyhow::Result<Exit> {
+        // Written to a reader that is gone, clap panics.
+        let (mut script, mut console) = (Vec::new(), Console::new());
+        clap_complete::generate(self.shell, &mut Cli::command(), "tilth-agent", &mut script);
+        console.line(String::from_utf8_lossy(&script).trim_end())?;
+        console.flush()?;
+        Ok(Exit::Done)
     }
 }
 

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Command::Listen(wanted) => commands::listen(&wanted),
         Command::Flash(wanted) => commands::flash(&wanted),
         Command::Update(wanted) => commands::update(&wanted),
-        Command::Completions(wanted) => Ok(wanted.print()),
+        Command::Completions(wanted) => wanted.print(),
         Command::Manual(wanted) => wanted.write(),
     });
     console::journal::flush();

@@ -1,6 +1,7 @@
 //! The program as people and scripts meet it: arguments and files in, standard output, standard error and exit code out.
 
 mod check;
+mod completions;
 mod explain;
 mod farm;
 mod in_force;

@@ -16,7 +16,7 @@ use crate::data_dir::DataDir;
 use crate::domain::enrolment::LIFE;
 use crate::domain::ingest::quota::Quota;
 use crate::domain::retention::Keep;
-use crate::exit::{Exit, tell};
+use crate::exit::{Exit, line, tell};
 use crate::http::server::address;
 
 /// Central platform of Tilth: keys, configuration and history of many farms
@@ -62,9 +62,12 @@ pub(crate) struct Completions {
 
 impl Completions {
     /// Writes them to standard output.
-    pub(crate) fn print(&self) -> Exit {
-        clap_complete::generate(self.shell, &mut Cli::command(), "tilth-hub", &mut std::io::stdout());
-        Exit::Done
+    pub(crate) fn print(&self) -> anyhow::Result<Exit> {
+        // Written to a reader that is gone, clap panics.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "tilth-hub", &mut script);
+        line(String::from_utf8_lossy(&script).trim_end())?;
+        Ok(Exit::Done)
     }
 }
 

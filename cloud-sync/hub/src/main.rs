@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Command::Restore(wanted) => commands::backup::restore(&wanted),
         Command::Serve(wanted) => commands::serve::run(&wanted),
         Command::Routes(output) => routes(output),
-        Command::Completions(wanted) => Ok(wanted.print()),
+        Command::Completions(wanted) => wanted.print(),
         Command::Manual(wanted) => wanted.write(),
     })
 }

@@ -210,3 +210,18 @@ fn a_channel_that_cannot_be_used_is_refused_and_changes_nothing() {
     let held = made.json(&["tenant", "list"]);
     assert_eq!(held["pages"], serde_json::json!({"to": "https://ntfy.example", "silent_after": "1h"}));
 }
+
+#[test]
+fn completions_are_printed_as_long_as_somebody_reads_them() {
+    let print = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tilth-hub"));
+        command.args(["completions", "bash"]);
+        command
+    };
+    assert!(stdout(&print().output().unwrap()).contains("tenant"));
+    // As into a `head` that has seen enough.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = print().stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+    assert_eq!((ended.status.code(), stderr(&ended).as_str()), (Some(0), ""));
+}

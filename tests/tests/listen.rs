@@ -148,3 +148,24 @@ fn bare_numbers_silence_and_noise_say_what_to_do() {
     assert_eq!(missing.code, Some(1));
     assert!(missing.err.contains("/dev/no-such-port: there is no such port"), "{}", missing.err);
 }
+
+/// Guards against: a WiFi board that serves one client, which is the agent, and so says nothing to whoever looks what it says.
+#[test]
+fn a_line_over_tcp_is_left_to_listen_by_the_agent_that_reads_it() {
+    let mut farm = Farm::alone("listen-tcp", "[sensors.'room/ph']\nquantity = 'ph'\ninput = 'line:gateway/ph'\n");
+    let line = farm.folder.path().join("usb-board");
+    let address = format!("tcp://127.0.0.1:{}", tilth_tests::live::serial_server::serve(&line));
+    farm.folder.write(
+        "etc/agent.toml",
+        format!("[device]\nid = 'pi-7'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = '{address}'\n"),
+    );
+    farm.clock = "system";
+    farm.start();
+    let mut call = Command::new(program());
+    call.args(["listen", &address, "--for", "3s", "--socket"]).arg(farm.socket());
+    let heard = while_printing(&mut farm, "pH: 6.1\n", &mut call);
+    assert!(heard.out.contains("[sensors.\"room/ph\"]"), "{heard:?}");
+    farm.until("the agent has its line again", |farm| {
+        farm.status().is_some_and(|status| status["buses"][0]["state"] == "up")
+    });
+}

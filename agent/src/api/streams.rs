@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::path::Path;
 use std::time::Instant;
 
 use axum::Json;
@@ -64,7 +63,7 @@ pub(super) async fn release(
     let permit = api.limits.watch()?;
     api.limits.change(Instant::now())?;
     let failed = |error| Problem::conflict(format!("{port}: {error}"));
-    let released = api.ports.release(Path::new(&port)).await.map_err(failed)?;
+    let released = api.ports.release(&port).await.map_err(failed)?;
     info!("{port} is left to another program until its connection ends");
     let held = stream::once(async move {
         let _held = (released, permit);

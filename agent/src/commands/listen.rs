@@ -106,9 +106,6 @@ fn drafted(wanted: &cli::Listen, console: &mut Console) -> anyhow::Result<(Draft
 /// The port, left alone by an agent that runs and has it open.
 fn released(wanted: &cli::Listen) -> anyhow::Result<Option<Held>> {
     let Some(client) = Client::find(&wanted.agent.address)? else { return Ok(None) };
-    if wanted.port.contains("://") {
-        return Ok(None);
-    }
     let held = port::release(client, &wanted.port)?;
     tell(format_args!("the agent leaves {} alone until this ends", wanted.port));
     Ok(Some(held))

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::bus::blocking;
 use super::port::{self, Port};
-use super::released::Ports;
+use super::released::{OpenPort, Ports, tcp_line};
 
 /// How long a connection over TCP may take to open, and the other end to take bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) enum Endpoint {
 #[derive(Debug)]
 pub(crate) enum ByteStream {
     Serial(Port),
-    Tcp(TcpStream),
+    Tcp(TcpStream, OpenPort),
 }
 
 impl Endpoint {
@@ -67,11 +67,12 @@ impl Endpoint {
                 Ok(ByteStream::Serial(port.map_err(|error| port::reason(name, &error))?))
             }
             Endpoint::Tcp(address) => {
+                let open = ports.open(tcp_line(address)).map_err(|error| port::reason(name, &error))?;
                 let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
                 let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                 let stream = stream.map_err(|error| port::reason(name, &error))?;
                 let _ = stream.set_nodelay(true);
-                Ok(ByteStream::Tcp(stream))
+                Ok(ByteStream::Tcp(stream, open))
             }
         }
     }
@@ -90,7 +91,11 @@ impl ByteStream {
     pub(crate) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = match self {
             ByteStream::Serial(port) => port.read(bytes).await?,
-            ByteStream::Tcp(stream) => stream.read(bytes).await?,
+            ByteStream::Tcp(stream, open) => tokio::select! {
+                biased;
+                left = open.released() => return Err(left),
+                read = stream.read(bytes) => read?,
+            },
         };
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the line was hung up"));
@@ -106,7 +111,7 @@ impl ByteStream {
         let written = async {
             match self {
                 ByteStream::Serial(port) => port.stream.write_all(bytes).await,
-                ByteStream::Tcp(stream) => stream.write_all(bytes).await,
+                ByteStream::Tcp(stream, _) => stream.write_all(bytes).await,
             }
         };
         timeout(PATIENCE, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -119,7 +124,7 @@ impl ByteStream {
     pub(crate) fn check(&self) -> io::Result<()> {
         match self {
             ByteStream::Serial(port) => port.check(),
-            ByteStream::Tcp(_) => Ok(()),
+            ByteStream::Tcp(..) => Ok(()),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Serial ports that the agent leaves to another program for a while, such as the one that writes a board's firmware.
+//! Serial ports and lines over TCP that the agent leaves to another program for a while, such as the one that writes a board's firmware.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,9 +26,14 @@ struct Usage {
     is_released: bool,
 }
 
+/// A line over TCP, in place of a device: a number that no device has.
+pub(super) fn tcp_line(address: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(address) | 1 << 63
+}
+
 /// A port that the agent has open or is opening. Dropping it says that it is closed.
 #[derive(Debug)]
-pub(super) struct OpenPort {
+pub(crate) struct OpenPort {
     ports: Ports,
     device: u64,
     changes: watch::Receiver<BTreeMap<u64, Usage>>,
@@ -58,12 +64,15 @@ impl Ports {
         Ok(OpenPort { ports: self.clone(), device, changes: self.0.subscribe() })
     }
 
-    /// Closes the port behind a path, and keeps it closed as long as the result lives. Returns once it is closed.
+    /// Closes a port, by its path or as `tcp://HOST:PORT`, and keeps it closed as long as the result lives. Returns once it is closed.
     ///
     /// # Errors
     /// Where there is no serial port, it is released already, or a task does not close it in time.
-    pub(crate) async fn release(&self, path: &Path) -> io::Result<Released> {
-        let device = device_at(path)?;
+    pub(crate) async fn release(&self, port: &str) -> io::Result<Released> {
+        let device = match port.strip_prefix("tcp://") {
+            Some(address) => tcp_line(address),
+            None => device_at(Path::new(port))?,
+        };
         let mut was_released = false;
         self.0.send_modify(|ports| {
             was_released = std::mem::replace(&mut ports.entry(device).or_default().is_released, true);
@@ -128,8 +137,8 @@ mod tests {
         let terminal = rustix::pty::openpt(rustix::pty::OpenptFlags::NOCTTY).unwrap();
         rustix::pty::unlockpt(&terminal).unwrap();
         let path = rustix::pty::ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-        let (path, ports) = (Path::new(&path), Ports::default());
-        let device = device_at(path).unwrap();
+        let (path, ports) = (path.as_str(), Ports::default());
+        let device = device_at(Path::new(path)).unwrap();
         let mut open = ports.open(device).unwrap();
         let closing = async {
             let left = "left to `tilth-agent flash` or `tilth-agent listen`";
@@ -146,6 +155,6 @@ mod tests {
         drop(released);
         assert!(ports.open(device).is_ok());
         assert!(ports.0.borrow().is_empty());
-        assert!(ports.release(Path::new("/dev/null-not-there")).await.is_err());
+        assert!(ports.release("/dev/null-not-there").await.is_err());
     }
 }

@@ -347,9 +347,9 @@ pub(crate) enum OtherHistory {
 
 /// Find what keeps this machine from watching the farm, each with its fix
 ///
-/// Looks at configuration, permissions, keys and secrets, ports, I2C, clock, disk, the connection to the hub, and the running agent: a line for
-/// each, with ok, warning or fault. A port is opened where no agent runs, which restarts many boards. Without sudo it looks only at what you
-/// may read. The exit code is 1 with a fault, and 2 where one is in the configuration.
+/// Looks at configuration, permissions, keys and secrets, ports, I2C, clock, disk, the connection to the hub (without one, to the servers of
+/// channels), and the running agent: a line for each, with ok, warning or fault. A port is opened where no agent runs, which restarts many
+/// boards. Without sudo it looks only at what you may read. The exit code is 1 with a fault, and 2 where one is in the configuration.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     #[command(flatten)]

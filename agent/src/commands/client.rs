@@ -156,7 +156,10 @@ fn not_connected(path: &Path, agent: &cli::AgentAddress, error: &std::io::Error)
             let hint = agent.elsewhere();
             anyhow!("no agent listens at {shown}: is it running? (systemctl status tilth-agent){hint}")
         }
-        ErrorKind::PermissionDenied => anyhow!("{shown}: permission denied; only the agent's user and group may ask"),
+        ErrorKind::PermissionDenied => {
+            let hint = if socket::is_of_service(path) { "" } else { "; is it running? (systemctl status tilth-agent)" };
+            anyhow!("{shown}: permission denied; only the agent's user and group may ask{hint}")
+        }
         _ => anyhow!("{shown}: {error}"),
     }
 }
@@ -185,5 +188,21 @@ impl Events {
                 Some(Err(_)) | None => bail!("the agent closed the connection"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without the folder of the service, the socket is looked for in the data folder, which is closed.
+    #[test]
+    fn who_may_not_look_for_an_agent_is_told_that_it_may_be_stopped() {
+        let agent = cli::AgentAddress { socket: None, data: cli::DATA.into() };
+        let said = |path: &str| not_connected(Path::new(path), &agent, &ErrorKind::PermissionDenied.into()).to_string();
+        let denied = "permission denied; only the agent's user and group may ask";
+        assert_eq!(said("/run/tilth/agent.sock"), format!("/run/tilth/agent.sock: {denied}"));
+        let stopped = format!("/var/lib/tilth/agent.sock: {denied}; is it running? (systemctl status tilth-agent)");
+        assert_eq!(said("/var/lib/tilth/agent.sock"), stopped);
     }
 }

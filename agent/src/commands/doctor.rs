@@ -46,6 +46,7 @@ enum Check {
     Clock,
     Disk,
     Hub,
+    Network,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

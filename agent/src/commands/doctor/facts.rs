@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 use tilth_sync::transport::TransportErrorKind;
 
@@ -18,6 +19,8 @@ pub(super) struct Facts {
     pub(super) disk: DiskFacts,
     /// None on a farm without a hub.
     pub(super) hub: Option<HubFacts>,
+    /// Of a farm without a hub.
+    pub(super) servers: Vec<ServerFact>,
     pub(super) agent: AgentFacts,
 }
 
@@ -174,6 +177,15 @@ pub(super) enum Answer {
     Failed(TransportErrorKind, String),
     /// Address or certificates cannot be used.
     Unusable(String),
+}
+
+/// Server of a channel.
+#[derive(Debug, Clone)]
+pub(super) struct ServerFact {
+    pub(super) channel: Id,
+    /// Host and port.
+    pub(super) address: String,
+    pub(super) reached: Result<(), String>,
 }
 
 #[derive(Debug, Clone)]

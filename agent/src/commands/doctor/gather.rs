@@ -3,6 +3,7 @@
 pub(super) mod account;
 mod disk;
 mod hub;
+mod network;
 mod ports;
 
 use std::fs;
@@ -51,6 +52,9 @@ pub(super) fn facts(wanted: &cli::Doctor) -> anyhow::Result<Facts> {
         _ => None,
     };
     let version = preview.bundle.as_ref().map_or(0, |bundle| bundle.version);
+    let hub = runtime.block_on(hub::of(loaded, folder, data, version));
+    // The connection to a hub shows the network as well.
+    let servers = if hub.is_none() { runtime.block_on(network::of(loaded)) } else { Vec::new() };
     let facts = Facts {
         account: account::of(process, folder),
         configuration: configuration(loaded, folder, data),
@@ -59,7 +63,8 @@ pub(super) fn facts(wanted: &cli::Doctor) -> anyhow::Result<Facts> {
         i2c: i2c(),
         clock: clock_facts(loaded, status.as_ref()),
         disk: disk::of(data, status.as_ref()),
-        hub: runtime.block_on(hub::of(loaded, folder, data, version)),
+        hub,
+        servers,
         agent,
     };
     // Does not wait for a port that hangs while it is opened.

@@ -8,19 +8,23 @@ mod files;
 mod hub;
 mod ports;
 
-use super::facts::{Configuration, Facts, FileFact};
+use super::facts::{Configuration, Facts, FileFact, ServerFact};
 use super::{Check, Finding};
 
 /// What is as it should be, and what is not: nearest to the agent first.
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
-    let Facts { account, configuration, files, ports, i2c, clock, disk, hub, agent } = facts;
+    let Facts { account, configuration, files, ports, i2c, clock, disk, hub, servers, agent } = facts;
     let mut findings = vec![agent::finding(agent, configuration)];
     findings.extend(configured(configuration, files));
     findings.extend(files::findings(files, account, &configuration.folder));
     findings.extend(ports.iter().map(|port| ports::finding(port, account, i2c)));
     findings.push(clock::finding(clock));
     findings.extend(disk::findings(disk, account));
-    findings.push(hub::finding(hub.as_ref(), &configuration.folder));
+    // A configuration that may not be read, or is wrong, may name a hub.
+    if hub.is_some() || configuration.errors.is_empty() && !files::is_unseen(files) {
+        findings.push(hub::finding(hub.as_ref(), &configuration.folder));
+    }
+    findings.extend(servers.iter().map(server));
     findings
 }
 
@@ -43,6 +47,15 @@ fn configured(found: &Configuration, files: &[FileFact]) -> Option<Finding> {
         (true, false) => Some(Finding::warning(Check::Configuration, &at, of("warning", warnings), mend)),
         (true, true) => Some(Finding::ok(Check::Configuration, &at, "valid")),
     }
+}
+
+fn server(ServerFact { channel, address, reached }: &ServerFact) -> Finding {
+    let Err(why) = reached else {
+        return Finding::ok(Check::Network, address, format!("reached, for notifications.{channel}"));
+    };
+    let message = format!("notifications.{channel} tells nobody: the server cannot be reached: {why}");
+    let fix = "ip route shows whether there is a network; is the address spelled right? Then: tilth-agent notify-test";
+    Finding::fault(Check::Network, address, message, format!("{fix} {channel}"))
 }
 
 #[cfg(test)]

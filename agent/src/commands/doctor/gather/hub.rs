@@ -1,6 +1,6 @@
 //! The connection to the hub, step by step: name, connection, TLS, key. The last two are tried with the agent's own client.
 
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,14 +25,21 @@ pub(super) async fn of(loaded: &Loaded, folder: &Path, data: &Path, version: u64
     let url = enrolment.hub.url.clone();
     let (host, port) = host_and_port(&url);
     let answer = match (host.as_str(), port).to_socket_addrs().map(Vec::from_iter) {
-        Ok(addresses) => match timeout(PATIENCE, TcpStream::connect(&addresses[..])).await.map(|tcp| tcp.map(drop)) {
-            Ok(Ok(())) => ask(&enrolment, version).await,
-            Ok(Err(error)) => Answer::NotConnected(error.to_string()),
-            Err(_) => Answer::NotConnected(format!("no connection within {} s", PATIENCE.as_secs())),
+        Ok(addresses) => match connect(&addresses).await {
+            Ok(()) => ask(&enrolment, version).await,
+            Err(why) => Answer::NotConnected(why),
         },
         Err(error) => Answer::NotResolved(error.to_string()),
     };
     Some(HubFacts { url, address: format!("{host}:{port}"), has_key: enrolment.device_key().is_ok(), answer })
+}
+
+/// Connects to a server, and says why that fails.
+pub(super) async fn connect(addresses: &[SocketAddr]) -> Result<(), String> {
+    match timeout(PATIENCE, TcpStream::connect(addresses)).await {
+        Ok(connected) => connected.map(drop).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no connection within {} s", PATIENCE.as_secs())),
+    }
 }
 
 /// One request, with the device's key where that can be read.
@@ -60,7 +67,7 @@ async fn ask(enrolment: &Enrolment, version: u64) -> Answer {
 }
 
 /// Host, without the brackets of IPv6, and port of an address that the configuration accepts.
-fn host_and_port(url: &str) -> (String, u16) {
+pub(super) fn host_and_port(url: &str) -> (String, u16) {
     let (default, rest) = match url.split_once("://") {
         Some(("http", rest)) => (80, rest),
         Some((_, rest)) => (443, rest),

@@ -1,7 +1,13 @@
 //! Whether an agent runs, and whether it can be asked.
 
+use std::path::Path;
+
 use super::super::facts::{AgentFacts, AgentState, Configuration};
 use super::super::{Check, Finding};
+use crate::api::socket;
+
+/// Starts the service; one that was given another data folder is asked by that.
+const START: &str = "sudo systemctl start tilth-agent; if it ends again: journalctl -u tilth-agent; with data elsewhere: doctor --data DIR";
 
 pub(super) fn finding(agent: &AgentFacts, configuration: &Configuration) -> Finding {
     let at = &agent.socket;
@@ -16,13 +22,19 @@ pub(super) fn finding(agent: &AgentFacts, configuration: &Configuration) -> Find
         }
         AgentState::Stopped => {
             let start = match agent.has_service {
-                true => "sudo systemctl start tilth-agent; if it ends again: journalctl -u tilth-agent".to_owned(),
+                true => START.to_owned(),
                 false => {
                     let run = format!("tilth-agent run --config {}", configuration.folder.display());
                     format!("{run}{}; elsewhere: doctor --socket PATH or --data DIR", agent.options)
                 }
             };
             Finding::fault(Check::Agent, &at, "no agent listens there: the farm is not watched", start)
+        }
+        // A service that runs has its socket in a folder of its own, and no other was named.
+        AgentState::Denied
+            if agent.has_service && agent.options.is_empty() && !socket::is_of_service(Path::new(at)) =>
+        {
+            Finding::fault(Check::Agent, &at, "the service is stopped: the farm is not watched", START)
         }
         AgentState::Denied => Finding::warning(
             Check::Agent,

@@ -6,7 +6,7 @@ use tilth_sync::transport::TransportErrorKind;
 
 use super::super::facts::{
     Account, AgentFacts, AgentState, Answer, ClockFacts, DiskFacts, FileFact, FileKind, Found, HubFacts, I2cFacts,
-    Node, PathNodes, PortFact, PortKind,
+    Node, PathNodes, PortFact, PortKind, ServerFact,
 };
 use super::super::{Level, exit};
 use super::*;
@@ -88,6 +88,7 @@ fn healthy() -> Facts {
             has_key: true,
             answer: Answer::Status(200),
         }),
+        servers: Vec::new(),
         agent: AgentFacts {
             socket: "/run/tilth/agent.sock".to_owned(),
             options: String::new(),
@@ -152,6 +153,18 @@ fn an_agent_that_cannot_be_asked_is_told() {
     assert!(by_hand.contains("tilth-agent run --config /etc/tilth"), "{by_hand}");
     let denied = warning(|facts| facts.agent.state = AgentState::Denied);
     assert!(denied.contains("usermod -aG tilth"), "{denied}");
+    // While the service is stopped its folder is gone, and the data folder is closed to others.
+    let closed = |facts: &mut Facts| {
+        facts.agent.state = AgentState::Denied;
+        facts.agent.socket = "/var/lib/tilth/agent.sock".to_owned();
+    };
+    let stopped = fault(closed);
+    assert!(stopped.contains("the farm is not watched; fix: sudo systemctl start tilth-agent"), "{stopped}");
+    let by_hand = warning(|facts| {
+        closed(facts);
+        facts.agent.has_service = false;
+    });
+    assert!(by_hand.contains("you may not ask the agent"), "{by_hand}");
     let old = AgentState::Runs { process: None, version: "0.0.9".to_owned() };
     assert!(warning(|facts| facts.agent.state = old).contains("restart tilth-agent"));
     let hangs = AgentState::NoAnswer("the agent does not answer".to_owned());
@@ -316,4 +329,32 @@ fn the_first_step_to_the_hub_that_fails_is_told() {
     for hub in [None, healthy().hub.map(|hub| HubFacts { answer: Answer::NoBundle, ..hub })] {
         assert!(judge(&Facts { hub, ..healthy() }).iter().all(|finding| finding.level == Level::Ok));
     }
+}
+
+#[test]
+fn a_hub_is_none_only_where_that_is_known() {
+    let says_none = |change: fn(&mut Facts)| {
+        let mut facts = Facts { hub: None, ..healthy() };
+        change(&mut facts);
+        judge(&facts).iter().any(|finding| finding.line().contains("hub: /etc/tilth: none configured"))
+    };
+    assert!(says_none(|_| {}));
+    assert!(!says_none(|facts| facts.files[0].found = Found::Unseen));
+    assert!(!says_none(|facts| facts.configuration.errors.push("agent.toml:1:1: error: nonsense".to_owned())));
+}
+
+#[test]
+fn a_channel_without_a_way_to_its_server_is_a_fault() {
+    let server = |reached: Result<(), String>| {
+        let channel = tilth_core::id::Id::new("phone").expect("an id");
+        move |facts: &mut Facts| {
+            facts.servers = vec![ServerFact { channel, address: "ntfy.sh:443".to_owned(), reached }];
+        }
+    };
+    let away = fault(server(Err("Network is unreachable".to_owned())));
+    assert!(away.starts_with("network: ntfy.sh:443: notifications.phone tells nobody"), "{away}");
+    assert!(away.contains("Network is unreachable; fix: ip route") && away.ends_with("notify-test phone"), "{away}");
+    let mut facts = healthy();
+    server(Ok(()))(&mut facts);
+    assert!(judge(&facts).iter().all(|finding| finding.level == Level::Ok));
 }

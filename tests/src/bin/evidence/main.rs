@@ -9,6 +9,7 @@ mod dosing;
 mod flash;
 mod footprint;
 mod frames;
+mod image;
 mod kill;
 mod latency;
 mod packages;
@@ -76,6 +77,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "packages", measure: packages::measure },
     Evidence { name: "doctor", measure: doctor::measure },
     Evidence { name: "vm", measure: vm::measure },
+    Evidence { name: "image", measure: image::measure },
     Evidence { name: "reproducible", measure: |run| reproducible::measure(run.length) },
 ];
 

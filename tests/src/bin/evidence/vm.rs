@@ -7,9 +7,9 @@
 //! The saboteur takes the watchdog away from the service.
 
 mod disk;
-mod farm;
-mod image;
-mod machine;
+pub(crate) mod farm;
+pub(crate) mod image;
+pub(crate) mod machine;
 
 use std::env;
 use std::fs;
@@ -27,7 +27,7 @@ use tilth_tests::random::Random;
 
 use self::farm::Farm;
 use self::image::Image;
-use self::machine::Machine;
+use self::machine::{Hardware, Machine};
 use crate::packages::{self, difference, newer, said};
 use crate::{Length, Outcome, Run};
 
@@ -78,7 +78,7 @@ fn measured(run: Run) -> anyhow::Result<String> {
     let image = Image::made(target.parent().context("a profile's folder is in the target folder")?)?;
     let programs = put_packages(&packages_of(run, &folder)?, &folder)?;
     let began = Instant::now();
-    let farm = Farm::new(Machine::new(folder.path(), image)?);
+    let farm = Farm::new(Machine::new(folder.path(), Hardware::Pc(image))?);
     let mut story = Story { farm, run, programs };
     let told = story.tell();
     if told.is_err() {

@@ -1,5 +1,7 @@
 //! Agent and hub in the machine: set up as `docs/install.md` and `docs/first-farm.md` say, and asked as people ask them.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -15,7 +17,7 @@ const LOW: u64 = 610;
 const RULE: &str = "[rules.ph-high]\nabove = 6.8\nclear = 6.5\nfor = \"3s\"\ncooldown = \"0s\"\n";
 
 /// For readings, alerts and their way to the hub: sync begins within a minute of a start.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The hub's own authority.
 const CERTIFICATE: &str =
@@ -29,52 +31,66 @@ const FILES: &str = "cd / && find . -xdev \\( -path ./var/log -o -path './var/li
     -o -path ./var/lib/systemd/timers -o -path ./var/lib/systemd/random-seed -o -path ./var/cache -o -path './etc/*-' -o -path ./lost+found \\) -prune \
     -o -printf '%p %m %u:%g\\n' | sort";
 
-pub(super) struct Farm {
-    pub(super) machine: Machine,
-    /// Of the tenant at the hub.
-    read_key: String,
+pub(crate) struct Farm {
+    pub(crate) machine: Machine,
+    pub(crate) hub: Hub,
     /// How many alerts there were so far.
-    pub(super) alerts: usize,
+    pub(crate) alerts: usize,
+}
+
+/// The farm's hub, and how it is read.
+pub(crate) enum Hub {
+    /// In the same machine.
+    InMachine { read_key: String },
+    /// On this machine; the file is its authority.
+    Here { read_key: String, port: u16, ca: PathBuf },
 }
 
 impl Farm {
-    pub(super) fn new(machine: Machine) -> Farm {
+    pub(crate) fn new(machine: Machine) -> Farm {
         machine.board.measures(LOW);
-        Farm { machine, read_key: String::new(), alerts: 0 }
+        Farm { machine, hub: Hub::InMachine { read_key: String::new() }, alerts: 0 }
     }
 
     /// A hub with a certificate and a tenant.
-    pub(super) fn set_up_hub(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn set_up_hub(&mut self) -> anyhow::Result<()> {
         self.machine.run("runuser -u tilth-hub -- tilth-hub init")?;
         self.machine.run(CERTIFICATE)?;
         self.machine.run("systemctl start tilth-hub")?;
-        let tenant = self.hub("tenant add acme")?;
-        self.read_key = text(&tenant["read_key"]);
+        let tenant = self.call_hub("tenant add acme")?;
+        self.hub = Hub::InMachine { read_key: text(&tenant["read_key"]) };
         Ok(())
     }
 
     /// An agent that finds its board and is enrolled at the hub.
-    pub(super) fn set_up_agent(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn set_up_agent(&mut self) -> anyhow::Result<()> {
         self.machine.until("the adapter is plugged in", PATIENCE, |machine| {
             Ok(machine.run("ls /dev/serial/by-id/* 2>/dev/null || true")?.starts_with("/dev").then_some(()))
         })?;
         let said = self.machine.run("tilth-agent init --zone tower-1 --for 6s")?;
         ensure!(said.contains("with 1 sensor"), "init did not find the board: {said}");
-        self.machine.run(&format!("cat >/etc/tilth/config.d/trial.toml <<'END'\n{RULE}END\ntilth-agent check"))?;
-        let code = text(&self.hub("device enroll --client acme --device pi-7 --ca /etc/tilth-hub/hub.pem")?["code"]);
+        self.write_rule()?;
+        let code =
+            text(&self.call_hub("device enroll --client acme --device pi-7 --ca /etc/tilth-hub/hub.pem")?["code"]);
         self.machine.run(&format!("echo {code} | tilth-agent enroll --hub https://localhost:8443 --code -"))?;
         self.machine.run("systemctl start tilth-agent")?;
         Ok(())
     }
 
-    /// What a command of the hub prints with `--json`.
-    fn hub(&mut self, command: &str) -> anyhow::Result<Value> {
+    /// The rule of the trial, which takes effect as it is saved.
+    pub(crate) fn write_rule(&mut self) -> anyhow::Result<()> {
+        self.machine.run(&format!("cat >/etc/tilth/config.d/trial.toml <<'END'\n{RULE}END\ntilth-agent check"))?;
+        Ok(())
+    }
+
+    /// What a command of the hub in the machine prints with `--json`.
+    fn call_hub(&mut self, command: &str) -> anyhow::Result<Value> {
         let said = self.machine.run(&format!("runuser -u tilth-hub -- tilth-hub {command} --json"))?;
         serde_json::from_str(&said).with_context(|| format!("no object: {said}"))
     }
 
     /// Waits until the agent has a new reading; its process.
-    pub(super) fn watches(&mut self) -> anyhow::Result<u64> {
+    pub(crate) fn watches(&mut self) -> anyhow::Result<u64> {
         self.machine.until("the agent has a new reading", PATIENCE, |machine| {
             let is_new = |row: &Value| {
                 row["sensor"] == "tower-1/ph"
@@ -88,7 +104,7 @@ impl Farm {
     }
 
     /// Waits until systemd has started another agent in place of a process; its process.
-    pub(super) fn watches_in_place_of(&mut self, before: u64, patience: Duration) -> anyhow::Result<u64> {
+    pub(crate) fn watches_in_place_of(&mut self, before: u64, patience: Duration) -> anyhow::Result<u64> {
         self.machine.until("systemd has started the agent again", patience, |machine| {
             let process = process(machine)?;
             Ok((process != 0 && process != before).then_some(()))
@@ -98,20 +114,20 @@ impl Farm {
 
     /// Lets the board measure too much, and back: an alert fires here and at the hub, and is over there. How long after the reading it was
     /// seen at the hub.
-    pub(super) fn alert(&mut self) -> anyhow::Result<Duration> {
+    pub(crate) fn alert(&mut self) -> anyhow::Result<Duration> {
         self.machine.board.measures(HIGH);
         let began = Instant::now();
         self.machine.until("the alert fires", PATIENCE, |machine| {
             Ok(rows(machine, "alerts")?.iter().any(is_ours).then_some(()))
         })?;
-        let key = self.read_key.clone();
+        let hub = &self.hub;
         self.machine.until("the alert is at the hub", PATIENCE, |machine| {
-            Ok(at_hub(machine, &key)?.iter().any(is_open).then_some(()))
+            Ok(hub.alerts(machine)?.iter().any(is_open).then_some(()))
         })?;
         let took = began.elapsed();
         self.machine.board.measures(LOW);
         self.machine.until("the alert is over at the hub", PATIENCE, |machine| {
-            Ok((!at_hub(machine, &key)?.iter().any(is_open)).then_some(()))
+            Ok((!hub.alerts(machine)?.iter().any(is_open)).then_some(()))
         })?;
         self.alerts += 1;
         self.has_all()?;
@@ -119,9 +135,9 @@ impl Farm {
     }
 
     /// Checks that agent and hub have each alert so far, once.
-    pub(super) fn has_all(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn has_all(&mut self) -> anyhow::Result<()> {
         let here: Vec<Value> = rows(&mut self.machine, "alerts --since 7d")?.into_iter().filter(is_ours).collect();
-        let there = at_hub(&mut self.machine, &self.read_key)?;
+        let there = self.hub.alerts(&mut self.machine)?;
         ensure!(
             here.len() == self.alerts && there.len() == self.alerts,
             "{} alerts happened; the agent has {here:?}, the hub {there:?}",
@@ -131,23 +147,23 @@ impl Farm {
     }
 
     /// Which package of the agent dpkg has, and how far it is installed.
-    pub(super) fn installed(&mut self) -> anyhow::Result<String> {
+    pub(crate) fn installed(&mut self) -> anyhow::Result<String> {
         self.machine.run("dpkg-query -W -f '${Status} ${Version}' tilth-agent")
     }
 
     /// SHA-256 of the program that a process runs.
-    pub(super) fn program(&mut self, process: u64) -> anyhow::Result<String> {
+    pub(crate) fn program(&mut self, process: u64) -> anyhow::Result<String> {
         let said = self.machine.run(&format!("sha256sum </proc/{process}/exe"))?;
         Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
     }
 
     /// Paths, modes and owners of the machine's files.
-    pub(super) fn files(&mut self) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn files(&mut self) -> anyhow::Result<Vec<String>> {
         Ok(self.machine.run(FILES)?.lines().map(str::to_owned).collect())
     }
 
     /// What is left of the packages beside files; nothing after a purge.
-    pub(super) fn left(&mut self) -> anyhow::Result<String> {
+    pub(crate) fn left(&mut self) -> anyhow::Result<String> {
         self.machine.run(
             "systemctl list-unit-files --no-legend 'tilth*' || true
 systemctl list-units --all --no-legend --plain 'tilth*' || true
@@ -159,7 +175,7 @@ ls -l /proc/[0-9]*/exe 2>/dev/null | grep tilth || true",
     }
 
     /// What helps to see why something is not as it should.
-    pub(super) fn last_words(&mut self) -> String {
+    pub(crate) fn last_words(&mut self) -> String {
         let console = self.machine.console();
         let said = self.machine.run(
             "systemctl --no-pager --full status tilth-agent tilth-hub || true
@@ -167,6 +183,30 @@ journalctl --no-pager -n 40 -u tilth-agent -u tilth-hub || true
 tilth-agent status || true; tilth-agent sensors || true; dpkg --audit || true",
         );
         format!("{console}\n---\n{}", said.unwrap_or_else(|error| format!("{error:#}")))
+    }
+}
+
+impl Hub {
+    /// Alerts of the rule at the hub, of every state; nothing while it does not answer.
+    fn alerts(&self, machine: &mut Machine) -> anyhow::Result<Vec<Value>> {
+        let call = |read_key: &str, port: u16, ca: &str| {
+            format!(
+                "curl -s --cacert {ca} -H 'X-Device-Key: {read_key}' \
+                 'https://localhost:{port}/api/alerts?state=all&limit=5000' || true"
+            )
+        };
+        let said = match self {
+            Hub::InMachine { read_key } => machine.run(&call(read_key, 8443, "/etc/tilth-hub/hub.pem"))?,
+            Hub::Here { read_key, port, ca } => {
+                let call = call(read_key, *port, &ca.display().to_string());
+                String::from_utf8(Command::new("sh").args(["-c", &call]).output()?.stdout)?
+            }
+        };
+        let page: Value = serde_json::from_str(&said).unwrap_or_default();
+        if said.contains("\"error\"") {
+            bail!("the hub: {said}");
+        }
+        Ok(page["alerts"].as_array().into_iter().flatten().filter(|row| is_ours(row)).cloned().collect())
     }
 }
 
@@ -179,19 +219,6 @@ fn process(machine: &mut Machine) -> anyhow::Result<u64> {
 fn rows(machine: &mut Machine, command: &str) -> anyhow::Result<Vec<Value>> {
     let said = machine.run(&format!("timeout 10 tilth-agent {command} --json 2>/dev/null || true"))?;
     Ok(said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-}
-
-/// Alerts of the rule at the hub, of every state; nothing while it does not answer.
-fn at_hub(machine: &mut Machine, read_key: &str) -> anyhow::Result<Vec<Value>> {
-    let said = machine.run(&format!(
-        "curl -s --cacert /etc/tilth-hub/hub.pem -H 'X-Device-Key: {read_key}' \
-         'https://localhost:8443/api/alerts?state=all&limit=5000' || true"
-    ))?;
-    let page: Value = serde_json::from_str(&said).unwrap_or_default();
-    if said.contains("\"error\"") {
-        bail!("the hub: {said}");
-    }
-    Ok(page["alerts"].as_array().into_iter().flatten().filter(|row| is_ours(row)).cloned().collect())
 }
 
 fn is_ours(row: &Value) -> bool {

@@ -39,15 +39,15 @@ const FILES: [(&str, &str, u32); 6] = [
 /// Room on the disk; a file with holes.
 const SIZE: &str = "2G";
 
-pub(super) struct Image {
-    pub(super) disk: PathBuf,
-    pub(super) kernel: PathBuf,
-    pub(super) initrd: PathBuf,
+pub(crate) struct Image {
+    pub(crate) disk: PathBuf,
+    pub(crate) kernel: PathBuf,
+    pub(crate) initrd: PathBuf,
 }
 
 impl Image {
     /// The image in a folder of the builds; made anew where its recipe changed.
-    pub(super) fn made(builds: &Path) -> anyhow::Result<Image> {
+    pub(crate) fn made(builds: &Path) -> anyhow::Result<Image> {
         let recipe = format!("{SUITE}{INCLUDE}{HOOKS:?}{FILES:?}{SIZE}");
         let name = hex::encode(&digest(&SHA256, recipe.as_bytes()).as_ref()[..4]);
         let all = builds.join("vm");
@@ -89,7 +89,7 @@ fn make(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// An ext4 in a file, with the files of a folder.
-pub(super) fn file_system(folder: &Path, image: &Path, size: &str) -> anyhow::Result<()> {
+pub(crate) fn file_system(folder: &Path, image: &Path, size: &str) -> anyhow::Result<()> {
     said(Command::new("mkfs.ext4").arg("-q").arg("-d").arg(folder).arg(image).arg(size))?;
     Ok(())
 }

@@ -1,9 +1,10 @@
-//! The machine: qemu, whose disk forgets at a power cut, with a shell over a virtio port, a port on which dpkg tells its progress, and a board
-//! on a USB serial adapter.
+//! The machine: qemu, whose disk forgets at a power cut, with a shell over a virtio port or ssh, a port on which dpkg tells its progress, and a
+//! board on a USB serial adapter.
 
 use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,16 +24,23 @@ use super::image::Image;
 /// A boot under software emulation takes 20 s on a free processor.
 const BOOT_PATIENCE: Duration = Duration::from_secs(300);
 
+/// The first start of a card has more to do, on a processor that is harder to emulate.
+const CARD_PATIENCE: Duration = Duration::from_secs(1200);
+
 /// An installation takes 20 s.
 const CALL_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Between two looks at a machine; each costs it a process or more.
 const LOOK: Duration = Duration::from_millis(500);
 
+const PC: &str = "-machine pc,accel=tcg -cpu qemu64 -smp 1 -m 512";
+
+/// The processor of a Pi 3, with a watchdog that resets it.
+const ARM: &str = "-machine virt,accel=tcg -cpu cortex-a53 -smp 2 -m 1024 -device i6300esb -action watchdog=reset";
+
 /// What qemu emulates beside disk and kernel. The sockets lie in its working folder.
 const DEVICES: &[&str] = &[
-    "-machine pc,accel=tcg -cpu qemu64 -smp 1 -m 512 -nodefaults -no-user-config -display none",
-    "-serial file:console",
+    "-nodefaults -no-user-config -display none -serial file:console",
     "-blockdev driver=nbd,node-name=disk,server.type=unix,server.path=disk -device virtio-blk-pci,drive=disk",
     "-blockdev driver=file,node-name=packages,filename=packages,read-only=on -device virtio-blk-pci,drive=packages",
     "-device virtio-rng-pci -device virtio-serial-pci",
@@ -45,14 +53,49 @@ const DEVICES: &[&str] = &[
 const KERNEL: &str = "root=/dev/vda ro console=ttyS0 quiet no_timer_check mitigations=off systemd.show_status=1 systemd.getty_auto=no \
     systemd.mask=getty-static.service systemd.mask=getty@tty1.service systemd.mask=e2scrub_reap.service";
 
-pub(super) struct Machine {
+/// What is emulated.
+pub(crate) enum Hardware {
+    /// A PC; its shell is at a virtio port.
+    Pc(Image),
+    /// A computer with a Pi's processor and the image of a card, which has a way in for people alone: ssh.
+    Arm(Card),
+}
+
+/// A card, with what boots it. The network of its machine ends at this one.
+pub(crate) struct Card {
+    pub(crate) disk: PathBuf,
+    pub(crate) kernel: PathBuf,
+    pub(crate) initrd: PathBuf,
+    /// What the boot partition says to the kernel.
+    pub(crate) command_line: String,
+    /// Private key of `farm`.
+    pub(crate) ssh_key: PathBuf,
+    /// Port on this machine that leads to its ssh.
+    pub(crate) ssh_port: u16,
+    /// Port of a hub on this machine; in the card's it is [`HUB_PORT`] on the loopback.
+    pub(crate) hub_port: u16,
+}
+
+/// Port of the hub on the loopback of a card's machine, while a shell is open.
+pub(crate) const HUB_PORT: u16 = 8443;
+
+/// A login of a machine that is known by its port alone.
+const SSH: &str = "-T -q -o BatchMode=yes -o ConnectTimeout=60 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+    -o IdentitiesOnly=yes -o ServerAliveInterval=30";
+
+/// For one try to log in, with the key exchange of an emulated processor.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Machine {
     folder: PathBuf,
-    image: Image,
+    hardware: Hardware,
     disk: Disk,
     on: Option<On>,
+    /// Id of the boot whose ssh was opened last.
+    last_boot: Option<String>,
     /// How often it has booted.
-    pub(super) boots: u32,
-    pub(super) board: Board,
+    pub(crate) boots: u32,
+    pub(crate) board: Board,
 }
 
 /// What there is while the power is on.
@@ -67,35 +110,33 @@ struct Shell {
     to: UnixStream,
     from: BufReader<UnixStream>,
     sent: u64,
+    _ssh: Option<Running>,
 }
 
 /// A board that prints a line a second while the machine is on.
-pub(super) struct Board(Arc<AtomicU64>);
+pub(crate) struct Board(Arc<AtomicU64>);
 
 impl Machine {
     /// A machine that is off. Its folder has the disk with the packages.
-    pub(super) fn new(folder: &Path, image: Image) -> anyhow::Result<Machine> {
-        let disk = Disk::of_image(&image.disk)?;
+    pub(crate) fn new(folder: &Path, hardware: Hardware) -> anyhow::Result<Machine> {
+        let disk = match &hardware {
+            Hardware::Pc(image) => &image.disk,
+            Hardware::Arm(card) => &card.disk,
+        };
+        let disk = Disk::of_image(disk)?;
         let board = Board::beside(&folder.join("board"));
-        Ok(Machine { folder: folder.to_owned(), image, disk, on: None, boots: 0, board })
+        Ok(Machine { folder: folder.to_owned(), hardware, disk, on: None, last_boot: None, boots: 0, board })
     }
 
     /// Switches it on, and waits for its shell.
-    pub(super) fn power_on(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn power_on(&mut self) -> anyhow::Result<()> {
         for socket in ["shell", "progress", "board"] {
             let _ = fs::remove_file(self.folder.join(socket));
         }
         let attached = self.disk.attach(&self.folder.join("disk"))?;
-        let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(DEVICES.iter().flat_map(|devices| devices.split(' ')))
-            .arg("-kernel")
-            .arg(&self.image.kernel)
-            .arg("-initrd")
-            .arg(&self.image.initrd)
-            .args(["-append", KERNEL])
-            .current_dir(&self.folder)
-            .stdin(Stdio::null());
-        let qemu = Running::start(&mut qemu).context("qemu-system-x86_64")?;
+        let mut qemu = self.hardware.qemu();
+        qemu.args(DEVICES.iter().flat_map(|devices| devices.split(' '))).current_dir(&self.folder).stdin(Stdio::null());
+        let qemu = Running::start(&mut qemu).with_context(|| format!("{qemu:?}"))?;
         let shell = Shell::connect(&self.folder.join("shell"))?;
         let progress = BufReader::new(connect(&self.folder.join("progress"))?);
         progress.get_ref().set_read_timeout(Some(scaled(CALL_PATIENCE)))?;
@@ -105,16 +146,46 @@ impl Machine {
 
     /// Waits until its shell greets, and systemd has started everything.
     fn booted(&mut self) -> anyhow::Result<()> {
-        self.on()?.shell.greeting(BOOT_PATIENCE)?;
+        match &self.hardware {
+            Hardware::Pc(_) => {
+                self.on()?.shell.greeting(BOOT_PATIENCE)?;
+            }
+            Hardware::Arm(_) => self.open_ssh()?,
+        }
         self.boots += 1;
-        self.until("systemd has started everything", BOOT_PATIENCE, |machine| {
+        self.until("systemd has started everything", CARD_PATIENCE, |machine| {
             let state = machine.run("systemctl is-system-running || true")?;
             Ok(["running", "degraded"].contains(&state.as_str()).then_some(()))
         })
     }
 
+    /// Tries to log in until a boot that is not the last one greets.
+    fn open_ssh(&mut self) -> anyhow::Result<()> {
+        let (began, patience) = (Instant::now(), scaled(CARD_PATIENCE));
+        loop {
+            let Hardware::Arm(card) = &self.hardware else { bail!("this machine has no ssh") };
+            let mut shell = Shell::over_ssh(card)?;
+            if let Some(boot) = shell.greeting(LOGIN_PATIENCE).ok().filter(|boot| Some(boot) != self.last_boot.as_ref())
+            {
+                self.last_boot = Some(boot);
+                self.on()?.shell = shell;
+                return Ok(());
+            }
+            let ended = self.on()?.qemu.0.try_wait()?;
+            ensure!(ended.is_none(), "qemu ended");
+            ensure!(began.elapsed() < patience, "nobody could log in within {} s", patience.as_secs());
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Has the kernel stop for ever, and waits for the boot after the watchdog's reset.
+    pub(crate) fn hang(&mut self) -> anyhow::Result<()> {
+        self.on()?.shell.send("sync; echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger")?;
+        self.booted()
+    }
+
     /// Cuts the power; how many blocks of the disk were lost with it.
-    pub(super) fn cut(&mut self, random: &mut Random) -> usize {
+    pub(crate) fn cut(&mut self, random: &mut Random) -> usize {
         if let Some(On { qemu, attached, .. }) = self.on.take() {
             drop(qemu);
             attached.detach();
@@ -122,7 +193,7 @@ impl Machine {
         self.disk.lose_power(random)
     }
 
-    pub(super) fn reboot(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn reboot(&mut self) -> anyhow::Result<()> {
         let before = self.boot_id()?;
         self.on()?.shell.send("systemctl reboot")?;
         self.booted()?;
@@ -135,7 +206,7 @@ impl Machine {
     }
 
     /// What a script said, run as root; an error where it failed.
-    pub(super) fn run(&mut self, script: &str) -> anyhow::Result<String> {
+    pub(crate) fn run(&mut self, script: &str) -> anyhow::Result<String> {
         let shell = &mut self.on()?.shell;
         let number = shell.send(script)?;
         let (code, said) = shell.answer(number).with_context(|| script.to_owned())?;
@@ -145,7 +216,7 @@ impl Machine {
 
     /// Starts a script that writes lines to the port `progress`, and waits for so many of them: true once they have come, false where it
     /// ended before.
-    pub(super) fn run_until_line(&mut self, script: &str, lines: usize) -> anyhow::Result<bool> {
+    pub(crate) fn run_until_line(&mut self, script: &str, lines: usize) -> anyhow::Result<bool> {
         let On { shell, progress, .. } = self.on()?;
         shell.send(&format!("{script}; echo end >/dev/virtio-ports/progress"))?;
         for _ in 0..lines {
@@ -159,7 +230,7 @@ impl Machine {
     }
 
     /// Looks again and again until there is something.
-    pub(super) fn until<Found>(
+    pub(crate) fn until<Found>(
         &mut self,
         what: &str,
         patience: Duration,
@@ -176,7 +247,7 @@ impl Machine {
     }
 
     /// What it said last on its console.
-    pub(super) fn console(&self) -> String {
+    pub(crate) fn console(&self) -> String {
         let said = fs::read(self.folder.join("console")).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let lines: Vec<&str> = said.lines().collect();
@@ -188,19 +259,64 @@ impl Machine {
     }
 }
 
+impl Hardware {
+    /// qemu, with processor, kernel and network.
+    fn qemu(&self) -> Command {
+        let (program, machine, kernel, initrd, command_line) = match self {
+            Hardware::Pc(image) => ("qemu-system-x86_64", PC, &image.kernel, &image.initrd, KERNEL.to_owned()),
+            Hardware::Arm(card) => {
+                let line = format!("{} console=ttyAMA0", card.command_line);
+                ("qemu-system-aarch64", ARM, &card.kernel, &card.initrd, line)
+            }
+        };
+        let mut qemu = Command::new(program);
+        qemu.args(machine.split(' '))
+            .arg("-kernel")
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(initrd)
+            .arg("-append")
+            .arg(command_line);
+        if let Hardware::Arm(card) = self {
+            let network = format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{}-:22", card.ssh_port);
+            qemu.args(["-netdev", &network, "-device", "virtio-net-pci,netdev=net"]);
+        }
+        qemu
+    }
+}
+
 impl Shell {
     fn connect(socket: &Path) -> anyhow::Result<Shell> {
         let to = connect(socket)?;
         let from = BufReader::new(to.try_clone()?);
-        Ok(Shell { to, from, sent: 0 })
+        Ok(Shell { to, from, sent: 0, _ssh: None })
     }
 
-    /// Waits for the shell of a new boot.
-    fn greeting(&mut self, patience: Duration) -> anyhow::Result<()> {
+    /// A shell of root, by the key of `farm`; with it the card's machine reaches the hub.
+    fn over_ssh(card: &Card) -> anyhow::Result<Shell> {
+        let (to, theirs) = UnixStream::pair()?;
+        let shell = BASE64_STANDARD.encode(include_str!("shell"));
+        let mut ssh = Command::new("ssh");
+        ssh.args(SSH.split(' '))
+            .arg("-i")
+            .arg(&card.ssh_key)
+            .args(["-p", &card.ssh_port.to_string(), "-R", &format!("{HUB_PORT}:127.0.0.1:{}", card.hub_port)])
+            .arg("farm@127.0.0.1")
+            .arg(format!("sudo bash -c \"$(echo {shell} | base64 -d)\" shell -"))
+            .stdin(OwnedFd::from(theirs.try_clone()?))
+            .stdout(OwnedFd::from(theirs))
+            .stderr(Stdio::null());
+        let ssh = Running::start(&mut ssh).context("ssh")?;
+        let from = BufReader::new(to.try_clone()?);
+        Ok(Shell { to, from, sent: 0, _ssh: Some(ssh) })
+    }
+
+    /// Waits for the shell of a new boot; the boot's id.
+    fn greeting(&mut self, patience: Duration) -> anyhow::Result<String> {
         self.from.get_ref().set_read_timeout(Some(scaled(patience)))?;
         loop {
-            if self.line().context("the machine does not boot")?.starts_with("hello ") {
-                return Ok(());
+            if let Some(boot) = self.line().context("the machine does not boot")?.strip_prefix("hello ") {
+                return Ok(boot.trim().to_owned());
             }
         }
     }
@@ -256,7 +372,7 @@ impl Board {
     }
 
     /// What it measures from now on, in hundredths.
-    pub(super) fn measures(&self, ph_hundredths: u64) {
+    pub(crate) fn measures(&self, ph_hundredths: u64) {
         self.0.store(ph_hundredths, Ordering::Relaxed);
     }
 }

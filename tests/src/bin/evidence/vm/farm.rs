@@ -134,16 +134,18 @@ impl Farm {
         Ok(took)
     }
 
-    /// Checks that agent and hub have each alert so far, once.
+    /// Checks that agent and hub have each alert so far, once. After a start the agent asks the hub for the time of day, before which it finds
+    /// nothing of the last days.
     pub(crate) fn has_all(&mut self) -> anyhow::Result<()> {
-        let here: Vec<Value> = rows(&mut self.machine, "alerts --since 7d")?.into_iter().filter(is_ours).collect();
-        let there = self.hub.alerts(&mut self.machine)?;
-        ensure!(
-            here.len() == self.alerts && there.len() == self.alerts,
-            "{} alerts happened; the agent has {here:?}, the hub {there:?}",
-            self.alerts
-        );
-        Ok(())
+        let (hub, alerts) = (&self.hub, self.alerts);
+        let mut found = String::new();
+        let has_all = self.machine.until("agent and hub have each alert once", PATIENCE, |machine| {
+            let here: Vec<Value> = rows(machine, "alerts --since 7d")?.into_iter().filter(is_ours).collect();
+            let there = hub.alerts(machine)?;
+            found = format!("the agent has {here:?}, the hub {there:?}");
+            Ok((here.len() == alerts && there.len() == alerts).then_some(()))
+        });
+        has_all.with_context(|| format!("{alerts} alerts happened; {found}"))
     }
 
     /// Which package of the agent dpkg has, and how far it is installed.

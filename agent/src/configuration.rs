@@ -64,7 +64,7 @@ use bundle_files::BundleFiles;
 use bundles::{Bundles, SAVE_AGAIN};
 use files::FileChanges;
 use last_good::LastGoodWriter;
-use probation::{Origin, Probation, ProbationResult};
+use probation::{Blame, Probation, ProbationResult};
 use reporter::ConfigReporter;
 
 pub(crate) use active::short;
@@ -191,7 +191,7 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
     let result = match bundles.as_ref().and_then(|bundles| bundles.failed()) {
         // A bundle that failed stays failed, also if its sensors are good by now: reverting it was not possible yet.
-        Some(reason) => ProbationResult::Fail(Origin::Bundle, reason),
+        Some(reason) => ProbationResult::Fail(Blame::Bundle, reason),
         None => applier.judge().await,
     };
     if bundles.is_some() {
@@ -202,8 +202,8 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut Bundles>) {
         (ProbationResult::Wait, _) => {}
         (ProbationResult::Pass, Some(bundles)) => bundles.pass(applier).await,
         (ProbationResult::Pass, None) => applier.end_probation(),
-        (ProbationResult::Fail(Origin::Bundle, reason), Some(bundles)) => bundles.revert(&reason, applier).await,
-        (ProbationResult::Fail(Origin::Files, reason), Some(bundles)) => {
+        (ProbationResult::Fail(Blame::Bundle, reason), Some(bundles)) => bundles.revert(&reason, applier).await,
+        (ProbationResult::Fail(Blame::Files, reason), Some(bundles)) => {
             applier.warn_about_files(&reason).await;
             bundles.exempt_sensors_of_files(applier).await;
         }

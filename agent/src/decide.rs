@@ -54,8 +54,8 @@ use crate::transition::TransitionRecord;
 pub(crate) use begin::{Handles, RestoredState, begin};
 pub(crate) use fault::{explanation, why_unmatched};
 pub(crate) use live::LiveLine;
-pub(crate) use outputs::Actuated;
-pub(crate) use request::{DecideConfig, DecideRequest, EngineContext, EngineQuery, ReadingCounts};
+pub(crate) use outputs::ActuateAnswer;
+pub(crate) use request::{DecideConfig, DecideRequest, DecideState, EngineQuery, ReadingCounts};
 pub(crate) use stage::StoreReplaced;
 
 /// Most values of one turn, after which other tasks run and the store gets a commit.
@@ -72,23 +72,26 @@ const CORRECTION: Span = Span(500);
 
 pub(crate) struct Decide {
     engine: Engine,
-    /// Plan that sensors in the next effects refer to: the engine's, once it has emitted `Planned`.
+    /// Plan that sensors in the next effects refer to: the engine's, once it has emitted `PlanChanged`.
     plan: Arc<Plan>,
     device: Id,
     clock: Clock,
     /// Anchor that the engine was told of.
     anchor: Option<Anchor>,
+    /// The plan by which the store writes rows.
     calibrated: Arc<CalibratedPlan>,
     commit: Commit,
     /// Last page of each open alert on each channel; part of the checkpoint.
     last_pages: Arc<BTreeMap<AlertId, LastPages>>,
     /// Run of the program that decided on the newest page of each open alert; part of the checkpoint.
     page_runs: Arc<BTreeMap<AlertId, RunId>>,
+    /// Part of the ids of this process's pages, so that alert numbers given twice differ there.
     run: RunId,
-    /// Highest alert number that the engine knows to be reserved.
+    /// Highest alert number that the engine knows to be reserved: the store reserves them on the disk before they are used, so that none is
+    /// given twice after a power cut.
     reserved: AlertId,
     /// State beside the engine.
-    context: EngineContext,
+    context: DecideState,
     store_writer: StoreWriter,
     outputs: Outputs,
     /// Outcomes of orders and bookings.
@@ -188,7 +191,7 @@ impl Decide {
         if let Ok(delivery) = deliveries.try_recv() {
             self.note_delivery(&delivery);
         }
-        // Values that still wait bring the time with them, and no instant ends between two of them.
+        // No tick while values wait: the next one moves the engine's time, and an instant ends after all its values.
         if left > 0 {
             if self.engine.deadline().is_some_and(|due| due <= self.now()) {
                 self.handle(Input::Tick);
@@ -228,10 +231,10 @@ impl Decide {
             Some(why) => self.input_fails(&value.sensor, Arc::clone(why)),
             None => self.input_works(value),
         }
-        self.read(value);
+        self.feed(value);
     }
 
-    fn read(&mut self, value: &SensorValue) {
+    fn feed(&mut self, value: &SensorValue) {
         let plan = Arc::clone(self.engine.plan());
         let Some(input) = value.input(&plan, &self.clock) else { return };
         if matches!(input, Input::Undated(_)) {
@@ -313,7 +316,7 @@ impl Decide {
         self.flush();
         self.calibrated = Arc::new(CalibratedPlan::new(plan, hash, &site));
         self.commit = Commit::new(self.now(), Arc::clone(&self.calibrated));
-        self.read_states();
+        self.feed_states();
         self.stage_checkpoint();
     }
 
@@ -350,7 +353,7 @@ impl Decide {
 
     fn drain(&mut self) {
         while let Some(effect) = self.engine.poll() {
-            if let Effect::Planned(plan) = &effect {
+            if let Effect::PlanChanged(plan) = &effect {
                 self.plan = Arc::clone(plan);
             }
             self.perform(effect);
@@ -406,7 +409,7 @@ impl Decide {
                 self.stage_diagnostic("unwindowed", json!({ "sensor": sensor, "readings": readings }));
             }
             Effect::Output(effect) => self.act(effect),
-            Effect::Alert(..) | Effect::Sensor(_) | Effect::Planned(_) => {}
+            Effect::Alert(..) | Effect::Sensor(_) | Effect::PlanChanged(_) => {}
         }
     }
 

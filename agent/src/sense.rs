@@ -31,7 +31,7 @@ use board::BoardRegistry;
 use bus::{BusConfig, BusContext, HealthHandle};
 use endpoint::Endpoint;
 use host::Machine;
-use i2c::{CalibrationRequest, Circuits};
+use i2c::{CalibrationRequest, EzoStates};
 use line::{LabelMatches, SharedLabelMatches};
 use queue::Queue;
 use released::Ports;
@@ -82,7 +82,7 @@ pub(crate) struct BusTasks {
     labels: BTreeMap<Id, SharedLabelMatches>,
     /// State of the circuits of each bus of kind I2C, and the sender of requests to them. Outlives the bus: a probe stays in its solution when
     /// the port is changed, or the bus taken out and put back.
-    circuits: BTreeMap<Id, (CalibrationSender, Arc<Mutex<Circuits>>)>,
+    circuits: BTreeMap<Id, (CalibrationSender, Arc<Mutex<EzoStates>>)>,
 }
 
 /// Sends calibration requests to the circuits of a bus of kind I2C. One request waits, while another is handled.
@@ -216,7 +216,7 @@ impl BusTasks {
             BusKind::I2c => {
                 let port = name_of(&address).to_owned();
                 let new = || {
-                    let (sender, circuits) = Circuits::new();
+                    let (sender, circuits) = EzoStates::new();
                     (sender, Arc::new(Mutex::new(circuits)))
                 };
                 let (sender, circuits) = self.circuits.entry(id.clone()).or_insert_with(new).clone();

@@ -69,7 +69,7 @@ mod window_rows;
 use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
-pub(crate) use boot::{AlertNumbers, CurrentBoot, EarlierState};
+pub(crate) use boot::{AlertNumberRange, CurrentBoot, EarlierState};
 pub(crate) use buffer::{BLOCK_INTERVAL, Losses};
 pub(crate) use checkpoint::StoredCheckpoint;
 pub(crate) use commit::{AlertRef, Commit, NewEvent};

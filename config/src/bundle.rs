@@ -85,7 +85,7 @@ pub struct ContentHash([u8; 32]);
 
 /// How a bundle stands to the active one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum BundleOrder {
     /// A higher version with other content: to be applied.
     Newer,
     /// A higher version with the content of the active one: only its number is new.
@@ -217,13 +217,13 @@ impl Bundle {
 
     /// How it stands to the active bundle, if there is one.
     #[must_use]
-    pub fn against(&self, active: Option<(u64, ContentHash)>) -> Order {
+    pub fn against(&self, active: Option<(u64, ContentHash)>) -> BundleOrder {
         match active {
-            None => Order::Newer,
-            Some((version, hash)) if self.version > version && self.hash == hash => Order::SameContent,
-            Some((version, _)) if self.version > version => Order::Newer,
-            Some((version, hash)) if self.version == version && self.hash == hash => Order::Active,
-            Some(_) => Order::Older,
+            None => BundleOrder::Newer,
+            Some((version, hash)) if self.version > version && self.hash == hash => BundleOrder::SameContent,
+            Some((version, _)) if self.version > version => BundleOrder::Newer,
+            Some((version, hash)) if self.version == version && self.hash == hash => BundleOrder::Active,
+            Some(_) => BundleOrder::Older,
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum Effect {
     /// Something to do with an actuator.
     Output(interlock::Effect),
     /// From here on, sensors are counted as in this plan.
-    Planned(Arc<Plan>),
+    PlanChanged(Arc<Plan>),
 }
 
 /// Why something was not done.

@@ -122,7 +122,8 @@ pub enum Input {
     #[serde(rename = "line")]
     Unmatched(Id),
     /// Something happened to actuators: a command, an outcome, a hold.
-    Output(interlock::ActuatorInput),
+    #[serde(rename = "output")]
+    Actuator(interlock::ActuatorInput),
     /// Numbers of alerts above `after` and through `through` are reserved on the disk ([`Reserve`]).
     Reserved {
         /// Numbers up to this one may be in use.
@@ -333,7 +334,7 @@ impl Engine {
             Input::EndSilence(number) => self.end_silence(number),
             Input::Calibrate { sensor, calibration } => self.calibrate(sensor, calibration),
             Input::Bus { bus, up } => self.set_bus(bus, up),
-            Input::Output(input) => self.set_output(input),
+            Input::Actuator(input) => self.set_output(input),
             Input::Unmatched(bus) => self.note_unmatched(&bus),
             Input::Reserved { after, through } => self.numbers.reserved(after, through),
         }

@@ -16,7 +16,7 @@ use super::rows::{Actuate, ActuatorRow, Hold, HoldRow, Person};
 use super::views;
 use crate::clock::Clock;
 use crate::console::listed;
-use crate::decide::{DecideRequest, EngineContext};
+use crate::decide::{DecideRequest, DecideState};
 use crate::random;
 
 /// A command that is not carried out within this time never is; shorter than the wait for its answer.
@@ -64,8 +64,8 @@ pub(super) async fn hold(State(api): Api, _: MayChange, body: Body<Hold>) -> Ans
     let wanted = zone.clone();
     api.query(move |engine, _, _| check_zone(engine, &wanted)).await??;
     let change = interlock::ActuatorInput::Hold { zone: zone.clone(), span, by };
-    let holds = |engine: &Engine, _: &EngineContext, clock: &Clock| views::holds(engine, clock);
-    let rows = api.change_and_query(Input::Output(change), holds).await?;
+    let holds = |engine: &Engine, _: &DecideState, clock: &Clock| views::holds(engine, clock);
+    let rows = api.change_and_query(Input::Actuator(change), holds).await?;
     let is_own = |row: &HoldRow| row.zone == zone && row.by.is_some() && row.switch.is_none();
     api.answer(rows.into_iter().filter(is_own).collect())
 }
@@ -94,7 +94,7 @@ pub(super) async fn end_hold(
         Some(_) => interlock::ActuatorInput::EndHold { zone, by },
         None => interlock::ActuatorInput::ReleaseDoses { zone, by },
     };
-    api.change_and_query(Input::Output(change), |_, _, _| ()).await?;
+    api.change_and_query(Input::Actuator(change), |_, _, _| ()).await?;
     row.still_held_by = holds.filter_map(|other| other.by).collect();
     api.answer(vec![row])
 }

@@ -16,7 +16,7 @@ use super::rows::Answer;
 use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::{ConfigStatus, Retry};
-use crate::decide::{DecideRequest, EngineContext, EngineQuery, LiveLine};
+use crate::decide::{DecideRequest, DecideState, EngineQuery, LiveLine};
 use crate::health::TaskHealth;
 use crate::notify;
 use crate::sense::released::Ports;
@@ -103,7 +103,7 @@ impl ApiState {
     /// Reads the engine, between two of its inputs.
     pub(super) async fn query<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
+        query: impl FnOnce(&Engine, &DecideState, &Clock) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         self.ask(|answer| DecideRequest::Query(self.answering(answer, query))).await
     }
@@ -112,7 +112,7 @@ impl ApiState {
     pub(super) async fn change_and_query<T: Send + 'static>(
         &self,
         input: Input,
-        query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
+        query: impl FnOnce(&Engine, &DecideState, &Clock) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         self.change(|answer| DecideRequest::Input(input, self.answering(answer, query))).await
     }
@@ -120,7 +120,7 @@ impl ApiState {
     fn answering<T: Send + 'static>(
         &self,
         answer: oneshot::Sender<T>,
-        query: impl FnOnce(&Engine, &EngineContext, &Clock) -> T + Send + 'static,
+        query: impl FnOnce(&Engine, &DecideState, &Clock) -> T + Send + 'static,
     ) -> EngineQuery {
         let clock = self.clock.clone();
         Box::new(move |engine, context| drop(answer.send(query(engine, context, &clock))))

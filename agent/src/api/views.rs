@@ -14,7 +14,7 @@ use tilth_core::value::{Steps, Value};
 
 use super::rows::{ActuatorRow, AlertCounts, AlertRow, Digits, HoldRow, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::{EngineContext, explanation, why_unmatched};
+use crate::decide::{DecideState, explanation, why_unmatched};
 use crate::transition::between;
 
 /// RFC 3339 in UTC.
@@ -22,7 +22,7 @@ pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
     at.map(|at| at.to_string())
 }
 
-pub(super) fn sensors(engine: &Engine, context: &EngineContext, clock: &Clock) -> Vec<SensorRow> {
+pub(super) fn sensors(engine: &Engine, context: &DecideState, clock: &Clock) -> Vec<SensorRow> {
     let (plan, now) = (engine.plan(), now(engine, clock).uptime);
     let row = |view: SensorView| {
         let sensor = plan.sensor(view.sensor);
@@ -48,7 +48,7 @@ pub(super) fn sensors(engine: &Engine, context: &EngineContext, clock: &Clock) -
 /// State of the bus, hub or dosing that a sensor stands for, and its reason; none of a sensor that measures something.
 fn state_of(
     engine: &Engine,
-    context: &EngineContext,
+    context: &DecideState,
     (sensor, newest): (&Sensor, Option<(Value, Stamp)>),
     now: Uptime,
 ) -> Option<(String, Option<String>)> {
@@ -72,7 +72,7 @@ fn state_of(
 }
 
 /// Reason why a sensor has no good value.
-fn why_of_sensor(engine: &Engine, context: &EngineContext, view: &SensorView) -> Option<String> {
+fn why_of_sensor(engine: &Engine, context: &DecideState, view: &SensorView) -> Option<String> {
     let sensor = engine.plan().sensor(view.sensor);
     let fault = context.faults.get(&sensor.id).map(ToString::to_string);
     if let Some(why) = fault.or_else(|| engine.doubt(view.sensor)) {
@@ -97,7 +97,7 @@ pub(super) fn now(engine: &Engine, clock: &Clock) -> Stamp {
 }
 
 /// Open alerts by number; with `all` pending ones too.
-pub(super) fn alerts(engine: &Engine, context: &EngineContext, clock: &Clock, all: bool) -> Vec<AlertRow> {
+pub(super) fn alerts(engine: &Engine, context: &DecideState, clock: &Clock, all: bool) -> Vec<AlertRow> {
     let mut alerts: Vec<AlertRow> = engine
         .alerts()
         .filter(|view| all || !matches!(view.state, AlertState::Pending(_)))
@@ -107,7 +107,7 @@ pub(super) fn alerts(engine: &Engine, context: &EngineContext, clock: &Clock, al
     alerts
 }
 
-fn alert(view: &AlertView, engine: &Engine, context: &EngineContext, now: Stamp) -> AlertRow {
+fn alert(view: &AlertView, engine: &Engine, context: &DecideState, now: Stamp) -> AlertRow {
     let AlertView { state, silenced_until, inhibition, details } = view;
     let AlertDetails { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = details;
     let (state, until) = match state {

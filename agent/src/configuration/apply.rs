@@ -16,11 +16,11 @@ use tracing::{error, warn};
 
 use super::active::ActiveConfig;
 use super::compiled::Compiled;
-use super::probation::{self, BusActivity, Expected, Observation, Observed, Origin, Probation, ProbationResult};
+use super::probation::{self, Blame, BusActivity, Expected, Observation, Observed, Probation, ProbationResult};
 use super::reporter::{ConfigReporter, ConfigSummary};
 use crate::clock::{self, ClockMode};
 use crate::console::{counted, tell};
-use crate::decide::{DecideRequest, EngineContext};
+use crate::decide::{DecideRequest, DecideState};
 use crate::findings::Problems;
 use crate::health::TaskHealth;
 use crate::sense::SensorInputs;
@@ -67,7 +67,7 @@ impl Applier {
     }
 
     /// Sensors that must be good again under a configuration of this origin, by what is observed before it becomes active.
-    pub(super) async fn expected_sensors(&self, compiled: &Compiled, origin: Origin) -> BTreeMap<SensorId, Expected> {
+    pub(super) async fn expected_sensors(&self, compiled: &Compiled, origin: Blame) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
         expected.values_mut().for_each(|expected| expected.origin = origin);
@@ -134,7 +134,7 @@ impl Applier {
     /// Observes sensors, buses and memory; `None` while decide does not run.
     async fn observe(&self) -> Option<Observation> {
         let (answer, answered) = oneshot::channel();
-        let look = move |engine: &Engine, context: &EngineContext| {
+        let look = move |engine: &Engine, context: &DecideState| {
             let _ = answer.send(sensors(engine, context));
         };
         let _ = self.to_decide.send(DecideRequest::Query(Box::new(look))).await;
@@ -181,7 +181,7 @@ pub(super) fn rejection(problems: &Problems) -> Value {
     json!({ "state": "refused", "problems": problems.lines })
 }
 
-fn sensors(engine: &Engine, context: &EngineContext) -> BTreeMap<SensorId, Observed> {
+fn sensors(engine: &Engine, context: &DecideState) -> BTreeMap<SensorId, Observed> {
     let views = engine.sensors().filter(|view| engine.plan().sensor(view.sensor).state_of_bus.is_none());
     let observed = views.map(|view| {
         let id = engine.plan().sensor(view.sensor).id.clone();
@@ -224,8 +224,8 @@ mod tests {
         let mut engine = Engine::new(Arc::new(plan), Start { boot: 1, at, wall: None });
         let (id, sensor) = (SensorId::new("tank/ph").unwrap(), engine.plan().sensor_ix("tank/ph").unwrap());
         engine.handle(at, Input::Reading(Raw { sensor, at, value: 6.5, quality: Quality::Suspect }));
-        let mut context = EngineContext::default();
-        let problem = |context: &EngineContext| sensors(&engine, context)[&id].problem.clone();
+        let mut context = DecideState::default();
+        let problem = |context: &DecideState| sensors(&engine, context)[&id].problem.clone();
         assert_eq!(problem(&context), engine.doubt(sensor));
         context.faults.insert(id.clone(), "it is not compensated".into());
         assert_eq!(problem(&context).as_deref(), Some("it is not compensated"));

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::bundle::{self, Bundle, ContentHash, Order, TrustedKey};
+use tilth_config::bundle::{self, Bundle, BundleOrder, ContentHash, TrustedKey};
 use tilth_config::{Document, Documents, Files, Level, Loaded, Purpose, Text, load_documents, plain_file};
 use tracing::warn;
 
@@ -23,28 +23,28 @@ pub(super) struct Rejection {
 }
 
 /// Verifies a bundle: signed by the hub, for this device, and not older than `highest`. Its content is not looked at. Returns how it
-/// stands to the `active` one, which is never [`Order::Older`].
+/// stands to the `active` one, which is never [`BundleOrder::Older`].
 pub(super) fn check(
     bytes: &[u8],
     key: &TrustedKey,
     enrolment: &Enrolment,
     active: Option<(u64, ContentHash)>,
     highest: u64,
-) -> Result<(Bundle, Order), Rejection> {
+) -> Result<(Bundle, BundleOrder), Rejection> {
     let bundle = bundle::verify(bytes, key, &enrolment.tenant, &enrolment.device)
         .map_err(|error| Rejection { version: claimed_version(bytes), reason: error.to_string() })?;
     let (version, order) = (bundle.version, bundle.against(active));
     let reject = |reason| Err(Rejection { version: Some(version), reason });
     match order {
-        Order::Older => {
+        BundleOrder::Older => {
             let runs = active.map_or(0, |(version, _)| version);
             reject(format!("version {version} is not above the running version {runs}"))
         }
         // The highest version itself may come again: it is the one that was lost.
-        Order::SameContent | Order::Newer if version < highest => {
+        BundleOrder::SameContent | BundleOrder::Newer if version < highest => {
             reject(format!("version {version} is below version {highest}, which was running before"))
         }
-        Order::Active | Order::SameContent | Order::Newer => Ok((bundle, order)),
+        BundleOrder::Active | BundleOrder::SameContent | BundleOrder::Newer => Ok((bundle, order)),
     }
 }
 

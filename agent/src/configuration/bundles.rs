@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tilth_config::bundle::{Bundle, Order, TrustedKey};
+use tilth_config::bundle::{Bundle, BundleOrder, TrustedKey};
 use tilth_config::sha256;
 use tilth_sync::engine::NewestBundle;
 use tokio::sync::oneshot;
@@ -34,7 +34,7 @@ use super::bundle_files::{
 };
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
-use super::probation::{Origin, Probation};
+use super::probation::{Blame, Probation};
 use super::startup::Startup;
 use crate::clock::ClockMode;
 use crate::durable::Unreadable;
@@ -88,7 +88,7 @@ impl Bundles {
             match failed.clone() {
                 // A bundle that has failed and could not be reverted before the start is reverted with the first judgement.
                 _ if is_active => {
-                    applier.probation = Some(Probation::new(sensors.clone(), Origin::Bundle, None));
+                    applier.probation = Some(Probation::new(sensors.clone(), Blame::Bundle, None));
                 }
                 Some(reason) => self.finish_revert(&reason, applier).await,
                 // The agent ended before the bundle began, and it comes again.
@@ -144,7 +144,7 @@ impl Bundles {
         if let Err(why) = self.load_state(applier).await {
             return self.defer(&format!("a bundle waits: {why}"), applier);
         }
-        let signed = SignedBytes::new(bytes, &key);
+        let signed = UnverifiedBytes::new(bytes, &key);
         // With another signing key the same bytes may be good.
         let is_it = |rejected: &RejectedBundle| rejected.hash == signed.hash && rejected.trusted == signed.trusted;
         if self.state.rejected.as_ref().is_some_and(is_it) {
@@ -165,7 +165,7 @@ impl Bundles {
     /// Checks a bundle, and tries one that is newer.
     async fn check(
         &mut self,
-        signed: SignedBytes,
+        signed: UnverifiedBytes,
         key: TrustedKey,
         applier: &mut Applier,
     ) -> Result<Option<NewestBundle>, NotSaved> {
@@ -174,12 +174,12 @@ impl Bundles {
         let check = move || bundle::check(&bytes, &key, &enrolment, active, highest);
         match blocking_check(None, check).await {
             Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
-            Ok((bundle, Order::Newer)) => {
+            Ok((bundle, BundleOrder::Newer)) => {
                 let content = Some(bundle.hash.to_string());
-                self.attempt(bundle, SignedBytes { content, ..signed }, applier).await
+                self.attempt(bundle, UnverifiedBytes { content, ..signed }, applier).await
             }
-            Ok((bundle, Order::SameContent)) => self.take_version(bundle, signed, applier).await.map(Some),
-            Ok((_, Order::Active | Order::Older)) => Ok(None),
+            Ok((bundle, BundleOrder::SameContent)) => self.take_version(bundle, signed, applier).await.map(Some),
+            Ok((_, BundleOrder::Active | BundleOrder::Older)) => Ok(None),
         }
     }
 
@@ -187,7 +187,7 @@ impl Bundles {
     async fn attempt(
         &mut self,
         bundle: Bundle,
-        signed: SignedBytes,
+        signed: UnverifiedBytes,
         applier: &mut Applier,
     ) -> Result<Option<NewestBundle>, NotSaved> {
         let memory = anonymous_memory();
@@ -214,11 +214,11 @@ impl Bundles {
 
     async fn reject(
         &mut self,
-        signed: SignedBytes,
+        signed: UnverifiedBytes,
         rejection: Rejection,
         applier: &mut Applier,
     ) -> Option<NewestBundle> {
-        let (SignedBytes { hash, trusted, content, .. }, Rejection { version, reason }) = (signed, rejection);
+        let (UnverifiedBytes { hash, trusted, content, .. }, Rejection { version, reason }) = (signed, rejection);
         let is_signed = content.is_some();
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
         let active = applier.active().name();
@@ -247,7 +247,7 @@ impl Bundles {
     async fn take_version(
         &mut self,
         bundle: Bundle,
-        signed: SignedBytes,
+        signed: UnverifiedBytes,
         applier: &mut Applier,
     ) -> Result<NewestBundle, NotSaved> {
         let (bytes, mut state) = (signed.bytes, self.state.clone());
@@ -267,11 +267,11 @@ impl Bundles {
         &mut self,
         bundle: Arc<Bundle>,
         compiled: Compiled,
-        signed: SignedBytes,
+        signed: UnverifiedBytes,
         memory: Option<u64>,
         applier: &mut Applier,
     ) -> Result<Option<NewestBundle>, NotSaved> {
-        let expected = applier.expected_sensors(&compiled, Origin::Bundle).await;
+        let expected = applier.expected_sensors(&compiled, Blame::Bundle).await;
         let probation = OnProbation::begin(signed.hash, signed.trusted, &bundle, expected.clone());
         // A bundle that comes while another one is on probation returns to the one before both.
         let is_first = self.state.probation.is_none();
@@ -279,7 +279,7 @@ impl Bundles {
         let save_previous = move |files: &BundleFiles| if is_first { files.save_previous() } else { Ok(()) };
         let version = bundle.version;
         self.save(state, save_previous).await.map_err(|why| NotSaved { version, why })?;
-        let probation = Probation::new(expected, Origin::Bundle, memory);
+        let probation = Probation::new(expected, Blame::Bundle, memory);
         let (summary, is_changed) = applier.activate(compiled, Some(Arc::clone(&bundle)), Some(probation)).await;
         // The process may end here; the attempt is already counted.
         let Some(()) = applier.wait_until_active().await else { return Ok(None) };
@@ -406,7 +406,7 @@ impl Bundles {
         let key = key.map_err(|error| format!("{error:#}"))?;
         // The hub already knows the version that this device has seen, and does not send it again: the bundle stays rejected in the
         // file, too, until its outcome is saved.
-        let checked = self.check(SignedBytes::new(bytes, &key), key, applier).await;
+        let checked = self.check(UnverifiedBytes::new(bytes, &key), key, applier).await;
         checked.map_err(|NotSaved { why, .. }| format!("it stays rejected, for saving it failed: {why}"))?;
         match (&self.state.rejected, applier.active().version()) {
             (None, Some((version, _))) => Ok(version),
@@ -472,7 +472,7 @@ impl Bundles {
 }
 
 /// Bytes of a received bundle.
-struct SignedBytes {
+struct UnverifiedBytes {
     /// SHA-256 of the bytes.
     hash: String,
     /// Id of the key that must have signed them.
@@ -482,10 +482,10 @@ struct SignedBytes {
     bytes: Arc<Vec<u8>>,
 }
 
-impl SignedBytes {
-    fn new(bytes: Vec<u8>, key: &TrustedKey) -> SignedBytes {
+impl UnverifiedBytes {
+    fn new(bytes: Vec<u8>, key: &TrustedKey) -> UnverifiedBytes {
         let (hash, trusted) = (hex::encode(sha256(&bytes)), key.id().to_string());
-        SignedBytes { hash, trusted, content: None, bytes: Arc::new(bytes) }
+        UnverifiedBytes { hash, trusted, content: None, bytes: Arc::new(bytes) }
     }
 }
 

@@ -13,7 +13,7 @@ use super::apply::Applier;
 use super::bundle::{self, ignored, log_ignored};
 use super::compiled::Compiled;
 use super::first_of;
-use super::probation::{Origin, Probation};
+use super::probation::{Blame, Probation};
 use super::removal_guard::{self, QUIET, RemovalGuard, removed_from_files};
 use crate::findings::Problems;
 
@@ -85,8 +85,8 @@ impl FileChanges {
     async fn apply(&mut self, compiled: Compiled, applier: &mut Applier) {
         *self = FileChanges::new(self.folder.clone());
         let hash = compiled.configured.hash.clone();
-        let expected = applier.expected_sensors(&compiled, Origin::Files).await;
-        let probation = Probation::new(expected, Origin::Files, None);
+        let expected = applier.expected_sensors(&compiled, Blame::Files).await;
+        let probation = Probation::new(expected, Blame::Files, None);
         let bundle = applier.active().bundle.clone();
         let (summary, is_changed) = applier.activate(compiled, bundle, Some(probation)).await;
         if is_changed {

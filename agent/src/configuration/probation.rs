@@ -57,12 +57,12 @@ pub(super) struct Expected {
     is_changed: bool,
     /// What a silent sensor is blamed on: the bundle, or files on site.
     #[serde(skip)]
-    pub(super) origin: Origin,
+    pub(super) origin: Blame,
 }
 
-/// Origin of a configuration.
+/// What is to blame for a sensor that stays silent: the bundle on probation, or files that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Origin {
+pub(super) enum Blame {
     #[default]
     Bundle,
     Files,
@@ -107,7 +107,7 @@ pub(super) enum ProbationResult {
     /// Every sensor is good again, or cannot be judged.
     Pass,
     /// The configuration of this origin does not work, and why in words. A bundle on probation is not to blame for changed files.
-    Fail(Origin, String),
+    Fail(Blame, String),
 }
 
 /// A configuration on probation.
@@ -130,8 +130,8 @@ pub(super) struct Probation {
     pub(super) expected: BTreeMap<SensorId, Expected>,
     /// Anonymous memory of the agent before the configuration was read, in bytes; `None` where that is not known.
     memory: Option<u64>,
-    /// Origin of the configuration that became active last.
-    origin: Origin,
+    /// What is to blame for the configuration that became active last.
+    origin: Blame,
     /// `None` before the first observation under the configuration.
     run: Option<ProbationRun>,
 }
@@ -194,7 +194,7 @@ pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observa
         let is_changed = is_changed((sensor, settings), (new_sensor, new_settings));
         let (bus, moved_to) = settings.bus.clone().zip(new_settings.bus.clone()).unzip();
         let moved_to = moved_to.filter(|_| bus != new_settings.bus);
-        Some((id.clone(), Expected { bus, moved_to, within, is_changed, origin: Origin::Bundle }))
+        Some((id.clone(), Expected { bus, moved_to, within, is_changed, origin: Blame::Bundle }))
     };
     before.input_settings.keys().filter_map(expect).collect()
 }
@@ -230,20 +230,20 @@ fn judging(sensor: &Sensor) -> impl PartialEq + '_ {
 }
 
 impl Probation {
-    pub(super) fn new(expected: BTreeMap<SensorId, Expected>, origin: Origin, memory: Option<u64>) -> Probation {
+    pub(super) fn new(expected: BTreeMap<SensorId, Expected>, origin: Blame, memory: Option<u64>) -> Probation {
         Probation { expected, memory, origin, run: None }
     }
 
     /// Sensors that have not recovered yet, and whose fault that is.
-    pub(super) fn pending_origins(&self) -> Vec<(SensorId, Origin)> {
+    pub(super) fn pending_origins(&self) -> Vec<(SensorId, Blame)> {
         self.pending().into_iter().filter_map(|id| Some((id.clone(), self.expected.get(&id)?.origin))).collect()
     }
 
     /// Expects no sensor any more that changed files silenced.
     pub(super) fn exempt_sensors_of_files(&mut self) {
-        self.expected.retain(|_, expected| expected.origin != Origin::Files);
+        self.expected.retain(|_, expected| expected.origin != Blame::Files);
         if let Some(run) = &mut self.run {
-            run.pending.retain(|_, pending| pending.expected.origin != Origin::Files);
+            run.pending.retain(|_, pending| pending.expected.origin != Blame::Files);
             run.memory = None;
         }
     }
@@ -290,7 +290,7 @@ impl Probation {
                 overdue.push((pending.expected.origin, pending.describe(id, seen.sensors.get(id))));
             }
         }
-        for origin in [Origin::Bundle, Origin::Files] {
+        for origin in [Blame::Bundle, Blame::Files] {
             let of_it = overdue.iter().filter(|(of, _)| *of == origin);
             let of_it: Vec<String> = of_it.map(|(_, why)| why.clone()).collect();
             if !of_it.is_empty() {
@@ -309,7 +309,7 @@ impl ProbationRun {
     fn new(expected: &BTreeMap<SensorId, Expected>, seen: &Observation) -> ProbationRun {
         let pending = |(id, expected): (&SensorId, &Expected)| {
             let traffic = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.traffic);
-            let since = expected.runs_by_state(seen).then_some(seen.at);
+            let since = expected.runs_without_traffic(seen).then_some(seen.at);
             let baseline = seen.sensors.get(id).and_then(|observed| observed.newest);
             let expected = expected.clone();
             (id.clone(), Pending { expected, baseline, traffic, last_traffic: seen.at, since, was_overdue: false })
@@ -328,7 +328,7 @@ impl ProbationRun {
 
 impl Expected {
     /// Whether its time runs whatever its bus carries.
-    fn runs_by_state(&self, seen: &Observation) -> bool {
+    fn runs_without_traffic(&self, seen: &Observation) -> bool {
         let is_up = |bus: &Id| seen.buses.get(bus).is_some_and(|bus| bus.is_up);
         self.bus.as_ref().is_none_or(|bus| self.moved_to.as_ref().is_some_and(|to| is_up(bus) || is_up(to)))
     }
@@ -347,7 +347,7 @@ impl Pending {
 
     /// Notes whether its time runs since the last observation.
     fn note_bus(&mut self, seen: &Observation) {
-        if self.expected.runs_by_state(seen) {
+        if self.expected.runs_without_traffic(seen) {
             self.since.get_or_insert(seen.at);
             self.last_traffic = seen.at;
             return;

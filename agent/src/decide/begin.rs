@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::fault::LoggedFaults;
 use super::live::{LiveLine, LiveOutput};
 use super::stage::{self, StoreReplaced};
-use super::{Decide, DecideConfig, EngineContext};
+use super::{Decide, DecideConfig, DecideState};
 use crate::act::Outputs;
 use crate::checkpoint::{Checkpoint, LastPages, unreadable};
 use crate::clock::Clock;
@@ -29,7 +29,7 @@ use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Resumed};
 use crate::sense::store_ack::BoardPosition;
 use crate::store::thread::StoreWriter;
-use crate::store::{AlertNumbers, CalibratedPlan, Commit, LostHistory};
+use crate::store::{AlertNumberRange, CalibratedPlan, Commit, LostHistory};
 
 #[derive(Default)]
 pub(crate) struct RestoredState {
@@ -40,7 +40,7 @@ pub(crate) struct RestoredState {
     pub(crate) after: Vec<KeptReading>,
     /// How far the readings of each board are stored.
     pub(crate) positions: Vec<BoardPosition>,
-    pub(crate) alerts: AlertNumbers,
+    pub(crate) alerts: AlertNumberRange,
     /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,
     /// Lost history: rows that existed before this start.
@@ -76,7 +76,7 @@ pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handl
             }
             None => Default::default(),
         };
-    let AlertNumbers { after: alerts_after, through } = restored.alerts;
+    let AlertNumberRange { after: alerts_after, through } = restored.alerts;
     let reserve = Reserve { through: AlertId(through), fallback: AlertId(random::alert_number(through)) };
     let (boot, after) = (restored.boot, restored.after);
     let (alerts_after, reserve) = (Some(AlertId(alerts_after)), Some(reserve));
@@ -104,7 +104,7 @@ pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handl
         plan: Arc::clone(engine.plan()),
         engine,
         last_pages,
-        context: EngineContext { acknowledged_by, ..EngineContext::default() },
+        context: DecideState { acknowledged_by, ..DecideState::default() },
         page_runs,
         run: handles.run,
         reserved: AlertId(through),
@@ -157,9 +157,9 @@ pub(crate) fn begin(restored: RestoredState, configured: DecideConfig, mut handl
         decide.set_doses_unknown(lost);
     }
     if doses_unknown {
-        decide.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
+        decide.handle(Input::Actuator(interlock::ActuatorInput::DosesUnknown));
     }
-    decide.read_doses();
+    decide.feed_doses();
     decide.flush();
     decide
 }

@@ -10,7 +10,7 @@ use tilth_core::rules::Condition;
 use tilth_core::time::{Span, Uptime};
 use tracing::{info, warn};
 
-use super::{Decide, EngineContext};
+use super::{Decide, DecideState};
 use crate::notify::dispatch::Explanation;
 use crate::sense::sensor_value::SensorValue;
 
@@ -87,7 +87,7 @@ impl Decide {
 }
 
 /// Explains an alert about a faulty or silent sensor, where that is known.
-pub(crate) fn explanation(engine: &Engine, context: &EngineContext, key: &AlertKey) -> Option<Explanation> {
+pub(crate) fn explanation(engine: &Engine, context: &DecideState, key: &AlertKey) -> Option<Explanation> {
     let ix = engine.plan().sensor_ix(key.sensor.as_str())?;
     match engine.plan().rule(key)?.condition {
         Condition::Faulty => {
@@ -104,7 +104,7 @@ pub(crate) fn explanation(engine: &Engine, context: &EngineContext, key: &AlertK
 }
 
 /// Why the messages of a bus match no sensor, of a sensor `bus/NAME` whose messages come.
-pub(crate) fn why_unmatched(engine: &Engine, context: &EngineContext, sensor: &SensorId) -> Option<String> {
+pub(crate) fn why_unmatched(engine: &Engine, context: &DecideState, sensor: &SensorId) -> Option<String> {
     let bus = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?).state_of_bus.as_ref()?;
     context.unmatched.get(bus).filter(|_| engine.is_unmatched(bus)).cloned()
 }

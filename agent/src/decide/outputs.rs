@@ -27,7 +27,7 @@ const UNKNOWN_ADVICE: &str =
     "Look at the tanks and measure. Where a zone may be dosed again: tilth-agent hold ZONE --end";
 
 /// Answer to a person: why not, where an actuator was not switched.
-pub(crate) type Actuated = Result<(), Refusal>;
+pub(crate) type ActuateAnswer = Result<(), Refusal>;
 
 /// Bookings and commands without an answer yet.
 #[derive(Default)]
@@ -35,7 +35,7 @@ pub(super) struct PendingOutputs {
     /// Orders whose booking is part of the next commit.
     bookings: Vec<u64>,
     /// People who wait for the result of their command, by its id.
-    people: Vec<(Id, oneshot::Sender<Actuated>)>,
+    people: Vec<(Id, oneshot::Sender<ActuateAnswer>)>,
 }
 
 impl Decide {
@@ -49,7 +49,7 @@ impl Decide {
                 self.follow_bookings(&actuation);
             }
             interlock::Effect::Hold(_) => {
-                self.read_doses();
+                self.feed_doses();
                 self.stage_site_state();
             }
         }
@@ -60,7 +60,7 @@ impl Decide {
         if let ActuatorInput::Switched { order, on: true, .. } = outcome {
             self.sirens.confirm(order);
         }
-        self.handle(Input::Output(outcome));
+        self.handle(Input::Actuator(outcome));
     }
 
     /// Whether the next commit holds a booking, so that it must hold a checkpoint.
@@ -95,7 +95,7 @@ impl Decide {
         };
         if self.booking_failed != has_failed {
             self.booking_failed = has_failed;
-            self.read_doses();
+            self.feed_doses();
         }
     }
 
@@ -108,10 +108,10 @@ impl Decide {
         self.engine.holds().filter(|hold| hold.by == HeldBy::LostHistory).map(|hold| hold.zone).collect()
     }
 
-    /// Reads the sensor that stands for doses.
-    pub(super) fn read_doses(&mut self) {
+    /// Gives the engine the state of doses as a reading of its sensor.
+    pub(super) fn feed_doses(&mut self) {
         let is_good = !self.booking_failed && self.unknown_zones().is_empty();
-        self.read_state(&SensorId::doses(), is_good);
+        self.feed_state(&SensorId::doses(), is_good);
     }
 
     /// Why the sensor that stands for doses is bad, and what to do.
@@ -129,18 +129,19 @@ impl Decide {
         Some(Explanation { why, advice: Some(UNKNOWN_ADVICE) })
     }
 
-    /// History was lost. Where a kill alone explains what was found, what was booked is there.
+    /// History was lost. Where nothing is missing but what a killed process had not written, every booking is on the disk, and doses stay
+    /// known.
     pub(super) fn set_doses_unknown(&mut self, lost: &LostHistory) {
         if lost.amount != LossAmount::PerhapsNone {
-            self.handle(Input::Output(ActuatorInput::DosesUnknown));
+            self.handle(Input::Actuator(ActuatorInput::DosesUnknown));
         }
     }
 
     /// Gives the engine a person's command. The person is answered when it is switched, or refused.
-    pub(super) fn actuate(&mut self, command: interlock::Command, answer: oneshot::Sender<Actuated>) {
+    pub(super) fn actuate(&mut self, command: interlock::Command, answer: oneshot::Sender<ActuateAnswer>) {
         let (id, wanted) = (command.id.clone(), command.wanted);
         self.pending_outputs.people.push((id.clone(), answer));
-        self.handle(Input::Output(ActuatorInput::Command(command)));
+        self.handle(Input::Actuator(ActuatorInput::Command(command)));
         if wanted == Wanted::Off {
             // An actuator that was off has nothing to report.
             self.answer_person(&id, Ok(()));
@@ -156,7 +157,7 @@ impl Decide {
         }
     }
 
-    fn answer_person(&mut self, id: &Id, answer: Actuated) {
+    fn answer_person(&mut self, id: &Id, answer: ActuateAnswer) {
         // A repeated command has the id of the first; its callers are answered in their order.
         if let Some(index) = self.pending_outputs.people.iter().position(|(asked, _)| asked == id) {
             let _ = self.pending_outputs.people.remove(index).1.send(answer);
@@ -167,7 +168,7 @@ impl Decide {
     /// Switches every output off, as far as the tasks of the buses take it.
     pub(super) fn switch_off(&mut self, done: oneshot::Sender<()>) {
         self.sirens = Sirens::default();
-        self.handle(Input::Output(ActuatorInput::Stop));
+        self.handle(Input::Actuator(ActuatorInput::Stop));
         let _ = done.send(());
     }
 
@@ -176,6 +177,6 @@ impl Decide {
         let now = self.engine.now().uptime;
         self.engine.restore_outputs(&before.record, now - before.at);
         self.drain();
-        self.read_doses();
+        self.feed_doses();
     }
 }

@@ -14,7 +14,7 @@ use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 use tokio::sync::oneshot;
 
-use super::Actuated;
+use super::ActuateAnswer;
 use crate::checkpoint::AcknowledgedBy;
 use crate::sense::bus::MissingValues;
 use crate::store::LostHistory;
@@ -38,7 +38,7 @@ pub(crate) enum DecideRequest {
     /// Switch an actuator; answered when it was, or with why not.
     Actuate {
         command: Box<interlock::Command>,
-        answer: oneshot::Sender<Actuated>,
+        answer: oneshot::Sender<ActuateAnswer>,
     },
     /// Switch every output off, before a stop; answered when the orders are on their way.
     SwitchOff(oneshot::Sender<()>),
@@ -87,12 +87,12 @@ pub(crate) struct DecideConfig {
     pub(crate) merged: Merged,
 }
 
-/// Read of the engine, between two inputs; as the answer of a request, right after it took effect.
-pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &EngineContext) + Send>;
+/// Runs on the engine between two inputs. As the answer of a request it runs right after the request took effect.
+pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &DecideState) + Send>;
 
 /// State of decide beside the engine.
 #[derive(Debug, Default)]
-pub(crate) struct EngineContext {
+pub(crate) struct DecideState {
     pub(crate) readings: ReadingCounts,
     /// Notifications given up since the start because too many waited.
     pub(crate) lost_notifications: u64,

@@ -30,7 +30,7 @@ const EXPIRES: Span = Span::from_secs(30);
 pub(super) struct Sirens {
     sirens: BTreeMap<Id, SirenEntry>,
     /// Something happened that may change what is audible.
-    is_due: bool,
+    may_have_changed: bool,
     /// Inputs about actuators that wait for their sirens.
     inputs: VecDeque<(Id, siren::Input)>,
     /// Last status reported to notify.
@@ -73,7 +73,8 @@ impl Sirens {
 
     /// Notes an effect of the engine that sirens follow.
     pub(super) fn note(&mut self, effect: &Effect) {
-        self.is_due |= matches!(effect, Effect::Alert(..) | Effect::Page(_) | Effect::Site | Effect::Planned(_));
+        self.may_have_changed |=
+            matches!(effect, Effect::Alert(..) | Effect::Page(_) | Effect::Site | Effect::PlanChanged(_));
         match effect {
             Effect::Output(interlock::Effect::Switch(switch)) if switch.on => {
                 let of = self.sirens.values_mut().filter(|siren| siren.actuator == switch.actuator);
@@ -123,7 +124,7 @@ impl Decide {
                 self.siren(&id, siren::Input::Bus(state));
             }
         }
-        self.sirens.is_due = true;
+        self.sirens.may_have_changed = true;
         self.follow_sirens();
     }
 
@@ -158,7 +159,7 @@ impl Decide {
         while let Some((channel, input)) = self.sirens.inputs.pop_front() {
             self.siren(&channel, input);
         }
-        if self.sirens.sirens.is_empty() || !mem::take(&mut self.sirens.is_due) {
+        if self.sirens.sirens.is_empty() || !mem::take(&mut self.sirens.may_have_changed) {
             return;
         }
         let audible: Vec<_> = self.engine.alerts().filter_map(|view| self.audible(&view)).collect();
@@ -212,7 +213,7 @@ impl Decide {
             expires: now + EXPIRES,
             by: Origin::Channel(channel.clone()),
         };
-        self.decide(now, Input::Output(interlock::ActuatorInput::Command(command)));
+        self.decide(now, Input::Actuator(interlock::ActuatorInput::Command(command)));
     }
 
     /// Reports the status of the sirens, where that changed, to notify and to the log.

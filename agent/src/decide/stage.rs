@@ -125,7 +125,7 @@ impl Decide {
             }
         }
         if doses_unknown {
-            self.handle(Input::Output(interlock::ActuatorInput::DosesUnknown));
+            self.handle(Input::Actuator(interlock::ActuatorInput::DosesUnknown));
         }
     }
 

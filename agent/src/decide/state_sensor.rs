@@ -19,7 +19,7 @@ impl Decide {
         self.context.buses.insert(bus.clone(), down.map(str::to_owned));
         self.handle(Input::Bus { bus: bus.clone(), up });
         self.update_sirens_on(bus, &down.map_or(Ok(()), |why| Err(format!("its board is away: {why}"))));
-        self.read_state(&SensorId::of_bus(bus), up);
+        self.feed_state(&SensorId::of_bus(bus), up);
     }
 
     /// A message came from a bus and matched no sensor.
@@ -34,7 +34,7 @@ impl Decide {
         for (channel, problem) in problems {
             let can_send = problem.is_none();
             if before.get(&channel).is_none_or(|before| before.is_none() != can_send) {
-                self.read_state(&SensorId::of_channel(&channel), can_send);
+                self.feed_state(&SensorId::of_channel(&channel), can_send);
             }
         }
     }
@@ -42,24 +42,24 @@ impl Decide {
     /// The hub accepts or rejects this device.
     pub(super) fn hub_changed(&mut self, accepts: bool) {
         self.hub_accepts = Some(accepts);
-        self.read_state(&SensorId::hub_accepts(), accepts);
+        self.feed_state(&SensorId::hub_accepts(), accepts);
     }
 
-    /// Reads every state sensor again: a new plan may have sensors for states that began before it.
-    pub(super) fn read_states(&mut self) {
+    /// Gives the engine each state again as a reading of its sensor: a new plan may have sensors for states that began before it.
+    pub(super) fn feed_states(&mut self) {
         for (bus, down) in self.context.buses.clone() {
-            self.read_state(&SensorId::of_bus(&bus), down.is_none());
+            self.feed_state(&SensorId::of_bus(&bus), down.is_none());
         }
         for (channel, problem) in self.modem_problems.clone() {
-            self.read_state(&SensorId::of_channel(&channel), problem.is_none());
+            self.feed_state(&SensorId::of_channel(&channel), problem.is_none());
         }
         if let Some(accepts) = self.hub_accepts {
-            self.read_state(&SensorId::hub_accepts(), accepts);
+            self.feed_state(&SensorId::hub_accepts(), accepts);
         }
-        self.read_doses();
+        self.feed_doses();
     }
 
-    pub(super) fn read_state(&mut self, sensor: &SensorId, is_good: bool) {
+    pub(super) fn feed_state(&mut self, sensor: &SensorId, is_good: bool) {
         self.follow_clock();
         let Some(sensor) = self.engine.plan().sensor_ix(sensor.as_str()) else { return };
         let (at, value) = (self.now(), f64::from(u8::from(is_good)));

@@ -10,7 +10,7 @@ use super::*;
 use crate::clock::ClockMode;
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle};
-use crate::store::{AlertNumbers, BLOCK_INTERVAL, Policy};
+use crate::store::{AlertNumberRange, BLOCK_INTERVAL, Policy};
 
 mod numbers;
 mod outputs;
@@ -89,7 +89,7 @@ impl Life {
             live: broadcast::channel(LIVE).0,
             recording: None,
         };
-        let alerts = AlertNumbers { after: 0, through: 100 };
+        let alerts = AlertNumberRange { after: 0, through: 100 };
         let restored = RestoredState { alerts, ..restored };
         Life { decide: begin(restored, configured(farm), handles), clock, asked, store, _folder: folder }
     }
@@ -323,7 +323,7 @@ async fn clients_that_ask_without_pause_delay_no_value_and_no_deadline() {
     };
     let look = async || {
         let (look, looked) = oneshot::channel();
-        let count = |_: &Engine, context: &EngineContext| look.send(context.readings.decided).unwrap();
+        let count = |_: &Engine, context: &DecideState| look.send(context.readings.decided).unwrap();
         requests.send(DecideRequest::Query(Box::new(count))).await.unwrap();
         looked.await.unwrap()
     };
@@ -409,7 +409,7 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     while !matches!(asked.recv().await, Some(notify::NotifyRequest::Dispatch(Request::Page(..)))) {}
     assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
     let (look, looked) = oneshot::channel();
-    let count = |_: &Engine, context: &EngineContext| look.send(context.readings.decided).unwrap();
+    let count = |_: &Engine, context: &DecideState| look.send(context.readings.decided).unwrap();
     requests.send(DecideRequest::Query(Box::new(count))).await.unwrap();
     let decided = looked.await.unwrap();
     assert!(decided < values as u64, "all {values} values were decided on first");

@@ -77,7 +77,7 @@ impl Player {
             if let Effect::Output(effect) = &effect
                 && let Some(outcome) = outcome(effect)
             {
-                self.engine.handle(self.engine.now().uptime, Input::Output(outcome));
+                self.engine.handle(self.engine.now().uptime, Input::Actuator(outcome));
             }
         }
         Ok(())

@@ -223,7 +223,7 @@ impl Session {
 
     fn poll(&mut self) -> Option<(Effect, Arc<Plan>)> {
         let effect = self.engine.poll()?;
-        if let Effect::Planned(plan) = &effect {
+        if let Effect::PlanChanged(plan) = &effect {
             self.plan = Arc::clone(plan);
         }
         Some((effect, Arc::clone(&self.plan)))

@@ -33,7 +33,7 @@ use super::endpoint::Endpoint;
 use super::queue::SenseMessage;
 use super::released::Ports;
 use super::sensor_value::SensorValue;
-use super::store_ack::{StoreAck, StoreProgress};
+use super::store_ack::{AckRequest, StoreProgress};
 use crate::console::counted;
 use crate::random;
 use channel_types::ChannelType;
@@ -335,7 +335,7 @@ impl Board {
                 }
                 (Effect::RequestAck(through, position), _) => {
                     self.registry.set_position(position.clone());
-                    self.push(std::mem::take(&mut values), StoreAck::new(through, position, &self.store_progress));
+                    self.push(std::mem::take(&mut values), AckRequest::new(through, position, &self.store_progress));
                 }
                 (Effect::Outcome(outcome), _) => self.context.outputs.report(outcome),
                 (Effect::Connected, _) => self.on_connected(),
@@ -374,7 +374,7 @@ impl Board {
     }
 
     /// Hands on the values of readings, which the board keeps until they are stored.
-    fn push(&self, values: Vec<SensorValue>, ack: StoreAck) {
+    fn push(&self, values: Vec<SensorValue>, ack: AckRequest) {
         let mut health = self.context.health.lock();
         for value in &values {
             health.messages.set_fault(&value.sensor, value.fault.as_ref());

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::bus::blocking;
 use super::port::{self, Port};
-use super::released::{OpenPort, Ports, tcp_line};
+use super::released::{PortClaim, Ports, tcp_line};
 
 /// How long a connection over TCP may take to open, and the other end to take bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) enum Endpoint {
 #[derive(Debug)]
 pub(crate) enum ByteStream {
     Serial(Port),
-    Tcp(TcpStream, OpenPort),
+    Tcp(TcpStream, PortClaim),
 }
 
 impl Endpoint {

@@ -67,7 +67,7 @@ const NOT_BEGUN: &str = "the step was given up before it began";
 /// State of the circuits of a bus, and the steps that people ask of them. Outlives the open bus and its task: a probe stays in its
 /// solution when a cable is moved.
 #[derive(Debug)]
-pub(crate) struct Circuits {
+pub(crate) struct EzoStates {
     requests: mpsc::Receiver<CalibrationRequest>,
     states: BTreeMap<(I2cChip, u8), CircuitState>,
 }
@@ -81,11 +81,11 @@ struct CircuitState {
     temperature: Option<(Uptime, f64)>,
 }
 
-impl Circuits {
+impl EzoStates {
     /// The circuits, and the sender of requests to them: one request waits, while another is handled.
-    pub(crate) fn new() -> (mpsc::Sender<CalibrationRequest>, Circuits) {
+    pub(crate) fn new() -> (mpsc::Sender<CalibrationRequest>, EzoStates) {
         let (sender, requests) = mpsc::channel(1);
-        (sender, Circuits { requests, states: BTreeMap::new() })
+        (sender, EzoStates { requests, states: BTreeMap::new() })
     }
 
     fn of(&mut self, chip: &PolledChip) -> &mut CircuitState {
@@ -100,7 +100,7 @@ impl CircuitState {
 }
 
 /// Reads the chips for ever; opens the bus again while it is not found or held. One task at a time has the circuits.
-pub(crate) async fn run(port: String, circuits: Arc<Mutex<Circuits>>, context: BusContext) {
+pub(crate) async fn run(port: String, circuits: Arc<Mutex<EzoStates>>, context: BusContext) {
     let path = port.clone();
     serve(move || LinuxBus::open(&path), &port, &mut *circuits.lock().await, context).await;
 }
@@ -109,7 +109,7 @@ pub(crate) async fn run(port: String, circuits: Arc<Mutex<Circuits>>, context: B
 async fn serve<B: I2c + Send + 'static>(
     open: impl Fn() -> io::Result<B> + Clone + Send + 'static,
     port: &str,
-    circuits: &mut Circuits,
+    circuits: &mut EzoStates,
     context: BusContext,
 ) {
     context.clock.started().await;
@@ -162,7 +162,7 @@ struct PolledChip {
     ready: Option<Instant>,
     /// Step of a calibration that comes before its next reading; no command for a query.
     requested: Option<(Option<CalibrationCommand>, StartSignal, Answer)>,
-    /// Receiver of the result of the step that was begun.
+    /// Where the result of the step that was begun goes.
     answer: Option<Answer>,
 }
 
@@ -187,7 +187,7 @@ struct ChipPoller<'a> {
     held: u32,
     /// Whether a chip was reached, or missed on a working bus, since the bus was opened.
     is_up: bool,
-    circuits: &'a mut Circuits,
+    circuits: &'a mut EzoStates,
     context: BusContext,
 }
 

@@ -12,7 +12,7 @@ use tilth_config::{Parity, Serial};
 use tokio::io::AsyncReadExt;
 use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream, StopBits};
 
-use super::released::{OpenPort, Ports};
+use super::released::{PortClaim, Ports};
 
 #[derive(Debug)]
 pub(crate) struct Port {
@@ -20,7 +20,7 @@ pub(crate) struct Port {
     path: PathBuf,
     /// Which device the path led to.
     device: u64,
-    open: OpenPort,
+    open: PortClaim,
 }
 
 impl Port {
@@ -59,7 +59,7 @@ impl Port {
     pub(crate) fn open_without_reset(serial: &Serial, ports: &Ports) -> io::Result<Port> {
         let _open = ports.open(device_at(Path::new(&serial.port))?)?;
         // Held until the port is open: closed before, it would hang up once more.
-        let held = keep_up(Path::new(&serial.port));
+        let held = clear_hupcl(Path::new(&serial.port));
         let port = Port::open(serial, ports);
         drop(held);
         port
@@ -100,7 +100,7 @@ pub(super) fn reason(port: &str, error: &io::Error) -> String {
 }
 
 /// Clears `HUPCL` of a port, so that closing it does not pull its control lines down; of what is no port nothing is changed.
-fn keep_up(path: &Path) -> io::Result<OwnedFd> {
+fn clear_hupcl(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let port = rustix::fs::open(path, flags, Mode::empty())?;
     let mut settings = tcgetattr(&port)?;

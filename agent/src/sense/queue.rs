@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::bus::MissingValues;
 use super::line::LabelMatches;
 use super::sensor_value::SensorValue;
-use super::store_ack::StoreAck;
+use super::store_ack::AckRequest;
 
 /// Ten seconds of a hundred values a second: longer than decide is ever away.
 const CAPACITY: usize = 1024;
@@ -31,7 +31,7 @@ pub(crate) enum SenseMessage {
     /// The board of a bus said who it is.
     Board { bus: Id, board: [u8; 8] },
     /// Values of a board, which keeps its readings until the store has acknowledged them; never dropped here.
-    BoardValues { values: Vec<SensorValue>, ack: StoreAck },
+    BoardValues { values: Vec<SensorValue>, ack: AckRequest },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -201,7 +201,7 @@ mod tests {
         let (queue, told) = (Queue::with_capacity(6), tokio::sync::watch::Sender::default());
         let held = |n: u32| SenseMessage::BoardValues {
             values: vec![sensor_value("z/board", f64::from(n))],
-            ack: StoreAck::new(u64::from(n), BoardPosition::made(n), &told),
+            ack: AckRequest::new(u64::from(n), BoardPosition::made(n), &told),
         };
         (1..=3).for_each(|n| queue.push(held(n)));
         (0..100).for_each(|n| queue.push(value(&format!("z/s{}", n % 17), f64::from(n))));

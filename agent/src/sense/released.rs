@@ -33,7 +33,7 @@ pub(super) fn tcp_line(address: &str) -> u64 {
 
 /// A port that the agent has open or is opening. Dropping it says that it is closed.
 #[derive(Debug)]
-pub(crate) struct OpenPort {
+pub(crate) struct PortClaim {
     ports: Ports,
     device: u64,
     changes: watch::Receiver<BTreeMap<u64, Usage>>,
@@ -51,7 +51,7 @@ impl Ports {
     ///
     /// # Errors
     /// Where the port is released.
-    pub(super) fn open(&self, device: u64) -> io::Result<OpenPort> {
+    pub(super) fn open(&self, device: u64) -> io::Result<PortClaim> {
         let mut is_released = false;
         self.0.send_modify(|ports| {
             let usage = ports.entry(device).or_default();
@@ -61,7 +61,7 @@ impl Ports {
         if is_released {
             return Err(left());
         }
-        Ok(OpenPort { ports: self.clone(), device, changes: self.0.subscribe() })
+        Ok(PortClaim { ports: self.clone(), device, changes: self.0.subscribe() })
     }
 
     /// Closes a port, by its path or as `tcp://HOST:PORT`, and keeps it closed as long as the result lives. Returns once it is closed.
@@ -103,7 +103,7 @@ impl Ports {
     }
 }
 
-impl OpenPort {
+impl PortClaim {
     /// Returns once the port is to be closed, with the reason. Cancelling is safe.
     pub(super) async fn released(&mut self) -> io::Error {
         let device = self.device;
@@ -112,7 +112,7 @@ impl OpenPort {
     }
 }
 
-impl Drop for OpenPort {
+impl Drop for PortClaim {
     fn drop(&mut self) {
         self.ports.change(self.device, |usage| usage.open -= 1);
     }

@@ -33,8 +33,9 @@ const BACKLOG_GAIN: Span = Span::from_mins(1);
 /// Steps at the pace of a counter of milli- or microseconds after which a column is one.
 const COUNTER_STEPS: u32 = 3;
 
-/// A step of a counter is measured over at least this long, and looked for at most so long.
+/// A step of a counter is measured over at least this long.
 const COUNTER_STEP: Span = Span(500);
+/// Without such a step within this time the measurement begins again.
 const COUNTER_STEP_LONGEST: Span = Span::from_secs(5);
 
 /// Why a reading's own time is not accepted, where the configuration asks for it.
@@ -235,7 +236,8 @@ fn backlog(before: Trend, slack_left: Span, burst: Option<StampArrival>, point: 
     if slack_left >= Span::ZERO {
         return State::Backlog { trend, slack_left, burst };
     }
-    // A pause ends a burst. Within one a clock whose lines were kept until it was sent looks like a backlog.
+    // A pause ends a burst. Within a burst, lines that were held back and sent together look like a backlog also where the clock is wrong, so
+    // bursts are compared with each other.
     match burst {
         Some(earlier) if before.last.at - earlier.at < PACE_WINDOW => {
             State::Doubted { trend: Trend::new(point), lines: 1, burst }

@@ -1,6 +1,6 @@
 //! Acknowledgement by the store: a board keeps each reading until the store has it, so its bus has to learn how far that is.
 //!
-//! Behind the values of readings a bus hands decide a [`StoreAck`]. It goes with them into a commit, and the store's thread confirms it
+//! Behind the values of readings a bus hands decide a [`AckRequest`]. It goes with them into a commit, and the store's thread confirms it
 //! once that commit is on the disk. The bus then sees [`StoreProgress`] change, and tells the board which readings it may forget.
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::board::pulses::Counted;
+use super::board::pulses::NewestCounts;
 
 /// Up to which reading a board's readings are accepted. Stored in their transaction, so that readings that come again after the agent was
 /// killed are recognised.
@@ -22,14 +22,14 @@ pub(crate) struct BoardPosition {
     /// Checksums of the newest readings, the last one last: a board with others under their numbers restarted since.
     pub(crate) recent: VecDeque<u16>,
     /// Counters of pulses, from which the next readings count.
-    #[serde(default, skip_serializing_if = "Counted::is_empty")]
-    pub(crate) counted: Counted,
+    #[serde(default, skip_serializing_if = "NewestCounts::is_empty")]
+    pub(crate) counted: NewestCounts,
 }
 
 /// Request of a bus to acknowledge readings of its board. The store's thread confirms it once all that came before it is on the disk, and
-/// counts in it what it had to drop of them.
+/// counts in it what it had to drop of them. The board learns it by `Received`; its own `Ack` answers commands.
 #[derive(Debug, Clone)]
-pub(crate) struct StoreAck {
+pub(crate) struct AckRequest {
     /// Number of the newest of those readings; numbers only rise.
     through: u64,
     /// What the store keeps with those readings.
@@ -48,15 +48,15 @@ pub(crate) struct StoreProgress {
     pub(crate) dropped: u64,
 }
 
-impl StoreAck {
+impl AckRequest {
     /// Asks to tell `bus` once the readings through a number, and with them the position, are stored.
-    pub(crate) fn new(through: u64, position: BoardPosition, bus: &watch::Sender<StoreProgress>) -> StoreAck {
-        StoreAck { through, position, range: 0..0, bus: bus.clone() }
+    pub(crate) fn new(through: u64, position: BoardPosition, bus: &watch::Sender<StoreProgress>) -> AckRequest {
+        AckRequest { through, position, range: 0..0, bus: bus.clone() }
     }
 
     /// Sets which readings of the commit it covers.
-    pub(crate) fn of(self, range: Range<usize>) -> StoreAck {
-        StoreAck { range, ..self }
+    pub(crate) fn of(self, range: Range<usize>) -> AckRequest {
+        AckRequest { range, ..self }
     }
 
     /// Shifts the range: this many readings come before those of the commit.
@@ -80,7 +80,7 @@ impl StoreAck {
     }
 
     /// Whether confirming a later ack says all that confirming this one does.
-    pub(crate) fn is_covered_by(&self, later: &StoreAck) -> bool {
+    pub(crate) fn is_covered_by(&self, later: &AckRequest) -> bool {
         self.through <= later.through && self.bus.same_channel(&later.bus)
     }
 
@@ -94,8 +94,8 @@ impl StoreAck {
     }
 }
 
-impl PartialEq for StoreAck {
-    fn eq(&self, other: &StoreAck) -> bool {
+impl PartialEq for AckRequest {
+    fn eq(&self, other: &AckRequest) -> bool {
         (self.through, &self.range) == (other.through, &other.range) && self.bus.same_channel(&other.bus)
     }
 }
@@ -104,7 +104,7 @@ impl PartialEq for StoreAck {
 impl BoardPosition {
     /// The position of a board whose readings before `next` were accepted.
     pub(crate) fn made(next: u32) -> BoardPosition {
-        BoardPosition { board: [1; 8], next, recent: VecDeque::from([7]), counted: Counted::from([(5, (9, 100))]) }
+        BoardPosition { board: [1; 8], next, recent: VecDeque::from([7]), counted: NewestCounts::from([(5, (9, 100))]) }
     }
 }
 
@@ -112,8 +112,8 @@ impl BoardPosition {
 mod tests {
     use super::*;
 
-    fn ack(through: u64, bus: &watch::Sender<StoreProgress>) -> StoreAck {
-        StoreAck::new(through, BoardPosition::made(through as u32), bus)
+    fn ack(through: u64, bus: &watch::Sender<StoreProgress>) -> AckRequest {
+        AckRequest::new(through, BoardPosition::made(through as u32), bus)
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) struct CurrentBoot {
 
 /// Numbers of alerts: those above `after` and through `through` are reserved, and not in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct AlertNumbers {
+pub(crate) struct AlertNumberRange {
     pub(crate) after: u64,
     pub(crate) through: u64,
 }
@@ -52,14 +52,14 @@ pub(crate) struct EarlierState {
     pub(crate) site: Option<SiteState>,
     /// Totals of actuators.
     pub(crate) outputs: Option<Box<OutputsBefore>>,
-    pub(crate) alerts: AlertNumbers,
+    pub(crate) alerts: AlertNumberRange,
 }
 
 impl Store {
     /// The number of the boot that runs, and the numbers that its alerts may have, above `after`. The operating system's boot
     /// id tells whether only this program was started again. On a disk that is full or read-only the boot begins all the
     /// same: its row comes with the first commit, and until then no numbers are reserved. On any other error no boot began.
-    pub(crate) fn begin_boot(&mut self, os_boot: &str, after: u64) -> Result<(u32, AlertNumbers), StoreError> {
+    pub(crate) fn begin_boot(&mut self, os_boot: &str, after: u64) -> Result<(u32, AlertNumberRange), StoreError> {
         let newest = "SELECT id, os_boot FROM boot ORDER BY id DESC LIMIT 1";
         let read = |row: &Row| Ok((row.get(0)?, row.get(1)?));
         let last: Option<(u32, String)> = self.reader.0.query_row(newest, [], read).optional()?;
@@ -76,7 +76,7 @@ impl Store {
             Err(error) => return Err(error),
         };
         self.boot_unwritten = through == after;
-        Ok((number, AlertNumbers { after, through }))
+        Ok((number, AlertNumberRange { after, through }))
     }
 
     fn write_beginning(&mut self, alerts_through: u64) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tilth_core::time::{Span, Uptime};
 
 use super::commit::Commit;
-use crate::sense::store_ack::StoreAck;
+use crate::sense::store_ack::AckRequest;
 
 /// How long readings gather unless somebody says otherwise: the shortest that keeps a small farm within 60 MB a day. With
 /// one commit, it is what a power cut may cost (docs/decisions/2026-11-20-store-layout.md).
@@ -207,7 +207,7 @@ impl Buffer {
 
     /// The first `count` commits are committed, and what was dropped: confirms their acks. Returns until when, where more waits.
     pub(crate) fn committed(&mut self, count: usize) -> Option<Uptime> {
-        self.commits[..count].iter().flat_map(|commit| &commit.acks).for_each(StoreAck::confirm);
+        self.commits[..count].iter().flat_map(|commit| &commit.acks).for_each(AckRequest::confirm);
         let until = self.commits.drain(..count).map(|commit| commit.now).max();
         if self.commits.is_empty() {
             *self = Buffer::new(self.interval);
@@ -265,7 +265,7 @@ fn drop_oldest(commit: &mut Commit, most: Sizes) -> Sizes {
 }
 
 /// The first readings of a commit were dropped: what the acks of boards say then, as few of them as that takes.
-fn drop_of_acks(acks: &mut Vec<StoreAck>, readings: usize) {
+fn drop_of_acks(acks: &mut Vec<AckRequest>, readings: usize) {
     acks.iter_mut().for_each(|ack| ack.drop_first(readings));
     let is_covered = |at: usize| acks[at + 1..].iter().any(|later| acks[at].is_covered_by(later));
     let mut is_kept: Vec<bool> = (0..acks.len()).map(|at| acks[at].has_values() || !is_covered(at)).collect();

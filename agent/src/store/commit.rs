@@ -27,7 +27,7 @@ use super::window_block;
 use super::window_rows::{self, WindowBlocks};
 use crate::checkpoint::Checkpoint;
 use crate::clock::Anchor;
-use crate::sense::store_ack::StoreAck;
+use crate::sense::store_ack::AckRequest;
 
 /// A reading this far behind its block's commit is kept in a block of late ones, so that a span of time can be found by the
 /// order of blocks. More than the longest block interval.
@@ -46,7 +46,7 @@ pub(crate) struct Commit {
     /// Judged readings, in order of arrival.
     pub(crate) readings: Vec<Reading>,
     /// Acknowledgements of readings that a board holds: sent once this commit, and with it all before it, is on the disk.
-    pub(crate) acks: Vec<StoreAck>,
+    pub(crate) acks: Vec<AckRequest>,
     /// Windows that closed, in order.
     pub(crate) windows: Vec<Closed>,
     /// What happened, for the lane events.

@@ -96,13 +96,13 @@ fn each_way_that_two_bundles_stand_to_each_other() {
     let bundle = read(&sealed(7, &content(), &key())).unwrap();
     let (same, other) = (bundle.hash, ContentHash::of(&json!({})));
     for (running, expected) in [
-        (None, Order::Newer),
-        (Some((6, other)), Order::Newer),
-        (Some((6, same)), Order::SameContent),
-        (Some((7, same)), Order::Active),
-        (Some((7, other)), Order::Older),
-        (Some((8, same)), Order::Older),
-        (Some((8, other)), Order::Older),
+        (None, BundleOrder::Newer),
+        (Some((6, other)), BundleOrder::Newer),
+        (Some((6, same)), BundleOrder::SameContent),
+        (Some((7, same)), BundleOrder::Active),
+        (Some((7, other)), BundleOrder::Older),
+        (Some((8, same)), BundleOrder::Older),
+        (Some((8, other)), BundleOrder::Older),
     ] {
         assert_eq!(bundle.against(running), expected, "{running:?}");
     }

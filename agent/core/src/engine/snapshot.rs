@@ -279,7 +279,7 @@ impl Engine {
         let mut next =
             Engine::of_snapshot(Arc::clone(&plan), &self.snapshot()).expect("the format is this version's own");
         next.effects = std::mem::take(&mut self.effects);
-        next.effects.push_back(Effect::Planned(plan));
+        next.effects.push_back(Effect::PlanChanged(plan));
         next.interlock = std::mem::take(&mut self.interlock);
         *self = next;
         self.arm();

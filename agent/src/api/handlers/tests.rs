@@ -21,7 +21,7 @@ use crate::api::problem::MEDIA_TYPE;
 use crate::api::state::Limits;
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::{ConfigStatus, Retry};
-use crate::decide::{DecideRequest, EngineContext};
+use crate::decide::{DecideRequest, DecideState};
 use crate::health::TaskHealth;
 use crate::sense::released::Ports;
 use crate::store::tests::farm::{Folder, booted, options};
@@ -153,7 +153,7 @@ async fn an_acknowledgement_is_answered_with_the_alert_as_it_was_then() {
     let (to_decide, mut requests) = mpsc::channel(1);
     let router = router_with(&folder, mpsc::channel(1).0, to_decide);
     let decide = async {
-        let context = EngineContext::default();
+        let context = DecideState::default();
         while let Some(request) = requests.recv().await {
             match request {
                 DecideRequest::Input(input, answer) => {

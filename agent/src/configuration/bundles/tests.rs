@@ -28,7 +28,7 @@ use super::super::status::ConfigStatus;
 use super::super::{Configuration, FileChanges, Retry};
 use super::*;
 use crate::clock::Clock;
-use crate::decide::{DecideRequest, EngineContext};
+use crate::decide::{DecideRequest, DecideState};
 use crate::health::TaskHealth;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
@@ -217,7 +217,7 @@ impl Bench {
             DecideRequest::Barrier(done) => done.send(()).unwrap(),
             DecideRequest::Query(look) => {
                 self.read();
-                let beside = EngineContext::default();
+                let beside = DecideState::default();
                 // Before anything is decided nothing can be seen.
                 if let Some(engine) = &self.engine {
                     look(engine, &beside);

@@ -98,7 +98,7 @@ fn judge_change(
     mut each: impl FnMut(i64, &mut Farm),
 ) -> (i64, ProbationResult) {
     let mut farm = farm.clone();
-    let mut probation = Probation::new(expected(&config(before), &config(now), &farm.0), Origin::Bundle, None);
+    let mut probation = Probation::new(expected(&config(before), &config(now), &farm.0), Blame::Bundle, None);
     for second in 0..=600 {
         farm.0.at = Uptime(second * 1000);
         if second > 0 {
@@ -113,7 +113,7 @@ fn judge_change(
 }
 
 fn fails(reason: &str) -> ProbationResult {
-    ProbationResult::Fail(Origin::Bundle, reason.to_owned())
+    ProbationResult::Fail(Blame::Bundle, reason.to_owned())
 }
 
 /// All sensors speak as they do.
@@ -376,7 +376,7 @@ fn a_reason_names_a_few_sensors_and_counts_the_rest() {
 fn what_it_took_to_compile_a_configuration_counts_as_growth() {
     let mut farm = Farm::new();
     let expected = expected(&config(FARM), &config(FARM), &farm.0);
-    let mut probation = Probation::new(expected, Origin::Bundle, Some(50 << 20));
+    let mut probation = Probation::new(expected, Blame::Bundle, Some(50 << 20));
     farm.0.memory = Some(500 << 20);
     assert_eq!(probation.judge(&farm.0), ProbationResult::Wait);
     farm.0.at = Uptime(1000);
@@ -389,16 +389,16 @@ fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_ow
         let mut farm = Farm::new();
         let mut expected = expected(&config(FARM), &config(FARM), &farm.0);
         for id in of_files {
-            expected.get_mut(&SensorId::new(id).unwrap()).unwrap().origin = Origin::Files;
+            expected.get_mut(&SensorId::new(id).unwrap()).unwrap().origin = Blame::Files;
         }
-        let mut probation = Probation::new(expected, Origin::Files, None);
+        let mut probation = Probation::new(expected, Blame::Files, None);
         for second in 1..600 {
             farm.0.at = Uptime(second * 1000);
             let before = farm.0.sensors.clone();
             all_speak(second, &mut farm);
             silent.iter().for_each(|id| *farm.sensor(id) = before[&SensorId::new(id).unwrap()].clone());
             match probation.judge(&farm.0) {
-                ProbationResult::Fail(Origin::Files, _) if second < 60 => probation.exempt_sensors_of_files(),
+                ProbationResult::Fail(Blame::Files, _) if second < 60 => probation.exempt_sensors_of_files(),
                 ProbationResult::Wait => {}
                 result => return result,
             }
@@ -408,5 +408,5 @@ fn what_changed_files_silence_is_their_fault_and_what_the_bundle_silenced_its_ow
     let since = "has had no value since 2026-03-01T00:00:00Z";
     assert_eq!(silent(&["room/temp"], &["room/temp"]), ProbationResult::Pass, "the rest is awaited on");
     assert_eq!(silent(&["room/temp"], &["room/temp", "pi/load"]), fails(&format!("pi/load {since}")));
-    assert_eq!(silent(&["room/hum"], &["room/hum"]), ProbationResult::Fail(Origin::Files, format!("room/hum {since}")));
+    assert_eq!(silent(&["room/hum"], &["room/hum"]), ProbationResult::Fail(Blame::Files, format!("room/hum {since}")));
 }

@@ -1,6 +1,6 @@
 //! Bookings, orders and answers, with a real store.
 
-use crate::store::{AlertNumbers, EarlierState, LossAmount, LostHistory};
+use crate::store::{AlertNumberRange, EarlierState, LossAmount, LostHistory};
 use std::time::Duration;
 
 use tilth_core::interlock::{self, ActuatorState, Origin, Refusal, SwitchOrder, Wanted};
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::checkpoint::{Checkpoint, OutputsBefore};
-use crate::decide::Actuated;
+use crate::decide::ActuateAnswer;
 
 const DOSER: &str = "
 [actuators.acid]
@@ -41,7 +41,7 @@ impl Board {
         let orders = life.decide.outputs.of_bus(&Id::new("gateway").unwrap());
         // Orders of the start had no bus yet, and are lost.
         while let Ok(outcome) = life.decide.order_outcomes.try_recv() {
-            life.decide.handle(Input::Output(outcome));
+            life.decide.handle(Input::Actuator(outcome));
         }
         // As the bus does when it has opened its port.
         life.decide.handle(Input::Bus { bus: Id::new("gateway").unwrap(), up: true });
@@ -59,7 +59,7 @@ impl Board {
         obeyed
     }
 
-    fn command(&mut self, id: &str, wanted: Wanted) -> oneshot::Receiver<Actuated> {
+    fn command(&mut self, id: &str, wanted: Wanted) -> oneshot::Receiver<ActuateAnswer> {
         let (answer, answered) = oneshot::channel();
         let command = interlock::Command {
             id: Id::new(id).unwrap(),
@@ -76,7 +76,7 @@ impl Board {
     /// Waits for the store's word and gives it to the engine.
     async fn booked(&mut self) {
         let outcome = timeout(Duration::from_secs(20), self.life.decide.order_outcomes.recv()).await.unwrap().unwrap();
-        self.life.decide.handle(Input::Output(outcome));
+        self.life.decide.handle(Input::Actuator(outcome));
     }
 
     fn hour(&self) -> (Span, ActuatorState) {
@@ -91,7 +91,7 @@ impl Board {
     }
 }
 
-async fn answer(answered: oneshot::Receiver<Actuated>) -> Actuated {
+async fn answer(answered: oneshot::Receiver<ActuateAnswer>) -> ActuateAnswer {
     timeout(Duration::from_secs(20), answered).await.unwrap().unwrap()
 }
 
@@ -214,7 +214,7 @@ async fn doses_of_a_memory_that_cannot_be_read_are_unknown() {
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
     let restored = RestoredState { boot: 0, ..RestoredState::default() };
     let mut board = Board::with(Life::restored(0, &format!("{FARM}{DOSER}"), restored));
-    let alerts = AlertNumbers { after: 0, through: 100 };
+    let alerts = AlertNumberRange { after: 0, through: 100 };
     let earlier = EarlierState { boot: 2, has_boots: true, site: None, outputs: None, alerts };
     let news = StoreReplaced { earlier: Some(earlier), lost: None };
     board.life.decide.replaced = watch::channel(news).1;
@@ -266,7 +266,7 @@ async fn a_booking_that_is_not_kept_is_an_alert_until_one_is() {
     let outcome = timeout(Duration::from_secs(20), board.life.decide.order_outcomes.recv()).await.unwrap();
     let Some(interlock::ActuatorInput::Booked(order)) = outcome else { panic!("{outcome:?}") };
     assert!(!board.is_stopped());
-    board.life.decide.handle(Input::Output(interlock::ActuatorInput::NotBooked(order)));
+    board.life.decide.handle(Input::Actuator(interlock::ActuatorInput::NotBooked(order)));
     assert_eq!(answer(answered).await, Err(Refusal::NotBooked));
     assert!(board.is_stopped() && board.obey().is_empty());
     let answered = board.command("two", on(2));
@@ -288,9 +288,9 @@ async fn doses_of_a_lost_history_are_unknown_unless_a_kill_explains_it() {
     board.life.decide.handle_request(lost(LossAmount::PerhapsPart));
     assert_eq!(answer(board.command("one", on(2))).await, Err(Refusal::DosesUnknown));
     assert!(board.is_stopped());
-    let answer = Box::new(|_: &Engine, _: &EngineContext| ());
+    let answer = Box::new(|_: &Engine, _: &DecideState| ());
     let change = interlock::ActuatorInput::ReleaseDoses { zone: Id::new("room").unwrap(), by: "ann".to_owned() };
-    board.life.decide.handle_request(DecideRequest::Input(Input::Output(change), answer));
+    board.life.decide.handle_request(DecideRequest::Input(Input::Actuator(change), answer));
     assert!(!board.is_stopped());
 }
 

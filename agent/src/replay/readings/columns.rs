@@ -60,7 +60,7 @@ impl Measurement {
 
     /// What a word says: `true` of counts and contacts, `open` of contacts.
     fn word(self, text: &[u8]) -> Option<f64> {
-        let truth = numbers::truth(text).filter(|_| self.quantity.is_none_or(number::has_truths));
+        let truth = numbers::truth(text).filter(|_| self.quantity.is_none_or(number::takes_bools));
         truth.or_else(|| {
             number::contact(str::from_utf8(text).ok()?).filter(|_| self.quantity == Some(Quantity::Contact))
         })

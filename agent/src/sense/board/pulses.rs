@@ -13,25 +13,25 @@ pub(super) struct Pulses {
 }
 
 /// Counter and board time of the newest reading of each channel that counts.
-pub(crate) type Counted = BTreeMap<u8, (u32, u32)>;
+pub(crate) type NewestCounts = BTreeMap<u8, (u32, u32)>;
 
 /// The counters of one board.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counters {
-    pub(super) counted: Counted,
+    pub(super) counted: NewestCounts,
     /// All readings since the board's boot were taken: a counter that was not read yet began at 0 with it.
     is_from_boot: bool,
 }
 
 impl Counters {
     /// Counters of which these readings were the newest ones.
-    pub(super) fn resumed(counted: Counted) -> Counters {
+    pub(super) fn resumed(counted: NewestCounts) -> Counters {
         Counters { counted, is_from_boot: false }
     }
 
     /// Counters of a board that has just booted.
     pub(super) fn of_new_boot() -> Counters {
-        Counters { counted: Counted::new(), is_from_boot: true }
+        Counters { counted: NewestCounts::new(), is_from_boot: true }
     }
 
     /// Takes the next reading of a channel that counts. None where there is no reading before, or the counter restarted between them: as

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::texts;
 use crate::sense::store_ack::BoardPosition;
 
-/// Connections and failures that wait for a bus; more than all ports of a board are retried in a second.
+/// Most events that wait for one bus. Each port is tried once a second, and there are fewer ports than this.
 const CAPACITY: usize = 8;
 
 /// How long a board that is gone is looked for at all ports before another one takes its place. Each port is asked twice in this time.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tilth_config::relay_number;
 use tilth_core::actuator::Output;
-use tilth_core::interlock::{ActuatorInput as Outcome, OutputReason, SWITCH_WITHIN, SwitchOrder as Order};
+use tilth_core::interlock::{ActuatorInput, OutputReason, SWITCH_WITHIN, SwitchOrder};
 use tilth_core::time::Span;
 use tilth_wire::{BoardKind, MAX_RELAYS, OffReason, Refusal, Switch, Switched, ToBoard, UNLIMITED};
 
@@ -20,7 +20,7 @@ const EXPIRES_AFTER: u32 = SWITCH_WITHIN.0 as u32;
 /// An order that the board has not answered.
 #[derive(Debug, Clone, PartialEq)]
 struct Waiting {
-    order: Order,
+    order: SwitchOrder,
     relay: u8,
     /// Id of the command on the wire.
     command: u32,
@@ -36,7 +36,7 @@ struct Waiting {
 pub(super) struct Relays {
     waiting: VecDeque<Waiting>,
     /// The newest order for each relay.
-    newest: BTreeMap<u8, Order>,
+    newest: BTreeMap<u8, SwitchOrder>,
     /// Relays that are energised as far as answers and reports say, as bits.
     energised: u8,
     /// Relays whose last time on the board made shorter than ordered, with the time ordered.
@@ -50,12 +50,12 @@ pub(super) fn relay(output: &Output) -> Option<u8> {
 }
 
 /// Whether the relay is energised by an order.
-fn is_energised(order: &Order) -> bool {
+fn is_energised(order: &SwitchOrder) -> bool {
     order.on != order.normally_energised
 }
 
 /// How long a relay is on by an order, in milliseconds of board time. Less than ordered where the board's clock may be slow: no dose is larger than booked.
-fn on_for(order: &Order, board: Option<BoardKind>) -> u32 {
+fn on_for(order: &SwitchOrder, board: Option<BoardKind>) -> u32 {
     let percent = match board {
         Some(BoardKind::Pico | BoardKind::Host) => 100,
         Some(BoardKind::Uno | BoardKind::Mega2560) | None => 100 - DRIFT_PERCENT,
@@ -69,10 +69,14 @@ fn on_for(order: &Order, board: Option<BoardKind>) -> u32 {
     }
 }
 
-/// Outcome of an order that reached no relay: an actuator that was to go on is off; whether one that was to go off is off is unknown.
-pub(super) fn not_sent(order: &Order) -> Outcome {
+/// ActuatorInput of an order that reached no relay: an actuator that was to go on is off; whether one that was to go off is off is unknown.
+pub(super) fn not_sent(order: &SwitchOrder) -> ActuatorInput {
     let why = Some(OutputReason::NotReached);
-    if order.on { Outcome::Switched { order: order.order, on: false, why } } else { Outcome::Lost(order.order) }
+    if order.on {
+        ActuatorInput::Switched { order: order.order, on: false, why }
+    } else {
+        ActuatorInput::Lost(order.order)
+    }
 }
 
 /// Why a relay is off that a board refused to switch on.
@@ -103,7 +107,7 @@ impl Relays {
     /// Takes an order for a board of this kind, whose command gets an id; one for the same relay that is not answered gives way to it.
     pub(super) fn order(
         &mut self,
-        order: Order,
+        order: SwitchOrder,
         (board, relay): (Option<BoardKind>, u8),
         command: u32,
         board_time: u32,
@@ -124,17 +128,18 @@ impl Relays {
 
     /// What is sent again after a second without an answer, and orders that are lost meanwhile. Switching off is repeated until it is
     /// answered.
-    pub(super) fn second(&mut self) -> (Vec<ToBoard>, Vec<Outcome>) {
+    pub(super) fn second(&mut self) -> (Vec<ToBoard>, Vec<ActuatorInput>) {
         self.waiting.iter_mut().for_each(|waiting| waiting.seconds += 1);
         let is_lost = |waiting: &Waiting| waiting.seconds == LOST_AFTER;
-        let lost = self.waiting.iter().filter(|waiting| is_lost(waiting)).map(|lost| Outcome::Lost(lost.order.order));
+        let lost =
+            self.waiting.iter().filter(|waiting| is_lost(waiting)).map(|lost| ActuatorInput::Lost(lost.order.order));
         let lost = lost.collect();
         self.waiting.retain(|waiting| !is_energised(&waiting.order) || !is_lost(waiting));
         (self.waiting.iter().map(Waiting::message).collect(), lost)
     }
 
     /// A command was done or refused.
-    pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<Outcome> {
+    pub(super) fn answered(&mut self, command: u32, refusal: Option<Refusal>) -> Option<ActuatorInput> {
         let ix = self.waiting.iter().position(|waiting| waiting.command == command)?;
         let Waiting { order, relay, .. } = self.waiting.remove(ix)?;
         let energised = match refusal {
@@ -145,38 +150,39 @@ impl Relays {
         };
         self.energised = self.energised & !(1 << relay) | u8::from(energised) << relay;
         let why = refusal.filter(|refusal| *refusal != Refusal::AlreadyOn).map(refused);
-        Some(Outcome::Switched { order: order.order, on: energised != order.normally_energised, why })
+        Some(ActuatorInput::Switched { order: order.order, on: energised != order.normally_energised, why })
     }
 
     /// The board switched a relay, by itself or by a command.
-    pub(super) fn switched(&mut self, switched: &Switched) -> Option<Outcome> {
+    pub(super) fn switched(&mut self, switched: &Switched) -> Option<ActuatorInput> {
         let order = self.newest.get(&switched.relay)?;
         let is_answered = self.waiting.iter().all(|waiting| waiting.relay != switched.relay);
         // An order that is under way is told by its answer.
         let off = switched.off.filter(|_| is_answered)?;
         self.energised &= !(1 << switched.relay);
-        Some(Outcome::Switched { order: order.order, on: order.normally_energised, why: ended(off) })
+        Some(ActuatorInput::Switched { order: order.order, on: order.normally_energised, why: ended(off) })
     }
 
     /// The board restarted, so all of its relays are off.
-    pub(super) fn restarted(&mut self) -> Vec<Outcome> {
+    pub(super) fn restarted(&mut self) -> Vec<ActuatorInput> {
         self.energised = 0;
         let why = Some(OutputReason::Restarted);
-        let off = |order: &Order| Outcome::Switched { order: order.order, on: order.normally_energised, why };
+        let off =
+            |order: &SwitchOrder| ActuatorInput::Switched { order: order.order, on: order.normally_energised, why };
         let outcomes = self.newest.values().map(off).collect();
         self.waiting.retain(|waiting| !is_energised(&waiting.order));
         outcomes
     }
 
     /// Normally energised relays that may have dropped out with the link, and the order that energises each again.
-    pub(super) fn to_reenergise(&self) -> Vec<(u8, Order)> {
-        let is_due = |(_, order): &(&u8, &Order)| order.normally_energised && !order.on;
+    pub(super) fn to_reenergise(&self) -> Vec<(u8, SwitchOrder)> {
+        let is_due = |(_, order): &(&u8, &SwitchOrder)| order.normally_energised && !order.on;
         self.newest.iter().filter(is_due).map(|(relay, order)| (*relay, order.clone())).collect()
     }
 
     /// Compares the Heartbeat's relays, as bits, with ours (a Switched may be lost). Returns outcomes of relays that went off unnoticed,
     /// and orders that correct a relay. Leaves alone relays without an order, or with one under way.
-    pub(super) fn heartbeat(&mut self, on: u8) -> (Vec<Outcome>, Vec<(u8, Order)>) {
+    pub(super) fn heartbeat(&mut self, on: u8) -> (Vec<ActuatorInput>, Vec<(u8, SwitchOrder)>) {
         let (mut outcomes, mut orders) = (Vec::new(), Vec::new());
         for (relay, order) in &self.newest {
             let bit = 1 << relay;
@@ -186,12 +192,12 @@ impl Relays {
                 continue;
             }
             if was_on && !is_on {
-                outcomes.push(Outcome::Switched { order: order.order, on: order.normally_energised, why: None });
+                outcomes.push(ActuatorInput::Switched { order: order.order, on: order.normally_energised, why: None });
             }
             if is_energised_at_rest && !is_on {
                 orders.push((*relay, order.clone()));
             } else if is_on && !was_on && !is_energised_at_rest {
-                orders.push((*relay, Order { on: order.normally_energised, at_most: None, ..order.clone() }));
+                orders.push((*relay, SwitchOrder { on: order.normally_energised, at_most: None, ..order.clone() }));
             }
             self.energised = self.energised & !bit | on & bit;
         }
@@ -232,14 +238,14 @@ mod tests {
 
     use super::*;
 
-    fn order(number: u64, on: bool, normally_energised: bool) -> Order {
+    fn order(number: u64, on: bool, normally_energised: bool) -> SwitchOrder {
         let output = Output::Board { bus: Id::new("gateway").unwrap(), channel: Id::new("relay-1").unwrap() };
         let at_most = on.then_some(Span(2_000)).filter(|_| !normally_energised);
-        Order { order: number, actuator: Id::new("pump").unwrap(), output, normally_energised, on, at_most }
+        SwitchOrder { order: number, actuator: Id::new("pump").unwrap(), output, normally_energised, on, at_most }
     }
 
-    fn off(order: u64, why: OutputReason) -> Option<Outcome> {
-        Some(Outcome::Switched { order, on: false, why: Some(why) })
+    fn off(order: u64, why: OutputReason) -> Option<ActuatorInput> {
+        Some(ActuatorInput::Switched { order, on: false, why: Some(why) })
     }
 
     /// A relay of a board with a crystal, whose clock is right.
@@ -264,7 +270,7 @@ mod tests {
         assert_eq!(on_for(relays.order(order(1, true, false), at(1), 50, 0)), 2_000);
         assert_eq!(relays.second().0.len(), 1);
         assert_eq!(relays.answered(49, None), None);
-        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: true, why: None }));
+        assert_eq!(relays.answered(50, None), Some(ActuatorInput::Switched { order: 1, on: true, why: None }));
         assert!(relays.second().0.is_empty());
         let done = Switched { at: 0, relay: 1, command: 50, off: Some(OffReason::Done) };
         assert_eq!(relays.switched(&done), off(1, OutputReason::Done));
@@ -278,7 +284,7 @@ mod tests {
     #[test]
     fn a_dose_is_not_larger_than_booked_on_a_board_whose_clock_is_slow() {
         let on_for = |board, span| {
-            let order = Order { at_most: Some(Span(span)), ..order(1, true, false) };
+            let order = SwitchOrder { at_most: Some(Span(span)), ..order(1, true, false) };
             on_for(Relays::default().order(order, (board, 1), 50, 0))
         };
         for (board, expected) in [
@@ -310,12 +316,12 @@ mod tests {
     fn switching_on_is_lost_without_an_answer_and_switching_off_is_repeated() {
         let mut relays = Relays::default();
         relays.order(order(1, true, false), at(1), 50, 0);
-        let lost: Vec<Outcome> = (0..5).flat_map(|_| relays.second().1).collect();
-        assert_eq!(lost, [Outcome::Lost(1)]);
+        let lost: Vec<ActuatorInput> = (0..5).flat_map(|_| relays.second().1).collect();
+        assert_eq!(lost, [ActuatorInput::Lost(1)]);
         assert!(relays.second().0.is_empty());
         assert_eq!(on_for(relays.order(order(2, false, false), at(1), 51, 0)), 0);
-        let lost: Vec<Outcome> = (0..5).flat_map(|_| relays.second().1).collect();
-        assert_eq!((lost, relays.second().0.len()), (vec![Outcome::Lost(2)], 1));
+        let lost: Vec<ActuatorInput> = (0..5).flat_map(|_| relays.second().1).collect();
+        assert_eq!((lost, relays.second().0.len()), (vec![ActuatorInput::Lost(2)], 1));
     }
 
     /// Guards against: a pump that counts as on though it stopped, or runs on though it counts as off, since a Switched was lost.
@@ -327,10 +333,10 @@ mod tests {
         assert_eq!(relays.heartbeat(0), (vec![], vec![]), "expected an order under way to be waited for");
         relays.answered(50, None);
         assert_eq!(relays.heartbeat(0b10), (vec![], vec![]));
-        assert_eq!(relays.heartbeat(0).0, [Outcome::Switched { order: 1, on: false, why: None }]);
+        assert_eq!(relays.heartbeat(0).0, [ActuatorInput::Switched { order: 1, on: false, why: None }]);
         assert_eq!(relays.heartbeat(0), (vec![], vec![]));
         let (outcomes, release) = relays.heartbeat(0b10);
-        assert_eq!((outcomes, release), (vec![], vec![(1, Order { at_most: None, ..order(1, false, false) })]));
+        assert_eq!((outcomes, release), (vec![], vec![(1, SwitchOrder { at_most: None, ..order(1, false, false) })]));
         assert_eq!(on_for(relays.order(order(1, false, false), at(1), 51, 0)), 0);
         relays.answered(51, None);
         assert_eq!(relays.heartbeat(0), (vec![], vec![]));
@@ -340,9 +346,9 @@ mod tests {
     fn a_siren_that_is_energised_at_rest_is_energised_again_after_a_restart_of_the_board() {
         let mut relays = Relays::default();
         assert_eq!(on_for(relays.order(order(1, false, true), at(1), 50, 0)), UNLIMITED);
-        assert_eq!(relays.answered(50, None), Some(Outcome::Switched { order: 1, on: false, why: None }));
+        assert_eq!(relays.answered(50, None), Some(ActuatorInput::Switched { order: 1, on: false, why: None }));
         let why = Some(OutputReason::Restarted);
-        assert_eq!(relays.restarted(), [Outcome::Switched { order: 1, on: true, why }]);
+        assert_eq!(relays.restarted(), [ActuatorInput::Switched { order: 1, on: true, why }]);
         assert_eq!(relays.to_reenergise(), [(1, order(1, false, true))]);
         assert_eq!([0b01, 0b10].map(|on| relays.heartbeat(on)), [(vec![], relays.to_reenergise()), (vec![], vec![])]);
         relays.order(order(1, false, true), at(1), 52, 0);

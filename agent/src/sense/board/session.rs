@@ -7,7 +7,7 @@ mod readings;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tilth_core::interlock::{ActuatorInput as Outcome, SwitchOrder as Order};
+use tilth_core::interlock::{ActuatorInput, SwitchOrder};
 use tilth_core::time::Uptime;
 use tilth_wire::{
     BoardId, DecodeError, Decoder, FrameError, FromBoard, Heartbeat, Hello, MAX_FRAME, ResetCause, Sample, ToBoard,
@@ -39,7 +39,7 @@ pub(super) enum Input<'a> {
     /// How far the store has the readings, and how many values it dropped.
     Stored(StoreProgress),
     /// The interlock orders a relay on or off.
-    Order(Order),
+    Order(SwitchOrder),
     /// What the configuration says of channels and relays from now on.
     Settings(Vec<Setting>),
 }
@@ -55,7 +55,7 @@ pub(super) enum Effect {
     /// `(boot count << 32) | sequence number`; the position is to be stored with the values.
     RequestAck(u64, BoardPosition),
     /// What became of an order.
-    Outcome(Outcome),
+    Outcome(ActuatorInput),
     Log(Topic, String),
     /// The board refuses a setting, or no longer does.
     RefusalsChanged,

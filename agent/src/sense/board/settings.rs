@@ -30,7 +30,7 @@ pub(super) fn settings(channels: &BTreeMap<u8, BoardChannel>, actuators: &[Actua
 
 fn measuring(channel: u8, configured: &BoardChannel) -> SetChannel {
     let BoardChannel { kind, interval, pulses, .. } = *configured;
-    // The bucket of a rain gauge moves a reed contact; the others may be too fast for that.
+    // The bucket of a rain gauge moves a reed contact, which the board debounces where oversampling is 0; the others may be too fast for that.
     let is_contact = pulses.is_some_and(|scale| scale.quantity == Quantity::Rain);
     let oversampling = if is_contact { OVERSAMPLING_OF_CONTACT } else { configured.oversampling };
     SetChannel { command: 0, channel, kind: channel_kind(kind), interval: millis(interval), oversampling }

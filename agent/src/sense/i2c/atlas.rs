@@ -52,7 +52,7 @@ enum EzoCommand {
 }
 
 /// What is known of a kind of circuit.
-struct Circuit {
+struct CircuitKind {
     /// Word of the circuit for itself.
     word: &'static str,
     /// Value of a reading until it says which it puts out.
@@ -148,7 +148,7 @@ impl Ezo {
             chip,
             answered: 0,
             asked: None,
-            outputs: vec![Circuit::of(chip).output],
+            outputs: vec![CircuitKind::of(chip).output],
             temperature: None,
             is_compensated: false,
             calibration: None,
@@ -233,7 +233,8 @@ impl Ezo {
 
     /// Asks next how the circuit is calibrated, unless other questions come first.
     fn ask_calibration(&mut self) {
-        let before = Circuit::of(self.chip).questions.iter().position(|question| *question == EzoCommand::Calibration);
+        let before =
+            CircuitKind::of(self.chip).questions.iter().position(|question| *question == EzoCommand::Calibration);
         (self.answered, self.status) = (self.answered.min(before.unwrap_or(0)), CalibrationStatus::default());
     }
 
@@ -283,13 +284,13 @@ impl Ezo {
             Some((Some(calibration), Progress::Waiting)) => EzoCommand::Calibrate(calibration),
             _ => read,
         };
-        Circuit::of(self.chip).questions.get(self.answered).copied().unwrap_or(next)
+        CircuitKind::of(self.chip).questions.get(self.answered).copied().unwrap_or(next)
     }
 
     /// `?i,pH,1.98`: type and version of the firmware.
     fn check_kind(&self, text: &str) -> Result<(), Fault> {
         let found = reply::answer_to("i", text)?[0];
-        let expected = Circuit::of(self.chip).word;
+        let expected = CircuitKind::of(self.chip).word;
         let is_same = found.eq_ignore_ascii_case(expected) || (expected == "DO" && found.eq_ignore_ascii_case("D.O."));
         if is_same { Ok(()) } else { Err(Fault::OtherChip { expected, found: found.to_owned() }) }
     }
@@ -316,8 +317,8 @@ impl Ezo {
     }
 }
 
-impl Circuit {
-    fn of(chip: I2cChip) -> Circuit {
+impl CircuitKind {
+    fn of(chip: I2cChip) -> CircuitKind {
         use EzoCommand::{Calibration, Celsius, Info, Outputs, Scale, Slope, Status};
         let (word, output, questions, steps): (_, _, &[EzoCommand], _) = match chip {
             I2cChip::EzoPh => ("pH", "ph", &[Info, Status, Calibration, Slope], "mid, low, high"),
@@ -325,7 +326,7 @@ impl Circuit {
             I2cChip::EzoDo => ("DO", "oxygen", &[Info, Status, Outputs, Calibration], "air, zero"),
             _ => ("RTD", "temperature", &[Info, Status, Scale, Celsius, Calibration], "single"),
         };
-        Circuit { word, output, questions, steps }
+        CircuitKind { word, output, questions, steps }
     }
 }
 

@@ -51,7 +51,7 @@ fn with_bus<F: Future<Output = ()>>(
     runtime.block_on(async {
         let (context, sender) = context(sensors);
         let (queue, health) = (context.queue.clone(), context.health.clone());
-        let (_requests, mut circuits) = Circuits::new();
+        let (_requests, mut circuits) = EzoStates::new();
         tokio::select! {
             () = serve(move || Ok(bus.clone()), "/dev/i2c-1", &mut circuits, context) => panic!("ended"),
             () = test(queue, health, sender) => {}
@@ -67,7 +67,7 @@ fn calibrated(
 ) -> (Vec<String>, Quality) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let ((context, _sender), (requests, mut circuits)) = (context(sensors), Circuits::new());
+        let ((context, _sender), (requests, mut circuits)) = (context(sensors), EzoStates::new());
         let queue = context.queue.clone();
         let ask = async {
             let mut said = Vec::new();
@@ -304,7 +304,7 @@ fn a_circuit_stays_in_calibration_when_the_bus_is_opened_again_the_configuration
     let ph = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let ((context, sender), (requests, mut circuits)) = (context(vec![ph.clone()]), Circuits::new());
+        let ((context, sender), (requests, mut circuits)) = (context(vec![ph.clone()]), EzoStates::new());
         let queue = context.queue.clone();
         let same = bus.clone();
         let open = move || Ok(bus.clone());
@@ -341,7 +341,7 @@ fn a_step_whose_asker_has_given_up_is_not_begun() {
     let step = ("tank/ph", CalibrationStep::Mid, Some(7.0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let ((context, _sender), (requests, mut circuits)) = (context(inputs), Circuits::new());
+        let ((context, _sender), (requests, mut circuits)) = (context(inputs), EzoStates::new());
         let queue = context.queue.clone();
         let (request, waits, answered) = request(&step);
         drop(waits);
@@ -361,7 +361,7 @@ fn a_step_whose_asker_has_given_up_is_not_begun() {
 /// Guards against: as before, by a person who gives up while the reading before is under way.
 #[test]
 fn a_step_is_begun_only_as_long_as_somebody_waits_for_it() {
-    let (_requests, mut circuits) = Circuits::new();
+    let (_requests, mut circuits) = EzoStates::new();
     let context = context(Vec::new()).0;
     let mut poller = ChipPoller { chips: Vec::new(), held: 0, is_up: false, circuits: &mut circuits, context };
     let (sensor, settings) = input("tank/ph", I2cChip::EzoPh, 0x63, "ph", Quantity::Ph);
@@ -407,7 +407,7 @@ fn a_value_without_the_temperature_that_compensates_it_is_suspect_and_says_why()
 }
 
 /// A pH circuit, chip 1, and the RTD circuit that compensates it, which said 19.5 C at the begin.
-fn water_and_ph(circuits: &mut Circuits) -> ChipPoller<'_> {
+fn water_and_ph(circuits: &mut EzoStates) -> ChipPoller<'_> {
     let context = context(Vec::new()).0;
     let mut poller = ChipPoller { chips: Vec::new(), held: 0, is_up: false, circuits, context };
     for (sensor, chip, address) in [("tank/water", I2cChip::EzoRtd, 0x66), ("tank/ph", I2cChip::EzoPh, 0x63)] {
@@ -424,7 +424,7 @@ fn water_and_ph(circuits: &mut Circuits) -> ChipPoller<'_> {
 /// Guards against: a pH that is suspect half of the time, because its thermometer is read every ten minutes.
 #[test]
 fn a_thermometer_that_is_read_seldom_compensates_for_two_of_its_intervals() {
-    let (_requests, mut circuits) = Circuits::new();
+    let (_requests, mut circuits) = EzoStates::new();
     let mut poller = water_and_ph(&mut circuits);
     let mut compensates = |interval: Span, mins: i64| {
         poller.chips[0].interval = interval;
@@ -440,7 +440,7 @@ fn a_calibration_makes_no_value_suspect() {
     let read =
         |field, value| StepOutcome { done: Ok(Step::Done(vec![(field, value)])), bytes: 0, rest: Duration::ZERO };
     let at = |mins: i64| Uptime(mins * 60_000);
-    let (_requests, mut circuits) = Circuits::new();
+    let (_requests, mut circuits) = EzoStates::new();
     let mut poller = water_and_ph(&mut circuits);
     poller.chips[0].interval = Span::from_secs(10);
     poller.circuits.of(&poller.chips[0]).calibrating = Some(at(21));

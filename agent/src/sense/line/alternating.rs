@@ -28,7 +28,7 @@ pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut L
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(label) = cell(at) {
-        // A word in the place of a value, such as an error, is that of the name of an input.
+        // A word in the place of a value, such as an error, counts only after the name of an input.
         let may_be_word = || context.is_input_name(label) || context.names.may_hold_word(label);
         let Some(value) = cell(at + 1).filter(|_| is_number(at + 1) || may_be_word()) else { return false };
         if !pairs::is_name(label) || is_number(at) {

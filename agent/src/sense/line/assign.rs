@@ -14,7 +14,7 @@ use tilth_core::unit::{Conversion, Unit};
 use super::attributes::{self, AmbiguousOwner, Units};
 use super::fields::{Field, FieldRef, FieldValue, Fields};
 use super::formats::{Formats, LineContext};
-use super::names::{Consumer, InternedLabel, LineInput, Names};
+use super::names::{Consumer, InternedLabel, LabelMatcher, LineInput};
 use super::number::{self, Parsed, Time};
 use super::parse::Decoded;
 use super::{reasons, select};
@@ -29,7 +29,7 @@ const MAX_TEXT: usize = 40;
 /// Reads the fields of one line after the other; sensors are named by the index of their input.
 #[derive(Debug, Default)]
 pub(super) struct FieldAssigner {
-    pub(super) names: Names,
+    pub(super) names: LabelMatcher,
     fields: Fields,
     /// The fields of this line that hold units.
     units: Units,
@@ -90,7 +90,7 @@ impl FieldAssigner {
         let bare = text.trim();
         let mut context = LineContext { text, names, fields, messages, heading: Arc::default() };
         // A tab at the end of a row is an empty cell.
-        if bare.len() < text.len() && !is_first && formats.row_with_ends(&mut context)? {
+        if bare.len() < text.len() && !is_first && formats.row_with_edge_tabs(&mut context)? {
             self.assign(text);
             return Ok(());
         }
@@ -177,7 +177,7 @@ impl FieldAssigner {
                 Err(unit) => self.fail(input_ix, reasons::WRONG_UNIT, at, &unit),
             },
             Parsed::Empty => self.values.push((input_ix, f64::NAN)),
-            Parsed::Bool(is) if number::has_truths(quantity) => self.values.push((input_ix, f64::from(u8::from(is)))),
+            Parsed::Bool(is) if number::takes_bools(quantity) => self.values.push((input_ix, f64::from(u8::from(is)))),
             Parsed::Text | Parsed::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
                 Some(value) => self.values.push((input_ix, value)),
                 None => {

@@ -11,7 +11,7 @@ use tilth_core::label::MatchKind;
 use super::blocks::{self, Blocks, LineRole};
 use super::fields::{FieldValue, Fields};
 use super::json::{embedded, json};
-use super::names::{LabelIx, Names};
+use super::names::{LabelIx, LabelMatcher};
 use super::number::{self, Parsed};
 use super::pairs::{self, Gap, Pair, Preceding};
 use super::sentence::{self, Checksums, SentenceField};
@@ -43,7 +43,7 @@ pub(super) struct Formats {
 
 impl Formats {
     /// The configuration changed.
-    pub(super) fn set_columns(&mut self, columns: Option<Vec<String>>, names: &Names) {
+    pub(super) fn set_columns(&mut self, columns: Option<Vec<String>>, names: &LabelMatcher) {
         self.columns = columns.map(Header::configured);
         self.tag = None;
         self.gaps.clear();
@@ -56,7 +56,7 @@ impl Formats {
         }
     }
 
-    /// The port was opened: what was over the lines before is not over those that come.
+    /// The port was opened: headings from before do not apply to the lines that come.
     pub(super) fn reopen(&mut self) {
         self.blocks = Blocks::default();
         self.has_headings = false;
@@ -96,7 +96,7 @@ impl Formats {
     ///
     /// # Errors
     /// The row has another number of columns, and is no number alone.
-    pub(super) fn row_with_ends(&mut self, context: &mut LineContext<'_>) -> Result<bool, Reason> {
+    pub(super) fn row_with_edge_tabs(&mut self, context: &mut LineContext<'_>) -> Result<bool, Reason> {
         let text = context.text;
         let has_tabs = |header: &Header| header.separators.contains(&Separator::Delimiter('\t'));
         let columns = self.columns.as_ref().or(self.header.as_ref());
@@ -153,20 +153,20 @@ impl Formats {
         self.blocks.apply(role)
     }
 
-    fn begin_block(&mut self, heading: &str, names: &mut Names) {
+    fn begin_block(&mut self, heading: &str, names: &mut LabelMatcher) {
         self.note_heading(names);
         self.blocks.begin(heading);
     }
 
     /// The first heading of a bus: what came before it may have been the rest of a block.
-    fn note_heading(&mut self, names: &mut Names) {
+    fn note_heading(&mut self, names: &mut LabelMatcher) {
         if !std::mem::replace(&mut self.has_headings, true) {
             names.reset_for_heading();
         }
     }
 
     /// Whether a line is the value of the label in the line before.
-    fn is_value_of(&self, label: &str, text: &str, names: &Names) -> bool {
+    fn is_value_of(&self, label: &str, text: &str, names: &LabelMatcher) -> bool {
         let is_word = || {
             names.is_input_name(label)
                 && !text.contains(|c| pairs::is_assignment(c) || matches!(c, ',' | ';' | '|' | '\t'))
@@ -215,7 +215,7 @@ impl Formats {
     }
 
     /// Whether a line begins with a label and an assignment as one of pairs did before: then it need not be looked at as columns first.
-    fn begins_as_before(&mut self, text: &str, names: &Names) -> bool {
+    fn begins_as_before(&mut self, text: &str, names: &LabelMatcher) -> bool {
         let Some(assignment) = text.find(pairs::is_assignment) else { return false };
         let gap = self.gaps.get(&(Preceding::Start, false, text[..assignment].to_owned()));
         gap.is_some_and(|gap| !gap.label.is_empty() && names.find(&gap.label).is_some())
@@ -302,7 +302,7 @@ fn unframed(text: &str) -> &str {
 /// A line that is read, and where its fields go.
 pub(super) struct LineContext<'c> {
     pub(super) text: &'c str,
-    pub(super) names: &'c mut Names,
+    pub(super) names: &'c mut LabelMatcher,
     pub(super) fields: &'c mut Fields,
     pub(super) messages: &'c mut MessageStats,
     /// The heading over the line; empty where there is none.
@@ -329,8 +329,8 @@ impl LineContext<'_> {
     /// Adds a field without an assignment, under the heading over the line. False where its label is none.
     pub(super) fn push(&mut self, label: &str, value: FieldValue) -> bool {
         let under = format!("{} {label}", self.heading);
-        let (text, own_label) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
-        let Some(label) = self.names.intern(text, own_label, false) else { return false };
+        let (text, matched_form) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
+        let Some(label) = self.names.intern(text, matched_form, false) else { return false };
         self.note_unmatched(label);
         self.fields.push(label, value);
         true
@@ -351,7 +351,7 @@ impl LineContext<'_> {
     }
 }
 
-fn best_match(header: &Header, names: &Names) -> Option<MatchKind> {
+fn best_match(header: &Header, names: &LabelMatcher) -> Option<MatchKind> {
     header.named().filter_map(|name| names.best_match(name)).max()
 }
 

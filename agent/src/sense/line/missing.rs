@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tilth_config::{LineName, nearest};
 use tilth_core::id::Id;
 
-use super::names::{NamedInput, Names};
+use super::names::{LabelMatcher, NamedInput};
 use super::reasons;
 use crate::sense::bus::MissingValues;
 use crate::sense::bus::health::{Ignored, MessageStats};
@@ -17,7 +17,7 @@ const NAMED: usize = 5;
 /// Lines without its value after which an input counts as missing, plus two for each input, because nodes on one bus take turns.
 const LINES_WITHOUT: u64 = 10;
 
-pub(super) fn missing(names: &Names, messages: &MessageStats, bus: &Id) -> MissingValues {
+pub(super) fn missing(names: &LabelMatcher, messages: &MessageStats, bus: &Id) -> MissingValues {
     if messages.received <= messages.count(reasons::PARTIAL) {
         return MissingValues::new();
     }

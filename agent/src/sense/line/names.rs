@@ -82,8 +82,9 @@ pub(super) struct InternedLabel {
     label: Label,
     /// How well it matches any name.
     best_match: Option<MatchKind>,
-    /// The label without list indices or heading. Inputs with selectors are matched against this.
-    own_label: Option<Label>,
+    /// What inputs with selectors are matched against, where it is not the label itself: of JSON the label without list indices, of values
+    /// under a heading the label without that.
+    matched_form: Option<Label>,
     /// As the board prints it.
     pub(super) text: String,
     pub(super) consumers: Vec<Consumer>,
@@ -150,7 +151,7 @@ pub(super) struct NamedInput {
 
 /// The names of inputs, and the labels that lines have had.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct LabelMatcher {
     pub(super) inputs: Vec<NamedInput>,
     pub(super) labels: Vec<InternedLabel>,
     indices: HashMap<String, LabelIx>,
@@ -159,11 +160,11 @@ pub(super) struct Names {
     pub(super) has_selectors: bool,
     /// Another number when labels mean something else than before.
     pub(super) revision: u64,
-    /// Whether names may match other labels than at the last call of [`Names::new_matches`].
+    /// Whether names may match other labels than at the last call of [`LabelMatcher::new_matches`].
     has_news: bool,
 }
 
-impl Names {
+impl LabelMatcher {
     /// Replaces the inputs and forgets all labels, ambiguous ones too. `missing_names` are the names of inputs that no line has had;
     /// returns those of the new inputs.
     pub(super) fn set_inputs(&mut self, inputs: Vec<LineInput>, missing_names: &BTreeSet<String>) -> BTreeSet<String> {
@@ -246,20 +247,22 @@ impl Names {
         label.is_some_and(|label| names.any(|(name, _)| name.as_ref().and_then(|name| label.matches(name)).is_some()))
     }
 
-    /// Whether the value under a label may be a word: an input that is missing, or a unit.
+    /// Whether a word may stand under a label: in place of an input's value that is missing, or as a unit.
     pub(super) fn may_hold_word(&self, text: &str) -> bool {
         self.is_input_name(text) || Label::of(text).is_some_and(|label| attributes::unit_field(&label).is_some())
     }
 
-    /// Whether a label is interned with any value: an input's name, selector, time, unit or node. `own_label` as in [`InternedLabel`].
-    pub(super) fn is_always_interned(&self, text: &str, own_label: Option<&str>) -> bool {
+    /// Whether a label is interned with any value: an input's name, selector, time, unit or node. `matched_form` as in [`InternedLabel`].
+    pub(super) fn is_always_interned(&self, text: &str, matched_form: Option<&str>) -> bool {
         let is_meant = |label: Label| {
             number::is_time_name(label.key())
                 || attributes::is_node(&label)
                 || attributes::unit_field(&label).is_some()
-                || own_label.is_some() && attributes::unit_of_record(&label).is_some()
+                || matched_form.is_some() && attributes::unit_of_record(&label).is_some()
         };
-        self.is_input_name(text) || self.is_selector(own_label.unwrap_or(text)) || Label::of(text).is_some_and(is_meant)
+        self.is_input_name(text)
+            || self.is_selector(matched_form.unwrap_or(text))
+            || Label::of(text).is_some_and(is_meant)
     }
 
     /// How well a label matches any name.
@@ -270,22 +273,22 @@ impl Names {
         }
     }
 
-    /// As [`Names::best_match`], by a look at every name.
+    /// As [`LabelMatcher::best_match`], by a look at every name.
     fn best_match_of(&self, label: &Label) -> Option<MatchKind> {
         self.inputs.iter().filter_map(|input| label.matches(input.label.as_ref()?)).max()
     }
 
-    /// Index of a label, added where it is new; over a number (`is_number`) it is no unit. `own_label` as in [`InternedLabel`].
-    pub(super) fn intern(&mut self, text: &str, own_label: Option<&str>, is_number: bool) -> Option<LabelIx> {
+    /// Index of a label, added where it is new; over a number (`is_number`) it is no unit. `matched_form` as in [`InternedLabel`].
+    pub(super) fn intern(&mut self, text: &str, matched_form: Option<&str>, is_number: bool) -> Option<LabelIx> {
         if let Some(ix) = self.find(text) {
             return Some(ix);
         }
         let label = Label::of(text)?;
-        let of_record = || attributes::unit_of_record(&label).filter(|_| own_label.is_some());
+        let of_record = || attributes::unit_of_record(&label).filter(|_| matched_form.is_some());
         let unit_of = if is_number { None } else { attributes::unit_field(&label).or_else(of_record) };
         let has_siblings = self.siblings.add(&label);
         let interned = InternedLabel {
-            own_label: own_label.filter(|own| *own != text).and_then(Label::of),
+            matched_form: matched_form.filter(|own| *own != text).and_then(Label::of),
             text: text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect(),
             consumers: Vec::new(),
             selects: Vec::new(),
@@ -325,7 +328,7 @@ impl Names {
             .enumerate()
             .filter_map(|(input_ix, input)| input.consumer(input_ix, interned, &self.siblings));
         interned.consumers = consumers.collect();
-        let label = interned.own_label.as_ref().unwrap_or(&interned.label);
+        let label = interned.matched_form.as_ref().unwrap_or(&interned.label);
         let selects = self.inputs.iter().enumerate().flat_map(|(input_ix, input)| {
             let kinds = input.selectors.iter().map(|(name, _)| label.matches(name.as_ref()?));
             let kinds = kinds.enumerate().filter_map(|(selector, kind)| Some((selector, kind?)));
@@ -435,7 +438,7 @@ impl NamedInput {
 
     /// The form of a label that this name is matched against.
     fn matched_label<'l>(&self, interned: &'l InternedLabel) -> &'l Label {
-        interned.own_label.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&interned.label)
+        interned.matched_form.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&interned.label)
     }
 
     /// How well a label matches the name; none where it does not. `Temp unit` is no other `Temp`.

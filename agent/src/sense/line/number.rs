@@ -104,7 +104,7 @@ pub(super) fn compound(text: &str) -> Option<(Option<(f64, &'static str)>, usize
     };
     let factor = |unit: Unit| Quantity::WaterLevel.conversion(unit).and_then(Conversion::factor);
     let part = small * factor(unit)? / factor(Unit::of(large_unit)?)?;
-    // As much as one of the larger says the same length once more.
+    // A second part of a whole larger unit (`1 m 100 cm`) repeats the length in another unit, and is not added.
     (smaller.contains(&unit.name()) && part < 1.0).then(|| {
         let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
         (Some((f64::from(large) + sign * part, large_unit)), at(rest))
@@ -121,7 +121,7 @@ fn length_unit<'t>(text: &'t str, symbol: char, name: &str) -> Option<(Unit, &'t
 }
 
 /// Whether `true` and `false` are numbers of a quantity: of what is open or closed, and of counts.
-pub(crate) fn has_truths(quantity: Quantity) -> bool {
+pub(crate) fn takes_bools(quantity: Quantity) -> bool {
     matches!(quantity, Quantity::Contact | Quantity::Count)
 }
 

@@ -187,7 +187,7 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
         {
             return (end + 1, Kind::Text);
         }
-        return match is_number_over(text, at, end) {
+        return match is_complete_number(text, at, end) {
             true => (end, Kind::Number),
             // With the digits after a decimal comma.
             false => (token_end(text, end + usize::from(text[end..].starts_with(','))), Kind::Text),
@@ -214,7 +214,7 @@ fn is_word(word: &str) -> bool {
 }
 
 /// Whether a number ends where its digits do. With `21.5.3`, `12:30`, `2#1` or `21,5` it does not: half of such would be a wrong one.
-fn is_number_over(text: &str, begin: usize, end: usize) -> bool {
+fn is_complete_number(text: &str, begin: usize, end: usize) -> bool {
     let rest = &text[end..];
     let mut letters = rest.chars();
     match letters.next() {

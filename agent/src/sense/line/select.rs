@@ -4,11 +4,11 @@ use tilth_core::label::MatchKind;
 
 use super::attributes::{self, AmbiguousOwner};
 use super::fields::{FieldRef, Fields};
-use super::names::{InternedLabel, Names};
+use super::names::{InternedLabel, LabelMatcher};
 
 /// A selector of an input, and the value for which the selecting field is looked up.
 struct Selector<'l> {
-    names: &'l Names,
+    names: &'l LabelMatcher,
     value: FieldRef<'l>,
     /// The input, and which of its selectors this is.
     input_ix: usize,
@@ -19,7 +19,7 @@ struct Selector<'l> {
 ///
 /// # Errors
 /// Several fields could select the value, and one of them is what the input names.
-pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, input_ix: usize) -> Result<bool, AmbiguousOwner> {
+pub(super) fn is_selected(names: &LabelMatcher, value: FieldRef<'_>, input_ix: usize) -> Result<bool, AmbiguousOwner> {
     for (ix, (_, text)) in names.inputs[input_ix].selectors.iter().enumerate() {
         let selector = Selector { names, value, input_ix, ix };
         let field = if value.fields.is_json { selector.nearest_object() } else { selector.of_node(text)? };

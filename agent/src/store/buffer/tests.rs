@@ -146,7 +146,7 @@ fn a_board_hears_how_many_of_its_values_were_dropped_and_of_a_commit_only_after_
         let at = Uptime(secs * 1000);
         let reading =
             Reading { sensor: SensorIx(0), at, steps: Steps(1), quality: Quality::Good, raw: 0.01, late: false };
-        let acks = vec![StoreAck::new(through, BoardPosition::made(through as u32), &told).of(2..5)];
+        let acks = vec![AckRequest::new(through, BoardPosition::made(through as u32), &told).of(2..5)];
         timeline.buffer.add(Commit { readings: vec![reading; 6], acks, ..timeline.commit(secs) });
     };
     (1..=3).for_each(|through| of_board(&mut timeline, 1, through));

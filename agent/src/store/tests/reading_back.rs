@@ -16,7 +16,7 @@ use super::law;
 use crate::checkpoint::Checkpoint;
 use crate::clock::{Anchor, Trust};
 use crate::resume::KeptReading;
-use crate::sense::store_ack::{BoardPosition, StoreAck};
+use crate::sense::store_ack::{AckRequest, BoardPosition};
 use crate::store::buffer::{Buffer, Losses};
 use crate::store::checkpoint::StoredCheckpoint;
 use crate::store::raw_block;
@@ -306,7 +306,7 @@ fn the_position_of_a_board_is_stored_with_its_readings_or_not_at_all() {
     let folder = Folder::new();
     let mut store = booted(&folder);
     let told = tokio::sync::watch::Sender::default();
-    let ack = |through: u64| StoreAck::new(through, BoardPosition::made(through as u32), &told);
+    let ack = |through: u64| AckRequest::new(through, BoardPosition::made(through as u32), &told);
     let mut farm = Farm::new(1);
     farm.read(0, 1.0, Span::ZERO);
     let commit = |farm: &mut Farm, acks| Commit { acks, ..farm.take() };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tilth_config::bundle::{Order, SignedTime, TrustedKey, verify};
+use tilth_config::bundle::{BundleOrder, SignedTime, TrustedKey, verify};
 use tilth_config::{Purpose, load_documents};
 use tilth_core::id::Id;
 
@@ -71,7 +71,7 @@ fn a_device_fetches_what_was_put_and_can_prove_it() {
     let answer = served.batch(&device, &crate::served::batch("acme", "pi-7", "tower-1/ph", 1)).ok();
     assert_eq!(answer["config_version"], 2, "the answer to a batch says that there is something new");
     let newer = verify(&fetch(&served, &device, 1, Some(&hash)).body, &key, &client, &id).unwrap();
-    assert_eq!(newer.against(Some((1, bundle.hash))), Order::Newer);
+    assert_eq!(newer.against(Some((1, bundle.hash))), BundleOrder::Newer);
 
     // For every version that a device has seen, the next one is higher.
     let renewed = verify(&fetch(&served, &device, 40, None).body, &key, &client, &id).unwrap();

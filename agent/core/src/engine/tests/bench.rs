@@ -242,7 +242,7 @@ fn in_words(effect: &Effect, plan: &Plan) -> Option<String> {
         }
         Effect::Site => "site".to_owned(),
         Effect::Output(effect) => crate::interlock::tests::in_words(effect),
-        Effect::Planned(_) => "planned".to_owned(),
+        Effect::PlanChanged(_) => "planned".to_owned(),
         Effect::NoValue(sensor) => format!("missing {}", plan.sensor(*sensor).id),
         Effect::Rejected(refusal) => format!("refused {refusal:?}"),
         Effect::Unwindowed(sensor, readings) => format!("unwindowed {readings} of {sensor}"),

@@ -72,11 +72,11 @@ fn command(bench: &mut Bench, minutes: f64) -> &mut Bench {
         expires: at(minutes) + Span::from_secs(5),
         by: Origin::Person("ann".to_owned()),
     };
-    bench.handle(minutes, Input::Output(interlock::ActuatorInput::Command(command)))
+    bench.handle(minutes, Input::Actuator(interlock::ActuatorInput::Command(command)))
 }
 
 fn end_hold(bench: &mut Bench, minutes: f64) -> &mut Bench {
-    bench.handle(minutes, Input::Output(interlock::ActuatorInput::EndHold { zone: id("z"), by: "ann".to_owned() }))
+    bench.handle(minutes, Input::Actuator(interlock::ActuatorInput::EndHold { zone: id("z"), by: "ann".to_owned() }))
 }
 
 /// Who holds the zone, as people read it.
@@ -107,14 +107,14 @@ fn a_person_does_not_end_the_hold_of_a_switch_nor_a_switch_that_of_a_person() {
     let by = || "ann".to_owned();
     bench
         .read(1.0, "z/hands", CLOSED)
-        .handle(2.0, Input::Output(interlock::ActuatorInput::Hold { zone: id("z"), span: None, by: by() }));
+        .handle(2.0, Input::Actuator(interlock::ActuatorInput::Hold { zone: id("z"), span: None, by: by() }));
     assert_eq!(held_by(&bench), ["ann", "switch z/hands"]);
     end_hold(&mut bench, 3.0).said.clear();
     assert_eq!(held_by(&bench), ["switch z/hands"]);
     end_hold(&mut bench, 4.0).expect(&[]);
     command(&mut bench, 5.0).expect(&["fan refused hold"]);
     bench
-        .handle(6.0, Input::Output(interlock::ActuatorInput::Hold { zone: id("z"), span: None, by: by() }))
+        .handle(6.0, Input::Actuator(interlock::ActuatorInput::Hold { zone: id("z"), span: None, by: by() }))
         .read(7.0, "z/hands", OPEN);
     assert_eq!(held_by(&bench), ["ann"]);
 }
@@ -191,9 +191,10 @@ fn the_hold_of_a_switch_that_cannot_be_read_goes_with_it_into_another_zone() {
 #[test]
 fn a_hold_that_ends_says_who_holds_the_zone_all_the_same() {
     let mut bench = bench();
-    bench
-        .read(1.0, "z/hands", CLOSED)
-        .handle(2.0, Input::Output(interlock::ActuatorInput::Hold { zone: id("z"), span: None, by: "ann".to_owned() }));
+    bench.read(1.0, "z/hands", CLOSED).handle(
+        2.0,
+        Input::Actuator(interlock::ActuatorInput::Hold { zone: id("z"), span: None, by: "ann".to_owned() }),
+    );
     end_hold(&mut bench, 3.0);
     let still_held_by = |bench: &Bench| match bench.effects.last() {
         Some(Effect::Output(interlock::Effect::Hold(change))) if !change.began => change.still_held_by.clone(),

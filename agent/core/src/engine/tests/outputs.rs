@@ -53,7 +53,7 @@ fn settle(bench: &mut Bench, minutes: f64) {
         _ => None,
     };
     let order = bench.effects.iter().rev().find_map(order).unwrap();
-    bench.handle(minutes, Input::Output(interlock::ActuatorInput::Switched { order, on: false, why: None }));
+    bench.handle(minutes, Input::Actuator(interlock::ActuatorInput::Switched { order, on: false, why: None }));
 }
 
 fn booked(bench: &mut Bench, minutes: f64) {
@@ -62,7 +62,7 @@ fn booked(bench: &mut Bench, minutes: f64) {
         _ => None,
     };
     let order = bench.effects.iter().rev().find_map(order).unwrap();
-    bench.handle(minutes, Input::Output(interlock::ActuatorInput::Booked(order)));
+    bench.handle(minutes, Input::Actuator(interlock::ActuatorInput::Booked(order)));
 }
 
 fn command(bench: &mut Bench, minutes: f64, name: &str) {
@@ -73,7 +73,7 @@ fn command(bench: &mut Bench, minutes: f64, name: &str) {
         expires: at(minutes) + Span::from_secs(5),
         by: Origin::Person("ann".to_owned()),
     };
-    bench.handle(minutes, Input::Output(interlock::ActuatorInput::Command(command)));
+    bench.handle(minutes, Input::Actuator(interlock::ActuatorInput::Command(command)));
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn settle(bench: &mut Bench, minutes: f64) {
         _ => None,
     };
     let order = bench.effects.iter().rev().find_map(order).unwrap();
-    bench.handle(minutes, Input::Output(interlock::ActuatorInput::Switched { order, on: false, why: None }));
+    bench.handle(minutes, Input::Actuator(interlock::ActuatorInput::Switched { order, on: false, why: None }));
     bench.said.clear();
 }
 

@@ -1,6 +1,6 @@
 //! Orders to the relays of the board and settings, on their way: which may go out, and what the board answers.
 
-use tilth_core::interlock::{ActuatorInput as Outcome, SwitchOrder as Order};
+use tilth_core::interlock::{ActuatorInput, SwitchOrder};
 use tilth_wire::{Refusal, ToBoard};
 
 use super::{Effect, Session, State, Topic};
@@ -9,7 +9,7 @@ use crate::sense::board::{relays, texts};
 
 impl Session {
     /// Sends an order at once. Before the handshake nothing is switched on; switching off goes out after it.
-    pub(super) fn handle_order(&mut self, order: Order) {
+    pub(super) fn handle_order(&mut self, order: SwitchOrder) {
         let Some(relay) = relays::relay(&order.output) else {
             self.log(Topic::State, format!("no relay {}; expected relay-0 to relay-7", order.output));
             return self.effects.push_back(Effect::Outcome(relays::not_sent(&order)));
@@ -24,7 +24,7 @@ impl Session {
         self.send_order(relay, order);
     }
 
-    pub(super) fn send_order(&mut self, relay: u8, order: Order) {
+    pub(super) fn send_order(&mut self, relay: u8, order: SwitchOrder) {
         let command = self.settings.next_id();
         let board = self.identity.as_ref().map(|identity| identity.kind);
         let message = self.relays.order(order, (board, relay), command, self.board_time.unwrap_or(0));
@@ -33,7 +33,7 @@ impl Session {
         }
     }
 
-    pub(super) fn outcomes(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+    pub(super) fn outcomes(&mut self, outcomes: impl IntoIterator<Item = ActuatorInput>) {
         self.effects.extend(outcomes.into_iter().map(Effect::Outcome));
     }
 

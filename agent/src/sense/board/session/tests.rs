@@ -258,10 +258,10 @@ fn pump() -> Setting {
 }
 
 /// The order 7: the pump at relay 1 on for 2 s.
-fn pump_on() -> Order {
+fn pump_on() -> SwitchOrder {
     let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
     let actuator = Id::new("pump").unwrap();
-    Order { order: 7, actuator, output, normally_energised: false, on: true, at_most: Some(Span(2_000)) }
+    SwitchOrder { order: 7, actuator, output, normally_energised: false, on: true, at_most: Some(Span(2_000)) }
 }
 
 /// A Heartbeat of a board without readings, whose relays are on as these bits say.
@@ -340,7 +340,7 @@ fn a_relay_that_should_rest_energised_is_raised_until_it_is() {
     let mut timeline = Timeline::connected();
     let output = Output::Board { bus: Id::new("one").unwrap(), channel: Id::new("relay-1").unwrap() };
     let actuator = Id::new("siren").unwrap();
-    let siren = Order { order: 1, actuator, output, normally_energised: true, on: false, at_most: None };
+    let siren = SwitchOrder { order: 1, actuator, output, normally_energised: true, on: false, at_most: None };
     let switch = |command| {
         let expires = 30_000;
         format!("{:?}", ToBoard::Switch(Switch { command, relay: 1, on_for: UNLIMITED, expires }))
@@ -363,7 +363,7 @@ fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
     assert_eq!(timeline.input(1_100, Input::Order(pump_on())), [format!("{on:?}")], "expected 1 % less of an Uno");
     timeline.receive(1_200, &ack(1));
     assert_eq!(timeline.receive(2_000, &relays_on(1_000, 0b10)), ["heard 1000"]);
-    let off = format!("{:?}", Outcome::Switched { order: 7, on: false, why: None });
+    let off = format!("{:?}", ActuatorInput::Switched { order: 7, on: false, why: None });
     assert_eq!(timeline.receive(5_000, &relays_on(4_000, 0)), ["heard 4000".to_owned(), off]);
     let said = timeline.receive(6_000, &relays_on(5_000, 0b10));
     assert_eq!(said[1], "logs danger: relay 1 of the board is on though pump is off: switching it off");
@@ -375,7 +375,7 @@ fn a_heartbeat_makes_up_for_a_switched_that_was_lost() {
 #[test]
 fn settings_do_not_wait_for_an_answer_to_switching_off() {
     let mut timeline = Timeline::connected();
-    timeline.input(1_100, Input::Order(Order { on: false, at_most: None, ..pump_on() }));
+    timeline.input(1_100, Input::Order(SwitchOrder { on: false, at_most: None, ..pump_on() }));
     assert_eq!(timeline.input(1_200, Input::Settings(vec![pump()])), ["set relay 1 (2)"]);
 }
 

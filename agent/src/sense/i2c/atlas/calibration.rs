@@ -11,7 +11,7 @@ use tilth_config::I2cChip;
 use tilth_core::id::SensorId;
 use tokio::sync::oneshot;
 
-use super::Circuit;
+use super::CircuitKind;
 
 /// Step of a calibration as people and the API name it. Each circuit has some of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -113,7 +113,7 @@ impl CalibrationCommand {
             (Single | Low | High, EzoEc) => (EC, "uS/cm"),
             (Single, EzoRtd) => (RTD, "C"),
             _ => {
-                let steps = Circuit::of(chip).steps;
+                let steps = CircuitKind::of(chip).steps;
                 return Err(format!("an {chip} has no step {step}; its steps are {steps}, clear and query"));
             }
         };

@@ -1,4 +1,4 @@
-//! Circuits that answer as the datasheets say, and otherwise.
+//! EzoStates that answer as the datasheets say, and otherwise.
 
 use std::collections::VecDeque;
 
@@ -12,13 +12,13 @@ use crate::sense::i2c::fake::{FakeBus, FakeChip, reading, step};
 const PH: u8 = 0x63;
 
 /// A circuit with its answers, in their order; each command gets the next.
-struct Circuit {
+struct CircuitKind {
     answers: VecDeque<Vec<u8>>,
     asked: bool,
     commands: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
 }
 
-impl FakeChip for Circuit {
+impl FakeChip for CircuitKind {
     fn write(&mut self, bytes: &[u8]) -> bool {
         self.asked = true;
         self.commands.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
@@ -46,7 +46,7 @@ fn circuit(
 ) -> (FakeBus, Driver, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
     let commands = std::sync::Arc::default();
     let answers = start.iter().map(|line| text(line)).chain(then.iter().map(|bytes| bytes.to_vec())).collect();
-    let bus = FakeBus::with(PH, Circuit { answers, asked: false, commands: std::sync::Arc::clone(&commands) });
+    let bus = FakeBus::with(PH, CircuitKind { answers, asked: false, commands: std::sync::Arc::clone(&commands) });
     (bus, Driver::new(chip, &[]), commands)
 }
 

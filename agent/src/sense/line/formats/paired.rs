@@ -7,7 +7,7 @@ use tilth_core::unit::Unit;
 
 use super::{Formats, LineContext};
 use crate::sense::line::fields::FieldValue;
-use crate::sense::line::names::{LabelIx, Names};
+use crate::sense::line::names::{LabelIx, LabelMatcher};
 use crate::sense::line::number::{self, Parsed};
 use crate::sense::line::pairs::{self, Allowed, Gap, Kind, Pair, Preceding};
 use crate::sense::line::words;
@@ -85,7 +85,7 @@ impl Formats {
     }
 
     /// What a gap means: looked at once, for a board prints the same gaps in each line.
-    fn gap(&mut self, text: &str, preceding: Preceding, is_last: bool, names: &Names) -> Gap {
+    fn gap(&mut self, text: &str, preceding: Preceding, is_last: bool, names: &LabelMatcher) -> Gap {
         let key = (preceding, is_last && preceding != Preceding::Start, text.to_owned());
         if let Some(gap) = self.gaps.get(&key) {
             return gap.clone();
@@ -132,7 +132,7 @@ fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut Li
     }
     let is_time = Label::of(label).is_some_and(|label| number::is_time_name(label.key()));
     let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
-    let own_label = under.is_some().then_some(label);
+    let matched_form = under.is_some().then_some(label);
     let label = under.as_deref().unwrap_or(label);
     if let Some(found) = context.names.find(label) {
         return Some(found);
@@ -140,7 +140,7 @@ fn label_ix(label: &str, heading: Option<&str>, is_value: bool, context: &mut Li
     if !is_value && !context.names.is_always_interned(label, None) {
         return None;
     }
-    let label = context.names.intern(label, own_label, is_value)?;
+    let label = context.names.intern(label, matched_form, is_value)?;
     context.note_unmatched(label);
     Some(label)
 }

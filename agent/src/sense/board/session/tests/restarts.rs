@@ -66,7 +66,7 @@ fn a_restart_that_is_found_out_late_says_nothing_of_relays_that_were_ordered_on_
     assert_eq!(said, ["logs the board restarted: power on", "identify"]);
     timeline.receive(200_400, &hello(139_300, 12));
     assert_eq!(timeline.receive(200_500, &relays_on(139_400, 0b10)), ["heard 139400"]);
-    let off = format!("{:?}", Outcome::Switched { order: 7, on: false, why: None });
+    let off = format!("{:?}", ActuatorInput::Switched { order: 7, on: false, why: None });
     assert_eq!(timeline.receive(202_500, &relays_on(141_400, 0)), ["heard 141400".to_owned(), off]);
 }
 

@@ -3,12 +3,25 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::{Duration, Instant};
-
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::bundles::{LOCAL, of_hub};
 use crate::room::{Agent, FARM, Room};
+
+/// A disk that does not answer where the state of the bundle is written, as it is again at each start.
+const HANGING: &str = r#"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+int unlink(const char *path) {
+    const char *name = strrchr(path, '/');
+    while (name && !strcmp(name, "/bundle.state.new"))
+        pause();
+    return unlinkat(AT_FDCWD, path, 0);
+}
+"#;
 
 /// The end of systemd.
 struct Systemd {
@@ -71,16 +84,18 @@ fn a_data_folder_that_hangs_at_the_start_leaves_config_d_in_force() {
     let (room, _) = of_hub("hanging-data", FARM);
     let probation = r#"{"hash":"","trusted":"","version":7,"content":"","times":1,"sensors":{}}"#;
     room.write("data/bundle.state", &format!(r#"{{"highest":7,"refused":null,"probation":{probation}}}"#));
-    // The state is written again at each start; a pipe without a reader takes nothing.
-    let pipe = room.path("data/bundle.state.new");
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    room.write("hang.c", HANGING);
+    let (source, library) = (room.path("hang.c"), room.path("hang.so"));
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    assert!(compiled.expect("a compiler").success());
     let mut systemd = Systemd::of(&room);
     systemd.socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     let mut board = room.plug_in();
     let mut start = |log: &str| {
         let file = fs::File::create(room.path(log)).expect("a log");
         let mut command = room.start_command("system");
-        let child = command.env("NOTIFY_SOCKET", room.path("notify")).stderr(file).spawn().expect("the program starts");
+        command.env("NOTIFY_SOCKET", room.path("notify")).env("LD_PRELOAD", &library);
+        let child = command.stderr(file).spawn().expect("the program starts");
         systemd.wait_for("READY=1");
         Agent { child, log: room.path(log) }
     };

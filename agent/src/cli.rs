@@ -22,6 +22,9 @@ pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
 /// Default data folder.
 pub(crate) const DATA: &str = "/var/lib/tilth";
 
+/// Default folder of the configuration.
+const CONFIG: &str = "/etc/tilth";
+
 /// Key of the release that is installed.
 const TRUSTED_KEY: &str = "/usr/lib/tilth/firmware.pub";
 
@@ -330,12 +333,20 @@ pub(crate) struct Enroll {
     /// The code; with - it is asked for: in the command itself it shows in the list of processes, the shell's history and the log of sudo
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) code: String,
-    /// The agent's data folder
-    #[arg(long, value_name = "DIR", default_value = DATA)]
-    pub(crate) data: PathBuf,
+    /// The agent's data folder [default: /var/lib/tilth; of another configuration its folder data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// What becomes of the history there, where it is of another client or hub: withhold keeps it on this device, send gives it to the new one
     #[arg(long, value_name = "withhold|send")]
     pub(crate) history: Option<OtherHistory>,
+}
+
+impl Enroll {
+    pub(crate) fn data(&self) -> PathBuf {
+        let of_config =
+            || if self.config.folder == Path::new(CONFIG) { DATA.into() } else { self.config.folder.join("data") };
+        self.data.clone().unwrap_or_else(of_config)
+    }
 }
 
 /// What becomes of the history of another client or hub.
@@ -918,7 +929,7 @@ fn silence_number(text: &str) -> Result<u32, String> {
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     /// The folder with agent.toml and config.d
-    #[arg(long = "config", value_name = "DIR", default_value = "/etc/tilth")]
+    #[arg(long = "config", value_name = "DIR", default_value = CONFIG)]
     pub(crate) folder: PathBuf,
 }
 

@@ -43,7 +43,7 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
     let code = EnrolmentCode::parse(&typed(&wanted.code)?).map_err(EnrolFailure::Mistyped)?;
     let url = wanted.hub.trim_end_matches('/');
     let files = Files::find(&wanted.config.folder)?;
-    let history = HistoryOwner::read(&wanted.data)?;
+    let history = HistoryOwner::read(&wanted.data())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let hub = Hub { url, code: &code };
     // Plain HTTP is for this machine alone, and has no certificate.
@@ -62,7 +62,7 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
         let before = history.filter(|history| !history.is_same(&owner));
         match (before, wanted.history) {
             (Some(before), None) => Err(EnrolFailure::OtherHistory {
-                data: wanted.data.clone(),
+                data: wanted.data(),
                 before: before.to_string(),
                 owner: owner.to_string(),
             }),
@@ -83,7 +83,7 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
     };
     if let Some((_, becomes)) = &other {
         owner.withholds = *becomes == cli::OtherHistory::Withhold;
-        files.keep_owner(&wanted.data, &owner)?;
+        files.keep_owner(&wanted.data(), &owner)?;
     }
     let found = files.keep(url, &answer, signing_key, &vouching, &code.id())?;
     say(wanted, url, &answer, &found, other.as_ref())

@@ -71,8 +71,8 @@ impl HistoryOwner {
         let before = HistoryOwner::read(data)?;
         let owner = match &before {
             Some(before) if !before.is_same(&self) => bail!(
-                "the history in {} is of {before}, and agent.toml names {self}; nothing is sent before you say what becomes of it: enrol again with \
-                 --history withhold, and it stays on this device, or with --history send; without a code: delete {NAME} there, and it is sent",
+                "the history in {0} is of {before}, and agent.toml names {self}; nothing is sent before you say what becomes of it: enrol again with \
+                 --data {0} --history withhold, and it stays on this device, or with --history send; without a code: delete {NAME} there, and it is sent",
                 data.display()
             ),
             Some(before) => HistoryOwner { withholds: before.withholds, ..self },
@@ -118,7 +118,7 @@ mod tests {
             said.contains("is of acme at https://hub.example, and agent.toml names beta at https://hub.exa"),
             "{said}"
         );
-        assert!(said.contains("--history withhold"), "{said}");
+        assert!(said.contains(&format!("--data {} --history withhold", data.display())), "{said}");
         assert!(refused(owner("acme", "https://other.example", &second)).contains("acme at https://other.example"));
 
         // The hub moves, and then gets another key: from then on the first address and key are another hub's.

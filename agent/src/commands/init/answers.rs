@@ -105,14 +105,16 @@ fn answered(wanted: &cli::Init, likely: &Likely, prompt: Prompt<'_>) -> anyhow::
         Some(number) => {
             let is_taken = |name: &str| port.as_deref().is_some_and(|port| is_same_port(name, port));
             let modem = likely.adapters.iter().find(|adapter| !is_taken(adapter));
-            let question = ("Port of the modem that sends it", modem.map_or("", String::as_str));
+            let question =
+                ("Port of the modem that sends it, or none to go without SMS", modem.map_or("", String::as_str));
             let parse = |text: &str| match modem_port(text)? {
                 port if is_taken(&port) => {
                     Err(format!("modem's port \"{text}\": it is that of the board or sensor; expected another"))
                 }
                 port => Ok(port),
             };
-            Some(Phone { number, modem: answer(wanted.modem.as_deref(), question, prompt, parse)? })
+            let modem = answer(wanted.modem.as_deref(), question, prompt, or_none(parse))?;
+            modem.map(|modem| Phone { number, modem })
         }
         None => None,
     };

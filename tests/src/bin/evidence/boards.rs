@@ -114,7 +114,8 @@ struct Plan {
 
 const PLANS: &[Plan] = &[
     Plan { model: &UNO, short: (SHORT, &[&[TRIALS], &[ABSENCES]]), full: (FULL, &[&[TRIALS, SIREN], &[ABSENCES]]) },
-    // Five emulators and agents at once are more than two cores can run in time: in a short run neither this board nor a siren.
+    // Emulators and agents of all boards are more than two cores can run in time at twice the speed: in a short run neither this board, nor a
+    // siren, nor absences of the Pico.
     Plan {
         model: &MEGA_2560,
         short: (SHORT, &[]),
@@ -123,7 +124,7 @@ const PLANS: &[Plan] = &[
     // The board holds half an hour, for most of which its emulator waits: beside the trials of all boards it is fast enough only there.
     Plan {
         model: &PICO,
-        short: (SHORT, &[&[TRIALS], &[ABSENCES]]),
+        short: (SHORT, &[&[TRIALS]]),
         full: (
             Extent { speed: 2, absences_ms: &[180_000, 1_800_000], ..FULL },
             &[&[Part { speed: Some(1), ..TRIALS }, SIREN], &[ABSENCES]],

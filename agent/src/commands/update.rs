@@ -21,7 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use jiff::Timestamp;
@@ -63,7 +63,7 @@ struct Job {
     to: String,
     /// Time in UTC, by the machine's clock.
     began: String,
-    /// What worked before; none where no agent ran.
+    /// What worked before; none where no agent ran, so the new version is not tried.
     before: Option<Working>,
     /// The old version cannot open what the new one makes of the database, so a copy is kept.
     copies_data: bool,
@@ -125,6 +125,7 @@ pub(crate) fn update(wanted: &cli::Update) -> anyhow::Result<Exit> {
 /// Checks the package, and puts everything that the unit needs into the folder of the update. None where that version is installed already.
 fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
     let installed = place.packages.installed().context("what is installed")?;
+    place.packages.ready()?;
     let key = trusted_key(&wanted.trusted_key)?;
     let path = wanted.path.as_deref().context("expected a package, or the folder with it")?;
     let bytes = signed::read(path, &key, &installed.architecture)?;
@@ -163,18 +164,42 @@ fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
     if let Some(free) = daemon::free_bytes(&place.folder).filter(|free| *free < needed) {
         bail!("{}: {} MiB are free, and the update needs {} MiB", place.shown(), free >> 20, needed >> 20);
     }
+    let proven_after = wanted.prove_for.unwrap_or(health::PROVEN);
+    let before = before(agent, proven_after)?;
     place.copy_program()?;
     Ok(Some(Job {
         from,
         to,
         began: Timestamp::now().to_string(),
-        before: unit::look(agent).map(|seen| seen.working),
+        before,
         copies_data,
-        proven_after: wanted.prove_for.unwrap_or(health::PROVEN),
+        proven_after,
         data: agent.data.clone(),
         socket: agent.socket.clone(),
         state: State::Staged,
     }))
+}
+
+/// What works now; none where no agent runs. One that was just started gets some time to answer.
+fn before(agent: &cli::AgentAddress, proven_after: Span) -> anyhow::Result<Option<Working>> {
+    let is_running = unit::is_running()?;
+    let began = Instant::now();
+    let mut seen = unit::look(agent);
+    while is_running && seen.is_none() && began.elapsed().as_millis() < u128::from(proven_after.0.unsigned_abs() / 3) {
+        thread::sleep(LOOK);
+        seen = unit::look(agent);
+    }
+    ensure!(
+        is_running || seen.is_none(),
+        "an agent runs that the service tilth-agent did not start: end it, and run the same command again"
+    );
+    ensure!(
+        !is_running || seen.is_some(),
+        "the agent runs and does not answer, so nobody could say whether the new version works: sudo systemctl restart tilth-agent, and run the \
+         same command again (--data DIR or --socket FILE, where its service has others than the usual); after sudo systemctl stop tilth-agent it \
+         is installed without a trial"
+    );
+    Ok(seen.map(|seen| seen.working))
 }
 
 /// Shows each state of the update until it is over. It goes on without this.
@@ -277,7 +302,12 @@ impl Job {
 
     /// State of the update in words.
     fn said(&self) -> String {
-        self.state.said(&self.from, &self.to)
+        match (&self.state, &self.before) {
+            (State::Updated, None) => {
+                format!("updated from {} to {}: no agent ran, so it was not tried", self.from, self.to)
+            }
+            _ => self.state.said(&self.from, &self.to),
+        }
     }
 
     fn show(&self, json: bool, console: &mut Console) -> anyhow::Result<()> {

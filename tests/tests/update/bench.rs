@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ring::digest::{SHA256, digest};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tilth_config::bundle::SigningKey;
 use tilth_config::release::seal_sums;
 use tilth_tests::agent::{Folder, Run, program};
@@ -32,6 +32,7 @@ const MARKER: &str = "TILTH_BENCH";
 
 /// What systemd does for the two services: `Wants=` and `ConditionPathExists=` are those of `systemd/`.
 const SYSTEMCTL: &str = r#"#!/bin/sh
+umask 022
 runs() { [ -e "$root/$1.pid" ] && grep -qs '^State:.[^Z]' "/proc/$(cat "$root/$1.pid")/status"; }
 update() {
     if [ ! -e "$root/var/lib/tilth-update/tilth-agent" ] || runs update; then return; fi
@@ -54,6 +55,7 @@ case "$1 $unit" in
     "start tilth-agent.service") update; start ;;
     "restart tilth-agent.service") update; stop; start ;;
     "stop tilth-agent.service") stop ;;
+    "show tilth-agent.service") if runs agent; then echo active; else echo inactive; fi ;;
     *) echo "systemctl $*: not known here" >&2; exit 1 ;;
 esac
 "#;
@@ -134,9 +136,7 @@ impl Bench {
         fs::create_dir_all(bench.root().join("var/lib/tilth")).unwrap();
         let package = bench.folder.path().join("old.deb");
         bench.build(&Package::works(OLD), &package);
-        let mut dpkg = bench.command("dpkg");
-        dpkg.arg("--root").arg(bench.root()).args(["--log=/dev/null", "--force-not-root", "--force-script-chrootless"]);
-        let installed = dpkg.arg("--install").arg(package).status().unwrap();
+        let installed = bench.dpkg().arg("--install").arg(package).status().unwrap();
         assert!(installed.success(), "{}", bench.log());
         bench.works();
         bench
@@ -156,7 +156,9 @@ impl Bench {
     }
 
     fn update_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(self.root().join("usr/bin/tilth-agent"));
+        let mut command = self.command("sh");
+        // As sudo hands it on where root's is strict.
+        command.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(self.root().join("usr/bin/tilth-agent"));
         command.arg("update").args(arguments).args(["--prove-for", "3s", "--root"]).arg(self.root());
         command
             .arg("--data")
@@ -209,6 +211,39 @@ impl Bench {
         text(&job[if word(&job) == "updated" { "to" } else { "from" }])
     }
 
+    /// Puts a process in the place of the agent that answers nobody.
+    pub(crate) fn hang_agent(&self) -> Running {
+        self.systemctl("stop");
+        let process = Running::start(self.command("sleep").arg("1000")).unwrap();
+        self.folder.write("root/agent.pid", format!("{}\n", process.0.id()));
+        process
+    }
+
+    /// Unpacks another package, and does not configure it: what a power cut in an upgrade leaves.
+    pub(crate) fn unpack_other(&self) {
+        let control = "Package: other\nVersion: 1.0\nArchitecture: all\nMaintainer: Test <test@farm.example>\nDescription: test\n";
+        self.folder.write("other/DEBIAN/control", control);
+        let (files, package) = (self.folder.path().join("other"), self.folder.path().join("other.deb"));
+        said(Command::new("dpkg-deb").args(["--build", "--root-owner-group", "-Znone"]).arg(files).arg(&package));
+        said(self.dpkg().arg("--unpack").arg(package));
+        assert_eq!(self.state_of("other"), "install ok unpacked 1.0");
+    }
+
+    /// Has the installation of the new version be cut off for the third time, in its last script.
+    pub(crate) fn cut_in_script(&self) {
+        let status = self.root().join("var/lib/dpkg/status");
+        let text = fs::read_to_string(&status).unwrap();
+        let cut_off = format!("Status: install ok half-configured\nConfig-Version: {OLD}");
+        assert!(text.contains("Package: tilth-agent\nStatus: install ok installed"), "{text}");
+        fs::write(status, text.replacen("Status: install ok installed", &cut_off, 1)).unwrap();
+        let mut job = self.job().expect("the state of the update");
+        job["state"] = json!({ "installing": { "cuts": 2 } });
+        let content = job.to_string();
+        let hash = hex::encode(digest(&SHA256, content.as_bytes()));
+        self.folder
+            .write("root/var/lib/tilth-update/state.json", format!("{{\"hash\":\"{hash}\",\"content\":{content}}}"));
+    }
+
     /// Ends every process of this system at once.
     pub(crate) fn cut_power(&self) {
         let marker = format!("{MARKER}={}\0", self.folder.path().display());
@@ -233,8 +268,18 @@ impl Bench {
 
     /// Does what a boot does.
     pub(crate) fn boot(&self) {
+        self.systemctl("start");
+    }
+
+    pub(crate) fn systemctl(&self, verb: &str) {
         let systemctl = self.folder.path().join("bin/systemctl");
-        assert!(self.command(systemctl).args(["start", "tilth-agent.service"]).status().unwrap().success());
+        assert!(self.command(systemctl).args([verb, "tilth-agent.service"]).status().unwrap().success());
+    }
+
+    fn dpkg(&self) -> Command {
+        let mut dpkg = self.command("dpkg");
+        dpkg.arg("--root").arg(self.root()).args(["--log=/dev/null", "--force-not-root", "--force-script-chrootless"]);
+        dpkg
     }
 
     /// Makes a stick with these packages and their signed sums; its folder.
@@ -328,9 +373,13 @@ impl Bench {
 
     /// State of the package, and its version.
     pub(crate) fn installed(&self) -> String {
+        self.state_of("tilth-agent")
+    }
+
+    pub(crate) fn state_of(&self, package: &str) -> String {
         let mut query = Command::new("dpkg-query");
         query.arg("--admindir").arg(self.root().join("var/lib/dpkg"));
-        said(query.args(["--show", "--showformat=${Status} ${Version}", "tilth-agent"]))
+        said(query.args(["--show", "--showformat=${Status} ${Version}", package]))
     }
 
     pub(crate) fn process(&self) -> String {

@@ -114,6 +114,49 @@ fn the_old_version_returns_with_its_data_where_the_new_one_changed_their_layout(
     assert_eq!((bench.running(), bench.marks()), (OLD.to_owned(), vec!["before".to_owned()]));
 }
 
+/// Guards against: the new version's last script, which starts it, being run once more over the database that was put back; and other packages
+/// being configured where they cannot see the system.
+#[test]
+fn the_old_version_returns_with_its_data_where_the_installation_was_cut_off_in_a_script() {
+    let mut bench = Bench::new("update-script");
+    bench.mark("before");
+    let stick = bench.stick("stick", &[Package::changes_layout()], &KEY);
+    bench.begin(&[&stick]);
+    bench.until("the new version ran", Bench::changed_layout);
+    bench.until_state("proving");
+    bench.cut_power();
+    bench.cut_in_script();
+    bench.unpack_other();
+    bench.boot();
+    assert_eq!(bench.ended(), OLD);
+    assert_eq!((bench.running(), bench.marks()), (OLD.to_owned(), vec!["before".to_owned()]), "{}", bench.log());
+    assert_eq!(bench.state_of("other"), "install ok unpacked 1.0");
+}
+
+/// Guards against: a version that nobody tried being praised, and a farm that nobody watches after it.
+#[test]
+fn an_agent_that_does_not_answer_is_not_updated_and_without_one_there_is_no_trial() {
+    let mut bench = Bench::new("update-silent");
+    let stick = bench.stick("stick", &[Package::works(NEW)], &KEY);
+    let hangs = bench.hang_agent();
+    let run = bench.update(&[stick.as_str()]);
+    assert!(run.code == Some(1) && run.err.contains("the agent runs and does not answer"), "{}", run.err);
+    assert_eq!(bench.installed(), format!("install ok installed {OLD}"));
+    drop(hangs);
+    bench.systemctl("stop");
+    let run = bench.update(&[stick.as_str()]);
+    assert_eq!(run.code, Some(0), "{}{}\n{}", run.out, run.err, bench.log());
+    assert!(run.out.ends_with("updated from 1.0-1 to 2.0-1: no agent ran, so it was not tried\n"), "{}", run.out);
+    bench.unpack_other();
+    let older = bench.stick("older", &[Package::works(OLD)], &KEY);
+    let run = bench.update(&[older.as_str(), "--allow-downgrade"]);
+    assert!(
+        run.code == Some(1) && run.err.contains("the package other is unpacked: sudo dpkg --configure -a"),
+        "{}",
+        run.err
+    );
+}
+
 /// Guards against: a package or a database in pieces, and nobody who watches.
 #[test]
 fn a_power_cut_at_any_time_leaves_a_running_agent_with_its_data() {

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, fcntl_lock};
+use anyhow::{Context, bail, ensure};
+use rustix::fs::{FlockOperation, StatVfsMountFlags, fcntl_lock, statvfs};
 use serde::{Deserialize, Serialize};
 
 /// Name of the package.
@@ -62,21 +62,41 @@ impl Packages {
         }
     }
 
+    /// Whether something can be installed: dpkg can write here, and no installation was cut off, on which the package may depend.
+    pub(super) fn ready(&self) -> anyhow::Result<()> {
+        for folder in [self.root.join("usr"), self.database()] {
+            let mounted = statvfs(&folder).with_context(|| folder.display().to_string())?;
+            ensure!(
+                !mounted.f_flag.contains(StatVfsMountFlags::RDONLY),
+                "{}: mounted read-only; make it writable for the time of the update (a card of cross/image: sudo tilth-writable tilth-agent update ..)",
+                folder.display()
+            );
+        }
+        let states = said(self.query().args(["--show", "--showformat=${db:Status-Status} ${Package}\n"]))?;
+        let cut_off = |line: &&str| ["unpacked ", "half-"].iter().any(|state| line.starts_with(state));
+        if let Some((state, package)) = states.lines().find(cut_off).and_then(|line| line.split_once(' ')) {
+            bail!("the package {package} is {state}: sudo dpkg --configure -a mends what was cut off");
+        }
+        Ok(())
+    }
+
     /// Installs a package in place of the one that is there, also where that was cut off.
     pub(super) fn install(&self, package: &Path) -> anyhow::Result<()> {
-        self.finish();
         said(self.dpkg().arg("--install").arg(package)).map(drop)
     }
 
-    /// Finishes installations that were cut off, as far as that can be done; what is left is no obstacle.
+    /// Finishes an installation of the agent that was cut off, as far as that can be done; what is left is no obstacle. Its scripts start the
+    /// agent. Packages of others are not for a unit that cannot see kernel modules and devices.
     pub(super) fn finish(&self) {
-        let _ = said(self.dpkg().args(["--configure", "--pending"]));
+        let _ = said(self.dpkg().args(["--configure", NAME]));
     }
 
     /// Packs the installed files as they are, with the scripts that dpkg keeps: the way back. `work` is a folder for it alone.
     pub(super) fn pack(&self, work: &Path, to: &Path) -> anyhow::Result<()> {
         let control = work.join("DEBIAN");
         fs::create_dir_all(&control).with_context(|| control.display().to_string())?;
+        // dpkg-deb takes no folder that a strict umask of root made.
+        fs::set_permissions(&control, Permissions::from_mode(0o755))?;
         let listed = said(self.query().args(["--listfiles", NAME]))?;
         // Files that are not there were left out at the installation, as small systems do with pages.
         let is_file = |path: &&str| fs::symlink_metadata(self.root.join(path)).is_ok_and(|found| !found.is_dir());

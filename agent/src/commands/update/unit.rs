@@ -87,6 +87,7 @@ fn copy_data(place: &Place, job: &Job) -> anyhow::Result<()> {
 }
 
 fn install(place: &Place, job: &Job) -> anyhow::Result<()> {
+    place.packages.finish();
     place.packages.install(&place.new_package())?;
     start_agent(job);
     Ok(())
@@ -107,6 +108,8 @@ fn prove(job: &Job) -> anyhow::Result<()> {
 fn put_back(place: &Place, job: &Job) -> anyhow::Result<()> {
     let is_back = place.packages.installed().is_ok_and(|installed| installed.version == job.from);
     if !is_back {
+        // Starts the new version, which changes the database: nothing does once that is put back.
+        place.packages.finish();
         stop_agent()?;
         if job.copies_data {
             data::put_back(&place.data(), &job.data).context("the copy of the database")?;
@@ -129,6 +132,12 @@ pub(super) fn look(agent: &cli::AgentAddress) -> Option<Seen> {
 
 fn stop_agent() -> anyhow::Result<()> {
     said(Command::new("systemctl").args(["stop", SERVICE])).map(drop)
+}
+
+/// Whether systemd runs the agent, or is about to.
+pub(super) fn is_running() -> anyhow::Result<bool> {
+    let state = said(Command::new("systemctl").args(["show", "--property=ActiveState", "--value", SERVICE]))?;
+    Ok(!matches!(state.trim(), "inactive" | "failed" | "deactivating"))
 }
 
 /// Starts the agent where one ran before; one that runs already goes on.

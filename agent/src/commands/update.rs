@@ -16,8 +16,8 @@ mod signed;
 mod state;
 mod unit;
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, File, Permissions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -30,7 +30,7 @@ use tilth_core::time::Span;
 
 use self::health::Working;
 use self::package::{Description, Packages, said};
-use self::state::State;
+use self::state::{Effect, State};
 use super::{is_root, trusted_key};
 use crate::console::{Console, tell};
 use crate::exit::Exit;
@@ -51,6 +51,9 @@ const UPDATER: &str = "tilth-agent";
 
 /// Room that is left beside what an update needs, in bytes.
 const SPARE: u64 = 64 << 20;
+
+/// A state that lasts for longer is remarked.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Between two looks at the state of the update.
 const LOOK: Duration = Duration::from_millis(500);
@@ -109,7 +112,8 @@ pub(crate) fn update(wanted: &cli::Update) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     ensure!(is_root() || wanted.root != Path::new("/"), "an update needs root: run it with sudo");
-    ensure!(!place.is_under_way(), "an update is under way: sudo tilth-agent update --status says where it is");
+    place.packages.are_writable()?;
+    let locked = place.lock()?;
     let job = match stage(&place, wanted) {
         Ok(Some(job)) => job,
         Ok(None) => return Ok(Exit::Done),
@@ -119,17 +123,18 @@ pub(crate) fn update(wanted: &cli::Update) -> anyhow::Result<Exit> {
         }
     };
     place.begin(&job)?;
+    drop(locked);
     follow(&place, wanted.json, &mut console)
 }
 
 /// Checks the package, and puts everything that the unit needs into the folder of the update. None where that version is installed already.
 fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
     let installed = place.packages.installed().context("what is installed")?;
-    place.packages.ready()?;
+    place.packages.are_whole()?;
     let key = trusted_key(&wanted.trusted_key)?;
     let path = wanted.path.as_deref().context("expected a package, or the folder with it")?;
     let bytes = signed::read(path, &key, &installed.architecture)?;
-    place.make()?;
+    place.clean()?;
     durable::write(&place.folder, NEW, &bytes).with_context(|| place.shown())?;
     let (name, offered) = package::version_of(&place.new_package())?;
     let (from, to) = (installed.version, offered.version);
@@ -158,14 +163,16 @@ fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
         store::LAYOUT
     );
     place.packages.pack(&place.work("old"), &place.old_package()).context("the way back")?;
-    let copies_data = description.layout > store::LAYOUT;
+    place.packages.can_install(&place.new_package())?;
     let agent = &wanted.agent;
-    let needed = SPARE + if copies_data { data::size(&agent.data) } else { 0 };
+    let proven_after = wanted.prove_for.unwrap_or(health::PROVEN);
+    let before = before(agent, proven_after)?;
+    // A device without an agent and without a database has nothing to copy.
+    let copies_data = description.layout > store::LAYOUT && (before.is_some() || data::is_there(&agent.data).is_ok());
+    let needed = SPARE + if copies_data { room_for_copy(&agent.data, &place.folder) } else { 0 };
     if let Some(free) = daemon::free_bytes(&place.folder).filter(|free| *free < needed) {
         bail!("{}: {} MiB are free, and the update needs {} MiB", place.shown(), free >> 20, needed >> 20);
     }
-    let proven_after = wanted.prove_for.unwrap_or(health::PROVEN);
-    let before = before(agent, proven_after)?;
     place.copy_program()?;
     Ok(Some(Job {
         from,
@@ -178,6 +185,13 @@ fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
         socket: agent.socket.clone(),
         state: State::Staged,
     }))
+}
+
+/// Bytes of a copy of the database, with those that the agent keeps free on its disk: below them it deletes readings.
+fn room_for_copy(data: &Path, folder: &Path) -> u64 {
+    let disk = |folder: &Path| fs::metadata(folder).map(|found| found.dev()).ok();
+    let kept_free = if disk(data) == disk(folder) { daemon::DEFAULT_POLICY.least_free_bytes } else { 0 };
+    data::size(data) + kept_free
 }
 
 /// What works now; none where no agent runs. One that was just started gets some time to answer.
@@ -202,9 +216,9 @@ fn before(agent: &cli::AgentAddress, proven_after: Span) -> anyhow::Result<Optio
     Ok(seen.map(|seen| seen.working))
 }
 
-/// Shows each state of the update until it is over. It goes on without this.
+/// Shows each state of the update until it is over, and where to look when one lasts. It goes on without this.
 fn follow(place: &Place, json: bool, console: &mut Console) -> anyhow::Result<Exit> {
-    let mut shown = None;
+    let (mut shown, mut since) = (None, Some(Instant::now()));
     loop {
         if let Some(job) = place.read()?
             && shown.as_ref() != Some(&job.state)
@@ -214,18 +228,28 @@ fn follow(place: &Place, json: bool, console: &mut Console) -> anyhow::Result<Ex
             if job.state.effect().is_none() {
                 return Ok(if job.state == State::Updated { Exit::Done } else { Exit::Failed });
             }
+            // A trial may last.
+            since = (job.state.effect() != Some(Effect::Prove)).then(Instant::now);
             shown = Some(job.state);
+        }
+        if since.take_if(|since| since.elapsed() > LONG).is_some() {
+            tell("tilth-agent: this lasts; journalctl -u tilth-update says what it waits for");
         }
         thread::sleep(LOOK);
     }
 }
 
 impl Place {
-    /// Makes the folder, for root alone, without what an earlier update left.
-    fn make(&self) -> anyhow::Result<()> {
+    /// Makes the folder, for root alone, and keeps other calls of the command away until the update is begun.
+    fn lock(&self) -> anyhow::Result<File> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        made.with_context(|| self.shown())?;
-        self.clean()
+        let lock = made.and_then(|()| File::open(&self.folder)).with_context(|| self.shown())?;
+        let is_free = !matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+        ensure!(
+            is_free && !self.folder.join(UPDATER).exists(),
+            "an update is under way: sudo tilth-agent update --status says where it is"
+        );
+        Ok(lock)
     }
 
     /// Removes everything but the state, the unit's program last: as long as it is there the unit comes back.
@@ -255,10 +279,6 @@ impl Place {
             bail!("{UNIT} cannot be started: {error:#}; nothing was changed");
         }
         Ok(())
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.folder.join(UPDATER).exists()
     }
 
     fn read(&self) -> anyhow::Result<Option<Job>> {

@@ -397,6 +397,15 @@ impl Bench {
         self.root().join("var/lib/changed").exists()
     }
 
+    /// Does something while another call of the command stages an update.
+    pub(crate) fn while_locked(&mut self, then: impl FnOnce(&mut Bench)) {
+        let folder = self.root().join("var/lib/tilth-update");
+        fs::create_dir_all(&folder).unwrap();
+        let lock = File::open(folder).unwrap();
+        lock.lock().unwrap();
+        then(self);
+    }
+
     /// Files in the folder of the update.
     pub(crate) fn left(&self) -> Vec<String> {
         let entries = fs::read_dir(self.root().join("var/lib/tilth-update")).into_iter().flatten().flatten();

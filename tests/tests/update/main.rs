@@ -52,6 +52,10 @@ fn a_signed_package_is_installed_and_stays_and_an_older_one_only_when_it_is_aske
 fn what_is_not_right_changes_nothing() {
     let mut bench = Bench::new("update-refused");
     let process = bench.process();
+    bench.while_locked(|bench| {
+        let run = bench.update(&["no-such-stick"]);
+        assert!(run.code == Some(1) && run.err.contains("an update is under way"), "{}", run.err);
+    });
     let stranger = SigningKey::from_seed(&[9; 32]);
     let unsigned = bench.stick("unsigned", &[Package::works(NEW)], &KEY);
     std::fs::remove_file(format!("{unsigned}/SHA256SUMS.signed")).unwrap();

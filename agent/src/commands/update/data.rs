@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use crate::durable;
+use crate::{daemon, durable};
 
 /// The database and its log; the second is there after a kill alone.
 const FILES: [&str; 2] = ["tilth.db", "tilth.db-wal"];
@@ -20,15 +20,31 @@ pub(super) fn size(data: &Path) -> u64 {
     FILES.iter().filter_map(|name| fs::symlink_metadata(data.join(name)).ok()).map(|file| file.len()).sum()
 }
 
+/// Whether a folder has a database: one whose disk is not mounted has none.
+pub(super) fn is_there(folder: &Path) -> io::Result<()> {
+    let path = daemon::database(folder);
+    let found = fs::symlink_metadata(&path);
+    found.map(drop).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
 /// Copies the database into a folder, which is made anew.
+///
+/// # Errors
+/// Also where there is no database.
 pub(super) fn copy(data: &Path, to: &Path) -> io::Result<()> {
+    is_there(data)?;
     remove_folder(to)?;
     fs::create_dir(to)?;
     copy_all(data, to)
 }
 
 /// Puts a copy in the place of the database. `history.last` stays: it tells the agent, and the hub by it, that what came after the copy is missing.
+///
+/// # Errors
+/// Also where there is no copy, or nothing in whose place it would come: the disk is not mounted.
 pub(super) fn put_back(copy: &Path, data: &Path) -> io::Result<()> {
+    is_there(copy)?;
+    is_there(data)?;
     BESIDE.iter().try_for_each(|name| durable::remove(data, name))?;
     copy_all(copy, data)
 }
@@ -92,6 +108,23 @@ mod tests {
         fs::remove_file(data.join("tilth.db-wal")).unwrap();
         put_back(&kept, &data).unwrap();
         assert_eq!(read("tilth.db-wal").as_deref(), Some("its log"));
+    }
+
+    /// Guards against: a disk that is not mounted yet being taken for a farm without data.
+    #[test]
+    fn a_folder_without_a_database_is_neither_copied_nor_filled() {
+        let folder = Folder::new();
+        let (data, kept) = (folder.path().join("data"), folder.path().join("kept"));
+        fs::create_dir(&data).unwrap();
+        fs::create_dir(&kept).unwrap();
+        assert_eq!(copy(&data, &kept).unwrap_err().kind(), ErrorKind::NotFound);
+        fs::write(data.join("tilth.db"), "newer").unwrap();
+        fs::write(data.join("tilth.db-wal"), "log").unwrap();
+        assert!(put_back(&kept, &data).is_err());
+        assert!(data.join("tilth.db-wal").exists());
+        fs::rename(data.join("tilth.db"), kept.join("tilth.db")).unwrap();
+        assert!(put_back(&kept, &data).is_err());
+        assert!(!data.join("tilth.db").exists());
     }
 
     /// Guards against: an agent that was taken over, and has root read or write a file elsewhere.

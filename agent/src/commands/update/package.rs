@@ -1,6 +1,7 @@
 //! dpkg: which version is installed, the way back to it as a package, and installing one.
 
 use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,11 +10,17 @@ use anyhow::{Context, bail, ensure};
 use rustix::fs::{FlockOperation, StatVfsMountFlags, fcntl_lock, statvfs};
 use serde::{Deserialize, Serialize};
 
+use crate::console::tell;
+use crate::daemon;
+
 /// Name of the package.
 pub(super) const NAME: &str = "tilth-agent";
 
 /// The program in the package.
 pub(super) const PROGRAM: &str = "usr/bin/tilth-agent";
+
+/// Room that is left in `/usr` beside a package, in bytes.
+const ROOM: u64 = 16 << 20;
 
 /// What a program says of itself before it is installed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,9 +46,15 @@ impl Packages {
     /// Keeps apt and other calls of dpkg away for as long as the file is open. Waits for those that run.
     pub(super) fn lock(&self) -> anyhow::Result<File> {
         let path = self.database().join("lock-frontend");
-        let file = File::options().write(true).create(true).truncate(false).open(&path);
-        let locked = file.and_then(|file| Ok(fcntl_lock(&file, FlockOperation::LockExclusive).map(|()| file)?));
-        locked.with_context(|| path.display().to_string())
+        let lock = || -> io::Result<File> {
+            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+            if fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                tell("update: waiting until apt or dpkg, which runs now, has ended");
+                fcntl_lock(&file, FlockOperation::LockExclusive)?;
+            }
+            Ok(file)
+        };
+        lock().with_context(|| path.display().to_string())
     }
 
     /// The installed version.
@@ -62,8 +75,8 @@ impl Packages {
         }
     }
 
-    /// Whether something can be installed: dpkg can write here, and no installation was cut off, on which the package may depend.
-    pub(super) fn ready(&self) -> anyhow::Result<()> {
+    /// Whether dpkg can write here.
+    pub(super) fn are_writable(&self) -> anyhow::Result<()> {
         for folder in [self.root.join("usr"), self.database()] {
             let mounted = statvfs(&folder).with_context(|| folder.display().to_string())?;
             ensure!(
@@ -72,6 +85,22 @@ impl Packages {
                 folder.display()
             );
         }
+        Ok(())
+    }
+
+    /// Whether nothing is in the way of installing a package: it is whole, and dpkg can write here and has room.
+    pub(super) fn can_install(&self, package: &Path) -> anyhow::Result<()> {
+        self.are_writable()?;
+        said(Command::new("dpkg-deb").arg("--contents").arg(package))?;
+        let needed = fs::metadata(package)?.len() + ROOM;
+        if let Some(free) = daemon::free_bytes(&self.root.join("usr")).filter(|free| *free < needed) {
+            bail!("/usr: {} MiB are free, and the package needs {} MiB", free >> 20, needed >> 20);
+        }
+        Ok(())
+    }
+
+    /// Whether no installation of any package was cut off: the agent's may depend on it.
+    pub(super) fn are_whole(&self) -> anyhow::Result<()> {
         let states = said(self.query().args(["--show", "--showformat=${db:Status-Status} ${Package}\n"]))?;
         let cut_off = |line: &&str| ["unpacked ", "half-"].iter().any(|state| line.starts_with(state));
         if let Some((state, package)) = states.lines().find(cut_off).and_then(|line| line.split_once(' ')) {

@@ -108,6 +108,11 @@ fn prove(job: &Job) -> anyhow::Result<()> {
 fn put_back(place: &Place, job: &Job) -> anyhow::Result<()> {
     let is_back = place.packages.installed().is_ok_and(|installed| installed.version == job.from);
     if !is_back {
+        // What can fail does so while the new version still watches. What comes then is repeated as a whole.
+        place.packages.can_install(&place.old_package())?;
+        if job.copies_data {
+            data::is_there(&place.data()).and_then(|()| data::is_there(&job.data)).context("the database")?;
+        }
         // Starts the new version, which changes the database: nothing does once that is put back.
         place.packages.finish();
         stop_agent()?;

@@ -66,7 +66,7 @@ const SHORT: Extent = Extent {
     gusts: 8,
     link_timeout_ms: 3_000,
     before_ms: 5_000,
-    absences_ms: &[62_000],
+    absences_ms: &[32_000],
     siren_ms: 5_000,
 };
 

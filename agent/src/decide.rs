@@ -94,7 +94,7 @@ pub(crate) struct Decide {
     context: DecideState,
     store_writer: StoreWriter,
     outputs: Outputs,
-    /// Outcomes of orders and bookings.
+    /// Outcomes of orders and bookings, as inputs of the interlock.
     order_outcomes: mpsc::Receiver<interlock::ActuatorInput>,
     pending_outputs: outputs::PendingOutputs,
     sirens: sirens::Sirens,

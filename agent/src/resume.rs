@@ -48,6 +48,7 @@ pub(crate) struct Number(pub(crate) f64);
 /// An engine that goes on, and what bringing it up to date brought.
 pub(crate) struct Resumed {
     pub(crate) engine: Engine,
+    /// Of readings that were stored after the checkpoint: decided again, and perhaps sent by the process before.
     pub(crate) effects: Vec<Effect>,
     /// Everything up to then is remembered; from then until now nothing is.
     pub(crate) heard_until: Option<Stamp>,

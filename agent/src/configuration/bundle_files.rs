@@ -254,7 +254,7 @@ impl BundleFiles {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Ends going back where a power cut came between the two renames of [`BundleFiles::restore_previous`] and the state is lost.
+    /// Finishes [`BundleFiles::restore_previous`] after a power cut between its two renames, where the state, which would repeat it, is lost.
     pub(super) fn end_restore(&self) {
         if !self.has_active() && self.folder.join(REVERTED).exists() {
             let _ = self.restore_previous("");

@@ -422,8 +422,8 @@ impl Bundles {
         applier.reporter.status.update_bundle(|status| status.ignored = ignored);
     }
 
-    /// Tries again to read the state, and to save the active bundle. Until that is saved a start runs the bundle before, until the hub is
-    /// reached.
+    /// Tries again to read the state, and to save the active bundle. As long as that is not saved, an agent that
+    /// is started again runs the bundle before, until the hub sends this one again.
     pub(super) async fn try_disk(&mut self, applier: &mut Applier) {
         // Why not is in the status since the start.
         let _ = self.load_state(applier).await;

@@ -24,7 +24,7 @@ pub(super) const SHORTEST: Span = Span::from_secs(30);
 /// Longest probation. A sensor that is heard less often than this cannot be judged within it.
 pub(super) const LONGEST: Span = Span::from_mins(5);
 
-/// Values of this time are of the configuration before: they were on their way when the inputs changed.
+/// Values that come within this time may be of the configuration before: they were on their way when the inputs changed.
 const SETTLE: Span = Span::from_secs(5);
 
 /// A sensor must be good again within this many of its intervals: two readings may be lost.
@@ -280,12 +280,12 @@ impl Probation {
             run.pending.iter_mut().for_each(|(id, pending)| pending.baseline = newest(id));
         }
         run.pending.retain(|id, pending| !pending.has_recovered(seen.sensors.get(id)));
-        let (mut overdue, mut may_come) = (Vec::new(), false);
+        let (mut overdue, mut may_fail_next) = (Vec::new(), false);
         for (id, pending) in &mut run.pending {
             pending.note_bus(seen);
             let is_overdue = pending.is_overdue(seen.at);
             let was_overdue = std::mem::replace(&mut pending.was_overdue, is_overdue);
-            may_come |= is_overdue && !was_overdue;
+            may_fail_next |= is_overdue && !was_overdue;
             if is_overdue && was_overdue {
                 overdue.push((pending.expected.origin, pending.describe(id, seen.sensors.get(id))));
             }
@@ -297,7 +297,7 @@ impl Probation {
                 return ProbationResult::Fail(origin, first_of(&of_it, MAX_NAMED, "; ", "more sensors"));
             }
         }
-        if age >= LONGEST && !may_come || run.pending.is_empty() && age >= SHORTEST {
+        if age >= LONGEST && !may_fail_next || run.pending.is_empty() && age >= SHORTEST {
             ProbationResult::Pass
         } else {
             ProbationResult::Wait

@@ -221,7 +221,7 @@ impl Decide {
         self.stage_diagnostic("delivery", body);
     }
 
-    /// Alert and page number in the id of a notification; `None` where it is no page.
+    /// Alert and page number in the id of a notification; `None` where it is no page. The id of a stand-in begins with that of the page.
     fn page_of(&self, notification: &str) -> Option<(AlertId, u32)> {
         let (notification, _) = notification.split_once(INSTEAD_OF).unwrap_or((notification, ""));
         let (alert, rest) = notification.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;

@@ -162,7 +162,7 @@ struct PolledChip {
     ready: Option<Instant>,
     /// Step of a calibration that comes before its next reading; no command for a query.
     requested: Option<(Option<CalibrationCommand>, StartSignal, Answer)>,
-    /// Receiver of the result of the step that was begun.
+    /// Answer to the request whose step was begun: it gets the result.
     answer: Option<Answer>,
 }
 

@@ -18,7 +18,7 @@ pub(crate) const BACK: Span = Span::from_mins(10);
 /// Lines far in the past after which it is decided what they are.
 const DECIDED_BY: u32 = 5;
 
-/// Until [`DECIDED_BY`] lines came, only a lead beyond this makes a backlog: stamps are often whole seconds, read several at once.
+/// Before [`DECIDED_BY`] lines have come, stamps must gain more than this to be a backlog: they are often whole seconds, and several lines may be read at once.
 const SLACK: Span = Span::from_secs(2);
 
 /// Over this long one step tells the pace of a clock, whole seconds and all.

@@ -1,6 +1,6 @@
 //! Acknowledgement by the store: a board keeps each reading until the store has it, so its bus has to learn how far that is.
 //!
-//! Behind the values of readings a bus hands decide a [`AckRequest`]. It goes with them into a commit, and the store's thread confirms it
+//! Behind the values of readings a bus hands decide an [`AckRequest`]. It goes with them into a commit, and the store's thread confirms it
 //! once that commit is on the disk. The bus then sees [`StoreProgress`] change, and tells the board which readings it may forget.
 
 use std::collections::VecDeque;

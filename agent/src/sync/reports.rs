@@ -97,7 +97,7 @@ impl ReportReceiver {
                 None => status.problems.remove(&kind),
             };
         });
-        if keeps_rows(kind) {
+        if blocks_rows(kind) {
             self.send_accepts(self.is_accepted()).await;
         }
         let name = json!(kind);
@@ -115,7 +115,7 @@ impl ReportReceiver {
 
     /// Whether there is no problem because of which the hub accepts no rows.
     fn is_accepted(&self) -> bool {
-        !self.status.borrow().problems.keys().any(|kind| keeps_rows(*kind))
+        !self.status.borrow().problems.keys().any(|kind| blocks_rows(*kind))
     }
 
     /// Reports that the database is an older copy, since the hub confirmed rows that it lacks; often this is the only sign.
@@ -129,8 +129,8 @@ impl ReportReceiver {
     }
 }
 
-/// Quarantined rows are for the developers; the other problems wait for a person on the farm, and so do all rows.
-fn keeps_rows(kind: ProblemKind) -> bool {
+/// Whether the hub takes no rows because of a problem: of all but quarantined rows, which are for the developers.
+fn blocks_rows(kind: ProblemKind) -> bool {
     kind != ProblemKind::RowsQuarantined
 }
 

@@ -83,8 +83,8 @@ impl BoardClock {
         self.points.back().is_some_and(|last| now.0 - (last.board + last.offset) > i64::from(i32::MAX))
     }
 
-    /// Forgets what was before the newest span where that is far behind. A line that stalls delays some messages, and a board that restarted
-    /// and was up for longer than before, which its numbers do not say, is behind in all of them.
+    /// Forgets what was before the newest span where even the least delayed message of that is far behind. A line that stalls delays some
+    /// messages of a span; a board that restarted, which its numbers do not always show, is behind in all of them.
     fn forget_earlier_boot(&mut self) {
         let mut newest = self.points.iter().rev();
         if let (Some(last), Some(before)) = (newest.next(), newest.next())

@@ -69,7 +69,7 @@ fn on_for(order: &SwitchOrder, board: Option<BoardKind>) -> u32 {
     }
 }
 
-/// ActuatorInput of an order that reached no relay: an actuator that was to go on is off; whether one that was to go off is off is unknown.
+/// Outcome of an order that reached no relay, as an input of the interlock: an actuator that was to go on is off; whether one that was to go off is off is unknown.
 pub(super) fn not_sent(order: &SwitchOrder) -> ActuatorInput {
     let why = Some(OutputReason::NotReached);
     if order.on {

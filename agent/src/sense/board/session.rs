@@ -371,7 +371,8 @@ impl Session {
         if lost > 0 {
             self.counts.lost += u64::from(lost);
             self.log(Topic::Loss, texts::lost(lost));
-            // All that came since its boot was dropped and nothing ever confirmed: what was counted before is of another boot.
+            // The board lost as many readings as there are numbers below its oldest: none of this boot was ever confirmed, so what was
+            // counted before is of an earlier one.
             if heartbeat.lost == heartbeat.oldest && !self.counters.counted.is_empty() {
                 self.counters = Counters::of_new_boot();
             }

@@ -139,7 +139,8 @@ pub(crate) fn stated_unit(text: &str, is_own: bool, quantity: Quantity) -> Resul
 }
 
 /// Finds the attribute field (such as the node) to which the value at `ix` belongs. A line has its attributes all before or all after their
-/// values. A line that begins with a value has them after; where it ends with one as well, only `repeated`, values of the same input, decide.
+/// values; one that begins with an attribute has them before. Else the values of the same input, `repeated`, decide: before the first attribute
+/// they have it after them, behind the last before them; on both sides or on none it cannot be told.
 pub(crate) fn attribute_of(
     fields: &[usize],
     values: &[usize],

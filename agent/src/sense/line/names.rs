@@ -82,8 +82,8 @@ pub(super) struct InternedLabel {
     label: Label,
     /// How well it matches any name.
     best_match: Option<MatchKind>,
-    /// What inputs with selectors are matched against, where it is not the label itself: of JSON the label without list indices, of values
-    /// under a heading the label without that.
+    /// What the names of inputs with selectors are compared with, where it differs from the label: in JSON the path without list indices, under
+    /// a heading the label without the heading.
     matched_form: Option<Label>,
     /// As the board prints it.
     pub(super) text: String,
@@ -155,6 +155,7 @@ pub(super) struct LabelMatcher {
     pub(super) inputs: Vec<NamedInput>,
     pub(super) labels: Vec<InternedLabel>,
     indices: HashMap<String, LabelIx>,
+    /// Last letters of labels, by which `Temp C` beside `Temp B` is no unit.
     siblings: Siblings,
     /// Whether anything is selected by a field beside it.
     pub(super) has_selectors: bool,

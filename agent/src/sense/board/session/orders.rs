@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// Sends the next setting; none before the handshake, or while a setting or an order to switch on is under way. A board remembers
-    /// the answers to four commands: those of its relays, which must not be switched on twice, and not those of settings besides.
+    /// its answers to four commands only. While settings wait, these are about relays, which must not be switched on twice.
     pub(super) fn send_setting(&mut self) {
         if let State::Connected { .. } = self.state
             && !self.relays.is_switching_on()

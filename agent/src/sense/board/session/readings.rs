@@ -59,8 +59,8 @@ impl Session {
         self.effects.push_back(Effect::RequestAck(through, position));
     }
 
-    /// What the store dropped reached rules and windows before, which would count it twice if the board sent it again: it is said, and
-    /// confirmed once its loss is stored.
+    /// Values that the store dropped had reached rules and windows already, which would count them twice if the board sent them again: so the
+    /// loss is logged, and the readings are confirmed once the loss is stored.
     pub(super) fn handle_stored(&mut self, StoreProgress { stored, dropped }: StoreProgress) {
         let news = dropped.saturating_sub(self.counts.dropped);
         if news > 0 {

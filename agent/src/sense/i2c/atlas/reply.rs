@@ -71,7 +71,7 @@ fn plain_number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|_| is_plain)
 }
 
-/// The fields of an answer to a query, such as `3` of `?CAL,3`. EzoStates differ in the case of the word, and the datasheets of the EC and oxygen
+/// The fields of an answer to a query, such as `3` of `?CAL,3`. Circuits differ in the case of the word, and the datasheets of the EC and oxygen
 /// circuits have a comma before it: `?,O,%,mg`.
 pub(super) fn answer_to<'a>(query: &str, text: &'a str) -> Result<Vec<&'a str>, Fault> {
     let fields = || {

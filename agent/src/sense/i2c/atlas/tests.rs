@@ -1,4 +1,4 @@
-//! EzoStates that answer as the datasheets say, and otherwise.
+//! Circuits that answer as the datasheets say, and otherwise.
 
 use std::collections::VecDeque;
 

@@ -44,10 +44,12 @@ impl Port {
             ErrorKind::Io(kind) => io::Error::new(kind, error.description),
             // The library says this of a device that something else has locked.
             ErrorKind::NoDevice => io::Error::new(io::ErrorKind::ResourceBusy, error.description),
-            ErrorKind::InvalidInput | ErrorKind::Unknown if !is_terminal(&path) => {
-                io::Error::other("it is no serial port")
-            }
-            ErrorKind::InvalidInput | ErrorKind::Unknown => io::Error::other(error.description),
+            ErrorKind::InvalidInput | ErrorKind::Unknown => match is_terminal(&path) {
+                Ok(true) => io::Error::other(error.description),
+                Ok(false) => io::Error::other("it is no serial port"),
+                // Such as a device that the service may not open.
+                Err(error) => error,
+            },
         })?;
         Ok(Port { stream, path, device, open })
     }
@@ -120,7 +122,7 @@ pub(crate) fn device_at(path: &Path) -> io::Result<u64> {
 }
 
 /// Asked only of what could not be set up as a port. Cannot wait: without a modem's consent a port would.
-fn is_terminal(path: &Path) -> bool {
+fn is_terminal(path: &Path) -> io::Result<bool> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).is_ok_and(|port| port.is_terminal())
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.is_terminal())
 }

@@ -34,7 +34,7 @@ pub(super) enum State {
     Updated,
     /// The old version is installed again, with its data.
     Returned { why: String },
-    /// Nothing was installed.
+    /// The update ended before anything was installed.
     Abandoned { why: String },
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display};
 
-use miette::{LabeledSpan, MietteDiagnostic, MietteHandlerOpts, NamedSource, Report, ReportHandler, Severity};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
-use tilth_config::{Diagnostic, Level, Loaded, Sources};
+use tilth_config::{Diagnostic, Level, Loaded, Position, Sources};
 
 use crate::console::counted;
 
@@ -57,35 +57,45 @@ impl Problems {
 
 /// Every finding, as text for a terminal or for anything else.
 pub(crate) fn shown(loaded: &Loaded, on_terminal: bool) -> impl Iterator<Item = String> {
-    let handler = on_terminal.then(|| MietteHandlerOpts::new().context_lines(CONTEXT_LINES).build());
-    loaded.diagnostics.iter().map(move |diagnostic| match &handler {
-        Some(handler) => framed(diagnostic, &loaded.sources, handler),
+    let colours = std::env::var_os("NO_COLOR").is_none();
+    let renderer = on_terminal.then(|| if colours { Renderer::styled() } else { Renderer::plain() });
+    loaded.diagnostics.iter().map(move |diagnostic| match &renderer {
+        Some(renderer) => framed(diagnostic, &loaded.sources, renderer),
         None => diagnostic.to_string(),
     })
 }
 
-/// A finding with its line, as `handler` draws it, and a blank line after it.
-fn framed(diagnostic: &Diagnostic, sources: &Sources, handler: &dyn ReportHandler) -> String {
+/// A finding with its line, as `renderer` draws it, and a blank line after it.
+fn framed(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     let Diagnostic { level, file, position, path, message, help } = diagnostic;
-    let severity = match level {
-        Level::Error => Severity::Error,
-        Level::Warning => Severity::Warning,
+    let level = match level {
+        Level::Error => annotate_snippets::Level::ERROR,
+        Level::Warning => annotate_snippets::Level::WARNING,
     };
     let place = position.as_ref().zip(sources.shown(file));
     // The frame names the file; without one the headline does.
     let file_name = if place.is_none() { format!("{file}: ") } else { String::new() };
     let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
-    let mut finding = MietteDiagnostic::new(format!("{file_name}{path}{message}")).with_severity(severity);
-    finding.help.clone_from(help);
-    let report = match place {
-        Some((position, text)) => {
-            let finding = finding.with_label(LabeledSpan::new_with_span(None, position.span.clone()));
-            Report::new(finding).with_source_code(NamedSource::new(file, text))
-        }
-        None => Report::new(finding),
-    };
-    let drawn = fmt::from_fn(|f| handler.debug(report.as_ref(), f)).to_string();
-    format!("{}\n", drawn.trim_matches('\n'))
+    let excerpt = place.map(|(position, text)| excerpt(file, position, &text));
+    let help = help.as_ref().map(|help| annotate_snippets::Level::HELP.message(help));
+    let finding =
+        Group::with_title(level.primary_title(format!("{file_name}{path}{message}"))).elements(excerpt).elements(help);
+    format!("{}\n", renderer.render(&[finding]))
+}
+
+/// The line in which `position` begins, marked from there to its end at most, between the lines around it.
+fn excerpt<'a>(file: &'a str, position: &Position, text: &str) -> Snippet<'a, Annotation<'a>> {
+    let (before, after) = text.split_at(position.span.start);
+    let start = before.rmatch_indices('\n').nth(CONTEXT_LINES).map_or(0, |(at, _)| at + 1);
+    let line_end = after.find('\n').unwrap_or(after.len());
+    let end = after.match_indices('\n').nth(CONTEXT_LINES).map_or(after.len(), |(at, _)| at);
+    let marked = position.span.len().min(line_end);
+    let before = &before[start..];
+    Snippet::source(format!("{before}{}", &after[..end]))
+        .path(file)
+        .line_start(position.line - before.matches('\n').count())
+        .fold(false)
+        .annotation(AnnotationKind::Primary.span(before.len()..before.len() + marked))
 }
 
 #[cfg(test)]

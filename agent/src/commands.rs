@@ -244,7 +244,8 @@ fn show<T: DeserializeOwned>(
     if agent.json {
         answer.rows.iter().try_for_each(|row| console.line(row.get()))?;
     } else {
-        let rows: Result<Vec<T>, _> = answer.rows.iter().map(|row| serde_json::from_str(row.get())).collect();
+        let rows: Result<Vec<T>, _> =
+            answer.rows.iter().map(|row| serde_json::from_slice(row.get().as_bytes())).collect();
         people(&rows.context("the agent's answer")?, &Times::of(&answer), &mut console)?;
     }
     console.flush()?;

@@ -106,7 +106,7 @@ pub(crate) fn parse_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unre
     if checked.hash != hex::encode(sha256(checked.content.get().as_bytes())) {
         return Err(Unreadable::Damaged("its content is not what was written".to_owned()));
     }
-    serde_json::from_str(checked.content.get())
+    serde_json::from_slice(checked.content.get().as_bytes())
         .map_err(|error| Unreadable::Unusable(format!("another version wrote it: {error}")))
 }
 

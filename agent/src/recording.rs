@@ -86,8 +86,9 @@ pub(crate) enum Entry {
 /// The instant of a line, and what went into the engine then.
 pub(crate) fn parse(line: &[u8]) -> serde_json::Result<(Uptime, Entry)> {
     let Line { at, input }: Line<&RawValue> = serde_json::from_slice(line)?;
-    let entry = serde_json::from_str(input.get());
-    let entry = entry.or_else(|error| serde_json::from_str(input.get()).map(Entry::Input).map_err(|_| error))?;
+    let entry = serde_json::from_slice(input.get().as_bytes());
+    let entry =
+        entry.or_else(|error| serde_json::from_slice(input.get().as_bytes()).map(Entry::Input).map_err(|_| error))?;
     Ok((at, entry))
 }
 

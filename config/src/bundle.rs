@@ -179,7 +179,7 @@ pub fn verify(bytes: &[u8], key: &TrustedKey, client: &Id, device: &Id) -> Resul
     if hash.to_string() != payload.content_hash {
         return Err(BundleError::Payload(format!("content_hash is not {hash}")));
     }
-    let content = serde_json::from_str(payload.content.get()).map_err(not_understood)?;
+    let content = serde_json::from_slice(payload.content.get().as_bytes()).map_err(not_understood)?;
     let Payload { version, issued, .. } = payload;
     Ok(Bundle { version, client: client.clone(), device: device.clone(), issued, hash, content })
 }

@@ -104,7 +104,8 @@ impl Channel {
     /// What is wrong with it, one sentence each.
     pub fn from_json(text: &str) -> Result<Channel, Vec<String>> {
         const NAME: &str = "channel";
-        let json: serde_json::Value = serde_json::from_str(text).map_err(|error| vec![error.to_string()])?;
+        let json: serde_json::Value =
+            serde_json::from_slice(text.as_bytes()).map_err(|error| vec![error.to_string()])?;
         if let Some(kind) = CHANNEL_KINDS.iter().find(|kind| kind.hub.is_none() && json["kind"] == kind.name) {
             let expected = hub_channels().map(|(kind, _)| kind.name).collect::<Vec<_>>().join(" or ");
             let kind = format!("kind {} belongs to the configuration of an agent", kind.name);

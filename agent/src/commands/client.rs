@@ -109,7 +109,7 @@ impl Client {
     pub(super) fn row<T: DeserializeOwned>(self, request: ApiRequest) -> anyhow::Result<T> {
         let answer = self.send(request)?;
         let row = answer.rows.first().context("the agent's answer is empty")?;
-        serde_json::from_str(row.get()).context("the agent's answer")
+        serde_json::from_slice(row.get().as_bytes()).context("the agent's answer")
     }
 
     /// Follows the agent's events from now on.

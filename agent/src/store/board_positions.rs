@@ -33,6 +33,6 @@ impl Store {
         }
         let bodies: Vec<String> = row::all(connection, "SELECT position FROM board", [], |row| row.get(0))?;
         // A position that cannot be read costs readings that come twice, and no start.
-        Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
+        Ok(bodies.iter().filter_map(|body| serde_json::from_slice(body.as_bytes()).ok()).collect())
     }
 }

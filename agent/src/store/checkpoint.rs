@@ -117,7 +117,7 @@ pub(super) fn write_site(connection: &Connection, site: &SiteState) -> Result<()
 
 pub(super) fn read_site(connection: &Connection) -> Result<Option<SiteState>, StoreError> {
     let body: Option<String> = connection.query_row("SELECT body FROM site", [], |row| row.get(0)).optional()?;
-    let site = body.map(|body| serde_json::from_str(&body)).transpose();
+    let site = body.map(|body| serde_json::from_slice(body.as_bytes())).transpose();
     site.map_err(|error| StoreError::Damaged(format!("the site state: {error}")))
 }
 

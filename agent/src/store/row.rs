@@ -83,7 +83,7 @@ pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
         wall: row.get::<_, Option<i64>>("wall")?.map(WallTime),
     };
     let body = row.get_ref("body")?.as_str()?;
-    let body = serde_json::from_str(body).unwrap_or_default();
+    let body = serde_json::from_slice(body.as_bytes()).unwrap_or_default();
     Ok(Event { seq: uint(row.get("seq")?), at, kind: row.get("kind")?, body })
 }
 

@@ -1,4 +1,5 @@
-//! Names that have one home: a database's crate, what opens a tenant's data, and the HTTP client's crate. No other file names them.
+//! Names that have one home: a database's crate, what opens a tenant's data, the HTTP client's crate, and the reader of JSON from text.
+//! No other file names them.
 
 use super::source::{tokens, without_tests};
 use super::{files, none, read};
@@ -44,6 +45,12 @@ const HOMES: &[Home] = &[
         instead: "send by the client of notify or of sync",
         holds_in_tests: true,
     },
+    Home {
+        name: &["serde_json", "::", "from_str"],
+        files: &["cloud-sync/hub/"],
+        instead: "read bytes (from_slice), for what is read from text too is in the agent's program twice",
+        holds_in_tests: false,
+    },
 ];
 
 #[test]
@@ -84,6 +91,8 @@ fn a_name_outside_its_home_is_found() {
     let tenant = "names TenantContext::open, whose home is cloud-sync/hub/src/db/sqlite/keys.rs: \
                   take the context of the authenticated caller";
     let http = "names reqwest, whose home is agent/notify/: send by the client of notify or of sync";
+    let text = "names serde_json::from_str, whose home is cloud-sync/hub/: read bytes (from_slice), for what is read from text \
+                too is in the agent's program twice";
     for (file, source, expected) in [
         ("cloud-sync/hub/src/db/sqlite/windows.rs", "use rusqlite::Connection;", None),
         ("agent/src/store/read.rs", "fn read(connection: &rusqlite::Connection) {}", None),
@@ -104,6 +113,9 @@ fn a_name_outside_its_home_is_found() {
         ("cloud-sync/hub/src/db/sqlite/windows.rs", "TenantContext::open(id, client, actor)", Some(tenant)),
         ("cloud-sync/hub/src/db/sqlite/tests.rs", "TenantContext::open(id, client, actor)", None),
         ("tests/tests/sync.rs", "use rusqlite::Connection;", None),
+        ("agent/src/api.rs", "serde_json::from_str(text)", Some(text)),
+        ("agent/src/api.rs", "serde_json::from_slice(bytes)", None),
+        ("cloud-sync/hub/src/http/read/rows.rs", "serde_json::from_str(text)", None),
         ("agent/notify/src/http.rs", "use reqwest::Client;", None),
         ("cloud-sync/client/src/transport/https.rs", "fn a(error: &reqwest::Error) {}", None),
         ("cloud-sync/client/src/transport/mqtt.rs", "fn a(error: &reqwest::Error) {}", Some(http)),

@@ -186,7 +186,7 @@ pub(super) fn is_newer(version: &str, than: &str) -> anyhow::Result<bool> {
 pub(super) fn describe(package: &Path, work: &Path) -> anyhow::Result<Description> {
     said(Command::new("dpkg-deb").arg("--extract").arg(package).arg(work))?;
     let said = said(Command::new(work.join(PROGRAM)).args(["update", "--describe"]))?;
-    serde_json::from_str(&said).context("the program's description")
+    serde_json::from_slice(said.as_bytes()).context("the program's description")
 }
 
 /// What a program prints.

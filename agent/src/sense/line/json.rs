@@ -110,7 +110,7 @@ fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(JsonPath<'_
     // What is around all objects of a list.
     parents.extend(is_list.then_some(0));
     let mut walk = Walk { path: String::new(), without_indices: String::new(), object: 0, parents, each };
-    serde_json::Deserializer::from_str(&text).deserialize_any(Inside(&mut walk)).is_ok()
+    serde_json::Deserializer::from_slice(text.as_bytes()).deserialize_any(Inside(&mut walk)).is_ok()
 }
 
 pub(super) fn is_object(text: &str) -> bool {
@@ -119,7 +119,7 @@ pub(super) fn is_object(text: &str) -> bool {
 
 /// A text as JSON, if it is some but for words such as `nan`.
 fn as_json(text: &str) -> Option<Cow<'_, str>> {
-    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let is_json = |text: &str| serde_json::from_slice::<IgnoredAny>(text.as_bytes()).is_ok();
     if is_json(text) {
         return Some(Cow::Borrowed(text));
     }

@@ -1,15 +1,20 @@
 //! Findings of a configuration as text: with the offending line on a terminal, as one plain line in a pipe.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Display};
+use std::ops::Range;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Renderer, Snippet, normalize_untrusted_str};
 use serde::{Deserialize, Serialize};
-use tilth_config::{Diagnostic, Level, Loaded, Position, Sources};
+use tilth_config::{Diagnostic, Level, Loaded, Sources};
 
 use crate::console::counted;
 
 /// Lines shown around the offending one.
 const CONTEXT_LINES: usize = 1;
+
+/// Columns of an excerpt: a mark under a line that the terminal breaks would point at nothing, and a serial console has no more.
+const COLUMNS: usize = 80;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
@@ -57,12 +62,18 @@ impl Problems {
 
 /// Every finding, as text for a terminal or for anything else.
 pub(crate) fn shown(loaded: &Loaded, on_terminal: bool) -> impl Iterator<Item = String> {
-    let colours = std::env::var_os("NO_COLOR").is_none();
-    let renderer = on_terminal.then(|| if colours { Renderer::styled() } else { Renderer::plain() });
+    let has_colours = has_colours(std::env::var_os("NO_COLOR").as_deref(), std::env::var_os("TERM").as_deref());
+    let renderer = if has_colours { Renderer::styled() } else { Renderer::plain() };
+    let renderer = on_terminal.then(|| renderer.term_width(COLUMNS));
     loaded.diagnostics.iter().map(move |diagnostic| match &renderer {
         Some(renderer) => framed(diagnostic, &loaded.sources, renderer),
         None => diagnostic.to_string(),
     })
+}
+
+/// Whether a terminal is written to in colours: `NO_COLOR` asks for none unless it is empty (no-color.org), and a dumb one shows none.
+fn has_colours(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term.is_some_and(|term| term != "dumb")
 }
 
 /// A finding with its line, as `renderer` draws it, and a blank line after it.
@@ -73,29 +84,34 @@ fn framed(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> St
         Level::Warning => annotate_snippets::Level::WARNING,
     };
     let place = position.as_ref().zip(sources.shown(file));
+    let excerpt = place.and_then(|(position, text)| excerpt(file, &position.span, &text));
     // The frame names the file; without one the headline does.
-    let file_name = if place.is_none() { format!("{file}: ") } else { String::new() };
+    let file_name = if excerpt.is_none() { format!("{file}: ") } else { String::new() };
     let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
-    let excerpt = place.map(|(position, text)| excerpt(file, position, &text));
-    let help = help.as_ref().map(|help| annotate_snippets::Level::HELP.message(help));
+    let help = help.as_deref().map(|help| annotate_snippets::Level::HELP.message(normalize_untrusted_str(help)));
     let finding =
         Group::with_title(level.primary_title(format!("{file_name}{path}{message}"))).elements(excerpt).elements(help);
     format!("{}\n", renderer.render(&[finding]))
 }
 
-/// The line in which `position` begins, marked from there to its end at most, between the lines around it.
-fn excerpt<'a>(file: &'a str, position: &Position, text: &str) -> Snippet<'a, Annotation<'a>> {
-    let (before, after) = text.split_at(position.span.start);
-    let start = before.rmatch_indices('\n').nth(CONTEXT_LINES).map_or(0, |(at, _)| at + 1);
-    let line_end = after.find('\n').unwrap_or(after.len());
-    let end = after.match_indices('\n').nth(CONTEXT_LINES).map_or(after.len(), |(at, _)| at);
-    let marked = position.span.len().min(line_end);
-    let before = &before[start..];
-    Snippet::source(format!("{before}{}", &after[..end]))
-        .path(file)
-        .line_start(position.line - before.matches('\n').count())
-        .fold(false)
-        .annotation(AnnotationKind::Primary.span(before.len()..before.len() + marked))
+/// The line in which `span` begins, marked from there to its end at most, between the lines around it; none where the text has no such
+/// place: names of two files that are not UTF-8 may be shown alike.
+fn excerpt<'a>(file: &'a str, span: &Range<usize>, text: &str) -> Option<Snippet<'a, Annotation<'a>>> {
+    let (before, after) = text.split_at_checked(span.start)?;
+    let (earlier, before) = before.split_at(before.rmatch_indices('\n').nth(CONTEXT_LINES).map_or(0, |(at, _)| at + 1));
+    let end = after.match_indices('\n').nth(CONTEXT_LINES).map_or(after.len(), |(at, _)| at + 1);
+    let line = after.lines().next().unwrap_or_default();
+    let (marked, behind) = after[..end].split_at(line.get(..span.len()).unwrap_or(line).len());
+    let (before, marked) = (printable(before), printable(marked));
+    let span = before.len()..before.len() + marked.len();
+    let snippet = Snippet::source(before + &marked + &printable(behind)).path(file).fold(false);
+    let snippet = snippet.line_start(1 + earlier.matches('\n').count());
+    Some(snippet.annotation(AnnotationKind::Primary.span(span)))
+}
+
+/// A text without the control characters that `annotate-snippets` lets through and some terminals obey (U+0080 to U+009F).
+fn printable(text: &str) -> String {
+    text.replace(|letter: char| matches!(letter, '\u{80}'..='\u{9f}'), "\u{fffd}")
 }
 
 #[cfg(test)]

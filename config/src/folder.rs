@@ -90,12 +90,12 @@ fn notes(dir: &Path, beside: &Names, within: &Names) -> Vec<FolderFinding> {
         FolderFinding { level: Level::Warning, file, problem }
     };
     let misplaced = beside.toml.iter().filter(|name| *name != Path::new("agent.toml"));
-    notes.extend(misplaced.take(MAX_NOTED).map(|name| ignored(name.display().to_string(), "it belongs in config.d")));
+    notes.extend(misplaced.take(MAX_NOTED).map(|name| ignored(shown(name), "it belongs in config.d")));
     let misnamed = within.others.iter().filter(|name| within.toml.is_empty() || is_nearly_toml(name));
     notes.extend(
         misnamed
             .take(MAX_NOTED)
-            .map(|name| ignored(format!("config.d/{}", name.display()), "a file's name must end in .toml")),
+            .map(|name| ignored(format!("config.d/{}", shown(name)), "a file's name must end in .toml")),
     );
     notes
 }
@@ -144,7 +144,7 @@ fn read_all(folder: &Path, names: &[PathBuf]) -> Vec<Document> {
         if let Text::Toml(bytes) = &text {
             left -= bytes.len() as u64;
         }
-        document(format!("config.d/{}", name.display()), text)
+        document(format!("config.d/{}", shown(name)), text)
     });
     let mut documents: Vec<Document> = read.collect();
     if names.len() > MAX_FILES {
@@ -152,6 +152,11 @@ fn read_all(folder: &Path, names: &[PathBuf]) -> Vec<Document> {
         documents.push(document("config.d".to_owned(), Text::Unreadable(problem)));
     }
     documents
+}
+
+/// A file's name as findings show it: a terminal obeys control characters.
+fn shown(name: &Path) -> String {
+    name.to_string_lossy().replace(char::is_control, "\u{fffd}")
 }
 
 fn document(file: String, text: Text) -> Document {

@@ -148,6 +148,15 @@ fn a_farm_without_a_sensor_is_refused() {
 }
 
 #[test]
+fn a_file_is_named_without_control_characters() {
+    let folder = Folder::new("name");
+    folder.put("config.d/\u{1b}[31m.toml", "x = 1\n");
+    let said = said(&folder.0);
+    let expected = "config.d/\u{fffd}[31m.toml:1:1: error: x: unknown key";
+    assert!(said.iter().any(|line| line.starts_with(expected)), "{said:?}");
+}
+
+#[test]
 fn a_farm_whose_sensors_are_all_off_is_said_to_be_unwatched() {
     let folder = Folder::new("all-off");
     folder.put("config.d/a.toml", "[sensors.'a/ph']\nquantity = 'ph'\nenabled = false\n");

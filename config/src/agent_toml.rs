@@ -251,8 +251,8 @@ fn file_name(node: &Node) -> Result<String, Problem> {
 /// HTTPS, or plain HTTP to the machine itself. A device key must not cross a network in the clear.
 fn hub_url(node: &Node) -> Result<String, Problem> {
     let text = reader::text(node)?;
-    let wrong =
-        || Problem::new(format!("{node} is no address of a hub")).help("expected https://HOST or https://HOST:PORT");
+    let help = hosts::expected(&text, "expected https://HOST or https://HOST:PORT");
+    let wrong = || Problem::new(format!("{node} is no address of a hub")).help(help);
     let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
     let rest = rest.trim_end_matches('/');
     let host = host_of(rest).ok_or_else(wrong)?;
@@ -414,7 +414,7 @@ fn broker_url(node: &Node) -> Result<String, Problem> {
     match rest.and_then(host_of) {
         Some(_) => Ok(text),
         None => Err(Problem::new(format!("{node} is no broker"))
-            .help("expected mqtt://HOST or mqtts://HOST, :PORT after it where needed")),
+            .help(hosts::expected(&text, "expected mqtt://HOST or mqtts://HOST, :PORT after it where needed"))),
     }
 }
 

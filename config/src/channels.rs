@@ -240,7 +240,7 @@ fn web_url(node: &Node) -> Result<String, Problem> {
     match authority.and_then(hosts::host_of) {
         Some(_) if printable => Ok(text.trim_end_matches('/').to_owned()),
         _ => Err(Problem::new(format!("{node} is no address"))
-            .help("expected https://HOST, :PORT and /PATH after it where needed")),
+            .help(hosts::expected(&text, "expected https://HOST, :PORT and /PATH after it where needed"))),
     }
 }
 

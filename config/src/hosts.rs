@@ -48,10 +48,18 @@ pub(crate) fn read(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Secr
 /// `ntfy.example`, `ntfy.example:8443`, `[2001:db8::1]:443`.
 fn host(node: &Node) -> Result<Host, Problem> {
     let text = node.as_text().ok_or_else(|| reader::expected("a host in quotes", node))?;
-    let wrong =
-        || Problem::new(format!("{node} is no host")).help("expected HOST or HOST:PORT, without https:// and path");
+    let help = expected(text, "expected HOST or HOST:PORT, without https:// and path");
+    let wrong = || Problem::new(format!("{node} is no host")).help(help);
     let name = host_of(text).ok_or_else(wrong)?;
     Ok(Host { name: name.to_ascii_lowercase(), port: port_of(text) })
+}
+
+/// Help for a text that names no host: a host with other letters than ASCII is written as DNS knows it.
+pub(crate) fn expected(text: &str, form: &'static str) -> &'static str {
+    match text.is_ascii() {
+        true => form,
+        false => "expected ASCII: a host with other letters is written in Punycode, such as xn--bcher-kva.example",
+    }
 }
 
 /// The port that an authority states.

@@ -361,6 +361,10 @@ fn a_token_is_not_shown_whatever_it_stands_under() {
 fn what_is_no_secret_is_shown() {
     for (text, expected) in [
         ("[notifications.phone]\nurl = 'ntfy.example'", "\"ntfy.example\" is no address"),
+        (
+            "[notifications.phone]\nurl = 'https://bücher.example'",
+            "\"https://bücher.example\" is no address; expected ASCII",
+        ),
         ("[notifications.phone]\ntopic = 'our farm'", "(not shown) is no topic"),
         ("[notifications.phone]\nurl = 'https://hooks.example:0/x'", "\"https://hooks.example:0/..\" is no address"),
         ("[sensors.'a/t']\nquantity = 'temperatur'", "did you mean \"temperature\"?"),

@@ -16,6 +16,8 @@ mod sensors;
 mod siren;
 mod store;
 
+use std::iter;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -86,51 +88,56 @@ const FULL: Extent = Extent {
     siren_ms: 660_000,
 };
 
-/// What happens to a board on a bench of its own.
+/// What happens to a board on a bench of its own, and how much of it.
 #[derive(Clone, Copy)]
 struct Part {
+    model: &'static Model,
+    extent: Extent,
     play: fn(&mut Story) -> anyhow::Result<()>,
     /// What is wired to its relays.
     actuators: fn(&Model) -> String,
-    /// As [`Extent::speed`], where another one is needed.
-    speed: Option<u32>,
 }
 
-const TRIALS: Part = Part { play: Story::trials, actuators: bench::actuators, speed: None };
-const ABSENCES: Part = Part { play: Story::absences, ..TRIALS };
-/// An agent must be able to restart within the board's link timeout, by the machine's clock.
-const SIREN: Part = Part { play: Story::siren, actuators: siren::actuators, speed: Some(1) };
-const SABOTAGED: Part = Part { play: Story::sabotaged, ..TRIALS };
-
-/// Parts that follow each other; the lanes of a board run all at once.
-type Lane = &'static [Part];
-
-/// What is done with a board in a short run and in a full one.
-struct Plan {
-    model: &'static Model,
-    short: (Extent, &'static [Lane]),
-    full: (Extent, &'static [Lane]),
-}
-
-const PLANS: &[Plan] = &[
-    Plan { model: &UNO, short: (SHORT, &[&[TRIALS], &[ABSENCES]]), full: (FULL, &[&[TRIALS, SIREN], &[ABSENCES]]) },
-    // Emulators and agents of all boards are more than two cores can run in time at twice the speed: in a short run neither this board, nor a
-    // siren, nor absences of the Pico.
-    Plan {
-        model: &MEGA_2560,
-        short: (SHORT, &[]),
-        full: (Extent { absences_ms: &[180_000, 600_000], ..FULL }, &[&[TRIALS, SIREN], &[ABSENCES]]),
-    },
-    // The board holds half an hour, for most of which its emulator waits: beside the trials of all boards it is fast enough only there.
-    Plan {
-        model: &PICO,
-        short: (SHORT, &[&[TRIALS]]),
-        full: (
-            Extent { speed: 2, absences_ms: &[180_000, 1_800_000], ..FULL },
-            &[&[Part { speed: Some(1), ..TRIALS }, SIREN], &[ABSENCES]],
-        ),
-    },
+/// Neither a siren, nor absences of the Pico, nor the Mega: they take longer than a short run may.
+const SHORT_PARTS: &[Part] = &[
+    // Its emulator is the one that slow machines do not run at twice the speed.
+    trials(&PICO, Extent { speed: 1, values: 1, failures: 1, noise_ms: 3_000, gusts: 4, ..SHORT }),
+    trials(&UNO, SHORT),
+    absences(&UNO, SHORT),
 ];
+
+/// The longest first, so that none runs alone at the end.
+const FULL_PARTS: &[Part] = &[
+    // The board holds half an hour, for most of which its emulator waits: so it can be faster than the machine.
+    absences(&PICO, Extent { speed: 2, absences_ms: &[180_000, 1_800_000], ..FULL }),
+    absences(&MEGA_2560, Extent { absences_ms: &[180_000, 600_000], ..FULL }),
+    siren(&PICO),
+    siren(&MEGA_2560),
+    siren(&UNO),
+    absences(&UNO, FULL),
+    trials(&PICO, FULL),
+    trials(&MEGA_2560, FULL),
+    trials(&UNO, FULL),
+];
+
+const SABOTAGED_PARTS: &[Part] = &[sabotaged(&UNO), sabotaged(&MEGA_2560), sabotaged(&PICO)];
+
+const fn trials(model: &'static Model, extent: Extent) -> Part {
+    Part { model, extent, play: Story::trials, actuators: bench::actuators }
+}
+
+const fn absences(model: &'static Model, extent: Extent) -> Part {
+    Part { model, extent, play: Story::absences, actuators: bench::actuators }
+}
+
+/// At the speed of the machine: an agent must be able to restart within the board's link timeout, by the machine's clock.
+const fn siren(model: &'static Model) -> Part {
+    Part { model, extent: FULL, play: Story::siren, actuators: siren::actuators }
+}
+
+const fn sabotaged(model: &'static Model) -> Part {
+    Part { model, extent: SHORT, play: Story::sabotaged, actuators: bench::actuators }
+}
 
 /// Interval of all channels but in an absence, in milliseconds: the board holds what is not yet stored of them.
 const INTERVAL: u32 = 3_000;
@@ -142,34 +149,29 @@ pub(crate) fn measure(run: Run) -> Outcome {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
     let seed = std::env::var("TILTH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
     println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
+    // As many at once as two cores run in time, with an agent and a hub each; a saboteur shows itself in any time.
+    let (parts, at_once) = match run {
+        Run { sabotage: true, .. } => (SABOTAGED_PARTS, SABOTAGED_PARTS.len()),
+        Run { length: Length::Short, .. } => (SHORT_PARTS, 3),
+        Run { length: Length::Full, .. } => (FULL_PARTS, 4),
+    };
+    let waiting = Mutex::new(parts.iter());
+    let next = || waiting.lock().ok()?.next();
+    let work =
+        || iter::from_fn(next).map(|part| PartResult::of(part, run.length, Random::new(seed))).collect::<Vec<_>>();
     let results: Vec<PartResult> = thread::scope(|scope| {
-        let begin = |(plan, extent, lane): (&'static Plan, Extent, Lane)| {
-            let play = move |part: &Part| PartResult::of(plan.model, extent, run.length, Random::new(seed), part);
-            scope.spawn(move || lane.iter().map(play).collect::<Vec<_>>())
-        };
-        let running: Vec<_> = PLANS.iter().flat_map(|plan| plan.lanes(run)).map(begin).collect();
-        running.into_iter().filter_map(|lane| lane.join().ok()).flatten().collect()
+        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
     });
-    let has_run = |plan: &&Plan| results.iter().any(|result| result.image == plan.model.image);
-    let figures: Vec<String> = PLANS.iter().filter(has_run).map(|plan| figures(plan.model, &results)).collect();
+    let figures =
+        [&UNO, &MEGA_2560, &PICO].into_iter().filter(|model| results.iter().any(|result| result.image == model.image));
+    let figures: Vec<String> = figures.map(|model| figures_of(model, &results)).collect();
     let findings: Vec<String> = results.iter().flat_map(|result| result.findings.clone()).collect();
     outcome(figures.join("; "), &findings)
 }
 
-impl Plan {
-    /// The lanes of a run, with what is done in them.
-    fn lanes(&'static self, run: Run) -> impl Iterator<Item = (&'static Plan, Extent, Lane)> {
-        let (extent, lanes) = match run.length {
-            Length::Short => self.short,
-            Length::Full => self.full,
-        };
-        let lanes: &[Lane] = if run.sabotage { &[&[SABOTAGED]] } else { lanes };
-        lanes.iter().map(move |lane| (self, extent, *lane))
-    }
-}
-
 /// What was done with a board, in all its parts.
-fn figures(model: &Model, results: &[PartResult]) -> String {
+fn figures_of(model: &Model, results: &[PartResult]) -> String {
     let mut counts: Vec<(&str, u64)> = Vec::new();
     for (what, count) in results.iter().filter(|result| result.image == model.image).flat_map(|result| &result.counts) {
         match counts.iter_mut().find(|(known, _)| known == what) {
@@ -189,9 +191,10 @@ struct PartResult {
 }
 
 impl PartResult {
-    fn of(model: &'static Model, extent: Extent, length: Length, random: Random, part: &Part) -> PartResult {
+    fn of(part: &Part, length: Length, random: Random) -> PartResult {
+        let model = part.model;
         let failed = |error: anyhow::Error| format!("{}: {error:#}", model.image);
-        let (counts, findings) = match Story::begin(model, extent, length, random, part) {
+        let (counts, findings) = match Story::begin(part, length, random) {
             Err(error) => (Vec::new(), vec![failed(error)]),
             Ok(mut story) => {
                 let played = (part.play)(&mut story);
@@ -217,15 +220,9 @@ struct Story {
 
 impl Story {
     /// A board whose sensors show something, and the agent that reads it.
-    fn begin(
-        model: &'static Model,
-        extent: Extent,
-        length: Length,
-        random: Random,
-        part: &Part,
-    ) -> anyhow::Result<Story> {
-        let speed = part.speed.unwrap_or(extent.speed);
-        let mut bench = Bench::set_up(model, speed, &(part.actuators)(model), random)?;
+    fn begin(part: &Part, length: Length, random: Random) -> anyhow::Result<Story> {
+        let Part { model, extent, actuators, .. } = *part;
+        let mut bench = Bench::set_up(model, extent.speed, &actuators(model), random)?;
         let channels: Vec<u8> = bench.sensors.iter().map(|sensor| sensor.channel).collect();
         bench.measure(&channels, INTERVAL)?;
         bench.show_other_values(WIDE)?;

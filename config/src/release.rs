@@ -8,6 +8,8 @@
 //!
 //! 9f86d081884c7d65..  tilth-agent_0.1.0-1_arm64.deb
 //! ```
+//!
+//! For whoever has no program of ours yet, a signature of the bare list lies beside it, which openssl checks.
 
 use crate::bundle::sealed::Form;
 use crate::bundle::{SealError, SigningKey, TrustedKey};
@@ -21,6 +23,13 @@ const FORM: Form = Form { word: "tilth-sums", format: 1, called: "list of sums",
 #[must_use]
 pub fn seal_sums(sums: &[u8], key: &SigningKey) -> Vec<u8> {
     FORM.seal(sums, key)
+}
+
+/// The signature of a list as it is, so that it can be checked without a program of ours. A list begins with a sum, which no sealed text does: this
+/// signature is none of another kind of text.
+#[must_use]
+pub fn sign_sums(sums: &[u8], key: &SigningKey) -> [u8; 64] {
+    key.sign(sums).0
 }
 
 /// The list that the trusted key sealed.

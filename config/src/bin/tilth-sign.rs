@@ -10,13 +10,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tilth_config::bundle::{SigningKey, TrustedKey};
 use tilth_config::firmware::{MAX_IMAGE, Manifest};
 use tilth_config::plain_file;
-use tilth_config::release::{MAX_SUMS, open_sums, seal_sums};
+use tilth_config::release::{MAX_SUMS, open_sums, seal_sums, sign_sums};
 
 const USAGE: &str = "usage:
-  tilth-sign key FILE      makes a signing key: FILE, to be kept secret, and FILE.pub, which devices trust
+  tilth-sign key FILE      makes a signing key: FILE, to be kept secret, FILE.pub, which devices trust, and FILE.pem, the same for openssl
   tilth-sign image KEY IMAGE BOARD CHIP FIRMWARE PROTOCOL
                            writes IMAGE.manifest (uno.manifest for uno.hex), signed with the key in the file KEY
-  tilth-sign sums KEY FILE writes FILE.signed: the list of sums in FILE, signed
+  tilth-sign sums KEY FILE writes FILE.signed: the list of sums in FILE, signed; and FILE.sig, the signature alone, for openssl
   tilth-sign open TRUSTED FILE
                            prints the list in FILE, if the key in the file TRUSTED signed it";
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["key", file] => make_key(file),
         ["image", key, image, ref stated @ ..] => sign(key, image, stated),
-        ["sums", key, file] => sign_sums(key, file),
+        ["sums", key, file] => write_signatures(key, file),
         ["open", trusted, file] => print_sums(trusted, file),
         _ => Err(USAGE.to_owned()),
     };
@@ -45,14 +45,16 @@ fn main() -> ExitCode {
 fn make_key(file: &str) -> Result<(), String> {
     let mut seed = [0; 32];
     SystemRandom::new().fill(&mut seed).map_err(|_| "the system has no random bytes")?;
-    let public = format!("{}\n", SigningKey::from_seed(&seed).trusted());
-    write_new(file, 0o600, &SigningKey::text_of_seed(&seed)).map_err(|error| format!("{file}: {error}"))?;
-    let public_file = format!("{file}.pub");
-    write_new(&public_file, 0o644, &public).map_err(|error| format!("{public_file}: {error}"))
+    let key = SigningKey::from_seed(&seed);
+    let public = key.trusted();
+    write_new(file, 0o600, &SigningKey::text_of_seed(&seed))?;
+    write_new(&format!("{file}.pub"), 0o644, &format!("{public}\n"))?;
+    write_new(&format!("{file}.pem"), 0o644, &public.to_pem())
 }
 
-fn write_new(file: &str, mode: u32, text: &str) -> io::Result<()> {
-    File::options().write(true).create_new(true).mode(mode).open(file)?.write_all(text.as_bytes())
+fn write_new(file: &str, mode: u32, text: &str) -> Result<(), String> {
+    let opened = File::options().write(true).create_new(true).mode(mode).open(file);
+    opened.and_then(|mut open| open.write_all(text.as_bytes())).map_err(|error| format!("{file}: {error}"))
 }
 
 fn sign(key: &str, image: &str, stated: &[&str]) -> Result<(), String> {
@@ -65,10 +67,11 @@ fn sign(key: &str, image: &str, stated: &[&str]) -> Result<(), String> {
     fs::write(&file, manifest.seal(&bytes, &key)).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-fn sign_sums(key: &str, file: &str) -> Result<(), String> {
-    let sealed = seal_sums(&read(file, MAX_SUMS)?, &read_key(key)?);
-    let signed = format!("{file}.signed");
-    fs::write(&signed, sealed).map_err(|error| format!("{signed}: {error}"))
+fn write_signatures(key: &str, file: &str) -> Result<(), String> {
+    let (sums, key) = (read(file, MAX_SUMS)?, read_key(key)?);
+    let write = |file: String, bytes: &[u8]| fs::write(&file, bytes).map_err(|error| format!("{file}: {error}"));
+    write(format!("{file}.signed"), &seal_sums(&sums, &key))?;
+    write(format!("{file}.sig"), &sign_sums(&sums, &key))
 }
 
 fn print_sums(trusted: &str, file: &str) -> Result<(), String> {

@@ -14,6 +14,9 @@ const PUBLIC: &str = "ed25519";
 /// The word before a secret key, so that the two files are not confused.
 const SECRET: &str = "ed25519-secret";
 
+/// What stands before the 32 bytes of an Ed25519 key in DER.
+const SPKI_OF_ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
 /// A key that signs. Its debug form shows the public half alone.
 pub struct SigningKey {
     pair: Ed25519KeyPair,
@@ -31,7 +34,7 @@ pub struct KeyId([u8; 8]);
 
 /// An Ed25519 signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signature([u8; 64]);
+pub struct Signature(pub(crate) [u8; 64]);
 
 /// Why a text is no key. Never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +88,7 @@ impl SigningKey {
         &self.trusted
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Signature {
+    pub(crate) fn sign(&self, message: &[u8]) -> Signature {
         Signature(self.pair.sign(message).as_ref().try_into().expect("a signature has 64 bytes"))
     }
 }
@@ -110,6 +113,13 @@ impl TrustedKey {
     pub fn id(&self) -> KeyId {
         let [a, b, c, d, e, f, g, h, ..] = sha256(&self.0);
         KeyId([a, b, c, d, e, f, g, h])
+    }
+
+    /// The key as programs other than ours read it: a `SubjectPublicKeyInfo` in PEM (RFC 8410).
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let text = base64(&[&SPKI_OF_ED25519[..], &self.0].concat());
+        format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
     }
 
     pub(super) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
@@ -155,6 +165,17 @@ fn line(text: &str, word: &'static str) -> Result<[u8; 32], KeyError> {
     digits.and_then(from_hex).ok_or(KeyError::Form { word })
 }
 
+/// Bytes in the alphabet of RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let of_three = |three: &[u8]| -> String {
+        let bits = (0..3).fold(0, |bits, at| (bits << 8) | usize::from(three.get(at).copied().unwrap_or(0)));
+        let digit = |at: usize| if at > three.len() { '=' } else { char::from(ALPHABET[(bits >> (18 - 6 * at)) & 63]) };
+        (0..4).map(digit).collect()
+    };
+    bytes.chunks(3).map(of_three).collect()
+}
+
 /// Bytes written as hexadecimal digits in lower case. Upper case is refused, so that equal bytes are equal texts.
 pub(super) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
@@ -177,6 +198,17 @@ mod tests {
             assert_eq!(TrustedKey::parse(text), Err(KeyError::Form { word: PUBLIC }), "{text}");
         }
         assert_eq!(SigningKey::parse(&public).map(drop), Err(KeyError::Form { word: SECRET }));
+    }
+
+    /// RFC 8410, section 10.1, and RFC 4648, section 10.
+    #[test]
+    fn a_key_in_pem_is_that_of_the_standard() {
+        let key = "ed25519 19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+        let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+        assert_eq!(TrustedKey::parse(key).unwrap().to_pem(), pem);
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
     }
 
     /// RFC 8032, section 7.1, test 2.

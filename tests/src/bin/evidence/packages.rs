@@ -120,8 +120,8 @@ fn signed_sums(packages: &Path) -> anyhow::Result<usize> {
     let listed = sums.lines().count();
     let there = fs::read_dir(packages)?.count();
     ensure!(
-        listed > 0 && there == listed + 2,
-        "SHA256SUMS names {listed} of {there} files, itself and its signed form among them"
+        listed > 0 && there == listed + 3,
+        "SHA256SUMS names {listed} of {there} files, itself and its two signed forms among them"
     );
     Ok(listed)
 }

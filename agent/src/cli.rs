@@ -658,7 +658,7 @@ pub(crate) struct Export {
     pub(crate) agent: AgentAddress,
 }
 
-/// What an export in CSV is of; docs/export.md has the columns.
+/// What an export in CSV is of; /usr/share/doc/tilth-agent/export.md has the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Exported {
     /// Every reading

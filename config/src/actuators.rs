@@ -305,7 +305,7 @@ fn output(node: &Node, log: &Diagnostics) -> Result<Output, Problem> {
     let id = |text: &str| Id::new(text).map_err(|error| reader::wrong_id(text, error));
     if board_model::relay_number(channel).is_none() {
         let problem = Problem::new(format!("a board has no output {channel:?}"));
-        return Err(problem.help("expected board:BUS/relay-N, N counted from 0 as in docs/boards.md"));
+        return Err(problem.help("expected board:BUS/relay-N, N counted from 0"));
     }
     Ok(Output::Board { bus: id(bus)?, channel: id(channel)? })
 }

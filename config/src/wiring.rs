@@ -21,7 +21,7 @@ fn missing(what: &str, model: Option<BoardModel>, number: u8, count: fn(BoardMod
     let of = model.map_or("the largest board of Tilth", BoardModel::in_words);
     let problem = Problem::new(format!("{of} has {what}s 0 to {}, and no {what} {number}", known - 1));
     let help = match model {
-        Some(_) => format!("expected one of those, or another board on this bus ({what}s are in docs/boards.md)"),
+        Some(_) => "expected one of those, or another board on this bus".to_owned(),
         None => format!("expected one of those, or an image of your own with more {what}s"),
     };
     Some(problem.help(help).across_documents())

@@ -81,14 +81,14 @@ fn what_a_board_has_not_or_cannot_is_said() {
             "board:uno/4",
             "board:uno/8",
             "config.d/farm.toml:8:9: warning: sensors.\"tower/water\".input: an Arduino Uno has channels 0 to 7, and no channel 8; \
-             expected one of those, or another board on this bus (channels are in docs/boards.md)",
+             expected one of those, or another board on this bus",
         ),
         ("board:uno/4", "board:clone/8", ""),
         (
             "board:uno/relay-1",
             "board:uno/relay-2",
             "config.d/farm.toml:17:10: warning: actuators.horn.output: an Arduino Uno has relays 0 to 1, and no relay 2; expected one of \
-             those, or another board on this bus (relays are in docs/boards.md)",
+             those, or another board on this bus",
         ),
         ("board:uno/relay-1", "board:clone/relay-3", ""),
         (
@@ -101,7 +101,7 @@ fn what_a_board_has_not_or_cannot_is_said() {
             "board:uno/relay-1",
             "board:uno/siren",
             "config.d/farm.toml:17:10: error: actuators.horn.output: a board has no output \"siren\"; expected board:BUS/relay-N, N counted \
-             from 0 as in docs/boards.md",
+             from 0",
         ),
         (
             "port = '/dev/ttyUSB1'\n",
@@ -113,7 +113,7 @@ fn what_a_board_has_not_or_cannot_is_said() {
             "port = '/dev/ttyUSB1'\n",
             "port = '/dev/ttyUSB1'\nmodel = 'pico'\n[bus.clone.channels.12]\nkind = 'contact'\n",
             "agent.toml:11:21: warning: bus.clone.channels.12: a Raspberry Pi Pico has channels 0 to 11, and no channel 12; expected one \
-             of those, or another board on this bus (channels are in docs/boards.md)",
+             of those, or another board on this bus",
         ),
     ]);
 }

@@ -14,6 +14,7 @@ use tilth_config::{Diagnostic, Document, Layer, Level, Purpose, base, load_docum
 use tilth_core::id::Id;
 
 use self::answers::{Answers, Hub};
+pub(super) use self::files::HEAD;
 use super::listen::{self, Listened};
 use super::port;
 use crate::cli;

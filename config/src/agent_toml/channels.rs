@@ -28,11 +28,7 @@ pub(super) fn read(fields: &Fields<'_>, model: Option<BoardModel>, log: &Diagnos
         let found = (0..MAX_CHANNELS).find(|known| known.to_string() == *number);
         if found.is_none() {
             let problem = Problem::new(format!("{number:?} is no number of a channel"));
-            log.error(
-                entry.key,
-                &path::join(&at, number),
-                problem.help("expected 0 to 15, as docs/boards.md numbers them"),
-            );
+            log.error(entry.key, &path::join(&at, number), problem.help("expected 0 to 15"));
         }
         if let Some(problem) = found.and_then(|found| wiring::no_channel(model, found)) {
             log.warning(entry.key, &path::join(&at, number), problem);

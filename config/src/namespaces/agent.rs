@@ -35,7 +35,7 @@ static KEYS: [Key; 8] = [
     key(
         "bus_silent",
         Value::Table(&ALERT),
-        Described("at once, critical; see [rules.md](rules.md)"),
+        Described("at once, critical ([when](rules.md#from-a-reading-to-a-value))"),
         "alert for a bus that is up and carries nothing: the same keys",
     ),
     key(

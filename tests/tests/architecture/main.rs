@@ -1,5 +1,5 @@
 //! The shape of the workspace: who may import whom, what tilth-core may use, the order of its steps, names and their homes, first words of doc
-//! comments, the top level, the map in `docs/architecture.md`.
+//! comments, the top level, the map in `docs/architecture.md`, pages that messages name.
 //!
 //! The tables below say what is allowed; `docs/architecture.md` says why. A change here is a decision: it wants a dated
 //! page in `docs/decisions/`. Every check takes text, so that `shown_something_wrong` can show it a wrong one.
@@ -9,6 +9,7 @@ mod circles;
 mod comments;
 mod homes;
 mod map;
+mod pages;
 mod shown_something_wrong;
 mod source;
 

@@ -11,6 +11,7 @@ use tilth_config::{plain_file, text_at, with_texts, without_key};
 use tilth_protocol::{CodeId, EnrolmentAnswer, Key, KeyKind};
 
 use super::failure::EnrolFailure;
+use crate::commands::init::HEAD;
 use crate::commands::{doctor, is_root};
 use crate::configuration::enrolment;
 use crate::sync::owner::{self, HistoryOwner};
@@ -24,8 +25,6 @@ const MAX_PEM: u64 = 4 << 20;
 
 /// Mode of what is no secret.
 const PUBLIC: u32 = 0o644;
-
-const HEAD: &str = "# This device. docs/configuration.md has every key; after a change: tilth-agent check\n";
 
 /// agent.toml as it is, and where its files are.
 pub(super) struct Files {

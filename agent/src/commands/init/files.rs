@@ -5,13 +5,16 @@ use std::fmt::Write;
 use super::super::listen::{Listened, quoted};
 use super::answers::{Answers, Hub, Phone};
 
+/// First line of a new agent.toml.
+pub(crate) const HEAD: &str =
+    "# This device. /usr/share/doc/tilth-agent/configuration.md has every key; after a change: tilth-agent check\n";
+
 /// Name of the bus at the port.
 pub(super) const BUS: &str = "gateway";
 
 /// What a technician knows on site.
 pub(super) fn agent_toml(answers: &Answers, listened: Option<&Listened>) -> String {
-    let mut text =
-        String::from("# This device. docs/configuration.md has every key; after a change: tilth-agent check\n");
+    let mut text = String::from(HEAD);
     let _ = write!(text, "[device]\nid = \"{}\"\n", answers.name);
     if let Some(Hub { url, client }) = &answers.hub {
         let url = quoted(url);

@@ -120,7 +120,9 @@ impl Draft {
             });
             match quantity {
                 Some(quantity) => line(format!("quantity = \"{quantity}\"{said}")),
-                None => line(format!("quantity = \"\"{said}; what is it? see docs/configuration.md, quantities")),
+                None => line(format!(
+                    "quantity = \"\"{said}; what is it? see /usr/share/doc/tilth-agent/configuration.md, quantities"
+                )),
             }
             line(format!("input = {}", quoted(input)));
             if let Some(unit) = unit {

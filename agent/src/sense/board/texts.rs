@@ -136,16 +136,18 @@ fn setting(setting: &Setting) -> String {
 pub(super) fn refused(refused: &Setting, reason: Refusal) -> String {
     let why = match (refused, reason) {
         (Setting::Channel(_), Refusal::NoSuchNumber) => {
-            "it has no such channel; correct the number in agent.toml, docs/boards.md has the wiring"
+            "it has no such channel; correct the number in agent.toml, /usr/share/doc/tilth-agent/boards.md has the wiring"
         }
         (Setting::Relay(_), Refusal::NoSuchNumber) => {
-            "it has no such relay; correct the output of the actuator, docs/boards.md has the wiring"
+            "it has no such relay; correct the output of the actuator, /usr/share/doc/tilth-agent/boards.md has the wiring"
         }
         (_, Refusal::NotPossible) => {
             "its pin or its image cannot measure that; use a channel that can, or flash the image with that sensor \
-             (docs/boards.md, Sensors)"
+             (/usr/share/doc/tilth-agent/boards.md, Sensors)"
         }
-        _ => "its firmware does not know this setting; flash current firmware (docs/boards.md, Flashing)",
+        _ => {
+            "its firmware does not know this setting; flash current firmware (/usr/share/doc/tilth-agent/boards.md, Flashing)"
+        }
     };
     format!("the board refuses {}: {why}", setting(refused))
 }

@@ -12,7 +12,7 @@ pub(super) fn findings(disk: &DiskFacts, account: &Account) -> Vec<Finding> {
             Check::Disk,
             &disk.mount,
             format!("the kernel counted {} of the file system", crate::console::counted(disk.errors, "error")),
-            "copy the data, then replace the card (docs/operations.md); sudo dmesg | grep -i ext4 says what was found",
+            "copy the data, then replace the card (/usr/share/doc/tilth-agent/operations.md); sudo dmesg | grep -i ext4 says what was found",
         ));
     }
     findings.push(match unwritable(disk, account) {
@@ -61,7 +61,7 @@ fn unwritable(disk: &DiskFacts, account: &Account) -> Option<(String, String)> {
         ));
     }
     let why = disk.problem.as_ref()?;
-    let fix = "journalctl -u tilth-agent has the reason; docs/operations.md says what becomes of the history";
+    let fix = "journalctl -u tilth-agent has the reason; /usr/share/doc/tilth-agent/operations.md says what becomes of the history";
     Some((format!("the agent cannot write: {why}"), fix.to_owned()))
 }
 

@@ -41,7 +41,7 @@ pub(super) fn finding(port: &PortFact, account: &Account, i2c: &I2cFacts) -> Fin
     let holders = listed(port.holders.iter().map(|(process, name)| format!("{name}, process {process}")), 3);
     let close = || {
         if port.holders.iter().any(|(_, name)| name == MODEM_MANAGER) {
-            return "sudo systemctl mask --now ModemManager, for it comes back after a kill; docs/channels.md says how it stays for another stick"
+            return "sudo systemctl mask --now ModemManager, for it comes back after a kill; /usr/share/doc/tilth-agent/channels.md says how it stays for another stick"
                 .to_owned();
         }
         let processes: Vec<String> = port.holders.iter().map(|(process, _)| process.to_string()).collect();

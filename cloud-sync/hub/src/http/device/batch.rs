@@ -29,7 +29,7 @@ const NEXT_STREAM: Duration = Duration::from_secs(900);
     path = "/api/v1/sync/batch",
     operation_id = "postBatch",
     params(("X-Tilth-Confirmed" = Option<String>, Header, description = "Sequences that were confirmed to the device", example = "events=2")),
-    request_body(content = Object, description = "A batch, see docs/sync-protocol.md", example = json!({
+    request_body(content = Object, description = "A batch, see /usr/share/doc/tilth-hub/sync-protocol.md on the hub", example = json!({
         "version": 1, "client": "acme", "device": "pi-7", "stream": "0123456789abcdef0123456789abcdef", "epoch": null, "lanes": {}
     })),
     responses(

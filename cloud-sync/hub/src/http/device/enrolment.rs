@@ -51,7 +51,7 @@ pub(super) async fn get_ca(
     post,
     path = "/api/v1/enrolment",
     operation_id = "postEnrolment",
-    request_body(content = Object, description = "A code and the hash of a key, see docs/sync-protocol.md", example = json!({
+    request_body(content = Object, description = "A code and the hash of a key, see /usr/share/doc/tilth-hub/sync-protocol.md on the hub", example = json!({
         "code": "0123456", "secret": "0123456789ABCDEF", "key_id": "0123456789ab",
         "key_hash": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     })),

@@ -19,7 +19,7 @@ use super::{Built, SEED};
 const EXPOSURE: f64 = 2.0;
 
 /// What every package has: path, where `NAME` is its name and `*` any text, and mode.
-const FILES: [(&str, u32); 12] = [
+const FILES: [(&str, u32); 13] = [
     ("usr/bin/NAME", 0o755),
     ("usr/lib/systemd/system/NAME.service", 0o644),
     ("usr/lib/sysusers.d/NAME.conf", 0o644),
@@ -32,6 +32,7 @@ const FILES: [(&str, u32); 12] = [
     ("usr/share/doc/NAME/changelog.Debian.gz", 0o644),
     ("usr/share/doc/NAME/sbom.cdx.json.gz", 0o644),
     ("usr/share/doc/NAME/copyright", 0o644),
+    ("usr/share/doc/NAME/*.md", 0o644),
 ];
 
 /// What the agent's has beside them.

@@ -4,6 +4,7 @@ pub(crate) mod machine;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use serde::Serialize;
 use tilth_config::{Diagnostic, Loaded, Purpose};
@@ -49,6 +50,7 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
             loaded.diagnostics.extend(unbound);
         }
     }
+    loaded.diagnostics.iter_mut().for_each(|finding| say_what_to_do(finding, &wanted.config.folder));
     let summary = summary(&loaded, bundle.as_ref());
     let ignored = bundle.iter().flat_map(|active| &active.diagnostics);
     let mut console = Console::new();
@@ -66,6 +68,25 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     }
     console.flush()?;
     Ok(if loaded.has_errors() { Exit::Refused } else { Exit::Done })
+}
+
+/// Adds what only the agent knows to findings about files: who may look at one, and what writes the first ones.
+fn say_what_to_do(finding: &mut Diagnostic, folder: &Path) {
+    const DENIED: &str = "Permission denied (os error 13)";
+    let message = &finding.message;
+    let is_missing = message.ends_with("(os error 2)") && finding.file == folder.display().to_string();
+    if message.contains(DENIED) {
+        let message = message.replace(DENIED, "you may not read it");
+        finding.message =
+            message.replace("cannot be read", "was not looked at").replace("cannot be used", "was not looked at");
+        finding.help = Some(
+            "sudo tilth-agent check looks at it; what the group tilth may read you may read after \
+             sudo usermod -aG tilth $USER and a new login"
+                .to_owned(),
+        );
+    } else if is_missing || message.starts_with("no .toml file in ") {
+        finding.help = Some("sudo tilth-agent init writes the first configuration".to_owned());
+    }
 }
 
 fn summary(loaded: &Loaded, bundle: Option<&BundlePreview>) -> Summary {

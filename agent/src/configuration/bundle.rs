@@ -79,7 +79,9 @@ pub(super) fn try_compile(
 /// Whether this is a new device: no file says what to watch, and nothing else is wrong.
 pub(super) fn is_new(files: &Loaded, folder: &Path) -> bool {
     let mut errors = files.diagnostics.iter().filter(|one| one.level == Level::Error);
-    ignored(folder).is_empty() && errors.all(|error| error.file == "config.d")
+    // What cannot be read may say what to watch.
+    let is_hidden = fs::read_dir(folder.join("config.d")).is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+    !is_hidden && ignored(folder).is_empty() && errors.all(|error| error.file == "config.d")
 }
 
 /// Compiles a bundle over the shipped base, with an `agent.toml`.

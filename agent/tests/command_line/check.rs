@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 
 use serde_json::json;
 
@@ -111,7 +112,8 @@ fn a_folder_that_is_not_there_is_an_error() {
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.out,
-        "nowhere: error: cannot be read: No such file or directory (os error 2)\n1 error, 0 warnings\n"
+        "nowhere: error: cannot be read: No such file or directory (os error 2); sudo tilth-agent init writes the first \
+         configuration\n1 error, 0 warnings\n"
     );
 }
 
@@ -259,4 +261,51 @@ fn the_files_of_the_page_about_an_uno_pass() {
     let summary = lines.pop().expect("a summary").replace("2 warnings", "0 warnings");
     assert!(page.contains(&format!("\n{summary}\n")), "the page has not: {summary}");
     assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("there is no /dev/serial/by-id/")), "{lines:?}");
+}
+
+/// Guards against: a person outside of the group whom `check` tells of mistakes that are none, or that there is no configuration.
+#[test]
+fn what_the_caller_may_not_read_is_named_with_who_may() {
+    let hub = "[hub]\nurl = \"https://hub.example\"\nsigning_key = \"hub.pub\"\nkey_file = \"device.key\"\n";
+    let site = BUS.replace("id = \"pi-7\"", "id = \"pi-7\"\nclient = \"acme\"") + hub;
+    let farm = Farm::empty("check-denied")
+        .with("etc/config.d/a.toml", SENSOR)
+        .with("etc/agent.toml", site)
+        .with("etc/device.key", "x")
+        .with("data/x", "");
+    let mode = |path: &str, mode: u32| fs::set_permissions(farm.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    let check = || {
+        let mut command = farm.command(&["check", "--config", "etc", "--data", "data"]);
+        if rustix::process::geteuid().is_root() {
+            command.uid(65_534).gid(65_534);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let may = "sudo tilth-agent check looks at it; what the group tilth may read you may read after sudo usermod -aG tilth $USER and a new login";
+    for (path, expected) in [
+        ("etc/device.key", "warning: hub.key_file: etc/device.key: you may not read it; "),
+        ("data", "warning: the hub's last good bundle was not looked at: data: you may not read it; "),
+        ("etc/config.d/a.toml", "config.d/a.toml: error: was not looked at: you may not read it; "),
+        ("etc/config.d", "config.d: error: was not looked at: you may not read it; "),
+        ("etc", "etc: error: was not looked at: you may not read it; "),
+    ] {
+        let before = fs::metadata(farm.path(path)).unwrap().permissions().mode();
+        mode(path, 0o000);
+        let said = check();
+        mode(path, before);
+        assert!(said.contains(&format!("{expected}{may}\n")), "{path}: {said}");
+        assert!(!said.contains("no configuration yet"), "{path}: {said}");
+    }
+}
+
+#[test]
+fn a_device_without_a_configuration_is_told_what_writes_one() {
+    let farm = Farm::empty("check-none");
+    let init = "sudo tilth-agent init writes the first configuration\n";
+    assert!(
+        farm.run(&["check", "--config", "absent"])
+            .out
+            .starts_with(&format!("absent: error: cannot be read: No such file or directory (os error 2); {init}"))
+    );
+    assert!(farm.run(&["check", "--config", "."]).out.contains(&format!("no .toml file in ./config.d; {init}")));
 }

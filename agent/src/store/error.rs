@@ -19,7 +19,7 @@ pub(crate) enum StoreError {
     #[error("the disk is read-only")]
     ReadOnly,
     /// The disk does not answer, or the file cannot be reached.
-    #[error("the disk cannot be used: {0}")]
+    #[error("the disk cannot be used: {0} (sudo tilth-agent doctor says what to do)")]
     Unreachable(String),
     #[error("the database is in use by another program")]
     Busy,

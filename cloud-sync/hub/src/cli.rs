@@ -89,7 +89,7 @@ impl Manual {
 
 /// Create a hub: its database and the key that signs configurations
 ///
-/// Prints the public key and the file that holds it. Each device needs that file.
+/// Prints the public key and the file that holds it. A device gets the key as it enrols: `tilth-hub device enroll` prints its code.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     #[command(flatten)]

@@ -1,14 +1,16 @@
 //! The hub's folder: database, signing key and public key.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tilth_config::bundle::SigningKey;
 use tilth_config::plain_file;
 use tilth_core::time::WallTime;
+
+use crate::reach;
 
 /// Mode of files that only the hub may read.
 pub(crate) const OWNER_ONLY: u32 = 0o600;
@@ -137,7 +139,10 @@ impl DataDir {
                 ),
             }
         }
-        let file = plain_file::open(&path).with_context(name)?;
+        let file = plain_file::open(&path).map_err(|error| {
+            let why = (error.kind() == ErrorKind::PermissionDenied).then(|| reach::obstacle(&path)).flatten();
+            anyhow!("{}: {}", path.display(), why.unwrap_or_else(|| error.to_string()))
+        })?;
         if let Some(mode) = plain_file::open_to_others(&file).with_context(name)? {
             bail!("{}: other users may read it (mode {mode:03o}); expected 600", path.display());
         }

@@ -16,6 +16,7 @@ mod exit;
 mod http;
 mod paging;
 mod parse_error;
+mod reach;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! `tilth-hub serve`: configure, start, serve, stop.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::domain::ingest::quota::Quota;
 use crate::exit::{self, Exit};
 use crate::http::extract::limits::MAX_KNOWN;
 use crate::http::server::address::Proxies;
-use crate::http::server::tls::Tls;
+use crate::http::server::tls::{Tls, how_to_make};
 use crate::http::server::{MAX_CONNECTIONS, OTHER_FILES, Served};
 use crate::http::{self, ApiState, server};
 use crate::paging;
@@ -40,8 +41,9 @@ const NEXT_STEP: Duration = Duration::from_millis(200);
 pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     if wanted.tls_cert.is_none() && !wanted.listen.ip().is_loopback() {
         exit::tell(format_args!(
-            "tilth-hub: {}: keys must not cross a network unencrypted; expected --tls-cert and --tls-key, or a loopback address",
-            wanted.listen
+            "tilth-hub: {}: keys must not cross a network unencrypted; expected --tls-cert and --tls-key, or a loopback address. {}",
+            wanted.listen,
+            how_to_make(Path::new("hub.pem"), Path::new("hub-tls.key"))
         ));
         return Ok(Exit::Usage);
     }

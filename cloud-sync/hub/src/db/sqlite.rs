@@ -39,6 +39,7 @@ use self::workers::{Owner, QueueLimits, Workers};
 use crate::data_dir::NO_HUB;
 use crate::db::context::TenantContext;
 use crate::domain::configs::ConfigError;
+use crate::reach;
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
 const MIGRATIONS: [&str; 8] = [
@@ -135,6 +136,25 @@ fn create(path: &Path, epoch: Epoch, now: WallTime) -> Result<(), DbError> {
 
 /// Opens a database, and migrates it.
 fn open(path: &Path) -> Result<Connection, DbError> {
+    opened(path).map_err(|error| match error {
+        DbError::Sql(error) => DbError::Unusable(not_opened(path, &error)),
+        other => other,
+    })
+}
+
+/// Why a database cannot be opened, in more words than SQLite has.
+fn not_opened(path: &Path, error: &rusqlite::Error) -> String {
+    let path_shown = path.display();
+    match (reach::obstacle(path), error.sqlite_error_code()) {
+        (Some(why), _) => format!("the database {path_shown} cannot be opened: {why}"),
+        (None, Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)) => {
+            format!("the database {path_shown} is damaged ({error}); put a backup in its place: tilth-hub restore FILE")
+        }
+        (None, _) => format!("the database {path_shown} cannot be opened: {error}"),
+    }
+}
+
+fn opened(path: &Path) -> Result<Connection, DbError> {
     let unusable = |why: &str| Err(DbError::Unusable(format!("{}: {why}", path.display())));
     match plain_file::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return unusable(NO_HUB),

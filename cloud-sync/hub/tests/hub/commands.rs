@@ -1,6 +1,7 @@
 //! The commands beside serving.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 
 use crate::served::{Made, batch, stderr, stdout};
 
@@ -224,4 +225,44 @@ fn completions_are_printed_as_long_as_somebody_reads_them() {
     drop(reader);
     let ended = print().stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
     assert_eq!((ended.status.code(), stderr(&ended).as_str()), (Some(0), ""));
+}
+
+/// Guards against: "unable to open database file" for whoever forgot `sudo -u tilth-hub`.
+#[test]
+fn a_hub_that_its_caller_may_not_use_says_whose_it_is() {
+    let made = Made::new();
+    let folder = made.data().display().to_string();
+    let is_root = rustix::process::geteuid().is_root();
+    let mut calls = vec![&["device", "list"][..]];
+    if is_root {
+        calls.push(&["serve", "--listen", "127.0.0.1:0"]);
+    }
+    for arguments in calls {
+        let mut command = made.command(arguments);
+        let expected = if is_root {
+            command.uid(65_534).gid(65_534);
+            format!("{folder} is of the user root, and this command ran as ")
+        } else {
+            std::fs::set_permissions(made.data(), std::fs::Permissions::from_mode(0o500)).unwrap();
+            format!("may not write {folder} (mode 500): chmod u+rwX {folder}")
+        };
+        let done = command.output().unwrap();
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains(&expected), "expected {expected:?}: {said}");
+    }
+    std::fs::set_permissions(made.data(), std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_database_that_is_none_is_named_with_what_replaces_it() {
+    let made = Made::new();
+    let database = made.data().join("hub.db");
+    std::fs::write(&database, "a file of another program, long enough to be looked at").unwrap();
+    let said = stderr(&made.run(&["device", "list"]));
+    let expected = format!(
+        "the database {} is damaged (file is not a database); put a backup in its place: tilth-hub restore FILE",
+        database.display()
+    );
+    assert!(said.contains(&expected), "expected {expected:?}: {said}");
 }

@@ -131,10 +131,17 @@ fn a_certificate_is_read_again_when_its_files_change() {
     wait("half a file is said", &|| served.made.log().contains("certificate rejected: "));
     assert!(is_served(&second));
     let (third, key) = renew(&served.made, false);
-    wait("a pair that does not fit is said", &|| served.made.log().contains("do not match: "));
+    wait("a pair that does not fit is said", &|| {
+        served.made.log().contains("tls.key: not the private key of the certificate in ")
+    });
     assert!(is_served(&second) && !is_served(&third));
     std::fs::remove_file(served.made.folder.path().join("tls.key")).unwrap();
-    wait("a file that is gone is said", &|| served.made.log().contains("tls.key: No such file"));
+    wait("a file that is gone is said", &|| {
+        served
+            .made
+            .log()
+            .contains("tls.key: there is no such file; expected the private key of the certificate, in PEM")
+    });
     assert!(is_served(&second));
     served.made.folder.write("tls.key", &key);
     wait("the other half", &|| is_served(&third));
@@ -152,10 +159,90 @@ fn files_that_are_no_certificate_are_named() {
         assert!(!done.status.success());
         stderr(&done)
     };
-    assert!(serve("missing.pem", &key).contains("missing.pem"));
-    assert!(serve(&empty, &key).contains("empty.pem: no certificate found; expected PEM"));
-    assert!(serve(&cert, &empty).contains("empty.pem"));
-    assert!(serve(&cert, &other).contains("do not match"));
+    let make = |cert: &str, key: &str| {
+        format!("openssl req -x509 -newkey ed25519 -nodes -days 3650 -keyout {key} -out {cert} ")
+    };
+    // The command names the files that are missing, and others where one of them would be overwritten.
+    for (found, problem, command) in [
+        (
+            serve("missing.pem", "missing.key"),
+            "missing.pem: there is no such file; expected the hub's TLS certificate and its chain, in PEM",
+            make("missing.pem", "missing.key"),
+        ),
+        (
+            serve("missing.pem", &key),
+            "missing.pem: there is no such file; expected the hub's TLS certificate and its chain, in PEM",
+            make("new.pem", "new.key"),
+        ),
+        (serve(&empty, &key), "empty.pem: no certificate found; expected PEM", make("new.pem", "new.key")),
+        (
+            serve(&key, &cert),
+            "tls.key: no certificate found; expected PEM; it holds a private key: are --tls-cert and --tls-key swapped?",
+            make("new.pem", "new.key"),
+        ),
+        (
+            serve(&cert, &empty),
+            "empty.pem: no private key found; expected PEM, without a password",
+            make("new.pem", "new.key"),
+        ),
+        (
+            serve(&cert, &other),
+            &format!(
+                "other.key: not the private key of the certificate in {cert}; expected the one that was made with it"
+            ),
+            make("new.pem", "new.key"),
+        ),
+    ] {
+        assert!(found.contains(problem), "expected {problem:?}: {found}");
+        assert!(found.contains(&command), "expected {command:?}: {found}");
+    }
+    let open = made.run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(open.status.code(), Some(2));
+    assert!(stderr(&open).contains(&make("hub.pem", "hub-tls.key")), "{}", stderr(&open));
     let alone = made.run(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", &cert]);
     assert_eq!(alone.status.code(), Some(2), "{}", stderr(&alone));
+}
+
+/// Guards against: a hub that looks well on its machine, while every device rejects it.
+#[test]
+fn a_certificate_whose_dates_are_wrong_is_served_with_a_warning() {
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(10 * 86_400);
+    let renew = "(/usr/share/doc/tilth-hub/operations.md, Renew a certificate)";
+    for (begin, end, expected) in [
+        (
+            rcgen::date_time_ymd(2020, 1, 1),
+            rcgen::date_time_ymd(2021, 1, 1),
+            Some(format!("ended at 2021-01-01T00:00:00Z: devices reject the hub until it is renewed {renew}")),
+        ),
+        (
+            rcgen::date_time_ymd(2089, 1, 1),
+            rcgen::date_time_ymd(2090, 1, 1),
+            Some("begins at 2089-01-01T00:00:00Z, and this machine's clock says 20".to_owned()),
+        ),
+        (
+            rcgen::date_time_ymd(2020, 1, 1),
+            soon.into(),
+            Some(format!("devices then reject the hub; renew it before {renew}")),
+        ),
+        (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2090, 1, 1), None),
+    ] {
+        let made = Made::new();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (begin, end);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let cert = made.folder.write("tls.pem", &pem).display().to_string();
+        let key = made.folder.write("tls.key", &key.serialize_pem()).display().to_string();
+        let served = made.serve_with(&["--tls-cert", &cert, "--tls-key", &key]);
+        let log = served.made.log();
+        match expected {
+            Some(expected) => {
+                assert!(
+                    log.contains(&format!("{cert}: the certificate ")) && log.contains(&expected),
+                    "expected {expected:?}: {log}"
+                );
+            }
+            None => assert!(!log.contains("the certificate "), "{log}"),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What the black-box tests and the evidence share: recordings, the real program, and farms made for one test.
 
 pub mod agent;
+pub mod card;
 pub mod demo;
 pub mod engine;
 pub mod greenhouse;

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use tilth_tests::agent::Folder;
+use tilth_tests::card::Card;
 use tilth_tests::workspace;
 
 /// What is wrong in a file, a mistake a line.
@@ -53,13 +54,29 @@ fn each_mistake_is_named_with_its_line_and_no_secret_is_repeated() {
         ),
         (
             "wifi_ssid = x\nwifi_country = nl",
-            "tilth.txt:2: wifi_country: expected two capital letters such as NL, found \"nl\"",
+            "tilth.txt:2: wifi_country: expected a country's two capital letters such as NL or GB, found \"nl\"",
+        ),
+        (
+            "wifi_ssid = x\nwifi_country = UK",
+            "tilth.txt:2: wifi_country: expected a country's two capital letters such as NL or GB, found \"UK\"",
+        ),
+        (
+            "timezone = europe/amsterdam",
+            "tilth.txt:1: timezone: expected one such as Europe/Amsterdam or UTC, found \"europe/amsterdam\"; is it Europe/Amsterdam?",
+        ),
+        (
+            "timezone = zone1970",
+            "tilth.txt:1: timezone: expected one such as Europe/Amsterdam or UTC, found \"zone1970\"",
         ),
         ("wifi_ssid = x", "tilth.txt:1: wifi_ssid needs wifi_country as well"),
         ("wifi_country = NL", "tilth.txt:1: wifi_country needs wifi_ssid as well"),
         (
             "wifi_country = NL\nwifi_ssid = x\nwifi_password = geheim",
-            "tilth.txt:3: wifi_password: expected 8 to 63 characters without accents",
+            "tilth.txt:3: wifi_password: expected 8 to 63 characters, found 6",
+        ),
+        (
+            "wifi_country = NL\nwifi_ssid = x\nwifi_password = gehe\u{ef}m123",
+            "tilth.txt:3: wifi_password: expected characters without accents",
         ),
         ("wifi_password = geheim123", "tilth.txt:1: wifi_password needs wifi_ssid as well"),
         (
@@ -90,4 +107,69 @@ fn all_mistakes_are_listed_in_the_order_of_their_lines() {
     let found = mistakes(b"port = x\nhub = https://hub.example\nfoo = 1\n\nname = A\ntimezone = Mars/Olympus!\n");
     let lines: Vec<&str> = found.iter().filter_map(|line| line.split(": ").next()).collect();
     assert_eq!(lines, ["tilth.txt:1", "tilth.txt:2", "tilth.txt:3", "tilth.txt:5", "tilth.txt:6"]);
+}
+
+/// What the editors of Windows write, under "UTF-16 LE", "UTF-8 with BOM" and "ANSI".
+#[test]
+fn the_encodings_of_an_editor_are_read_or_named() {
+    let text = "wifi_country = NL\r\nwifi_ssid = Kas n\u{e9}\r\nwifi_password = geheim\r\n";
+    let utf_16: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let expected = ["tilth.txt:3: wifi_password: expected 8 to 63 characters, found 6"];
+    assert_eq!(mistakes(&utf_16), expected);
+    assert_eq!(mistakes(format!("\u{feff}{text}").as_bytes()), expected);
+    let ansi: Vec<u8> = text.chars().map(|char| char as u8).collect();
+    let in_ansi = "tilth.txt:2: wifi_ssid: expected UTF-8; save tilth.txt in that encoding";
+    assert_eq!(mistakes(&ansi), [in_ansi, expected[0]]);
+}
+
+/// Guards against: a card that does nothing, and a laptop that shows nothing of why.
+#[test]
+fn mistakes_are_told_on_the_console_and_beside_the_settings() {
+    let card = Card::new("card-told");
+    card.put("tilth.txt", "wifi_country = NL\nwifi_ssid = x\nwifi_password = geheim\nhub = https://hub.example\n");
+    assert!(!card.run("first-boot"));
+    let said =
+        "not applied, nothing was changed. Correct these lines of tilth.txt on this partition, and start the Pi again:";
+    let lines =
+        ["tilth.txt:3: wifi_password: expected 8 to 63 characters, found 6", "tilth.txt:4: hub needs code as well"];
+    let (result, console) = (card.text("boot/firmware/tilth-result.txt"), card.text("dev/console"));
+    for line in [said, lines[0], lines[1]] {
+        assert!(result.contains(line), "expected {line:?} in the result: {result}");
+        assert!(console.contains(line), "expected {line:?} on the console: {console}");
+    }
+    assert!(card.at("boot/firmware/tilth.txt").exists() && !card.at("boot/firmware/tilth-used.txt").exists());
+    assert!(!format!("{result}{console}").contains("geheim"));
+    std::fs::remove_file(card.at("boot/firmware/tilth-result.txt")).unwrap();
+    assert!(!card.run("first-boot"));
+    assert_eq!(card.text("boot/firmware/tilth-result.txt"), result, "whoever deletes it gets it again");
+}
+
+#[test]
+fn settings_under_a_name_with_a_hidden_ending_are_told() {
+    let card = Card::new("card-ending");
+    card.put("tilth.txt.txt", "name = pi-7\n");
+    assert!(card.run("first-boot"));
+    let result = card.text("boot/firmware/tilth-result.txt");
+    assert!(
+        result.contains("the settings are in tilth.txt.txt. Rename it to tilth.txt, and start the Pi again."),
+        "{result}"
+    );
+}
+
+/// Guards against: a code or password that any reader of the card finds, because a mark or encoding stood before its name.
+#[test]
+fn settings_that_were_applied_stay_without_secrets_whatever_the_encoding() {
+    let settings = "code = 7K3M-QX9T-AAAA\r\nhub = https://hub.example:8443\r\n";
+    let utf_16: Vec<u8> = std::iter::once(0xfeff).chain(settings.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for (name, content) in
+        [("plain", settings.into()), ("mark", format!("\u{feff}{settings}").into_bytes()), ("utf-16", utf_16)]
+    {
+        let card = Card::new(&format!("card-used-{name}"));
+        card.put("tilth.txt", content);
+        assert!(card.run("first-boot"), "{name}");
+        let used = "# code: used, and removed\nhub = https://hub.example:8443\n";
+        assert_eq!(card.text("boot/firmware/tilth-used.txt"), used, "{name}");
+        assert!(!card.at("boot/firmware/tilth.txt").exists(), "{name}");
+        assert_eq!(card.text("data/enrol/code"), "7K3M-QX9T-AAAA\n", "{name}");
+    }
 }

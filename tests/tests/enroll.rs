@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::Value;
 use tilth_tests::agent::{Folder, Run, program};
+use tilth_tests::card::Card;
 use tilth_tests::live::certificates::{Authority, authority, certificate, serve};
 use tilth_tests::live::hub::{CLIENT, DEVICE, Hub};
 use tilth_tests::live::proxy::{Line, Proxy};
@@ -156,6 +157,18 @@ fn a_code_that_is_no_good_says_why() {
     let expired = enrolling.code("pi-8");
     enrolling.sql("UPDATE enrolment_codes SET expires = created + 1 WHERE used IS NULL");
     refused(&enroll(&enrolling.etc("third"), &url, &expired), 1, "this enrolment code expired at 20");
+    let card = Card::new("enroll-card");
+    card.put("../../data/enrol/hub", &url);
+    card.put("../../data/enrol/code", &expired);
+    assert!(card.run("enrol"), "such a code is not tried again");
+    let result = card.text("boot/firmware/tilth-result.txt");
+    for expected in [
+        "not enrolled: this enrolment code expired at 20",
+        "Write hub and the new code into tilth.txt on this partition",
+    ] {
+        assert!(result.contains(expected) && card.text("dev/console").contains(expected), "{result}");
+    }
+    assert!(!card.at("data/enrol/code").exists());
     let revoked = enrolling.code("pi-9");
     enrolling.hub.call(&["device", "revoke", "pi-9", "--client", CLIENT, "--codes"]);
     refused(

@@ -685,8 +685,8 @@ pub(crate) enum Exported {
 /// paste, as check accepts it. A running agent leaves the port alone meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
-    /// Path of the serial port, such as /dev/ttyUSB0, or tcp://HOST:PORT
-    #[arg(value_name = "PORT")]
+    /// Path of the serial port, such as /dev/ttyUSB0, or tcp://HOST:PORT; without it the adapters that are plugged in are listed
+    #[arg(value_name = "PORT", default_value = "", hide_default_value = true)]
     pub(crate) port: String,
     /// Speed in bits a second, or auto to try the usual ones
     #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = baud)]

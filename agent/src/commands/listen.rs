@@ -51,12 +51,30 @@ struct Heard {
 /// Listens to a port and prints what it says.
 pub(crate) fn listen(wanted: &cli::Listen) -> anyhow::Result<Exit> {
     let mut console = Console::with_progress();
+    if wanted.port.is_empty() {
+        return list_adapters(wanted.agent.json, console);
+    }
     let (draft, heard, board) = drafted(wanted, &mut console)?;
     if wanted.agent.json {
         draft.sensors.iter().try_for_each(|sensor| console.json(sensor))?;
         console.json(&draft)?;
     } else {
         print(&draft, &heard, board.as_ref(), &mut console)?;
+    }
+    console.flush()?;
+    Ok(Exit::Done)
+}
+
+/// Lists the serial adapters that are plugged in.
+fn list_adapters(json: bool, mut console: Console) -> anyhow::Result<Exit> {
+    let adapters = port::adapters();
+    if adapters.is_empty() {
+        bail!(
+            "no serial adapter is plugged in; sudo dmesg | tail says what the machine finds. Of another port: tilth-agent listen PORT"
+        );
+    }
+    for adapter in adapters.iter().map(|adapter| port::described(adapter)) {
+        if json { console.json(&adapter)? } else { console.line(adapter)? }
     }
     console.flush()?;
     Ok(Exit::Done)

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use rustix::fs::{major, minor};
+
 use super::client::{Client, Events, post};
 use crate::api::rows::ReleasePort;
 use crate::sense::port::device_at;
@@ -37,6 +39,26 @@ pub(super) fn lasting_name(port: &str) -> String {
     let name =
         device_at(Path::new(port)).ok().and_then(|device| lasting_names(Path::new("/dev/serial")).remove(&device));
     name.unwrap_or_else(|| port.to_owned())
+}
+
+/// A port, with what a person knows its adapter by: maker, product, serial number or socket, and its name until the next restart.
+pub(super) fn described(port: &str) -> String {
+    let device = device_at(Path::new(port)).ok();
+    let adapter = device.and_then(|device| adapter_of(Path::new("/sys/dev/char"), device));
+    adapter.map_or_else(|| port.to_owned(), |adapter| format!("{port} ({adapter})"))
+}
+
+fn adapter_of(devices: &Path, device: u64) -> Option<String> {
+    let node = fs::canonicalize(devices.join(format!("{}:{}", major(device), minor(device)))).ok()?;
+    let usb = node.ancestors().find(|folder| folder.join("idVendor").exists())?;
+    let said = |name: &str| {
+        let text = fs::read_to_string(usb.join(name)).unwrap_or_default();
+        text.trim().replace(char::is_control, "?")
+    };
+    let (maker, product, serial) = (said("manufacturer"), said("product"), said("serial"));
+    let last = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+    let which = if serial.is_empty() { format!("USB socket {}", last(usb)) } else { format!("serial {serial}") };
+    Some(format!("{maker} {product}, {which}, now /dev/{}", last(&node)).trim_start().to_owned())
 }
 
 /// What a person must know of a port's name.
@@ -72,6 +94,28 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    /// As the kernel lays out two adapters in sockets of a hub.
+    #[test]
+    fn adapters_are_told_by_what_is_printed_on_them() {
+        let sys = std::env::temp_dir().join(format!("tilth-sys-{}", std::process::id()));
+        let adapter = |socket: &str, tty: &str, device: &str, said: &[(&str, &str)]| {
+            let usb = sys.join(format!("devices/usb1/1-1/{socket}"));
+            let node = usb.join(format!("{socket}:1.0/{tty}/tty/{tty}"));
+            fs::create_dir_all(&node).unwrap();
+            said.iter().for_each(|(name, text)| fs::write(usb.join(name), format!("{text}\n")).unwrap());
+            symlink(node, sys.join(device)).unwrap();
+        };
+        let names = [("idVendor", "1a86"), ("product", "USB Serial"), ("manufacturer", "QinHeng \u{1b}[1m")];
+        adapter("1-1.2", "ttyUSB0", "1:3", &names);
+        adapter("1-1.3", "ttyACM0", "1:5", &[("idVendor", "2341"), ("product", "Arduino Uno"), ("serial", "7573")]);
+        let of = |path: &str| adapter_of(&sys, device_at(Path::new(path)).unwrap());
+        assert_eq!(of("/dev/null").unwrap(), "QinHeng ?[1m USB Serial, USB socket 1-1.2, now /dev/ttyUSB0");
+        assert_eq!(of("/dev/zero").unwrap(), "Arduino Uno, serial 7573, now /dev/ttyACM0");
+        assert_eq!(of("/dev/full"), None);
+        assert_eq!(described("/dev/null"), "/dev/null");
+        fs::remove_dir_all(sys).unwrap();
+    }
 
     /// Guards against: a port that is the other adapter's after a restart.
     #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
 use tilth_core::id::Id;
 
-use super::super::port::adapters;
+use super::super::port::{adapters, described};
 use crate::cli;
 use crate::console::tell;
 use crate::exit::Refused;
@@ -94,7 +94,10 @@ fn answered(wanted: &cli::Init, likely: &Likely, prompt: Prompt<'_>) -> anyhow::
     let timezone = answer(wanted.timezone.as_deref(), ("Time zone of the farm", &likely.timezone), prompt, is_zone)?;
     let ports = match &likely.adapters[..] {
         [] => String::new(),
-        adapters => format!(" (there are: {})", adapters.join(", ")),
+        adapters => {
+            let adapters: Vec<String> = adapters.iter().map(|adapter| described(adapter)).collect();
+            format!("; there are:\n  {}\n", adapters.join("\n  "))
+        }
     };
     let question = format!("Port of the board or sensor, such as /dev/ttyUSB0, or none{ports}");
     let likely_port = likely.adapters.first().map_or(NONE, String::as_str);

@@ -379,6 +379,10 @@ fn an_export_that_begins_later_than_was_wanted_says_when_it_begins() {
     let sqlite = story.path("farm.sqlite");
     let both = story.export(&["--sqlite", sqlite.to_str().unwrap(), "--since", "2026-03-01T00:00Z"]);
     assert!(both.err.contains(said) && both.err.matches(" begin at ").count() == 1, "{}", both.err);
+    // Also where the whole span is before them.
+    let before = story.export(&["--since", "2026-03-01T00:00Z", "--until", "2026-03-01T00:10Z"]);
+    assert!(before.err.contains("nothing in this time\nreadings begin at 2026-03-01 00:2"), "{}", before.err);
+    assert!(before.err.contains(&format!(" UTC, {said}")), "{}", before.err);
     // Readings are there from then on, minutes from the beginning, and without --since nothing was wanted.
     for whole in [&["--since", "2026-03-01T00:28Z"][..], &["minutes", "--since", "2026-03-01T00:00Z"], &[]] {
         let run = story.export(whole);

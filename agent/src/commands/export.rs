@@ -97,8 +97,8 @@ struct Copying {
     target: Option<OwnDisk>,
     /// Folder of a scratch that has no room in memory, if that is on the agent's disk.
     temporary: Option<OwnDisk>,
-    /// Tables that begin later than the wanted time, and when.
-    late_begins: Vec<(Table, WallTime)>,
+    /// Tables that begin later than the wanted time, and when, where that is known.
+    late_begins: Vec<(Table, Option<WallTime>)>,
     /// Retention deleted rows before they were read.
     is_cut: bool,
 }
@@ -200,13 +200,18 @@ impl Copying {
     fn read(&mut self, table: Table, mut each: impl FnMut(&Page) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let Copying { stored, contents, target, has_since, .. } = &*self;
         let (mut is_first, mut late_begin) = (*has_since, None);
-        self.is_cut |= stored.each_page(contents, table, |page| {
+        let is_cut = stored.each_page(contents, table, |page| {
             leave_room(target.as_ref())?;
             if std::mem::take(&mut is_first) {
                 late_begin = contents.late_begin(table, page);
             }
             each(page)
         })?;
+        // Nothing of the table is in the span.
+        if is_first && let Some(page) = stored.oldest(table)? {
+            late_begin = contents.late_begin(table, &page);
+        }
+        self.is_cut |= is_cut;
         self.late_begins.extend(late_begin.map(|at| (table, at)));
         Ok(())
     }
@@ -231,8 +236,8 @@ impl Copying {
                 Table::Quarter => ("quarters", ""),
                 Table::Event => ("events", ""),
             };
-            let at = Local::UTC.minute(*at);
-            tell(format_args!("{what} begin at {at}, later than --since: older ones are not stored{hint}"));
+            let at = at.map_or(String::new(), |at| format!("at {} UTC, ", Local::UTC.minute(at)));
+            tell(format_args!("{what} begin {at}later than --since: older ones are not stored{hint}"));
         }
         left_out(&self.contents).iter().for_each(tell);
         if *damaged > 0 {

@@ -106,6 +106,12 @@ impl Stored {
         Ok(is_cut)
     }
 
+    /// The page with the oldest row of a table; none where that has no rows.
+    pub(crate) fn oldest(&self, table: Table) -> anyhow::Result<Option<Page>> {
+        let oldest = self.page(table, (0, 0))?.oldest;
+        oldest.map(|key| self.page(table, (key, key))).transpose()
+    }
+
     fn page(&self, table: Table, (from, through): Keys) -> anyhow::Result<Page> {
         match self {
             Stored::Agent(agent) => {

@@ -70,13 +70,14 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// When a table begins, where that is well after the span does and its first page shows that nothing older is there.
-    pub(crate) fn late_begin(&self, table: Table, first: &Page) -> Option<WallTime> {
-        let (key, _) = self.keys.get(&table)?.first()?;
-        let row = first.rows.first().filter(|_| first.oldest.is_some_and(|oldest| oldest >= *key))?;
+    /// When a table begins, where that is well after the span does and its first page of the span, or of all, shows that nothing older is there.
+    /// None within: the time of day is not known.
+    pub(crate) fn late_begin(&self, table: Table, first: &Page) -> Option<Option<WallTime>> {
+        let from = self.keys.get(&table).and_then(|keys| keys.first()).map_or(0, |(key, _)| *key);
+        let row = first.rows.first().filter(|_| first.oldest.is_some_and(|oldest| oldest >= from))?;
         let BootPart { zero, uptimes, .. } = self.boots.get(&row.boot)?;
         let is_late = row.start.0.saturating_sub(uptimes.start().0) > LATE.0;
-        zero.filter(|_| is_late).map(|zero| WallTime(zero.0.saturating_add(row.start.0)))
+        is_late.then(|| zero.map(|zero| WallTime(zero.0.saturating_add(row.start.0))))
     }
 }
 

@@ -324,6 +324,8 @@ fn what_was_recorded_for_one_client_stays_from_another() {
     assert!(has.keys().all(|start| start.as_str() >= "2026-03-01T00:02"), "{has:?}");
     let events = Value::from(hub.list("/api/events", "events")).to_string();
     assert!(!events.contains("canister") && !events.contains(CLIENT), "{events}");
+    let withheld = hub.json(&["device", "list", "--client", "beta"])["withheld"].as_u64();
+    assert!(withheld > Some(3), "the hub shows that rows stay on the device: {withheld:?}");
     let kept = room.farm.ask(&["notes", "--json"]).out;
     assert!(kept.contains("canister"), "the history stays on the device: {kept}");
 }

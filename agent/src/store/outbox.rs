@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::time::Uptime;
-use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, RejectedRow, Stream, WindowRow};
+use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, RejectedRow, Stream, WITHHELD, WindowRow};
 
 use super::error::StoreError;
 use super::extent::{ExtentBuilder, Limit};
@@ -197,7 +197,7 @@ impl Store {
     /// Goes on under a new stream for another client or hub: all that was committed so far is stated as one gap, and stays here. An error
     /// changes nothing.
     pub(crate) fn withhold(&mut self) -> Result<Stream, StoreError> {
-        self.begin_stream(|state| state.committed, "recorded before the device was enrolled here")
+        self.begin_stream(|state| state.committed, WITHHELD)
     }
 
     /// Begins a stream that has a gap up to a sequence of each lane.

@@ -30,5 +30,8 @@ pub const MAX_BATCH_BYTES: usize = 1 << 20;
 /// Maximum number of rows, gaps and live values of a batch, so that its transaction at the hub stays short.
 pub const MAX_BATCH_ROWS: usize = 5_000;
 
+/// Reason of the gap of kind `replaced` at the beginning of a stream whose device keeps to itself what it recorded for another client or hub.
+pub const WITHHELD: &str = "recorded before the device was enrolled here";
+
 /// Maximum number of boots in a batch. Each costs the hub a search; an agent's batch has one, or a few after restarts.
 pub const MAX_BATCH_BOOTS: usize = 100;

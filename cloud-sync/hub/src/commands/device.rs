@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use tilth_core::time::WallTime;
-use tilth_protocol::{Key, KeyKind};
+use tilth_protocol::{Key, KeyKind, WITHHELD};
 
 use super::{enroll, open};
 use crate::cli::{Common, Device, DeviceName, Output};
@@ -83,7 +83,7 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
     if output.json {
         return exit::json(&to_json(report));
     }
-    let DeviceReport { context, device, keys, codes, config_status, alerts, quarantine } = report;
+    let DeviceReport { context, device, keys, codes, config_status, alerts, quarantine, withheld } = report;
     let client = context.tenant().client();
     let heard = device.last_heard.map_or("never heard".to_owned(), |time| format!("last heard {time}"));
     let valid = keys.iter().filter(|key| key.revoked.is_none()).count();
@@ -109,6 +109,10 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
         let rows = exit::counted(device.quarantined, "row");
         exit::line(format_args!("  {rows} quarantined, the newest at {received}: {lane} {seq}: {reason}"))?;
     }
+    if *withheld > 0 {
+        let rows = exit::counted(*withheld, "row");
+        exit::line(format_args!("  {rows} withheld, which stay on the device: {WITHHELD}"))?;
+    }
     if device.unknown_keys > 0 {
         let keys = exit::counted(device.unknown_keys, "key");
         exit::line(format_args!("  {keys} ignored that this hub does not know: update the hub"))?;
@@ -120,7 +124,8 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
     exit::line(format_args!("  {named} was rejected by the device{at}: {reason}"))
 }
 
-fn to_json(DeviceReport { context, device, keys, codes, config_status, alerts, quarantine }: &DeviceReport) -> Json {
+fn to_json(report: &DeviceReport) -> Json {
+    let DeviceReport { context, device, keys, codes, config_status, alerts, quarantine, withheld } = report;
     let time = |time: Option<WallTime>| time.map(|time| time.to_string());
     let keys = keys.iter().map(|key| {
         let (created, last_used, revoked) = (key.created.to_string(), time(key.last_used), time(key.revoked));
@@ -151,7 +156,7 @@ fn to_json(DeviceReport { context, device, keys, codes, config_status, alerts, q
         "shown_version": device.shown_version, "keys": keys.collect::<Vec<_>>(),
         "codes": codes.collect::<Vec<_>>(), "quarantined": device.quarantined,
         "quarantine": quarantine.collect::<Vec<_>>(), "unknown_keys": device.unknown_keys,
-        "alerts": alerts.collect::<Vec<_>>(),
+        "alerts": alerts.collect::<Vec<_>>(), "withheld": withheld,
     })
 }
 

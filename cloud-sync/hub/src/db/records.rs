@@ -128,6 +128,8 @@ pub(crate) struct DeviceReport {
     pub(crate) alerts: Vec<HubAlert>,
     /// Newest first.
     pub(crate) quarantine: Vec<QuarantinedRow>,
+    /// Number of rows that the device keeps to itself, since it recorded them before it was enrolled here.
+    pub(crate) withheld: u64,
 }
 
 /// Health of one device.

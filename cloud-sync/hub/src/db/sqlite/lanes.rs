@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
-use tilth_protocol::{GapKind, Lane};
+use tilth_protocol::{GapKind, Lane, WITHHELD};
 
 use super::rows::{self, StreamId};
 use super::{DbError, quarantine};
@@ -83,6 +83,20 @@ pub(super) fn add(
     )?;
     upsert.execute((stream, lane.name(), upto, lost))?;
     Ok(())
+}
+
+/// Number of sequences at the beginning of a stream that its device withholds.
+pub(super) fn withheld(connection: &Connection, stream: StreamId) -> Result<u64, DbError> {
+    let mut select = connection.prepare_cached(
+        "SELECT last - first + 1
+         FROM (SELECT first, last, reason FROM runs WHERE stream = ?1 AND lane = ?2 ORDER BY last LIMIT 1) WHERE reason = ?3",
+    )?;
+    let mut withheld = 0;
+    for lane in Lane::ALL {
+        let first = select.query_row((stream, lane.name(), WITHHELD), |row| row.get::<_, u64>(0));
+        withheld += first.optional()?.unwrap_or(0);
+    }
+    Ok(withheld)
 }
 
 /// State of a lane; the default for one that has no rows.

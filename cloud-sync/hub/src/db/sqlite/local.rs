@@ -10,7 +10,9 @@ use tilth_protocol::{Epoch, Key};
 
 use super::merge::Scope;
 use super::rows::{DeviceId, TenantId};
-use super::{DbError, alerts, audit, backup, bundles, devices, enrolment_codes, events, keys, paging, quarantine};
+use super::{
+    DbError, alerts, audit, backup, bundles, devices, enrolment_codes, events, keys, lanes, paging, quarantine,
+};
 use crate::db::context::{Actor, DeviceContext, TenantContext};
 use crate::db::records::{Device, DeviceReport, ListedTenant, NewCode, Paging};
 use crate::domain::access;
@@ -234,6 +236,7 @@ impl LocalDatabase {
                 config_status: config_status(connection, &device)?,
                 alerts: alerts::of_hub(connection, scope, true, MAX_ALERTS, now)?,
                 quarantine: quarantine::newest(connection, device.id)?,
+                withheld: device.stream.map_or(Ok(0), |stream| lanes::withheld(connection, stream))?,
                 device,
             })
         };

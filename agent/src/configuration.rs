@@ -71,6 +71,7 @@ pub(crate) use active::short;
 pub(crate) use bundles::Received;
 pub(crate) use enrolment::Enrolment;
 pub(crate) use file_versions::FileVersions;
+pub(crate) use last_good::last_agent_toml;
 pub(crate) use reporter::restart_needed;
 pub(crate) use startup::Startup;
 pub(crate) use status::{BundleStatus, ConfigState, ConfigStatus};

@@ -76,6 +76,12 @@ impl Files {
         self.agent_toml.as_deref().map(Document::agent_toml)
     }
 
+    /// Text of `agent.toml`.
+    #[must_use]
+    pub fn agent_toml_text(self) -> Option<String> {
+        self.agent_toml
+    }
+
     /// All of them, over the shipped base.
     #[must_use]
     pub fn documents(&self) -> Documents {

@@ -300,6 +300,8 @@ fn what_was_recorded_for_one_client_stays_from_another() {
     let code = hub.json(&["device", "enroll", "--client", "beta", "--device", DEVICE])["code"].clone();
     hub.serve();
     room.farm.stop();
+    // As a version without the file left it.
+    fs::remove_file(room.farm.data().join("history.owner")).unwrap();
     let (url, code) = (format!("http://127.0.0.1:{}", hub.port), code.as_str().unwrap());
     let etc = room.farm.folder.path().join("etc");
     let before = fs::read_to_string(etc.join("agent.toml")).unwrap();
@@ -339,20 +341,33 @@ fn what_was_recorded_for_one_hub_goes_to_another_when_a_person_says_so() {
     other.serve();
     let mut room = lived("enroll-hub", &mut hub);
     room.farm.stop();
+    let owner = room.farm.data().join("history.owner");
     let url = format!("http://127.0.0.1:{}", other.port);
     let mine = room.farm.hub_table(&format!("http://127.0.0.1:{}", hub.port));
     room.farm.write_site(&room.farm.hub_table(&url));
     room.farm.trust(&other.folder.join("hub.pub"));
     room.farm.give_key(&other.device_key);
-    room.farm.start();
     let why = format!("is of {CLIENT} at http://127.0.0.1:{}, and agent.toml names {CLIENT} at {url}", hub.port);
-    room.farm.until("status says why nothing is sent", |farm| farm.shown().contains(&why));
-    room.minutes(1, 21.0);
-    assert!(other.json(&["device", "list"])["last_heard"].is_null());
-    room.farm.stop();
+    for _ in 0..2 {
+        room.farm.start();
+        room.farm.until("status says why nothing is sent", |farm| farm.shown().contains(&why));
+        room.minutes(1, 21.0);
+        assert!(other.json(&["device", "list"])["last_heard"].is_null());
+        room.farm.stop();
+    }
 
     room.farm.write_site(&mine);
+    fs::write(owner, "{}").unwrap();
     let code = other.json(&["device", "enroll", "--client", CLIENT, "--device", DEVICE])["code"].clone();
+    refused(&enroll_room(&room, &url, code.as_str().unwrap(), &[]), 1, "history.owner is damaged: ");
+    let (etc, data) = (room.farm.folder.path().join("etc"), room.farm.data());
+    let doctor =
+        Command::new(program()).args(["doctor", "--config"]).arg(etc).arg("--data").arg(data).output().unwrap();
+    let found = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(
+        found.contains("history.owner: is damaged: missing field") && found.contains("; fix: if this device has"),
+        "{found}"
+    );
     let run = enroll_room(&room, &url, code.as_str().unwrap(), &["--history", "send"]);
     assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
     room.farm.start();

@@ -43,7 +43,10 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
     let code = EnrolmentCode::parse(&typed(&wanted.code)?).map_err(EnrolFailure::Mistyped)?;
     let url = wanted.hub.trim_end_matches('/');
     let files = Files::find(&wanted.config.folder)?;
-    let history = HistoryOwner::read(&wanted.data())?;
+    let history = match HistoryOwner::read(&wanted.data()) {
+        Err(unknown) if wanted.history.is_none() => return Err(unknown.into()),
+        read => read,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let hub = Hub { url, code: &code };
     // Plain HTTP is for this machine alone, and has no certificate.
@@ -59,13 +62,14 @@ fn run(wanted: &cli::Enroll) -> anyhow::Result<()> {
     let (exchanged, vouching) = runtime.block_on(hub.exchange_by(&key, vouching));
     let exchanged = exchanged.and_then(|(answer, signing_key)| {
         let owner = HistoryOwner::new(&answer.client_id, url, &signing_key);
-        let before = history.filter(|history| !history.is_same(&owner));
+        let before = match history {
+            Ok(history) => history.filter(|history| !history.is_same(&owner)).map(|history| history.to_string()),
+            Err(_) => Some("an owner whom history.owner no longer names".to_owned()),
+        };
         match (before, wanted.history) {
-            (Some(before), None) => Err(EnrolFailure::OtherHistory {
-                data: wanted.data(),
-                before: before.to_string(),
-                owner: owner.to_string(),
-            }),
+            (Some(before), None) => {
+                Err(EnrolFailure::OtherHistory { data: wanted.data(), before, owner: owner.to_string() })
+            }
             (before, becomes) => Ok((answer, signing_key, owner, before.zip(becomes))),
         }
     });
@@ -183,7 +187,7 @@ fn say(
     url: &str,
     answer: &EnrolmentAnswer,
     found: &Found,
-    other: Option<&(HistoryOwner, cli::OtherHistory)>,
+    other: Option<&(String, cli::OtherHistory)>,
 ) -> anyhow::Result<()> {
     let EnrolmentAnswer { client_id, device_id, .. } = answer;
     let mut console = Console::new();

@@ -59,6 +59,11 @@ impl LastGood {
     }
 }
 
+/// Text of `agent.toml` as it was last active with a data folder.
+pub(crate) fn last_agent_toml(data: &Path) -> Option<String> {
+    LastGood::read(data).ok()??.files.agent_toml_text()
+}
+
 /// Hands the active configuration to the task that saves it.
 #[derive(Debug)]
 pub(crate) struct LastGoodWriter(watch::Sender<LastGood>);

@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::cli;
 use crate::clock::Clock;
 use crate::configuration::Startup;
+use crate::sync::owner::HistoryOwner;
 
 /// What to start with; none where that is rejected, which the log says. A data folder that does not answer until then is done without.
 pub(super) async fn read(args: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Result<Option<Startup>> {
@@ -30,7 +31,10 @@ async fn choose(args: &cli::Run, clock: &Clock, until: Instant) -> anyhow::Resul
         let (folder, data, clock) = (args.config.folder.clone(), args.data.clone(), clock.clone());
         spawn_blocking(move || read(&folder, &data, &clock))
     };
-    let mut whole = on_a_thread(Startup::read);
+    let mut whole = on_a_thread(|folder, data, clock| {
+        HistoryOwner::keep_of_last_run(data);
+        Startup::read(folder, data, clock)
+    });
     if let Ok(startup) = timeout_at(until, &mut whole).await {
         return startup.context("configuration");
     }

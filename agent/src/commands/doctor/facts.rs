@@ -74,6 +74,8 @@ pub(super) enum FileKind {
     DeviceKey,
     SigningKey,
     Authority,
+    /// `history.owner` of a device with a hub, where it is there.
+    Owner,
 }
 
 #[derive(Debug, Clone)]

@@ -25,7 +25,9 @@ use crate::check::machine;
 use crate::cli;
 use crate::clock;
 use crate::commands::client::{Client, request};
+use crate::configuration::Enrolment;
 use crate::configuration::preview::Preview;
+use crate::sync::owner::{self, HistoryOwner, NotSent};
 
 /// Paths of the service: from the package, and installed by hand.
 const SERVICES: [&str; 3] = [
@@ -58,7 +60,7 @@ pub(super) fn facts(wanted: &cli::Doctor) -> anyhow::Result<Facts> {
     let facts = Facts {
         account: account::of(process, folder),
         configuration: configuration(loaded, folder, data),
-        files: files(loaded, folder, status.as_ref()),
+        files: files(loaded, folder, data, status.as_ref()),
         ports: runtime.block_on(ports::of(loaded, process, status.as_ref())),
         i2c: i2c(),
         clock: clock_facts(loaded, status.as_ref()),
@@ -106,7 +108,7 @@ fn configuration(loaded: &Loaded, folder: &Path, data: &Path) -> Configuration {
 }
 
 /// Files that the agent reads.
-fn files(loaded: &Loaded, folder: &Path, status: Option<&StatusRow>) -> Vec<FileFact> {
+fn files(loaded: &Loaded, folder: &Path, data: &Path, status: Option<&StatusRow>) -> Vec<FileFact> {
     let secrets = Secrets::of(folder);
     let channels = status.map(|status| &status.notify.channels);
     let has_secrets = channels.is_some_and(|channels| channels.iter().all(|channel| channel.unavailable.is_none()));
@@ -124,7 +126,23 @@ fn files(loaded: &Loaded, folder: &Path, status: Option<&StatusRow>) -> Vec<File
     let in_folder = fs::read_dir(folder.join("config.d")).into_iter().flatten().flatten().map(|entry| entry.path());
     let documents = in_folder.filter(|path| path.extension().is_some_and(|end| end == "toml"));
     let documents = [folder.join("agent.toml"), folder.join("config.d")].into_iter().chain(documents);
-    documents.map(|path| file(FileKind::Configuration, path, None)).chain(named).collect()
+    let enrolment = loaded.agent_toml.as_ref().and_then(|agent_toml| Enrolment::of(agent_toml, folder, data));
+    let owner = enrolment.iter().map(|enrolment| file(FileKind::Owner, data.join(owner::NAME), not_sent(enrolment)));
+    // Sync writes it when it first starts.
+    let owner = owner.filter(|owner| !matches!(owner.found, Found::Absent));
+    documents.map(|path| file(FileKind::Configuration, path, None)).chain(named).chain(owner).collect()
+}
+
+/// Why the history is not for the hub that a device is enrolled at, and what to do.
+fn not_sent(enrolment: &Enrolment) -> Option<(String, String)> {
+    let Enrolment { tenant, hub, data, .. } = enrolment;
+    let checked = match enrolment.trusted_key() {
+        Ok(key) => HistoryOwner::new(tenant, &hub.url, &key).check(data).map(drop),
+        // Said of that file.
+        Err(_) => HistoryOwner::read(data).map(drop),
+    };
+    let at = format!("{} ", data.join(owner::NAME).display());
+    checked.err().map(|NotSent { why, fix }| (why.strip_prefix(&at).unwrap_or(&why).to_owned(), fix))
 }
 
 fn file(kind: FileKind, path: PathBuf, wrong: Option<(String, String)>) -> FileFact {

@@ -39,6 +39,7 @@ fn name(kind: FileKind) -> &'static str {
         FileKind::DeviceKey => "the device's key",
         FileKind::SigningKey => "the hub's signing key",
         FileKind::Authority => "the authority of the hub's certificate",
+        FileKind::Owner => "whose history this is",
     }
 }
 
@@ -99,7 +100,7 @@ fn may_not_read(file: &FileFact, nodes: &PathNodes, account: &Account) -> Option
     let is_folder = file.kind == FileKind::Configuration && file.path.extension().is_none();
     let (path, _, wanted) = denied(account, nodes, if is_folder { READ | SEARCH } else { READ })?;
     let is_last = nodes.last().is_some_and(|(last, _)| last == path);
-    let fix = match is_private(file.kind) && is_last {
+    let fix = match (is_private(file.kind) || file.kind == FileKind::Owner) && is_last {
         true => format!("sudo chown {}: {}", account.name, path.display()),
         false => let_group(account, path, wanted),
     };

@@ -154,8 +154,9 @@ fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
         wanted.allow_downgrade || package::is_newer(&to, &from)?,
         "version {to} is older than {from}, which is installed; --allow-downgrade installs it all the same"
     );
-    let description = package::describe(&place.new_package(), &place.work("new"))
-        .with_context(|| format!("version {to} cannot be updated to: its program does not start here"))?;
+    let proven_after = wanted.prove_for.unwrap_or(health::PROVEN);
+    let description = package::describe(&place.new_package(), &place.work("new"), proven_after)
+        .with_context(|| format!("the package {name} {to} cannot be installed: its program does not start here"))?;
     ensure!(
         description.layout >= store::LAYOUT,
         "version {to} cannot open the database: it knows layouts up to {}, and {from} writes {}",
@@ -165,7 +166,6 @@ fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
     place.packages.pack(&place.work("old"), &place.old_package()).context("the way back")?;
     place.packages.can_install(&place.new_package())?;
     let agent = &wanted.agent;
-    let proven_after = wanted.prove_for.unwrap_or(health::PROVEN);
     let before = before(agent, proven_after)?;
     // A device without an agent and without a database has nothing to copy.
     let copies_data = description.layout > store::LAYOUT && (before.is_some() || data::is_there(&agent.data).is_ok());

@@ -65,6 +65,7 @@ fn what_is_not_right_changes_nothing() {
     let other = Package { name: "tilth-hub", ..Package::works(NEW) };
     let broken = Package { script: Some("exit 3"), ..Package::works(NEW) };
     let older = Package { script: Some("echo '{\"layout\":1}'"), ..Package::works(NEW) };
+    let hangs = Package { script: Some("sleep 1000"), ..Package::works(NEW) };
     let file = |folder: &str, package: &Package| format!("{folder}/{}", package.file(&bench.architecture));
     let cases = [
         (unsigned, "no signed list of sums"),
@@ -78,7 +79,14 @@ fn what_is_not_right_changes_nothing() {
             file(&bench.stick("other", std::slice::from_ref(&other), &KEY), &other),
             "the package is tilth-hub; expected tilth-agent",
         ),
-        (bench.stick("broken", &[broken], &KEY), "its program does not start here"),
+        (
+            bench.stick("broken", &[broken], &KEY),
+            "the package tilth-agent 2.0-1 cannot be installed: its program does not start here: tilth-agent: exit status: 3",
+        ),
+        (
+            bench.stick("hangs", &[hangs], &KEY),
+            "the package tilth-agent 2.0-1 cannot be installed: its program does not start here: no answer within 3 s: run the same command again",
+        ),
         (bench.stick("layout", &[older], &KEY), "version 2.0-1 cannot open the database: it knows layouts up to 1"),
         (bench.stick("empty", &[], &KEY), "the list has no tilth-agent_"),
     ];

@@ -5,10 +5,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use rustix::fs::{FlockOperation, StatVfsMountFlags, fcntl_lock, statvfs};
 use serde::{Deserialize, Serialize};
+use tilth_core::time::Span;
 
 use crate::console::tell;
 use crate::daemon;
@@ -183,9 +185,9 @@ pub(super) fn is_newer(version: &str, than: &str) -> anyhow::Result<bool> {
 }
 
 /// Unpacks the program of a package into a folder and asks it who it is: so it also starts on this machine.
-pub(super) fn describe(package: &Path, work: &Path) -> anyhow::Result<Description> {
+pub(super) fn describe(package: &Path, work: &Path, limit: Span) -> anyhow::Result<Description> {
     said(Command::new("dpkg-deb").arg("--extract").arg(package).arg(work))?;
-    let said = said(Command::new(work.join(PROGRAM)).args(["update", "--describe"]))?;
+    let said = said_within(limit, &work.join(PROGRAM), &["update", "--describe"])?;
     serde_json::from_slice(said.as_bytes()).context("the program's description")
 }
 
@@ -195,11 +197,29 @@ pub(super) fn describe(package: &Path, work: &Path) -> anyhow::Result<Descriptio
 /// A program that is not there, and what it said last where it failed.
 pub(super) fn said(command: &mut Command) -> anyhow::Result<String> {
     let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let ran = command.env("LC_ALL", "C").stdin(Stdio::null()).output().with_context(|| name.clone())?;
+    said_by(&name, command)
+}
+
+/// What a version of the agent prints, which is ended after so long with all that it started.
+pub(super) fn said_within(limit: Span, program: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", &(limit.0 / 1000).max(1).to_string()]).arg(program).args(arguments);
+    let began = Instant::now();
+    said_by(NAME, &mut command).map_err(|error| {
+        if began.elapsed().as_millis() < u128::from(limit.0.unsigned_abs()) {
+            return error;
+        }
+        let limit = limit.in_words();
+        anyhow!("no answer within {limit}: run the same command again when the machine has less to do; if it stays so, take another version")
+    })
+}
+
+fn said_by(name: &str, command: &mut Command) -> anyhow::Result<String> {
+    let ran = command.env("LC_ALL", "C").stdin(Stdio::null()).output().with_context(|| name.to_owned())?;
     if ran.status.success() {
         return Ok(String::from_utf8_lossy(&ran.stdout).into_owned());
     }
-    let error = String::from_utf8_lossy(&ran.stderr);
+    let error = String::from_utf8_lossy(if ran.stderr.is_empty() { &ran.stdout } else { &ran.stderr });
     let mut lines: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.drain(..lines.len().saturating_sub(4));
     bail!("{name}: {}: {}", ran.status, lines.join("; "))

@@ -122,7 +122,10 @@ pub(crate) fn update(wanted: &cli::Update) -> anyhow::Result<Exit> {
             bail!("{error:#}; nothing was changed");
         }
     };
-    place.begin(&job)?;
+    if let Err(error) = place.begin(&job) {
+        place.clean()?;
+        bail!("the update cannot begin: {error:#}; nothing was changed");
+    }
     drop(locked);
     follow(&place, wanted.json, &mut console)
 }
@@ -269,22 +272,27 @@ impl Place {
         fs::set_permissions(&copied, Permissions::from_mode(0o700)).with_context(|| copied.display().to_string())
     }
 
-    /// Hands the update to the unit.
+    /// Hands the update to the unit. The unit's program comes last: before it is there nothing has begun, and whatever starts the unit from then
+    /// on finds the state of this update.
     fn begin(&self, job: &Job) -> anyhow::Result<()> {
-        durable::rename_new(&self.folder, UPDATER)?;
         self.write(job)?;
-        let started = said(Command::new("systemctl").args(["start", "--no-block", UNIT]));
-        if let Err(error) = started {
-            self.clean()?;
-            bail!("{UNIT} cannot be started: {error:#}; nothing was changed");
-        }
-        Ok(())
+        durable::rename_new(&self.folder, UPDATER)?;
+        said(Command::new("systemctl").args(["start", "--no-block", UNIT])).map(drop)
     }
 
+    /// The update that is under way, or the last one. One that is not over and has no program for the unit was cut off before it began.
     fn read(&self) -> anyhow::Result<Option<Job>> {
         let path = self.folder.join(STATE);
+        // Looked for first: the unit removes its program after the last state is written.
+        let has_updater = self.folder.join(UPDATER).exists();
         let read = durable::read(&path).and_then(|bytes| bytes.map(|bytes| durable::parse_checked(&bytes)).transpose());
-        read.map_err(|error| anyhow!("{} {error}; only root may read it", path.display()))
+        let mut job: Option<Job> =
+            read.map_err(|error| anyhow!("{} {error}; only root may read it", path.display()))?;
+        if let Some(job) = job.as_mut().filter(|job| !has_updater && job.state.effect().is_some()) {
+            let why = "the command was cut off before it could begin; run it again";
+            job.state = State::Abandoned { why: why.to_owned() };
+        }
+        Ok(job)
     }
 
     fn write(&self, job: &Job) -> anyhow::Result<()> {

@@ -72,6 +72,24 @@ const CHANGES_LAYOUT: &str = r#"case "$1 $2" in
     *) exec "$program" "$@" ;;
 esac"#;
 
+/// Ends the process once so many files were renamed in the folder of the update.
+const CUTTING: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int rename(const char *from, const char *to) {
+    static int renamed;
+    int done = renameat(AT_FDCWD, from, AT_FDCWD, to);
+    if (strstr(to, "/var/lib/tilth-update/") && ++renamed == atoi(getenv("CUT_AFTER")))
+        raise(SIGKILL);
+    return done;
+}
+"#;
+
 /// Does everything but run.
 const DIES: &str = r#"case "$1" in run) exit 1 ;; *) exec "$program" "$@" ;; esac"#;
 
@@ -177,6 +195,11 @@ impl Bench {
         Run { code: ran.status.code(), out, err }
     }
 
+    /// What `tilth-agent update --status` says.
+    pub(crate) fn status(&self) -> String {
+        String::from_utf8_lossy(&self.update_command(&["--status"]).output().unwrap().stdout).trim().to_owned()
+    }
+
     /// Begins an update.
     pub(crate) fn begin(&mut self, arguments: &[&str]) {
         self.began = self.job().map(|job| text(&job["began"]));
@@ -185,6 +208,16 @@ impl Bench {
         let started = Running::start(command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log));
         // The power cut ends it.
         std::mem::forget(started.unwrap());
+    }
+
+    /// Runs `tilth-agent update` until it has renamed so many files in its folder, and cuts the power there.
+    pub(crate) fn cut_after(&self, renamed: u32, arguments: &[&str]) {
+        let (source, library) = (self.folder.write("cut.c", CUTTING), self.folder.path().join("cut.so"));
+        said(Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]));
+        let mut command = self.update_command(arguments);
+        let ran = command.env("LD_PRELOAD", library).env("CUT_AFTER", renamed.to_string()).output().unwrap();
+        assert_eq!(ran.status.code(), None, "not cut off after {renamed}: {ran:?}");
+        self.cut_power();
     }
 
     /// Waits until the update that began last has reached a state, or is past it.

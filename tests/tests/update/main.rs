@@ -169,6 +169,35 @@ fn an_agent_that_does_not_answer_is_not_updated_and_without_one_there_is_no_tria
     );
 }
 
+/// Guards against: an update that is neither begun nor over, and what became of the last one told once more.
+#[test]
+fn a_power_cut_while_it_is_prepared_leaves_nothing_begun_and_one_after_that_an_update_that_goes_on() {
+    let mut bench = Bench::new("update-begin");
+    let good = bench.stick("good", &[Package::works(NEW)], &KEY);
+    let back = bench.stick("back", &[Package::works(OLD)], &KEY);
+    assert_eq!(bench.update(&[good.as_str()]).code, Some(0), "{}", bench.log());
+    let last = "updated from 1.0-1 to 2.0-1: everything works as before";
+    let noted = |bench: &Bench| bench.notes().matches(last).count();
+    bench.until("the agent has noted the update", |bench| noted(bench) == 1);
+    for (renamed, version, said) in [
+        (1, NEW, last),
+        (
+            2,
+            NEW,
+            "update to 1.0-1 was not begun, 2.0-1 stays: the command was cut off before it could begin; run it again",
+        ),
+        (3, OLD, "updated from 2.0-1 to 1.0-1: everything works as before"),
+    ] {
+        bench.cut_after(renamed, &[&back, "--allow-downgrade"]);
+        bench.boot();
+        bench.until(said, |bench| bench.status() == said);
+        bench.until("the unit is done", |bench| !bench.left().contains(&"tilth-agent".to_owned()));
+        assert_eq!(bench.installed(), format!("install ok installed {version}"), "{renamed}: {}", bench.log());
+        bench.mark(&format!("after {renamed}"));
+        assert_eq!((bench.running(), noted(&bench)), (version.to_owned(), 1), "{renamed}: {}", bench.log());
+    }
+}
+
 /// Guards against: a package or a database in pieces, and nobody who watches.
 #[test]
 fn a_power_cut_at_any_time_leaves_a_running_agent_with_its_data() {

@@ -68,6 +68,12 @@ struct Job {
     began: String,
     /// What worked before; none where no agent ran, so the new version is not tried.
     before: Option<Working>,
+    /// Whether the agent starts at boot; none where that is neither enabled nor disabled, such as masked.
+    #[serde(default)]
+    is_enabled: Option<bool>,
+    /// Boot of the machine in which it began; empty once there was another one.
+    #[serde(default)]
+    boot: String,
     /// The old version cannot open what the new one makes of the database, so a copy is kept.
     copies_data: bool,
     proven_after: Span,
@@ -169,7 +175,8 @@ fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
     place.packages.pack(&place.work("old"), &place.old_package()).context("the way back")?;
     place.packages.can_install(&place.new_package())?;
     let agent = &wanted.agent;
-    let before = before(agent, proven_after)?;
+    let service = unit::service()?;
+    let before = before(agent, service.is_running, proven_after)?;
     // A device without an agent and without a database has nothing to copy.
     let copies_data = description.layout > store::LAYOUT && (before.is_some() || data::is_there(&agent.data).is_ok());
     let needed = SPARE + if copies_data { room_for_copy(&agent.data, &place.folder) } else { 0 };
@@ -182,6 +189,8 @@ fn stage(place: &Place, wanted: &cli::Update) -> anyhow::Result<Option<Job>> {
         to,
         began: Timestamp::now().to_string(),
         before,
+        is_enabled: service.is_enabled,
+        boot: place.boot(),
         copies_data,
         proven_after,
         data: agent.data.clone(),
@@ -198,8 +207,7 @@ fn room_for_copy(data: &Path, folder: &Path) -> u64 {
 }
 
 /// What works now; none where no agent runs. One that was just started gets some time to answer.
-fn before(agent: &cli::AgentAddress, proven_after: Span) -> anyhow::Result<Option<Working>> {
-    let is_running = unit::is_running()?;
+fn before(agent: &cli::AgentAddress, is_running: bool, proven_after: Span) -> anyhow::Result<Option<Working>> {
     let began = Instant::now();
     let mut seen = unit::look(agent);
     while is_running && seen.is_none() && began.elapsed().as_millis() < u128::from(proven_after.0.unsigned_abs() / 3) {
@@ -290,9 +298,14 @@ impl Place {
             read.map_err(|error| anyhow!("{} {error}; only root may read it", path.display()))?;
         if let Some(job) = job.as_mut().filter(|job| !has_updater && job.state.effect().is_some()) {
             let why = "the command was cut off before it could begin; run it again";
-            job.state = State::Abandoned { why: why.to_owned() };
+            (job.state, job.boot) = (State::Abandoned { why: why.to_owned() }, String::new());
         }
         Ok(job)
+    }
+
+    /// Id of the running boot of the machine.
+    fn boot(&self) -> String {
+        fs::read_to_string(self.packages.root.join("proc/sys/kernel/random/boot_id")).unwrap_or_default()
     }
 
     fn write(&self, job: &Job) -> anyhow::Result<()> {
@@ -330,12 +343,31 @@ impl Job {
 
     /// State of the update in words.
     fn said(&self) -> String {
-        match (&self.state, &self.before) {
-            (State::Updated, None) => {
-                format!("updated from {} to {}: no agent ran, so it was not tried", self.from, self.to)
+        let Job { from, to, .. } = self;
+        let said = match (&self.state, &self.before) {
+            (State::Proving { .. }, None) => {
+                format!("update from {from} to {to}: installed; no agent ran, so only the configuration is checked")
             }
-            _ => self.state.said(&self.from, &self.to),
+            (State::Updated, None) => {
+                format!(
+                    "updated from {from} to {to}: no agent ran, so it was not tried; it takes the configuration as {from} does"
+                )
+            }
+            _ => self.state.said(from, to),
+        };
+        if self.state.effect().is_some() {
+            return said;
         }
+        let stopped =
+            if self.is_stopped() { "; the agent stays stopped: sudo systemctl start tilth-agent" } else { "" };
+        let disabled =
+            if self.is_enabled == Some(false) { "; the service stays disabled: it does not start at boot" } else { "" };
+        said + stopped + disabled
+    }
+
+    /// Whether the agent was stopped when the update began, and no boot has started it since.
+    fn is_stopped(&self) -> bool {
+        self.before.is_none() && !self.boot.is_empty()
     }
 
     fn show(&self, json: bool, console: &mut Console) -> anyhow::Result<()> {

@@ -30,9 +30,11 @@ const STATES: [&str; 4] = ["staged", "installing", "proving", "returning"];
 /// Processes of a bench carry the path of its folder under this name, also those that a killed one started.
 const MARKER: &str = "TILTH_BENCH";
 
-/// What systemd does for the two services: `Wants=` and `ConditionPathExists=` are those of `systemd/`.
+/// What systemd does for the two services: `Wants=`, also that of the boot, and `ConditionPathExists=` are those of `systemd/`. A boot ends a mask
+/// of `--runtime`.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 umask 022
+state() { if [ -e "$root/$1" ]; then echo "$2"; else echo "$3"; fi; }
 runs() { [ -e "$root/$1.pid" ] && grep -qs '^State:.[^Z]' "/proc/$(cat "$root/$1.pid")/status"; }
 update() {
     if [ ! -e "$root/var/lib/tilth-update/tilth-agent" ] || runs update; then return; fi
@@ -41,6 +43,8 @@ update() {
 }
 start() {
     if runs agent; then return; fi
+    if [ -e "$root/masked" ]; then echo "Unit is masked" >&2; exit 1; fi
+    echo started >>"$root/starts"
     "$root/usr/bin/tilth-agent" run --config "$root/etc/tilth" --data "$root/var/lib/tilth" --socket "$root/agent.sock" >>"$root/agent.log" 2>&1 </dev/null &
     echo $! >"$root/agent.pid"
 }
@@ -55,7 +59,18 @@ case "$1 $unit" in
     "start tilth-agent.service") update; start ;;
     "restart tilth-agent.service") update; stop; start ;;
     "stop tilth-agent.service") stop ;;
-    "show tilth-agent.service") if runs agent; then echo active; else echo inactive; fi ;;
+    "boot tilth-agent.service")
+        rm -f "$root/masked"
+        cat /proc/sys/kernel/random/uuid >"$root/proc/sys/kernel/random/boot_id"
+        update
+        [ -e "$root/disabled" ] || start ;;
+    "mask tilth-agent.service") touch "$root/masked" ;;
+    "unmask tilth-agent.service") rm -f "$root/masked" ;;
+    "enable tilth-agent.service") rm -f "$root/disabled" ;;
+    "disable tilth-agent.service") touch "$root/disabled" ;;
+    "show tilth-agent.service")
+        echo "UnitFileState=$(state disabled disabled enabled)"
+        if runs agent; then echo ActiveState=active; else echo ActiveState=inactive; fi ;;
     *) echo "systemctl $*: not known here" >&2; exit 1 ;;
 esac
 "#;
@@ -93,6 +108,10 @@ int rename(const char *from, const char *to) {
 /// Does everything but run.
 const DIES: &str = r#"case "$1" in run) exit 1 ;; *) exec "$program" "$@" ;; esac"#;
 
+/// Does everything but take the configuration.
+const REFUSES: &str =
+    r#"case "$1" in check) echo "error: unknown key 'bus'"; exit 2 ;; *) exec "$program" "$@" ;; esac"#;
+
 /// A package that is made.
 #[derive(Debug)]
 pub(crate) struct Package {
@@ -120,6 +139,10 @@ impl Package {
         Package { script: Some(DIES), ..Package::works(NEW) }
     }
 
+    pub(crate) fn refuses() -> Package {
+        Package { script: Some(REFUSES), ..Package::works(NEW) }
+    }
+
     pub(crate) fn changes_layout() -> Package {
         Package { script: Some(CHANGES_LAYOUT), ..Package::works(NEW) }
     }
@@ -145,6 +168,7 @@ impl Bench {
         fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
         // Without what a debugger needs, which is most of it.
         said(Command::new("strip").arg("-o").arg(bench.folder.path().join("program")).arg(program()));
+        bench.folder.write("root/proc/sys/kernel/random/boot_id", "first\n");
         bench.folder.write("release.pub", format!("{}\n", KEY.trusted()));
         let site =
             format!("[device]\nid = 'pi-7'\n[bus.gateway]\nkind = 'line'\nport = 'tcp://127.0.0.1:{}'\n", line());
@@ -239,7 +263,9 @@ impl Bench {
     #[track_caller]
     pub(crate) fn ended(&self) -> String {
         self.until("the update is over", |bench| bench.left() == ["state.json"]);
-        self.works();
+        if self.service().ends_with(" active") {
+            self.works();
+        }
         let job = self.job().expect("the state of the update");
         text(&job[if word(&job) == "updated" { "to" } else { "from" }])
     }
@@ -301,7 +327,18 @@ impl Bench {
 
     /// Does what a boot does.
     pub(crate) fn boot(&self) {
-        self.systemctl("start");
+        self.systemctl("boot");
+    }
+
+    /// Whether the agent starts at boot, and whether it runs.
+    pub(crate) fn service(&self) -> String {
+        let said = said(self.command(self.folder.path().join("bin/systemctl")).args(["show", "tilth-agent.service"]));
+        said.lines().filter_map(|line| line.split('=').nth(1)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// How often the agent was started.
+    pub(crate) fn starts(&self) -> usize {
+        fs::read_to_string(self.root().join("starts")).unwrap().lines().count()
     }
 
     pub(crate) fn systemctl(&self, verb: &str) {
@@ -353,7 +390,8 @@ impl Bench {
             "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: Test <test@farm.example>\nDescription: test\n"
         );
         write("DEBIAN/control", control.as_bytes(), 0o644);
-        let restarts = "#!/bin/sh\n[ \"$1\" != configure ] || systemctl restart tilth-agent.service\n";
+        // More than the scripts of a package do: they restart a service that is enabled or runs.
+        let restarts = "#!/bin/sh\n[ \"$1\" = configure ] || exit 0\nfor verb in enable restart; do systemctl $verb tilth-agent.service || true; done\n";
         write("DEBIAN/postinst", restarts.as_bytes(), 0o755);
         // Behind the end of a program nobody reads.
         let program = [fs::read(self.folder.path().join("program")).unwrap(), version.as_bytes().to_vec()].concat();

@@ -158,7 +158,8 @@ fn an_agent_that_does_not_answer_is_not_updated_and_without_one_there_is_no_tria
     bench.systemctl("stop");
     let run = bench.update(&[stick.as_str()]);
     assert_eq!(run.code, Some(0), "{}{}\n{}", run.out, run.err, bench.log());
-    assert!(run.out.ends_with("updated from 1.0-1 to 2.0-1: no agent ran, so it was not tried\n"), "{}", run.out);
+    let said = "updated from 1.0-1 to 2.0-1: no agent ran, so it was not tried; it takes the configuration as 1.0-1 does; the agent stays stopped: ";
+    assert!(run.out.contains(said), "{}", run.out);
     bench.unpack_other();
     let older = bench.stick("older", &[Package::works(OLD)], &KEY);
     let run = bench.update(&[older.as_str(), "--allow-downgrade"]);
@@ -167,6 +168,71 @@ fn an_agent_that_does_not_answer_is_not_updated_and_without_one_there_is_no_tria
         "{}",
         run.err
     );
+}
+
+/// Guards against: pumps that an update switches on under the hands of whoever has stopped the agent, and a farm that the next boot leaves alone.
+#[test]
+fn a_service_that_is_stopped_or_disabled_is_so_afterwards_too() {
+    let mut bench = Bench::new("update-service");
+    let good = bench.stick("good", &[Package::works(NEW)], &KEY);
+    let back = bench.stick("back", &[Package::works(OLD)], &KEY);
+    let dies = bench.stick("dies", &[Package::dies()], &KEY);
+    let refuses = bench.stick("refuses", &[Package::refuses()], &KEY);
+    let stopped = "; the agent stays stopped: sudo systemctl start tilth-agent";
+    let disabled = "; the service stays disabled: it does not start at boot";
+    bench.systemctl("disable");
+    for (stick, code, said) in [
+        (&dies, 1, "update to 2.0-1 failed, 1.0-1 is back: it has not answered for"),
+        (&good, 0, "updated from 1.0-1 to 2.0-1: everything works as before"),
+        (&back, 0, "updated from 2.0-1 to 1.0-1: everything works as before"),
+    ] {
+        let run = bench.update(&[stick.as_str(), "--allow-downgrade"]);
+        assert!(run.code == Some(code) && run.out.contains(said), "{}{}\n{}", run.out, run.err, bench.log());
+        assert!(run.out.ends_with(&format!("{disabled}\n")), "{}", run.out);
+        assert_eq!(bench.service(), "disabled active", "{}", bench.log());
+    }
+    let starts = bench.starts();
+    bench.systemctl("stop");
+    for (verb, service, note) in [
+        ("disable", "disabled inactive", format!("{stopped}{disabled}")),
+        ("enable", "enabled inactive", stopped.to_owned()),
+    ] {
+        bench.systemctl(verb);
+        for (stick, code, said) in [
+            (
+                &refuses,
+                1,
+                "1.0-1 is back: it does not take the configuration, which 1.0-1 takes: tilth-agent: exit status: 2: error: unknown key 'bus'",
+            ),
+            (
+                &good,
+                0,
+                "updated from 1.0-1 to 2.0-1: no agent ran, so it was not tried; it takes the configuration as 1.0-1 does",
+            ),
+            (
+                &back,
+                0,
+                "updated from 2.0-1 to 1.0-1: no agent ran, so it was not tried; it takes the configuration as 2.0-1 does",
+            ),
+        ] {
+            let run = bench.update(&[stick.as_str(), "--allow-downgrade"]);
+            assert_eq!(run.code, Some(code), "{}{}\n{}", run.out, run.err, bench.log());
+            assert!(run.out.ends_with(&format!("{said}{note}\n")), "{}", run.out);
+            assert_eq!((bench.service(), bench.starts()), (service.to_owned(), starts), "{}", bench.log());
+        }
+    }
+    // After a power cut an agent that is enabled runs, and one that is not where it ran before.
+    for (verb, service) in [("enable", "enabled active"), ("start", "enabled active"), ("disable", "disabled active")] {
+        bench.systemctl(verb);
+        let stick = if bench.installed().ends_with(OLD) { &good } else { &back };
+        bench.begin(&[stick, "--allow-downgrade"]);
+        bench.until_state("installing");
+        bench.cut_power();
+        bench.boot();
+        let version = bench.ended();
+        bench.until("the service is as it was", |bench| bench.service() == service);
+        assert_eq!((bench.installed(), bench.running()), (format!("install ok installed {version}"), version));
+    }
 }
 
 /// Guards against: an update that is neither begun nor over, and what became of the last one told once more.

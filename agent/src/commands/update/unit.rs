@@ -1,6 +1,7 @@
 //! The unit that carries an update out, as root: at its first start, and again at each boot until the update is over.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use anyhow::Context;
 use hyper::Method;
 
 use super::health::{Seen, Trial, Working};
-use super::package::said;
+use super::package::{PROGRAM, said, said_within};
 use super::state::Effect;
-use super::{Job, Place, data};
+use super::{Job, Place, UPDATER, data};
 use crate::api::rows::{Note, StatusRow};
 use crate::cli;
 use crate::clock::machine_uptime;
@@ -43,9 +44,23 @@ pub(super) fn go_on(place: &Place) -> anyhow::Result<()> {
         }
     };
     job.state = job.state.cut_off();
+    if job.boot != place.boot() {
+        job.boot.clear();
+    }
+    // Whoever has stopped the agent may have their hands in what it switches, and dpkg's scripts start a service that is enabled.
+    if job.is_stopped() {
+        told(systemctl(&["mask", "--runtime"]));
+    }
     let ended = carry_out(place, &mut job);
-    if ended.is_err() {
-        start_agent(&job);
+    if job.is_stopped() {
+        told(systemctl(&["unmask", "--runtime"]));
+    }
+    if let Some(is_enabled) = job.is_enabled {
+        told(systemctl(&[if is_enabled { "enable" } else { "disable" }]));
+    }
+    // A boot in between starts what is enabled.
+    if !job.is_stopped() && (job.before.is_some() || job.is_enabled == Some(true)) {
+        told(systemctl(&["start"]));
     }
     ended?;
     place.clean()?;
@@ -61,8 +76,8 @@ fn carry_out(place: &Place, job: &mut Job) -> anyhow::Result<()> {
         let Some(effect) = job.state.effect() else { return Ok(()) };
         let done = match effect {
             Effect::CopyData => copy_data(place, job),
-            Effect::Install => install(place, job),
-            Effect::Prove => prove(job),
+            Effect::Install => install(place),
+            Effect::Prove => prove(place, job),
             Effect::PutBack => {
                 put_back(place, job)?;
                 Ok(())
@@ -77,7 +92,7 @@ fn copy_data(place: &Place, job: &Job) -> anyhow::Result<()> {
     if !job.copies_data {
         return Ok(());
     }
-    stop_agent()?;
+    systemctl(&["stop"])?;
     let copied = data::copy(&job.data, &place.data()).context("a copy of the database");
     if copied.is_err() {
         data::remove_folder(&place.data())?;
@@ -86,15 +101,14 @@ fn copy_data(place: &Place, job: &Job) -> anyhow::Result<()> {
     copied
 }
 
-fn install(place: &Place, job: &Job) -> anyhow::Result<()> {
+fn install(place: &Place) -> anyhow::Result<()> {
     place.packages.finish();
-    place.packages.install(&place.new_package())?;
-    start_agent(job);
-    Ok(())
+    place.packages.install(&place.new_package())
 }
 
-fn prove(job: &Job) -> anyhow::Result<()> {
-    let Some(before) = &job.before else { return Ok(()) };
+fn prove(place: &Place, job: &Job) -> anyhow::Result<()> {
+    let Some(before) = &job.before else { return check_configuration(place, job) };
+    start_agent(job);
     let mut trial = Trial::begin(machine_uptime(), job.proven_after);
     loop {
         if let Some(ended) = trial.look(machine_uptime(), before, look(&job.agent()).as_ref()) {
@@ -102,6 +116,19 @@ fn prove(job: &Job) -> anyhow::Result<()> {
         }
         thread::sleep(LOOK);
     }
+}
+
+/// What can be known of a version that does not run: it takes the configuration that the old one takes.
+fn check_configuration(place: &Place, job: &Job) -> anyhow::Result<()> {
+    let root = &place.packages.root;
+    let (folder, data) = (root.join("etc/tilth").display().to_string(), job.data.display().to_string());
+    let check =
+        |program: &Path| said_within(job.proven_after, program, &["check", "--config", &folder, "--data", &data]);
+    if check(&place.folder.join(UPDATER)).is_ok() {
+        check(&root.join(PROGRAM))
+            .with_context(|| format!("it does not take the configuration, which {} takes", job.from))?;
+    }
+    Ok(())
 }
 
 /// Puts the old version back, and the database before it: an agent that starts in between is the new one, and this is done again.
@@ -115,7 +142,7 @@ fn put_back(place: &Place, job: &Job) -> anyhow::Result<()> {
         }
         // Starts the new version, which changes the database: nothing does once that is put back.
         place.packages.finish();
-        stop_agent()?;
+        systemctl(&["stop"])?;
         if job.copies_data {
             data::put_back(&place.data(), &job.data).context("the copy of the database")?;
         }
@@ -135,22 +162,43 @@ pub(super) fn look(agent: &cli::AgentAddress) -> Option<Seen> {
     (!is_replaced).then(|| Seen { process, working: Working::of(&status) })
 }
 
-fn stop_agent() -> anyhow::Result<()> {
-    said(Command::new("systemctl").args(["stop", SERVICE])).map(drop)
+/// State of the agent's service.
+pub(super) struct Service {
+    /// systemd runs the agent, or is about to.
+    pub(super) is_running: bool,
+    /// Whether it starts at boot; none where it is neither enabled nor disabled.
+    pub(super) is_enabled: Option<bool>,
 }
 
-/// Whether systemd runs the agent, or is about to.
-pub(super) fn is_running() -> anyhow::Result<bool> {
-    let state = said(Command::new("systemctl").args(["show", "--property=ActiveState", "--value", SERVICE]))?;
-    Ok(!matches!(state.trim(), "inactive" | "failed" | "deactivating"))
+/// What systemd says of the agent's service.
+pub(super) fn service() -> anyhow::Result<Service> {
+    let said = systemctl(&["show", "--property=ActiveState,UnitFileState"])?;
+    let is = |line: &str| said.lines().any(|said| said == line);
+    let is_still = ["inactive", "failed", "deactivating"].iter().any(|state| is(&format!("ActiveState={state}")));
+    let is_enabled = match (is("UnitFileState=enabled"), is("UnitFileState=disabled")) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    Ok(Service { is_running: !is_still, is_enabled })
+}
+
+/// Has systemd do something with the agent's service.
+fn systemctl(words: &[&str]) -> anyhow::Result<String> {
+    said(Command::new("systemctl").args(words).arg(SERVICE))
 }
 
 /// Starts the agent where one ran before; one that runs already goes on.
 fn start_agent(job: &Job) {
-    if job.before.is_some()
-        && let Err(error) = said(Command::new("systemctl").args(["start", SERVICE]))
-    {
-        tell(format_args!("update: the agent cannot be started: {error:#}"));
+    if job.before.is_some() {
+        told(systemctl(&["start"]));
+    }
+}
+
+/// Says what systemd did not do. The update goes on without.
+fn told(done: anyhow::Result<String>) {
+    if let Err(error) = done {
+        tell(format_args!("update: {error:#}"));
     }
 }
 

@@ -36,7 +36,8 @@ const FILES: [(&str, u32); 13] = [
 ];
 
 /// What the agent's has beside them.
-const AGENT_FILES: [(&str, u32); 8] = [
+const AGENT_FILES: [(&str, u32); 9] = [
+    ("usr/lib/systemd/system/multi-user.target.d/tilth-update.conf", 0o644),
     ("usr/lib/systemd/system/tilth-update.service", 0o644),
     ("usr/lib/udev/rules.d/60-tilth.rules", 0o644),
     ("usr/lib/tilth/firmware.pub", 0o644),

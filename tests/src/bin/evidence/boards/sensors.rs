@@ -1,7 +1,5 @@
 //! The sensors of the wiring: what they are made to show and to suffer, and whether the agent has it.
 
-use std::time::{Duration, Instant};
-
 use anyhow::ensure;
 use serde_json::{Value, json};
 use tilth_tests::live::emulator::Model;
@@ -9,7 +7,7 @@ use tilth_tests::random::Random;
 use tilth_wire::{ResetCause, Switch, ToBoard};
 
 use super::bench::Bench;
-use super::line::{Line, Side};
+use super::line::Side;
 
 /// A sensor at a channel of the board.
 #[derive(Debug, Clone)]
@@ -49,9 +47,6 @@ pub(super) const HANG: Restart =
 /// The image that ships goes on in its panic handler: the relays are off long before the watchdog resets the board.
 pub(super) const PANIC: Restart =
     Restart { command: "panic", cause: ResetCause::Panic, off_ms: 0, counted: "panics that opened the relays first" };
-
-/// A frame that a board has not used is sent again.
-const AGAIN: Duration = Duration::from_secs(3);
 
 /// Parts of a sensor's span: nearly all of it; and that in which a value moves by less than 16,384 of its steps from one reading to the next,
 /// which the Uno holds for 180 s.
@@ -251,18 +246,10 @@ impl Bench {
             bench.start(|start| start.echoed.contains(&at)).unwrap_or_default()
         })?;
         let command = self.next_command();
-        let say = |line: &Line| {
-            line.hiss(Side::Board, &noise)?;
-            line.say(&ToBoard::Switch(Switch { command, relay: 1, on_for: 0, expires: 0 }))
-        };
-        say(&self.line)?;
-        let mut said_at = Instant::now();
+        self.line.hiss(Side::Board, &noise)?;
+        let off = Switch { command, relay: 1, on_for: 0, expires: 0 };
+        self.line.say(&ToBoard::Switch(off))?;
         self.until("the frame behind noise is used by the board", |bench| {
-            // A board that measures may lose a byte of so many at once: it is told again, as an agent does.
-            if said_at.elapsed() > AGAIN {
-                said_at = Instant::now();
-                let _ = say(&bench.line);
-            }
             bench.line.heard(|heard| heard.answers.contains_key(&command))
         })
     }

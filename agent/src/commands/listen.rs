@@ -6,6 +6,7 @@ mod guess;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use serde_json::json;
 use tilth_config::{Diagnostic, Document, Layer, Level, Parity, Purpose, Serial, base, load_documents};
 use tilth_core::id::SensorId;
 use tilth_core::quantity::Quantity;
@@ -73,8 +74,11 @@ fn list_adapters(json: bool, mut console: Console) -> anyhow::Result<Exit> {
             "no serial adapter is plugged in; sudo dmesg | tail says what the machine finds. Of another port: tilth-agent listen PORT"
         );
     }
-    for adapter in adapters.iter().map(|adapter| port::described(adapter)) {
-        if json { console.json(&adapter)? } else { console.line(adapter)? }
+    for port in &adapters {
+        match json {
+            true => console.json(&json!({ "port": port, "adapter": port::adapter(port) }))?,
+            false => console.line(port::described(port))?,
+        }
     }
     console.flush()?;
     Ok(Exit::Done)

@@ -43,9 +43,12 @@ pub(super) fn lasting_name(port: &str) -> String {
 
 /// A port, with what a person knows its adapter by: maker, product, serial number or socket, and its name until the next restart.
 pub(super) fn described(port: &str) -> String {
-    let device = device_at(Path::new(port)).ok();
-    let adapter = device.and_then(|device| adapter_of(Path::new("/sys/dev/char"), device));
-    adapter.map_or_else(|| port.to_owned(), |adapter| format!("{port} ({adapter})"))
+    adapter(port).map_or_else(|| port.to_owned(), |adapter| format!("{port} ({adapter})"))
+}
+
+/// What a person knows the adapter of a port by; `None` for one that is no USB device.
+pub(super) fn adapter(port: &str) -> Option<String> {
+    adapter_of(Path::new("/sys/dev/char"), device_at(Path::new(port)).ok()?)
 }
 
 fn adapter_of(devices: &Path, device: u64) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use tilth_wire::{Ack, CommandError, Refusal, Writer};
 
+use crate::bits::bit;
 use crate::time::is_same;
 
 /// Commands that are remembered. The agent repeats those that are not answered, one for each relay and one setting. That others come between
@@ -42,7 +43,7 @@ impl Answers {
     pub(crate) fn repeat(&mut self, command: u32) -> bool {
         let is_known = |answer: &Answer| !is_same(command, 0) && is_same(answer.command, command);
         let known = self.answers.iter().position(is_known);
-        self.pending |= known.map_or(0, |place| 1 << place);
+        self.pending |= known.map_or(0, |place| bit(place as u8));
         known.is_some()
     }
 

@@ -6,8 +6,8 @@ use crate::node::{Effect, Input, Node, Wiring};
 use crate::record::Record;
 use crate::time::BoardTime;
 
-/// Bytes taken from the line in one round, at most: a flood of bytes must not keep relays from going off.
-const BYTES_A_ROUND: u8 = 32;
+/// Bytes taken from the line at once, twice a round: a flood of bytes must not keep relays from going off.
+const BYTES_AT_ONCE: u8 = 48;
 
 /// What a board can do. Nothing here waits: what takes longer is begun, and its end is asked for.
 pub trait Board {
@@ -34,18 +34,33 @@ pub trait Board {
 }
 
 /// One round of the board's loop. The watchdog is fed at its end, if the node made progress.
-pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize>(
-    node: &mut Node<W, CHANNELS, RELAYS, QUEUE, FRAME>,
+pub fn round<
+    W: Wiring,
+    const CHANNELS: usize,
+    const RELAYS: usize,
+    const QUEUE: usize,
+    const KNOWN: usize,
+    const FRAME: usize,
+>(
+    node: &mut Node<W, CHANNELS, RELAYS, QUEUE, KNOWN, FRAME>,
     board: &mut impl Board,
 ) {
     let now = board.now();
     node.handle(now, Input::Tick);
-    for _ in 0..BYTES_A_ROUND {
-        let Some(byte) = board.receive() else { break };
-        node.handle(now, Input::Byte(byte));
-    }
-    while let Some((channel, sample)) = board.measured() {
-        node.handle(now, Input::Measured { channel, sample });
+    // What the line fills while a measurement or a frame takes its milliseconds must have room: bytes are taken between the two.
+    let mut has_measured = false;
+    loop {
+        for _ in 0..BYTES_AT_ONCE {
+            let Some(byte) = board.receive() else { break };
+            node.handle(now, Input::Byte(byte));
+        }
+        if has_measured {
+            break;
+        }
+        if let Some((channel, sample)) = board.measured() {
+            node.handle(now, Input::Measured { channel, sample });
+        }
+        has_measured = true;
     }
     while let Some(effect) = node.poll() {
         match effect {
@@ -67,8 +82,15 @@ pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE:
 
 /// Goes on with the next record to keep. A function of its own, so that the stack holds no record while the loop does other things.
 #[inline(never)]
-fn keep_next<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize>(
-    node: &mut Node<W, CHANNELS, RELAYS, QUEUE, FRAME>,
+fn keep_next<
+    W: Wiring,
+    const CHANNELS: usize,
+    const RELAYS: usize,
+    const QUEUE: usize,
+    const KNOWN: usize,
+    const FRAME: usize,
+>(
+    node: &mut Node<W, CHANNELS, RELAYS, QUEUE, KNOWN, FRAME>,
     board: &mut impl Board,
 ) {
     let mut record = Record::EMPTY;

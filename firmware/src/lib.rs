@@ -13,6 +13,7 @@
 extern crate std;
 
 mod answers;
+mod bits;
 mod board;
 mod channels;
 pub mod journal;

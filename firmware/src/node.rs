@@ -6,6 +6,7 @@ use tilth_wire::{
 };
 
 use crate::answers::{self, Answers, Outcome};
+use crate::bits::bit;
 use crate::channels::{ChannelSettings, Channels, Kinds};
 use crate::link::Link;
 use crate::queue::Queue;
@@ -78,10 +79,18 @@ pub enum Effect {
     },
 }
 
-/// The node of a board wired as `W`, with a send queue of `QUEUE` bytes, and frames of at most `FRAME`.
+/// The node of a board wired as `W`, with a send queue of `QUEUE` bytes that remembers `KNOWN` places (2, or 0 where the queue is short and
+/// memory scarce), and frames of at most `FRAME`.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Node<W, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize = MAX_FRAME> {
+pub struct Node<
+    W,
+    const CHANNELS: usize,
+    const RELAYS: usize,
+    const QUEUE: usize,
+    const KNOWN: usize = 2,
+    const FRAME: usize = MAX_FRAME,
+> {
     wiring: core::marker::PhantomData<W>,
     now: BoardTime,
     /// Milliseconds until the next heartbeat.
@@ -105,7 +114,7 @@ pub struct Node<W, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usiz
     channels: Channels<CHANNELS>,
     decoder: Decoder<MAX_RECEIVED>,
     frame: [u8; FRAME],
-    queue: Queue<QUEUE, CHANNELS>,
+    queue: Queue<QUEUE, CHANNELS, KNOWN>,
 }
 
 /// Progress of the board's loop, as far as the node sees it.
@@ -120,8 +129,8 @@ enum Progress {
     Done,
 }
 
-impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const FRAME: usize>
-    Node<W, CHANNELS, RELAYS, QUEUE, FRAME>
+impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, const KNOWN: usize, const FRAME: usize>
+    Node<W, CHANNELS, RELAYS, QUEUE, KNOWN, FRAME>
 {
     /// A node before [`Node::start`]. A constant of zeros: a board that has little stack makes it where it stays.
     pub const UNSTARTED: Self = {
@@ -245,7 +254,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
     /// Whether there is a record to keep: the next one, as the settings are now, until [`Node::kept`] says that it is.
     #[inline(never)]
     pub fn next_record(&self, record: &mut Record) -> bool {
-        let is_unsaved = |slot: &u8| self.unsaved[usize::from(slot / 8)] & (1 << (slot % 8)) != 0;
+        let is_unsaved = |slot: &u8| self.unsaved[usize::from(slot / 8)] & bit(*slot) != 0;
         let Some(slot) = (0..1 + CHANNELS as u8 + RELAYS as u8).find(is_unsaved) else { return false };
         *record = Record { slot, bytes: [0; RECORD_LEN] };
         let mut frame = Writer::frame(&mut record.bytes[1..]);
@@ -255,7 +264,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
 
     /// Takes note that the record of a slot is kept.
     pub fn kept(&mut self, slot: u8) {
-        self.unsaved[usize::from(slot / 8)] &= !(1 << (slot % 8));
+        self.unsaved[usize::from(slot / 8)] &= !bit(slot);
     }
 
     /// Writes the message that makes the setting of a slot.
@@ -277,7 +286,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
     /// Notes that the record of a slot is to be kept.
     #[inline(never)]
     fn keep(&mut self, slot: u8) {
-        self.unsaved[usize::from(slot / 8)] |= 1 << (slot % 8);
+        self.unsaved[usize::from(slot / 8)] |= bit(slot);
     }
 
     /// Whether time went on and everything that was due is done, since this was last asked: only then is the watchdog fed.
@@ -293,10 +302,9 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
     fn advance(&mut self, elapsed: u32) {
         self.link.advance(elapsed);
         self.relays.advance(self.now, self.link.silence());
-        for channel in 0..CHANNELS as u8 {
-            if self.channels.is_overdue(self.now, channel) {
-                self.end_measurement(channel, Sample::Fault(Fault::Timeout));
-            }
+        // One at a time: the next one goes with the next millisecond.
+        if let Some(channel) = (0..CHANNELS as u8).find(|channel| self.channels.is_overdue(self.now, *channel)) {
+            self.end_measurement(channel, Sample::Fault(Fault::Timeout));
         }
         if is_at_least(elapsed, u32::from(self.until_heartbeat)) {
             self.until_heartbeat += HEARTBEAT;

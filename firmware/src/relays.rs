@@ -3,6 +3,7 @@
 use tilth_wire::{OffReason, Refusal, Switch, Switched, Writer};
 
 use crate::answers::Outcome;
+use crate::bits::{bit, lowest};
 use crate::relay::{Limits, Relay};
 use crate::time::{BoardTime, is_at_least};
 
@@ -89,7 +90,7 @@ impl<const N: usize> Relays<N> {
     /// Ends what is over by now.
     pub(crate) fn advance(&mut self, now: BoardTime, silence: u32) {
         for number in 0..N as u8 {
-            if self.relays[usize::from(number)].advance(now, silence) {
+            if self.relay_mut(number).is_some_and(|relay| relay.advance(now, silence)) {
                 self.note(number);
             }
         }
@@ -146,15 +147,4 @@ impl<const N: usize> Relays<N> {
     pub(crate) fn deadline(&self, now: BoardTime, silence: u32) -> Option<BoardTime> {
         self.relays.iter().filter_map(|relay| relay.deadline(now, silence)).reduce(BoardTime::earlier)
     }
-}
-
-/// The bit of a relay. A relay beyond the eighth does not exist, and has the bit of one that does not matter then.
-const fn bit(number: u8) -> u8 {
-    1 << (number & 7)
-}
-
-/// Number of the lowest bit that is set. Counted one by one: an AVR has no instruction for it.
-#[inline(never)]
-fn lowest(bits: u8) -> Option<u8> {
-    (0..8).find(|number| bits & bit(*number) != 0)
 }

@@ -48,7 +48,9 @@ fn a_measurement_that_does_not_end_is_a_fault_and_the_next_one_begins() {
     rig.at(4_999);
     assert_eq!(rig.readings(), []);
     rig.at(5_000);
-    let readings = rig.readings();
+    let mut readings = rig.readings();
+    rig.at(5_001);
+    readings.append(&mut rig.readings());
     let timeout = |channel: u8| Reading { seq: channel.into(), at: 0, channel, sample: Sample::Fault(Fault::Timeout) };
     assert_eq!(readings, [timeout(0), timeout(1)]);
     rig.input(Input::Measured { channel: 0, sample: Sample::Value(1) });

@@ -6,6 +6,7 @@ mod emulated;
 use emulated::Emulated;
 use serde_json::json;
 use tilth_tests::live::emulator::{MEGA_2560, Model, PICO, UNO, UNO_ALL};
+use tilth_tests::random::Random;
 use tilth_wire::{
     BoardId, ChannelKind, Fault, OffReason, Reading, Refusal, ResetCause, Sample, SetChannel, SetRelay, Switch,
     ToBoard, UNLIMITED,
@@ -366,6 +367,34 @@ fn noise_on_the_line_does_no_harm() {
             assert!(heard.hellos.iter().all(|hello| hello.reset == ResetCause::PowerOn), "the board restarted");
         }
         assert!(board.edges(model.relays[0]).is_empty());
+    });
+}
+
+/// While all channels measure as fast as they may and the queue is full, which are the longest rounds of the board's loop.
+#[test]
+fn a_command_behind_noise_is_taken_while_everything_is_measured() {
+    on_boards("a_command_behind_noise_is_taken_while_everything_is_measured", |model, mut board| {
+        board.greeted();
+        for (channel, kind) in (0..).zip(model.kinds()) {
+            let command = 1_000 + u32::from(channel);
+            board.send(&ToBoard::SetChannel(SetChannel { command, channel, kind, interval: 200, oversampling: 4 }));
+            board.run(50);
+        }
+        board.run(8_000);
+        let mut random = Random::new(1);
+        for command in 1..=40 {
+            board.send(&ToBoard::Heartbeat { heard: board.board_time() });
+            board.run(100 + random.below(100) as u32);
+            let noise: Vec<u8> = (0..20 + random.below(60)).map(|_| random.bits() as u8).chain([0]).collect();
+            board.send_bytes(&noise);
+            board.send(&ToBoard::Switch(Switch { command, relay: 0, on_for: 0, expires: 0 }));
+            let heard = board.run(100);
+            assert!(
+                heard.acks.iter().any(|ack| ack.command == command),
+                "no answer to command {command} behind {} bytes of noise: {heard:?}",
+                noise.len()
+            );
+        }
     });
 }
 

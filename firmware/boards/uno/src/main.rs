@@ -107,7 +107,7 @@ fn main() -> ! {
     }
 }
 
-type UnoNode = Node<Uno, CHANNELS, RELAYS, QUEUE, FRAME>;
+type UnoNode = Node<Uno, CHANNELS, RELAYS, QUEUE, 0, FRAME>;
 
 /// Opens the relays first; the watchdog then restarts the board.
 #[panic_handler]

@@ -125,12 +125,12 @@ export class Board {
     const { cpu } = chip;
     const { progMem } = cpu;
     while (cpu.cycles < end && chip.resetBy === null) {
-      // Asleep until the next event of a peripheral; avr8js itself does not sleep.
-      if (progMem[cpu.pc] === SLEEP && cpu.nextInterrupt < 0 && cpu.nextClockEvent) {
-        cpu.cycles = Math.max(cpu.cycles, Math.min(cpu.nextClockEvent.cycles, end));
+      if (progMem[cpu.pc] === SLEEP && cpu.nextInterrupt < 0) {
+        sleep(chip, end);
+      } else {
+        avrInstruction(cpu);
+        cpu.tick();
       }
-      avrInstruction(cpu);
-      cpu.tick();
     }
   }
 
@@ -230,4 +230,18 @@ export class Board {
   #line(name) {
     return { hold: (low) => this.setPin(name, low ? 0 : 1) };
   }
+}
+
+// Asleep until an interrupt, which is taken behind SLEEP, or until a number of cycles; avr8js itself does not sleep. Time goes from one
+// event of a peripheral to the next.
+function sleep(chip, end) {
+  const { cpu } = chip;
+  const behind = cpu.pc + 1;
+  cpu.pc = behind;
+  do {
+    cpu.cycles = Math.max(cpu.cycles, Math.min(cpu.nextClockEvent?.cycles ?? end, end));
+    cpu.tick();
+  } while (cpu.pc === behind && cpu.nextInterrupt < 0 && cpu.cycles < end && chip.resetBy === null);
+  if (cpu.pc === behind && cpu.nextInterrupt < 0) cpu.pc = behind - 1;
+  else cpu.cycles++;
 }

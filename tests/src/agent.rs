@@ -1,6 +1,6 @@
 //! The real `tilth-agent`, run over folders and recordings made for a test.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -26,21 +26,21 @@ pub fn profile_folder() -> PathBuf {
 pub const NEW_YEAR_MS: i64 = 1_767_225_600_000;
 
 /// The program: the one that `TILTH_AGENT` names, such as one that is installed; else built with this test's profile, once
-/// in a process.
+/// in a run of tests.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("TILTH_AGENT") {
         Some(program) => absolute(program.as_ref()),
-        None => build(&profile_folder()),
+        None => build_once("tilth-agent"),
     })
 }
 
-/// The hub: the one that `TILTH_HUB` names; else built with this test's profile, once in a process.
+/// The hub: the one that `TILTH_HUB` names; else built with this test's profile, once in a run of tests.
 pub fn hub() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("TILTH_HUB") {
         Some(program) => absolute(program.as_ref()),
-        None => build_package("tilth-hub", &profile_folder()),
+        None => build_once("tilth-hub"),
     })
 }
 
@@ -56,6 +56,21 @@ fn absolute(program: &Path) -> PathBuf {
 #[must_use]
 pub fn build(profile_folder: &Path) -> PathBuf {
     build_package("tilth-agent", profile_folder)
+}
+
+/// Builds a program with this test's profile, unless another process of the same run of nextest has: each of its tests is one.
+fn build_once(package: &str) -> PathBuf {
+    let folder = profile_folder();
+    let Ok(run) = std::env::var("NEXTEST_RUN_ID") else { return build_package(package, &folder) };
+    let built = folder.join(format!("{package}.built-for"));
+    let lock = File::options().create(true).append(true).open(&built).expect("the target folder can be written");
+    lock.lock().expect("a file can be locked");
+    if fs::read_to_string(&built).is_ok_and(|last| last == run) {
+        return folder.join(package);
+    }
+    let program = build_package(package, &folder);
+    fs::write(&built, run).expect("the target folder can be written");
+    program
 }
 
 fn build_package(package: &str, profile_folder: &Path) -> PathBuf {

@@ -126,6 +126,8 @@ fn a_disk_that_fills_up_delays_no_page_and_costs_nothing_once_there_is_room() {
     assert_eq!(committed(&story.farm, "events"), before, "there was no room for them");
     assert_eq!(story.farm.log().matches(said).count(), 1, "said once: {}", story.farm.log());
 
+    // So much that nothing is deleted which the hub does not have yet.
+    disk.remount("size=400m");
     disk.free();
     story.farm.until("recording resumes by itself", is_well);
     assert!(story.farm.log().contains("tilth-agent: store: recording works again"), "{}", story.farm.log());
@@ -387,6 +389,8 @@ fn a_disk_that_hangs_and_a_hub_that_is_away_leave_the_watchdog_alone() {
         let _frozen = disk.freeze();
         let said = systemd.until("STATUS=monitoring; store: nothing written ", || story.minutes(1, 31.5, 50.0));
         assert!(said.last().unwrap().contains(" (the disk hangs); sync: "), "{said:?}");
+        // However soon it was said.
+        story.minutes(3, 31.5, 50.0);
         systemd.forget();
         for _ in 0..5 {
             systemd.until("WATCHDOG=1", || ());

@@ -81,7 +81,7 @@ impl Disk {
         fs::remove_file(self.at.join(BALLAST)).expect("the ballast");
     }
 
-    /// Mounts it again with other options; no file of it may be open for writing to make it `ro`.
+    /// Mounts it again with other options, such as another size; no file of it may be open for writing to make it `ro`.
     ///
     /// # Panics
     /// When the system refuses.

@@ -262,7 +262,8 @@ impl Bench {
     /// Waits until the update is over; the version that stays.
     #[track_caller]
     pub(crate) fn ended(&self) -> String {
-        self.until("the update is over", |bench| bench.left() == ["state.json"]);
+        // Whoever ends it lets go of the folder last, and until then refuses another update.
+        self.until("the update is over", |bench| bench.left() == ["state.json"] && bench.is_free());
         if self.service().ends_with(" active") {
             self.works();
         }
@@ -481,6 +482,11 @@ impl Bench {
     pub(crate) fn left(&self) -> Vec<String> {
         let entries = fs::read_dir(self.root().join("var/lib/tilth-update")).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Whether no update holds the folder.
+    fn is_free(&self) -> bool {
+        File::open(self.root().join("var/lib/tilth-update")).is_ok_and(|folder| folder.try_lock().is_ok())
     }
 
     fn job(&self) -> Option<Value> {

@@ -13,8 +13,8 @@ use crate::transport::tls::{CertificateClock, client_config};
 
 const SHORT: Duration = Duration::from_millis(400);
 
-/// Longer than anything takes on a busy machine; a peer that hangs does so beyond it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than it takes on a busy machine, and shorter than the limits that hold where none are given; a peer that hangs does so beyond it.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 fn key() -> Key {
     Key::from_random(KeyKind::Device, [0xab; 6], [0x5e; 32])

@@ -141,15 +141,19 @@ export class Pico {
     return this.#spent + (this.#chip?.clock.nanos ?? 0);
   }
 
-  // Until an instant of this chip's clock, or its reset. All the time goes here.
+  // Until an instant of this chip's clock, or its reset. All the time goes here. A core that waits, or is at a branch to itself, does nothing
+  // until an interrupt: time goes from one alarm to the next.
   #runChip(end) {
     const { clock, rp2040 } = this.#chip;
     const { core } = rp2040;
+    let isStill = core.waiting;
     while (clock.nanos < end && !this.#chip.watchdogReset) {
-      if (core.waiting && !core.interruptsUpdated) {
+      if (isStill && !core.interruptsUpdated) {
         clock.tick(Math.max(Math.min(clock.nanosToNextAlarm, end - clock.nanos), CYCLE_NS));
       } else {
+        const before = core.PC;
         clock.tick(core.executeInstruction() * CYCLE_NS);
+        isStill = core.waiting || core.PC === before;
       }
     }
   }

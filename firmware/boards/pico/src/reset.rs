@@ -32,7 +32,7 @@ pub(crate) fn panicked() -> ! {
     // SAFETY: nothing else runs any more.
     set_state(unsafe { &*WATCHDOG::ptr() }, PANICKED);
     loop {
-        cortex_m::asm::nop();
+        cortex_m::asm::wfi();
     }
 }
 

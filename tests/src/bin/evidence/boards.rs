@@ -30,7 +30,7 @@ use bench::{Bench, Limits};
 use line::{Side, State};
 use relays::LIMITS;
 use sensors::{HANG, PANIC, Restart, WIDE};
-use store::Span;
+use store::{Absence, INTERVAL_MS};
 
 /// How much of each thing is done with a board.
 #[derive(Debug, Clone, Copy)]
@@ -247,7 +247,8 @@ impl Story {
         self.judge_store(&[])
     }
 
-    fn judge_store(&mut self, away: &[Span]) -> anyhow::Result<()> {
+    fn judge_store(&mut self, away: &[Absence]) -> anyhow::Result<()> {
+        self.say(&format!("the board was at most {} ms behind the machine's clock", self.bench.lag_ms));
         self.bench.never_together()?;
         let tally = self.bench.judge_store(away)?;
         self.count("readings, each once and with its value", tally.readings as u64);
@@ -331,16 +332,18 @@ impl Story {
         let four = self.bench.model.held();
         let mut away = Vec::new();
         for (absence, ms) in self.extent.absences_ms.iter().enumerate() {
-            self.bench.measure(&four, 10_000)?;
+            self.bench.measure(&four, INTERVAL_MS)?;
+            // The newest reading is at most one interval old.
+            let set = self.bench.newest_stamp()? + i64::from(INTERVAL_MS);
             self.bench.pass(self.extent.before_ms)?;
             let from = self.bench.newest_stamp()?;
             // One is ended by the lost link, the next one by its own time.
             let for_s = if absence % 2 == 0 { 60 } else { 4 };
             let (killed_at, on_ms) = self.bench.kill_agent(for_s, limits)?;
             self.say(&format!("agent killed: relay off after {on_ms} ms"));
-            away.push((from, self.bench.be_away_until(killed_at + ms)?));
+            away.push(Absence { set, from, to: self.bench.be_away_until(killed_at + ms)? });
         }
-        let last = away.last().map_or(0, |(_, to)| *to);
+        let last = away.last().map_or(0, |away| away.to);
         self.bench.until_closed(last)?;
         self.count("kills of the agent", away.len() as u64);
         self.count("s without the agent", self.extent.absences_ms.iter().sum::<i64>().unsigned_abs() / 1_000);

@@ -27,11 +27,17 @@ const MINUTE_MS: i64 = 60_000;
 /// Readings of a sensor that may be on their way, or not in the recording yet.
 const ON_THE_WAY: usize = 2;
 
-/// Readings of a full minute at 10 s.
-const FULL: usize = 6;
+/// Interval of four channels in an absence, in milliseconds.
+pub(super) const INTERVAL_MS: u32 = 10_000;
 
-/// A span of the agent's uptime, in milliseconds.
-pub(super) type Span = (i64, i64);
+/// A time without the agent, in which four channels measured every [`INTERVAL_MS`]; in milliseconds of the agent's uptime.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absence {
+    /// When the last channel was set to that.
+    pub(super) set: i64,
+    pub(super) from: i64,
+    pub(super) to: i64,
+}
 
 /// A reading as the engine took it.
 #[derive(Debug, Clone, Copy)]
@@ -98,8 +104,8 @@ impl Bench {
         })
     }
 
-    /// Compares everything; `away` are the times without the agent, in which four channels measured every 10 s.
-    pub(super) fn judge_store(&mut self, away: &[Span]) -> anyhow::Result<Tally> {
+    /// Compares everything.
+    pub(super) fn judge_store(&mut self, away: &[Absence]) -> anyhow::Result<Tally> {
         let lag = self.lag_ms;
         ensure!(
             lag <= MOST_LAG_MS,
@@ -125,7 +131,7 @@ impl Bench {
     }
 
     /// The windows of all sensors at the hub, once late readings are in them.
-    fn judge_windows(&mut self, away: &[Span], tally: &mut Tally) -> anyhow::Result<()> {
+    fn judge_windows(&mut self, away: &[Absence], tally: &mut Tally) -> anyhow::Result<()> {
         let end = self.now_ms()? + SETTLED_MS;
         loop {
             let (mut found, mut of_all) = (Vec::new(), (0, 0));
@@ -188,7 +194,7 @@ impl Bench {
     fn compare_windows(
         &self,
         sensor: &Sensor,
-        away: &[Span],
+        away: &[Absence],
         found: &mut Vec<String>,
     ) -> anyhow::Result<(usize, usize)> {
         // A fault without a number is in no window.
@@ -199,17 +205,18 @@ impl Bench {
         for (place, Window { start, readings }) in windows.iter().enumerate() {
             let (start, end) = (*start, start + MINUTE_MS);
             let expected = within(start, end);
-            let most = expected + usize::from(away.iter().any(|(killed, _)| (start - MINUTE_MS..end).contains(killed)));
+            let most = expected + usize::from(away.iter().any(|away| (start - MINUTE_MS..end).contains(&away.from)));
             // What came after the end of its minute is in the window once the next one is closed.
             let least = expected.saturating_sub(usize::from(place + 1 == windows.len()));
             if !(least..=most).contains(readings) {
                 found.push(format!("{id}: {readings} readings in the minute at {start}, expected {expected}"));
             }
-            // The first one began before the board.
-            let is_away = place > 0 && away.iter().any(|(from, to)| *from < end && start < *to);
-            if is_away && self.model.held().contains(&sensor.channel) {
+            let set = away.iter().filter(|away| away.from < end && start < away.to).map(|away| away.set).max();
+            if let Some(set) = set.filter(|_| self.model.held().contains(&sensor.channel)) {
                 full += 1;
-                if within(start - JITTER_MS, end + JITTER_MS) < FULL {
+                // Each channel that is set begins its measurement anew: before the last one is, a slow sensor has no reading.
+                let from = start.max(set);
+                if (within(from - JITTER_MS, end + JITTER_MS) as i64) < (end - from) / i64::from(INTERVAL_MS) {
                     found.push(format!("{id}: {readings} readings in the minute at {start}, without the agent"));
                 }
             }

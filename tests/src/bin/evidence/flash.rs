@@ -3,17 +3,18 @@
 //!
 //! Images that are not signed must be refused before a byte reaches the board. On a board whose flash is worn at one byte the read-back differs,
 //! which the command must say. The blank board gets an older version of the firmware, and a newer one in its place, which its Hello must say.
-//! Then the plug is pulled at random bytes and the command is killed, and each time the same
-//! command, run again, must bring the board back with its id, with no relay switched meanwhile.
+//! Then the plug is pulled at random bytes, and on another board the command is killed, and each time the same command, run again, must bring
+//! the board back with its id, with no relay switched meanwhile.
 
 mod bench;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use tilth_config::bundle::SigningKey;
 use tilth_config::firmware::Manifest;
 use tilth_tests::agent::{self, Folder};
@@ -44,13 +45,14 @@ pub(crate) fn measure(run: Run) -> Outcome {
     println!("    seed {seed} (TILTH_SEED={seed} takes it again)");
     let flashed = match (run.sabotage, run.length) {
         (true, _) => sabotaged(),
-        (false, Length::Short) => flashed(1, 1, &mut Random::new(seed)),
-        (false, Length::Full) => flashed(12, 4, &mut Random::new(seed)),
+        (false, Length::Short) => flashed(1, 1, seed),
+        (false, Length::Full) => flashed(12, 4, seed),
     };
     flashed.map_err(|error| format!("{error:#}"))
 }
 
 /// An image and its keys.
+#[derive(Clone)]
 struct Signed {
     /// The image, with its manifest beside it.
     image: PathBuf,
@@ -71,6 +73,14 @@ impl Signed {
         let manifest =
             Manifest::verify(&fs::read(image.with_extension("manifest"))?, &fs::read(&image)?, maker().trusted())?;
         Ok(Signed { image, version: manifest.firmware, trusted })
+    }
+
+    /// Bytes of the code: whoever flashes the board sends more.
+    fn length(&self) -> anyhow::Result<u64> {
+        let text = fs::read_to_string(&self.image)?;
+        let data = text.lines().filter(|line| line.get(7..9) == Some("00"));
+        let lengths = data.map(|line| u64::from_str_radix(&line[1..3], 16));
+        Ok(lengths.sum::<Result<u64, _>>()?)
     }
 
     /// Another file with these bytes, and a manifest that a key signed for it.
@@ -194,18 +204,39 @@ fn refused(signed: &Signed, bench: &mut Bench, folder: &Folder) -> anyhow::Resul
     Ok(cases.len())
 }
 
-/// The whole: refusals, then cuts and kills, each recovered by the same command.
-fn flashed(cuts: u32, kills: u32, random: &mut Random) -> anyhow::Result<String> {
+/// The whole: refusals, then cuts and kills on a board each, recovered by the same command.
+fn flashed(cuts: u32, kills: u32, seed: u64) -> anyhow::Result<String> {
     let folder = Folder::new("evidence-flash");
     // Of the two the newer one is built last: it stays in the folder of builds.
     let (older, signed) = (Signed::build(&folder, Some(OLDER))?, Signed::build(&folder, None)?);
     ensure!(older.version == OLDER && signed.version != OLDER, "expected two versions, got {} twice", signed.version);
     let mut bench = Bench::start(folder.path())?;
     let refused = refused(&signed, &mut bench, &folder)?;
+    drop(bench);
     println!("    {refused} images refused before a byte was sent");
-    let mut site = Site::start(folder, older, bench)?;
+    let [mut first, mut second] = [Site::start(older.clone())?, Site::start(signed.clone())?];
+    // At once: for most of the time bytes are on the two lines.
+    let [cut, killed] = thread::scope(|scope| {
+        let cut = scope.spawn(|| survive_cuts(&mut first, signed, cuts, &mut Random::new(seed)));
+        let killed = scope.spawn(|| survive_kills(&mut second, kills, &mut Random::new(seed + 1)));
+        [cut.join(), killed.join()]
+    });
+    for result in [cut, killed] {
+        result.map_err(|_| anyhow!("a thread of the evidence panicked"))??;
+    }
+    Ok(format!(
+        "{refused} images that are not signed refused before a byte, 1 worn byte found by reading back, {OLDER} and then {} on the board, {} flashes seen in Hello, {cuts} cuts and {kills} kills recovered, \
+         id kept, 0 relays switched",
+        second.signed.version,
+        first.flashed + second.flashed
+    ))
+}
+
+/// A blank board with a worn byte, then two versions, then cuts.
+fn survive_cuts(site: &mut Site, newer: Signed, cuts: u32, random: &mut Random) -> anyhow::Result<()> {
     site.wear()?;
-    let length = upgraded(&mut site, signed)?;
+    upgraded(site, newer)?;
+    let length = site.signed.length()?;
     for cut in 1..=cuts {
         let after = 1 + random.below(length);
         site.cut(after)?;
@@ -216,30 +247,28 @@ fn flashed(cuts: u32, kills: u32, random: &mut Random) -> anyhow::Result<String>
             site.recover(&format!("cut {cut}, after {after} bytes of {length}"))?;
         }
     }
+    site.no_relay_was_on()
+}
+
+/// Kills, the first one while a blank board is flashed.
+fn survive_kills(site: &mut Site, kills: u32, random: &mut Random) -> anyhow::Result<()> {
+    let length = site.signed.length()?;
     for kill in 1..=kills {
         site.kill(300 + random.below(length / 2))?;
         site.recover(&format!("kill {kill}"))?;
     }
-    let relays = site.bench.counts()?.relays;
-    ensure!(relays == 0, "relays were switched on {relays} times");
-    Ok(format!(
-        "{refused} images that are not signed refused before a byte, 1 worn byte found by reading back, {OLDER} and then {} on the board, {} flashes seen in Hello, {cuts} cuts and {kills} kills recovered, \
-         id kept, 0 relays switched",
-        site.signed.version, site.flashed
-    ))
+    site.no_relay_was_on()
 }
 
-/// The blank board gets an older version, and then the newer one, which Hello says. How many bytes the board received meanwhile, but for the
-/// end: what is cut within them must not be done.
-fn upgraded(site: &mut Site, newer: Signed) -> anyhow::Result<u64> {
+/// The blank board gets an older version, and then the newer one, which Hello says.
+fn upgraded(site: &mut Site, newer: Signed) -> anyhow::Result<()> {
     let said = site.recover("the blank board")?;
     ensure!(said.contains(&format!("runs firmware {OLDER}\n")), "expected firmware {OLDER} on a blank board: {said}");
-    let before = site.bench.counts()?.received;
     let expected = format!("runs firmware {} in place of {OLDER}", newer.version);
     site.signed = newer;
     let said = site.recover("the older version")?;
     ensure!(said.contains(&expected), "expected \"{expected}\": {said}");
-    Ok((site.bench.counts()?.received - before) * 9 / 10)
+    Ok(())
 }
 
 /// The board at a running agent.
@@ -253,7 +282,10 @@ struct Site {
 }
 
 impl Site {
-    fn start(folder: Folder, signed: Signed, bench: Bench) -> anyhow::Result<Site> {
+    /// A blank board, and the agent to which it belongs.
+    fn start(signed: Signed) -> anyhow::Result<Site> {
+        let folder = Folder::new("evidence-flash");
+        let bench = Bench::start(folder.path())?;
         let port = bench.link.display();
         folder.write("etc/agent.toml", format!("[device]\nid = 'pi'\n[bus.bench]\nkind = 'board'\nport = '{port}'\n"));
         folder.write("etc/config.d/farm.toml", FARM);
@@ -340,6 +372,12 @@ impl Site {
             let reason = status["buses"][0]["reason"].as_str();
             reason.is_none_or(|reason| !reason.contains("left to"))
         });
+        Ok(())
+    }
+
+    fn no_relay_was_on(&mut self) -> anyhow::Result<()> {
+        let relays = self.bench.counts()?.relays;
+        ensure!(relays == 0, "relays were switched on {relays} times");
         Ok(())
     }
 

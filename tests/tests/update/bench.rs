@@ -419,7 +419,7 @@ impl Bench {
 
     /// Waits until the agent answers, has read its line and stores it.
     #[track_caller]
-    fn works(&self) {
+    pub(crate) fn works(&self) {
         self.until("the agent works", |bench| {
             let status: Value = serde_json::from_str(&bench.ask(&["status", "--json"])).unwrap_or_default();
             status["buses"][0]["used"].as_u64() > Some(0) && status["boot"].as_u64() > Some(0)

@@ -214,7 +214,7 @@ fn flashed(cuts: u32, kills: u32, seed: u64) -> anyhow::Result<String> {
     let refused = refused(&signed, &mut bench, &folder)?;
     drop(bench);
     println!("    {refused} images refused before a byte was sent");
-    let [mut first, mut second] = [Site::start(older.clone())?, Site::start(signed.clone())?];
+    let [mut first, mut second] = [Site::start(older)?, Site::start(signed.clone())?];
     // At once: for most of the time bytes are on the two lines.
     let [cut, killed] = thread::scope(|scope| {
         let cut = scope.spawn(|| survive_cuts(&mut first, signed, cuts, &mut Random::new(seed)));
@@ -250,8 +250,9 @@ fn survive_cuts(site: &mut Site, newer: Signed, cuts: u32, random: &mut Random) 
     site.no_relay_was_on()
 }
 
-/// Kills, the first one while a blank board is flashed.
+/// A blank board, then kills.
 fn survive_kills(site: &mut Site, kills: u32, random: &mut Random) -> anyhow::Result<()> {
+    site.recover("the second blank board")?;
     let length = site.signed.length()?;
     for kill in 1..=kills {
         site.kill(300 + random.below(length / 2))?;

@@ -68,7 +68,7 @@ pub(super) struct Tally {
     pub(super) readings: usize,
     /// Windows of a minute at the hub that hold just these.
     pub(super) windows: usize,
-    /// Of these, minutes of four channels in an absence of the agent, which are full.
+    /// Of these, minutes of four channels in an absence of the agent, which are full from when the channels were set.
     pub(super) full: usize,
 }
 
@@ -213,10 +213,11 @@ impl Bench {
             }
             let set = away.iter().filter(|away| away.from < end && start < away.to).map(|away| away.set).max();
             if let Some(set) = set.filter(|_| self.model.held().contains(&sensor.channel)) {
-                full += 1;
                 // Each channel that is set begins its measurement anew: before the last one is, a slow sensor has no reading.
                 let from = start.max(set);
-                if (within(from - JITTER_MS, end + JITTER_MS) as i64) < (end - from) / i64::from(INTERVAL_MS) {
+                let due = (end - from) / i64::from(INTERVAL_MS);
+                full += usize::from(due > 0);
+                if (within(from - JITTER_MS, end + JITTER_MS) as i64) < due {
                     found.push(format!("{id}: {readings} readings in the minute at {start}, without the agent"));
                 }
             }

@@ -5,6 +5,7 @@ import {
 } from 'avr8js';
 import { chips } from './chips.mjs';
 import { readImage } from './image.mjs';
+import { nextStop } from './stops.mjs';
 import { Bme280 } from './models/bme280.mjs';
 import { Dht22 } from './models/dht22.mjs';
 import { Ds18b20 } from './models/ds18b20.mjs';
@@ -13,6 +14,8 @@ import { Sht3x } from './models/sht3x.mjs';
 const HZ = 16_000_000;
 const I2C_BYTE_US = 90;
 const MCUSR = 0x54;
+const SMCR = 0x53;
+const SLEEP_ENABLE = 1;
 const SLEEP = 0x9588;
 const RJMP_TO_ITSELF = 0xcfff;
 // What memory holds at power-on: the deepest reach of the stack is where this begins to be missing.
@@ -90,13 +93,15 @@ export class Board {
     this.#ports[name[0]]?.setPin(Number(name.slice(1)), level);
   }
 
-  /// Makes the firmware hang where it is; a reset brings the program back.
+  /// Makes the firmware hang somewhere in its work; a reset brings the program back.
   hang() {
+    this.#goOn(nextStop());
     this.#cpu.progMem[this.#cpu.pc] = RJMP_TO_ITSELF;
   }
 
-  /// Goes on in the firmware's panic handler.
+  /// Goes on in the firmware's panic handler, from somewhere in its work.
   panic() {
+    this.#goOn(nextStop());
     this.#cpu.pc = this.#image.panicHandler >> 1;
   }
 
@@ -123,14 +128,23 @@ export class Board {
   #runChip(end) {
     const chip = this.#chip;
     const { cpu } = chip;
-    const { progMem } = cpu;
     while (cpu.cycles < end && chip.resetBy === null) {
-      if (progMem[cpu.pc] === SLEEP && cpu.nextInterrupt < 0) {
+      if (isAsleep(cpu)) {
         sleep(chip, end);
       } else {
         avrInstruction(cpu);
         cpu.tick();
       }
+    }
+  }
+
+  // For a number of instructions.
+  #goOn(instructions) {
+    const { cpu } = this.#chip;
+    for (let left = instructions; left > 0; left--) {
+      while (isAsleep(cpu)) sleep(this.#chip, Infinity);
+      avrInstruction(cpu);
+      cpu.tick();
     }
   }
 
@@ -232,8 +246,11 @@ export class Board {
   }
 }
 
+// Without its flag the instruction does nothing.
+const isAsleep = (cpu) => cpu.progMem[cpu.pc] === SLEEP && (cpu.data[SMCR] & SLEEP_ENABLE) !== 0 && !(cpu.interruptsEnabled && cpu.nextInterrupt >= 0);
+
 // Asleep until an interrupt, which is taken behind SLEEP, or until a number of cycles; avr8js itself does not sleep. Time goes from one
-// event of a peripheral to the next.
+// event of a peripheral to the next. While interrupts are off nothing wakes a chip but a reset.
 function sleep(chip, end) {
   const { cpu } = chip;
   const behind = cpu.pc + 1;
@@ -241,7 +258,7 @@ function sleep(chip, end) {
   do {
     cpu.cycles = Math.max(cpu.cycles, Math.min(cpu.nextClockEvent?.cycles ?? end, end));
     cpu.tick();
-  } while (cpu.pc === behind && cpu.nextInterrupt < 0 && cpu.cycles < end && chip.resetBy === null);
-  if (cpu.pc === behind && cpu.nextInterrupt < 0) cpu.pc = behind - 1;
+  } while (cpu.pc === behind && cpu.cycles < end && chip.resetBy === null);
+  if (cpu.pc === behind) cpu.pc = behind - 1;
   else cpu.cycles++;
 }

@@ -11,6 +11,7 @@ import { Dht22 } from './models/dht22.mjs';
 import { Ds18b20 } from './models/ds18b20.mjs';
 import { Sht3x } from './models/sht3x.mjs';
 import { installRom } from './rom.mjs';
+import { nextStop } from './stops.mjs';
 
 const FLASH_START = 0x10000000;
 const MEMORY_START = 0x20000000;
@@ -104,14 +105,16 @@ export class Pico {
     this.#chip?.rp2040.gpio[number(name)].setInputValue(level === 1);
   }
 
-  /// Makes the firmware hang where it is; a reset brings the program back.
+  /// Makes the firmware hang somewhere in its work; a reset brings the program back.
   hang() {
+    this.#goOn(nextStop());
     const { rp2040 } = this.#chip;
     rp2040.flash16[(rp2040.core.PC - FLASH_START) >> 1] = BRANCH_TO_ITSELF;
   }
 
-  /// Goes on in the firmware's panic handler.
+  /// Goes on in the firmware's panic handler, from somewhere in its work.
   panic() {
+    this.#goOn(nextStop());
     const { core } = this.#chip.rp2040;
     core.PC = this.#image.panicHandler & ~1;
     core.waiting = false;
@@ -155,6 +158,17 @@ export class Pico {
         clock.tick(core.executeInstruction() * CYCLE_NS);
         isStill = core.waiting || core.PC === before;
       }
+    }
+  }
+
+  // For a number of instructions, to one in flash.
+  #goOn(instructions) {
+    const { clock, rp2040 } = this.#chip;
+    const { core } = rp2040;
+    const isInFlash = () => core.PC >= FLASH_START && core.PC < FLASH_START + FLASH;
+    for (let left = instructions; left > 0 || !isInFlash(); left--) {
+      while (core.waiting && !core.interruptsUpdated) clock.tick(Math.max(clock.nanosToNextAlarm, CYCLE_NS));
+      clock.tick(core.executeInstruction() * CYCLE_NS);
     }
   }
 

@@ -6,7 +6,8 @@ use crate::node::{Effect, Input, Node, Wiring};
 use crate::record::Record;
 use crate::time::BoardTime;
 
-/// Bytes taken from the line at once, twice a round: a flood of bytes must not keep relays from going off.
+/// Bytes taken from the line at once, twice a round: a flood of bytes must not keep relays from going off, and what an Uno has waiting must
+/// go at once.
 const BYTES_AT_ONCE: u8 = 48;
 
 /// What a board can do. Nothing here waits: what takes longer is begun, and its end is asked for.
@@ -46,21 +47,20 @@ pub fn round<
     board: &mut impl Board,
 ) {
     let now = board.now();
-    node.handle(now, Input::Tick);
-    // What the line fills while a measurement or a frame takes its milliseconds must have room: bytes are taken between the two.
-    let mut has_measured = false;
+    // A measurement takes milliseconds, and so does a frame: the bytes that come meanwhile have room if they are taken between the two. A
+    // function called twice would take 50 bytes more of the Uno's flash.
+    let mut is_second = false;
     loop {
         for _ in 0..BYTES_AT_ONCE {
             let Some(byte) = board.receive() else { break };
             node.handle(now, Input::Byte(byte));
         }
-        if has_measured {
+        if is_second {
             break;
         }
-        if let Some((channel, sample)) = board.measured() {
-            node.handle(now, Input::Measured { channel, sample });
-        }
-        has_measured = true;
+        let input = board.measured().map_or(Input::Tick, |(channel, sample)| Input::Measured { channel, sample });
+        node.handle(now, input);
+        is_second = true;
     }
     while let Some(effect) = node.poll() {
         match effect {

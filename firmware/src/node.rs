@@ -54,7 +54,7 @@ pub enum Input {
         /// The value, or why there is none.
         sample: Sample,
     },
-    /// Time went on. To be given in every round of the loop.
+    /// Time went on, and no measurement ended. A measurement that has taken too long ends with it, one at a time.
     Tick,
 }
 
@@ -88,7 +88,7 @@ pub struct Node<
     const CHANNELS: usize,
     const RELAYS: usize,
     const QUEUE: usize,
-    const KNOWN: usize = 2,
+    const KNOWN: usize,
     const FRAME: usize = MAX_FRAME,
 > {
     wiring: core::marker::PhantomData<W>,
@@ -210,7 +210,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
         match input {
             Input::Byte(byte) => self.handle_byte(byte),
             Input::Measured { channel, sample } => self.end_measurement(channel, sample),
-            Input::Tick => {}
+            Input::Tick => self.end_overdue(),
         }
     }
 
@@ -302,10 +302,6 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
     fn advance(&mut self, elapsed: u32) {
         self.link.advance(elapsed);
         self.relays.advance(self.now, self.link.silence());
-        // One at a time: the next one goes with the next millisecond.
-        if let Some(channel) = (0..CHANNELS as u8).find(|channel| self.channels.is_overdue(self.now, *channel)) {
-            self.end_measurement(channel, Sample::Fault(Fault::Timeout));
-        }
         if is_at_least(elapsed, u32::from(self.until_heartbeat)) {
             self.until_heartbeat += HEARTBEAT;
             if self.is_greeted {
@@ -316,6 +312,12 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize, 
         }
         // After a stop of more than a second the next one comes as soon as this one.
         self.until_heartbeat = self.until_heartbeat.saturating_sub(elapsed as u16);
+    }
+
+    fn end_overdue(&mut self) {
+        if let Some(channel) = (0..CHANNELS as u8).find(|channel| self.channels.is_overdue(self.now, *channel)) {
+            self.end_measurement(channel, Sample::Fault(Fault::Timeout));
+        }
     }
 
     /// Queues the sample of a measurement that was under way.

@@ -42,7 +42,7 @@ impl Wiring for Bench {
     }
 }
 
-type BenchNode = Node<Bench, 4, 3, 256>;
+type BenchNode = Node<Bench, 4, 3, 256, 0>;
 
 /// A message of the board, without what it borrowed.
 #[derive(Debug, Clone, PartialEq)]

@@ -78,7 +78,7 @@ const fn duration(kind: ChannelKind) -> u32 {
 /// A board on the host: its node, and what the node finds wired to it.
 #[derive(Debug)]
 pub struct HostBoard {
-    node: Node<HostWiring, CHANNELS, RELAYS, QUEUE>,
+    node: Node<HostWiring, CHANNELS, RELAYS, QUEUE, 2>,
     wired: Wired,
     /// When the last round was.
     last: BoardTime,

@@ -7,9 +7,16 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::chip::{Peripherals, USART0};
 
-/// Bytes that wait are one fewer: the most that the agent says at once, a heartbeat, a confirmation and a command. They come in 4.1 ms, and
-/// between two times that the loop takes bytes lie less.
-const RING: u8 = 48;
+/// Bytes that wait are one fewer. On an Uno the most that the agent says at once, a heartbeat, a confirmation and a command: they come in
+/// 4.1 ms, and between two times that the loop takes bytes lie less. Reading a BME280 or DHT22 takes up to 6 ms, and what is confirmed may
+/// be most of the Mega's queue.
+const RING: u8 = if cfg!(feature = "atmega2560") {
+    255
+} else if cfg!(feature = "all-sensors") {
+    96
+} else {
+    48
+};
 
 /// At double speed: 16 MHz / 8 / 17 = 117,647 baud, 2.1 % above 115,200 (table 24-9).
 const DIVIDER: u16 = 16;

@@ -100,7 +100,7 @@ fn main() -> ! {
     }
 }
 
-type MegaNode = Node<Mega, CHANNELS, RELAYS, QUEUE>;
+type MegaNode = Node<Mega, CHANNELS, RELAYS, QUEUE, 2>;
 
 /// Opens the relays first; the watchdog then restarts the board.
 #[panic_handler]

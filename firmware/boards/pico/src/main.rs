@@ -95,7 +95,7 @@ impl Wiring for Pico {
 fn main() -> ! {
     let (chip, usb, cause) = Chip::start();
     let mut station = Station::new(chip, &usb);
-    let mut node = Node::<Pico, CHANNELS, RELAYS, QUEUE>::new(station.now(), cause);
+    let mut node = Node::<Pico, CHANNELS, RELAYS, QUEUE, 2>::new(station.now(), cause);
     node.restore((0..=(CHANNELS + RELAYS) as u8).flat_map(|slot| station.kept(slot)));
     loop {
         round(&mut node, &mut station);

@@ -32,6 +32,7 @@ pub(crate) fn panicked() -> ! {
     // SAFETY: nothing else runs any more.
     set_state(unsafe { &*WATCHDOG::ptr() }, PANICKED);
     loop {
+        // An interrupt wakes it, and the watchdog goes on.
         cortex_m::asm::wfi();
     }
 }

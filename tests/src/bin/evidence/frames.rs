@@ -183,7 +183,7 @@ fn decoded(agent: &mut Decoder<{ MAX_FRAME - 1 }>, bytes: &[u8]) -> Option<u32> 
 
 /// The node of a board, with its answers.
 struct Board {
-    node: Node<HostWiring, CHANNELS, RELAYS, 256>,
+    node: Node<HostWiring, CHANNELS, RELAYS, 256, 0>,
     answers: Decoder<{ MAX_FRAME - 1 }>,
 }
 

@@ -364,8 +364,17 @@ impl Decide {
     /// Passes an effect on.
     fn perform(&mut self, effect: Effect) {
         self.sirens.note(&effect);
+        // Whoever watches is told before people are notified, which wakes other threads: tasks run in the order in which they were woken.
+        self.record_transition(&effect);
         self.notify_people(&effect);
         self.store_effect(effect);
+    }
+
+    fn record_transition(&mut self, effect: &Effect) {
+        if let Some(line) = TransitionRecord::of(effect, &self.plan) {
+            self.live.send(&line);
+            self.commit.events.extend(stage::event(effect, &line));
+        }
     }
 
     fn notify_people(&mut self, effect: &Effect) {
@@ -376,11 +385,6 @@ impl Decide {
     }
 
     fn store_effect(&mut self, effect: Effect) {
-        let plan = Arc::clone(&self.plan);
-        if let Some(line) = TransitionRecord::of(&effect, &plan) {
-            self.live.send(&line);
-            self.commit.events.extend(stage::event(&effect, &line));
-        }
         match effect {
             Effect::Reading(reading) => {
                 self.context.readings.decided += 1;

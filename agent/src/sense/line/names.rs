@@ -11,7 +11,7 @@
 //! among others: `Room temp` for `temp`. *Ambiguous* stays so until the configuration changes: the sensor is at fault, and the fault names
 //! both labels. A label is *interned* once a line has had it: what it means is looked up once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,8 @@ pub(super) struct NamedInput {
 #[derive(Debug, Default)]
 pub(super) struct LabelMatcher {
     pub(super) inputs: Vec<NamedInput>,
+    /// Their names as [`Label::key`] has them.
+    input_keys: HashSet<String>,
     pub(super) labels: Vec<InternedLabel>,
     indices: HashMap<String, LabelIx>,
     /// Last letters of labels, by which `Temp C` beside `Temp B` is no unit.
@@ -173,6 +175,8 @@ impl LabelMatcher {
         let last_line =
             |input: &LineInput| before.iter().find(|named| named.input == *input).map_or(0, |named| named.last_line);
         self.inputs = inputs.into_iter().map(|input| NamedInput::new(last_line(&input), input)).collect();
+        let labels = self.inputs.iter().filter_map(|input| input.label.as_ref());
+        self.input_keys = labels.map(|label| label.key().to_owned()).collect();
         let old: BTreeSet<&String> = before.iter().map(|input| &input.matched.name).collect();
         let names = self.inputs.iter().map(|input| &input.matched.name);
         let missing_names =
@@ -236,9 +240,15 @@ impl LabelMatcher {
         self.indices.get(text).copied()
     }
 
-    /// Whether a label is the name of an input.
+    /// Whether a label is the name of an input. Asked of each whole line too, so that most answers look at no name.
     pub(super) fn is_input_name(&self, text: &str) -> bool {
-        self.best_match(text) == Some(MatchKind::Exact)
+        let best_match = match self.find(text) {
+            Some(ix) => self.labels[ix].best_match,
+            None => Label::of(text)
+                .filter(|label| self.input_keys.contains(label.key()))
+                .and_then(|label| self.best_match_of(&label)),
+        };
+        best_match == Some(MatchKind::Exact)
     }
 
     /// Whether a label is what selects something.

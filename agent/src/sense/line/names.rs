@@ -153,7 +153,7 @@ pub(super) struct NamedInput {
 #[derive(Debug, Default)]
 pub(super) struct LabelMatcher {
     pub(super) inputs: Vec<NamedInput>,
-    /// Their names as [`Label::key`] has them.
+    /// Names of the inputs, as [`Label::key`] has them.
     input_keys: HashSet<String>,
     pub(super) labels: Vec<InternedLabel>,
     indices: HashMap<String, LabelIx>,

@@ -242,13 +242,8 @@ impl LabelMatcher {
 
     /// Whether a label is the name of an input. Asked of each whole line too, so that most answers look at no name.
     pub(super) fn is_input_name(&self, text: &str) -> bool {
-        let best_match = match self.find(text) {
-            Some(ix) => self.labels[ix].best_match,
-            None => Label::of(text)
-                .filter(|label| self.input_keys.contains(label.key()))
-                .and_then(|label| self.best_match_of(&label)),
-        };
-        best_match == Some(MatchKind::Exact)
+        let has_key = || Label::of(text).is_some_and(|label| self.input_keys.contains(label.key()));
+        (self.find(text).is_some() || has_key()) && self.best_match(text) == Some(MatchKind::Exact)
     }
 
     /// Whether a label is what selects something.

@@ -20,6 +20,7 @@ mod state_sensor;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::thread;
 
 use serde_json::{Map, Value, json};
 use tilth_core::alert::AlertId;
@@ -151,8 +152,13 @@ impl Decide {
                 () = clock.sleep_until(due) => None,
             };
             self.finish_turn(&queue, &mut channels, &mut deliveries);
-            // Pages and live lines leave before the commit costs time, and other tasks run between two turns.
+            // Pages and live lines leave before the commit, and other tasks run between two turns.
             yield_now().await;
+            if !self.commit.events.is_empty() {
+                // Whoever was just told often waits for this processor, the only one of a small board: it runs before the
+                // commit costs time.
+                thread::yield_now();
+            }
             self.report_drops(queue.dropped(), done.is_some());
             self.flush();
             if let Some(done) = done {

@@ -59,7 +59,8 @@ fn went(machine: &Machine, length: Length) -> Outcome {
     Ok(format!("{} as {}: {figures}", machine.name, machine.processor))
 }
 
-/// Builds the programs; the folder that has them. A short run does without optimisation at link time.
+/// Builds the programs; the folder that has them. A short run builds them with next to no optimisation: the same source, not the code
+/// that ships.
 fn build(machine: &Machine, length: Length) -> anyhow::Result<PathBuf> {
     let fast = matches!(length, Length::Short);
     let mut build = Command::new(workspace().join("cross/build"));

@@ -154,9 +154,9 @@ impl Decide {
             self.finish_turn(&queue, &mut channels, &mut deliveries);
             // Pages and live lines leave before the commit, and other tasks run between two turns.
             yield_now().await;
-            if !self.commit.events.is_empty() {
-                // Whoever was just told often waits for this processor, the only one of a small board: it runs before the
-                // commit costs time.
+            if self.live.is_watched() && !self.commit.events.is_empty() {
+                // Whoever was just told often waits for this processor: it may run before the commit costs time. The system
+                // decides, and a busy program takes its share here, too.
                 thread::yield_now();
             }
             self.report_drops(queue.dropped(), done.is_some());

@@ -30,9 +30,14 @@ impl LiveOutput {
         self.widths = Widths::of(plan);
     }
 
+    /// Whether anybody watches.
+    pub(super) fn is_watched(&self) -> bool {
+        self.lines.receiver_count() > 0
+    }
+
     /// Sends a line without waiting; no work without watchers.
     pub(super) fn send(&self, line: &TransitionRecord<'_>) {
-        if self.lines.receiver_count() > 0
+        if self.is_watched()
             && let Ok(json) = serde_json::to_string(line)
         {
             let text = line.aligned(&self.widths).to_string();

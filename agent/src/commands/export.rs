@@ -236,7 +236,7 @@ impl Copying {
                 Table::Quarter => ("quarters", ""),
                 Table::Event => ("events", ""),
             };
-            let at = at.map_or(String::new(), |at| format!("at {} UTC, ", Local::UTC.minute(at)));
+            let at = at.map_or(String::new(), |at| format!("at {}, ", Local::UTC.minute(at)));
             tell(format_args!("{what} begin {at}later than --since: older ones are not stored{hint}"));
         }
         left_out(&self.contents).iter().for_each(tell);

@@ -227,17 +227,23 @@ fn before(agent: &cli::AgentAddress, is_running: bool, proven_after: Span) -> an
     Ok(seen.map(|seen| seen.working))
 }
 
-/// Shows each state of the update until it is over, and where to look when one lasts. It goes on without this.
+/// Shows each state of the update until the unit is done with it, and where to look when one lasts. It goes on without this.
 fn follow(place: &Place, json: bool, console: &mut Console) -> anyhow::Result<Exit> {
-    let (mut shown, mut since) = (None, Some(Instant::now()));
+    let (mut shown, mut since, mut outcome) = (None, Some(Instant::now()), None);
     loop {
+        // After the last state the service is made as it was, and the unit's program goes.
+        if let Some(exit) = outcome
+            && !place.has_unit_program()
+        {
+            return Ok(exit);
+        }
         if let Some(job) = place.read()?
             && shown.as_ref() != Some(&job.state)
         {
             job.show(json, console)?;
             console.flush()?;
             if job.state.effect().is_none() {
-                return Ok(if job.state == State::Updated { Exit::Done } else { Exit::Failed });
+                outcome = Some(if job.state == State::Updated { Exit::Done } else { Exit::Failed });
             }
             // A trial may last.
             since = (job.state.effect() != Some(Effect::Prove)).then(Instant::now);
@@ -257,10 +263,15 @@ impl Place {
         let lock = made.and_then(|()| File::open(&self.folder)).with_context(|| self.shown())?;
         let is_free = !matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
         ensure!(
-            is_free && !self.folder.join(UPDATER).exists(),
+            is_free && !self.has_unit_program(),
             "an update is under way: sudo tilth-agent update --status says where it is"
         );
         Ok(lock)
+    }
+
+    /// Whether the unit's program is there: an update is under way.
+    fn has_unit_program(&self) -> bool {
+        self.folder.join(UPDATER).exists()
     }
 
     /// Removes everything but the state, the unit's program last: as long as it is there the unit comes back.
@@ -292,7 +303,7 @@ impl Place {
     fn read(&self) -> anyhow::Result<Option<Job>> {
         let path = self.folder.join(STATE);
         // Looked for first: the unit removes its program after the last state is written.
-        let has_updater = self.folder.join(UPDATER).exists();
+        let has_updater = self.has_unit_program();
         let read = durable::read(&path).and_then(|bytes| bytes.map(|bytes| durable::parse_checked(&bytes)).transpose());
         let mut job: Option<Job> =
             read.map_err(|error| anyhow!("{} {error}; only root may read it", path.display()))?;

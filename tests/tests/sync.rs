@@ -13,6 +13,7 @@ use std::time::Duration;
 use tilth_tests::agent::{Folder, program, run};
 use tilth_tests::live::farm::Farm;
 use tilth_tests::live::hub::Hub;
+use tilth_tests::live::proxy::{Line, Proxy};
 use tilth_tests::live::room::{Room, config, firing, windows};
 
 #[test]
@@ -137,10 +138,24 @@ fn a_hub_that_refuses_the_key_is_an_alert_until_it_does_not() {
 /// in which what is open is stated again, and no window is there twice.
 #[test]
 fn a_restored_copy_begins_a_new_stream_and_states_what_is_open() {
-    let folder = Folder::new("sync-copy-hub");
+    restore_a_copy("sync-copy", &Line::Passes);
+}
+
+/// The first answer of the hub comes late: the copy has given out as many numbers again as the hub has rows under them.
+#[test]
+fn a_restored_copy_begins_a_new_stream_however_much_it_has_made_meanwhile() {
+    restore_a_copy("sync-late-copy", &Line::HoldsBack);
+}
+
+/// `line` lies before the hub from the restoring until the agent has stored more rows than the hub has.
+#[track_caller]
+fn restore_a_copy(name: &str, line: &Line) {
+    let folder = Folder::new(&format!("{name}-hub"));
     let mut hub = Hub::new(&folder.path().join("hub"));
     hub.serve();
-    let mut room = Room::of_hub("sync-copy", &hub);
+    let proxy = Proxy::to(hub.port);
+    let mut room = Room::of_hub(name, &hub);
+    room.farm.write_site(&room.farm.hub_table(&format!("http://127.0.0.1:{}", proxy.port)));
     room.farm.start();
     room.minutes(10, 35.0);
     let closed = room.closed_minutes();
@@ -159,8 +174,16 @@ fn a_restored_copy_begins_a_new_stream_and_states_what_is_open() {
     room.farm.kill();
     fs::remove_dir_all(&data).unwrap();
     copy_files(&copy, &data);
+    proxy.set(line.clone());
     room.farm.start();
     room.minutes(10, 37.0);
+    let stored = |farm: &Farm| {
+        farm.status().map_or(0, |status| status["store"]["lanes"]["windows"]["committed"].as_u64().unwrap_or(0))
+    };
+    if *line == Line::HoldsBack {
+        room.farm.until("more windows than the hub has", |farm| stored(farm) > closed as u64);
+        proxy.set(Line::Passes);
+    }
     room.until("another stream", || stream(&hub) != before);
     let last = room.closed_minutes();
     // What the copy did not have is at the hub from before; `windows` looks for what is there twice.

@@ -106,9 +106,6 @@ impl ReportReceiver {
             Some(reason) => warn!(target: "sync", "{name}: {reason}"),
             None => info!(target: "sync", "{name} is over"),
         }
-        if let (ProblemKind::ConfirmedUnknown, Some(_)) = (kind, &reason) {
-            self.report_lost_history().await;
-        }
         let body = json!({ "alert": name, "over": reason.is_none(), "reason": reason });
         let _ = self.to_decide.send(DecideRequest::StoreDiagnostic("sync", body)).await;
     }
@@ -116,16 +113,6 @@ impl ReportReceiver {
     /// Whether there is no problem because of which the hub accepts no rows.
     fn is_accepted(&self) -> bool {
         !self.status.borrow().problems.keys().any(|kind| blocks_rows(*kind))
-    }
-
-    /// Reports that the database is an older copy, since the hub confirmed rows that it lacks; often this is the only sign.
-    async fn report_lost_history(&self) {
-        let reason = "the hub confirmed rows that this database lacks, so it is an older copy";
-        let message = format!("history is missing: {reason}");
-        let body = json!({ "message": message, "reason": reason, "certain": true });
-        let _ = self.to_decide.send(DecideRequest::StoreEvent("history-missing", body)).await;
-        warn!(target: "sync", "{message}");
-        self.health.history_lost(message);
     }
 }
 

@@ -372,7 +372,6 @@ impl SyncEngine {
         self.quarantined.clear();
         self.due_times.restart(self.now);
         self.last_new_stream = Some(self.now);
-        self.problem_over(ProblemKind::ConfirmedUnknown);
         match &self.state {
             State::Sending { sent, .. } => {
                 self.effects.push_back(Effect::Abandon { request: sent.request });

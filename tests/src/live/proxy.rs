@@ -30,6 +30,8 @@ pub enum Line {
     Halves,
     /// Closes instead of giving the hub's answer.
     Swallows,
+    /// Carries it to the hub, and gives the answer once the proxy is to do something else.
+    HoldsBack,
     /// Gives the hub's answer byte by byte.
     Trickles,
     /// Says nothing, and closes once it is to do something else.
@@ -176,6 +178,13 @@ fn serve(mut agent: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
             agent.write_all(&answer[..half])?;
         }
         Line::Swallows => drop(from_hub()?),
+        Line::HoldsBack => {
+            let answer = from_hub()?;
+            while lock(shared).line == line {
+                thread::sleep(LOOK);
+            }
+            agent.write_all(&answer)?;
+        }
         Line::Trickles => {
             for byte in from_hub()? {
                 if lock(shared).line == line {

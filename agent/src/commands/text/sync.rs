@@ -104,7 +104,6 @@ fn alert(kind: &str) -> &str {
         "stream-conflict" => "two agents use this key, or an old copy of the data folder was restored",
         "rows-quarantined" => "rows quarantined",
         "not-understood" => "hub and agent do not understand each other",
-        "confirmed-unknown" => "the hub confirmed rows that do not exist",
         other => other,
     }
 }

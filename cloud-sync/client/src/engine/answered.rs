@@ -94,6 +94,9 @@ impl SyncEngine {
         // Rows are quarantined before they are confirmed: afterwards the store may delete them.
         let unheeded = self.quarantine_rejected(&accepted.rejected, sent);
         let stuck = self.confirm(sent, accepted);
+        if let Some(why) = self.never_made(accepted) {
+            return self.conflict(why);
+        }
         if let Some(search) = &mut self.search
             && matches!(sent.purpose, BatchPurpose::Control | BatchPurpose::Suspect)
         {
@@ -118,9 +121,9 @@ impl SyncEngine {
         let mut confirmed = BTreeMap::new();
         for lane in Lane::ALL {
             let stated = accepted.confirmed.get(&lane).copied().unwrap_or(0);
-            // What was never made is counted below; until then nothing is believed.
-            let believed = if stated > self.progress.of(lane).head() { 0 } else { stated };
-            self.progress.of_mut(lane).rewind(believed);
+            let progress = self.progress.of_mut(lane);
+            let believed = if stated > progress.head() { 0 } else { stated.min(progress.confirmed()) };
+            progress.rewind(believed);
             confirmed.insert(lane, believed);
         }
         self.effects.push_back(Effect::Store(StoreCommand::Rewind {
@@ -156,16 +159,20 @@ impl SyncEngine {
             {
                 stuck = Some(format!("the hub took {lane} {} to {} and confirms {stated}", part.first, part.last));
             }
-            if let Some(seq) = stated.filter(|&seq| seq > head) {
-                let why = format!("the hub confirmed {lane} {seq}, which was never made; it is ignored");
-                self.report_problem(ProblemKind::ConfirmedUnknown, &why);
-            }
         }
         self.quarantined.retain(|&(lane, seq)| seq > self.progress.of(lane).confirmed());
         if !raised.is_empty() {
             self.effects.push_back(Effect::Store(StoreCommand::Confirm { stream: self.stream, confirmed: raised }));
         }
         stuck
+    }
+
+    /// What the hub has under this stream and the database never made: it has lost its newest rows, or is an older copy.
+    fn never_made(&self, accepted: &Accepted) -> Option<String> {
+        Lane::ALL.into_iter().find_map(|lane| {
+            let (stated, head) = (*accepted.confirmed.get(&lane)?, self.progress.of(lane).head());
+            (stated > head).then(|| format!("the hub has {lane} {stated} of this device, which has made {head}"))
+        })
     }
 
     /// Quarantines rows that the hub cannot store. Returns the reason to slow down where one of them was quarantined before.

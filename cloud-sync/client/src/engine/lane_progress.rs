@@ -73,8 +73,11 @@ impl LaneProgress {
         self.at_hub.remove(0, self.confirmed);
     }
 
-    /// Confirmed up to `seq`, so `seq + 1` is missing at the hub. If that row is quarantined, only it is sent again, as a
-    /// gap. Otherwise the hub lost the range that it was assumed to have, and all of that is sent again.
+    /// The hub states that it has everything up to `seq`, so `seq + 1` is missing there. If that row is quarantined, only it is sent
+    /// again, as a gap. Otherwise the hub lost the range that it was assumed to have, and all of that is sent again.
+    ///
+    /// Confirmed is only what the hub accepted from this process, for it compares only what it gets: where a database has lost its
+    /// newest rows, their numbers are given out again, and the hub has the rows of before under them.
     pub(super) fn confirm(&mut self, seq: u64, is_quarantined: impl Fn(u64) -> bool) -> Confirmation {
         if seq > self.head {
             return Confirmation::TooHigh;
@@ -82,15 +85,16 @@ impl LaneProgress {
         if seq < self.confirmed {
             return Confirmation::OutOfOrder;
         }
-        let raised = seq > self.confirmed;
-        self.confirmed = seq;
-        self.at_hub.remove(0, seq);
+        let accepted = self.at_hub.around(self.confirmed + 1).map_or(self.confirmed, |(_, last)| last);
+        let raised = accepted.min(seq) > self.confirmed;
+        self.confirmed = accepted.min(seq);
+        self.at_hub.remove(0, self.confirmed);
         if is_quarantined(seq + 1) {
             self.at_hub.remove(seq + 1, seq + 1);
         } else if let Some((first, last)) = self.at_hub.around(seq + 1) {
             self.at_hub.remove(first, last);
         }
-        if raised { Confirmation::Raised(seq) } else { Confirmation::Same }
+        if raised { Confirmation::Raised(self.confirmed) } else { Confirmation::Same }
     }
 
     /// A new epoch: only `confirmed` is at the hub.

@@ -225,12 +225,10 @@ pub enum ProblemKind {
     /// The hub rejects the device key. Over with the next batch accepted.
     #[serde(rename = "key-refused")]
     KeyRejected,
-    /// The hub knows other content under this agent's sequences, or two agents use one key. Over after [`super::limits::CONFLICT_AGAIN`].
+    /// The hub knows other content under this agent's sequences or more of them than it made, or two agents use one key. Over after [`super::limits::CONFLICT_AGAIN`].
     StreamConflict,
     /// Rows were quarantined. Never over by itself: a person should look at them.
     RowsQuarantined,
     /// The hub cannot read what this agent sends, rows or none. Over with the next batch accepted.
     NotUnderstood,
-    /// The hub confirmed what was never made. Over with the next new stream.
-    ConfirmedUnknown,
 }

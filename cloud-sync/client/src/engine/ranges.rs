@@ -1,7 +1,7 @@
 //! A set of sequences as ranges: what the hub holds above its prefix.
 
-/// The most ranges that are remembered. Each outage with a newer hour behind it makes one; beyond this the lowest is forgotten,
-/// which costs a second sending and loses nothing.
+/// The most ranges that are remembered. Each outage with a newer hour behind it makes one; beyond this the second lowest is forgotten,
+/// which costs a second sending and loses nothing. The lowest may be what is confirmed next.
 pub(super) const MAX_RANGES: usize = 64;
 
 /// Disjoint, sorted, never touching; both ends are in.
@@ -24,7 +24,7 @@ impl Ranges {
         let place = self.0.partition_point(|&(begin, _)| begin < low);
         self.0.insert(place, (low, high));
         if self.0.len() > MAX_RANGES {
-            self.0.remove(0);
+            self.0.remove(1);
         }
     }
 

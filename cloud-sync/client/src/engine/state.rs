@@ -24,7 +24,7 @@ use super::status::StateName;
 ///                        | | |   +--------------------------------> Offline --------+ due, or a new key
 ///                        | | |        401, 403                                      |
 ///                        | | +------------------------------------> Rejected -------+
-///                        | |          409                              ^            |
+///                        | |  409, has what was never made             ^            |
 ///                        | +--------------------------> Conflict ------|--- silent, |
 ///                        |                                |  409 again |  backs off |
 ///                        | accepted, 400, 413,            | new stream             |

@@ -11,6 +11,7 @@ fn a_confirmation_is_raised_known_late_or_too_high() {
         (101, Confirmation::TooHigh),
         (100, Confirmation::Raised(100)),
     ] {
+        book.mark_at_hub(11, 100);
         assert_eq!(book.confirm(seq, |_| false), expected, "{seq}");
     }
     assert_eq!((book.unconfirmed(), book.oldest(), book.newest()), (0, None, None));
@@ -21,9 +22,29 @@ fn what_the_hub_says_it_lacks_is_sent_again_whatever_was_believed() {
     let mut book = LaneProgress::new(0, 100);
     book.mark_at_hub(51, 100);
     assert_eq!(book.oldest(), Some((1, 50)));
+    book.mark_at_hub(1, 50);
     // A hub that had kept 51 to 100 would have confirmed 100.
     assert_eq!(book.confirm(50, |_| false), Confirmation::Raised(50));
     assert_eq!(book.oldest(), Some((51, 100)));
+}
+
+#[test]
+fn only_what_the_hub_accepted_is_confirmed() {
+    let mut book = LaneProgress::new(10, 100);
+    assert_eq!(book.confirm(100, |_| false), Confirmation::Same);
+    book.mark_at_hub(11, 20);
+    book.mark_at_hub(31, 100);
+    assert_eq!((book.confirm(100, |_| false), book.oldest()), (Confirmation::Raised(20), Some((21, 30))));
+    book.mark_at_hub(21, 30);
+    assert_eq!((book.confirm(100, |_| false), book.unconfirmed()), (Confirmation::Raised(100), 0));
+}
+
+#[test]
+fn what_closes_the_gap_is_confirmed_however_much_is_ahead_of_it() {
+    let mut book = LaneProgress::new(0, 10_000);
+    (1..=200).for_each(|number| book.mark_at_hub(number * 10, number * 10 + 1));
+    book.mark_at_hub(1, 5);
+    assert_eq!(book.confirm(5, |_| false), Confirmation::Raised(5));
 }
 
 #[test]

@@ -41,12 +41,12 @@ proptest! {
 }
 
 #[test]
-fn the_number_of_ranges_is_bounded_and_the_lowest_goes_first() {
+fn the_number_of_ranges_is_bounded_and_the_lowest_and_the_newest_stay() {
     let mut ranges = Ranges::default();
     for place in 1..=200 {
         ranges.insert(place * 10, place * 10 + 1);
     }
     assert_eq!(ranges.len(), MAX_RANGES);
     assert_eq!(ranges.around(2000), Some((2000, 2001)));
-    assert_eq!(ranges.around(10), None);
+    assert_eq!((ranges.around(10), ranges.around(20)), (Some((10, 11)), None));
 }

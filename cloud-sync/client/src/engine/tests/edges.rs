@@ -224,6 +224,15 @@ const WALKS: &[Walk] = &[
     ),
     (
         Sending,
+        "the hub has what was never made",
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, answer(EPOCH, &[(Lane::Windows, 1)], Vec::new()));
+        },
+        Conflict,
+    ),
+    (
+        Sending,
         "new stream",
         |bench| {
             let request = request_of(bench);

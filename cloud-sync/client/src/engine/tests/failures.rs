@@ -93,32 +93,70 @@ fn waits_grow_to_their_bound_and_start_over_after_a_success() {
 }
 
 #[test]
-fn confirmations_that_cannot_be_are_ignored_and_told() {
-    for (what, confirmed, is_problem) in [("late", 5, false), ("too high", 999, true)] {
+fn a_late_confirmation_is_ignored_and_its_batch_goes_again() {
+    let mut bench = Bench::new(&outbox(10, 0));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+    bench.waiting(Lane::Events, 20);
+    let (request, _) = bench.until_sent();
+    bench.take();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 5)], Vec::new()));
+    let status = bench.engine.status();
+    assert_eq!((status.counts.strange_confirmations, status.confirmed[&Lane::Events]), (1, 10));
+    assert_eq!((bench.take(), bench.state()), (Vec::new(), BackingOff));
+}
+
+/// A database of which a part was lost, or which is an older copy, gives out numbers again under which the hub has other rows.
+/// What was never sent is not confirmed, whatever the hub states, so that it goes to the hub, which compares it.
+#[test]
+fn what_was_committed_while_the_answer_was_on_its_way_is_not_confirmed_by_it() {
+    let mut bench = Bench::new(&outbox(10, 0));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+    bench.waiting(Lane::Windows, 3);
+    let (request, _) = bench.until_sent();
+    bench.waiting(Lane::Events, 20);
+    bench.take();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 15), (Lane::Windows, 3)], Vec::new()));
+    assert_eq!(bench.engine.status().confirmed[&Lane::Events], 10);
+    assert_eq!(bench.take(), [confirm(Lane::Windows, 3)]);
+    let (_, batch) = bench.until_sent();
+    assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((11, 20)));
+}
+
+/// Neither a process that was killed nor a batch without an answer proves that the hub has these rows and no others.
+#[test]
+fn what_may_have_reached_the_hub_before_is_sent_once_more() {
+    let mut bench = Bench::new(&outbox(0, 40));
+    let (request, batch) = bench.until_sent();
+    assert_eq!(batch.lanes.windows.map(|windows| (windows.first, windows.last)), Some((1, 40)));
+    bench.answered(request, broken(TransportErrorKind::CutOff));
+    bench.engine.probe = true;
+    let (request, batch) = bench.until_sent();
+    assert_eq!(batch.lanes.windows, None);
+    bench.answered(request, answer(EPOCH, &[(Lane::Windows, 40)], Vec::new()));
+    assert_eq!(bench.engine.status().confirmed[&Lane::Windows], 0);
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Windows, 40)], Vec::new()));
+    assert_eq!(bench.engine.status().confirmed[&Lane::Windows], 40);
+}
+
+#[test]
+fn a_new_stream_begins_where_the_hub_confirms_more_than_was_made() {
+    for epoch in [EPOCH, Epoch(8)] {
         let mut bench = Bench::new(&outbox(10, 0));
         let (request, _) = bench.until_sent();
         bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
         bench.waiting(Lane::Events, 20);
         let (request, _) = bench.until_sent();
         bench.take();
-        bench.answered(request, answer(EPOCH, &[(Lane::Events, confirmed)], Vec::new()));
-        let status = bench.engine.status();
-        assert_eq!(status.counts.strange_confirmations, 1, "{what}");
-        assert_eq!(status.confirmed[&Lane::Events], 10, "{what}");
-        assert!(
-            !bench.did.iter().any(|effect| matches!(
-                effect,
-                Effect::Store(StoreCommand::Confirm { .. }) | Effect::Store(StoreCommand::Rewind { .. })
-            )),
-            "{what}"
-        );
-        let told = bench
-            .did
-            .iter()
-            .any(|effect| matches!(effect, Effect::Report(Report::Problem(problem)) if problem.kind == ProblemKind::ConfirmedUnknown));
-        assert_eq!(told, is_problem, "{what}");
-        // A late packet is not believed, so its batch goes again, later; else the batch was accepted.
-        assert_eq!(bench.state(), if is_problem { StateName::Idle } else { BackingOff }, "{what}");
+        bench.answered(request, answer(epoch, &[(Lane::Events, 21)], Vec::new()));
+        let why = "the hub has events 21 of this device, which has made 20".to_owned();
+        let did = bench.take();
+        assert!(did.contains(&Effect::NewStream { reason: why.clone() }), "{did:?}");
+        let told = SyncProblem { kind: ProblemKind::StreamConflict, reason: format!("{why}; a new stream begins") };
+        assert!(did.contains(&Effect::Report(Report::Problem(told))), "{did:?}");
+        assert_eq!(bench.state(), StateName::Conflict);
     }
 }
 

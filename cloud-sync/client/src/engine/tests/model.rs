@@ -161,12 +161,15 @@ pub(super) struct Hub {
     pub(super) order: Vec<(Lane, u64)>,
     /// Rows that it had.
     pub(super) repeats: u64,
+    /// A sequence came with another row than the one it had.
+    pub(super) had_other_row: bool,
 }
 
 impl Hub {
     pub(super) fn new() -> Hub {
         let (accounts, rejected, order) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        Hub { epoch: Epoch(1), accounts, rejected, names_rejected: false, order, repeats: 0 }
+        let (names_rejected, had_other_row) = (false, false);
+        Hub { epoch: Epoch(1), accounts, rejected, names_rejected, order, repeats: 0, had_other_row }
     }
 
     /// Takes a batch, whole or not at all.
@@ -182,8 +185,11 @@ impl Hub {
         }
         for &(lane, seq, account) in &incoming {
             let known = self.accounts.get(&(batch.stream, lane)).and_then(|lane| lane.get(&seq));
-            if let (Account::Row(new), Some(Account::Row(old))) = (account, known) {
-                assert_eq!(new, *old, "{lane} {seq} of {:?} came with other content", batch.stream);
+            if let (Account::Row(_), Some(&known)) = (account, known)
+                && known != account
+            {
+                self.had_other_row |= matches!(known, Account::Row(_));
+                return refusal(ErrorCode::StreamConflict);
             }
         }
         for (lane, seq, account) in incoming.into_iter().filter(|(lane, seq, _)| !bad.contains(&(*lane, *seq))) {

@@ -16,6 +16,8 @@
 //! | range | `first..=last` of the sequences of a lane; a part of a batch covers one |
 //! | extent | a range whose every sequence is accounted for, as a row or as a gap with a reason |
 //! | head | highest sequence of a lane that the store has committed |
+//! | live value | the newest value of a sensor, for a page: no row, without a sequence, never confirmed |
+//! | backlog | windows of more than an hour ago that wait since an outage: they go oldest first, after the newer ones |
 //! | confirmed | highest sequence up to which the hub accounts for every row of a lane |
 //! | stream | random id of one numbering of all lanes: a new database begins a new stream, for its numbers begin again |
 //! | epoch | random id of the hub's database: in a new one (a restored hub) earlier confirmations mean nothing |

@@ -146,13 +146,23 @@ fn document(file: String, path: &Path) -> anyhow::Result<Document> {
 /// An `agent.toml` with every bus that the configuration names: the real buses are known on site only.
 fn assumed_agent_toml(content: &Json, client: &Id, device: &Id) -> String {
     let zones = content["zones"].as_object().into_iter().flat_map(|zones| zones.values());
-    let sensors = std::iter::once(content).chain(zones).filter_map(|owner| owner["sensors"].as_object());
-    let inputs = sensors.flat_map(|sensors| sensors.values()).filter_map(|sensor| sensor["input"].as_str());
-    let mut buses = BTreeMap::new();
-    for input in inputs.filter_map(Input::parse) {
-        let Some(kind) = input.bus_kind() else { continue };
+    let owners: Vec<&Json> = std::iter::once(content).chain(zones).collect();
+    let texts = |table: &'static str, key: &'static str| {
+        let tables = owners.iter().filter_map(move |owner| owner[table].as_object());
+        tables.flat_map(|table| table.values()).filter_map(move |entry| entry[key].as_str())
+    };
+    let of_input = |input: Input| {
+        let kind = input.bus_kind()?;
         // If inputs of a kind name no bus, any name will do.
-        let bus = input.bus().map_or_else(|| format!("the-{kind}"), Id::to_string);
+        Some((input.bus().map_or_else(|| format!("the-{kind}"), Id::to_string), kind))
+    };
+    let of_output = |output: &str| {
+        let (bus, _) = output.strip_prefix("board:")?.split_once('/')?;
+        Some((Id::new(bus).ok()?.to_string(), BusKind::Board))
+    };
+    let mut buses = BTreeMap::new();
+    let of_inputs = texts("sensors", "input").filter_map(Input::parse).filter_map(of_input);
+    for (bus, kind) in of_inputs.chain(texts("actuators", "output").filter_map(of_output)) {
         buses.entry(bus).or_insert(kind);
     }
     let mut text = format!("[device]\nid = \"{device}\"\nclient = \"{client}\"\n");

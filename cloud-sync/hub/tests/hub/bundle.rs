@@ -319,6 +319,23 @@ fn put_of(folder: &Path) -> [&str; 7] {
     put(folder)
 }
 
+/// A board that only switches, as a relay board does, is named by outputs alone.
+#[test]
+fn a_board_without_sensors_is_put_without_agent_toml() {
+    let made = Made::new();
+    made.tenant("acme");
+    made.device("acme", "pi-7");
+    let actuator =
+        |table: &str, relay: u8| format!("[{table}]\noutput = 'board:relays/relay-{relay}'\nmax_on = '3s'\n");
+    let farm = [
+        "[sensors.'a/ph']\nquantity = 'ph'\ninput = 'line:one/ph'\n",
+        &[&actuator("actuators.fan", 0), "zone = 'a'\n"].concat(),
+        &actuator("zones.a.actuators.pump", 1),
+    ];
+    let done = made.run(&put(&made.folder.write("x.toml", &farm.concat())));
+    assert!(done.status.success(), "{}{}", stdout(&done), stderr(&done));
+}
+
 /// What a device would refuse is refused the first time as ever after.
 #[test]
 fn what_is_refused_without_agent_toml_is_refused_each_time() {

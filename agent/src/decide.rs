@@ -79,7 +79,7 @@ pub(crate) struct Decide {
     clock: Clock,
     /// Anchor that the engine was told of.
     anchor: Option<Anchor>,
-    /// The plan by which the store writes rows.
+    /// The plan with each sensor's calibration, by which the store knows what the values of a commit mean.
     calibrated: Arc<CalibratedPlan>,
     commit: Commit,
     /// Last page of each open alert on each channel; part of the checkpoint.

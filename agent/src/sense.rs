@@ -1,4 +1,13 @@
 //! Reads raw values: a task for each bus, one for the machine itself, and the queue to the decide task, which owns the engine.
+//!
+//! | word | means here |
+//! | --- | --- |
+//! | bus | what several sensors share: a serial port with text lines, a board, the I2C pins |
+//! | input | where the value of a sensor comes from: `input` of its configuration |
+//! | value | what came for one sensor, with its quality as far as the bus can tell ([`sensor_value::SensorValue`]); in the core it is a `Raw`, and once the engine has judged it a `Reading` |
+//! | reading of a board | one channel at one time, with a sequence number that the board gave it |
+//! | missing | a sensor whose value no message of its bus carries |
+//! | stored | a commit has the value on the disk; only then is a board told to forget it ([`store_ack`]) |
 
 pub(crate) mod board;
 pub(crate) mod bus;

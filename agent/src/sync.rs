@@ -15,6 +15,8 @@
 //! | `time` | the hub's signed time of day, where the machine's clock is not synchronised |
 //! | `status` | status of sync, for `tilth-agent status` and the API |
 //!
+//! Events, windows and diagnostics go to the hub, and the newest value of each sensor. Single readings stay on the device.
+//!
 //! Lane, extent, head, stream and epoch are explained in the head of `tilth-sync`.
 //!
 //! Without `[hub]` in `agent.toml` none of this runs.

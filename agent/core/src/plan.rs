@@ -117,9 +117,9 @@ pub struct Plan {
     /// For each sensor the rules that are about it and others.
     pub(crate) shared_rules_of: Vec<Vec<u32>>,
     local: Local,
-    /// The lines that a sensor stands for, in the order of those sensors.
+    /// The buses that have a state sensor, in the order of those.
     pub(crate) buses: Vec<Bus>,
-    /// For each sensor its line, as an index into `buses`.
+    /// For each sensor its bus, as an index into `buses`.
     pub(crate) bus_of: Vec<Option<u32>>,
     /// How long an alert is remembered whose rule is gone; not at all, where it is zero.
     pub(crate) remember_removed: Span,
@@ -131,11 +131,11 @@ pub struct Plan {
     pub(crate) hold_switches: BTreeMap<SensorId, bool>,
 }
 
-/// A line that sensors share and another one stands for.
+/// A bus that sensors share, and whose state is a sensor too.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bus {
     pub(crate) id: Id,
-    /// The sensor that stands for it.
+    /// State sensor of the bus.
     pub(crate) sensor: SensorIx,
     /// The sensors on it.
     pub(crate) members: Vec<SensorIx>,

@@ -27,12 +27,12 @@ pub struct Sensor {
     pub stuck_for: Option<Span>,
     /// Without a reading for this long its value is stale.
     pub stale_after: Option<Span>,
-    /// The line it shares with others; while that is down its alerts do not page.
+    /// The bus that it shares with others; while that is down its alerts do not page.
     pub bus: Option<Id>,
-    /// On a line: without a reading for this long the sensor is overdue, and its line silent where nothing else comes. None where
+    /// On a bus: without a reading for this long the sensor is overdue, and its bus silent where nothing else comes. None where
     /// how often it is heard is not known.
     pub heard_within: Option<Span>,
-    /// The line that it stands for itself: its silence is that of all sensors on it.
+    /// The bus whose state this sensor is, where it is a state sensor: its silence is that of all sensors on the bus.
     pub state_of_bus: Option<Id>,
 }
 

@@ -1,4 +1,5 @@
-//! What people did on site and only the site knows: calibrations and silences so far. No configuration overwrites it.
+//! What people did on site and only the site knows: calibrations and silences. No configuration overwrites it. Holds and doses, which
+//! belong to it for the hub, are kept by the interlock.
 
 use std::collections::BTreeMap;
 

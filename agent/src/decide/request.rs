@@ -104,7 +104,7 @@ pub(crate) struct DecideState {
     pub(crate) unmatched: BTreeMap<Id, String>,
     /// Why each bus is down; `None` for a bus that is up.
     pub(crate) buses: BTreeMap<Id, Option<String>>,
-    /// Sensors of each bus whose values its lines lack.
+    /// Sensors of each bus whose values its messages lack.
     pub(crate) missing: BTreeMap<Id, Arc<MissingValues>>,
 }
 

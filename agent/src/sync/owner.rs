@@ -81,8 +81,8 @@ impl HistoryOwner {
         durable::write(data, NAME, &self.to_bytes()?)
     }
 
-    /// Whether another one is the same client at the same hub. A hub may move to another address or get another signing key; where both are
-    /// others it is another hub. Where the key is not known, the client decides: with the update the hub's address may change.
+    /// Whether another one is the same client at the same hub. A hub may move to another address or get another signing key; with another
+    /// address and another key it is another hub. Where the key is not known, as in a file of an earlier version, the same client is enough.
     pub(crate) fn is_same(&self, other: &HistoryOwner) -> bool {
         let is_same_key = self.signing_key == other.signing_key || self.signing_key.is_empty();
         self.client == other.client && (self.hub == other.hub || is_same_key)

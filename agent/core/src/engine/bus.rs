@@ -1,8 +1,14 @@
 //! Buses that go down or fall silent: one cause is one alert, and that is the bus's own.
 //!
 //! While a bus is down, or nothing comes from its sensors, their alerts are *inhibited*: they do not page. Once the bus is back, each
-//! sensor has a *grace* period before anybody is paged about it. A sensor that is *overdue* while others on its bus are heard is silent
-//! by itself: from then on the bus is silent when the others are.
+//! sensor has a *grace* period before anybody is paged about it.
+//!
+//! | word | of | means |
+//! | --- | --- | --- |
+//! | heard | both | a message came, whatever the quality of its value |
+//! | overdue | a sensor | not heard for longer than its interval allows. While others on its bus are heard, the fault is its own, and it no longer counts for the silence of the bus |
+//! | silent | a bus | none of the sensors that count is heard any more |
+//! | stale | a value | older than three intervals of its sensor: a quality, whatever the bus does |
 
 use std::sync::Arc;
 
@@ -21,7 +27,7 @@ const MIN_GRACE: Span = Span::from_mins(1);
 /// What to do where lines come and none has a value.
 const UNMATCHED_ADVICE: &str = "tilth-agent status says what came last, and why it was not used.";
 
-/// What is remembered of a bus that a sensor stands for.
+/// What is remembered of a bus that has a state sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bus {
     /// When one of its sensors was heard last; boot, before that.
@@ -326,7 +332,7 @@ impl Engine {
         Facts { silent_for: silent, heard: bus.heard && !is_down, ..facts }
     }
 
-    /// How long the bus that a sensor stands for was silent last.
+    /// How long the bus of a state sensor was silent last.
     pub(super) fn bus_unheard_for(&self, ix: SensorIx) -> Option<Span> {
         self.buses[self.bus_index(ix)?].silent_for
     }

@@ -1,8 +1,8 @@
 //! The engine's idea of time: which boot it is, what time of day where that is known, and where minutes begin.
 //!
 //! Time that the device was off counts for waits (a dose that is an hour old, a hold) once the time of day is known. As the clock may have
-//! been wrong before, it counts from the latest time of day that was ever believed: a clock that was set forth by a year and back again
-//! shows no time off for a week, and then that time of day is forgotten.
+//! been wrong before, it counts from the latest time of day that was ever believed. So after a clock that was a year ahead by mistake, no
+//! time off is counted, until the clock has been behind that time of day for a week ([`FORGOTTEN_AFTER`]): then it is forgotten.
 
 use serde::{Deserialize, Serialize};
 

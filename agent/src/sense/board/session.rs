@@ -333,8 +333,8 @@ impl Session {
         }
     }
 
-    /// Whether the board booted since its last message: its time or its numbers went back, or another cause reset it. One that
-    /// has been up for longer than before is found out by the first reading that it sends again.
+    /// Whether the board booted since its last message: its time or its numbers went back, or another cause reset it. A board that has
+    /// booted unseen, and been up for longer since than before, is noticed by the first reading that it sends again.
     fn has_restarted(&self, hello: &Hello<'_>) -> bool {
         let is_reset = self.identity.as_ref().is_some_and(|identity| identity.reset != hello.reset);
         self.board_time.is_some() && is_reset || self.went_back(hello.at, hello.next)

@@ -139,8 +139,9 @@ pub(crate) fn stated_unit(text: &str, is_own: bool, quantity: Quantity) -> Resul
 }
 
 /// Finds the attribute field (such as the node) to which the value at `ix` belongs. A line has its attributes all before or all after their
-/// values; one that begins with an attribute has them before. Else the values of the same input, `repeated`, decide: before the first attribute
-/// they have it after them, behind the last before them; on both sides or on none it cannot be told.
+/// values; one that begins with an attribute has them before. Else the values of the same input, `repeated`, decide. If they are before the
+/// first attribute, as in `temp=21 node=1 temp=22 node=2`, an attribute comes after its values; if they are after the last, it comes before
+/// them. If they are on both sides or on neither, the owner is ambiguous.
 pub(crate) fn attribute_of(
     fields: &[usize],
     values: &[usize],

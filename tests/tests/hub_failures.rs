@@ -188,7 +188,7 @@ fn status_409_begins_a_new_stream_and_then_stops() {
         text.contains("action needed: two agents use this key, or an old copy of the data folder was restored"),
         "{text}"
     );
-    let missing = "some history before this start may be missing: the hub knows another stream of this device";
+    let missing = "some history before this start may be missing: the hub has rows of this device that are not here";
     assert!(between.room.farm.log().contains(missing), "{}", between.room.farm.log());
     between.pages();
     between.proxy.set(Line::Passes);

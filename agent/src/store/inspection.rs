@@ -63,10 +63,9 @@ impl Inspection {
 }
 
 impl Store {
-    /// What a file lacks that was put in the place of one in use. Its log may have what the file itself has not.
-    pub(super) fn lost_since(&self, known: &LastKnown) -> Result<Option<LostHistory>, StoreError> {
+    /// What a file lacks of one that was in use before it, and `what` happened to that. Its log may have what the file itself has not.
+    pub(super) fn lost_since(&self, known: &LastKnown, what: &str) -> Result<Option<LostHistory>, StoreError> {
         let Some(lost) = known.lost_in(&self.found()?, Log::Whole) else { return Ok(None) };
-        let what = "another database was put in the place of tilth.db while the agent ran";
         Ok(Some(if lost.amount == LossAmount::All {
             LostHistory { reason: what.to_owned(), ..lost }
         } else {

@@ -150,7 +150,7 @@ impl Store {
         Ok(())
     }
 
-    /// The hub's database is another one now, and has less (or more) than was confirmed: goes back to what it has. What is
+    /// The hub's database is another one now, and may have less than was confirmed: goes back to what it has. What is
     /// still held is sent again, the rest is stated as lost. The epoch that is known already changes nothing, nor does an error.
     pub(crate) fn rewind(&mut self, epoch: Epoch, confirmed: &BTreeMap<Lane, u64>) -> Result<(), StoreError> {
         if self.epoch == Some(epoch) {

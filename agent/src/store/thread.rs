@@ -89,8 +89,8 @@ struct StoreThread {
     boot: CurrentBoot,
     /// The connection cannot write any more and only answers questions.
     must_reopen: bool,
-    /// What was known of a file that was deleted while it was in use.
-    deleted: Option<LastKnown>,
+    /// The database that was written to last, until the one that is opened after it has been compared with it.
+    before: Option<Before>,
     /// The stream of the database that was written to last.
     stream: Option<Stream>,
     /// How a database was found that is not reported yet, since its first transaction failed.
@@ -109,6 +109,13 @@ struct StoreThread {
     progress: Progress,
     access: ReadAccess,
     settings: Settings,
+}
+
+/// A database that was closed while the agent ran.
+struct Before {
+    known: LastKnown,
+    /// The file was not in its place any more: deleted, or another one put there.
+    is_gone: bool,
 }
 
 impl StoreThread {
@@ -132,7 +139,7 @@ impl StoreThread {
             boot,
             store,
             must_reopen: false,
-            deleted: None,
+            before: None,
             stream: None,
             unreported: None,
             problem,
@@ -275,7 +282,7 @@ impl StoreThread {
         if let Some(store) = self.store.take_if(|store| !store.is_in_place()) {
             self.stream = None;
             self.access.close();
-            self.deleted = Some(store.known(self.wall_of(&store), true));
+            self.before = Some(Before { known: store.known(self.wall_of(&store), true), is_gone: true });
         }
         if self.store.is_none() || self.must_reopen {
             self.open()?;
@@ -307,22 +314,18 @@ impl StoreThread {
     fn open(&mut self) -> Result<(), StoreError> {
         // Closed before: connections of one process share what they know of a file, such as that it is read-only.
         self.access.close();
-        if let Some(store) = self.store.take()
-            && self.unreported.is_none()
-        {
-            self.stream = Some(store.stream());
+        if let Some(store) = self.store.take() {
+            let known = store.known(self.wall_of(&store), true);
+            self.before.get_or_insert(Before { known, is_gone: false });
+            if self.unreported.is_none() {
+                self.stream = Some(store.stream());
+            }
         }
         let (mut store, mut opened) = Store::open(&self.boot.path, &self.settings.options)?;
-        if let Some(known) = self.deleted.take() {
-            opened.lost = match opened.found {
-                Found::Database => {
-                    (self.settings.report)(StoreReport::FileReplaced);
-                    store.lost_since(&known)?
-                }
-                Found::Nothing | Found::Damaged { .. } => {
-                    Some(LostHistory::all("tilth.db was deleted while the agent ran".to_owned(), known.at))
-                }
-            };
+        if let Some(before) = self.before.take()
+            && !self.compare(&before, &mut store, &mut opened)?
+        {
+            self.before = Some(before);
         }
         if self.boot.number > 0 {
             let resumed = store.resume(&self.boot);
@@ -346,6 +349,37 @@ impl StoreThread {
         self.must_reopen = false;
         self.note_known(true);
         Ok(())
+    }
+
+    /// Says what the database lacks of the one before, and begins a stream where it lacks something: its numbers are given out again, and
+    /// the hub may have other rows under them. Returns false where the file does not take the new stream; it is to be compared again.
+    fn compare(&mut self, before: &Before, store: &mut Store, opened: &mut Opened) -> Result<bool, StoreError> {
+        match (&opened.found, before.is_gone) {
+            (Found::Database, true) => {
+                (self.settings.report)(StoreReport::FileReplaced);
+                opened.lost = store.lost_since(
+                    &before.known,
+                    "another database was put in the place of tilth.db while the agent ran",
+                )?;
+            }
+            (Found::Database, false) if opened.lost.is_none() => {
+                opened.lost = store.lost_since(&before.known, "the disk lost what was written while the agent ran")?;
+            }
+            (Found::Nothing | Found::Damaged { .. }, true) => {
+                let reason = "tilth.db was deleted while the agent ran".to_owned();
+                opened.lost = Some(LostHistory::all(reason, before.known.at));
+            }
+            (Found::Database | Found::Nothing | Found::Damaged { .. }, false) => {}
+        }
+        let has_less = opened.lost.as_ref().is_some_and(|lost| lost.amount.is_certain());
+        if has_less && opened.found == Found::Database && opened.new_stream.is_none() {
+            let reason = "part of the history is missing";
+            if store.new_stream(reason).is_err() {
+                return Ok(false);
+            }
+            opened.new_stream = Some(reason);
+        }
+        Ok(true)
     }
 
     fn use_store(&mut self, store: Store) {

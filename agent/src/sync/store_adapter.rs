@@ -108,7 +108,7 @@ impl StoreAdapter {
     /// Reports that history may be lost, since the hub has rows of this device that this database lacks. Where the whole data folder is
     /// an older copy this is the only sign.
     async fn report_lost_history(&self) {
-        let reason = "the hub knows another stream of this device, so the data folder is an older copy, or two agents use this key";
+        let reason = "the hub has rows of this device that are not here, so the data folder is an older copy or has lost its newest rows, or two agents use this key";
         let (from, until, amount) = (None, None, LossAmount::PerhapsPart);
         let lost = LostHistory { reason: reason.to_owned(), from, until, amount };
         self.health.say_lost(&lost, self.clock.now().1, &self.config.local());

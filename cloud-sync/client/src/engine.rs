@@ -64,6 +64,9 @@ pub struct SyncEngine {
     search: Option<Search>,
     /// The next batch is an empty one, after a rejected key.
     probe: bool,
+    /// The last answer stated more than was ever made. A new stream begins with the second such answer: a proxy may have given another
+    /// device's, and the answer names none.
+    stated_too_much: bool,
     /// Rows quarantined one after the other, without a batch accepted in between.
     quarantine_run: u32,
     /// Rows that the store was told to quarantine and that are not confirmed yet: one that is sent again was not quarantined.
@@ -100,6 +103,7 @@ impl SyncEngine {
             limit: Limit::new(),
             search: None,
             probe: false,
+            stated_too_much: false,
             quarantine_run: 0,
             quarantined: BTreeSet::new(),
             last_new_stream: None,
@@ -181,7 +185,7 @@ impl SyncEngine {
     // --- time
 
     fn due(&self) -> Uptime {
-        if self.search.is_some() || self.probe {
+        if self.search.is_some() || self.probe || self.stated_too_much {
             self.now
         } else {
             self.due_times.due(&self.progress, &self.setup.intervals)
@@ -241,7 +245,7 @@ impl SyncEngine {
     }
 
     fn start(&mut self) {
-        if self.probe {
+        if self.probe || self.stated_too_much {
             return self.send_empty(BatchPurpose::Probe);
         }
         let everything = |lane, first, last| LaneRange {
@@ -372,6 +376,7 @@ impl SyncEngine {
         self.quarantined.clear();
         self.due_times.restart(self.now);
         self.last_new_stream = Some(self.now);
+        self.stated_too_much = false;
         match &self.state {
             State::Sending { sent, .. } => {
                 self.effects.push_back(Effect::Abandon { request: sent.request });

@@ -18,7 +18,7 @@
 //! | head | highest sequence of a lane that the store has committed |
 //! | live value | the newest value of a sensor, for a page: no row, without a sequence, never confirmed |
 //! | backlog | windows of more than an hour ago that wait since an outage: they go oldest first, after the newer ones |
-//! | confirmed | highest sequence up to which the hub accounts for every row of a lane |
+//! | confirmed | highest sequence up to which the hub has accepted every row of a lane from this device |
 //! | stream | random id of one numbering of all lanes: a new database begins a new stream, for its numbers begin again |
 //! | epoch | random id of the hub's database: in a new one (a restored hub) earlier confirmations mean nothing |
 //! | quarantined | a row that the hub cannot store or read: from then on its sequence is sent as a gap with the reason |

@@ -180,9 +180,7 @@ fn serve(mut agent: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
         Line::Swallows => drop(from_hub()?),
         Line::HoldsBack => {
             let answer = from_hub()?;
-            while lock(shared).line == line {
-                thread::sleep(LOOK);
-            }
+            wait_while(shared, &line);
             agent.write_all(&answer)?;
         }
         Line::Trickles => {
@@ -193,13 +191,16 @@ fn serve(mut agent: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
                 agent.write_all(&[byte])?;
             }
         }
-        Line::Hangs => {
-            while lock(shared).line == line && !lock(shared).ends {
-                thread::sleep(LOOK);
-            }
-        }
+        Line::Hangs => wait_while(shared, &line),
     }
     agent.shutdown(Shutdown::Write)
+}
+
+/// Waits until the proxy is to do something else, or ends.
+fn wait_while(shared: &Mutex<Shared>, line: &Line) {
+    while lock(shared).line == *line && !lock(shared).ends {
+        thread::sleep(LOOK);
+    }
 }
 
 /// The whole answer of the hub.

@@ -94,7 +94,9 @@ impl SyncEngine {
         // Rows are quarantined before they are confirmed: afterwards the store may delete them.
         let unheeded = self.quarantine_rejected(&accepted.rejected, sent);
         let stuck = self.confirm(sent, accepted);
-        if let Some(why) = self.never_made(accepted) {
+        let never_made = self.never_made(accepted);
+        let is_again = std::mem::replace(&mut self.stated_too_much, never_made.is_some());
+        if let Some(why) = never_made.filter(|_| is_again) {
             return self.conflict(why);
         }
         if let Some(search) = &mut self.search
@@ -122,9 +124,8 @@ impl SyncEngine {
         for lane in Lane::ALL {
             let stated = accepted.confirmed.get(&lane).copied().unwrap_or(0);
             let progress = self.progress.of_mut(lane);
-            let believed = if stated > progress.head() { 0 } else { stated.min(progress.confirmed()) };
-            progress.rewind(believed);
-            confirmed.insert(lane, believed);
+            progress.rewind(stated.min(progress.confirmed()));
+            confirmed.insert(lane, progress.confirmed());
         }
         self.effects.push_back(Effect::Store(StoreCommand::Rewind {
             stream: self.stream,
@@ -167,7 +168,7 @@ impl SyncEngine {
         stuck
     }
 
-    /// What the hub has under this stream and the database never made: it has lost its newest rows, or is an older copy.
+    /// What the hub has under this stream that the database has not made: the database has lost its newest rows, or is an older copy.
     fn never_made(&self, accepted: &Accepted) -> Option<String> {
         Lane::ALL.into_iter().find_map(|lane| {
             let (stated, head) = (*accepted.confirmed.get(&lane)?, self.progress.of(lane).head());

@@ -18,7 +18,7 @@ pub(super) struct LaneProgress {
 pub(super) enum Confirmation {
     /// Higher than before: everything up to this sequence is confirmed now.
     Raised(u64),
-    /// Same as before.
+    /// Nothing more than before that the hub has accepted.
     Same,
     /// Lower than before within an epoch: it came out of order.
     OutOfOrder,
@@ -32,7 +32,7 @@ impl LaneProgress {
         LaneProgress { confirmed, head: head.max(confirmed), ..LaneProgress::default() }
     }
 
-    /// The highest sequence at and below which the hub accounts for everything.
+    /// The highest sequence at and below which the hub has accepted everything.
     pub(super) fn confirmed(&self) -> u64 {
         self.confirmed
     }
@@ -47,17 +47,17 @@ impl LaneProgress {
         self.head = self.head.max(head);
     }
 
-    /// How many sequences the hub does not have.
+    /// How many sequences the hub is not known to have.
     pub(super) fn unconfirmed(&self) -> u64 {
         self.head - self.confirmed - self.at_hub.count(self.confirmed + 1, self.head)
     }
 
-    /// The oldest run of sequences that the hub does not have.
+    /// The oldest run of sequences that the hub is not known to have.
     pub(super) fn oldest(&self) -> Option<(u64, u64)> {
         self.at_hub.lowest_missing(self.confirmed + 1, self.head)
     }
 
-    /// The newest run of sequences that the hub does not have, as far as it is not known to be old.
+    /// The newest run of sequences that the hub is not known to have, and that are not known to be old.
     pub(super) fn newest(&self) -> Option<(u64, u64)> {
         self.at_hub.highest_missing(self.confirmed.max(self.backlog_through) + 1, self.head)
     }
@@ -76,8 +76,8 @@ impl LaneProgress {
     /// The hub states that it has everything up to `seq`, so `seq + 1` is missing there. If that row is quarantined, only it is sent
     /// again, as a gap. Otherwise the hub lost the range that it was assumed to have, and all of that is sent again.
     ///
-    /// Confirmed is only what the hub accepted from this process, for it compares only what it gets: where a database has lost its
-    /// newest rows, their numbers are given out again, and the hub has the rows of before under them.
+    /// Of what it states, only rows become confirmed that it accepted from this process. It compares rows as they come, so others prove
+    /// nothing: a database that has lost its newest rows gives out their numbers again, and under those the hub has the lost rows.
     pub(super) fn confirm(&mut self, seq: u64, is_quarantined: impl Fn(u64) -> bool) -> Confirmation {
         if seq > self.head {
             return Confirmation::TooHigh;
@@ -91,8 +91,8 @@ impl LaneProgress {
         self.at_hub.remove(0, self.confirmed);
         if is_quarantined(seq + 1) {
             self.at_hub.remove(seq + 1, seq + 1);
-        } else if let Some((first, last)) = self.at_hub.around(seq + 1) {
-            self.at_hub.remove(first, last);
+        } else if let Some((_, last)) = self.at_hub.around(seq + 1) {
+            self.at_hub.remove(seq + 1, last);
         }
         if raised { Confirmation::Raised(self.confirmed) } else { Confirmation::Same }
     }

@@ -184,7 +184,7 @@ pub enum StoreCommand {
         stream: Stream,
         /// The new epoch.
         epoch: Epoch,
-        /// What the hub confirms, which may be less than before; every lane is named.
+        /// What of the confirmed rows the hub still has: never more than before. Every lane is named.
         confirmed: BTreeMap<Lane, u64>,
     },
     /// Quarantine rows; from then on their sequences are gaps.
@@ -225,7 +225,8 @@ pub enum ProblemKind {
     /// The hub rejects the device key. Over with the next batch accepted.
     #[serde(rename = "key-refused")]
     KeyRejected,
-    /// The hub knows other content under this agent's sequences or more of them than it made, or two agents use one key. Over after [`super::limits::CONFLICT_AGAIN`].
+    /// The hub has other rows under this agent's sequences, or more sequences than this agent has made, or two agents use one key. Over
+    /// after [`super::limits::CONFLICT_AGAIN`].
     StreamConflict,
     /// Rows were quarantined. Never over by itself: a person should look at them.
     RowsQuarantined,

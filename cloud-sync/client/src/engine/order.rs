@@ -21,8 +21,8 @@
 //! the first rows of a batch that are more than [`NEWEST_FIRST`] older than the newest window are backlog, with all below them.
 //! An accepted batch lets us assume that the hub holds its ranges. A confirmation `c` says that it lacks `c + 1`, and overrides that
 //! assumption: so a hub that keeps nothing ahead of its prefix costs a second sending and loses nothing. Ranges ahead are kept in memory
-//! only and bounded ([`super::ranges::MAX_RANGES`]): a restart sends at most those again, and what the store does not know as confirmed.
-//! The hub ignores what it has, and refuses another row under the same sequence.
+//! only and bounded ([`super::ranges::MAX_RANGES`]): a restart sends again what the store does not have as confirmed. The hub ignores
+//! what it has, and refuses another row under the same sequence.
 
 use tilth_core::time::{Span, Stamp, Uptime};
 use tilth_protocol::{Extent, Lane, WindowRow};

@@ -26,7 +26,7 @@ use super::status::StateName;
 ///                        | | +------------------------------------> Rejected -------+
 ///                        | |  409, has what was never made             ^            |
 ///                        | +--------------------------> Conflict ------|--- silent, |
-///                        |                                |  409 again |  backs off |
+///                        |                                |  again     |  backs off |
 ///                        | accepted, 400, 413,            | new stream             |
 ///                        | new stream, new key            |                        |
 ///                        v                                v                        v

@@ -20,10 +20,10 @@ pub struct Status {
     pub next_try: Option<Uptime>,
     /// When the hub last accepted a batch.
     pub last_success: Option<Uptime>,
-    /// By lane, how many sequences the hub does not have.
+    /// By lane, how many sequences the hub is not known to have.
     #[serde(rename = "waiting")]
     pub unconfirmed: BTreeMap<Lane, u64>,
-    /// By lane, the highest sequence that the hub confirmed.
+    /// By lane, the highest sequence up to which the hub has accepted every row.
     pub confirmed: BTreeMap<Lane, u64>,
     /// Since the start.
     pub counts: Counts,
@@ -44,7 +44,7 @@ pub struct Counts {
     pub failed: u64,
     /// Quarantined rows.
     pub quarantined: u64,
-    /// Confirmations that were late, too high or for lanes that are not known: ignored.
+    /// Confirmations that were late, of more than was ever made, or of lanes that are not known.
     pub strange_confirmations: u64,
     /// Answers of store and hub that were no longer awaited: ignored.
     pub stray_answers: u64,

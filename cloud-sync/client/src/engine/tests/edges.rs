@@ -224,10 +224,12 @@ const WALKS: &[Walk] = &[
     ),
     (
         Sending,
-        "the hub has what was never made",
+        "the hub has what was never made, and says so again",
         |bench| {
-            let request = request_of(bench);
-            bench.answered(request, answer(EPOCH, &[(Lane::Windows, 1)], Vec::new()));
+            for _ in 0..2 {
+                let request = request_of(bench);
+                bench.answered(request, answer(EPOCH, &[(Lane::Windows, 1)], Vec::new()));
+            }
         },
         Conflict,
     ),

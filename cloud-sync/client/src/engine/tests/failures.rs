@@ -104,6 +104,8 @@ fn a_late_confirmation_is_ignored_and_its_batch_goes_again() {
     let status = bench.engine.status();
     assert_eq!((status.counts.strange_confirmations, status.confirmed[&Lane::Events]), (1, 10));
     assert_eq!((bench.take(), bench.state()), (Vec::new(), BackingOff));
+    let (_, batch) = bench.until_sent();
+    assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((11, 20)));
 }
 
 /// A database of which a part was lost, or which is an older copy, gives out numbers again under which the hub has other rows.
@@ -141,8 +143,9 @@ fn what_may_have_reached_the_hub_before_is_sent_once_more() {
     assert_eq!(bench.engine.status().confirmed[&Lane::Windows], 40);
 }
 
+/// A copy of an SD card that is some weeks old, at a hub of the same epoch and at one that was restored meanwhile.
 #[test]
-fn a_new_stream_begins_where_the_hub_confirms_more_than_was_made() {
+fn a_new_stream_begins_where_the_hub_states_twice_more_than_was_made() {
     for epoch in [EPOCH, Epoch(8)] {
         let mut bench = Bench::new(&outbox(10, 0));
         let (request, _) = bench.until_sent();
@@ -150,14 +153,62 @@ fn a_new_stream_begins_where_the_hub_confirms_more_than_was_made() {
         bench.waiting(Lane::Events, 20);
         let (request, _) = bench.until_sent();
         bench.take();
-        bench.answered(request, answer(epoch, &[(Lane::Events, 21)], Vec::new()));
+        let too_much = answer(epoch, &[(Lane::Events, 21)], Vec::new());
+        bench.answered(request, too_much.clone());
+        let (request, batch) = bench.until_sent();
+        assert_eq!((batch.lanes, batch.live), Default::default());
+        bench.answered(request, too_much.clone());
         let why = "the hub has events 21 of this device, which has made 20".to_owned();
         let did = bench.take();
         assert!(did.contains(&Effect::NewStream { reason: why.clone() }), "{did:?}");
         let told = SyncProblem { kind: ProblemKind::StreamConflict, reason: format!("{why}; a new stream begins") };
         assert!(did.contains(&Effect::Report(Report::Problem(told))), "{did:?}");
-        assert_eq!(bench.state(), StateName::Conflict);
+        assert_eq!((bench.state(), bench.engine.progress.events.confirmed()), (StateName::Conflict, 10));
+
+        // Under the new stream as well: two agents use the key.
+        bench.input(SyncInput::Stream(Outbox { stream: Stream(2), ..outbox(10, 0) }));
+        for _ in 0..2 {
+            let (request, _) = bench.until_sent();
+            bench.answered(request, too_much.clone());
+        }
+        assert_eq!(bench.state(), StateName::Rejected);
     }
+}
+
+/// A proxy that is out of step gives a device the answer for another one.
+#[test]
+fn one_answer_that_states_too_much_changes_nothing() {
+    let mut bench = Bench::new(&outbox(10, 0));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 999)], Vec::new()));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+    assert_eq!((bench.take(), bench.state()), (vec![confirm(Lane::Events, 10)], StateName::Idle));
+    assert_eq!(bench.engine.status().counts.strange_confirmations, 1);
+    bench.waiting(Lane::Events, 11);
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 999)], Vec::new()));
+    assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::NewStream { .. })), "{:?}", bench.did);
+}
+
+/// A hub that was restored has rows under sequences that this database gave out again.
+#[test]
+fn a_new_epoch_confirms_nothing_that_was_not_confirmed_before() {
+    let mut bench = Bench::new(&outbox(10, 0));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+    bench.waiting(Lane::Windows, 1);
+    let (request, _) = bench.until_sent();
+    bench.waiting(Lane::Events, 20);
+    bench.take();
+    bench.answered(request, answer(Epoch(8), &[(Lane::Events, 15), (Lane::Windows, 1)], Vec::new()));
+    let rewound = bench.did.iter().find_map(|effect| match effect {
+        Effect::Store(StoreCommand::Rewind { confirmed, .. }) => confirmed.get(&Lane::Events),
+        _ => None,
+    });
+    assert_eq!(rewound, Some(&10));
+    let (_, batch) = bench.until_sent();
+    assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((11, 20)));
 }
 
 #[test]

@@ -161,6 +161,8 @@ pub(super) struct Hub {
     pub(super) order: Vec<(Lane, u64)>,
     /// Rows that it had.
     pub(super) repeats: u64,
+    /// Every row that it ever had, also before it was restored.
+    pub(super) ever: BTreeSet<u32>,
     /// A sequence came with another row than the one it had.
     pub(super) had_other_row: bool,
 }
@@ -169,7 +171,8 @@ impl Hub {
     pub(super) fn new() -> Hub {
         let (accounts, rejected, order) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let (names_rejected, had_other_row) = (false, false);
-        Hub { epoch: Epoch(1), accounts, rejected, names_rejected, order, repeats: 0, had_other_row }
+        let ever = BTreeSet::new();
+        Hub { epoch: Epoch(1), accounts, rejected, names_rejected, order, repeats: 0, ever, had_other_row }
     }
 
     /// Takes a batch, whole or not at all.
@@ -199,7 +202,8 @@ impl Hub {
                 continue;
             };
             place.insert(account);
-            if let Account::Row(_) = account {
+            if let Account::Row(id) = account {
+                self.ever.insert(id);
                 self.order.push((lane, seq));
             }
         }

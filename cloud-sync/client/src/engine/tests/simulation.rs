@@ -203,7 +203,10 @@ impl World {
                 let exchange = reply(304, "");
                 self.later(Span(30), Happens::SyncInput(SyncInput::Pulled { request, exchange }));
             }
-            Effect::Store(StoreCommand::Confirm { stream, confirmed }) => self.store.confirm(stream, &confirmed),
+            Effect::Store(StoreCommand::Confirm { stream, confirmed }) => {
+                self.check_confirmed(&confirmed);
+                self.store.confirm(stream, &confirmed);
+            }
             Effect::Store(StoreCommand::Rewind { stream, epoch, confirmed }) => {
                 self.store.epoch = Some(epoch);
                 self.store.confirm(stream, &confirmed);
@@ -327,7 +330,8 @@ impl World {
             0 => self.backup = self.hub.clone(),
             1 => {
                 self.last_epoch += 1;
-                self.hub = Hub { epoch: Epoch(self.last_epoch), ..self.backup.clone() };
+                let ever = std::mem::take(&mut self.hub.ever);
+                self.hub = Hub { epoch: Epoch(self.last_epoch), ever, ..self.backup.clone() };
             }
             2 => {
                 self.forget_confirmed();
@@ -343,6 +347,8 @@ impl World {
             7 => {
                 self.was_put_back = true;
                 self.replace_store(self.copy.clone());
+                // Numbers are given out again while the first batch is on its way.
+                self.minute();
             }
             _ => self.jumped = Span(self.jumped.0 + self.dice.span(7_200_000).0),
         }
@@ -360,6 +366,15 @@ impl World {
     fn forget_confirmed(&mut self) {
         for ledger in self.store.lanes.values() {
             self.gone.extend(ids(&ledger.cells[..ledger.confirmed as usize]));
+        }
+    }
+
+    /// What is confirmed may be deleted: each row of it was at the hub, or the hub cannot store it.
+    fn check_confirmed(&self, confirmed: &BTreeMap<Lane, u64>) {
+        for (lane, seq) in confirmed {
+            for id in ids(&self.store.lanes[lane].cells[..*seq as usize]) {
+                assert!(self.hub.ever.contains(&id) || self.rejected.contains(&id), "{lane}: row {id} is confirmed");
+            }
         }
     }
 

@@ -65,7 +65,9 @@ impl Inspection {
 impl Store {
     /// What a file lacks of one that was in use before it, and `what` happened to that. Its log may have what the file itself has not.
     pub(super) fn lost_since(&self, known: &LastKnown, what: &str) -> Result<Option<LostHistory>, StoreError> {
-        let Some(lost) = known.lost_in(&self.found()?, Log::Whole) else { return Ok(None) };
+        // A file of an older layout has no name before a disk takes one.
+        let is_named = !known.database.is_empty();
+        let Some(lost) = known.lost_in(&self.found()?, Log::Whole).filter(|_| is_named) else { return Ok(None) };
         Ok(Some(if lost.amount == LossAmount::All {
             LostHistory { reason: what.to_owned(), ..lost }
         } else {

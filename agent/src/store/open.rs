@@ -188,11 +188,11 @@ impl Store {
         self.early_checkpoint.take_if(|early| !early.grew(connection, events));
     }
 
-    /// What is known of it, for the file beside it.
+    /// What is known of it, for the file beside it, or to compare another one with. Of a boot whose row no disk has taken yet nothing is.
     pub(super) fn known(&self, at: Option<WallTime>, is_open: bool) -> LastKnown {
         LastKnown {
             database: self.name.clone(),
-            boot: self.boot.number,
+            boot: if self.boot_unwritten { 0 } else { self.boot.number },
             lanes: Lane::ALL.map(|lane| (lane, self.lanes.of(lane).committed)).into(),
             alerts_through: self.boot.alerts_through,
             at,

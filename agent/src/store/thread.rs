@@ -52,7 +52,7 @@ pub(crate) enum StoreReport<'a> {
     DropsRecorded(&'a Losses),
     /// Kind of rows whose oldest are deleted from now on, and why room is short.
     DeletesOldest(&'static str, &'a str),
-    /// The database was damaged and a new one was begun: it needs the clock anchor and the site state again.
+    /// Another database is written to, or the same one that has lost rows: it needs the clock anchor and the site state again.
     Replaced(&'a Opened),
     /// Another file was put in the place of the database in use; recording goes on in it.
     FileReplaced,

@@ -61,6 +61,14 @@ fn settings(options: Options, heard: Arc<Mutex<Vec<String>>>) -> Settings {
     }
 }
 
+/// The thread's part without a thread.
+fn thread_of(store: Store, news: &Arc<Mutex<Vec<String>>>) -> StoreThread {
+    let (jobs, received) = mpsc::sync_channel(QUEUE);
+    let progress = StoreWriter::new(jobs, Span::from_secs(10)).progress();
+    let (initial, settings) = (InitialStore::Open(Box::new(store)), settings(options(), Arc::clone(news)));
+    StoreThread::new(initial, settings, received, progress, ReadAccess::default())
+}
+
 fn ask<T: Send + 'static>(handle: &StoreHandle, question: impl FnOnce(&mut Store) -> T + Send + 'static) -> T {
     let (answer, answered) = mpsc::channel();
     handle.change(move |store| answer.send(question(store)).unwrap()).unwrap();
@@ -347,10 +355,7 @@ fn a_database_that_has_lost_rows_when_it_is_opened_again_goes_on_under_a_new_str
         commit(&mut store);
         let (known, stream) = (store.known(None, true), store.stream());
         let news = Arc::new(Mutex::new(Vec::new()));
-        let (jobs, received) = mpsc::sync_channel(QUEUE);
-        let progress = StoreWriter::new(jobs, Span::from_secs(10)).progress();
-        let (initial, settings) = (InitialStore::Open(Box::new(store)), settings(options(), Arc::clone(&news)));
-        let mut thread = StoreThread::new(initial, settings, received, progress, ReadAccess::default());
+        let mut thread = thread_of(store, &news);
         // As `open` closes one that can no longer be written.
         thread.store = None;
         (thread.before, thread.stream) = (Some(Before { known, is_gone: false }), Some(stream));
@@ -366,4 +371,18 @@ fn a_database_that_has_lost_rows_when_it_is_opened_again_goes_on_under_a_new_str
         assert_eq!(*news.lock().unwrap(), if is_lost { vec!["replaced: false"] } else { Vec::new() });
         assert!(thread.before.is_none());
     }
+}
+
+/// Guards against: a loss that is said of a boot that began on a full or read-only disk, whose row was never written.
+#[test]
+fn a_database_that_never_had_the_row_of_its_boot_has_lost_nothing_when_it_is_opened_again() {
+    let folder = Folder::new();
+    drop(booted(&folder));
+    let mut store = open(&folder).0;
+    (store.boot.number, store.boot_unwritten) = (2, true);
+    let (stream, news) = (store.stream(), Arc::new(Mutex::new(Vec::new())));
+    let mut thread = thread_of(store, &news);
+    thread.must_reopen = true;
+    thread.open().unwrap();
+    assert_eq!((thread.store.as_ref().unwrap().stream(), news.lock().unwrap().len()), (stream, 0));
 }

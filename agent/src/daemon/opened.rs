@@ -193,11 +193,17 @@ impl StoreMonitor {
         let none =
             |error| InitialStore::NotOpen(CurrentBoot::uncounted(self.path.clone(), self.os_boot.clone()), error);
         match begin(&self.path, &self.options, &self.os_boot, &self.clock) {
-            Ok((restored, store)) if !answer.is_closed() => {
+            Ok((restored, store)) if answer.is_closed() => {
+                // Closed in order: without a word of that, the next opening would miss its log.
+                if restored.lost.is_none() {
+                    store.note_known(self.clock.now().1, false);
+                }
+                none(hangs())
+            }
+            Ok((restored, store)) => {
                 self.opened(&restored, &store);
                 if answer.send(restored).is_ok() { InitialStore::Open(Box::new(store)) } else { none(hangs()) }
             }
-            Ok(_) => none(hangs()),
             Err(error) => {
                 let _ = answer.send(self.without(&error));
                 none(error)
@@ -345,6 +351,7 @@ mod tests {
         store_writer.stop();
         thread.join().unwrap();
         let earlier = monitor.replaced.borrow().earlier.clone().expect("the engine is told");
+        assert_eq!(monitor.replaced.borrow().lost, None, "it was closed in order meanwhile");
         assert_eq!(earlier.boot, 2);
         assert!(earlier.has_boots && earlier.outputs.is_none(), "the boot before kept nothing");
         let (store, _) = open(&folder);

@@ -112,7 +112,10 @@ impl Store {
     /// Goes on with a boot that began in another database.
     pub(super) fn resume(&mut self, boot: &CurrentBoot) -> Result<(), StoreError> {
         (self.boot.number, self.boot.os_boot) = (boot.number, boot.os_boot.clone());
-        self.write_beginning(boot.alerts_through.max(self.boot.alerts_through))
+        self.boot_unwritten = true;
+        self.write_beginning(boot.alerts_through.max(self.boot.alerts_through))?;
+        self.boot_unwritten = false;
+        Ok(())
     }
 
     /// The time of day at this boot's uptime zero, if it was learnt.

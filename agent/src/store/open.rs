@@ -13,7 +13,7 @@ use super::checkpoint::{self, StoredCheckpoint};
 use super::damaged_files;
 use super::early_checkpoint::EarlyCheckpoint;
 use super::error::StoreError;
-use super::inspection::Inspection;
+use super::inspection::{Closed, Inspection};
 use super::lane::LaneStates;
 use super::last_known::{LastKnown, LossAmount, LostHistory};
 use super::names::Names;
@@ -98,9 +98,18 @@ impl Store {
     /// Opens the database, or makes it with the folder it is in. A damaged one is moved aside and replaced by an empty one, which is no
     /// error; a disk that cannot be used is one, and a file that a later version wrote.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
+        Store::open_after(path, options, None)
+    }
+
+    /// As [`Store::open`], after this process has `closed` a database.
+    pub(super) fn open_after(
+        path: &Path,
+        options: &Options,
+        closed: Option<&Closed>,
+    ) -> Result<(Store, Opened), StoreError> {
         make_folder(path)?;
         refuse_devices(path)?;
-        let before = Inspection::of(path, options);
+        let before = Inspection::of(path, options, closed);
         let least_boot = before.known.as_ref().filter(|_| before.is_new).map_or(1, |known| known.boot + 1);
         let opened = match connect(path, options, least_boot) {
             Err(StoreError::Damaged(reason)) => Store::replace(path, options, reason),
@@ -188,7 +197,7 @@ impl Store {
         self.early_checkpoint.take_if(|early| !early.grew(connection, events));
     }
 
-    /// What is known of it, for the file beside it, or to compare another one with. Of a boot whose row no disk has taken yet nothing is.
+    /// What is known of it, for the file beside it, or to compare the next one with. A boot whose row no disk has taken yet is not known.
     pub(super) fn known(&self, at: Option<WallTime>, is_open: bool) -> LastKnown {
         LastKnown {
             database: self.name.clone(),
@@ -225,6 +234,7 @@ impl Store {
         if self.needs_migration {
             // The file has its first rows.
             schema::migrate(&mut self.reader.0, |_| Ok(()))?;
+            self.name = self.reader.0.query_row("SELECT name FROM meta", [], |row| row.get(0))?;
             self.needs_migration = false;
         }
         Ok(())

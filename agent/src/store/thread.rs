@@ -11,8 +11,9 @@ use super::buffer::{Buffer, Losses};
 use super::error::StoreError;
 use super::handle::StoreJob;
 pub(crate) use super::handle::{QUEUE, StoreHandle, StoreWriter};
+use super::inspection::Closed;
 use super::lane::LaneStates;
-use super::last_known::{LastKnown, LostHistory, NoteSchedule};
+use super::last_known::NoteSchedule;
 use super::open::{Found, Opened, Options};
 pub(crate) use super::progress::Progress;
 use super::questions::{Questions, ReadAccess};
@@ -89,8 +90,8 @@ struct StoreThread {
     boot: CurrentBoot,
     /// The connection cannot write any more and only answers questions.
     must_reopen: bool,
-    /// The database that was written to last, until the one that is opened after it has been compared with it.
-    before: Option<Before>,
+    /// The database that was written to last, until the next one is in use.
+    closed: Option<Closed>,
     /// The stream of the database that was written to last.
     stream: Option<Stream>,
     /// How a database was found that is not reported yet, since its first transaction failed.
@@ -109,13 +110,6 @@ struct StoreThread {
     progress: Progress,
     access: ReadAccess,
     settings: Settings,
-}
-
-/// A database that was closed while the agent ran.
-struct Before {
-    known: LastKnown,
-    /// The file was not in its place any more: deleted, or another one put there.
-    is_gone: bool,
 }
 
 impl StoreThread {
@@ -139,7 +133,7 @@ impl StoreThread {
             boot,
             store,
             must_reopen: false,
-            before: None,
+            closed: None,
             stream: None,
             unreported: None,
             problem,
@@ -282,7 +276,7 @@ impl StoreThread {
         if let Some(store) = self.store.take_if(|store| !store.is_in_place()) {
             self.stream = None;
             self.access.close();
-            self.before = Some(Before { known: store.known(self.wall_of(&store), true), is_gone: true });
+            self.closed = Some(Closed { known: store.known(self.wall_of(&store), true), is_gone: true });
         }
         if self.store.is_none() || self.must_reopen {
             self.open()?;
@@ -316,16 +310,22 @@ impl StoreThread {
         self.access.close();
         if let Some(store) = self.store.take() {
             let known = store.known(self.wall_of(&store), true);
-            self.before.get_or_insert(Before { known, is_gone: false });
+            self.closed.get_or_insert(Closed { known, is_gone: false });
             if self.unreported.is_none() {
                 self.stream = Some(store.stream());
             }
         }
-        let (mut store, mut opened) = Store::open(&self.boot.path, &self.settings.options)?;
-        if let Some(before) = self.before.take()
-            && !self.compare(&before, &mut store, &mut opened)?
-        {
-            self.before = Some(before);
+        let (mut store, opened) = Store::open_after(&self.boot.path, &self.settings.options, self.closed.as_ref())?;
+        let has_less = opened.lost.as_ref().is_some_and(|lost| lost.amount.is_certain());
+        if self.closed.is_some() && has_less && opened.found == Found::Database && opened.new_stream.is_none() {
+            // Its numbers would be given out again under a stream in which the hub may have other rows: nothing is written before
+            // the disk takes another one.
+            self.must_reopen = true;
+            self.use_store(store);
+            return Err(StoreError::ReadOnly);
+        }
+        if self.closed.take().is_some_and(|closed| closed.is_gone) && opened.found == Found::Database {
+            (self.settings.report)(StoreReport::FileReplaced);
         }
         if self.boot.number > 0 {
             let resumed = store.resume(&self.boot);
@@ -351,37 +351,6 @@ impl StoreThread {
         Ok(())
     }
 
-    /// Says what the database lacks of the one before, and begins a stream where it lacks something: its numbers are given out again, and
-    /// the hub may have other rows under them. Returns false where the file does not take the new stream; it is to be compared again.
-    fn compare(&mut self, before: &Before, store: &mut Store, opened: &mut Opened) -> Result<bool, StoreError> {
-        match (&opened.found, before.is_gone) {
-            (Found::Database, true) => {
-                (self.settings.report)(StoreReport::FileReplaced);
-                opened.lost = store.lost_since(
-                    &before.known,
-                    "another database was put in the place of tilth.db while the agent ran",
-                )?;
-            }
-            (Found::Database, false) if opened.lost.is_none() => {
-                opened.lost = store.lost_since(&before.known, "the disk lost what was written while the agent ran")?;
-            }
-            (Found::Nothing | Found::Damaged { .. }, true) => {
-                let reason = "tilth.db was deleted while the agent ran".to_owned();
-                opened.lost = Some(LostHistory::all(reason, before.known.at));
-            }
-            (Found::Database | Found::Nothing | Found::Damaged { .. }, false) => {}
-        }
-        let has_less = opened.lost.as_ref().is_some_and(|lost| lost.amount.is_certain());
-        if has_less && opened.found == Found::Database && opened.new_stream.is_none() {
-            let reason = "part of the history is missing";
-            if store.new_stream(reason).is_err() {
-                return Ok(false);
-            }
-            opened.new_stream = Some(reason);
-        }
-        Ok(true)
-    }
-
     fn use_store(&mut self, store: Store) {
         self.access.open(&store);
         self.store = Some(store);
@@ -391,7 +360,7 @@ impl StoreThread {
     fn start_anew(&mut self, reason: String) -> bool {
         self.access.close();
         let Some(store) = self.store.take() else { return false };
-        self.stream = None;
+        (self.stream, self.closed) = (None, None);
         let Ok((store, opened)) = store.start_anew(&self.settings.options, reason) else { return false };
         self.use_store(store);
         (self.settings.report)(StoreReport::Replaced(&opened));

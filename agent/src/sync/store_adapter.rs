@@ -97,7 +97,9 @@ impl StoreAdapter {
                 let outbox = begin_stream(&self.store, move |store| store.new_stream(&why)).await;
                 info!(target: "sync", "continuing under the new stream {}: {reason}", outbox.stream);
                 self.stream = outbox.stream;
-                let _ = answer.send(outbox);
+                let _ = answer.send(outbox.clone());
+                // Once more behind what `follow_stream` may have sent before: the driver takes the answer first.
+                let _ = self.inputs.send(SyncInput::Stream(outbox)).await;
                 // The hub forgets boots and alerts of the old stream: they are stated again.
                 let _ = self.to_decide.send(DecideRequest::NewStream).await;
                 self.report_lost_history().await;

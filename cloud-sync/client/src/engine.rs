@@ -64,9 +64,8 @@ pub struct SyncEngine {
     search: Option<Search>,
     /// The next batch is an empty one, after a rejected key.
     probe: bool,
-    /// The last answer stated more than was ever made. A new stream begins with the second such answer: a proxy may have given another
-    /// device's, and the answer names none.
-    stated_too_much: bool,
+    /// The epoch of the last answer, if that stated more than was ever made: the next batch is an empty one, to hear it again.
+    doubted: Option<Epoch>,
     /// Rows quarantined one after the other, without a batch accepted in between.
     quarantine_run: u32,
     /// Rows that the store was told to quarantine and that are not confirmed yet: one that is sent again was not quarantined.
@@ -103,7 +102,7 @@ impl SyncEngine {
             limit: Limit::new(),
             search: None,
             probe: false,
-            stated_too_much: false,
+            doubted: None,
             quarantine_run: 0,
             quarantined: BTreeSet::new(),
             last_new_stream: None,
@@ -185,7 +184,7 @@ impl SyncEngine {
     // --- time
 
     fn due(&self) -> Uptime {
-        if self.search.is_some() || self.probe || self.stated_too_much {
+        if self.search.is_some() || self.probe || self.doubted.is_some() {
             self.now
         } else {
             self.due_times.due(&self.progress, &self.setup.intervals)
@@ -245,7 +244,7 @@ impl SyncEngine {
     }
 
     fn start(&mut self) {
-        if self.probe || self.stated_too_much {
+        if self.probe || self.doubted.is_some() {
             return self.send_empty(BatchPurpose::Probe);
         }
         let everything = |lane, first, last| LaneRange {
@@ -351,6 +350,7 @@ impl SyncEngine {
     /// What the hub said over the link before, or its network, says nothing of this one. What is on its way is given up and
     /// goes again: it carries the key of before, and a refusal of that one would begin a long wait.
     fn hub_link_changed(&mut self) {
+        self.doubted = None;
         let given_up = self.pull.try_again(self.now).or(match &self.state {
             State::Sending { sent, .. } => Some(sent.request),
             _ => None,
@@ -376,7 +376,7 @@ impl SyncEngine {
         self.quarantined.clear();
         self.due_times.restart(self.now);
         self.last_new_stream = Some(self.now);
-        self.stated_too_much = false;
+        self.doubted = None;
         match &self.state {
             State::Sending { sent, .. } => {
                 self.effects.push_back(Effect::Abandon { request: sent.request });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tilth_core::time::Span;
-use tilth_protocol::{Lane, RejectedRow};
+use tilth_protocol::{Epoch, Lane, RejectedRow};
 
 use super::SyncEngine;
 use super::lane_progress::Confirmation;
@@ -73,6 +73,10 @@ impl SyncEngine {
     // --- accepted
 
     fn accepted(&mut self, sent: &SentBatch, accepted: &Accepted) {
+        if let Some(why) = self.never_made(accepted) {
+            return self.more_than_made(accepted.epoch, why);
+        }
+        self.doubted = None;
         self.counts.accepted += 1;
         self.counts.strange_confirmations += accepted.unknown;
         self.last_success = Some(self.now);
@@ -94,11 +98,6 @@ impl SyncEngine {
         // Rows are quarantined before they are confirmed: afterwards the store may delete them.
         let unheeded = self.quarantine_rejected(&accepted.rejected, sent);
         let stuck = self.confirm(sent, accepted);
-        let never_made = self.never_made(accepted);
-        let is_again = std::mem::replace(&mut self.stated_too_much, never_made.is_some());
-        if let Some(why) = never_made.filter(|_| is_again) {
-            return self.conflict(why);
-        }
         if let Some(search) = &mut self.search
             && matches!(sent.purpose, BatchPurpose::Control | BatchPurpose::Suspect)
         {
@@ -112,6 +111,19 @@ impl SyncEngine {
         } else {
             self.hub_backoff.reset();
             self.rest();
+        }
+    }
+
+    /// The hub has more under this stream than the database has made: the database has lost its newest rows, or is an older copy. One
+    /// such answer proves nothing, for a proxy may give that for another device: it is asked for once more. Nor do two under a stream that
+    /// began in this process, whose numbers nobody else has.
+    fn more_than_made(&mut self, epoch: Epoch, why: String) {
+        self.counts.strange_confirmations += 1;
+        if self.last_new_stream.is_some() {
+            self.back_off(format!("{why}: that is the answer for another device, perhaps by a proxy"), None);
+        } else if self.doubted.replace(epoch) == Some(epoch) {
+            self.doubted = None;
+            self.conflict(why);
         }
     }
 
@@ -152,10 +164,10 @@ impl SyncEngine {
             match stated.map(|seq| progress.confirm(seq, is_quarantined)) {
                 None | Some(Confirmation::Same) => {}
                 Some(Confirmation::Raised(seq)) => drop(raised.insert(lane, seq)),
-                Some(Confirmation::OutOfOrder | Confirmation::TooHigh) => self.counts.strange_confirmations += 1,
+                Some(Confirmation::OutOfOrder) => self.counts.strange_confirmations += 1,
             }
-            let (next, head) = (progress.confirmed() + 1, progress.head());
-            if let (Some(part), Some(stated)) = (part, stated.filter(|&seq| seq <= head))
+            let next = progress.confirmed() + 1;
+            if let (Some(part), Some(stated)) = (part, stated)
                 && (is_late || part.first <= next && next <= part.last && !is_quarantined(next))
             {
                 stuck = Some(format!("the hub took {lane} {} to {} and confirms {stated}", part.first, part.last));
@@ -168,7 +180,7 @@ impl SyncEngine {
         stuck
     }
 
-    /// What the hub has under this stream that the database has not made: the database has lost its newest rows, or is an older copy.
+    /// What the hub states of this stream that the database has not made, in words.
     fn never_made(&self, accepted: &Accepted) -> Option<String> {
         Lane::ALL.into_iter().find_map(|lane| {
             let (stated, head) = (*accepted.confirmed.get(&lane)?, self.progress.of(lane).head());

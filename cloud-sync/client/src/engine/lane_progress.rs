@@ -22,8 +22,6 @@ pub(super) enum Confirmation {
     Same,
     /// Lower than before within an epoch: it came out of order.
     OutOfOrder,
-    /// Higher than anything that was made.
-    TooHigh,
 }
 
 impl LaneProgress {
@@ -79,9 +77,6 @@ impl LaneProgress {
     /// Of what it states, only rows become confirmed that it accepted from this process. It compares rows as they come, so others prove
     /// nothing: a database that has lost its newest rows gives out their numbers again, and under those the hub has the lost rows.
     pub(super) fn confirm(&mut self, seq: u64, is_quarantined: impl Fn(u64) -> bool) -> Confirmation {
-        if seq > self.head {
-            return Confirmation::TooHigh;
-        }
         if seq < self.confirmed {
             return Confirmation::OutOfOrder;
         }

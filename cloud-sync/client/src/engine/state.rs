@@ -24,7 +24,7 @@ use super::status::StateName;
 ///                        | | |   +--------------------------------> Offline --------+ due, or a new key
 ///                        | | |        401, 403                                      |
 ///                        | | +------------------------------------> Rejected -------+
-///                        | |  409, has what was never made             ^            |
+///                        | |  409, twice more than was made            ^            |
 ///                        | +--------------------------> Conflict ------|--- silent, |
 ///                        |                                |  again     |  backs off |
 ///                        | accepted, 400, 413,            | new stream             |
@@ -49,7 +49,7 @@ pub(super) enum State {
 pub(super) enum BatchPurpose {
     /// Rows, live values, or a heartbeat.
     Ordinary,
-    /// After a rejected key: an empty one, to see whether the key is accepted again.
+    /// An empty one: after a rejected key, to see whether it is accepted again; after a strange answer, to hear it once more.
     Probe,
     /// In a search for the row at fault: an empty one, to see whether the hub reads this agent at all.
     Control,

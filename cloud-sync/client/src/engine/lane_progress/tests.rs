@@ -1,14 +1,13 @@
 use super::*;
 
 #[test]
-fn a_confirmation_is_raised_known_late_or_too_high() {
+fn a_confirmation_is_raised_known_or_late() {
     let mut book = LaneProgress::new(10, 100);
     for (seq, expected) in [
         (10, Confirmation::Same),
         (20, Confirmation::Raised(20)),
         (20, Confirmation::Same),
         (19, Confirmation::OutOfOrder),
-        (101, Confirmation::TooHigh),
         (100, Confirmation::Raised(100)),
     ] {
         book.mark_at_hub(11, 100);

@@ -104,6 +104,8 @@ pub(crate) struct Store {
     boot: CurrentBoot,
     /// The boot has no row yet: the disk could not be written when it began.
     boot_unwritten: bool,
+    /// Rows were lost, and the disk has taken no other stream yet: nothing is written before.
+    owes_stream: bool,
     /// Tells this database from another one in its place.
     name: String,
     file: Option<open::FileId>,

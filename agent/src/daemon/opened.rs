@@ -23,8 +23,8 @@ use crate::health::{self, TaskHealth};
 use crate::random;
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle, StoreReport, StoreWriter};
 use crate::store::{
-    BLOCK_INTERVAL, CurrentBoot, Found, LaneStates, Losses, LostHistory, Opened, Options, Policy, Store, StoreError,
-    StoredCheckpoint,
+    BLOCK_INTERVAL, CurrentBoot, Found, LaneStates, LossAmount, Losses, LostHistory, Opened, Options, Policy, Store,
+    StoreError, StoredCheckpoint,
 };
 
 /// Retention without a tier: that of silver.
@@ -193,16 +193,17 @@ impl StoreMonitor {
         let none =
             |error| InitialStore::NotOpen(CurrentBoot::uncounted(self.path.clone(), self.os_boot.clone()), error);
         match begin(&self.path, &self.options, &self.os_boot, &self.clock) {
-            Ok((restored, store)) if answer.is_closed() => {
-                // Closed in order: without a word of that, the next opening would miss its log.
-                if restored.lost.is_none() {
+            Ok((restored, store)) => {
+                let is_awaited = !answer.is_closed();
+                if is_awaited {
+                    self.opened(&restored, &store);
+                }
+                let Err(restored) = answer.send(restored) else { return InitialStore::Open(Box::new(store)) };
+                // Closed in order, which takes the log away: the next opening is not to miss it.
+                if restored.lost.is_none_or(|lost| lost.amount == LossAmount::PerhapsNone) {
                     store.note_known(self.clock.now().1, false);
                 }
                 none(hangs())
-            }
-            Ok((restored, store)) => {
-                self.opened(&restored, &store);
-                if answer.send(restored).is_ok() { InitialStore::Open(Box::new(store)) } else { none(hangs()) }
             }
             Err(error) => {
                 let _ = answer.send(self.without(&error));

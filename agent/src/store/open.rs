@@ -111,14 +111,19 @@ impl Store {
         refuse_devices(path)?;
         let before = Inspection::of(path, options, closed);
         let least_boot = before.known.as_ref().filter(|_| before.is_new).map_or(1, |known| known.boot + 1);
-        let opened = match connect(path, options, least_boot) {
-            Err(StoreError::Damaged(reason)) => Store::replace(path, options, reason),
+        let judge = |opened: (Store, Opened)| Store::judge(opened, &before);
+        match connect(path, options, least_boot).and_then(judge) {
+            Err(StoreError::Damaged(reason)) => Store::replace(path, options, reason).and_then(judge),
             Err(StoreError::Unreachable(reason)) => {
-                read_only(path, options).map_err(|_| StoreError::Unreachable(in_words(path, reason)))
+                let opened = read_only(path, options).map_err(|_| StoreError::Unreachable(in_words(path, reason)));
+                opened.and_then(judge)
             }
             other => other,
-        };
-        let (mut store, mut opened) = opened?;
+        }
+    }
+
+    /// Says what an opened database has lost, and goes on after that.
+    fn judge((mut store, mut opened): (Store, Opened), before: &Inspection) -> Result<(Store, Opened), StoreError> {
         opened.lost = before.lost(&store, &opened)?;
         if let Some(history) = &opened.lost {
             // Numbers that were given out are not given out again, even where the older database knows less of them.
@@ -127,7 +132,7 @@ impl Store {
             // After a kill the stream goes on: where the hub has confirmed what was cut off, it rejects the sequences that come again,
             // and another stream begins.
             if history.amount != LossAmount::PerhapsNone {
-                store.go_on_after_a_loss(&before, &mut opened)?;
+                store.go_on_after_a_loss(before, &mut opened)?;
             }
         }
         Ok((store, opened))
@@ -136,8 +141,11 @@ impl Store {
     /// Boots and sequences of what was lost are not used again.
     fn go_on_after_a_loss(&mut self, before: &Inspection, opened: &mut Opened) -> Result<(), StoreError> {
         let gone = match (opened.found == Found::Database, &before.known) {
-            // On a disk that takes nothing the next start finds it again.
-            _ if self.reader.0.is_readonly("main")? => return Ok(()),
+            // On a disk that takes nothing the next opening finds it again.
+            _ if self.reader.0.is_readonly("main")? => {
+                self.owes_stream = true;
+                return Ok(());
+            }
             (true, known) => {
                 let reason = "part of the history is missing";
                 self.new_stream(reason)?;
@@ -348,6 +356,7 @@ fn load(
         names: Names::load(&connection)?,
         boot: CurrentBoot { alerts_through: uint(reserved), ..CurrentBoot::uncounted(path.to_owned(), String::new()) },
         boot_unwritten: false,
+        owes_stream: false,
         name,
         file: FileId::of(path),
         early_checkpoint: EarlyCheckpoint::of(path, &connection, options.checkpoint_pages),

@@ -276,7 +276,7 @@ impl StoreThread {
         if let Some(store) = self.store.take_if(|store| !store.is_in_place()) {
             self.stream = None;
             self.access.close();
-            self.closed = Some(Closed { known: store.known(self.wall_of(&store), true), is_gone: true });
+            self.note_closed(&store, true);
         }
         if self.store.is_none() || self.must_reopen {
             self.open()?;
@@ -309,17 +309,14 @@ impl StoreThread {
         // Closed before: connections of one process share what they know of a file, such as that it is read-only.
         self.access.close();
         if let Some(store) = self.store.take() {
-            let known = store.known(self.wall_of(&store), true);
-            self.closed.get_or_insert(Closed { known, is_gone: false });
+            self.note_closed(&store, false);
             if self.unreported.is_none() {
                 self.stream = Some(store.stream());
             }
         }
         let (mut store, opened) = Store::open_after(&self.boot.path, &self.settings.options, self.closed.as_ref())?;
-        let has_less = opened.lost.as_ref().is_some_and(|lost| lost.amount.is_certain());
-        if self.closed.is_some() && has_less && opened.found == Found::Database && opened.new_stream.is_none() {
-            // Its numbers would be given out again under a stream in which the hub may have other rows: nothing is written before
-            // the disk takes another one.
+        if self.closed.is_some() && store.owes_stream {
+            // Its numbers would be given out again under a stream in which the hub may have other rows.
             self.must_reopen = true;
             self.use_store(store);
             return Err(StoreError::ReadOnly);
@@ -341,7 +338,12 @@ impl StoreThread {
                 (self.settings.report)(StoreReport::Replaced(&found));
             }
         } else {
-            let earlier = store.begin_late(&self.boot)?;
+            let begun = store.begin_late(&self.boot);
+            if begun.is_err() && opened.lost.is_none() {
+                // Closed in order, which takes the log away: the next opening is not to miss it.
+                self.note_closed(&store, false);
+            }
+            let earlier = begun?;
             self.boot = store.boot.clone();
             (self.settings.report)(StoreReport::OpenedLate(earlier, &opened));
             self.use_store(store);
@@ -349,6 +351,16 @@ impl StoreThread {
         self.must_reopen = false;
         self.note_known(true);
         Ok(())
+    }
+
+    /// Notes what is known of a database that is closed; of one that has lost rows, what was known before that.
+    fn note_closed(&mut self, store: &Store, is_gone: bool) {
+        // A start has seen the loss by what lies beside the file: the next opening looks there again.
+        if store.owes_stream && self.closed.is_none() {
+            return;
+        }
+        let known = store.known(self.wall_of(store), true);
+        self.closed.get_or_insert(Closed { known, is_gone: false }).is_gone |= is_gone;
     }
 
     fn use_store(&mut self, store: Store) {
@@ -360,8 +372,10 @@ impl StoreThread {
     fn start_anew(&mut self, reason: String) -> bool {
         self.access.close();
         let Some(store) = self.store.take() else { return false };
-        (self.stream, self.closed) = (None, None);
+        self.note_closed(&store, false);
+        self.stream = None;
         let Ok((store, opened)) = store.start_anew(&self.settings.options, reason) else { return false };
+        self.closed = None;
         self.use_store(store);
         (self.settings.report)(StoreReport::Replaced(&opened));
         true

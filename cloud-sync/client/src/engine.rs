@@ -66,6 +66,8 @@ pub struct SyncEngine {
     probe: bool,
     /// The epoch of the last answer, if that stated more than was ever made: the next batch is an empty one, to hear it again.
     doubted: Option<Epoch>,
+    /// How many answers did so since a batch with rows was accepted.
+    doubts: u32,
     /// Rows quarantined one after the other, without a batch accepted in between.
     quarantine_run: u32,
     /// Rows that the store was told to quarantine and that are not confirmed yet: one that is sent again was not quarantined.
@@ -103,6 +105,7 @@ impl SyncEngine {
             search: None,
             probe: false,
             doubted: None,
+            doubts: 0,
             quarantine_run: 0,
             quarantined: BTreeSet::new(),
             last_new_stream: None,

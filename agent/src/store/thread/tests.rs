@@ -407,3 +407,47 @@ fn a_database_that_lost_nothing_says_nothing_when_it_is_opened_again_and_again()
     let store = thread.store.as_ref().unwrap();
     assert_eq!((store.stream(), store.boot_unwritten, news.lock().unwrap().len()), (stream, false, 0));
 }
+
+/// Guards against: a loss that a start on a read-only disk has seen, forgotten once the disk takes something.
+#[test]
+fn a_loss_that_a_start_has_seen_gets_its_stream_once_the_disk_takes_one() {
+    let (folder, mut farm) = (Folder::new(), Farm::new(1));
+    let mut store = booted(&folder);
+    let before = folder.copy();
+    let mut commit = farm.take();
+    commit.events.push(note(farm.now, "looked after the pumps"));
+    store.commit(&commit).unwrap();
+    store.note_known(None, false);
+    drop(store);
+    let known = std::fs::read(folder.path().join("history.last")).unwrap();
+    let mut store = booted(&before);
+    let (stream, news) = (store.stream(), Arc::new(Mutex::new(Vec::new())));
+    store.owes_stream = true;
+    std::fs::write(before.path().join("history.last"), known).unwrap();
+    let mut thread = thread_of(store, &news);
+    thread.open().unwrap();
+    let is_another = thread.store.as_ref().unwrap().stream() != stream;
+    assert_eq!((is_another, news.lock().unwrap().clone()), (true, vec!["replaced: false".to_owned()]));
+}
+
+/// Guards against: a farm that records nothing until a person moves a file, where damage shows only after the first look.
+#[test]
+fn damage_that_shows_while_a_database_is_judged_is_damage() {
+    let folder = Folder::new();
+    let store = booted(&folder);
+    store.note_known(None, false);
+    // A large file is not checked as a whole.
+    let large = "CREATE TABLE filler (bytes BLOB); INSERT INTO filler VALUES (zeroblob(9000000)); PRAGMA wal_checkpoint(TRUNCATE)";
+    store.reader().0.execute_batch(large).unwrap();
+    let page: u64 = {
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'boot'";
+        store.reader().0.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    drop(store);
+    let mut bytes = std::fs::read(folder.database()).unwrap();
+    let from = (page as usize - 1) * options().page_size as usize;
+    bytes[from..from + 100].fill(0xff);
+    std::fs::write(folder.database(), bytes).unwrap();
+    let (_, opened) = open(&folder);
+    assert!(matches!(opened.found, Found::Damaged { .. }), "{opened:?}");
+}

@@ -85,6 +85,7 @@ impl SyncEngine {
         self.problem_over(ProblemKind::KeyRejected);
         self.problem_over(ProblemKind::NotUnderstood);
         if sent.rows() > 0 {
+            self.doubts = 0;
             self.limit.grow();
             self.quarantine_run = 0;
             if self.last_new_stream.is_none_or(|at| self.now - at >= CONFLICT_AGAIN) {
@@ -119,11 +120,14 @@ impl SyncEngine {
     /// began in this process, whose numbers nobody else has.
     fn more_than_made(&mut self, epoch: Epoch, why: String) {
         self.counts.strange_confirmations += 1;
+        self.doubts += 1;
         if self.last_new_stream.is_some() {
             self.back_off(format!("{why}: that is the answer for another device, perhaps by a proxy"), None);
         } else if self.doubted.replace(epoch) == Some(epoch) {
             self.doubted = None;
             self.conflict(why);
+        } else if self.doubts > 1 {
+            self.back_off(format!("{why}, and said otherwise before: two hubs at one address?"), None);
         }
     }
 

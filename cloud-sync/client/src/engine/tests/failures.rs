@@ -205,6 +205,18 @@ fn one_answer_that_states_too_much_changes_nothing() {
     }
 }
 
+/// Two hubs at one address, both with more than was made: the agent does not ask them as fast as they answer.
+#[test]
+fn doubts_that_go_on_back_off() {
+    let mut bench = Bench::new(&outbox(10, 0));
+    for number in 0..20 {
+        let (request, _) = bench.until_sent();
+        bench.answered(request, answer(Epoch(number % 2), &[(Lane::Events, 999)], Vec::new()));
+        assert_eq!(bench.state() == BackingOff, number > 0, "{number}");
+    }
+    assert!(bench.now.0 > 60_000, "{:?}", bench.now);
+}
+
 /// A hub that was restored has rows under sequences that this database gave out again.
 #[test]
 fn a_new_epoch_confirms_nothing_that_was_not_confirmed_before() {

@@ -8,7 +8,7 @@
 //! | heard | both | a message came, whatever the quality of its value |
 //! | overdue | a sensor | not heard for longer than its interval allows. While others on its bus are heard, the fault is its own, and it no longer counts for the silence of the bus |
 //! | silent | a bus | none of the sensors that count is heard any more |
-//! | stale | a value | older than three intervals of its sensor: a quality, whatever the bus does |
+//! | stale | a value | older than `stale_after` of its sensor: a quality, whatever the bus does |
 
 use std::sync::Arc;
 

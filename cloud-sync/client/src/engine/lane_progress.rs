@@ -18,7 +18,7 @@ pub(super) struct LaneProgress {
 pub(super) enum Confirmation {
     /// Higher than before: everything up to this sequence is confirmed now.
     Raised(u64),
-    /// Nothing more than before that the hub has accepted.
+    /// The hub states nothing more of what it has accepted.
     Same,
     /// Lower than before within an epoch: it came out of order.
     OutOfOrder,

@@ -92,11 +92,22 @@ fn waits_grow_to_their_bound_and_start_over_after_a_success() {
     }
 }
 
-#[test]
-fn a_late_confirmation_is_ignored_and_its_batch_goes_again() {
+/// A bench whose ten events the hub has confirmed.
+fn ten_confirmed() -> Bench {
     let mut bench = Bench::new(&outbox(10, 0));
     let (request, _) = bench.until_sent();
     bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+    bench
+}
+
+/// The first and last event of a batch.
+fn events_of(batch: Batch) -> Option<(u64, u64)> {
+    batch.lanes.events.map(|events| (events.first, events.last))
+}
+
+#[test]
+fn a_late_confirmation_is_ignored_and_its_batch_goes_again() {
+    let mut bench = ten_confirmed();
     bench.waiting(Lane::Events, 20);
     let (request, _) = bench.until_sent();
     bench.take();
@@ -105,16 +116,14 @@ fn a_late_confirmation_is_ignored_and_its_batch_goes_again() {
     assert_eq!((status.counts.strange_confirmations, status.confirmed[&Lane::Events]), (1, 10));
     assert_eq!((bench.take(), bench.state()), (Vec::new(), BackingOff));
     let (_, batch) = bench.until_sent();
-    assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((11, 20)));
+    assert_eq!(events_of(batch), Some((11, 20)));
 }
 
 /// A database of which a part was lost, or which is an older copy, gives out numbers again under which the hub has other rows.
 /// What was never sent is not confirmed, whatever the hub states, so that it goes to the hub, which compares it.
 #[test]
 fn what_was_committed_while_the_answer_was_on_its_way_is_not_confirmed_by_it() {
-    let mut bench = Bench::new(&outbox(10, 0));
-    let (request, _) = bench.until_sent();
-    bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+    let mut bench = ten_confirmed();
     bench.waiting(Lane::Windows, 3);
     let (request, _) = bench.until_sent();
     bench.waiting(Lane::Events, 20);
@@ -123,7 +132,7 @@ fn what_was_committed_while_the_answer_was_on_its_way_is_not_confirmed_by_it() {
     assert_eq!(bench.engine.status().confirmed[&Lane::Events], 10);
     assert_eq!(bench.take(), [confirm(Lane::Windows, 3)]);
     let (_, batch) = bench.until_sent();
-    assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((11, 20)));
+    assert_eq!(events_of(batch), Some((11, 20)));
 }
 
 /// Neither a process that was killed nor a batch without an answer proves that the hub has these rows and no others.
@@ -147,9 +156,7 @@ fn what_may_have_reached_the_hub_before_is_sent_once_more() {
 #[test]
 fn a_new_stream_begins_where_the_hub_states_twice_more_than_was_made() {
     for epoch in [EPOCH, Epoch(8)] {
-        let mut bench = Bench::new(&outbox(10, 0));
-        let (request, _) = bench.until_sent();
-        bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+        let mut bench = ten_confirmed();
         bench.waiting(Lane::Events, 20);
         let (request, _) = bench.until_sent();
         bench.take();
@@ -169,7 +176,7 @@ fn a_new_stream_begins_where_the_hub_states_twice_more_than_was_made() {
         bench.input(SyncInput::Stream(Outbox { stream: Stream(2), ..outbox(10, 0) }));
         for _ in 0..5 {
             let (request, batch) = bench.until_sent();
-            assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((1, 10)));
+            assert_eq!(events_of(batch), Some((1, 10)));
             bench.answered(request, too_much.clone());
             assert_eq!(bench.state(), BackingOff);
             assert!(!bench.take().iter().any(|effect| matches!(effect, Effect::NewStream { .. })));
@@ -220,9 +227,7 @@ fn doubts_that_go_on_back_off() {
 /// A hub that was restored has rows under sequences that this database gave out again.
 #[test]
 fn a_new_epoch_confirms_nothing_that_was_not_confirmed_before() {
-    let mut bench = Bench::new(&outbox(10, 0));
-    let (request, _) = bench.until_sent();
-    bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+    let mut bench = ten_confirmed();
     bench.waiting(Lane::Windows, 1);
     let (request, _) = bench.until_sent();
     bench.waiting(Lane::Events, 20);
@@ -234,7 +239,7 @@ fn a_new_epoch_confirms_nothing_that_was_not_confirmed_before() {
     });
     assert_eq!(rewound, Some(&10));
     let (_, batch) = bench.until_sent();
-    assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((11, 20)));
+    assert_eq!(events_of(batch), Some((11, 20)));
 }
 
 #[test]
